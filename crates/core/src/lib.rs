@@ -9,3 +9,5 @@
 pub mod refusal;
 pub mod lock;
 pub mod time;
+pub mod budget;
+pub mod template;

@@ -1,0 +1,149 @@
+//! Keystile itself, guarded or with `mode = "off"` on its API.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::{Kind, Running, Setting};
+use crate::Outcome;
+use crate::keys::Keys;
+use crate::process::{LOAD_CORE, PROXY_CORE, Process, command};
+use crate::scratch::{Scratch, free_port};
+
+/// The binary, and a data directory with keys that each start copies, so that all start alike.
+pub struct Template {
+    binary: String,
+    scratch: Scratch,
+    pub keys: Keys,
+    /// How long it took to make the keys.
+    pub made_in: Duration,
+}
+
+/// Asks a running Keystile how many writes it has counted.
+pub(super) struct Count {
+    #[expect(dead_code, reason = "waits for the names of the metrics")]
+    console: u16,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    key: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum CreatedLine {
+    Many(Vec<Created>),
+    One(Created),
+}
+
+impl Template {
+    /// Makes a data directory with `count` keys of the plan `open` and one of the plan `reader`.
+    pub async fn make(binary: &Path, count: usize) -> Outcome<Self> {
+        let scratch = Scratch::new()?;
+        let binary = fs::canonicalize(binary)
+            .map_err(|error| format!("{}: {error}", binary.display()))?
+            .display()
+            .to_string();
+        // The ports and the upstream of this file are never used.
+        let config = write_config(&scratch, Kind::Keystile, 1, 2, 3)?;
+        let reader = create(&binary, &config, "readers", "reader", 1).await?;
+        let started = Instant::now();
+        let open = create(&binary, &config, "bench", "open", count).await?;
+        let made_in = started.elapsed();
+        let reader = reader.into_iter().next().ok_or("no key for the reader")?;
+        Ok(Self { binary, scratch, keys: Keys { open, reader }, made_in })
+    }
+}
+
+pub(super) async fn start(kind: Kind, setting: &Setting<'_>) -> Outcome<Running> {
+    let template = setting.keystile.ok_or("no keystile binary: give --keystile PATH")?;
+    let scratch = Scratch::new()?;
+    copy_dir(&data_of(&template.scratch), &data_of(&scratch))?;
+    let (port, console) = (free_port()?, free_port()?);
+    let config = write_config(&scratch, kind, port, console, setting.upstream)?;
+    let config = config.display().to_string();
+    let log = scratch.path().join("keystile.log");
+    let args = ["run", "--config", &config];
+    let mut process = Process::start(PROXY_CORE, &template.binary, &args, &log)?;
+    process.answers(console, "/readyz").await?;
+    process.accepts(port).await?;
+    let count = match kind {
+        Kind::KeystileOff => super::Count::Absent,
+        _ => super::Count::Keystile(Count { console }),
+    };
+    Ok(Running { kind, port, processes: vec![process], count, _scratch: scratch })
+}
+
+fn data_of(scratch: &Scratch) -> PathBuf {
+    scratch.path().join("data")
+}
+
+fn write_config(scratch: &Scratch, kind: Kind, gate: u16, console: u16, upstream: u16) -> Outcome<PathBuf> {
+    let mode = if kind == Kind::KeystileOff { "mode = \"off\"" } else { "" };
+    scratch.fill(
+        "keystile.toml",
+        include_str!("../../templates/keystile.toml"),
+        &[
+            ("GATE", gate.to_string()),
+            ("CONSOLE", console.to_string()),
+            ("UPSTREAM", upstream.to_string()),
+            ("MODE", mode.to_owned()),
+        ],
+    )
+}
+
+async fn create(
+    binary: &str,
+    config: &Path,
+    application: &str,
+    plan: &str,
+    count: usize,
+) -> Outcome<Vec<String>> {
+    let mut create = command(LOAD_CORE, binary);
+    create
+        .args(["key", "create", "--application", application, "--plan", plan])
+        .args(["--count", &count.to_string(), "--json", "--config"])
+        .arg(config);
+    let output = create.output().await?;
+    if !output.status.success() {
+        let talk = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("keystile key create: {talk}").into());
+    }
+    let mut keys = Vec::with_capacity(count);
+    for line in serde_json::Deserializer::from_slice(&output.stdout).into_iter::<CreatedLine>() {
+        match line? {
+            CreatedLine::Many(many) => keys.extend(many.into_iter().map(|created| created.key)),
+            CreatedLine::One(one) => keys.push(one.key),
+        }
+    }
+    if keys.len() != count {
+        return Err(format!("asked for {count} keys, got {}", keys.len()).into());
+    }
+    Ok(keys)
+}
+
+fn copy_dir(from: &Path, to: &Path) -> Outcome<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().mode(0o700).create(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy_dir(&entry.path(), &target)?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+impl Count {
+    #[expect(clippy::unused_async, reason = "waits for the names of the metrics")]
+    pub(super) async fn writes(&self) -> Outcome<u64> {
+        Err("keystile's count of writes is not wired yet".into())
+    }
+}

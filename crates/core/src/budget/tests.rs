@@ -1,0 +1,108 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn quota(text: &str) -> Quota {
+    text.parse().unwrap()
+}
+
+#[test]
+fn quotas_read_as_people_write_them() {
+    for (text, shown) in [
+        ("100 per day", "100 per day"),
+        ("20 per 1 minute", "20 per minute"),
+        ("1_000 per 2 hours", "1000 per 2 hours"),
+        ("5 per month calendar", "5 per month calendar"),
+        ("0 per day", "0 per day"),
+    ] {
+        assert_eq!(quota(text).to_string(), shown);
+    }
+    for text in ["", "100", "100 per", "-1 per day", "1 per fortnight", "1 per 0 days", "1 per 2 days calendar", "4294967296 per day", "1 per 401 days", "1 per 500 ms", "1 a day", "1 per day calender"] {
+        assert!(text.parse::<Quota>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_calendar_day_begins_at_local_midnight_also_when_clocks_change() {
+    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    let (start, end) = CalendarUnit::Day.period("2026-10-25T12:00:00Z".parse().unwrap(), &zone);
+    assert_eq!(start.to_string(), "2026-10-24T22:00:00.000Z");
+    assert_eq!(end.0 - start.0, 25 * 3_600_000);
+}
+
+#[test]
+fn weeks_begin_on_monday_and_years_in_january() {
+    let at: Timestamp = "2026-11-24T05:30:23Z".parse().unwrap();
+    let start = |unit: CalendarUnit| unit.period(at, &TimeZone::UTC).0.to_string();
+    assert_eq!(start(CalendarUnit::Week), "2026-11-23T00:00:00.000Z");
+    assert_eq!(start(CalendarUnit::Month), "2026-11-01T00:00:00.000Z");
+    assert_eq!(start(CalendarUnit::Year), "2026-01-01T00:00:00.000Z");
+    assert_eq!(start(CalendarUnit::Hour), "2026-11-24T05:00:00.000Z");
+}
+
+#[test]
+fn a_calendar_counter_is_empty_in_the_next_period() {
+    let window = quota("3 per day calendar").window;
+    let mut counter = Counter::default();
+    let noon: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+    counter.add(window, noon, 3, &TimeZone::UTC);
+    assert_eq!(counter.used(window, "2026-11-24T23:59:59.999Z".parse().unwrap(), &TimeZone::UTC), 3);
+    assert_eq!(counter.used(window, "2026-11-25T00:00:00Z".parse().unwrap(), &TimeZone::UTC), 0);
+}
+
+/// Admits writes one after the other and checks the promise against a list of all that was admitted.
+fn run(quota: Quota, writes: &[(i64, u32)]) {
+    let Window::Rolling(span) = quota.window else { unreachable!() };
+    let (mut counter, mut admitted, mut now) = (Counter::default(), Vec::new(), 1_700_000_000_000_i64);
+    for (wait, cost) in writes {
+        now += wait;
+        let at = Timestamp(now);
+        let used = counter.used(quota.window, at, &TimeZone::UTC);
+        assert!(counter.slices.len() <= 64);
+        let within = |length: i64| -> u64 {
+            admitted.iter().filter(|(time, _)| *time >= now - length).map(|(_, cost)| u64::from(*cost)).sum()
+        };
+        assert!(used >= within(span.millis()), "over: {used} counted");
+        assert!(used <= within(span.millis() + span.millis() / 60 + 1), "capacity came back too late");
+        if used + u64::from(*cost) <= u64::from(quota.amount) {
+            counter.add(quota.window, at, *cost, &TimeZone::UTC);
+            admitted.push((now, *cost));
+        } else if let Some(fits) = counter.fits_at(quota, *cost, at, &TimeZone::UTC) {
+            let mut later = counter.clone();
+            assert!(later.used(quota.window, fits, &TimeZone::UTC) + u64::from(*cost) <= u64::from(quota.amount));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_rolling_window_never_admits_more_and_frees_within_a_sixtieth(
+        amount in 1_u32..30,
+        seconds in 1_i64..500,
+        writes in prop::collection::vec((0_i64..30_000, 1_u32..4), 1..300),
+    ) {
+        let window = Window::Rolling(Span::from_millis(seconds * 1000).unwrap());
+        run(Quota { amount, window }, &writes);
+    }
+
+    #[test]
+    fn a_release_gives_back_exactly_what_was_counted(
+        adds in prop::collection::vec((0_i64..100_000, 1_u32..5), 1..50),
+    ) {
+        let window = quota("1 per minute").window;
+        let mut counter = Counter::default();
+        for (at, amount) in &adds {
+            counter.add(window, Timestamp(*at), *amount, &TimeZone::UTC);
+        }
+        for (at, amount) in &adds {
+            counter.release(window, Timestamp(*at), *amount, &TimeZone::UTC);
+        }
+        prop_assert!(counter.is_empty());
+        prop_assert_eq!(counter.used, 0);
+    }
+
+    #[test]
+    fn hostile_quotas_never_panic(text in "\\PC{0,40}") {
+        let _ = text.parse::<Quota>();
+    }
+}

@@ -1,0 +1,422 @@
+//! API keys as text, as hashes, and the ids under which keys and applications are known.
+//!
+//! A key reads `<prefix>_<43 characters>_<6 characters>`: 256 random bits in base 62, then the CRC-32
+//! of everything before the last underscore. Scanners recognize it, a typo is refused without a
+//! lookup, and a double click selects all of it.
+//!
+//! # What this protects
+//!
+//! The text is shown once and never kept. What is kept is its HMAC-SHA-256 under a server secret (the
+//! pepper), so neither a copy of the store nor a log opens anything. Types that hold a secret print
+//! `[redacted]`. The checksum is not a defense: anybody can compute it.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::Sha256;
+use uuid::Uuid;
+
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// 62^43 is just above 2^256, so 43 digits hold the random part and 42 would not.
+const RANDOM_CHARS: usize = 43;
+
+/// 62^6 is above 2^32, so six digits hold the checksum.
+const CHECKSUM_CHARS: usize = 6;
+
+const PREFIX_CHARS_MAX: usize = 16;
+
+/// How many characters of the random part a listing shows: enough to tell keys apart (47 bits), and
+/// it leaves more than 200 bits unknown.
+const SHOWN_CHARS: usize = 8;
+
+/// What stands before the first underscore of every key that this server issues.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeyPrefix(Box<str>);
+
+/// The text cannot stand before the first underscore of a key.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0:?} is not a key prefix: write 1 to 16 of the characters a-z and 0-9, as in \"ks\"")]
+pub struct InvalidKeyPrefix(pub String);
+
+impl KeyPrefix {
+    /// The prefix without its underscore.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for KeyPrefix {
+    fn default() -> Self {
+        Self("ks".into())
+    }
+}
+
+impl fmt::Display for KeyPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for KeyPrefix {
+    type Err = InvalidKeyPrefix;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKeyPrefix> {
+        if is_prefix(text.as_bytes()) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidKeyPrefix(text.to_owned()))
+        }
+    }
+}
+
+fn is_prefix(text: &[u8]) -> bool {
+    (1..=PREFIX_CHARS_MAX).contains(&text.len())
+        && text
+            .iter()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+/// The text of a new key, on its way to the one person who is shown it.
+#[derive(Clone)]
+pub struct KeyText(String);
+
+impl KeyText {
+    /// Makes the key of 256 random bits.
+    ///
+    /// The caller draws them from the operating system's generator; nothing else makes a key secret.
+    pub fn from_random(prefix: &KeyPrefix, random: [u8; 32]) -> Self {
+        let length = prefix.0.len() + 1 + RANDOM_CHARS + 1 + CHECKSUM_CHARS;
+        let mut text = String::with_capacity(length);
+        text.push_str(&prefix.0);
+        text.push('_');
+        text.extend(random_digits(random).map(char::from));
+        let checksum = checksum_digits(crc32fast::hash(text.as_bytes()));
+        text.push('_');
+        text.extend(checksum.map(char::from));
+        Self(text)
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The prefix and the first eight characters, as in `ks_4fGh2kQz`, by which people tell keys
+    /// apart in listings.
+    pub fn display_prefix(&self) -> &str {
+        let shown = self.0.len() - CHECKSUM_CHARS - 1 - RANDOM_CHARS + SHOWN_CHARS;
+        &self.0[..shown]
+    }
+}
+
+impl fmt::Debug for KeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Whether the bytes have the form of a key, with any prefix, and a checksum that agrees.
+///
+/// A key that fails here was never issued, by this server or another, so no lookup is needed. It
+/// tells nothing of whether the key exists.
+pub fn well_formed(text: &[u8]) -> bool {
+    let Some((rest, checksum)) = text.split_last_chunk::<CHECKSUM_CHARS>() else {
+        return false;
+    };
+    let Some((b'_', covered)) = rest.split_last() else {
+        return false;
+    };
+    let Some((rest, random)) = covered.split_last_chunk::<RANDOM_CHARS>() else {
+        return false;
+    };
+    let Some((b'_', prefix)) = rest.split_last() else {
+        return false;
+    };
+    is_prefix(prefix)
+        && random.iter().all(u8::is_ascii_alphanumeric)
+        && checksum_digits(crc32fast::hash(covered)) == *checksum
+}
+
+fn random_digits(random: [u8; 32]) -> [u8; RANDOM_CHARS] {
+    let mut number = random;
+    let mut digits = [0; RANDOM_CHARS];
+    for digit in digits.iter_mut().rev() {
+        let mut remainder = 0_u16;
+        for byte in &mut number {
+            let dividend = remainder << 8 | u16::from(*byte);
+            *byte = u8::try_from(dividend / 62).expect("the remainder is below the divisor");
+            remainder = dividend % 62;
+        }
+        *digit = ALPHABET[usize::from(remainder)];
+    }
+    digits
+}
+
+fn checksum_digits(checksum: u32) -> [u8; CHECKSUM_CHARS] {
+    let mut number = checksum;
+    let mut digits = [0; CHECKSUM_CHARS];
+    for digit in digits.iter_mut().rev() {
+        *digit = ALPHABET[(number % 62) as usize];
+        number /= 62;
+    }
+    digits
+}
+
+/// The server's secret that turns key texts into the hashes that are kept.
+///
+/// Without it a copy of the store cannot be searched for a known key, and changing it makes every
+/// key unknown. It holds a ready HMAC state, so hashing a key pays for the key's bytes only.
+#[derive(Clone)]
+pub struct Pepper(Hmac<Sha256>);
+
+impl Pepper {
+    /// Takes 256 secret bits.
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self(Hmac::new_from_slice(&secret).expect("HMAC takes a secret of any length"))
+    }
+
+    /// The hash under which the key is kept and looked up.
+    pub fn hash(&self, key: &[u8]) -> KeyHash {
+        let mut state = self.0.clone();
+        state.update(key);
+        KeyHash(state.finalize().into_bytes().into())
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// What is kept of a key: the HMAC-SHA-256 of its text.
+///
+/// Comparing two in variable time is safe: a caller cannot choose the hash of a guess without the
+/// pepper, so what the time tells about the hash tells nothing about the key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyHash([u8; 32]);
+
+impl KeyHash {
+    /// All 32 bytes, as the store keeps them.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Reads what the store kept; `None` where it is not 32 bytes long.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+/// The bytes are already evenly spread and not the caller's to choose, so a table may use them as they
+/// are: eight of them are one `write_u64`, which every hasher takes in one step.
+impl Hash for KeyHash {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (head, _) = self.0.split_first_chunk().expect("a hash has 32 bytes");
+        state.write_u64(u64::from_ne_bytes(*head));
+    }
+}
+
+/// The first four bytes, which tell hashes apart in a log.
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (head, _) = self.0.split_first_chunk().expect("a hash has 32 bytes");
+        write!(f, "KeyHash({:08x}…)", u32::from_be_bytes(*head))
+    }
+}
+
+/// The text is not the id that was expected.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{text:?} is not the id of {what}: it reads {prefix} and 32 of the characters 0-9 and a-f")]
+pub struct InvalidId {
+    text: String,
+    what: &'static str,
+    prefix: &'static str,
+}
+
+/// The hexadecimal part of an id; only the form that `Display` writes, so one id has one spelling.
+fn id_digits(text: &str, prefix: &str) -> Option<Uuid> {
+    let digits = text.strip_prefix(prefix)?;
+    let lower_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if digits.len() != 32 || !digits.bytes().all(lower_hex) {
+        return None;
+    }
+    u128::from_str_radix(digits, 16).ok().map(Uuid::from_u128)
+}
+
+macro_rules! ids {
+    ($($name:ident, $prefix:literal, $what:literal;)*) => {$(
+        #[doc = concat!("The id of ", $what, ", written `", $prefix, "` and 32 hexadecimal digits.")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Gives the UUID, drawn by the caller, its meaning.
+            pub const fn new(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The UUID, as the store keeps it.
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0.simple())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                id_digits(text, $prefix).map(Self).ok_or_else(|| InvalidId {
+                    text: text.to_owned(),
+                    what: $what,
+                    prefix: $prefix,
+                })
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+
+ids! {
+    KeyId, "key_", "a key";
+    ApplicationId, "app_", "an application";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key(prefix: &str, random: [u8; 32]) -> KeyText {
+        KeyText::from_random(&prefix.parse().unwrap(), random)
+    }
+
+    #[test]
+    fn the_format_never_changes() {
+        // Issued keys live for years: a change here would make all of them malformed.
+        let zero = key("ks", [0; 32]);
+        insta::assert_snapshot!(zero.expose(), @"ks_0000000000000000000000000000000000000000000_0JwTDp");
+        let ones = key("acme7", [0xff; 32]);
+        insta::assert_snapshot!(ones.expose(), @"acme7_yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1_3jXzw3");
+        assert_eq!(ones.display_prefix().len(), "acme7_".len() + 8);
+        assert!(ones.expose().starts_with(ones.display_prefix()));
+    }
+
+    #[test]
+    fn the_hash_never_changes() {
+        // Made with `openssl dgst -sha256 -mac HMAC -macopt hexkey:0707…07` over the text.
+        let hash = Pepper::new([7; 32]).hash(b"ks_example");
+        insta::assert_snapshot!(hex(hash.as_bytes()), @"696da148de1dbca8139966e0b52eeec9254fd41595d759762235303f5ba324bb");
+        assert_eq!(KeyHash::from_slice(hash.as_bytes()), Some(hash));
+        assert_eq!(KeyHash::from_slice(&[0; 31]), None);
+        assert_ne!(Pepper::new([8; 32]).hash(b"ks_example"), hash);
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        use fmt::Write as _;
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        })
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        assert_eq!(format!("{:?}", key("ks", [1; 32])), "[redacted]");
+        assert_eq!(format!("{:?}", Pepper::new([1; 32])), "[redacted]");
+        let hash = KeyHash::from_slice(&[0xab; 32]).unwrap();
+        assert_eq!(format!("{hash:?}"), "KeyHash(abababab…)");
+    }
+
+    #[test]
+    fn prefixes_are_short_and_lower_case() {
+        for text in ["ks", "a", "0", "acme2026", "abcdefghijklmnop"] {
+            assert_eq!(text.parse::<KeyPrefix>().unwrap().as_str(), text);
+        }
+        for text in ["", "KS", "k_s", "k-s", "ké", "abcdefghijklmnopq", " ks"] {
+            assert!(text.parse::<KeyPrefix>().is_err(), "{text}");
+        }
+        assert_eq!(KeyPrefix::default().to_string(), "ks");
+    }
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        let id = KeyId::new(Uuid::from_u128(0x0190_b2c3_d4e5));
+        let text = "key_000000000000000000000190b2c3d4e5";
+        assert_eq!(id.to_string(), text);
+        assert_eq!(text.parse(), Ok(id));
+        assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{text}\""));
+        assert_eq!(
+            serde_json::from_str::<KeyId>(&format!("\"{text}\"")).unwrap(),
+            id
+        );
+        assert!(text.parse::<ApplicationId>().is_err());
+        for other in [
+            "key_000000000000000000000190B2C3D4E5",
+            "key_00000000-0000-0000-0000-0190b2c3d4e5",
+            "key_+00000000000000000000190b2c3d4e5",
+            "key_",
+            "000000000000000000000190b2c3d4e5",
+        ] {
+            assert!(other.parse::<KeyId>().is_err(), "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_issued_key_is_well_formed(prefix in "[a-z0-9]{1,16}", random: [u8; 32]) {
+            let key = key(&prefix, random);
+            prop_assert_eq!(key.expose().len(), prefix.len() + 51);
+            prop_assert!(well_formed(key.expose().as_bytes()));
+        }
+
+        #[test]
+        fn different_bits_make_different_keys(one: [u8; 32], other: [u8; 32]) {
+            let (first, second) = (key("ks", one), key("ks", other));
+            prop_assert_eq!(first.expose() == second.expose(), one == other);
+        }
+
+        #[test]
+        fn one_changed_character_is_noticed(random: [u8; 32], at in 0_usize..53, byte: u8) {
+            let mut text = key("ks", random).expose().as_bytes().to_vec();
+            prop_assume!(text[at] != byte);
+            text[at] = byte;
+            prop_assert!(!well_formed(&text));
+        }
+
+        #[test]
+        fn a_missing_piece_is_noticed(random: [u8; 32], cut in 1_usize..=53) {
+            let key = key("ks", random);
+            let text = key.expose().as_bytes();
+            prop_assert!(!well_formed(&text[..text.len() - cut]));
+            prop_assert!(!well_formed(&text[cut..]));
+        }
+
+        #[test]
+        fn hostile_bytes_are_only_refused(text in proptest::collection::vec(any::<u8>(), 0..120)) {
+            prop_assert!(!well_formed(&text));
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! What an owner can ask for, as data.
+//!
+//! The command line and, through the control socket, every other door sends a [`Command`] and gets an
+//! [`Answer`]. The same value is carried out by a running server or, when none runs, directly on the
+//! store, so no command exists in two forms.
+
+use keystile_core::decision::ApplicationState;
+use keystile_core::journal::{Outcome, RecordId, WriteRecord};
+use keystile_core::lock::{Actor, Lock, LockLevel};
+use keystile_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What an owner asks for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "command")]
+pub enum Command {
+    /// How the server is.
+    Status,
+    /// Reads the configuration file again and swaps the policy.
+    Reload,
+    /// Issues keys for an application, which is created when it is new.
+    CreateKeys {
+        /// The application's name.
+        application: String,
+        /// The plan of the keys, and of the application when it is new; the application's plan, where `None`.
+        plan: Option<String>,
+        /// How many.
+        count: u32,
+    },
+    /// Keys, oldest first.
+    ListKeys(KeyFilter),
+    /// One key with its lock history.
+    ShowKey {
+        /// Its id, its prefix as listed, or the key itself.
+        key: String,
+    },
+    /// Locks a key.
+    LockKey {
+        /// Its id, prefix or text.
+        key: String,
+        /// Which calls to stop.
+        level: LockLevel,
+        /// Why, for the owner and the audit.
+        reason: String,
+        /// For how many milliseconds; until unlocked where `None`.
+        for_millis: Option<i64>,
+    },
+    /// Unlocks a key.
+    UnlockKey {
+        /// Its id, prefix or text.
+        key: String,
+        /// Whether its budgets begin anew.
+        budgets: Budgets,
+    },
+    /// Issues a successor, after which the key works for a grace period and is then revoked.
+    RollKey {
+        /// Its id, prefix or text.
+        key: String,
+        /// For how many milliseconds the old key goes on.
+        grace_millis: i64,
+    },
+    /// Revokes a key for good.
+    RevokeKey {
+        /// Its id, prefix or text.
+        key: String,
+    },
+    /// Creates an application without a key.
+    CreateApplication {
+        /// Its name.
+        name: String,
+        /// Its plan.
+        plan: String,
+    },
+    /// Applications by name.
+    ListApplications,
+    /// One application with its keys.
+    ShowApplication {
+        /// Its name or id.
+        application: String,
+    },
+    /// Stops or resumes all calls of an application.
+    SetApplicationState {
+        /// Its name or id.
+        application: String,
+        /// The state to bring about.
+        state: ApplicationState,
+    },
+    /// Records of the journal.
+    ListRecords(RecordFilter),
+    /// Copies the store into a new file and verifies the copy.
+    Backup {
+        /// The file, which must not exist.
+        to: std::path::PathBuf,
+    },
+    /// Looks for trouble.
+    Diagnose,
+}
+
+/// What becomes of the budgets of a key that is unlocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Budgets {
+    /// What was counted stays counted: no more is written in a window than the plan says.
+    Keep,
+    /// They begin anew; the owner answers for what is written beyond the plan.
+    Reset,
+}
+
+/// Which keys to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyFilter {
+    /// Only those of this application.
+    pub application: Option<String>,
+    /// Only those on this plan.
+    pub plan: Option<String>,
+    /// Only those in this state: `active`, `locked`, `revoked`.
+    pub state: Option<String>,
+    /// At most so many, after the key with this id.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Which records to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordFilter {
+    /// Only those of this key: its id, prefix or text.
+    pub key: Option<String>,
+    /// Only those of this application, by name.
+    pub application: Option<String>,
+    /// Only those of this API.
+    pub api: Option<String>,
+    /// Only those of this operation, as in `DELETE /bookmarks/{id}`.
+    pub operation: Option<String>,
+    /// Only those with this method.
+    pub method: Option<String>,
+    /// Only those with this outcome.
+    pub outcome: Option<Outcome>,
+    /// Only those at or after this time.
+    pub since: Option<Timestamp>,
+    /// Only those before this time.
+    pub until: Option<Timestamp>,
+    /// Which end to begin at, and where.
+    pub order: Order,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// The direction of a listing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Latest first, from the end.
+    #[default]
+    Latest,
+    /// Latest first, only records before this one.
+    Before(RecordId),
+    /// Earliest first, only records after this one; for following and exporting.
+    After(RecordId),
+    /// Exactly this record.
+    Only(RecordId),
+}
+
+/// What comes back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer", content = "value")]
+pub enum Answer {
+    /// It is done; a sentence says what.
+    Done(String),
+    /// Keys with their texts, which are shown only here.
+    NewKeys(Vec<NewKey>),
+    /// A list of keys.
+    Keys(Vec<KeyView>),
+    /// One key.
+    Key(Box<KeyDetails>),
+    /// A list of applications.
+    Applications(Vec<ApplicationView>),
+    /// One application with its keys.
+    Application(Box<ApplicationDetails>),
+    /// Records of the journal.
+    Records(Vec<WriteRecord>),
+    /// How the server is.
+    Status(Box<StatusView>),
+    /// What was looked at.
+    Diagnosis(Vec<Finding>),
+    /// It could not be done; nothing was changed.
+    Failed(Failure),
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What happened, in a sentence.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// A key that was just issued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewKey {
+    /// Its id.
+    pub id: String,
+    /// The key itself.
+    pub key: String,
+    /// The application's name.
+    pub application: String,
+    /// Its plan.
+    pub plan: String,
+}
+
+/// A key as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Its id.
+    pub id: String,
+    /// Its recognisable beginning.
+    pub prefix: String,
+    /// The application's name.
+    pub application: String,
+    /// Its plan.
+    pub plan: String,
+    /// `active`, `locked` or `revoked`.
+    pub state: String,
+    /// The lock that is on it.
+    pub lock: Option<Lock>,
+    /// When it was issued.
+    pub created: Timestamp,
+    /// When a rolled key stops working.
+    pub expires: Option<Timestamp>,
+    /// Its last write on record.
+    pub last_write: Option<Timestamp>,
+}
+
+/// A key with what happened to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyDetails {
+    /// The key.
+    #[serde(flatten)]
+    pub key: KeyView,
+    /// Its write budgets.
+    pub budgets: Vec<BudgetView>,
+    /// What happened to it, latest first.
+    pub events: Vec<EventView>,
+}
+
+/// A write budget of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetView {
+    /// Its name.
+    pub name: String,
+    /// As in `100 per day`.
+    pub quota: String,
+    /// What counts now.
+    pub used: u64,
+    /// What is left.
+    pub remaining: u64,
+    /// When the first of what counts leaves the window, if anything does.
+    pub frees_at: Option<Timestamp>,
+}
+
+/// Something that happened to a key or application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventView {
+    /// Its number.
+    pub id: i64,
+    /// When.
+    pub time: Timestamp,
+    /// What, as in `key_locked`.
+    pub kind: String,
+    /// Who did it.
+    pub actor: Actor,
+    /// More about it, in a sentence.
+    pub detail: String,
+}
+
+/// An application as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationView {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The plan of its new keys.
+    pub plan: String,
+    /// Whether it may call.
+    pub state: ApplicationState,
+    /// When it was created.
+    pub created: Timestamp,
+    /// How many keys it has that are not revoked.
+    pub keys: u32,
+}
+
+/// An application with its keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationDetails {
+    /// The application.
+    #[serde(flatten)]
+    pub application: ApplicationView,
+    /// Its keys.
+    pub keys_list: Vec<KeyView>,
+}
+
+/// How the server is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// Whether a server answered, or the store was read without one.
+    pub running: bool,
+    /// Keystile's version.
+    pub version: String,
+    /// Since when the server runs.
+    pub started: Option<Timestamp>,
+    /// Where the gate listens.
+    pub gate: Vec<String>,
+    /// Where health and metrics are.
+    pub console: Option<String>,
+    /// The data directory.
+    pub data: std::path::PathBuf,
+    /// APIs with their mode and upstreams.
+    pub apis: Vec<ApiView>,
+    /// Names of the plans.
+    pub plans: Vec<String>,
+    /// When the policy was read, and what came of the last reload.
+    pub policy: String,
+    /// How many keys there are, by state.
+    pub keys: KeyCounts,
+    /// How many records the journal has.
+    pub records: u64,
+    /// Writes on record in the last 24 hours.
+    pub writes_today: u64,
+    /// The store's size on disk.
+    pub store_bytes: u64,
+    /// Whether writes can be recorded; otherwise why not.
+    pub store: String,
+}
+
+/// How many keys there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyCounts {
+    /// Usable ones.
+    pub active: u64,
+    /// Locked ones.
+    pub locked: u64,
+    /// Revoked ones.
+    pub revoked: u64,
+}
+
+/// An API as the status shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiView {
+    /// Its name.
+    pub name: String,
+    /// `enforce`, `observe` or `off`.
+    pub mode: String,
+    /// Its upstream origins.
+    pub upstream: Vec<String>,
+}
+
+/// Something that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// How it is.
+    pub level: FindingLevel,
+    /// What was looked at.
+    pub subject: String,
+    /// What was found.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// How something that was looked at is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingLevel {
+    /// As it should be.
+    Good,
+    /// Worth a look.
+    Warning,
+    /// Wrong.
+    Problem,
+}
