@@ -203,7 +203,7 @@ pub fn budgets_of_record(policy: &Policy, plan: &Plan, api: &str, method: &str, 
     let (Some(api), Ok(method)) = (policy.api_named(api), Method::from_bytes(method.as_bytes())) else {
         return all.collect();
     };
-    let folded = crate::grammar::folded(path);
+    let folded = crate::grammar::fold_path(path);
     let found = api.api.operation(&method, path, &folded);
     all.filter(|place| plan.counts(*place, api.place, &found.either)).collect()
 }

@@ -1,14 +1,14 @@
 //! API keys as text, as hashes, and the ids under which keys and applications are known.
 //!
-//! A key reads `<prefix>_<43 characters>_<6 characters>`: 256 random bits in base 62, then the CRC-32
-//! of everything before the last underscore. Scanners recognize it, a typo is refused without a
-//! lookup, and a double click selects all of it.
+//! A key reads `<prefix>_<43 characters>_<6 characters>`: 256 random bits in base 62, then the
+//! CRC-32 of everything before the last underscore. Scanners recognize it, a typo is refused
+//! without a lookup, and a double click selects all of it.
 //!
 //! # What this protects
 //!
-//! The text is shown once and never kept. What is kept is its HMAC-SHA-256 under a server secret (the
-//! pepper), so neither a copy of the store nor a log opens anything. Types that hold a secret print
-//! `[redacted]`. The checksum is not a defense: anybody can compute it.
+//! The text is shown once and never kept. What is kept is its HMAC-SHA-256 under a server secret
+//! (the pepper), so neither a copy of the store nor a log opens anything. Types that hold a secret
+//! print `[redacted]`. The checksum is not a defense: anybody can compute it.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -88,7 +88,8 @@ pub struct KeyText(String);
 impl KeyText {
     /// Makes the key of 256 random bits.
     ///
-    /// The caller draws them from the operating system's generator; nothing else makes a key secret.
+    /// The caller draws them from the operating system's generator; nothing else makes a key
+    /// secret.
     pub fn from_random(prefix: &KeyPrefix, random: [u8; 32]) -> Self {
         let length = prefix.0.len() + 1 + RANDOM_CHARS + 1 + CHECKSUM_CHARS;
         let mut text = String::with_capacity(length);
@@ -213,8 +214,8 @@ impl KeyHash {
     }
 }
 
-/// The bytes are already evenly spread and not the caller's to choose, so a table may use them as they
-/// are: eight of them are one `write_u64`, which every hasher takes in one step.
+/// The bytes are already evenly spread and not the caller's to choose, so a table may use them as
+/// they are: eight of them are one `write_u64`, which every hasher takes in one step.
 impl Hash for KeyHash {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (head, _) = self.0.split_first_chunk().expect("a hash has 32 bytes");

@@ -1,13 +1,25 @@
 //! The rules of Keystile, pure: no I/O, no clock, no randomness, no async.
 //!
-//! A door reads a request head through [`grammar`] and [`credential`], looks up what the policy says of
-//! its operation ([`operation`], [`policy`]), and asks [`decision::decide`]. What comes back is a
-//! permit or a [`refusal::Refusal`]. Budgets are counted by [`budget`], for whoever holds the ledger.
+//! A door reads a request's head through [`grammar`] and [`credential`], asks the [`policy`] what
+//! API and operation it is for, and asks [`decision::decide`]. What comes back is a permit or a
+//! [`refusal::Refusal`]. Where only the body tells what a call costs, [`cost`] counts it. Budgets are
+//! counted by [`budget`] for whoever holds the ledger.
 //!
 //! Not here: where keys are stored, how a write is made durable, what a protocol looks like.
 
-pub mod refusal;
-pub mod lock;
-pub mod time;
+pub mod address;
+pub mod api;
 pub mod budget;
+pub mod cost;
+pub mod credential;
+pub mod decision;
+pub mod grammar;
+pub mod journal;
+pub mod key;
+pub mod lock;
+pub mod operation;
+pub mod policy;
+pub mod rate;
+pub mod refusal;
 pub mod template;
+pub mod time;

@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use smallvec::{SmallVec, smallvec};
 
+use crate::grammar::fold_path;
+
 /// One path template, as in `/bookmarks/{id}` or `/files/*`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PathTemplate {
@@ -116,13 +118,13 @@ impl PathTemplate {
         self.segments.iter().map(of_segment).sum::<u32>() * 2 + exact_end
     }
 
-    /// The template that folded paths are held against: lower case, no trailing slash.
+    /// The template that folded paths are held against.
     fn folded(&self) -> Self {
         let mut segments: Vec<_> = self
             .segments
             .iter()
             .map(|segment| match segment {
-                Segment::Literal(text) => Segment::Literal(text.to_ascii_lowercase()),
+                Segment::Literal(text) => Segment::Literal(fold_path(&format!("/{text}"))[1..].to_owned()),
                 Segment::Any(name) => Segment::Any(name.clone()),
             })
             .collect();

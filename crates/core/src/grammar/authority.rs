@@ -1,0 +1,80 @@
+//! The one host that a request is for.
+
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
+
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Version};
+
+use super::Head;
+use crate::refusal::{Reason, Refusal};
+
+/// A DNS name has at most 253 characters; the rest is room for a trailing dot and nothing more.
+const HOST_BYTES_MAX: usize = 254;
+
+/// The authority that Host and the target agree on.
+///
+/// HTTP/1 must send Host (RFC 9112 section 3.2). HTTP/2 may leave it to `:authority`.
+pub(super) fn of<'a>(head: &Head<'a>, host: Option<&'a HeaderValue>) -> Result<&'a str, Refusal> {
+    let host = match host {
+        Some(value) => Some(
+            value
+                .to_str()
+                .map_err(|_| Refusal::new(Reason::HostInvalid))?,
+        ),
+        None => None,
+    };
+    let target = head.uri.authority().map(Authority::as_str);
+    let is_absolute = match head.uri.scheme() {
+        Some(scheme) => *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS,
+        None => false,
+    };
+    // `GET admin` parses as an authority without a scheme, and `GET ftp://a/` as one of another
+    // kind.
+    if target.is_some() && !is_absolute {
+        return Err(Reason::TargetInvalid.into());
+    }
+    let has_authority_field = matches!(head.version, Version::HTTP_2 | Version::HTTP_3);
+    match (host, target) {
+        (Some(host), None) => Ok(host),
+        (Some(host), Some(target)) if host.eq_ignore_ascii_case(target) => Ok(host),
+        (Some(_), Some(_)) => Err(Refusal::new(Reason::TargetInvalid)
+            .because("The authority of the request target differs from Host.")),
+        (None, Some(target)) if has_authority_field => Ok(target),
+        (None, _) => Err(Reason::HostInvalid.into()),
+    }
+}
+
+/// The host of an authority, in lower case and without its port.
+///
+/// Only letters, digits, `-`, `.` and `_` pass in a name: RFC 3986 knows more, DNS does not.
+pub(super) fn host(authority: &str) -> Result<Cow<'_, str>, Refusal> {
+    let invalid = || Refusal::new(Reason::HostInvalid);
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let end = rest.find(']').ok_or_else(invalid)?;
+            rest[..end].parse::<Ipv6Addr>().map_err(|_| invalid())?;
+            authority.split_at(end + 2)
+        }
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let is_name_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    let is_name = host.starts_with('[') || host.bytes().all(is_name_byte);
+    if host.is_empty() || host.len() > HOST_BYTES_MAX || !is_name || !is_port(port) {
+        return Err(invalid());
+    }
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Ok(Cow::Owned(host.to_ascii_lowercase()))
+    } else {
+        Ok(Cow::Borrowed(host))
+    }
+}
+
+/// Nothing, or a colon and a port number. A sign, which `parse` would take, is refused.
+fn is_port(text: &str) -> bool {
+    match text.strip_prefix(':') {
+        Some(port) => port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok(),
+        None => text.is_empty(),
+    }
+}

@@ -1,0 +1,173 @@
+//! The header fields that servers and proxies read differently, held to one reading.
+//!
+//! Control characters in values are not looked for: a [`HeaderValue`] cannot hold them.
+
+use http::{HeaderValue, Method, Version};
+
+use super::{FIELDS_MAX, HEAD_BYTES_MAX, Head};
+use crate::refusal::{Reason, Refusal};
+
+/// What one pass over the fields finds.
+#[derive(Default)]
+pub(super) struct Fields<'a> {
+    pub(super) host: Option<&'a HeaderValue>,
+    pub(super) upgrade: bool,
+    content_length: Option<&'a HeaderValue>,
+    transfer_encoding: Option<&'a HeaderValue>,
+    content_type: Option<&'a HeaderValue>,
+    idempotency_key: Option<&'a HeaderValue>,
+    upgrade_to: Option<&'a HeaderValue>,
+    connection: Connection,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum Connection {
+    #[default]
+    Stays,
+    Upgrades,
+}
+
+/// Reads every field once.
+pub(super) fn check<'a>(head: &Head<'a>) -> Result<Fields<'a>, Refusal> {
+    if head.headers.len() > FIELDS_MAX {
+        return Err(Refusal::new(Reason::HeadTooLarge).because("There are too many header fields."));
+    }
+    let mut fields = Fields::default();
+    let mut bytes = request_line_bytes(head);
+    for (name, value) in head.headers {
+        let name = name.as_str();
+        bytes += name.len() + value.len() + ": \r\n".len();
+        fields.read(head.version, name, value)?;
+    }
+    if bytes > HEAD_BYTES_MAX {
+        return Err(Reason::HeadTooLarge.into());
+    }
+    check_framing(head.version, &fields)?;
+    fields.upgrade = asks_upgrade(head, &fields)?;
+    Ok(fields)
+}
+
+fn request_line_bytes(head: &Head<'_>) -> usize {
+    let scheme = head
+        .uri
+        .scheme_str()
+        .map_or(0, |scheme| scheme.len() + "://".len());
+    let authority = head
+        .uri
+        .authority()
+        .map_or(0, |authority| authority.as_str().len());
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    head.method.as_str().len() + scheme + authority + target + "  HTTP/1.1\r\n".len()
+}
+
+impl<'a> Fields<'a> {
+    fn read(
+        &mut self,
+        version: Version,
+        name: &str,
+        value: &'a HeaderValue,
+    ) -> Result<(), Refusal> {
+        match name {
+            "host" => once(&mut self.host, value, Reason::HostInvalid),
+            "content-length" => once(&mut self.content_length, value, Reason::FramingInvalid),
+            "transfer-encoding" => once(&mut self.transfer_encoding, value, Reason::FramingInvalid),
+            "content-type" => once(&mut self.content_type, value, Reason::HeaderInvalid),
+            "idempotency-key" => once(&mut self.idempotency_key, value, Reason::HeaderInvalid),
+            "upgrade" => once(&mut self.upgrade_to, value, Reason::UpgradeRefused),
+            "connection" => self.read_connection(version, value),
+            // CGI and its heirs read `X_Plan` and `X-Plan` as one variable.
+            _ if name.bytes().any(|byte| byte == b'_') => {
+                Err(Refusal::new(Reason::HeaderInvalid)
+                    .because("A header field has `_` in its name."))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A field named in Connection is taken out by the next proxy: by naming its key, a caller
+    /// could have it removed behind this gate, or a field that this gate adds.
+    fn read_connection(&mut self, version: Version, value: &HeaderValue) -> Result<(), Refusal> {
+        let refused = |detail| Err(Refusal::new(Reason::HeaderInvalid).because(detail));
+        if matches!(version, Version::HTTP_2 | Version::HTTP_3) {
+            return refused("HTTP/2 has no Connection field.");
+        }
+        for option in value.as_bytes().split(|byte| *byte == b',') {
+            let option = option.trim_ascii();
+            if option.eq_ignore_ascii_case(b"upgrade") {
+                self.connection = Connection::Upgrades;
+            } else if !(option.is_empty()
+                || option.eq_ignore_ascii_case(b"keep-alive")
+                || option.eq_ignore_ascii_case(b"close"))
+            {
+                return refused("Connection may name only close, keep-alive and upgrade.");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn once<'a>(
+    seen: &mut Option<&'a HeaderValue>,
+    value: &'a HeaderValue,
+    reason: Reason,
+) -> Result<(), Refusal> {
+    match seen.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(reason.into()),
+    }
+}
+
+/// One length, as digits, or `chunked`; never both, and `chunked` only where HTTP/1.1 has it.
+fn check_framing(version: Version, fields: &Fields<'_>) -> Result<(), Refusal> {
+    let is_clear = match (fields.content_length, fields.transfer_encoding) {
+        (None, None) => true,
+        (Some(length), None) => length_of(length).is_some(),
+        (None, Some(coding)) => {
+            version == Version::HTTP_11 && coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+        }
+        (Some(_), Some(_)) => false,
+    };
+    if is_clear {
+        Ok(())
+    } else {
+        Err(Reason::FramingInvalid.into())
+    }
+}
+
+/// The length that the digits state; signs, lists and white space state none.
+fn length_of(value: &HeaderValue) -> Option<u64> {
+    let digits = value.to_str().ok()?;
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}
+
+/// Whether a WebSocket is asked for. Any other upgrade, or half of one, is refused: a server that
+/// takes `h2c` reads what follows as another protocol, with requests that no rule has seen.
+fn asks_upgrade(head: &Head<'_>, fields: &Fields<'_>) -> Result<bool, Refusal> {
+    let Some(protocol) = fields.upgrade_to else {
+        return Ok(false);
+    };
+    let has_body = fields.transfer_encoding.is_some()
+        || fields
+            .content_length
+            .and_then(length_of)
+            .is_some_and(|length| length > 0);
+    let is_whole = protocol
+        .as_bytes()
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"websocket")
+        && fields.connection == Connection::Upgrades
+        && head.version == Version::HTTP_11
+        && *head.method == Method::GET
+        && !has_body;
+    if is_whole {
+        Ok(true)
+    } else {
+        Err(Reason::UpgradeRefused.into())
+    }
+}

@@ -1,0 +1,99 @@
+//! What can go wrong with the store, in sentences for the owner.
+
+use std::path::PathBuf;
+
+/// The result of a store operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why the store could not do what was asked. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data directory cannot be used.
+    #[error("the data directory {path} cannot be used")]
+    Directory {
+        /// The directory, or the file in it.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process holds the data directory.
+    #[error("another Keystile is running on {path}")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// File locks and memory maps of SQLite are not reliable there.
+    #[error("{path} is on a network file system ({kind}), where SQLite cannot keep data safe")]
+    NetworkFileSystem {
+        /// The directory.
+        path: PathBuf,
+        /// Its kind, as in `NFS`.
+        kind: &'static str,
+    },
+    /// The file belongs to another program.
+    #[error("the store file is a database of another program")]
+    NotKeystile,
+    /// The file was written by a later version.
+    #[error("the store was written by a newer Keystile (format {found}; this one knows {known})")]
+    Newer {
+        /// The file's format.
+        found: usize,
+        /// The latest that this program knows.
+        known: usize,
+    },
+    /// The file is damaged.
+    #[error("the store file is damaged: {0}")]
+    Corrupt(String),
+    /// The pepper file is missing or damaged, and with it every key.
+    #[error("the pepper file {path} is {fault}; without it no key can be recognised")]
+    Pepper {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+    /// A name is taken.
+    #[error("there is already {0}")]
+    Exists(String),
+    /// Something that was named does not exist.
+    #[error("there is no {0}")]
+    Missing(String),
+    /// What was asked makes no sense in the present state.
+    #[error("{0}")]
+    Conflict(String),
+    /// The store could not commit, or its writer has ended.
+    #[error("the store cannot record anything at the moment")]
+    Unavailable,
+    /// Any other answer of SQLite.
+    #[error("SQLite failed")]
+    Sqlite(#[source] rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                Self::Corrupt(error.to_string())
+            }
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+impl Error {
+    /// What the owner can do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Directory { .. } => Some("check that it exists, is writable, and belongs to this user".into()),
+            Self::InUse { .. } => Some("stop it first, or give this one another --data".into()),
+            Self::NetworkFileSystem { .. } => Some("give --data a directory on a local disk".into()),
+            Self::NotKeystile => Some("give --data another directory".into()),
+            Self::Newer { .. } => Some("run that version, or `keystile restore` a backup made by this one".into()),
+            Self::Corrupt(_) => Some("stop every Keystile on it, keep a copy, and `keystile restore` the latest backup".into()),
+            Self::Pepper { .. } => Some("copy it back from a backup: `keystile restore` brings it along".into()),
+            Self::Unavailable => Some("see the log and `keystile doctor`: the disk may be full or read-only".into()),
+            Self::Exists(_) | Self::Missing(_) | Self::Conflict(_) | Self::Sqlite(_) => None,
+        }
+    }
+}
