@@ -1,6 +1,7 @@
 //! `compare`: every peer under the same load, in interleaved rounds, as medians and ratios.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::Outcome;
 use crate::args::Args;
@@ -9,6 +10,7 @@ use crate::load::{Load, Mix};
 use crate::measure::{Sample, measure};
 use crate::peer::{Kind, Running, Setting, Template};
 use crate::process::Memory;
+use crate::quiet::{self, FOREIGN_MAX};
 use crate::scratch::Scratch;
 use crate::table::{self, median, spread};
 use crate::upstream::Upstream;
@@ -16,8 +18,8 @@ use crate::upstream::Upstream;
 const KEYS: usize = 1_000;
 const CONNECTIONS: u32 = 64;
 const MEMORY_MAX_MIB: f64 = 48.0;
-/// Above this share of the proxy's core used by others, a round is called noisy.
-const FOREIGN_MAX: f64 = 0.05;
+/// How often a noisy measurement is repeated before its last result is taken.
+const TRIES: usize = 3;
 
 /// A promise: `of` costs at most `limit` times the processor time of `to`.
 struct Target {
@@ -35,6 +37,15 @@ const TARGETS: [Target; 5] = [
     Target { mix: Mix::Mixed, of: Kind::Keystile, to: Kind::KeystileOff, limit: 1.20 },
 ];
 
+/// What every round does.
+struct Plan<'a> {
+    /// One slice.
+    load: Load<'a>,
+    slices: usize,
+    /// How long to wait for other work on the machine to end, before each measurement.
+    patience: Duration,
+}
+
 /// All rounds of one peer.
 struct Series {
     kind: Kind,
@@ -44,6 +55,16 @@ struct Series {
 }
 
 impl Series {
+    fn last_round(&self) -> String {
+        let text = |samples: &[Sample]| {
+            samples.last().map_or_else(String::new, |sample| {
+                let noise = if sample.foreign > FOREIGN_MAX { " (noisy)" } else { "" };
+                format!("{:.2} us, {:.0}/s{noise}", sample.cpu_us(), sample.requests_per_second())
+            })
+        };
+        format!("{}: reads {}; mixed {}", self.kind.name(), text(&self.reads), text(&self.mixed))
+    }
+
     fn samples(&self, mix: Mix) -> &[Sample] {
         match mix {
             Mix::Reads => &self.reads,
@@ -55,7 +76,6 @@ impl Series {
 /// Runs the comparison and prints it.
 pub async fn run(args: &Args) -> Outcome<()> {
     let rounds: usize = args.number("--rounds", 5)?;
-    let seconds: u64 = args.number("--seconds", 5)?;
     let kinds = kinds(args)?;
     let template = match args.text("--keystile") {
         Some(binary) => Some(Template::make(Path::new(binary), KEYS).await?),
@@ -67,16 +87,20 @@ pub async fn run(args: &Args) -> Outcome<()> {
     let upstream = Upstream::start().await?;
     let setting = Setting { keys: &keys, upstream: upstream.port, keystile: template.as_ref() };
 
+    let plan = Plan {
+        load: Load { scratch: &scratch, connections: CONNECTIONS, seconds: 1, mix: Mix::Reads },
+        slices: args.number("--seconds", 5)?,
+        patience: Duration::from_secs(args.number("--patience", 60)?),
+    };
+
     let mut all: Vec<Series> = kinds
         .into_iter()
         .map(|kind| Series { kind, reads: Vec::new(), mixed: Vec::new(), memory: Vec::new() })
         .collect();
     for round in 0..rounds {
-        // Another peer goes first each time, so that none always follows the same one.
-        for step in 0..all.len() {
-            let at = (round + step) % all.len();
-            eprintln!("round {} of {rounds}: {}", round + 1, all[at].kind.name());
-            one_round(&mut all[at], &setting, &scratch, seconds).await?;
+        one_round(&mut all, &setting, &plan, round).await?;
+        for series in &all {
+            eprintln!("round {} of {rounds}: {}", round + 1, series.last_round());
         }
     }
     for mix in [Mix::Reads, Mix::Mixed] {
@@ -96,21 +120,53 @@ fn kinds(args: &Args) -> Outcome<Vec<Kind>> {
     Ok(Kind::ALL.into_iter().filter(|kind| here || !kind.is_keystile()).collect())
 }
 
+/// Starts all peers afresh and gives each a second of load in turn, so that a slow drift of the
+/// machine meets all of them alike.
 async fn one_round(
-    series: &mut Series,
+    all: &mut [Series],
     setting: &Setting<'_>,
-    scratch: &Scratch,
-    seconds: u64,
+    plan: &Plan<'_>,
+    round: usize,
 ) -> Outcome<()> {
-    let peer = Running::start(series.kind, setting).await?;
-    let reads = Load { scratch, connections: CONNECTIONS, seconds, mix: Mix::Reads };
-    let mixed = Load { mix: Mix::Mixed, ..reads };
-    // Warm: connections to the upstream, compiled Lua, touched memory.
-    measure(&peer, Load { seconds: 1, ..mixed }).await?;
-    series.reads.push(measure(&peer, reads).await?);
-    series.mixed.push(measure(&peer, mixed).await?);
-    series.memory.push(peer.memory()?);
+    let mut peers = Vec::new();
+    for series in all.iter() {
+        let peer = Running::start(series.kind, setting).await?;
+        // Warm: connections to the upstream, compiled Lua, touched memory.
+        measure(&peer, Load { mix: Mix::Mixed, ..plan.load }).await?;
+        peers.push(peer);
+    }
+    for mix in [Mix::Reads, Mix::Mixed] {
+        let mut samples = vec![Sample::default(); all.len()];
+        for slice in 0..plan.slices {
+            for step in 0..all.len() {
+                let at = (round + slice + step) % all.len();
+                samples[at].add(undisturbed(&peers[at], plan, mix).await?);
+            }
+        }
+        for (series, sample) in all.iter_mut().zip(samples) {
+            match mix {
+                Mix::Reads => series.reads.push(sample),
+                Mix::Mixed => series.mixed.push(sample),
+            }
+        }
+    }
+    for (series, peer) in all.iter_mut().zip(&peers) {
+        series.memory.push(peer.memory()?);
+    }
     Ok(())
+}
+
+/// Measures while the machine is quiet, and again when it was not.
+async fn undisturbed(peer: &Running, plan: &Plan<'_>, mix: Mix) -> Outcome<Sample> {
+    let mut tries = 0;
+    loop {
+        quiet::wait(plan.patience).await?;
+        let sample = measure(peer, Load { mix, ..plan.load }).await?;
+        tries += 1;
+        if sample.foreign <= FOREIGN_MAX || tries == TRIES || plan.patience.is_zero() {
+            return Ok(sample);
+        }
+    }
 }
 
 fn print_costs(all: &[Series], mix: Mix) {
@@ -131,11 +187,11 @@ fn print_costs(all: &[Series], mix: Mix) {
             };
             vec![
                 series.kind.name().to_owned(),
-                format!("{:.2}", of(|sample| sample.cpu_us)),
-                format!("{:.0}", of(|sample| sample.requests_per_second)),
-                format!("{:.2}", of(|sample| sample.p50_ms)),
-                format!("{:.2}", of(|sample| sample.p99_ms)),
-                format!("{:.0} %", of(|sample| sample.busy) * 100.0),
+                format!("{:.2}", of(Sample::cpu_us)),
+                format!("{:.0}", of(Sample::requests_per_second)),
+                format!("{:.2}", of(Sample::p50_ms)),
+                format!("{:.2}", of(Sample::p99_ms)),
+                format!("{:.0} %", of(Sample::busy) * 100.0),
                 format!("{:.1}", memory(|memory| memory.resident_mib)),
                 format!("{:.1}", memory(|memory| memory.highest_mib)),
             ]
@@ -152,9 +208,9 @@ fn print_ratios(all: &[Series]) {
     for target in &TARGETS {
         let (Some(of), Some(to)) = (series(target.of), series(target.to)) else { continue };
         let pairs = || of.samples(target.mix).iter().zip(to.samples(target.mix));
-        let cpu: Vec<f64> = pairs().map(|(of, to)| of.cpu_us / to.cpu_us).collect();
+        let cpu: Vec<f64> = pairs().map(|(of, to)| of.cpu_us() / to.cpu_us()).collect();
         let rate: Vec<f64> =
-            pairs().map(|(of, to)| of.requests_per_second / to.requests_per_second).collect();
+            pairs().map(|(of, to)| of.requests_per_second() / to.requests_per_second()).collect();
         let (low, high) = spread(&cpu);
         rows.push(vec![
             format!("{}: {} / {}", mix_name(target.mix), target.of.name(), target.to.name()),
@@ -186,8 +242,7 @@ fn print_noise(all: &[Series]) {
         (total + 1, noisy + usize::from(sample.foreign > FOREIGN_MAX))
     });
     println!(
-        "\n{noisy} of {total} measurements had more than {:.0} % of the proxy's core taken by \
-         something else.",
+        "\n{noisy} of {total} measurements had more than {:.0} % of a core taken by something else.",
         FOREIGN_MAX * 100.0
     );
 }

@@ -12,6 +12,7 @@ mod load;
 mod measure;
 mod peer;
 mod process;
+mod quiet;
 mod relay;
 mod scratch;
 mod table;
@@ -30,6 +31,7 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 const USAGE: &str = "\
 usage:
   keystile-bench compare [--rounds 5] [--seconds 5] [--keystile PATH] [--peers a,b,...]
+                         [--patience 60]
   keystile-bench growth  [--seconds 4] [--keystile PATH] [--peer keystile] [--only connections|keys|bodies]
                          [--keys-max 1000000]
 peers: relay haproxy nginx-lua nginx-lua-redis keystile keystile-off

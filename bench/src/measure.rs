@@ -5,45 +5,81 @@ use std::time::Duration;
 use crate::Outcome;
 use crate::load::{self, Load, Mix};
 use crate::peer::Running;
-use crate::process::{PROXY_CORE, as_f64, core_busy_seconds, cpu_seconds};
+use crate::process::{as_f64, cpu_seconds};
+use crate::quiet::Watch;
+use crate::table::median;
 
-/// What one load cost.
-#[derive(Clone, Copy)]
+/// What a load cost; slices of it can be added up.
+#[derive(Clone, Default)]
 pub struct Sample {
-    /// Processor time of the peer's whole tree, divided by the requests answered.
-    pub cpu_us: f64,
-    pub requests_per_second: f64,
-    pub p50_ms: f64,
-    pub p99_ms: f64,
-    /// Share of the proxy's core that the peer used.
-    pub busy: f64,
-    /// Share of the proxy's core that something else used: noise.
+    /// Processor time of the peer's whole tree.
+    cpu_seconds: f64,
+    requests: u64,
+    micros: u64,
+    p50_ms: Vec<f64>,
+    p99_ms: Vec<f64>,
+    /// Share of the two cores that something else used: noise. Of slices, the worst.
     pub foreign: f64,
+}
+
+impl Sample {
+    pub fn cpu_us(&self) -> f64 {
+        self.cpu_seconds * 1e6 / as_f64(self.requests)
+    }
+
+    pub fn requests_per_second(&self) -> f64 {
+        as_f64(self.requests) / self.elapsed_seconds()
+    }
+
+    /// Share of the proxy's core that the peer used.
+    pub fn busy(&self) -> f64 {
+        self.cpu_seconds / self.elapsed_seconds()
+    }
+
+    pub fn p50_ms(&self) -> f64 {
+        median(&self.p50_ms)
+    }
+
+    pub fn p99_ms(&self) -> f64 {
+        median(&self.p99_ms)
+    }
+
+    pub fn add(&mut self, other: Self) {
+        self.cpu_seconds += other.cpu_seconds;
+        self.requests += other.requests;
+        self.micros += other.micros;
+        self.p50_ms.extend(other.p50_ms);
+        self.p99_ms.extend(other.p99_ms);
+        self.foreign = self.foreign.max(other.foreign);
+    }
+
+    fn elapsed_seconds(&self) -> f64 {
+        as_f64(self.micros) / 1e6
+    }
 }
 
 /// Sends `load` to `peer`. After a mix, the peer's own count of writes must agree with the load's.
 pub async fn measure(peer: &Running, load: Load<'_>) -> Outcome<Sample> {
     let pids = peer.pids();
     let counted_before = peer.writes_counted().await?;
-    let busy_before = core_busy_seconds(PROXY_CORE)?;
+    let others = Watch::start()?;
     let cpu_before = cpu_seconds(&pids)?;
     let report = load::send(load, peer.port).await?;
     // What a peer settles after its last answer is part of the cost.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
     let cpu = cpu_seconds(&pids)? - cpu_before;
-    let busy = core_busy_seconds(PROXY_CORE)? - busy_before;
+    let foreign = others.share()?;
     if let (Mix::Mixed, Some(before)) = (load.mix, counted_before) {
         let counted = peer.writes_counted().await?.unwrap_or(before) - before;
         agree(peer, counted, report.writes, u64::from(load.connections))?;
     }
-    let elapsed = as_f64(report.micros) / 1e6;
     Ok(Sample {
-        cpu_us: cpu * 1e6 / as_f64(report.requests),
-        requests_per_second: as_f64(report.requests) / elapsed,
-        p50_ms: as_f64(report.p50) / 1e3,
-        p99_ms: as_f64(report.p99) / 1e3,
-        busy: cpu / elapsed,
-        foreign: ((busy - cpu) / elapsed).max(0.0),
+        cpu_seconds: cpu,
+        requests: report.requests,
+        micros: report.micros,
+        p50_ms: vec![as_f64(report.p50) / 1e3],
+        p99_ms: vec![as_f64(report.p99) / 1e3],
+        foreign,
     })
 }
 

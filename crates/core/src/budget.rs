@@ -305,6 +305,11 @@ impl Counter {
         Some(at.max(now))
     }
 
+    /// When the first of what is counted leaves the window; `None` when nothing is.
+    pub fn first_leaves_at(&self, window: Window, zone: &TimeZone) -> Option<Timestamp> {
+        self.slices.front().map(|(number, _)| leaves_at(window, *number, zone))
+    }
+
     /// Whether nothing is counted any more.
     pub fn is_empty(&self) -> bool {
         self.slices.is_empty()

@@ -38,9 +38,9 @@ pub enum Error {
     #[error("the store was written by a newer Keystile (format {found}; this one knows {known})")]
     Newer {
         /// The file's format.
-        found: usize,
+        found: u32,
         /// The latest that this program knows.
-        known: usize,
+        known: u32,
     },
     /// The file is damaged.
     #[error("the store file is damaged: {0}")]

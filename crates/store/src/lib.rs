@@ -1,1 +1,267 @@
+//! The durable side of Keystile: applications, keys, the ledger, the journal and events, in SQLite.
+//!
+//! # What this protects
+//!
+//! One transaction checks a key's lock, takes a write's cost from its budgets and records its intent,
+//! and it is durable before anything is sent (promises P1, P2, P3). Everything that changes goes
+//! through one writer thread ([`writer`]); everything that is read is read beside it.
+//!
+//! # Who does what
+//!
+//! - [`Store`] is the handle that everyone shares.
+//! - `writer` commits in groups; [`Work`] is one of its transactions.
+//! - `reserve` is what happens to a write in it; `ledger` counts budgets; `journal` keeps the rows.
+//! - `index` keeps the journal by key without making each write pay for it.
+//!
+//! Not here: what a plan allows (core), when something is asked of the store (engine).
 
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use keystile_core::journal::RecordId;
+use keystile_core::key::Pepper;
+use keystile_core::time::Timestamp;
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+
+pub mod backup;
+pub mod change;
+pub mod clock;
+pub mod directory;
+pub mod error;
+pub mod event;
+mod index;
+pub mod journal;
+pub mod key;
+mod ledger;
+pub mod reserve;
+mod schema;
+mod work;
+mod writer;
+
+use clock::StoreClock;
+use directory::{DataDirectory, Freshness};
+use error::{Error, Result};
+use index::SubjectIndex;
+use journal::Settlement;
+use key::KeyTable;
+pub use ledger::BudgetStanding;
+use reserve::{RefusedRecord, ReserveAnswer, ReserveRequest, Reserved};
+pub use work::Work;
+use work::Memory;
+use writer::{Committed, Health, Message, Writer};
+
+/// How many reading connections are kept open.
+const READERS_MAX: usize = 4;
+
+/// The store of one data directory. Cheap to share behind an `Arc`.
+#[derive(Debug)]
+pub struct Store {
+    queue: Sender<Message>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    keys: KeyTable,
+    pepper: Pepper,
+    clock: StoreClock,
+    health: Arc<Health>,
+    readers: Mutex<Vec<Connection>>,
+    directory: DataDirectory,
+}
+
+/// What was found when a store was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Writes that were under way at the last stop, whose outcome is now `unknown`.
+    pub left_unknown: usize,
+}
+
+impl Store {
+    /// Opens the store in a data directory, which is created where it is missing.
+    ///
+    /// Holds the directory against other processes, brings an older file to the present form, closes what
+    /// was left open by a crash, and reads all keys into memory.
+    pub fn open(directory: DataDirectory) -> Result<(Arc<Self>, Opened)> {
+        // Versions before 3.51.3 can lose commits when the WAL is reset while a reader starts.
+        assert!(rusqlite::version_number() >= 3_051_003, "the bundled SQLite is too old");
+        let mut connection = connect(&directory.database(), OpenFlags::default())?;
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000")?;
+        let freshness = if schema::migrate(&mut connection)? { Freshness::New } else { Freshness::Used };
+        let pepper = directory.pepper(freshness)?;
+        let pending_from = schema::meta(&connection, "pending_from")?.and_then(|text| text.parse().ok());
+        let left_unknown = journal::close_pending(&connection, pending_from.unwrap_or(0))?;
+        let (last_id, last_time) = journal::last(&connection)?;
+        let clock = StoreClock::open(&connection, last_time)?;
+        let keys = KeyTable::default();
+        let memory = Memory {
+            ledger: ledger::Ledger::default(),
+            index: SubjectIndex::open(&connection)?,
+            rows: key::load(&connection, &keys)?,
+            open: std::collections::BTreeSet::new(),
+            last_id,
+        };
+        let (queue, receiver) = mpsc::channel();
+        let health = Arc::new(Health::default());
+        let writer =
+            Writer { connection, memory, clock, health: health.clone(), queue: receiver, unsettled: Vec::new() };
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|source| Error::Directory { path: directory.path().to_owned(), source })?;
+        let store = Self {
+            queue,
+            writer: Mutex::new(Some(thread)),
+            keys,
+            pepper,
+            clock,
+            health,
+            readers: Mutex::new(Vec::new()),
+            directory,
+        };
+        Ok((Arc::new(store), Opened { left_unknown }))
+    }
+
+    /// The keys, for lookups on the way of a request.
+    pub fn keys(&self) -> &KeyTable {
+        &self.keys
+    }
+
+    /// What key texts are hashed with.
+    pub fn pepper(&self) -> &Pepper {
+        &self.pepper
+    }
+
+    /// The time on the store's clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Why nothing can be committed; `None` while all is well.
+    pub fn fault(&self) -> Option<String> {
+        self.health.fault()
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &DataDirectory {
+        &self.directory
+    }
+
+    /// Asks for room for a write. Once this returns a reservation, its intent and debit are durable.
+    ///
+    /// The queue has no bound of its own: every request waits for its answer, so it holds at most one
+    /// message for each connection that the gate admits, and one settlement for each before it.
+    pub async fn reserve(&self, request: ReserveRequest) -> Result<ReserveAnswer> {
+        let (sender, answer) = oneshot::channel();
+        self.queue.send(Message::Reserve(Box::new(request), sender)).map_err(|_| Error::Unavailable)?;
+        answer.await.map_err(|_| Error::Unavailable)?
+    }
+
+    /// Writes down what became of a write. Not awaited: were it lost in a crash, the write would be
+    /// `unknown`, which is then the truth.
+    pub fn settle(&self, reserved: Box<Reserved>, settlement: Settlement) {
+        if self.queue.send(Message::Settle(reserved, settlement)).is_err() {
+            tracing::error!("a write was settled after the store had closed");
+        }
+    }
+
+    /// Writes down the length of an answer that was not known when its write was settled.
+    pub fn set_response_bytes(&self, id: RecordId, bytes: u64) {
+        // Best effort: the length is missing from the journal if the store has closed.
+        let _ = self.queue.send(Message::ResponseBytes(id.0, bytes));
+    }
+
+    /// Writes down refusals.
+    pub fn record_refused(&self, refused: Vec<RefusedRecord>) {
+        // Best effort: refusals are also counted in the metrics.
+        let _ = self.queue.send(Message::Refused(refused));
+    }
+
+    /// Changes something in a transaction of the writer; durable once this returns `Ok`. A change that
+    /// fails leaves nothing behind and does not disturb others in its group.
+    pub async fn change<T, F>(&self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Work<'_>) -> Result<T> + Send + 'static,
+    {
+        let (sender, answer) = oneshot::channel();
+        let message = Message::Change(Box::new(move |work| {
+            let result = in_savepoint(work, change);
+            Box::new(move |committed| {
+                let _ = sender.send(match committed {
+                    Committed::Yes => result,
+                    Committed::No => Err(result.err().unwrap_or(Error::Unavailable)),
+                });
+            })
+        }));
+        self.queue.send(message).map_err(|_| Error::Unavailable)?;
+        answer.await.map_err(|_| Error::Unavailable)?
+    }
+
+    /// Waits until everything that was sent to the store before is durable.
+    pub async fn flush(&self) -> Result<()> {
+        self.change(|_| Ok(())).await
+    }
+
+    /// Reads beside the writer, from a consistent state. Blocks: call it off the request path.
+    pub fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => connect(&self.directory.database(), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?,
+        };
+        let result = in_snapshot(&connection, read);
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < READERS_MAX && connection.is_autocommit() {
+            readers.push(connection);
+        }
+        result
+    }
+
+    /// Writes down what is waiting and closes. Later calls find the store unavailable.
+    pub fn close(&self) {
+        let _ = self.queue.send(Message::Stop);
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if writer.is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the store's writer had failed");
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn connect(path: &PathBuf, flags: OpenFlags) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0")?;
+    Ok(connection)
+}
+
+fn in_snapshot<T>(connection: &Connection, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    let snapshot = connection.unchecked_transaction()?;
+    let result = read(&snapshot);
+    snapshot.finish()?;
+    result
+}
+
+fn in_savepoint<T>(work: &mut Work<'_>, change: impl FnOnce(&mut Work<'_>) -> Result<T>) -> Result<T> {
+    work.connection().execute_batch("SAVEPOINT change")?;
+    let result = change(work);
+    let end = if result.is_ok() { "RELEASE change" } else { "ROLLBACK TO change; RELEASE change" };
+    work.connection().execute_batch(end)?;
+    result
+}
+
+/// Bits from the system's generator.
+///
+/// # Panics
+/// When the system has none, without which no key can be issued.
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system has a random number generator");
+    bytes
+}

@@ -102,19 +102,20 @@ LEFT JOIN application ON application.id = key.application;
 pub(crate) fn migrate(connection: &mut Connection) -> Result<bool> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let application_id: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: u32 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if application_id != APPLICATION_ID && (application_id != 0 || tables != 0) {
         return Err(Error::NotKeystile);
     }
-    if version > STEPS.len() {
-        return Err(Error::Newer { found: version, known: STEPS.len() });
+    let known = u32::try_from(STEPS.len()).expect("the steps are few");
+    if version > known {
+        return Err(Error::Newer { found: version, known });
     }
-    for step in &STEPS[version..] {
+    for step in STEPS.iter().skip(version as usize) {
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", STEPS.len())?;
+    transaction.pragma_update(None, "user_version", known)?;
     transaction.commit()?;
     Ok(tables == 0)
 }

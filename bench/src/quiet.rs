@@ -1,0 +1,48 @@
+//! Other work on the machine: waited for before a measurement, and seen after it.
+
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+use crate::process::{LOAD_CORE, PROXY_CORE, core_busy_seconds, cpu_seconds};
+
+/// Above this share of the two cores used by others, a measurement is called noisy.
+pub const FOREIGN_MAX: f64 = 0.04;
+
+/// A point in time from which the use of the two cores by others is counted.
+pub struct Watch {
+    started: Instant,
+    others: f64,
+}
+
+impl Watch {
+    pub fn start() -> Outcome<Self> {
+        Ok(Self { started: Instant::now(), others: others_seconds()? })
+    }
+
+    /// The share of one core that others have used since the start; 2 is all of both.
+    ///
+    /// It contains the kernel's own threads, so a peer that writes to disk adds a little to it.
+    pub fn share(&self) -> Outcome<f64> {
+        let elapsed = self.started.elapsed().as_secs_f64();
+        Ok(((others_seconds()? - self.others) / elapsed).max(0.0))
+    }
+}
+
+/// Waits until others leave both cores alone, at most for `patience`.
+pub async fn wait(patience: Duration) -> Outcome<()> {
+    let started = Instant::now();
+    loop {
+        let watch = Watch::start()?;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if watch.share()? <= FOREIGN_MAX || started.elapsed() >= patience {
+            return Ok(());
+        }
+    }
+}
+
+/// Busy seconds of both cores that do not belong to this program's tree. Load generators that have
+/// ended are still in it: the kernel adds the time of a child that was waited for to its parent.
+fn others_seconds() -> Outcome<f64> {
+    let busy = core_busy_seconds(PROXY_CORE)? + core_busy_seconds(LOAD_CORE)?;
+    Ok(busy - cpu_seconds(&[std::process::id()])?)
+}

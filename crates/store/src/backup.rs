@@ -1,0 +1,113 @@
+//! Backups: one file that holds the whole store, made while it runs, and verified.
+//!
+//! The file is an SQLite database with the pepper in its `meta` table, because without the pepper no key
+//! of the backup could be recognised. Keep it as private as the data directory.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::directory::{self, DataDirectory};
+use crate::error::{Error, Result};
+use crate::{Store, connect, schema};
+
+/// What a verified backup holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// Keys of any state.
+    pub keys: u64,
+    /// Records of the journal.
+    pub records: u64,
+    /// The file's size.
+    pub bytes: u64,
+}
+
+/// Copies the store, as it is now, into a new file, and verifies the copy.
+pub fn backup(store: &Store, to: &Path) -> Result<Contents> {
+    if to.exists() {
+        return Err(Error::Exists(format!("a file {}", to.display())));
+    }
+    let partial = to.with_extension("partial");
+    let fault = |source| Error::Directory { path: to.to_owned(), source };
+    remove_if_there(&partial).map_err(fault)?;
+    // The file exists with its permissions before anything secret is in it.
+    directory::write_private(&partial, &[]).map_err(fault)?;
+    let name = partial.to_str().ok_or_else(|| Error::Conflict("the file's name is not UTF-8".to_owned()))?;
+    let source = connect(&store.directory().database(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    source.execute("VACUUM INTO ?1", [name])?;
+    let pepper = std::fs::read(store.directory().pepper_file()).map_err(fault)?;
+    let copy = connect(&partial, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    copy.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL")?;
+    schema::set_meta(&copy, "pepper", &hex(&pepper))?;
+    drop(copy);
+    let contents = verify(&partial)?;
+    std::fs::rename(&partial, to).map_err(fault)?;
+    directory::sync_folder(to).map_err(fault)?;
+    Ok(contents)
+}
+
+/// Checks that a file is a whole backup.
+pub fn verify(file: &Path) -> Result<Contents> {
+    let fault = |source| Error::Directory { path: file.to_owned(), source };
+    let bytes = std::fs::metadata(file).map_err(fault)?.len();
+    let copy = connect(&file.to_owned(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let sound: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if sound != "ok" {
+        return Err(Error::Corrupt(sound));
+    }
+    let count = |table| copy.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
+    let contents =
+        Contents { keys: count("key")?.unsigned_abs(), records: count("journal")?.unsigned_abs(), bytes };
+    pepper_of(&copy)?;
+    Ok(contents)
+}
+
+/// Puts a backup into a data directory that no process holds and that has no store, or whose store is
+/// to be replaced; the replaced one stays beside it as `keystile.db.before-restore`.
+pub fn restore(directory: &DataDirectory, file: &Path) -> Result<Contents> {
+    let contents = verify(file)?;
+    let database = directory.database();
+    let fault = |source| Error::Directory { path: database.clone(), source };
+    let partial = database.with_extension("restoring");
+    remove_if_there(&partial).map_err(fault)?;
+    std::fs::copy(file, &partial).map_err(fault)?;
+    let copy = connect(&partial, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let pepper = pepper_of(&copy)?;
+    copy.execute("DELETE FROM meta WHERE name IN ('pepper', 'clock')", [])?;
+    drop(copy);
+    std::fs::File::open(&partial).and_then(|copy| copy.sync_all()).map_err(fault)?;
+    if database.exists() {
+        std::fs::rename(&database, database.with_extension("db.before-restore")).map_err(fault)?;
+    }
+    for leftover in ["db-wal", "db-shm"] {
+        remove_if_there(&database.with_extension(leftover)).map_err(fault)?;
+    }
+    directory::write_private(&directory.pepper_file(), &pepper).map_err(fault)?;
+    std::fs::rename(&partial, &database).map_err(fault)?;
+    directory::sync_folder(&database).map_err(fault)?;
+    Ok(contents)
+}
+
+fn pepper_of(copy: &Connection) -> Result<Vec<u8>> {
+    let text = schema::meta(copy, "pepper")?
+        .ok_or_else(|| Error::Corrupt("it is a store, but not a backup: it has no pepper".to_owned()))?;
+    unhex(&text).ok_or_else(|| Error::Corrupt("its pepper cannot be read".to_owned()))
+}
+
+fn remove_if_there(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    (0..32).map(|place| u8::from_str_radix(&text[place * 2..place * 2 + 2], 16).ok()).collect()
+}

@@ -1,0 +1,187 @@
+//! One transaction of the writer: what it may do, and what happens once it is durable.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use keystile_core::decision::KeyState;
+use keystile_core::lock::{Actor, Lock};
+use keystile_core::refusal::LockNotice;
+use keystile_core::time::Timestamp;
+use rusqlite::{Connection, params};
+
+use crate::error::{Error, Result};
+use crate::event::{self, Event, EventKind};
+use crate::index::SubjectIndex;
+use crate::key::{self, ApplicationEntry, KeyEntry, KeyRow, Rows};
+use crate::ledger::Ledger;
+
+/// What the writer knows beside the database. It follows from the database, and is read from there
+/// again after a failed commit.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) ledger: Ledger,
+    pub(crate) index: SubjectIndex,
+    pub(crate) rows: Rows,
+    /// Records whose writes are under way.
+    pub(crate) open: BTreeSet<i64>,
+    pub(crate) last_id: i64,
+}
+
+/// The transaction that is open, as changes see it.
+pub struct Work<'w> {
+    pub(crate) connection: &'w Connection,
+    pub(crate) memory: &'w mut Memory,
+    pub(crate) now: Timestamp,
+    /// Locks and unlocks of this transaction, which the shared entries do not show yet.
+    locks: HashMap<i64, Option<LockNotice>>,
+    effects: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+impl std::fmt::Debug for Work<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Work").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+impl<'w> Work<'w> {
+    pub(crate) fn new(connection: &'w Connection, memory: &'w mut Memory, now: Timestamp) -> Self {
+        Self { connection, memory, now, locks: HashMap::new(), effects: Vec::new() }
+    }
+
+    /// The time of the transaction on the store's clock.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The database, with what the transaction has done so far.
+    pub fn connection(&self) -> &Connection {
+        self.connection
+    }
+
+    /// Does something once the transaction is durable, in the order of the calls.
+    pub(crate) fn after_commit(&mut self, effect: impl FnOnce() + Send + 'static) {
+        self.effects.push(Box::new(effect));
+    }
+
+    pub(crate) fn into_effects(self) -> Vec<Box<dyn FnOnce() + Send>> {
+        self.effects
+    }
+
+    pub(crate) fn next_id(&mut self) -> i64 {
+        self.memory.last_id += 1;
+        self.memory.last_id
+    }
+
+    /// Whether a key may be used, with what this transaction did to it.
+    pub(crate) fn state_of(&self, key: &KeyEntry) -> KeyState {
+        let shared = key.state(self.now);
+        match (shared, self.locks.get(&key.row)) {
+            (KeyState::Revoked, _) | (_, None) => shared,
+            (KeyState::Active | KeyState::Locked(_), Some(None)) => KeyState::Active,
+            (KeyState::Active | KeyState::Locked(_), Some(Some(lock))) => KeyState::Locked(*lock),
+        }
+    }
+
+    /// The entry of a key that requests see.
+    pub(crate) fn entry(&self, row: i64) -> Result<Arc<KeyEntry>> {
+        self.memory.rows.key(row).cloned().ok_or_else(|| Error::Missing("key with this row".to_owned()))
+    }
+
+    /// The entry of an application that requests see.
+    pub(crate) fn application_entry(&self, row: i64) -> Result<Arc<ApplicationEntry>> {
+        let found = self.memory.rows.application(row).cloned();
+        found.ok_or_else(|| Error::Missing("application with this row".to_owned()))
+    }
+
+    /// Locks a key: the only way in which any lock comes about, whoever asks for it.
+    pub fn lock_key(&mut self, key: &Arc<KeyEntry>, lock: &Lock) -> Result<()> {
+        if key.state(self.now) == KeyState::Revoked {
+            return Err(Error::Conflict("a revoked key needs no lock".to_owned()));
+        }
+        let json = serde_json::to_string(lock).expect("a lock is texts and numbers");
+        let by_budget = i64::from(matches!(lock.actor, Actor::Budget(_)));
+        let mut statement =
+            self.connection.prepare_cached("UPDATE key SET lock = ?2, locks = locks + ?3 WHERE id = ?1")?;
+        statement.execute(params![key.row, json, by_budget])?;
+        let detail = match &lock.evidence {
+            Some(evidence) => format!("{} ({evidence})", lock.reason),
+            None => lock.reason.clone(),
+        };
+        self.tell(EventKind::KeyLocked, key, &lock.actor, &detail)?;
+        let notice = LockNotice { level: lock.level, until: lock.until };
+        self.locks.insert(key.row, Some(notice));
+        let key = key.clone();
+        self.after_commit(move || key.set_lock(Some(notice)));
+        Ok(())
+    }
+
+    /// Unlocks a key.
+    pub fn unlock_key(&mut self, key: &Arc<KeyEntry>, actor: &Actor, detail: &str) -> Result<()> {
+        self.connection.prepare_cached("UPDATE key SET lock = NULL WHERE id = ?1")?.execute([key.row])?;
+        self.tell(EventKind::KeyUnlocked, key, actor, detail)?;
+        self.locks.insert(key.row, None);
+        let key = key.clone();
+        self.after_commit(move || {
+            if key.state(Timestamp(i64::MIN)) != KeyState::Revoked {
+                key.set_lock(None);
+            }
+        });
+        Ok(())
+    }
+
+    /// Lets a key's budgets begin anew: what is on record so far no longer counts in them.
+    pub fn reset_budgets(&mut self, key: &KeyEntry) -> Result<()> {
+        let mut statement = self.connection.prepare_cached("UPDATE key SET counts_after = ?2 WHERE id = ?1")?;
+        statement.execute(params![key.row, self.memory.last_id])?;
+        self.memory.ledger.forget(key.row);
+        Ok(())
+    }
+
+    /// Revokes a key for good.
+    pub fn revoke_key(&mut self, key: &Arc<KeyEntry>, actor: &Actor, detail: &str) -> Result<()> {
+        let mut statement =
+            self.connection.prepare_cached("UPDATE key SET revoked = ?2, lock = NULL WHERE id = ?1")?;
+        statement.execute(params![key.row, self.now.0])?;
+        self.tell(EventKind::KeyRevoked, key, actor, detail)?;
+        let key = key.clone();
+        self.after_commit(move || key.set_revoked());
+        Ok(())
+    }
+
+    /// Lets a key end at a time, because it has a successor.
+    pub fn expire_key(&mut self, key: &Arc<KeyEntry>, at: Timestamp, actor: &Actor, detail: &str) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE key SET expires = ?2 WHERE id = ?1")?
+            .execute(params![key.row, at.0])?;
+        self.tell(EventKind::KeyRolled, key, actor, detail)?;
+        let key = key.clone();
+        self.after_commit(move || key.set_expires(at));
+        Ok(())
+    }
+
+    fn tell(&self, kind: EventKind, key: &KeyEntry, actor: &Actor, detail: &str) -> Result<()> {
+        let (row, application) = (Some(key.row), Some(key.application.row));
+        event::insert(self.connection, self.now, &Event { kind, key: row, application, actor, detail })
+    }
+
+    /// Opens locks whose time has run out, so that listings say so. Requests see it without this.
+    pub(crate) fn open_expired_locks(&mut self) -> Result<()> {
+        let mut statement = self.connection.prepare_cached("SELECT id, lock FROM key WHERE lock IS NOT NULL")?;
+        let locked: Vec<(i64, String)> =
+            statement.query_and_then([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_>>()?;
+        for (row, lock) in locked {
+            if !key::lock_from(&lock)?.holds_at(self.now) {
+                let entry = self.entry(row)?;
+                self.unlock_key(&entry, &Actor::Time, "the lock's time ran out")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The key's row and the entry that requests see.
+    pub fn find_key(&self, id_or_prefix: &str) -> Result<(KeyRow, Arc<KeyEntry>)> {
+        let row = key::find_key(self.connection, id_or_prefix)?;
+        let entry = self.entry(row.row)?;
+        Ok((row, entry))
+    }
+}

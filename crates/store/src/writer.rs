@@ -1,0 +1,338 @@
+//! The writer: one thread that owns the only writing connection and commits in groups.
+//!
+//! # How
+//!
+//! Messages wait in a queue while a commit is under way; the next transaction takes all of them, up to a
+//! bound, and its one fsync makes them all durable. Only then are answers given and shared entries
+//! changed. When writes come fast the writer waits a moment for more of them, because a group of ten
+//! costs little more than a single write; a lone write never waits.
+//!
+//! # When a commit fails
+//!
+//! A full or read-only disk: the transaction is rolled back, everyone in it hears that the store is
+//! unavailable, what was counted in memory is forgotten and counted anew, and settlements are kept
+//! for the next try. A failed fsync ends the process, because nobody can say any more what is on
+//! the disk; on restart it is read from there.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ffi};
+use tokio::sync::oneshot;
+
+use crate::clock::StoreClock;
+use crate::error::{Error, Result};
+use crate::index::Pressure;
+use crate::journal::{self, Settlement};
+use crate::reserve::{self, RefusedRecord, ReserveAnswer, ReserveRequest, Reserved};
+use crate::schema;
+use crate::work::{Memory, Work};
+
+/// How many messages one transaction takes at most.
+const GROUP_MAX: usize = 512;
+/// How long the writer waits for company when writes come fast, and in which steps it looks.
+const GATHER_MAX: Duration = Duration::from_millis(1);
+const GATHER_STEP: Duration = Duration::from_micros(200);
+/// How often it looks for work that nobody asked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Settlements that wait for a store that cannot commit; beyond, their records end as `unknown`.
+const UNSETTLED_MAX: usize = 100_000;
+
+/// A change that somebody waits for: run in the transaction, then told how that ended.
+pub(crate) type Change = Box<dyn FnOnce(&mut Work<'_>) -> Completion + Send>;
+/// Told whether the transaction is durable.
+pub(crate) type Completion = Box<dyn FnOnce(Committed) + Send>;
+
+/// Whether a transaction is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Committed {
+    Yes,
+    No,
+}
+
+/// What is asked of the writer.
+pub(crate) enum Message {
+    Reserve(Box<ReserveRequest>, oneshot::Sender<Result<ReserveAnswer>>),
+    Settle(Box<Reserved>, Settlement),
+    ResponseBytes(i64, u64),
+    Refused(Vec<RefusedRecord>),
+    Change(Change),
+    Stop,
+}
+
+/// Why the store cannot commit, if it cannot.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    is_failing: AtomicBool,
+    fault: Mutex<String>,
+}
+
+impl Health {
+    /// What SQLite said when the last commit failed; `None` while commits succeed.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.is_failing
+            .load(Ordering::Acquire)
+            .then(|| self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn set(&self, fault: Option<String>) {
+        let is_failing = fault.is_some();
+        if let Some(fault) = fault {
+            *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        }
+        self.is_failing.store(is_failing, Ordering::Release);
+    }
+}
+
+/// The writer's own state.
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) memory: Memory,
+    pub(crate) clock: StoreClock,
+    pub(crate) health: Arc<Health>,
+    pub(crate) queue: Receiver<Message>,
+    pub(crate) unsettled: Vec<(Box<Reserved>, Settlement)>,
+}
+
+/// What is told once the transaction has ended.
+#[derive(Default)]
+struct Answers {
+    reserved: Vec<(oneshot::Sender<Result<ReserveAnswer>>, ReserveAnswer)>,
+    completions: Vec<Completion>,
+    settled: Vec<(Box<Reserved>, Settlement)>,
+}
+
+impl Writer {
+    /// Serves the queue until it is told to stop, or nobody can ask any more.
+    pub(crate) fn run(mut self) {
+        let mut group = Vec::new();
+        let mut last_group = 0;
+        let mut housekept = Instant::now();
+        loop {
+            match self.queue.recv_timeout(HOUSEKEEPING) {
+                Ok(message) => group.push(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.gather(&mut group, last_group);
+            last_group = group.len();
+            let is_stopping = group.iter().any(|message| matches!(message, Message::Stop));
+            if !group.is_empty() {
+                self.commit(std::mem::take(&mut group));
+            }
+            if housekept.elapsed() >= HOUSEKEEPING {
+                self.keep_house();
+                housekept = Instant::now();
+            }
+            self.merge_step(if last_group == 0 { Pressure::Idle } else { Pressure::Busy });
+            if is_stopping {
+                break;
+            }
+        }
+        self.close();
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the writer's thread is its own; a wait here costs nobody a wake-up")]
+    fn gather(&self, group: &mut Vec<Message>, last_group: usize) {
+        self.drain(group);
+        if last_group < 2 || group.is_empty() {
+            return;
+        }
+        let start = Instant::now();
+        while group.len() < last_group.max(32) && start.elapsed() < GATHER_MAX {
+            let before = group.len();
+            std::thread::sleep(GATHER_STEP);
+            self.drain(group);
+            if group.len() == before {
+                break;
+            }
+        }
+    }
+
+    fn drain(&self, group: &mut Vec<Message>) {
+        while group.len() < GROUP_MAX {
+            match self.queue.try_recv() {
+                Ok(message) => group.push(message),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn commit(&mut self, group: Vec<Message>) {
+        let last_id = self.memory.last_id;
+        let mut answers = Answers::default();
+        let mut waiting = Vec::new();
+        match self.transact(group, &mut answers, &mut waiting) {
+            Ok(()) => {
+                self.health.set(None);
+                for (sender, answer) in answers.reserved {
+                    if let Err(Ok(Ok(reserved))) = sender.send(Ok(answer)) {
+                        // Nobody is left to send it.
+                        self.unsettled.push((reserved, Settlement::NOT_SENT));
+                    }
+                }
+                answers.completions.into_iter().for_each(|tell| tell(Committed::Yes));
+            }
+            Err(error) => {
+                self.recover(&error, last_id);
+                for (sender, answer) in answers.reserved {
+                    drop(answer);
+                    let _ = sender.send(Err(Error::Unavailable));
+                }
+                for sender in waiting {
+                    let _ = sender.send(Err(Error::Unavailable));
+                }
+                answers.completions.into_iter().for_each(|tell| tell(Committed::No));
+                self.unsettled.extend(answers.settled);
+                self.unsettled.truncate(UNSETTLED_MAX);
+            }
+        }
+    }
+
+    /// Runs a group in one transaction. After the first error what is left of the group is only sorted
+    /// into who has to hear of it.
+    fn transact(
+        &mut self,
+        group: Vec<Message>,
+        answers: &mut Answers,
+        waiting: &mut Vec<oneshot::Sender<Result<ReserveAnswer>>>,
+    ) -> Result<()> {
+        answers.settled = std::mem::take(&mut self.unsettled);
+        let mut outcome = begin(&self.connection);
+        let mut work = Work::new(&self.connection, &mut self.memory, self.clock.now());
+        if outcome.is_ok() {
+            let again = answers.settled.iter();
+            outcome = again.map(|(reserved, settlement)| reserve::settle(&mut work, reserved, settlement)).collect();
+        }
+        for message in group {
+            let result = run(&mut work, message, answers, waiting, outcome.is_ok());
+            outcome = outcome.and(result);
+        }
+        let effects = work.into_effects();
+        outcome?;
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        effects.into_iter().for_each(|effect| effect());
+        answers.settled.clear();
+        Ok(())
+    }
+
+    /// After a failed transaction: nothing of it may be left in memory.
+    fn recover(&mut self, error: &Error, last_id: i64) {
+        if is_fsync_failure(error) {
+            tracing::error!(error = %describe(error), "fsync failed: what is on the disk is unknown; ending, to read it again");
+            std::process::abort();
+        }
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a failed transaction cannot be rolled back; ending, to read the store again");
+            std::process::abort();
+        }
+        if self.health.fault().is_none() {
+            tracing::error!(error = %describe(error), "the store cannot commit; writes are refused until it can");
+        }
+        self.health.set(Some(describe(error)));
+        self.memory.last_id = last_id;
+        self.memory.open.split_off(&last_id.saturating_add(1));
+        self.memory.index.truncate(last_id);
+        self.memory.ledger.clear();
+    }
+
+    fn keep_house(&mut self) {
+        let retry = !self.unsettled.is_empty() || self.health.fault().is_some();
+        let open_locks: Change = Box::new(|work| {
+            if let Err(error) = work.open_expired_locks() {
+                tracing::warn!(%error, "locks that ran out stay listed");
+            }
+            Box::new(|_| {})
+        });
+        if retry || has_timed_lock(&self.connection) {
+            self.commit(vec![Message::Change(open_locks)]);
+        }
+    }
+
+    fn merge_step(&mut self, pressure: Pressure) {
+        if self.health.fault().is_some() || !self.memory.index.wants_step(pressure) {
+            return;
+        }
+        let pending_from = self.memory.open.first().copied().unwrap_or(self.memory.last_id + 1);
+        let merged = begin(&self.connection)
+            .and_then(|()| self.memory.index.step(&self.connection))
+            .and_then(|()| schema::set_meta(&self.connection, "pending_from", &pending_from.to_string()))
+            .and_then(|()| Ok(self.connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())?));
+        match merged {
+            Ok(()) => self.memory.index.step_committed(),
+            Err(error) => self.recover(&error, self.memory.last_id),
+        }
+    }
+
+    fn close(mut self) {
+        while self.health.fault().is_none() && self.memory.index.wants_step(Pressure::Idle) {
+            self.merge_step(Pressure::Idle);
+        }
+        if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+            tracing::debug!(%error, "the log stays beside the database until the next start");
+        }
+    }
+}
+
+fn begin(connection: &Connection) -> Result<()> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    Ok(())
+}
+
+fn run(
+    work: &mut Work<'_>,
+    message: Message,
+    answers: &mut Answers,
+    waiting: &mut Vec<oneshot::Sender<Result<ReserveAnswer>>>,
+    is_sound: bool,
+) -> Result<()> {
+    match message {
+        Message::Reserve(_, sender) if !is_sound => waiting.push(sender),
+        Message::Reserve(request, sender) => match reserve::reserve(work, &request) {
+            Ok(answer) => answers.reserved.push((sender, answer)),
+            Err(error) => {
+                waiting.push(sender);
+                return Err(error);
+            }
+        },
+        Message::Settle(reserved, settlement) => {
+            let result =
+                if is_sound { reserve::settle(work, &reserved, &settlement) } else { Ok(()) };
+            answers.settled.push((reserved, settlement));
+            return result;
+        }
+        Message::ResponseBytes(id, bytes) if is_sound => {
+            journal::set_response_bytes(work.connection, id, bytes)?;
+        }
+        Message::Refused(refused) if is_sound => {
+            return refused.iter().try_for_each(|refused| reserve::record_refused(work, refused));
+        }
+        Message::Change(change) => answers.completions.push(change(work)),
+        // Refusals and sizes that cannot be recorded are counted in the metrics all the same.
+        Message::ResponseBytes(..) | Message::Refused(_) | Message::Stop => {}
+    }
+    Ok(())
+}
+
+fn has_timed_lock(connection: &Connection) -> bool {
+    let found = connection
+        .prepare_cached("SELECT count(*) FROM key WHERE lock IS NOT NULL AND json_extract(lock, '$.until') IS NOT NULL")
+        .and_then(|mut statement| statement.query_row([], |row| row.get::<_, u32>(0)));
+    found.is_ok_and(|count| count > 0)
+}
+
+fn is_fsync_failure(error: &Error) -> bool {
+    let Error::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) = error else { return false };
+    [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC].contains(&failure.extended_code)
+}
+
+fn describe(error: &Error) -> String {
+    match error {
+        Error::Sqlite(source) => source.to_string(),
+        other => other.to_string(),
+    }
+}
