@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use keystile_core::budget::Quota;
 use keystile_core::decision::ApplicationState;
 use keystile_core::key::ApplicationId;
 use keystile_core::lock::Actor;
+use keystile_core::policy::{Budget, Plan, Policy};
 use keystile_core::time::Timestamp;
 use rusqlite::params;
 use uuid::Uuid;
@@ -12,6 +14,7 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::event::{self, Event, EventKind};
 use crate::key::{self, ApplicationEntry, KeyEntry, KeyRow, NewKeyRow};
+use crate::ledger::Debit;
 use crate::work::Work;
 use crate::{Store, journal};
 
@@ -108,5 +111,38 @@ impl Work<'_> {
 
     fn tell_of_application(&self, kind: EventKind, row: i64, actor: &Actor, detail: &str) -> Result<()> {
         event::insert(self.connection, self.now, &Event { kind, key: None, application: Some(row), actor, detail })
+    }
+}
+
+/// A budget of a key, as counted now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedBudget {
+    /// Its name.
+    pub name: String,
+    /// Its quota.
+    pub quota: Quota,
+    /// What counts now.
+    pub used: u64,
+    /// When the first of that leaves the window.
+    pub frees_at: Option<Timestamp>,
+}
+
+impl Work<'_> {
+    /// How all budgets of a key stand.
+    pub fn budgets(&mut self, key: &str, policy: &Policy, plan: &Arc<Plan>) -> Result<Vec<CountedBudget>> {
+        let (row, _) = self.find_key(key)?;
+        let budgets: Vec<usize> = (0..plan.budgets().len()).collect();
+        let debit = Debit { subject: row.row, policy, plan, budgets: &budgets, cost: 0 };
+        self.memory.ledger.open(self.connection, &self.memory.index, &debit, self.now)?;
+        let standings = self.memory.ledger.standings(&debit, self.now);
+        Ok(standings
+            .into_iter()
+            .map(|standing| {
+                let Budget { name, quota, .. } = plan.budgets()[standing.place].clone();
+                let used = standing.used;
+                let frees_at = (used > 0).then_some(standing.frees_at);
+                CountedBudget { name, quota, used, frees_at }
+            })
+            .collect())
     }
 }

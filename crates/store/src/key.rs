@@ -434,3 +434,22 @@ pub(crate) fn insert_key(
     rows.keys.insert(entry.row, entry.clone());
     Ok(entry)
 }
+
+/// How many keys are active, locked and revoked.
+pub fn count_states(connection: &Connection, now: Timestamp) -> Result<[u64; 3]> {
+    let counted = connection.query_row(
+        "SELECT coalesce(sum(revoked IS NOT NULL OR coalesce(expires <= ?1, 0)), 0),
+                coalesce(sum(revoked IS NULL AND coalesce(expires > ?1, 1) AND lock IS NOT NULL), 0), count(*)
+         FROM key",
+        [now.0],
+        |row| Ok([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?]),
+    )?;
+    let [revoked, locked, all] = counted.map(i64::unsigned_abs);
+    Ok([all - locked - revoked, locked, revoked])
+}
+
+/// The plans of all keys that are not revoked.
+pub fn plans_in_use(connection: &Connection) -> Result<Vec<String>> {
+    let mut statement = connection.prepare("SELECT DISTINCT plan FROM key WHERE revoked IS NULL ORDER BY plan")?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+}

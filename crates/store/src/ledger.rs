@@ -50,9 +50,13 @@ pub(crate) struct Debit<'a> {
 pub struct BudgetStanding {
     /// The budget's place in its plan.
     pub place: usize,
+    /// What counts now.
+    pub used: u64,
     /// What is left of the quota.
     pub remaining: u64,
-    /// Seconds until something of it comes back.
+    /// When something of it comes back; now, where nothing is used.
+    pub frees_at: Timestamp,
+    /// The same in seconds.
     pub reset_secs: u64,
 }
 
@@ -129,6 +133,8 @@ impl Ledger {
             let frees_at = counter.first_leaves_at(quota.window, zone).unwrap_or(now);
             BudgetStanding {
                 place: *place,
+                used,
+                frees_at,
                 remaining: u64::from(quota.amount).saturating_sub(used),
                 reset_secs: frees_at.seconds_from(now),
             }

@@ -265,3 +265,9 @@ pub fn random<const N: usize>() -> [u8; N] {
     getrandom::fill(&mut bytes).expect("the system has a random number generator");
     bytes
 }
+
+/// Looks through the whole database file; what is wrong with it, if anything.
+pub fn check(connection: &Connection) -> Result<Option<String>> {
+    let answer: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok((answer != "ok").then_some(answer))
+}

@@ -1,0 +1,101 @@
+//! Authorizing a request: who calls, and what the policy says. Reads end here, without the store.
+
+use std::net::IpAddr;
+use std::slice;
+use std::sync::Arc;
+
+use keystile_core::api::OperationMatch;
+use keystile_core::decision::{Call, Caller, Permit, decide};
+use keystile_core::key::well_formed;
+use keystile_core::policy::{ApiRef, Policy};
+use keystile_core::refusal::{Reason, Refusal};
+use keystile_store::key::KeyEntry;
+
+use crate::Engine;
+
+/// A request, as a door read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    /// The policy that it is held against.
+    pub policy: &'a Policy,
+    /// The API that it is for.
+    pub api: ApiRef<'a>,
+    /// What the policy says of its operation.
+    pub operation: &'a OperationMatch,
+    /// The key that it carries.
+    pub credential: Option<&'a [u8]>,
+    /// Where it came from.
+    pub address: IpAddr,
+}
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// A key that was issued here, of whatever state.
+    Key(Arc<KeyEntry>),
+    /// Nobody said.
+    Keyless,
+    /// A key that was not issued here.
+    Unknown,
+}
+
+/// Who calls, and whether they may.
+#[derive(Debug)]
+pub struct Authorization {
+    /// Who calls; also known for most refusals, for the journal.
+    pub identity: Identity,
+    /// The permit, or why there is none.
+    pub verdict: Result<Permit, Refusal>,
+}
+
+impl Engine {
+    /// Decides on a request, from memory.
+    pub fn authorize(&self, incoming: &Incoming<'_>) -> Authorization {
+        let identity = self.identify(incoming.credential);
+        let keyless;
+        let now = self.store.now();
+        let caller = match &identity {
+            Identity::Key(key) => Caller::Key {
+                id: key.id,
+                state: key.state(now),
+                application: key.application.state(),
+                plan: &key.plan,
+                rate: &key.rate,
+            },
+            Identity::Keyless => {
+                keyless = self.keyless.state(incoming.address);
+                Caller::Keyless { rate: &keyless }
+            }
+            Identity::Unknown => Caller::Unknown,
+        };
+        let call = Call { api: incoming.api, operation: incoming.operation, caller, now };
+        let mut verdict = decide(incoming.policy, &call);
+        if let Err(refusal) = &mut verdict
+            && refusal.reason == Reason::KeyUnknown
+        {
+            self.slow_down_guessing(incoming.address, refusal);
+        }
+        Authorization { identity, verdict }
+    }
+
+    /// Malformed and unknown keys take the same way, hash and lookup included, so that the time of the
+    /// answer tells nothing; the check sum only spares well-meant typos a journal line of their own.
+    fn identify(&self, credential: Option<&[u8]>) -> Identity {
+        let Some(text) = credential else { return Identity::Keyless };
+        let hash = self.store.pepper().hash(text);
+        match self.store.keys().find(&hash) {
+            Some(key) if well_formed(text) => Identity::Key(key),
+            Some(_) | None => Identity::Unknown,
+        }
+    }
+
+    fn slow_down_guessing(&self, address: IpAddr, refusal: &mut Refusal) {
+        let limit = self.settings.load().key_failures;
+        let now = self.store.now();
+        if let Err(seconds) = self.failures.state(address).admit(slice::from_ref(&limit), now) {
+            *refusal = Refusal::new(Reason::RateLimited)
+                .because("Too many requests with unknown keys came from this address.")
+                .retry_after_secs(seconds);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Work that nobody asks for: it takes no input, may run at any time and any number of times, and does
+//! only what is due.
+
+use keystile_core::time::Timestamp;
+
+use crate::Engine;
+
+/// So many records are deleted in one transaction, so that writes do not wait for retention.
+const DELETED_AT_ONCE: u32 = 2_000;
+
+impl Engine {
+    /// Does what is due. Call it about once a second.
+    pub async fn keep_house(&self) {
+        self.write_refused();
+        if let Some(retention) = self.settings.load().retention {
+            let end = Timestamp(self.store.now().0.saturating_sub(retention.millis()));
+            let deleted = self.store.change(move |work| work.delete_records_before(end, DELETED_AT_ONCE)).await;
+            if let Err(error) = deleted {
+                tracing::warn!(%error, "records beyond the retention could not be deleted");
+            }
+        }
+    }
+}

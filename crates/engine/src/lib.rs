@@ -1,0 +1,111 @@
+//! The use cases of Keystile: the only place where things happen in order.
+//!
+//! Every door asks [`Engine::authorize`] about a request. A read may then be forwarded. A write needs
+//! [`Engine::reserve`], which returns once its intent is durable, and ends with
+//! [`Reservation::settle`]. What owners ask for is a [`command::Command`], carried out by
+//! [`Engine::execute`].
+//!
+//! Not here: sockets and protocols (doors), rules (core), tables (store).
+
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use keystile_core::budget::Quota;
+use keystile_core::key::KeyPrefix;
+use keystile_core::policy::Policy;
+use keystile_core::time::{Span, Timestamp};
+use keystile_store::Store;
+
+pub mod address;
+pub mod authorize;
+pub mod command;
+mod execute;
+mod housekeep;
+pub mod refused;
+pub mod reserve;
+mod view;
+
+use address::AddressTable;
+pub use authorize::{Authorization, Identity, Incoming};
+use refused::RefusalLog;
+pub use reserve::{Refused, Reservation};
+
+/// What the engine needs to know besides the policy.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// What keys begin with.
+    pub key_prefix: KeyPrefix,
+    /// How long records are kept; forever where `None`.
+    pub retention: Option<Span>,
+    /// How many requests with an unknown key one address may make before it has to wait.
+    pub key_failures: Quota,
+}
+
+/// What a running server tells about itself.
+#[derive(Clone, Debug)]
+pub struct ServerInfo {
+    /// Since when it runs.
+    pub started: Timestamp,
+    /// Where the gate listens.
+    pub gate: Vec<String>,
+    /// Where health and metrics are.
+    pub console: String,
+}
+
+/// The use cases over one store and the present policy.
+#[derive(Debug)]
+pub struct Engine {
+    store: Arc<Store>,
+    policy: ArcSwap<Policy>,
+    settings: ArcSwap<EngineSettings>,
+    keyless: AddressTable,
+    failures: AddressTable,
+    refused: RefusalLog,
+    /// Set once a server serves; commands that run directly on the store leave it empty.
+    pub server: OnceLock<ServerInfo>,
+    /// When the policy was read, and what came of the last attempt to read it again.
+    policy_note: ArcSwap<String>,
+}
+
+impl Engine {
+    /// An engine over a store.
+    pub fn new(store: Arc<Store>, policy: Policy, settings: EngineSettings) -> Self {
+        let note = format!("read at {}", store.now());
+        Self {
+            store,
+            policy: ArcSwap::from_pointee(policy),
+            settings: ArcSwap::from_pointee(settings),
+            keyless: AddressTable::default(),
+            failures: AddressTable::default(),
+            refused: RefusalLog::default(),
+            server: OnceLock::new(),
+            policy_note: ArcSwap::from_pointee(note),
+        }
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Puts another policy in force, at once and as a whole. Requests that were permitted by the one
+    /// before finish under it.
+    pub fn replace_policy(&self, policy: Policy, settings: EngineSettings) {
+        self.policy.store(Arc::new(policy));
+        self.settings.store(Arc::new(settings));
+        self.policy_note.store(Arc::new(format!("read at {}", self.store.now())));
+    }
+
+    /// Notes that a new policy could not be read; the one in force stays.
+    pub fn note_failed_reload(&self, problem: &str) {
+        let now = self.store.now();
+        let before = self.policy_note.load();
+        let before = before.split("; a reload at").next().unwrap_or_default();
+        self.policy_note.store(Arc::new(format!("{before}; a reload at {now} failed: {problem}")));
+    }
+}
