@@ -42,7 +42,8 @@ function M.authorize()
   local key = ngx.var.http_x_api_key
   local application = key and applications:get(key)
   if not application then return ngx.exit(401) end
-  local plan = plans[plan_of[application]]
+  local plan_name = plan_of[application]
+  local plan = plans[plan_name]
   local method, path = ngx.req.get_method(), ngx.var.uri
   local operation
   if path == "/items" then
@@ -60,7 +61,9 @@ function M.authorize()
     if not written then return ngx.exit(503) end
     if written > 1000000000 then return ngx.exit(403) end
   end
-  ngx.var.application = application
+  local var = ngx.var
+  var.application = application
+  var.plan = plan_name
 end
 
 -- Answers the number of writes counted in shared memory.

@@ -77,7 +77,7 @@ impl Outcome {
     /// What an answer's status says of the write: a 5xx may come before or after the effect.
     pub fn of_status(status: u16) -> Self {
         match status {
-            200..400 => Self::Applied,
+            101 | 200..400 => Self::Applied,
             400..500 => Self::RefusedByUpstream,
             _ => Self::Unknown,
         }

@@ -1,0 +1,379 @@
+//! The file as it is written. The comments of the fields are the reference of the configuration.
+//!
+//! Every field is optional here, also where a value is needed: what is missing is reported when the
+//! file is resolved, together with everything else that is wrong.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::value::{NumberOrText, OneOrMany, Spot, TextOr};
+
+/// The configuration of Keystile: a TOML file, `keystile.toml`.
+///
+/// Lengths of time are text with a unit: `ms`, `s`, `min`, `hour`, `day` or `week`, as in `"10 s"`,
+/// and at most 400 days. Sizes are bytes, or text with a unit: `"64 KiB"`, `"10 MiB"`, `"1 GiB"`,
+/// or `kB`, `MB`, `GB` in steps of 1000. Relative paths start at the folder of the file. Wherever
+/// an array is expected, a single value may be written without brackets.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[schemars(title = "Keystile configuration")]
+pub(super) struct File {
+    /// The folder of the store, the journal and the control socket. It is created when it is
+    /// missing and must be on a local disk: the store does not work on a network file system.
+    #[schemars(extend("default" = "keystile-data"))]
+    pub(super) data: Option<Spot<String>>,
+    /// The time zone in which `calendar` windows begin, as a name of the IANA database.
+    #[schemars(extend("default" = "UTC", "examples" = ["Europe/Berlin"]))]
+    pub(super) time_zone: Option<Spot<String>>,
+    /// Where callers arrive.
+    pub(super) gate: Gate,
+    /// Where the owner looks: health, metrics, and the console.
+    pub(super) console: Console,
+    /// How new keys look.
+    pub(super) keys: Keys,
+    /// The record of every write.
+    pub(super) journal: Journal,
+    /// The APIs that are guarded, each under a name that rules use: `[api.bookmarks]`. At least one
+    /// is needed. Of several that a request could belong to, the one with the longest `path` takes
+    /// it, then the one that names its host.
+    #[schemars(with = "BTreeMap<String, Api>")]
+    pub(super) api: BTreeMap<Spot<String>, Api>,
+    /// The plans that applications can have: `[plan.open]`. A plan is an access tier: which
+    /// operations its keys may call, how many writes they may make, and what happens past that. At
+    /// least one is needed.
+    #[schemars(with = "BTreeMap<String, Plan>")]
+    pub(super) plan: BTreeMap<Spot<String>, Plan>,
+}
+
+/// Where callers arrive, and how their connections are treated.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Gate {
+    /// Addresses to listen on, each an IP address and a port. `0.0.0.0` is every IPv4 address of
+    /// the machine.
+    #[schemars(extend("default" = ["127.0.0.1:7070"], "examples" = [["0.0.0.0:443", "[::]:443"]]))]
+    pub(super) listen: Option<OneOrMany<String>>,
+    /// Certificate and key for HTTPS with HTTP/1.1 and HTTP/2. Without it the gate speaks plain
+    /// HTTP, for use behind a proxy that ends TLS or on one machine.
+    pub(super) tls: Option<Spot<Tls>>,
+    /// Threads that serve requests, from 1 to 1024. Without it, one for each core of the machine.
+    #[schemars(extend("examples" = [4]))]
+    pub(super) workers: Option<Spot<i64>>,
+    /// HTTP methods that pass besides GET, HEAD, OPTIONS, QUERY, POST, PUT, PATCH and DELETE. Each
+    /// of them counts as a write unless an operation says otherwise. TRACE and CONNECT cannot be
+    /// opened.
+    #[schemars(extend("default" = [], "examples" = [["PROPFIND", "MKCOL"]]))]
+    pub(super) methods: Option<OneOrMany<String>>,
+    /// Addresses or ranges of the proxies in front of the gate. Only they are believed when they
+    /// name the caller in X-Forwarded-For.
+    #[schemars(extend("default" = [], "examples" = [["10.0.0.0/8", "2001:db8::1"]]))]
+    pub(super) trusted_proxies: Option<OneOrMany<String>>,
+    /// How long a request head may take from its first byte to its last; at most 1 hour.
+    #[schemars(extend("default" = "10 s"))]
+    pub(super) head_timeout: Option<Spot<String>>,
+    /// How long a connection may be idle between two requests, or a body between two bytes; at most
+    /// 1 day.
+    #[schemars(extend("default" = "30 s"))]
+    pub(super) idle_timeout: Option<Spot<String>>,
+    /// The bytes a second that a request body must bring on average, once ten seconds have passed.
+    /// 0 lets bodies be as slow as they like.
+    #[schemars(extend("default" = 240))]
+    pub(super) body_rate_min: Option<Spot<i64>>,
+    /// How long requests under way may take to finish when Keystile is stopped; at most 1 hour.
+    #[schemars(extend("default" = "10 s"))]
+    pub(super) drain_timeout: Option<Spot<String>>,
+    /// Connections at a time, from 1 to 1000000. One more is answered with 503.
+    #[schemars(extend("default" = 10000))]
+    pub(super) connections_max: Option<Spot<i64>>,
+    /// Connections at a time from one address (for IPv6, from one /64), from 1 to 1000000. Raise it
+    /// where all callers come through one proxy.
+    #[schemars(extend("default" = 1000))]
+    pub(super) connections_per_address: Option<Spot<i64>>,
+    /// How many requests with a key that does not exist one address may make, as a rolling quota.
+    /// Past it the address is answered with 429 for a while, so that keys cannot be guessed.
+    #[schemars(extend("default" = "300 per minute"))]
+    pub(super) key_failures: Option<Spot<String>>,
+}
+
+/// Files of a TLS server, PEM. They are read again when they change, without a restart.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Tls {
+    /// The certificate chain, the server's own certificate first.
+    #[schemars(required, extend("examples" = ["cert.pem"]))]
+    pub(super) certificate: Option<Spot<String>>,
+    /// The private key of the first certificate.
+    #[schemars(required, extend("examples" = ["key.pem"]))]
+    pub(super) key: Option<Spot<String>>,
+}
+
+/// Where the owner looks: health, metrics, and the console.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Console {
+    /// The one address to listen on. An address that other machines reach is refused unless there
+    /// is `tls` or `behind_proxy`, because the console would go over the network in the clear.
+    #[schemars(extend("default" = "127.0.0.1:7080"))]
+    pub(super) listen: Option<Spot<String>>,
+    /// Certificate and key for HTTPS.
+    pub(super) tls: Option<Spot<Tls>>,
+    /// Says that a proxy with TLS stands in front, and that nobody reaches this address past it.
+    #[schemars(extend("default" = false))]
+    pub(super) behind_proxy: Option<Spot<bool>>,
+}
+
+/// How new keys look.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Keys {
+    /// What new keys begin with: 1 to 16 of a-z and 0-9. Secret scanners know a key by it. Keys
+    /// that exist keep theirs and go on working.
+    #[schemars(extend("default" = "ks", "examples" = ["acme"]))]
+    pub(super) prefix: Option<Spot<String>>,
+}
+
+/// The record of every write.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Journal {
+    /// How long records are kept. Without it they are kept for ever. It may not be shorter than the
+    /// longest window of a write budget, because budgets are counted from the journal after a
+    /// restart.
+    #[schemars(extend("examples" = ["90 days"]))]
+    pub(super) retention: Option<Spot<String>>,
+}
+
+/// One protected HTTP API.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Api {
+    /// Where its requests go: one or more origins, `http://` or `https://` with a host and no path.
+    /// The path of a request is forwarded as it is. Several are tried in turn, and a request goes
+    /// to another one only when provably nothing of it was sent. Certificates of https origins are
+    /// verified. Needed.
+    #[schemars(required, extend("examples" = [["http://127.0.0.1:7071"]]))]
+    pub(super) upstream: Option<OneOrMany<String>>,
+    /// Host names that belong to this API; `*.example.org` is every name below `example.org`. Empty
+    /// is every host.
+    #[schemars(extend("default" = [], "examples" = [["api.example.org"]]))]
+    pub(super) hosts: Option<OneOrMany<String>>,
+    /// The path prefix that belongs to this API, in whole segments: `/v2` has `/v2` and
+    /// `/v2/bookmarks`, and not `/v20`. It is not removed before forwarding, and rules write paths
+    /// with it.
+    #[schemars(extend("default" = "/", "examples" = ["/v2"]))]
+    pub(super) path: Option<Spot<String>>,
+    /// How strictly it is guarded. `enforce`: the policy holds. `observe`: nothing is refused that
+    /// can be forwarded faithfully, everything is journalled with what would have been refused.
+    /// `off`: requests pass as they are, without key, count or journal.
+    #[schemars(extend("default" = "enforce"))]
+    pub(super) mode: Option<Spot<Mode>>,
+    /// Lets `;` stand in paths, for APIs with matrix parameters. Servers read it in different ways,
+    /// so it is refused otherwise.
+    #[schemars(extend("default" = false))]
+    pub(super) matrix_parameters: Option<Spot<bool>>,
+    /// The header field that carries the key. `Authorization: Bearer`, and the user name of Basic
+    /// authentication, are always read too.
+    #[schemars(extend("default" = "X-API-Key"))]
+    pub(super) key_header: Option<Spot<String>>,
+    /// A query parameter that may carry the key. Without it none is read: addresses end up in logs,
+    /// and a key in an address ends up there with it.
+    #[schemars(extend("examples" = ["api_key"]))]
+    pub(super) key_query_parameter: Option<Spot<String>>,
+    /// Forwards the key to the upstream instead of taking it out. The application, key id and plan
+    /// are forwarded in X-Keystile-* fields in either case.
+    #[schemars(extend("default" = false))]
+    pub(super) forward_key: Option<Spot<bool>>,
+    /// Speaks HTTP/2 to `http://` origins, without asking (prior knowledge), as gRPC servers
+    /// expect. With `https://` it is negotiated anyway.
+    #[schemars(extend("default" = false))]
+    pub http2: Option<Spot<bool>>,
+    /// A PEM file with certificates to trust for `https://` origins, besides those of the system.
+    #[schemars(extend("examples" = ["internal-ca.pem"]))]
+    pub(super) trusted_certificates: Option<Spot<String>>,
+    /// How long connecting to an origin may take, with TLS; at most 1 hour.
+    #[schemars(extend("default" = "5 s"))]
+    pub(super) connect_timeout: Option<Spot<String>>,
+    /// How long the upstream may take from the end of a request to the head of its answer; at most
+    /// 1 day. A write that is cut off here stays counted, with outcome `unknown`.
+    #[schemars(extend("default" = "60 s"))]
+    pub(super) first_byte_timeout: Option<Spot<String>>,
+    /// How long a whole exchange may take, from the request's start to the answer's end; at most 30
+    /// days. Without it there is no bound, so that downloads and event streams can run.
+    #[schemars(extend("examples" = ["10 min"]))]
+    pub(super) total_timeout: Option<Spot<String>>,
+    /// Forwards the Host field of the request. `false` sends the name of the origin instead, which
+    /// some hosted upstreams need.
+    #[schemars(extend("default" = true))]
+    pub(super) keep_host: Option<Spot<bool>>,
+    /// The largest request body, in bytes or with a unit. Larger ones are answered with 413.
+    /// Without it there is no bound; bodies are streamed and take no memory.
+    #[schemars(extend("examples" = ["10 MiB"]))]
+    pub(super) body_max: Option<Spot<NumberOrText>>,
+    /// The largest body that is held in memory to be counted, where an operation's cost is in its
+    /// body; at most 1 GiB. A larger one is answered with 413.
+    #[schemars(extend("default" = "1 MiB"))]
+    pub(super) count_body_max: Option<Spot<NumberOrText>>,
+    /// What is said of single operations. Of several rules that match a request the strictest
+    /// holds. An operation without a rule is a read or a write by its method, and a write costs 1.
+    #[serde(default)]
+    pub(super) operation: Vec<Spot<Operation>>,
+}
+
+/// How strictly an API is guarded.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Mode {
+    /// The policy holds.
+    Enforce,
+    /// Nothing is refused, everything is journalled.
+    Observe,
+    /// Requests pass as they are.
+    Off,
+}
+
+/// What is said of some operations of an API.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Operation {
+    /// Which operations: methods and a path, as in `POST /bookmarks/import`, `PUT,PATCH
+    /// /bookmarks/{id}`, `DELETE *` or `*`. `{name}` is any one segment of a path, a last `*` is
+    /// whatever follows. Needed.
+    #[schemars(required, extend("examples" = ["POST /bookmarks/import"]))]
+    pub(super) r#match: Option<Spot<String>>,
+    /// What one call takes from each write budget: a number from 1, or `"items"` for one per entry
+    /// of the JSON array in the body. A write that no rule names costs 1.
+    #[schemars(extend("examples" = [5, "items"]))]
+    pub(super) cost: Option<Spot<NumberOrText>>,
+    /// With `cost = "items"`: the field of the body's top-level object that holds the array.
+    /// Without it the body is the array.
+    #[schemars(extend("examples" = ["bookmarks"]))]
+    pub(super) items_at: Option<Spot<String>>,
+    /// What a call costs whose body cannot be counted. Without it such a call is refused with 400.
+    #[schemars(extend("examples" = [100]))]
+    pub(super) cost_max: Option<Spot<i64>>,
+    /// Makes a call a `"read"` or a `"write"` whatever its method. `"read"` is for searches that
+    /// use POST, `"write"` for a GET that changes something.
+    pub(super) treat_as: Option<Spot<Treatment>>,
+    /// What kind of body tells whether a call writes, and how much. `graphql`: a mutation costs one
+    /// per root field, queries are reads. `json_rpc`: one per entry of a batch.
+    pub(super) r#type: Option<Spot<BodyType>>,
+    /// Lets the operation become a WebSocket. The upgrade is one call; what flows afterwards is not
+    /// counted.
+    #[schemars(extend("default" = false))]
+    pub(super) websocket: Option<Spot<bool>>,
+    /// Which writes stay counted: all that were `sent`, or only those that were `applied`, so that
+    /// a 4xx answer of the upstream gives its write back.
+    #[schemars(extend("default" = "sent"))]
+    pub(super) count: Option<Spot<Count>>,
+}
+
+/// Whether a call reads or writes.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Treatment {
+    /// It reads.
+    Read,
+    /// It writes.
+    Write,
+}
+
+/// What kind of body tells the cost.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum BodyType {
+    /// A GraphQL request.
+    #[serde(rename = "graphql")]
+    GraphQl,
+    /// A JSON-RPC request or batch.
+    JsonRpc,
+}
+
+/// Which writes stay counted.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Count {
+    /// All that were sent.
+    Sent,
+    /// Those that the upstream did not refuse.
+    Applied,
+}
+
+/// What the keys of an access tier may do.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Plan {
+    /// Makes it the plan of callers without a key. They are counted by address, and cannot be
+    /// locked. At most one plan is keyless; without one every call needs a key.
+    #[schemars(extend("default" = false))]
+    pub(super) keyless: Option<Spot<bool>>,
+    /// The operations that the plan includes: an API, a colon, and what `match` of an operation
+    /// takes, as in `"bookmarks: *"` or `"bookmarks: GET,POST /bookmarks/{id}"`. `"*: GET *"` is
+    /// every API. Needed.
+    #[schemars(required, extend("examples" = [["bookmarks: GET *", "bookmarks: POST /bookmarks"]]))]
+    pub(super) allow: Option<OneOrMany<String>>,
+    /// How many writes a key may make; past any of them it locks. Each is `"N per <unit>"` or `"N
+    /// per <k> <units>"`, from second to year: any interval of that length holds at most N writes.
+    /// With `calendar` after it, the window is the present minute, hour, day, week, month or year
+    /// in `time_zone`. A table gives a budget that counts only some operations. All must have room,
+    /// and none is charged when one refuses. Without any, writes are not bounded.
+    #[schemars(extend("examples" = [["100 per day", "20 per 5 minutes", "1000 per month calendar"]]))]
+    pub(super) write_budget: Option<OneOrMany<TextOr<Budget>>>,
+    /// How fast a key may call, reads included: at most 4 rolling quotas. Past one, calls are
+    /// answered with 429 for a moment; a rate limit never locks. Without any, calls are not
+    /// bounded.
+    #[schemars(extend("examples" = [["50 per second"]]))]
+    pub(super) rate_limit: Option<OneOrMany<String>>,
+    /// What happens to a key that tries to write past a budget. Without it its writes lock until
+    /// the owner unlocks it. `"never"` is the same as `never_lock = true`.
+    pub(super) lock: Option<Spot<TextOr<Lock>>>,
+    /// Lets budgets refuse without locking the key: writes go on when the window has room again.
+    #[schemars(extend("default" = false))]
+    pub(super) never_lock: Option<Spot<bool>>,
+}
+
+/// A write budget in its long form.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Budget {
+    /// How many writes in which window. Needed.
+    #[schemars(required, extend("examples" = ["10 per day"]))]
+    pub(super) quota: Option<Spot<String>>,
+    /// The operations that it counts, written as in `allow`. Without it, all writes count.
+    #[schemars(extend("examples" = ["bookmarks: DELETE *"]))]
+    pub(super) on: Option<OneOrMany<String>>,
+    /// Its name in the `RateLimit` fields of answers and in messages: letters, digits, `-` and `_`.
+    /// Without it one is made from operations and window, as in `bookmarks-delete-day`.
+    #[schemars(extend("examples" = ["deletes"]))]
+    pub(super) name: Option<Spot<String>>,
+}
+
+/// How a key locks.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Lock {
+    /// What stops: `writes`, while reads keep flowing, or `all`.
+    #[schemars(extend("default" = "writes"))]
+    pub(super) level: Option<Spot<Level>>,
+    /// Until when: `"unlocked"` is until the owner acts, a length of time opens the key by itself.
+    #[schemars(extend("default" = "unlocked", "examples" = ["1 hour"]))]
+    pub(super) until: Option<Spot<String>>,
+    /// With a length of time: each further lock of the same key is so many times as long, from 1 to
+    /// 100.
+    #[schemars(extend("default" = 1, "examples" = [2]))]
+    pub(super) growth: Option<Spot<i64>>,
+    /// With `growth`: no lock is longer than this. Without it, 400 days.
+    #[schemars(extend("examples" = ["30 days"]))]
+    pub(super) max: Option<Spot<String>>,
+}
+
+/// What a lock stops.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Level {
+    /// Writes.
+    Writes,
+    /// Every call.
+    All,
+}

@@ -1,0 +1,48 @@
+//! The configuration with parsed types: what the rest of the program works with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use keystile_core::key::KeyPrefix;
+use keystile_core::policy::Policy;
+use keystile_core::time::Span;
+use keystile_proxy::settings::{GateSettings, TlsFiles};
+
+use super::diagnostic::Diagnostic;
+
+/// Everything that the owner decided, checked.
+#[derive(Debug)]
+pub struct Configuration {
+    /// The folder of store, journal and control socket.
+    pub data: PathBuf,
+    /// Where callers arrive.
+    pub gate: GateSettings,
+    /// Where the owner looks.
+    pub console: ConsoleSettings,
+    /// APIs and plans.
+    pub policy: Policy,
+    /// What new keys begin with.
+    pub keys: KeyPrefix,
+    /// The record of every write.
+    pub journal: JournalSettings,
+    /// What is probably not meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Where the owner looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsoleSettings {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// Certificate and key, PEM; plain HTTP where `None`.
+    pub tls: Option<TlsFiles>,
+    /// Whether a proxy with TLS stands in front.
+    pub behind_proxy: bool,
+}
+
+/// How long the journal reaches back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalSettings {
+    /// How long records are kept; for ever where `None`.
+    pub retention: Option<Span>,
+}

@@ -1,0 +1,130 @@
+//! Mistakes in single values and in the listeners: where each finding stands, what it says, and
+//! what helps.
+
+use super::{bad, bad_api, bad_before, bad_plan};
+
+#[test]
+fn a_quota_is_explained() {
+    insta::assert_snapshot!(bad_plan("write_budget = ['100 per dya', '100/day', 'many per day', '5 per 500 days', '5 per 2 days calendar', { quota = '1 per days' , on = 'bookmarks: *' }]"), @r#"
+    5:26: "dya" is not a unit of time: write second, minute, hour, day, week, month or year
+      help: did you mean `day`?
+    5:32: "100/day" is not a quota: write it as "100 per day", "10 per 2 hours" or "500 per month calendar"
+      help: did you mean "100 per day"?
+    5:44: the amount "many" is not a whole number from 0 to 4294967295
+    5:59: a window is at least one second and at most 400 days
+    5:77: a calendar window is one minute, hour, day, week, month or year, as in "100 per day calendar"
+    "#);
+    insta::assert_snapshot!(bad_plan("rate_limit = ['0 per second', '5 per day calendar']"), @r#"
+    5:15: this lets nothing pass, ever
+      help: write at least "1 per …"
+    5:42: a rate limit has a rolling window
+      help: leave out `calendar`
+    "#);
+}
+
+#[test]
+fn a_length_of_time_and_a_size_are_explained() {
+    insta::assert_snapshot!(bad_before("[gate]\n\
+         head_timeout = '10'\n\
+         idle_timeout = '10 mins'\n\
+         drain_timeout = '2 days'"), @r#"
+    2:16: "10" is not a length of time: write a number and a unit, as in "10 s" or "1 hour", at most 400 days
+      help: add a unit, as in "10 s"
+    3:20: "10 mins" is not a length of time: write a number and a unit, as in "10 s" or "1 hour", at most 400 days
+      help: did you mean "10 min"?
+    4:17: "2 days" is too long
+      help: it can be at most "1 hour"
+    "#);
+    insta::assert_snapshot!(bad_api("body_max = '10 megs'\n\
+         count_body_max = '2 GiB'"), @r#"
+    5:12: "10 megs" is not a size for `body_max`: write bytes, or text as in "10 MiB"
+    6:18: a body this large cannot be held in memory to be counted
+      help: write at most "1 GiB"
+    "#);
+}
+
+#[test]
+fn the_journal_reaches_as_far_back_as_the_budgets() {
+    insta::assert_snapshot!(bad("[journal]\n\
+         retention = '7 days'\n\
+         [api.b]\n\
+         upstream = 'http://h'\n\
+         [plan.a]\n\
+         allow = '*: *'\n\
+         write_budget = '5 per month'"), @r#"
+    2:13: the journal would forget writes that the budget "5 per 31 days" of plan `a` still counts
+      help: keep it for at least "31 days"
+    "#);
+}
+
+#[test]
+fn the_console_is_not_exposed_by_accident() {
+    insta::assert_snapshot!(bad_before("[console]\n\
+         listen = '0.0.0.0:7080'"), @r#"
+    2:10: 0.0.0.0 can be reached by other machines, and the console would go over the network in the clear
+      help: listen on "127.0.0.1:7080", or set `tls`, or `behind_proxy = true` where a proxy with TLS stands in front
+    "#);
+}
+
+#[test]
+fn an_address_is_listened_on_once() {
+    insta::assert_snapshot!(bad_before("[gate]\n\
+         listen = ['127.0.0.1:7080', '0.0.0.0:7080']"), @r#"
+    2:11: gate and console cannot both listen on 127.0.0.1:7080
+      help: give [console] another port, as in listen = "127.0.0.1:7081"
+    2:29: 0.0.0.0:7080 is taken by 127.0.0.1:7080 already
+      help: leave it out, or change the port
+    "#);
+    insta::assert_snapshot!(bad_before("[gate]\n\
+         listen = ['localhost:7070', ':80', '127.0.0.1', '::1', 'x']"), @r#"
+    2:11: "localhost:7070" is not an address to listen on: write an IP address and a port
+      help: did you mean "127.0.0.1:7070"?
+    2:29: ":80" is not an address to listen on: write an IP address and a port
+      help: did you mean "0.0.0.0:80"?
+    2:36: "127.0.0.1" is not an address to listen on: write an IP address and a port
+      help: did you mean "127.0.0.1:7070"?
+    2:49: "::1" is not an address to listen on: write an IP address and a port
+      help: did you mean "[::1]:7070"?
+    2:56: "x" is not an address to listen on: write an IP address and a port
+    "#);
+}
+
+#[test]
+fn tls_files_must_be_readable() {
+    insta::assert_snapshot!(bad_before("[gate]\n\
+         tls = { certificate = '/no/such.pem', key = '/etc/hostname' }\n\
+         [console]\n\
+         tls = { certificate = 'c.pem' }"), @r#"
+    2:23: the certificate /no/such.pem cannot be read: No such file or directory (os error 2)
+    2:45: /etc/hostname holds no private key in PEM form
+    4:7: `tls` needs `key`
+      help: write it as in tls = { certificate = "cert.pem", key = "key.pem" }
+    4:23: the certificate /srv/c.pem cannot be read: No such file or directory (os error 2)
+    "#);
+}
+
+#[test]
+fn methods_proxies_zones_names_and_prefixes_are_checked() {
+    insta::assert_snapshot!(bad_before("time_zone = 'Europe/Berln'\n\
+         [gate]\n\
+         methods = ['TRACE', 'purge', 'GET']\n\
+         trusted_proxies = ['10.0.0.0/33']\n\
+         [keys]\n\
+         prefix = 'KS_'\n\
+         [api.'my notes']\n\
+         upstream = 'http://h'\n\
+         path = '/n'"), @r#"
+    1:13: there is no time zone "Europe/Berln"
+      help: did you mean "Europe/Berlin"?
+    3:12: TRACE never passes: it could read or tunnel what the gate protects
+      help: leave it out
+    3:21: "purge" is not an upper-case HTTP method
+      help: write "PURGE"
+    3:30: warning: GET passes anyway
+      help: leave it out
+    4:20: "10.0.0.0/33" is not a range of addresses: write an address, or one with a length, as in "10.0.0.0/8"
+    6:10: "KS_" is not a key prefix: write 1 to 16 of the characters a-z and 0-9, as in "ks"
+    7:6: "my notes" is not a name: write 1 to 64 letters, digits, `-`, `_` or `.`
+      help: did you mean [api.my-notes]?
+    "#);
+}

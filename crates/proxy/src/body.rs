@@ -1,0 +1,290 @@
+//! Bodies on their way through the gate: streamed, counted, and held to a pace.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use keystile_core::refusal::Reason;
+use keystile_core::time::Span;
+
+use crate::connection::{Progress, UnderWay};
+use crate::deadline::{Deadline, Deadlines};
+
+/// Why a body ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("the caller's body broke off")]
+    Caller(#[source] hyper::Error),
+    #[error("the caller's body was refused: {0}")]
+    Refused(Reason),
+    #[error("the upstream's body broke off")]
+    Upstream(#[source] hyper::Error),
+}
+
+/// How far a request's body has come; kept by whoever waits for the answer.
+#[derive(Debug, Default)]
+pub(crate) struct BodyProgress {
+    pub(crate) bytes: Cell<u64>,
+    pub(crate) has_ended: Cell<bool>,
+    /// Why the gate broke it off.
+    pub(crate) refused: Cell<Option<Reason>>,
+}
+
+/// What a request's body must keep to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) bytes_max: Option<u64>,
+    pub(crate) idle_timeout: Span,
+    pub(crate) rate_min: u32,
+    /// How long the upstream may take once the body has ended.
+    pub(crate) first_byte_timeout: Span,
+    /// When the whole exchange must have an answer, on the core's clock.
+    pub(crate) total_end: Option<u64>,
+}
+
+impl Pace {
+    /// From now on the upstream has to answer.
+    pub(crate) fn await_answer(&self, deadlines: &Deadlines, deadline: &Deadline) {
+        deadline.set(deadlines, self.first_byte_timeout);
+        self.end_in_time(deadline);
+    }
+
+    fn end_in_time(&self, deadline: &Deadline) {
+        if let Some(end) = self.total_end {
+            deadline.set_earlier_at(end);
+        }
+    }
+}
+
+/// A request body on its way to an upstream.
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    Empty,
+    /// Was held in memory to be counted.
+    Held(Option<Bytes>),
+    Streamed(Box<StreamedBody>),
+}
+
+/// A request body that is forwarded as it comes.
+#[derive(Debug)]
+pub(crate) struct StreamedBody {
+    pub(crate) incoming: Incoming,
+    pub(crate) connection: Arc<Progress>,
+    pub(crate) progress: Rc<BodyProgress>,
+    pub(crate) deadlines: Arc<Deadlines>,
+    /// The exchange's: bounds the wait for bytes here, for the answer's head afterwards.
+    pub(crate) deadline: Arc<Deadline>,
+    pub(crate) pace: Pace,
+    pub(crate) began: u64,
+}
+
+/// A body may be slow for so long before its rate is looked at.
+const RATE_GRACE_MILLIS: u64 = 10_000;
+
+impl StreamedBody {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Poll::Ready(polled) = Pin::new(&mut self.incoming).poll_frame(context) else {
+            self.deadline.set(&self.deadlines, self.pace.idle_timeout);
+            self.pace.end_in_time(&self.deadline);
+            return Poll::Pending;
+        };
+        match polled {
+            Some(Ok(frame)) => {
+                // The upstream may now be slow to take it, which is its own affair for a while.
+                self.pace.await_answer(&self.deadlines, &self.deadline);
+                if let Some(data) = frame.data_ref() {
+                    self.progress.bytes.set(self.progress.bytes.get() + data.len() as u64);
+                }
+                match self.fault() {
+                    Some(reason) => {
+                        self.progress.refused.set(Some(reason));
+                        Poll::Ready(Some(Err(BodyError::Refused(reason))))
+                    }
+                    None => {
+                        if self.incoming.is_end_stream() {
+                            self.end();
+                        }
+                        Poll::Ready(Some(Ok(frame)))
+                    }
+                }
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(BodyError::Caller(error)))),
+            None => {
+                self.end();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn end(&self) {
+        self.progress.has_ended.set(true);
+        self.connection.end_body();
+        self.pace.await_answer(&self.deadlines, &self.deadline);
+    }
+
+    fn fault(&self) -> Option<Reason> {
+        let bytes = self.progress.bytes.get();
+        if self.pace.bytes_max.is_some_and(|max| bytes > max) {
+            return Some(Reason::BodyTooLarge);
+        }
+        let millis = self.deadlines.now().saturating_sub(self.began);
+        let is_slow = millis > RATE_GRACE_MILLIS && bytes * 1000 < u64::from(self.pace.rate_min) * millis;
+        is_slow.then_some(Reason::RequestTimeout)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Held(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Streamed(body) => body.poll(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty | Self::Held(None) => true,
+            Self::Held(Some(_)) => false,
+            Self::Streamed(body) => body.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty | Self::Held(None) => SizeHint::with_exact(0),
+            Self::Held(Some(bytes)) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Streamed(body) => body.incoming.size_hint(),
+        }
+    }
+}
+
+/// Runs once, when it is dropped.
+pub(crate) struct AtEnd(Option<Box<dyn FnOnce(u64)>>);
+
+impl AtEnd {
+    pub(crate) fn new(act: impl FnOnce(u64) + 'static) -> Self {
+        Self(Some(Box::new(act)))
+    }
+}
+
+/// An answer's body.
+pub(crate) struct AnswerBody {
+    source: Source,
+    /// Holds the upstream connection until the body has ended, when that can serve the next request.
+    lease: Option<crate::upstream::Lease>,
+    under_way: Option<UnderWay>,
+    bytes: u64,
+    at_end: Option<AtEnd>,
+}
+
+enum Source {
+    Held(Option<Bytes>),
+    Upstream(Incoming),
+}
+
+impl AnswerBody {
+    /// A body that is in memory.
+    pub(crate) fn held(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        let held = (!bytes.is_empty()).then_some(bytes);
+        Self { source: Source::Held(held), lease: None, under_way: None, bytes: 0, at_end: None }
+    }
+
+    /// The body of an upstream's answer.
+    pub(crate) fn upstream(incoming: Incoming, lease: Option<crate::upstream::Lease>) -> Self {
+        Self { source: Source::Upstream(incoming), lease, under_way: None, bytes: 0, at_end: None }
+    }
+
+    /// Ends the request when the answer has gone out.
+    pub(crate) fn of(mut self, under_way: UnderWay) -> Self {
+        self.under_way = Some(under_way);
+        self
+    }
+
+    /// Does something with the number of bytes once the body has ended or was given up.
+    pub(crate) fn then(mut self, at_end: AtEnd) -> Self {
+        self.at_end = Some(at_end);
+        self
+    }
+
+    fn end(&mut self) {
+        self.under_way = None;
+        if let Some(act) = self.at_end.take().and_then(|mut at_end| at_end.0.take()) {
+            act(self.bytes);
+        }
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = match &mut self.source {
+            Source::Held(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+            Source::Upstream(incoming) => {
+                ready!(Pin::new(incoming).poll_frame(context)).map(|frame| frame.map_err(BodyError::Upstream))
+            }
+        };
+        match frame {
+            Some(Ok(frame)) => {
+                self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if self.is_end_stream() {
+                    self.end();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                self.lease = None;
+                self.end();
+                Poll::Ready(Some(Err(error)))
+            }
+            None => {
+                self.end();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Held(bytes) => bytes.is_none(),
+            Source::Upstream(incoming) => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Held(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Source::Upstream(incoming) => incoming.size_hint(),
+        }
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        // Given up in the middle: the rest of the upstream's answer would come first on its connection.
+        if !self.is_end_stream() {
+            self.lease = None;
+        }
+        self.end();
+    }
+}

@@ -1,0 +1,217 @@
+//! Reading a request's head: grammar, API, credential, operation, decision. No waiting in here.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, USER_AGENT};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Response};
+use keystile_core::address::forwarded_for;
+use keystile_core::api::{Api, Charge, Mode};
+use keystile_core::credential::{self, CredentialPlace};
+use keystile_core::decision::Permit;
+use keystile_core::grammar::{self, Canonical, Head};
+use keystile_core::journal::RequestFacts;
+use keystile_core::policy::{ApiRef, Policy};
+use keystile_core::refusal::{Reason, Refusal};
+use keystile_engine::{Identity, Incoming};
+
+use crate::answer;
+use crate::forward;
+use crate::serve::{Core, Peer};
+
+/// The longest path and user agent that a record keeps of a refused request.
+const PATH_BYTES_MAX: usize = 1024;
+const USER_AGENT_BYTES_MAX: usize = 256;
+
+/// What is to be done with a request.
+pub(crate) enum Verdict {
+    /// One of Keystile's own pages.
+    Page(Response<Bytes>),
+    /// It may not pass.
+    Refused(Box<RefusedHead>),
+    /// It is to be forwarded, once its body is counted and its write reserved.
+    Forward(Box<Job>),
+}
+
+/// A request that may not pass.
+pub(crate) struct RefusedHead {
+    pub(crate) refusal: Refusal,
+    pub(crate) identity: Identity,
+    pub(crate) facts: RequestFacts,
+    pub(crate) base: String,
+    pub(crate) is_last: bool,
+}
+
+/// A request that may pass, with all that forwarding it needs.
+pub(crate) struct Job {
+    pub(crate) api: Arc<Api>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) identity: Identity,
+    /// `None` where the API is not guarded.
+    pub(crate) permit: Option<Permit>,
+    /// For the record of a write; reads have none.
+    pub(crate) facts: Option<RequestFacts>,
+    pub(crate) target: PathAndQuery,
+    pub(crate) place: Option<CredentialPlace>,
+    pub(crate) address: IpAddr,
+    pub(crate) host: HeaderValue,
+    pub(crate) base: String,
+    pub(crate) is_upgrade: bool,
+}
+
+/// Reads a head and decides on it.
+pub(crate) fn read(core: &Core, peer: &Peer, parts: &Parts, is_faulty: bool) -> Verdict {
+    let address = forwarded_for(&parts.headers, peer.address, &core.settings.trusted_proxies);
+    let head = Head { method: &parts.method, uri: &parts.uri, version: parts.version, headers: &parts.headers };
+    let unread = |refusal: Refusal, base: String| {
+        let facts = facts(parts, address, "", String::new(), cut(parts.uri.path(), PATH_BYTES_MAX));
+        Verdict::Refused(Box::new(RefusedHead { refusal, identity: Identity::Keyless, facts, base, is_last: true }))
+    };
+    if is_faulty {
+        return unread(Reason::FramingInvalid.into(), String::new());
+    }
+    let canonical = match grammar::canonical(&head, &core.grammar) {
+        Ok(canonical) => canonical,
+        Err(refusal) => return unread(refusal, base_of(peer, parts, None)),
+    };
+    if canonical.path.starts_with(answer::PROBLEM_PAGES)
+        && matches!(parts.method, Method::GET | Method::HEAD)
+        && let Some(page) = answer::page(&canonical.path)
+    {
+        return Verdict::Page(page);
+    }
+    let policy = core.engine.policy();
+    let Some(api) = policy.api(&canonical.host, &canonical.folded) else {
+        return unread(Reason::HostUnknown.into(), base_of(peer, parts, Some(canonical.authority)));
+    };
+    let reading = Reading { core, peer, parts, address, canonical: &canonical, policy: &policy, api };
+    match reading.decide() {
+        Ok(job) => Verdict::Forward(job),
+        Err(refused) => Verdict::Refused(refused),
+    }
+}
+
+struct Reading<'a> {
+    core: &'a Core,
+    peer: &'a Peer,
+    parts: &'a Parts,
+    address: IpAddr,
+    canonical: &'a Canonical<'a>,
+    policy: &'a Arc<Policy>,
+    api: ApiRef<'a>,
+}
+
+impl Reading<'_> {
+    fn decide(&self) -> Result<Box<Job>, Box<RefusedHead>> {
+        let spec = self.api.api.spec();
+        let refused = |refusal, identity, operation| self.refused(refusal, identity, operation);
+        let early = |refusal: Refusal| refused(refusal, Identity::Keyless, String::new());
+        if spec.mode == Mode::Off {
+            return Ok(self.job(Identity::Keyless, None, None, None));
+        }
+        if self.canonical.has_matrix_parameter && !spec.matrix_parameters {
+            return Err(early(Reason::PathInvalid.into()));
+        }
+        if spec.body_bytes_max.is_some_and(|max| content_length(self.parts).is_some_and(|length| length > max)) {
+            return Err(early(Reason::BodyTooLarge.into()));
+        }
+        let headers = &self.parts.headers;
+        let credential = credential::find(headers, self.canonical.query, &spec.credential).map_err(early)?;
+        let method = &self.parts.method;
+        let operation = self.api.api.operation(method, &self.canonical.path, &self.canonical.folded);
+        let label = || self.api.api.label(method, &operation);
+        if self.canonical.upgrade && !operation.websocket {
+            return Err(refused(Reason::UpgradeRefused.into(), Identity::Keyless, label()));
+        }
+        let authorization = self.core.engine.authorize(&Incoming {
+            policy: self.policy,
+            api: self.api,
+            operation: &operation,
+            credential: credential.as_ref().map(|credential| &*credential.text),
+            address: self.address,
+        });
+        let place = credential.map(|credential| credential.place);
+        let identity = authorization.identity;
+        match authorization.verdict {
+            Err(refusal) => Err(refused(refusal, identity, label())),
+            Ok(permit) => {
+                let facts = match permit.charge() {
+                    Charge::Nothing => None,
+                    Charge::Writes(_) | Charge::ByBody { .. } => Some(self.facts(label())),
+                };
+                Ok(self.job(identity, Some(permit), facts, place))
+            }
+        }
+    }
+
+    fn facts(&self, operation: String) -> RequestFacts {
+        facts(self.parts, self.address, self.api.api.name(), operation, self.canonical.path.to_string())
+    }
+
+    fn base(&self) -> String {
+        base_of(self.peer, self.parts, Some(self.canonical.authority))
+    }
+
+    fn refused(&self, refusal: Refusal, identity: Identity, operation: String) -> Box<RefusedHead> {
+        let mut facts = self.facts(operation);
+        facts.path = cut(&facts.path, PATH_BYTES_MAX);
+        Box::new(RefusedHead { refusal, identity, facts, base: self.base(), is_last: false })
+    }
+
+    fn job(
+        &self,
+        identity: Identity,
+        permit: Option<Permit>,
+        facts: Option<RequestFacts>,
+        place: Option<CredentialPlace>,
+    ) -> Box<Job> {
+        let spec = self.api.api.spec();
+        let forwarded_place = place.filter(|_| !spec.upstream.forward_credential);
+        let host = HeaderValue::from_str(self.canonical.authority).expect("the grammar accepts only visible hosts");
+        Box::new(Job {
+            api: self.api.api.clone(),
+            policy: self.policy.clone(),
+            identity,
+            permit,
+            target: forward::target(&self.parts.uri, &self.canonical.path, forwarded_place, &spec.credential),
+            base: if facts.is_some() { self.base() } else { String::new() },
+            facts,
+            place: forwarded_place,
+            address: self.address,
+            host,
+            is_upgrade: self.canonical.upgrade,
+        })
+    }
+}
+
+/// Scheme and authority that the request was sent to.
+fn base_of(peer: &Peer, parts: &Parts, authority: Option<&str>) -> String {
+    authority.map_or_else(String::new, |authority| format!("{}://{authority}", peer.scheme(&parts.headers)))
+}
+
+fn content_length(parts: &Parts) -> Option<u64> {
+    parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn facts(parts: &Parts, address: IpAddr, api: &str, operation: String, path: String) -> RequestFacts {
+    let user_agent = parts.headers.get(USER_AGENT).map(|value| {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        cut(&text, USER_AGENT_BYTES_MAX)
+    });
+    RequestFacts {
+        api: api.to_owned(),
+        operation,
+        method: cut(parts.method.as_str(), 32),
+        path,
+        address,
+        user_agent,
+        request_bytes: content_length(parts),
+    }
+}
+
+fn cut(text: &str, bytes_max: usize) -> String {
+    text[..text.floor_char_boundary(bytes_max)].to_owned()
+}

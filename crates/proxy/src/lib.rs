@@ -1,0 +1,145 @@
+//! The gate: Keystile in front of an HTTP API.
+//!
+//! # The life of a request, by file
+//!
+//! `listen` accepts it on one core, where it stays. `connection` watches its bytes on their way to hyper's
+//! parser. `head` reads what came out: grammar, API, credential, operation, decision. `serve` orders
+//! what follows: `body` is counted if it must be, the engine reserves a write, `forward` makes the
+//! request that goes out and sends it through `upstream`, once. `answer` is what Keystile says
+//! itself.
+//!
+//! # One core, one runtime
+//!
+//! Each core has its own listeners, timers and upstream connections, and shares only the policy, the key
+//! table and the store's queue. A read takes no lock and never leaves its thread.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use keystile_engine::Engine;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::watch;
+
+mod answer;
+mod body;
+mod connection;
+mod deadline;
+mod forward;
+mod head;
+mod listen;
+mod meter;
+mod pool;
+mod serve;
+pub mod settings;
+pub mod tls;
+mod upstream;
+
+use listen::{Census, CoreStart};
+pub use meter::describe as describe_metrics;
+use settings::GateSettings;
+use tls::{Certificates, TlsError};
+
+/// Why the gate could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A thread or runtime cannot be had.
+    #[error("a core could not be started")]
+    Core(#[source] io::Error),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// A gate that serves.
+#[derive(Debug)]
+pub struct Gate {
+    addresses: Vec<std::net::SocketAddr>,
+    cores: Vec<JoinHandle<()>>,
+    drain: watch::Sender<bool>,
+    census: Arc<Census>,
+    certificates: Option<Arc<Certificates>>,
+}
+
+impl Gate {
+    /// Binds all addresses and begins to serve. A port of 0 is chosen by the system.
+    pub fn open(engine: &Arc<Engine>, settings: GateSettings) -> Result<Self, OpenError> {
+        let workers = settings.workers.or_else(|| std::thread::available_parallelism().ok());
+        let workers = workers.map_or(1, NonZeroUsize::get);
+        let certificates = settings.tls.as_ref().map(Certificates::read).transpose()?;
+        let mut addresses = Vec::new();
+        let mut by_core: Vec<Vec<std::net::TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+        for asked in &settings.listen {
+            let mut address = *asked;
+            for listeners in &mut by_core {
+                let bound = |source| OpenError::Bind { address, source };
+                let listener = listen::bind(address).map_err(bound)?;
+                address = listener.local_addr().map_err(bound)?;
+                listeners.push(listener);
+            }
+            addresses.push(address);
+        }
+        let (drain, draining) = watch::channel(false);
+        let census = Arc::new(Census::default());
+        let settings = Arc::new(settings);
+        let mut cores = Vec::new();
+        for (number, listeners) in by_core.into_iter().enumerate() {
+            let start = CoreStart {
+                engine: engine.clone(),
+                settings: settings.clone(),
+                listeners,
+                certificates: certificates.clone(),
+                census: census.clone(),
+                drain: draining.clone(),
+            };
+            cores.push(spawn_core(number, start).map_err(OpenError::Core)?);
+        }
+        Ok(Self { addresses, cores, drain, census, certificates })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[std::net::SocketAddr] {
+        &self.addresses
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.census.open()
+    }
+
+    /// Reads the certificate again where its files have changed.
+    pub fn refresh_certificates(&self) -> Result<(), TlsError> {
+        self.certificates.as_ref().map_or(Ok(()), |certificates| certificates.refresh())
+    }
+
+    /// Takes no more connections, lets requests under way finish within the drain timeout, and ends.
+    pub fn drain(self) {
+        // A core that has ended already has nothing to drain.
+        let _ = self.drain.send(true);
+        for core in self.cores {
+            if core.join().is_err() {
+                tracing::error!("a core had failed");
+            }
+        }
+    }
+}
+
+fn spawn_core(number: usize, start: CoreStart) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("gate-{number}")).spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(4).build_local(LocalOptions::default());
+        let served = runtime.and_then(|runtime| runtime.block_on(listen::run_core(start)));
+        if let Err(error) = served {
+            tracing::error!(%error, "a core ended");
+        }
+    })
+}

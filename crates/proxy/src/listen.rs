@@ -1,0 +1,317 @@
+//! Listening: sockets for each core, connections up to the caps, and an orderly end.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use keystile_core::address::counted_address;
+use keystile_core::grammar::{FIELDS_MAX, GrammarRules, HEAD_BYTES_MAX};
+use keystile_core::refusal::{Reason, Refusal};
+use keystile_engine::Engine;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::answer::{self, Occasion};
+use crate::connection::{Progress, Watched};
+use crate::deadline::Deadlines;
+use crate::pool::Pool;
+use crate::serve::{Core, LocalExecutor, Peer, or_passed, serve};
+use crate::settings::GateSettings;
+use crate::tls::{self, Certificates};
+
+/// The head buffer of the parser: the largest head, and the body bytes that come with it.
+const READ_BUFFER_BYTES: usize = HEAD_BYTES_MAX + 8 * 1024;
+/// Requests at a time in one HTTP/2 connection.
+const STREAMS_MAX: u32 = 128;
+/// Waiting connections of one socket.
+const BACKLOG: i32 = 4096;
+
+/// Sockets are shared by port: each core has its own, and the kernel spreads connections over them.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Connections that are open, over all cores.
+#[derive(Debug, Default)]
+pub(crate) struct Census {
+    open: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A connection's place in the census.
+struct Counted {
+    census: Arc<Census>,
+    address: IpAddr,
+}
+
+impl Census {
+    fn admit(self: &Arc<Self>, address: IpAddr, settings: &GateSettings) -> Option<Counted> {
+        let address = counted_address(address);
+        if self.open.fetch_add(1, Ordering::Relaxed) >= settings.connections_max {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let counted = Counted { census: self.clone(), address };
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_address = by_address.entry(address).or_insert(0);
+        *of_address += 1;
+        let is_within = *of_address <= settings.connections_per_address;
+        drop(by_address);
+        metrics::gauge!("keystile_connections").increment(1);
+        is_within.then_some(counted)
+    }
+
+    /// How many connections are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.census.open.fetch_sub(1, Ordering::Relaxed);
+        metrics::gauge!("keystile_connections").decrement(1);
+        let mut by_address = self.census.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_address) = by_address.get_mut(&self.address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// What a core is started with.
+pub(crate) struct CoreStart {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) settings: Arc<GateSettings>,
+    pub(crate) listeners: Vec<std::net::TcpListener>,
+    pub(crate) certificates: Option<Arc<Certificates>>,
+    pub(crate) census: Arc<Census>,
+    /// Turns true when no more connections are to be taken.
+    pub(crate) drain: watch::Receiver<bool>,
+}
+
+/// Serves on one core until it is drained.
+pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
+    let deadlines = Deadlines::new();
+    let ticking = deadlines.clone();
+    tokio::task::spawn_local(async move { ticking.run().await });
+    let core = Rc::new(Core {
+        engine: start.engine,
+        grammar: GrammarRules { extra_methods: start.settings.methods.clone() },
+        settings: start.settings,
+        deadlines,
+        pool: Pool::default(),
+    });
+    let acceptor = start.certificates.map(|certificates| TlsAcceptor::from(Arc::new(tls::server_config(certificates))));
+    let connections = Rc::new(RefCell::new(JoinSet::new()));
+    let mut accepting = JoinSet::new();
+    for listener in start.listeners {
+        let door = Door {
+            core: core.clone(),
+            acceptor: acceptor.clone(),
+            census: start.census.clone(),
+            drain: start.drain.clone(),
+            connections: connections.clone(),
+        };
+        accepting.spawn_local(door.accept(TcpListener::from_std(listener)?));
+    }
+    while accepting.join_next().await.is_some() {}
+    let mut open = connections.take();
+    let drained = async { while open.join_next().await.is_some() {} };
+    if tokio::time::timeout(core.settings.drain_timeout.duration(), drained).await.is_err() {
+        tracing::warn!(connections = open.len(), "connections were cut because they did not finish in time");
+    }
+    Ok(())
+}
+
+/// One listening socket of one core.
+struct Door {
+    core: Rc<Core>,
+    acceptor: Option<TlsAcceptor>,
+    census: Arc<Census>,
+    drain: watch::Receiver<bool>,
+    connections: Rc<RefCell<JoinSet<()>>>,
+}
+
+impl Door {
+    async fn accept(mut self, listener: TcpListener) {
+        let mut draining = self.drain.clone();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = draining.wait_for(|drain| *drain) => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer.ip()),
+                Err(error) => {
+                    // Out of descriptors, most likely: some will be free in a moment.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, address: IpAddr) {
+        let mut connections = self.connections.borrow_mut();
+        while connections.try_join_next().is_some() {}
+        let address = address.to_canonical();
+        match self.census.admit(address, &self.core.settings) {
+            Some(counted) => {
+                let (core, acceptor, drain) = (self.core.clone(), self.acceptor.clone(), self.drain.clone());
+                connections.spawn_local(async move {
+                    connection(core, acceptor, drain, stream, address).await;
+                    drop(counted);
+                });
+            }
+            None if self.acceptor.is_none() => {
+                connections.spawn_local(turn_away(stream));
+            }
+            None => {}
+        }
+    }
+}
+
+/// Tells a caller over the caps why, without reading what it wants.
+async fn turn_away(mut stream: TcpStream) {
+    let refusal = Refusal::new(Reason::ConnectionsExceeded).retry_after_secs(1);
+    let answer = answer::refusal(&refusal, Occasion { is_last: true, ..Occasion::default() });
+    let body = String::from_utf8_lossy(answer.body());
+    let text = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(text.as_bytes())).await;
+}
+
+async fn connection(
+    core: Rc<Core>,
+    acceptor: Option<TlsAcceptor>,
+    drain: watch::Receiver<bool>,
+    stream: TcpStream,
+    address: IpAddr,
+) {
+    // Answers are small and written whole.
+    let _ = stream.set_nodelay(true);
+    let settings = &core.settings;
+    let progress = Progress::new(core.deadlines.clone(), settings.head_timeout, settings.idle_timeout);
+    let peer = Rc::new(Peer {
+        address,
+        is_tls: acceptor.is_some(),
+        is_trusted: settings.trusted_proxies.iter().any(|range| range.contains(address)),
+        progress: progress.clone(),
+    });
+    let served = async {
+        match acceptor {
+            None => {
+                if speaks_http2(&stream).await? {
+                    serve_http2(core, peer.clone(), drain, stream).await
+                } else {
+                    serve_http1(core, peer.clone(), drain, stream).await
+                }
+            }
+            Some(acceptor) => {
+                let stream = acceptor.accept(stream).await?;
+                if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                    serve_http2(core, peer.clone(), drain, stream).await
+                } else {
+                    serve_http1(core, peer.clone(), drain, stream).await
+                }
+            }
+        }
+    };
+    match or_passed(&progress.deadline, served).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(peer.address = %address, %error, "a connection broke off"),
+        None => tracing::debug!(peer.address = %address, "a connection was too slow"),
+    }
+}
+
+type Served = Result<(), Box<dyn std::error::Error>>;
+
+/// Whether a plain connection begins with the HTTP/2 preface (RFC 9113 section 3.4). No HTTP/1 request
+/// that could pass begins with `PRI`.
+async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let mut start = [0; PREFACE.len()];
+    loop {
+        let length = stream.peek(&mut start).await?;
+        if length == 0 || start[..length] != PREFACE[..length] {
+            return Ok(false);
+        }
+        if length == PREFACE.len() {
+            return Ok(true);
+        }
+        // Some of the preface: there is no event for more bytes than were peeked at.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn serve_http1<S>(core: Rc<Core>, peer: Rc<Peer>, mut drain: watch::Receiver<bool>, stream: S) -> Served
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(Watched::new(stream, peer.progress.clone()));
+    let service = service_fn(move |request| {
+        let (core, peer) = (core.clone(), peer.clone());
+        async move { Ok::<_, std::convert::Infallible>(serve(core, peer, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .max_buf_size(READ_BUFFER_BYTES)
+        .max_headers(FIELDS_MAX + 1)
+        .auto_date_header(true)
+        .serve_connection(io, service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        served = connection.as_mut() => return Ok(served?),
+        _ = drain.wait_for(|drain| *drain) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    Ok(connection.await?)
+}
+
+async fn serve_http2<S>(core: Rc<Core>, peer: Rc<Peer>, mut drain: watch::Receiver<bool>, stream: S) -> Served
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    peer.progress.set_opaque();
+    let io = TokioIo::new(Watched::new(stream, peer.progress.clone()));
+    let service = service_fn(move |request| {
+        let (core, peer) = (core.clone(), peer.clone());
+        async move { Ok::<_, std::convert::Infallible>(serve(core, peer, request).await) }
+    });
+    let connection = http2::Builder::new(LocalExecutor)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+        .serve_connection(io, service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        served = connection.as_mut() => return Ok(served?),
+        _ = drain.wait_for(|drain| *drain) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    Ok(connection.await?)
+}

@@ -1,0 +1,325 @@
+//! Upstream connections: each core has its own, and no two requests share one at a time over HTTP/1.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+use keystile_core::api::UpstreamRule;
+use keystile_core::time::Span;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::body::RequestBody;
+use crate::deadline::Deadlines;
+use crate::serve::LocalExecutor;
+use crate::tls;
+
+/// Idle connections kept to one origin by one core.
+const IDLE_MAX: usize = 256;
+/// Idle connections older than this are closed.
+const IDLE_MILLIS_MAX: u64 = 60_000;
+/// A connection that was idle for longer may be closing at the other end just now, so nothing is sent
+/// on it that could not be sent again.
+const FRESH_MILLIS: u64 = 500;
+/// An origin that refused a connection is asked again after this long, unless all others refuse too.
+const DOWN_MILLIS: u64 = 5_000;
+
+/// The upstream of one API, as one core sees it.
+pub(crate) struct Upstream {
+    origins: Vec<Rc<Origin>>,
+    next: Cell<usize>,
+    connect_timeout: Span,
+    deadlines: Arc<Deadlines>,
+}
+
+struct Origin {
+    authority: Authority,
+    port: u16,
+    tls: Option<(ServerName<'static>, TlsConnector)>,
+    speaks_http2: Cell<bool>,
+    idle: RefCell<Vec<Idle>>,
+    http2: RefCell<Option<http2::SendRequest<RequestBody>>>,
+    down_until: Cell<u64>,
+}
+
+struct Idle {
+    sender: http1::SendRequest<RequestBody>,
+    since: u64,
+}
+
+/// Which connections will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// Any, because the request may be sent again.
+    Any,
+    /// One that is surely open, as far as that can be known: the request is sent once.
+    Fresh,
+    /// An HTTP/1 connection, for an upgrade.
+    Http1,
+}
+
+/// A connection for one request.
+pub(crate) struct Lease {
+    origin: Rc<Origin>,
+    sender: Sender,
+    was_idle_long: bool,
+    deadlines: Arc<Deadlines>,
+}
+
+enum Sender {
+    Http1(http1::SendRequest<RequestBody>),
+    Http2(http2::SendRequest<RequestBody>),
+}
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(crate) enum SendFailure {
+    /// Not a byte of it was sent; here it is again.
+    Untouched(Box<Request<RequestBody>>),
+    /// The upstream says that it did not look at it.
+    Declined(hyper::Error),
+    /// Some of it may have been sent.
+    Unknown(hyper::Error),
+}
+
+/// No connection could be had.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection to {origin}")]
+pub(crate) struct Unreachable {
+    origin: Authority,
+    #[source]
+    source: io::Error,
+}
+
+impl Upstream {
+    pub(crate) fn new(rule: &UpstreamRule, deadlines: Arc<Deadlines>) -> Result<Self, tls::TlsError> {
+        let client = Arc::new(tls::client_config(rule.trusted_certificates.as_deref())?);
+        let origins = rule.origins.iter().map(|uri| origin(uri, rule, &client)).collect();
+        Ok(Self { origins, next: Cell::new(0), connect_timeout: rule.connect_timeout, deadlines })
+    }
+
+    /// How many origins there are.
+    pub(crate) fn len(&self) -> usize {
+        self.origins.len()
+    }
+
+    /// A connection: an idle one, or a new one to the first origin in turn that accepts it.
+    pub(crate) async fn connect(&self, want: Want) -> Result<Lease, Unreachable> {
+        let now = self.deadlines.now();
+        let first = self.next.get();
+        self.next.set(first.wrapping_add(1));
+        let in_turn = |offset: usize| &self.origins[first.wrapping_add(offset) % self.origins.len()];
+        let (up, down): (Vec<_>, Vec<_>) = match self.origins.as_slice() {
+            [only] => (vec![only], Vec::new()),
+            _ => (0..self.origins.len()).map(in_turn).partition(|origin| origin.down_until.get() <= now),
+        };
+        let mut refused = None;
+        for origin in up.into_iter().chain(down) {
+            match self.connect_to(origin, want).await {
+                Ok((sender, was_idle_long)) => {
+                    origin.down_until.set(0);
+                    let (origin, deadlines) = (origin.clone(), self.deadlines.clone());
+                    return Ok(Lease { origin, sender, was_idle_long, deadlines });
+                }
+                Err(source) => {
+                    origin.down_until.set(now + DOWN_MILLIS);
+                    tracing::warn!(upstream.origin = %origin.authority, error = %source, "an upstream cannot be reached");
+                    refused = Some(Unreachable { origin: origin.authority.clone(), source });
+                }
+            }
+        }
+        Err(refused.expect("an upstream has at least one origin"))
+    }
+
+    async fn connect_to(&self, origin: &Rc<Origin>, want: Want) -> io::Result<(Sender, bool)> {
+        if let Some(sender) = origin.open_http2(want) {
+            return Ok((sender, false));
+        }
+        let now = self.deadlines.now();
+        if let Some(idle) = origin.idle_http1(want, now) {
+            return Ok((Sender::Http1(idle.sender), now.saturating_sub(idle.since) > FRESH_MILLIS));
+        }
+        match timeout(self.connect_timeout.duration(), origin.dial(want)).await {
+            Ok(dialled) => dialled.map(|sender| (sender, false)),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it did not accept in time")),
+        }
+    }
+}
+
+fn origin(uri: &Uri, rule: &UpstreamRule, client: &Arc<rustls::ClientConfig>) -> Rc<Origin> {
+    let authority = uri.authority().expect("origins are checked with the configuration").clone();
+    let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let tls = is_tls
+        .then(|| ServerName::try_from(name).ok())
+        .flatten()
+        .map(|name| (name, TlsConnector::from(client.clone())));
+    Rc::new(Origin {
+        port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+        authority,
+        tls,
+        speaks_http2: Cell::new(rule.http2_prior_knowledge),
+        idle: RefCell::default(),
+        http2: RefCell::default(),
+        down_until: Cell::new(0),
+    })
+}
+
+impl Origin {
+    fn open_http2(&self, want: Want) -> Option<Sender> {
+        if want == Want::Http1 {
+            return None;
+        }
+        let mut shared = self.http2.borrow_mut();
+        match shared.as_ref() {
+            Some(sender) if !sender.is_closed() => Some(Sender::Http2(sender.clone())),
+            Some(_) => {
+                *shared = None;
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// The connection that was used last, because it is the least likely to be closing.
+    fn idle_http1(&self, want: Want, now: u64) -> Option<Idle> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(candidate) = idle.pop() {
+            let age = now.saturating_sub(candidate.since);
+            let is_useful = match want {
+                Want::Any | Want::Http1 => age <= IDLE_MILLIS_MAX,
+                Want::Fresh => age <= FRESH_MILLIS,
+            };
+            if !is_useful {
+                // Those below are older still: leave them to reads, unless they are too old for those too.
+                if age <= IDLE_MILLIS_MAX {
+                    idle.push(candidate);
+                } else {
+                    idle.clear();
+                }
+                return None;
+            }
+            if !candidate.sender.is_closed() {
+                return Some(candidate);
+            }
+        }
+        None
+    }
+
+    async fn dial(self: &Rc<Self>, want: Want) -> io::Result<Sender> {
+        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
+        let stream = TcpStream::connect((host, self.port)).await?;
+        stream.set_nodelay(true)?;
+        let Some((name, connector)) = &self.tls else {
+            return self.shake_hands(stream, want, self.speaks_http2.get()).await;
+        };
+        let stream = connector.connect(name.clone(), stream).await?;
+        let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        self.shake_hands(stream, want, speaks_http2).await
+    }
+
+    async fn shake_hands<S>(self: &Rc<Self>, stream: S, want: Want, speaks_http2: bool) -> io::Result<Sender>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let io = TokioIo::new(stream);
+        if speaks_http2 && want != Want::Http1 {
+            let (sender, connection) =
+                http2::Builder::new(LocalExecutor).handshake(io).await.map_err(io::Error::other)?;
+            tokio::task::spawn_local(log_end(connection));
+            *self.http2.borrow_mut() = Some(sender.clone());
+            return Ok(Sender::Http2(sender));
+        }
+        let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(io::Error::other)?;
+        tokio::task::spawn_local(log_end(connection.with_upgrades()));
+        Ok(Sender::Http1(sender))
+    }
+}
+
+async fn log_end(connection: impl Future<Output = hyper::Result<()>>) {
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "an upstream connection ended");
+    }
+}
+
+impl Lease {
+    /// Whether the connection may be closing at the other end just now.
+    pub(crate) fn was_idle_long(&self) -> bool {
+        self.was_idle_long
+    }
+
+    /// The Host that the upstream goes by.
+    pub(crate) fn host(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(self.origin.authority.as_str()).ok()
+    }
+
+    /// Whether the connection speaks HTTP/2, and whether to an https origin.
+    pub(crate) fn speaks_http2(&self) -> Option<Scheme> {
+        match (&self.sender, &self.origin.tls) {
+            (Sender::Http1(_), _) => None,
+            (Sender::Http2(_), Some(_)) => Some(Scheme::HTTPS),
+            (Sender::Http2(_), None) => Some(Scheme::HTTP),
+        }
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, SendFailure> {
+        let sent = match &mut self.sender {
+            Sender::Http1(sender) => {
+                if !sender.is_ready() && sender.ready().await.is_err() {
+                    return Err(SendFailure::Untouched(Box::new(request)));
+                }
+                sender.try_send_request(request).await
+            }
+            Sender::Http2(sender) => {
+                if sender.ready().await.is_err() {
+                    return Err(SendFailure::Untouched(Box::new(request)));
+                }
+                sender.try_send_request(request).await
+            }
+        };
+        sent.map_err(|mut failed| match failed.take_message() {
+            Some(request) => SendFailure::Untouched(Box::new(request)),
+            None => {
+                let error = failed.into_error();
+                if is_declined(&error) { SendFailure::Declined(error) } else { SendFailure::Unknown(error) }
+            }
+        })
+    }
+
+    /// Keeps the connection for the next request.
+    pub(crate) fn give_back(self) {
+        let Sender::Http1(sender) = self.sender else { return };
+        let mut idle = self.origin.idle.borrow_mut();
+        if !sender.is_closed() && idle.len() < IDLE_MAX {
+            idle.push(Idle { sender, since: self.deadlines.now() });
+        }
+    }
+}
+
+/// Whether the upstream proved that it did not process the request: REFUSED_STREAM (RFC 9113 section
+/// 8.7), or a graceful GOAWAY that names an earlier stream as the last (section 6.8).
+fn is_declined(error: &hyper::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<h2::Error>() {
+            let reason = error.reason();
+            return (error.is_reset() && error.is_remote() && reason == Some(h2::Reason::REFUSED_STREAM))
+                || (error.is_go_away() && error.is_remote() && reason == Some(h2::Reason::NO_ERROR));
+        }
+        source = cause.source();
+    }
+    false
+}
