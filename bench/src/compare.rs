@@ -30,11 +30,36 @@ struct Target {
 }
 
 const TARGETS: [Target; 5] = [
-    Target { mix: Mix::Reads, of: Kind::Keystile, to: Kind::HaProxy, limit: 0.90 },
-    Target { mix: Mix::Reads, of: Kind::Keystile, to: Kind::NginxLua, limit: 0.75 },
-    Target { mix: Mix::Reads, of: Kind::Keystile, to: Kind::Relay, limit: 1.35 },
-    Target { mix: Mix::Mixed, of: Kind::Keystile, to: Kind::NginxLuaRedis, limit: 1.00 },
-    Target { mix: Mix::Mixed, of: Kind::Keystile, to: Kind::KeystileOff, limit: 1.20 },
+    Target {
+        mix: Mix::Reads,
+        of: Kind::Keystile,
+        to: Kind::HaProxy,
+        limit: 0.90,
+    },
+    Target {
+        mix: Mix::Reads,
+        of: Kind::Keystile,
+        to: Kind::NginxLua,
+        limit: 0.75,
+    },
+    Target {
+        mix: Mix::Reads,
+        of: Kind::Keystile,
+        to: Kind::Relay,
+        limit: 1.35,
+    },
+    Target {
+        mix: Mix::Mixed,
+        of: Kind::Keystile,
+        to: Kind::NginxLuaRedis,
+        limit: 1.00,
+    },
+    Target {
+        mix: Mix::Mixed,
+        of: Kind::Keystile,
+        to: Kind::KeystileOff,
+        limit: 1.20,
+    },
 ];
 
 /// What every round does.
@@ -58,11 +83,24 @@ impl Series {
     fn last_round(&self) -> String {
         let text = |samples: &[Sample]| {
             samples.last().map_or_else(String::new, |sample| {
-                let noise = if sample.foreign > FOREIGN_MAX { " (noisy)" } else { "" };
-                format!("{:.2} us, {:.0}/s{noise}", sample.cpu_us(), sample.requests_per_second())
+                let noise = if sample.foreign > FOREIGN_MAX {
+                    " (noisy)"
+                } else {
+                    ""
+                };
+                format!(
+                    "{:.2} us, {:.0}/s{noise}",
+                    sample.cpu_us(),
+                    sample.requests_per_second()
+                )
             })
         };
-        format!("{}: reads {}; mixed {}", self.kind.name(), text(&self.reads), text(&self.mixed))
+        format!(
+            "{}: reads {}; mixed {}",
+            self.kind.name(),
+            text(&self.reads),
+            text(&self.mixed)
+        )
     }
 
     fn samples(&self, mix: Mix) -> &[Sample] {
@@ -81,21 +119,37 @@ pub async fn run(args: &Args) -> Outcome<()> {
         Some(binary) => Some(Template::make(Path::new(binary), KEYS).await?),
         None => None,
     };
-    let keys = template.as_ref().map_or_else(|| Keys::invent(KEYS), |made| made.keys.clone());
+    let keys = template
+        .as_ref()
+        .map_or_else(|| Keys::invent(KEYS), |made| made.keys.clone());
     let scratch = Scratch::new()?;
     keys.write_sent(&scratch)?;
     let upstream = Upstream::start().await?;
-    let setting = Setting { keys: &keys, upstream: upstream.port, keystile: template.as_ref() };
+    let setting = Setting {
+        keys: &keys,
+        upstream: upstream.port,
+        keystile: template.as_ref(),
+    };
 
     let plan = Plan {
-        load: Load { scratch: &scratch, connections: CONNECTIONS, seconds: 1, mix: Mix::Reads },
+        load: Load {
+            scratch: &scratch,
+            connections: CONNECTIONS,
+            seconds: 1,
+            mix: Mix::Reads,
+        },
         slices: args.number("--seconds", 5)?,
         patience: Duration::from_secs(args.number("--patience", 60)?),
     };
 
     let mut all: Vec<Series> = kinds
         .into_iter()
-        .map(|kind| Series { kind, reads: Vec::new(), mixed: Vec::new(), memory: Vec::new() })
+        .map(|kind| Series {
+            kind,
+            reads: Vec::new(),
+            mixed: Vec::new(),
+            memory: Vec::new(),
+        })
         .collect();
     for round in 0..rounds {
         one_round(&mut all, &setting, &plan, round).await?;
@@ -117,7 +171,10 @@ fn kinds(args: &Args) -> Outcome<Vec<Kind>> {
         return names.split(',').map(Kind::named).collect();
     }
     let here = args.text("--keystile").is_some();
-    Ok(Kind::ALL.into_iter().filter(|kind| here || !kind.is_keystile()).collect())
+    Ok(Kind::ALL
+        .into_iter()
+        .filter(|kind| here || !kind.is_keystile())
+        .collect())
 }
 
 /// Starts all peers afresh and gives each a second of load in turn, so that a slow drift of the
@@ -132,7 +189,14 @@ async fn one_round(
     for series in all.iter() {
         let peer = Running::start(series.kind, setting).await?;
         // Warm: connections to the upstream, compiled Lua, touched memory.
-        measure(&peer, Load { mix: Mix::Mixed, ..plan.load }).await?;
+        measure(
+            &peer,
+            Load {
+                mix: Mix::Mixed,
+                ..plan.load
+            },
+        )
+        .await?;
         peers.push(peer);
     }
     for mix in [Mix::Reads, Mix::Mixed] {
@@ -197,8 +261,16 @@ fn print_costs(all: &[Series], mix: Mix) {
             ]
         })
         .collect();
-    let head =
-        ["peer", "CPU us/request", "requests/s", "p50 ms", "p99 ms", "its core", "RSS MiB", "peak MiB"];
+    let head = [
+        "peer",
+        "CPU us/request",
+        "requests/s",
+        "p50 ms",
+        "p99 ms",
+        "its core",
+        "RSS MiB",
+        "peak MiB",
+    ];
     table::print(title, &head, &rows);
 }
 
@@ -206,29 +278,57 @@ fn print_ratios(all: &[Series]) {
     let series = |kind: Kind| all.iter().find(|series| series.kind == kind);
     let mut rows = Vec::new();
     for target in &TARGETS {
-        let (Some(of), Some(to)) = (series(target.of), series(target.to)) else { continue };
+        let (Some(of), Some(to)) = (series(target.of), series(target.to)) else {
+            continue;
+        };
         let pairs = || of.samples(target.mix).iter().zip(to.samples(target.mix));
         let cpu: Vec<f64> = pairs().map(|(of, to)| of.cpu_us() / to.cpu_us()).collect();
-        let rate: Vec<f64> =
-            pairs().map(|(of, to)| of.requests_per_second() / to.requests_per_second()).collect();
+        let rate: Vec<f64> = pairs()
+            .map(|(of, to)| of.requests_per_second() / to.requests_per_second())
+            .collect();
         let (low, high) = spread(&cpu);
         rows.push(vec![
-            format!("{}: {} / {}", mix_name(target.mix), target.of.name(), target.to.name()),
+            format!(
+                "{}: {} / {}",
+                mix_name(target.mix),
+                target.of.name(),
+                target.to.name()
+            ),
             format!("{:.2}", median(&cpu)),
             format!("{low:.2} to {high:.2}"),
             format!("{:.2}", target.limit),
-            if median(&cpu) <= target.limit { "met" } else { "MISSED" }.to_owned(),
+            if median(&cpu) <= target.limit {
+                "met"
+            } else {
+                "MISSED"
+            }
+            .to_owned(),
             format!("{:.2}", median(&rate)),
         ]);
     }
     if rows.is_empty() {
         return;
     }
-    let head = ["ratio, median of the rounds", "CPU", "spread", "at most", "", "requests/s"];
+    let head = [
+        "ratio, median of the rounds",
+        "CPU",
+        "spread",
+        "at most",
+        "",
+        "requests/s",
+    ];
     table::print("Ratios", &head, &rows);
     if let Some(keystile) = series(Kind::Keystile) {
-        let peak = keystile.memory.iter().map(|memory| memory.highest_mib).fold(0.0, f64::max);
-        let verdict = if peak <= MEMORY_MAX_MIB { "met" } else { "MISSED" };
+        let peak = keystile
+            .memory
+            .iter()
+            .map(|memory| memory.highest_mib)
+            .fold(0.0, f64::max);
+        let verdict = if peak <= MEMORY_MAX_MIB {
+            "met"
+        } else {
+            "MISSED"
+        };
         println!(
             "keystile's memory with {KEYS} keys and {CONNECTIONS} connections: \
              {peak:.1} MiB at its peak, at most {MEMORY_MAX_MIB:.0}: {verdict}"
@@ -237,7 +337,9 @@ fn print_ratios(all: &[Series]) {
 }
 
 fn print_noise(all: &[Series]) {
-    let samples = all.iter().flat_map(|series| series.reads.iter().chain(&series.mixed));
+    let samples = all
+        .iter()
+        .flat_map(|series| series.reads.iter().chain(&series.mixed));
     let (total, noisy) = samples.fold((0, 0), |(total, noisy), sample| {
         (total + 1, noisy + usize::from(sample.foreign > FOREIGN_MAX))
     });

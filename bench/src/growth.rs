@@ -68,9 +68,15 @@ impl Bench<'_> {
         Ok(match self.binary {
             Some(binary) if self.kind.is_keystile() => {
                 let template = Template::make(binary, count).await?;
-                Stock { keys: template.keys.clone(), template: Some(template) }
+                Stock {
+                    keys: template.keys.clone(),
+                    template: Some(template),
+                }
             }
-            _ => Stock { keys: Keys::invent(count), template: None },
+            _ => Stock {
+                keys: Keys::invent(count),
+                template: None,
+            },
         })
     }
 
@@ -92,11 +98,22 @@ impl Bench<'_> {
             eprintln!("{}: {connections} connections", self.kind.name());
             let peer = self.start(&stock).await?;
             let idle = peer.memory()?;
-            let load =
-                Load { scratch: &scratch, connections, seconds: self.seconds, mix: Mix::Reads };
+            let load = Load {
+                scratch: &scratch,
+                connections,
+                seconds: self.seconds,
+                mix: Mix::Reads,
+            };
             measure(&peer, Load { seconds: 1, ..load }).await?;
             let reads = measure(&peer, load).await?;
-            let mixed = measure(&peer, Load { mix: Mix::Mixed, ..load }).await?;
+            let mixed = measure(
+                &peer,
+                Load {
+                    mix: Mix::Mixed,
+                    ..load
+                },
+            )
+            .await?;
             let memory = peer.memory()?;
             rows.push(vec![
                 connections.to_string(),
@@ -112,10 +129,22 @@ impl Bench<'_> {
             ]);
         }
         let head = [
-            "connections", "read us", "reads/s", "p99 ms", "mixed us", "mixed/s", "p99 ms",
-            "idle MiB", "RSS MiB", "peak MiB",
+            "connections",
+            "read us",
+            "reads/s",
+            "p99 ms",
+            "mixed us",
+            "mixed/s",
+            "p99 ms",
+            "idle MiB",
+            "RSS MiB",
+            "peak MiB",
         ];
-        table::print(&format!("{}, 1,000 keys, by connections", self.kind.name()), &head, &rows);
+        table::print(
+            &format!("{}, 1,000 keys, by connections", self.kind.name()),
+            &head,
+            &rows,
+        );
         Ok(())
     }
 
@@ -124,17 +153,31 @@ impl Bench<'_> {
         for count in KEYS.into_iter().filter(|&count| count <= keys_max) {
             eprintln!("{}: {count} keys", self.kind.name());
             let stock = self.stock(count).await?;
-            let made = stock.template.as_ref().map_or(Duration::ZERO, |made| made.made_in);
+            let made = stock
+                .template
+                .as_ref()
+                .map_or(Duration::ZERO, |made| made.made_in);
             let scratch = Scratch::new()?;
             stock.keys.write_sent(&scratch)?;
             let started = Instant::now();
             let peer = self.start(&stock).await?;
             let start = started.elapsed();
-            let load =
-                Load { scratch: &scratch, connections: 64, seconds: self.seconds, mix: Mix::Reads };
+            let load = Load {
+                scratch: &scratch,
+                connections: 64,
+                seconds: self.seconds,
+                mix: Mix::Reads,
+            };
             measure(&peer, Load { seconds: 1, ..load }).await?;
             let reads = measure(&peer, load).await?;
-            let mixed = measure(&peer, Load { mix: Mix::Mixed, ..load }).await?;
+            let mixed = measure(
+                &peer,
+                Load {
+                    mix: Mix::Mixed,
+                    ..load
+                },
+            )
+            .await?;
             let memory = peer.memory()?;
             let verdict = match memory.highest_mib {
                 _ if count != MEMORY_AT.0 || self.kind != Kind::Keystile => String::new(),
@@ -155,10 +198,22 @@ impl Bench<'_> {
             ]);
         }
         let head = [
-            "keys", "made in s", "start ms", "read us", "reads/s", "mixed us", "mixed/s", "RSS MiB",
-            "peak MiB", "",
+            "keys",
+            "made in s",
+            "start ms",
+            "read us",
+            "reads/s",
+            "mixed us",
+            "mixed/s",
+            "RSS MiB",
+            "peak MiB",
+            "",
         ];
-        table::print(&format!("{}, 64 connections, by keys", self.kind.name()), &head, &rows);
+        table::print(
+            &format!("{}, 64 connections, by keys", self.kind.name()),
+            &head,
+            &rows,
+        );
         Ok(())
     }
 
@@ -172,7 +227,9 @@ impl Bench<'_> {
                 let peer = self.start(&stock).await?;
                 let idle = peer.memory()?;
                 let before = cpu_seconds(&peer.pids())?;
-                let seen = self.transfer(&peer, &stock.keys.open[0], direction, bytes).await?;
+                let seen = self
+                    .transfer(&peer, &stock.keys.open[0], direction, bytes)
+                    .await?;
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 let cpu = cpu_seconds(&peer.pids())? - before;
                 let memory = peer.memory()?;
@@ -188,9 +245,19 @@ impl Bench<'_> {
                 ]);
             }
         }
-        let head =
-            ["body", "requests", "CPU us each", "CPU us/MiB", "MiB/s", "idle MiB", "peak MiB"];
-        let title = format!("{}, {BODY_CONNECTIONS} connections, by body", self.kind.name());
+        let head = [
+            "body",
+            "requests",
+            "CPU us each",
+            "CPU us/MiB",
+            "MiB/s",
+            "idle MiB",
+            "peak MiB",
+        ];
+        let title = format!(
+            "{}, {BODY_CONNECTIONS} connections, by body",
+            self.kind.name()
+        );
         table::print(&title, &head, &rows);
         Ok(())
     }
@@ -206,11 +273,18 @@ impl Bench<'_> {
         let mut client = command(LOAD_CORE, &program);
         client
             .args(["transfer", "--direction", direction, "--key", key])
-            .args(["--port", &peer.port.to_string(), "--bytes", &bytes.to_string()])
+            .args([
+                "--port",
+                &peer.port.to_string(),
+                "--bytes",
+                &bytes.to_string(),
+            ])
             .args(["--seconds", &self.seconds.to_string()])
             .args(["--connections", &BODY_CONNECTIONS.to_string()]);
         let limit = Duration::from_secs(self.seconds + 120);
-        let output = tokio::time::timeout(limit, client.output()).await.map_err(|_| "transfer hangs")??;
+        let output = tokio::time::timeout(limit, client.output())
+            .await
+            .map_err(|_| "transfer hangs")??;
         if !output.status.success() {
             let talk = String::from_utf8_lossy(&output.stderr);
             return Err(format!("{direction} of {bytes} bytes: {talk}").into());

@@ -42,7 +42,10 @@ used by the commands above:
 
 fn main() -> ExitCode {
     // One thread, the main one, starts every program: `setpriv --pdeathsig` watches the thread.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("keystile-bench: no runtime: {error}");

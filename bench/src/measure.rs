@@ -88,5 +88,9 @@ fn agree(peer: &Running, counted: u64, sent: u64, connections: u64) -> Outcome<(
     if counted <= sent && counted + connections + 1 >= sent {
         return Ok(());
     }
-    Err(format!("{} counted {counted} writes of {sent} sent", peer.kind.name()).into())
+    Err(format!(
+        "{} counted {counted} writes of {sent} sent",
+        peer.kind.name()
+    )
+    .into())
 }

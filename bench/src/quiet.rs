@@ -16,7 +16,10 @@ pub struct Watch {
 
 impl Watch {
     pub fn start() -> Outcome<Self> {
-        Ok(Self { started: Instant::now(), others: others_seconds()? })
+        Ok(Self {
+            started: Instant::now(),
+            others: others_seconds()?,
+        })
     }
 
     /// The share of one core that others have used since the start; 2 is all of both.

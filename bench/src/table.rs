@@ -13,26 +13,54 @@ pub fn median(values: &[f64]) -> f64 {
 
 /// The smallest and the largest value.
 pub fn spread(values: &[f64]) -> (f64, f64) {
-    values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
-        (low.min(value), high.max(value))
-    })
+    values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
+            (low.min(value), high.max(value))
+        })
 }
 
 /// Prints rows under `head`, the first column to the left and the others to the right.
 pub fn print(title: &str, head: &[&str], rows: &[Vec<String>]) {
     let width = |at: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
-        cells.chain(head.get(at).map(|cell| cell.chars().count())).max().unwrap_or(0)
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(at))
+            .map(|cell| cell.chars().count());
+        cells
+            .chain(head.get(at).map(|cell| cell.chars().count()))
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     println!("\n{title}");
     let head: Vec<String> = head.iter().map(ToString::to_string).collect();
     for row in std::iter::once(&head).chain(rows) {
-        let mut line = String::new();
-        for (at, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-            let pad = " ".repeat(width - cell.chars().count());
-            line += &if at == 0 { format!("{cell}{pad}") } else { format!("  {pad}{cell}") };
-        }
-        println!("{}", line.trim_end());
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(at, (cell, &width))| {
+                if at == 0 {
+                    format!("{cell:<width$}")
+                } else {
+                    format!("{cell:>width$}")
+                }
+            })
+            .collect();
+        println!("{}", cells.join("  ").trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{median, spread};
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "small whole numbers and halves are exact")]
+    fn the_middle_does_not_depend_on_the_order() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 3.0, 2.0]), 2.5);
+        assert_eq!(spread(&[3.0, 1.0, 2.0]), (1.0, 3.0));
     }
 }

@@ -39,9 +39,9 @@ pub async fn run(args: &Args) -> Outcome<()> {
     let tasks: Vec<_> = (0..connections)
         .map(|_| {
             let key = key.clone();
-            tokio::spawn(async move {
-                repeat(direction, port, bytes, &key, started + duration).await
-            })
+            tokio::spawn(
+                async move { repeat(direction, port, bytes, &key, started + duration).await },
+            )
         })
         .collect();
     let mut requests = 0;
@@ -49,7 +49,10 @@ pub async fn run(args: &Args) -> Outcome<()> {
         requests += task.await??;
     }
     let micros = u64::try_from(started.elapsed().as_micros())?;
-    println!("{}", serde_json::to_string(&Transferred { requests, micros })?);
+    println!(
+        "{}",
+        serde_json::to_string(&Transferred { requests, micros })?
+    );
     Ok(())
 }
 
@@ -73,9 +76,9 @@ async fn repeat(
         stream.write_all(&head).await?;
         let mut left = sent;
         while left > 0 {
-            let part = left.min(buffer.len());
-            stream.write_all(&buffer[..part]).await?;
-            left -= part;
+            let chunk = left.min(buffer.len());
+            stream.write_all(&buffer[..chunk]).await?;
+            left -= chunk;
         }
         let received = receive(&mut stream, &mut buffer).await?;
         if matches!(direction, Direction::Download) && received != bytes {
@@ -87,13 +90,13 @@ async fn repeat(
 }
 
 /// Reads one answer and gives the length of its body.
-async fn receive(
-    stream: &mut TcpStream,
-    buffer: &mut [u8],
-) -> Outcome<usize> {
+async fn receive(stream: &mut TcpStream, buffer: &mut [u8]) -> Outcome<usize> {
     let mut filled = 0;
     let head_end = loop {
-        if let Some(at) = buffer[..filled].windows(4).position(|four| four == b"\r\n\r\n") {
+        if let Some(at) = buffer[..filled]
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+        {
             break at + 4;
         }
         match stream.read(&mut buffer[filled..]).await? {
@@ -111,7 +114,9 @@ async fn receive(
         .find_map(|line| line.strip_prefix("content-length:"))
         .ok_or("an answer without a Content-Length")?;
     let length: usize = length.trim().parse()?;
-    let mut left = length.checked_sub(filled - head_end).ok_or("more than the announced body")?;
+    let mut left = length
+        .checked_sub(filled - head_end)
+        .ok_or("more than the announced body")?;
     while left > 0 {
         let part = left.min(buffer.len());
         match stream.read(&mut buffer[..part]).await? {

@@ -54,12 +54,19 @@ impl Template {
         let open = create(&binary, &config, "bench", "open", count).await?;
         let made_in = started.elapsed();
         let reader = reader.into_iter().next().ok_or("no key for the reader")?;
-        Ok(Self { binary, scratch, keys: Keys { open, reader }, made_in })
+        Ok(Self {
+            binary,
+            scratch,
+            keys: Keys { open, reader },
+            made_in,
+        })
     }
 }
 
 pub(super) async fn start(kind: Kind, setting: &Setting<'_>) -> Outcome<Running> {
-    let template = setting.keystile.ok_or("no keystile binary: give --keystile PATH")?;
+    let template = setting
+        .keystile
+        .ok_or("no keystile binary: give --keystile PATH")?;
     let scratch = Scratch::new()?;
     copy_dir(&data_of(&template.scratch), &data_of(&scratch))?;
     let (port, console) = (free_port()?, free_port()?);
@@ -74,15 +81,31 @@ pub(super) async fn start(kind: Kind, setting: &Setting<'_>) -> Outcome<Running>
         Kind::KeystileOff => super::Count::Absent,
         _ => super::Count::Keystile(Count { console }),
     };
-    Ok(Running { kind, port, processes: vec![process], count, _scratch: scratch })
+    Ok(Running {
+        kind,
+        port,
+        processes: vec![process],
+        count,
+        _scratch: scratch,
+    })
 }
 
 fn data_of(scratch: &Scratch) -> PathBuf {
     scratch.path().join("data")
 }
 
-fn write_config(scratch: &Scratch, kind: Kind, gate: u16, console: u16, upstream: u16) -> Outcome<PathBuf> {
-    let mode = if kind == Kind::KeystileOff { "mode = \"off\"" } else { "" };
+fn write_config(
+    scratch: &Scratch,
+    kind: Kind,
+    gate: u16,
+    console: u16,
+    upstream: u16,
+) -> Outcome<PathBuf> {
+    let mode = if kind == Kind::KeystileOff {
+        "mode = \"off\""
+    } else {
+        ""
+    };
     scratch.fill(
         "keystile.toml",
         include_str!("../../templates/keystile.toml"),
@@ -104,7 +127,14 @@ async fn create(
 ) -> Outcome<Vec<String>> {
     let mut create = command(LOAD_CORE, binary);
     create
-        .args(["key", "create", "--application", application, "--plan", plan])
+        .args([
+            "key",
+            "create",
+            "--application",
+            application,
+            "--plan",
+            plan,
+        ])
         .args(["--count", &count.to_string(), "--json", "--config"])
         .arg(config);
     let output = create.output().await?;

@@ -66,7 +66,7 @@ pub struct ApiSpec {
 }
 
 /// One API, ready to be asked about requests.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Api {
     spec: ApiSpec,
     /// Every pattern that the policy uses in this API, each once.
@@ -126,6 +126,15 @@ impl Api {
             spec,
             patterns,
         }
+    }
+
+    /// The same API, only observed where it was guarded.
+    pub(crate) fn observed(&self) -> Self {
+        let mut observed = self.clone();
+        if observed.spec.mode == Mode::Enforce {
+            observed.spec.mode = Mode::Observe;
+        }
+        observed
     }
 
     /// What the configuration says of it.

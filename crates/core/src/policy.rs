@@ -114,6 +114,13 @@ impl Policy {
         }
     }
 
+    /// The same policy with every guarded API only observed.
+    #[must_use]
+    pub fn observing(self) -> Self {
+        let apis = self.apis.into_iter().map(|api| Arc::new(api.observed())).collect();
+        Self { apis, ..self }
+    }
+
     /// The API that a host and folded path belong to.
     pub fn api(&self, host: &str, folded_path: &str) -> Option<ApiRef<'_>> {
         let place = self.apis.iter().position(|api| api.has(host, folded_path))?;

@@ -78,7 +78,7 @@ reasons! {
         "Head and body have deadlines: see `[gate] head_timeout`, `idle_timeout` and `body_rate_min`.";
     BodyTooLarge = "body_too_large", 413, "Body too large",
         "The body is larger than this operation accepts.",
-        "See `body_bytes_max` of the API, and `count_bytes_max` for bodies that must be counted.";
+        "See `body_max` of the API, and `count_body_max` for bodies that must be counted.";
     BodyUncountable = "body_uncountable", 400, "Body cannot be counted",
         "The number of writes in this body cannot be told.",
         "The operation's cost depends on its body, which was not valid JSON or GraphQL, or had no list at `items_at`. Set `cost_max` to let such bodies pass at that cost.";

@@ -2,6 +2,7 @@
 
 mod everything;
 mod form;
+mod full;
 mod hostile;
 mod rules;
 mod settings;

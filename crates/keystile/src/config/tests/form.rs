@@ -190,14 +190,15 @@ fn broken_toml_is_explained_and_the_rest_is_still_checked() {
 
 #[test]
 fn what_is_probably_not_meant_is_a_warning() {
-    let configuration = good(
-        "[gate]\nmethods = ['GET']
-[api.b]\nupstream = ['http://h', 'http://h']\npath = '/v2'\ntrusted_certificates = '/etc/ssl/certs/ca-certificates.crt'
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+    let text = "[gate]\nmethods = ['GET']
+[api.b]\nupstream = ['http://h', 'http://h']\npath = '/v2'\ntrusted_certificates = 'FOLDER/a.pem'
 [[api.b.operation]]\nmatch = 'POST /v2/search'\ntreat_as = 'read'
 [[api.b.operation]]\nmatch = 'POST /v2/{any}'\ntreat_as = 'write'
 [[api.b.operation]]\nmatch = 'POST /v2/find'\ntreat_as = 'read'\ncost = 2
-[plan.open]\nallow = ['b: *', 'b: *', 'b: GET /users/:id']\nwrite_budget = '0 per day'",
-    );
+[plan.open]\nallow = ['b: *', 'b: *', 'b: GET /users/:id']\nwrite_budget = '0 per day'";
+    let configuration = good(&text.replace("FOLDER", &folder.path().display().to_string()));
     let lines: Vec<_> = configuration
         .warnings
         .iter()

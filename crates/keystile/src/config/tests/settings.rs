@@ -92,11 +92,11 @@ fn an_address_is_listened_on_once() {
 #[test]
 fn tls_files_must_be_readable() {
     insta::assert_snapshot!(bad_before("[gate]\n\
-         tls = { certificate = '/no/such.pem', key = '/etc/hostname' }\n\
+         tls = { certificate = '/no/such.pem', key = '/etc/passwd' }\n\
          [console]\n\
          tls = { certificate = 'c.pem' }"), @r#"
     2:23: the certificate /no/such.pem cannot be read: No such file or directory (os error 2)
-    2:45: /etc/hostname holds no private key in PEM form
+    2:45: /etc/passwd holds no private key in PEM form
     4:7: `tls` needs `key`
       help: write it as in tls = { certificate = "cert.pem", key = "key.pem" }
     4:23: the certificate /srv/c.pem cannot be read: No such file or directory (os error 2)

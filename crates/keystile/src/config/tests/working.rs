@@ -6,13 +6,12 @@ use keystile_core::api::Mode;
 use keystile_core::budget::Window;
 use keystile_core::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::operation::{BodyKind, CountRule, Treatment};
-use keystile_core::time::Span;
 use serde_json::Value;
 
 use super::{SMALL, good};
 use crate::config::explain::toml_value;
 use crate::config::read::Step;
-use crate::config::{Colors, Configuration, INITIAL_FILE, for_upstream, load, reference, schema};
+use crate::config::{Colors, Configuration, INITIAL_FILE, for_upstream, reference, schema};
 
 /// The file of issue 2, as it stands there.
 const EXAMPLE: &str = r#"
@@ -104,45 +103,6 @@ fn the_example_of_the_documentation_works() {
         (visitor.name(), visitor.spec().lock),
         ("visitor", LockRule::Never)
     );
-}
-
-#[test]
-fn every_setting_arrives_where_it_belongs() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
-    let path = folder.path().join("keystile.toml");
-    std::fs::write(&path, include_str!("full.toml")).unwrap();
-    let configuration =
-        load(&path).unwrap_or_else(|report| panic!("{}", report.render(100, Colors::Off)));
-    let Configuration {
-        data,
-        gate,
-        console,
-        policy,
-        keys,
-        journal,
-        warnings,
-    } = configuration;
-    assert!(warnings.is_empty(), "{warnings:?}");
-    assert_eq!(data, Path::new("/var/lib/keystile"));
-    insta::assert_snapshot!(
-        format!("{gate:#?}").replace(&folder.path().display().to_string(), "FOLDER")
-    );
-    assert_eq!(
-        (console.listen.to_string().as_str(), console.behind_proxy),
-        ("10.0.0.1:80", true)
-    );
-    assert_eq!(
-        (keys.as_str(), journal.retention),
-        ("acme", Some(Span::from_secs(90 * 86_400)))
-    );
-    assert_eq!(policy.time_zone().iana_name(), Some("Europe/Berlin"));
-    let spec = policy.api_named("notes").unwrap().api.spec();
-    insta::assert_snapshot!(
-        format!("{spec:#?}").replace(&folder.path().display().to_string(), "FOLDER")
-    );
-    let plan = policy.plan("open").unwrap();
-    insta::assert_snapshot!(format!("{:#?}", plan.spec()));
 }
 
 #[test]

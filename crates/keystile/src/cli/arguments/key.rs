@@ -1,0 +1,181 @@
+//! Arguments of `key`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use keystile_core::lock::LockLevel;
+use keystile_core::time::Span;
+
+use super::super::when::parse_grace;
+use super::CommonArguments;
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Issue a key, which is shown only then; creates the application when it is new.
+    #[command(after_help = "\
+Examples:
+  keystile key create --application reader --plan open
+  KEY=$(keystile key create --application reader --plan open)
+  keystile key create --application team --plan open --count 5 --json")]
+    Create(CreateKeysArguments),
+    /// List keys, oldest first.
+    List(ListKeysArguments),
+    /// Show a key with its budgets and what happened to it.
+    Show(KeyArguments),
+    /// Stop the writes of a key, or all its calls.
+    #[command(after_help = "\
+Examples:
+  keystile key lock ks_4fGh2kQz --reason \"deletes what is not theirs\"
+  keystile key lock ks_4fGh2kQz --level all --reason leaked --for \"2 hours\"")]
+    Lock(LockArguments),
+    /// Let a locked key go on.
+    #[command(after_help = "\
+What was counted stays counted: where a budget is used up, the next write locks the key again.")]
+    Unlock {
+        /// The key.
+        #[command(flatten)]
+        key: KeyArguments,
+        /// Let its write budgets begin anew; more is then written than the plan says.
+        #[arg(long)]
+        reset_budget: bool,
+    },
+    /// Issue a successor; the old key works for a grace period and is then revoked.
+    Roll {
+        /// The key.
+        #[command(flatten)]
+        key: KeyArguments,
+        /// How long the old key goes on; 0 revokes it at once.
+        #[arg(long, value_name = "DURATION", default_value = "24 hours", value_parser = parse_grace)]
+        grace: i64,
+    },
+    /// Revoke a key for good.
+    Revoke {
+        /// The key.
+        #[command(flatten)]
+        key: KeyArguments,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+impl KeyCommand {
+    pub(super) fn common(&self) -> &CommonArguments {
+        match self {
+            Self::Create(arguments) => &arguments.common,
+            Self::List(arguments) => &arguments.common,
+            Self::Lock(arguments) => &arguments.key.common,
+            Self::Show(key)
+            | Self::Unlock { key, .. }
+            | Self::Roll { key, .. }
+            | Self::Revoke { key, .. } => &key.common,
+        }
+    }
+}
+
+/// A key.
+#[derive(Debug, Args)]
+pub struct KeyArguments {
+    /// The key's id, its beginning as `key list` shows it, or the key itself.
+    #[arg(value_name = "KEY")]
+    pub key: String,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// Arguments of `key create`.
+#[derive(Debug, Args)]
+pub struct CreateKeysArguments {
+    /// Whose key it is.
+    #[arg(long, value_name = "NAME")]
+    pub application: String,
+    /// What it may do [default: the application's plan].
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<String>,
+    /// How many keys.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub count: u32,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// Arguments of `key list`.
+#[derive(Debug, Args)]
+pub struct ListKeysArguments {
+    /// Only keys of this application.
+    #[arg(long, value_name = "NAME")]
+    pub application: Option<String>,
+    /// Only keys on this plan.
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<String>,
+    /// Only keys in this state.
+    #[arg(long)]
+    pub state: Option<StateArgument>,
+    /// At most so many [default: 100; all with --json].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Only keys after the one with this id.
+    #[arg(long, value_name = "ID")]
+    pub after: Option<String>,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// Arguments of `key lock`.
+#[derive(Debug, Args)]
+pub struct LockArguments {
+    /// The key.
+    #[command(flatten)]
+    pub key: KeyArguments,
+    /// Which calls to stop.
+    #[arg(long, value_enum, default_value = "writes")]
+    pub level: LevelArgument,
+    /// Why, for you and whoever looks later.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// For how long, as in "2 hours" [default: until it is unlocked].
+    #[arg(long = "for", value_name = "DURATION")]
+    pub span: Option<Span>,
+}
+
+/// The state of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StateArgument {
+    /// Usable.
+    Active,
+    /// Some or all of its calls are stopped.
+    Locked,
+    /// Never usable again.
+    Revoked,
+}
+
+impl StateArgument {
+    /// The name that the engine uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Locked => "locked",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Which calls a lock stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LevelArgument {
+    /// Writes stop, reads keep flowing.
+    Writes,
+    /// Every call stops.
+    All,
+}
+
+impl From<LevelArgument> for LockLevel {
+    fn from(level: LevelArgument) -> Self {
+        match level {
+            LevelArgument::Writes => Self::Writes,
+            LevelArgument::All => Self::All,
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! `keystile key`.
+
+use std::net::SocketAddr;
+
+use keystile_core::lock::LockLevel;
+use keystile_core::time::{Span, Timestamp};
+use keystile_engine::command::{
+    Answer, BudgetView, Budgets, Command, KeyDetails, KeyFilter, KeyView, NewKey,
+};
+
+use super::arguments::{
+    CreateKeysArguments, Form, KeyArguments, KeyCommand, ListKeysArguments, LockArguments,
+};
+use super::render;
+use super::session::{Medium, Session, Stop};
+use super::text::printable;
+use super::when::exact_and_relative;
+
+/// How many keys one command issues or lists; an answer stays small, however many are asked for.
+const PAGE: u32 = 1000;
+const LISTED_IN_TEXT: u32 = 100;
+
+pub(super) fn dispatch(command: &KeyCommand, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    match command {
+        KeyCommand::Create(arguments) => create(arguments, session),
+        KeyCommand::List(arguments) => list(arguments, session),
+        KeyCommand::Show(arguments) => show(arguments, session),
+        KeyCommand::Lock(arguments) => lock(arguments, session),
+        KeyCommand::Unlock { key, reset_budget } => unlock(
+            key,
+            if *reset_budget {
+                Budgets::Reset
+            } else {
+                Budgets::Keep
+            },
+            session,
+        ),
+        KeyCommand::Roll { key, grace } => roll(key, *grace, session),
+        KeyCommand::Revoke { key, yes } => {
+            if *yes {
+                revoke(key, session)
+            } else {
+                revoke_when_confirmed(key, session)
+            }
+        }
+    }
+}
+
+fn create(arguments: &CreateKeysArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    let mut keys = Vec::new();
+    let mut result = Ok(());
+    for issued in (0..arguments.count).step_by(PAGE as usize) {
+        let command = Command::CreateKeys {
+            application: arguments.application.clone(),
+            plan: arguments.plan.clone(),
+            count: PAGE.min(arguments.count - issued),
+        };
+        match session.ask(command) {
+            Ok(Answer::NewKeys(more)) => keys.extend(more),
+            Ok(_) => result = Err(Stop::unexpected()),
+            Err(stop) => result = Err(stop),
+        }
+        if result.is_err() {
+            break;
+        }
+    }
+    // Keys that were issued exist and are shown nowhere else, whatever went wrong after them.
+    match (arguments.common.form(), keys.as_slice()) {
+        (_, []) => {}
+        (Form::Json, [key]) if arguments.count == 1 => session.terminal.print_json(key)?,
+        (Form::Json, keys) => session.terminal.print_json(&keys)?,
+        (Form::Text, keys) => show_new(keys, session)?,
+    }
+    result
+}
+
+fn show_new(keys: &[NewKey], session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    for key in keys {
+        writeln!(session.terminal.stdout, "{}", key.key)?;
+    }
+    let Some(first) = keys.first() else {
+        return Ok(());
+    };
+    let (subject, verb) = if keys.len() == 1 {
+        ("This key is", "it")
+    } else {
+        ("These keys are", "them")
+    };
+    let NewKey {
+        application, plan, ..
+    } = first;
+    session.terminal.say(&format!(
+        "{subject} for application {} on plan {}, and shown only now: keep {verb} safe.",
+        printable(application),
+        printable(plan),
+    ))?;
+    if let Some(gate) = &session.gate {
+        let line = curl_line(&first.key, gate);
+        session.terminal.say(&format!("Try it:\n  {line}"))?;
+    }
+    Ok(())
+}
+
+/// A line that works when pasted.
+fn curl_line(key: &str, gate: &str) -> String {
+    let origin = match gate.parse::<SocketAddr>() {
+        // A server that listens on every address is reached on this machine's own.
+        Ok(address) if address.ip().is_unspecified() => {
+            format!("http://127.0.0.1:{}", address.port())
+        }
+        _ if gate.contains("://") => gate.trim_end_matches('/').to_owned(),
+        _ => format!("http://{gate}"),
+    };
+    format!(
+        "curl -i -H 'X-API-Key: {key}' '{}/'",
+        origin.replace('\'', "%27")
+    )
+}
+
+fn list(arguments: &ListKeysArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    let form = arguments.common.form();
+    let limit = match (arguments.limit, form) {
+        (Some(limit), _) => limit,
+        (None, Form::Text) => LISTED_IN_TEXT,
+        (None, Form::Json) => u32::MAX,
+    };
+    let (keys, rest) = collect(arguments, limit as usize, session)?;
+    if form == Form::Json {
+        session.terminal.print_json(&keys)?;
+    } else if keys.is_empty() {
+        session.terminal.say(empty_text(arguments))?;
+    } else {
+        let table = render::keys(&keys, &session.terminal.screen);
+        session.terminal.stdout.write_all(table.as_bytes())?;
+    }
+    // Who asked for so many knows that there may be more.
+    if let (Rest::Some, None, Some(last)) = (rest, arguments.limit, keys.last()) {
+        session.terminal.say(&format!(
+            "There are more: keystile key list --after {}",
+            last.id
+        ))?;
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    None,
+    Some,
+}
+
+fn collect(
+    arguments: &ListKeysArguments,
+    limit: usize,
+    session: &mut Session<'_, '_>,
+) -> Result<(Vec<KeyView>, Rest), Stop> {
+    let mut keys: Vec<KeyView> = Vec::new();
+    // One more than is shown tells whether there are more.
+    while keys.len() <= limit {
+        let missing = u32::try_from(limit + 1 - keys.len()).unwrap_or(u32::MAX);
+        let filter = KeyFilter {
+            application: arguments.application.clone(),
+            plan: arguments.plan.clone(),
+            state: arguments.state.map(|state| state.name().to_owned()),
+            after: keys
+                .last()
+                .map(|key| key.id.clone())
+                .or_else(|| arguments.after.clone()),
+            limit: PAGE.min(missing),
+        };
+        let Answer::Keys(page) = session.ask(Command::ListKeys(filter))? else {
+            return Err(Stop::unexpected());
+        };
+        // A short page may be the engine's own limit; only an empty one is the end.
+        if page.is_empty() {
+            return Ok((keys, Rest::None));
+        }
+        keys.extend(page);
+    }
+    keys.truncate(limit);
+    Ok((keys, Rest::Some))
+}
+
+fn empty_text(arguments: &ListKeysArguments) -> &'static str {
+    let ListKeysArguments {
+        application,
+        plan,
+        state,
+        after,
+        limit: _,
+        common: _,
+    } = arguments;
+    if application.is_none() && plan.is_none() && state.is_none() && after.is_none() {
+        "No keys yet. Create one: keystile key create --application NAME --plan PLAN"
+    } else {
+        "No key matches. See all: keystile key list"
+    }
+}
+
+fn show(arguments: &KeyArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    let details = find(&arguments.key, session)?;
+    match arguments.common.form() {
+        Form::Json => session.terminal.print_json(&details)?,
+        Form::Text => {
+            let page = render::key(&details, &session.terminal.screen);
+            session.terminal.stdout.write_all(page.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn find(key: &str, session: &mut Session<'_, '_>) -> Result<Box<KeyDetails>, Stop> {
+    match session.ask(Command::ShowKey {
+        key: key.to_owned(),
+    })? {
+        Answer::Key(details) => Ok(details),
+        _ => Err(Stop::unexpected()),
+    }
+}
+
+fn lock(arguments: &LockArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    let command = Command::LockKey {
+        key: arguments.key.key.clone(),
+        level: LockLevel::from(arguments.level),
+        reason: arguments.reason.clone(),
+        for_millis: arguments.span.map(Span::millis),
+    };
+    session.ask_done(command, arguments.key.common.form(), "The key is locked.")
+}
+
+fn unlock(
+    arguments: &KeyArguments,
+    budgets: Budgets,
+    session: &mut Session<'_, '_>,
+) -> Result<(), Stop> {
+    let key = &arguments.key;
+    let form = arguments.common.form();
+    session.ask_done(
+        Command::UnlockKey {
+            key: key.clone(),
+            budgets,
+        },
+        form,
+        "The key is unlocked.",
+    )?;
+    match (form, budgets) {
+        (Form::Json, _) | (Form::Text, Budgets::Reset) => Ok(()),
+        (Form::Text, Budgets::Keep) => warn_of_budgets(key, session),
+    }
+}
+
+/// Says that the key is about to be locked again, where it is.
+fn warn_of_budgets(key: &str, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    let details = find(key, session)?;
+    let now = session.terminal.screen.now;
+    let mut used_up = details
+        .budgets
+        .iter()
+        .filter(|budget| budget.remaining == 0)
+        .peekable();
+    if used_up.peek().is_none() {
+        return Ok(());
+    }
+    for budget in used_up {
+        session.terminal.say(&used_up_text(budget, now))?;
+    }
+    session.terminal.say(&format!(
+        "A write before then locks the key again. To let its budgets begin anew:\n  \
+         keystile key unlock {} --reset-budget",
+        printable(&details.key.prefix)
+    ))?;
+    Ok(())
+}
+
+fn used_up_text(budget: &BudgetView, now: Timestamp) -> String {
+    let BudgetView {
+        name,
+        quota,
+        frees_at,
+        ..
+    } = budget;
+    let until = frees_at.map_or_else(String::new, |time| {
+        format!(" until {}", exact_and_relative(time, now))
+    });
+    if name == quota {
+        format!("Its write budget of {quota} is still used up{until}.")
+    } else {
+        format!("Its write budget {name} of {quota} is still used up{until}.")
+    }
+}
+
+fn roll(
+    arguments: &KeyArguments,
+    grace_millis: i64,
+    session: &mut Session<'_, '_>,
+) -> Result<(), Stop> {
+    let command = Command::RollKey {
+        key: arguments.key.clone(),
+        // The engine knows no grace period without a length.
+        grace_millis: grace_millis.max(1),
+    };
+    let Answer::NewKeys(keys) = session.ask(command)? else {
+        return Err(Stop::unexpected());
+    };
+    if arguments.common.form() == Form::Json {
+        match keys.as_slice() {
+            [key] => session.terminal.print_json(key)?,
+            keys => session.terminal.print_json(&keys)?,
+        }
+        return Ok(());
+    }
+    show_new(&keys, session)?;
+    let old = match Span::from_millis(grace_millis) {
+        Some(grace) => format!("The old key works for another {grace}; then it is revoked."),
+        None => "The old key is revoked.".to_owned(),
+    };
+    Ok(session.terminal.say(&old)?)
+}
+
+fn revoke_when_confirmed(
+    arguments: &KeyArguments,
+    session: &mut Session<'_, '_>,
+) -> Result<(), Stop> {
+    let screen = session.terminal.screen;
+    if (screen.stdin, screen.stderr) != (Medium::Terminal, Medium::Terminal) {
+        return revoke(arguments, session);
+    }
+    let details = find(&arguments.key, session)?;
+    let KeyView {
+        prefix,
+        application,
+        plan,
+        ..
+    } = &details.key;
+    session.terminal.say(&format!(
+        "Key {} of application {}, plan {}, will never work again. Revoke it? [y/N]",
+        printable(prefix),
+        printable(application),
+        printable(plan),
+    ))?;
+    let mut line = String::new();
+    session.terminal.stdin.read_line(&mut line)?;
+    if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+        revoke(arguments, session)
+    } else {
+        session.terminal.say("Nothing was changed.")?;
+        Err(Stop::Reported)
+    }
+}
+
+fn revoke(arguments: &KeyArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    let command = Command::RevokeKey {
+        key: arguments.key.clone(),
+    };
+    session.ask_done(command, arguments.common.form(), "The key is revoked.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curl_line_works_when_pasted() {
+        for (gate, url) in [
+            ("127.0.0.1:7070", "http://127.0.0.1:7070/"),
+            ("0.0.0.0:7070", "http://127.0.0.1:7070/"),
+            ("[::]:7070", "http://127.0.0.1:7070/"),
+            ("[2001:db8::1]:80", "http://[2001:db8::1]:80/"),
+            ("https://api.example.org/", "https://api.example.org/"),
+            ("a'; rm -rf ~; '", "http://a%27; rm -rf ~; %27/"),
+        ] {
+            assert_eq!(
+                curl_line("ks_1", gate),
+                format!("curl -i -H 'X-API-Key: ks_1' '{url}'")
+            );
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The command line: arguments in, commands to the engine, answers out.
+//!
+//! A line is parsed into [`Arguments`]. What an owner asks of the store becomes an engine
+//! [`Command`](keystile_engine::command::Command) that goes through [`Session::send`], to a running
+//! server or to the store itself; nothing here knows which. Data goes to standard output, talk to standard error.
+//!
+//! Not here: `run`, `demo`, `init`, `check`, `schema` and the work of `restore`. Their arguments are parsed
+//! here and carried out elsewhere.
+
+mod application;
+pub mod arguments;
+mod export;
+mod follow;
+mod journal;
+mod json;
+mod key;
+mod paper;
+mod render;
+pub mod restore;
+mod server;
+mod session;
+mod target;
+mod text;
+mod when;
+
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use keystile_engine::command::Failure;
+
+use arguments::{Arguments, OwnerCommand, PaperCommand};
+
+pub use session::{Color, Medium, Screen, Session, Stop, Terminal};
+pub use target::{Target, TargetArguments};
+pub use text::printable;
+pub use when::{InvalidWhen, When};
+
+/// Reads the process's arguments; what is left where they ask for help or are wrong is the exit code.
+pub fn parse() -> Result<Arguments, ExitCode> {
+    Arguments::try_parse().map_err(|error| {
+        // Nobody is left to tell when the text cannot be printed.
+        let _ = error.print();
+        if error.use_stderr() {
+            ExitCode::from(2)
+        } else {
+            ExitCode::SUCCESS
+        }
+    })
+}
+
+/// Carries out a command that works on a store or on the server that runs on it.
+pub fn dispatch(command: &OwnerCommand, session: &mut Session<'_, '_>) -> ExitCode {
+    let result = match command {
+        OwnerCommand::Reload(arguments) => server::reload(arguments, session),
+        OwnerCommand::Status(arguments) => server::status(arguments, session),
+        OwnerCommand::Key(command) => key::dispatch(command, session),
+        OwnerCommand::Application(command) => application::dispatch(command, session),
+        OwnerCommand::Journal(command) => journal::dispatch(command, session),
+        OwnerCommand::Backup(arguments) => server::back_up(arguments, session),
+        OwnerCommand::Doctor(arguments) => server::diagnose(arguments, session),
+    };
+    session.terminal.finish(result)
+}
+
+/// Prints completions, manual pages or the version; none of them needs a store.
+pub fn print(command: &PaperCommand, terminal: &mut Terminal<'_>) -> ExitCode {
+    let result = paper::print(command, terminal);
+    terminal.finish(result)
+}
+
+/// Tells why a command of the caller's own failed; the exit code says so too.
+pub fn report(failure: Failure, terminal: &mut Terminal<'_>) -> ExitCode {
+    terminal.finish(Err(Stop::Failed(failure)))
+}

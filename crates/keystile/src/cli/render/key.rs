@@ -1,0 +1,157 @@
+//! Keys for people.
+
+use keystile_core::lock::Lock;
+use keystile_core::time::Timestamp;
+use keystile_engine::command::{BudgetView, EventView, KeyDetails, KeyView};
+
+use super::super::session::Screen;
+use super::super::when::{exact, exact_and_relative, relative};
+use super::{Cell, Column, Listing, Tone, details, section};
+
+const KEY_COLUMNS: &[Column] = &[
+    Column::new("KEY").whole(),
+    Column::new("APPLICATION"),
+    Column::new("PLAN").from(80),
+    Column::new("STATE"),
+    Column::new("LAST WRITE").whole(),
+    Column::new("CREATED").from(80).whole(),
+    Column::new("ID").from(140).whole(),
+];
+
+const BUDGET_COLUMNS: &[Column] = &[
+    Column::new("BUDGET"),
+    Column::new("QUOTA"),
+    Column::new("USED").whole(),
+    Column::new("LEFT").whole(),
+    Column::new("FREES"),
+];
+
+const EVENT_COLUMNS: &[Column] = &[
+    Column::new("WHEN"),
+    Column::new("WHAT"),
+    Column::new("BY"),
+    Column::new("DETAIL"),
+];
+
+/// A list of keys.
+pub(in super::super) fn keys(keys: &[KeyView], screen: &Screen) -> String {
+    let row = |key: &KeyView| {
+        vec![
+            Cell::new(&key.prefix),
+            Cell::listed(&key.application, screen),
+            Cell::listed(&key.plan, screen),
+            state(key, screen.now),
+            Cell::relative(key.last_write, screen.now),
+            Cell::new(relative(key.created, screen.now)),
+            Cell::new(&key.id),
+        ]
+    };
+    Listing {
+        columns: KEY_COLUMNS,
+        rows: keys.iter().map(row).collect(),
+    }
+    .render(screen)
+}
+
+/// A key with its budgets and what happened to it.
+pub(in super::super) fn key(details_of: &KeyDetails, screen: &Screen) -> String {
+    let KeyDetails {
+        key,
+        budgets,
+        events,
+    } = details_of;
+    let now = screen.now;
+    let mut rows = vec![
+        ("Id", Cell::new(&key.id)),
+        ("Begins with", Cell::new(&key.prefix)),
+        ("Application", Cell::new(&key.application)),
+        ("Plan", Cell::new(&key.plan)),
+        ("State", state(key, now)),
+    ];
+    rows.extend(key.lock.iter().flat_map(|lock| lock_rows(lock, now)));
+    if let Some(expires) = key.expires {
+        rows.push(("Works until", Cell::new(exact_and_relative(expires, now))));
+    }
+    rows.push(("Created", Cell::new(exact_and_relative(key.created, now))));
+    rows.push(("Last write", Cell::exact(key.last_write, now)));
+    let mut page = details(screen, &rows);
+    if !budgets.is_empty() {
+        page.push_str(&section("Write budgets", &budget_table(budgets, screen)));
+    }
+    if !events.is_empty() {
+        page.push_str(&section("What happened", &event_table(events, screen)));
+    }
+    page
+}
+
+fn lock_rows(lock: &Lock, now: Timestamp) -> Vec<(&'static str, Cell)> {
+    let until = lock.until.map_or_else(
+        || "it is unlocked".to_owned(),
+        |until| exact_and_relative(until, now),
+    );
+    let mut rows = vec![
+        ("  Reason", Cell::new(&lock.reason)),
+        ("  By", Cell::new(lock.actor.to_string())),
+        ("  Since", Cell::new(exact_and_relative(lock.since, now))),
+        ("  Until", Cell::new(until)),
+    ];
+    if let Some(evidence) = &lock.evidence {
+        rows.push(("  Request", Cell::new(evidence)));
+    }
+    rows
+}
+
+fn state(key: &KeyView, now: Timestamp) -> Cell {
+    match (&key.lock, key.state.as_str()) {
+        (Some(lock), "locked") => Cell::new(format!("locked ({})", lock.level)).tone(Tone::Bad),
+        (_, "active") => match key.expires {
+            Some(expires) => {
+                Cell::new(format!("active, ends {}", relative(expires, now))).tone(Tone::Warning)
+            }
+            None => Cell::new("active").tone(Tone::Good),
+        },
+        (_, "locked") => Cell::new("locked").tone(Tone::Bad),
+        (_, other) => Cell::new(other).tone(Tone::Faint),
+    }
+}
+
+fn budget_table(budgets: &[BudgetView], screen: &Screen) -> String {
+    let row = |budget: &BudgetView| {
+        let tone = if budget.remaining == 0 {
+            Tone::Bad
+        } else {
+            Tone::Plain
+        };
+        let frees = budget
+            .frees_at
+            .map_or_else(String::new, |time| relative(time, screen.now));
+        vec![
+            Cell::new(&budget.name),
+            Cell::new(&budget.quota),
+            Cell::new(budget.used.to_string()),
+            Cell::new(budget.remaining.to_string()).tone(tone),
+            Cell::new(frees),
+        ]
+    };
+    Listing {
+        columns: BUDGET_COLUMNS,
+        rows: budgets.iter().map(row).collect(),
+    }
+    .render(screen)
+}
+
+fn event_table(events: &[EventView], screen: &Screen) -> String {
+    let row = |event: &EventView| {
+        vec![
+            Cell::new(exact(event.time)),
+            Cell::new(event.kind.replace('_', " ")),
+            Cell::new(event.actor.to_string()),
+            Cell::new(&event.detail),
+        ]
+    };
+    Listing {
+        columns: EVENT_COLUMNS,
+        rows: events.iter().map(row).collect(),
+    }
+    .render(screen)
+}

@@ -1,0 +1,270 @@
+//! What a command works with: the streams of the process, and the way to the engine.
+
+use std::fmt;
+use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::builder::styling::{AnsiColor, Style};
+use keystile_core::time::Timestamp;
+use keystile_engine::command::{Answer, Command, Failure};
+use serde::Serialize;
+
+use super::arguments::Form;
+use super::json::{self, Layout};
+use super::text::printable_lines;
+
+/// What a stream is connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// A person's terminal.
+    Terminal,
+    /// A file or another program.
+    Other,
+}
+
+/// Whether color may be used; it never is the only sign of anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Color {
+    /// It may, on terminals.
+    Wanted,
+    /// The environment says no.
+    Unwanted,
+}
+
+/// What the streams are connected to, and the time that "3 min ago" is seen from.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen {
+    /// Standard input.
+    pub stdin: Medium,
+    /// Standard output.
+    pub stdout: Medium,
+    /// Standard error.
+    pub stderr: Medium,
+    /// Whether to use color.
+    pub color: Color,
+    /// Columns of the terminal that standard output is connected to; `None` without a terminal.
+    pub width: Option<u16>,
+    /// The time on the store's clock.
+    pub now: Timestamp,
+}
+
+impl Screen {
+    /// Looks at the process's own streams and environment.
+    pub fn detect(now: Timestamp) -> Self {
+        let medium = |is_terminal| {
+            if is_terminal {
+                Medium::Terminal
+            } else {
+                Medium::Other
+            }
+        };
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let color = match (set("NO_COLOR"), set("TERM")) {
+            (Some(_), _) => Color::Unwanted,
+            (None, Some(term)) if term == "dumb" => Color::Unwanted,
+            (None, _) => Color::Wanted,
+        };
+        Self {
+            stdin: medium(io::stdin().is_terminal()),
+            stdout: medium(io::stdout().is_terminal()),
+            stderr: medium(io::stderr().is_terminal()),
+            color,
+            // A terminal that does not know its size says 0.
+            width: comfy_table::Table::new().width().filter(|width| *width > 0),
+            now,
+        }
+    }
+
+    /// How JSON is laid out on standard output.
+    pub(super) fn layout(&self) -> Layout {
+        match self.stdout {
+            Medium::Terminal => Layout::Indented,
+            Medium::Other => Layout::Line,
+        }
+    }
+}
+
+/// The process's streams, or a test's.
+pub struct Terminal<'a> {
+    /// Where answers to questions come from.
+    pub stdin: &'a mut dyn BufRead,
+    /// Where data goes.
+    pub stdout: &'a mut dyn Write,
+    /// Where talk goes.
+    pub stderr: &'a mut dyn Write,
+    /// What they are connected to.
+    pub screen: Screen,
+}
+
+impl fmt::Debug for Terminal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Terminal")
+            .field("screen", &self.screen)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Terminal<'_> {
+    /// Lends the process's own streams.
+    pub fn lend<T>(now: Timestamp, work: impl FnOnce(&mut Terminal<'_>) -> T) -> T {
+        let mut stdout = BufWriter::new(io::stdout().lock());
+        let mut terminal = Terminal {
+            stdin: &mut io::stdin().lock(),
+            stdout: &mut stdout,
+            // Locked per line only: the log writes there too.
+            stderr: &mut io::stderr(),
+            screen: Screen::detect(now),
+        };
+        work(&mut terminal)
+    }
+
+    /// Says something that is not data; escapes all but line ends.
+    pub fn say(&mut self, text: &str) -> io::Result<()> {
+        // What was printed before must not appear after what is said of it.
+        self.stdout.flush()?;
+        writeln!(self.stderr, "{}", printable_lines(text))
+    }
+
+    /// Prints a value as JSON.
+    pub fn print_json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        json::write_line(self.stdout, value, self.screen.layout())
+    }
+
+    /// Reports what went wrong, if anything did, and gives the process its exit code.
+    pub fn finish(&mut self, result: Result<(), Stop>) -> ExitCode {
+        let flushed = self.stdout.flush().map_err(Stop::Output);
+        match result.and(flushed) {
+            Ok(()) => ExitCode::SUCCESS,
+            // Whoever read the output has read enough.
+            Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                ExitCode::SUCCESS
+            }
+            Err(Stop::Output(error)) => {
+                let message = format!("the output cannot be written: {error}");
+                self.complain(&Failure {
+                    message,
+                    help: None,
+                });
+                ExitCode::FAILURE
+            }
+            Err(Stop::Failed(failure)) => {
+                self.complain(&failure);
+                ExitCode::FAILURE
+            }
+            Err(Stop::Reported) => ExitCode::FAILURE,
+        }
+    }
+
+    fn complain(&mut self, failure: &Failure) {
+        let (red, bold) = match (self.screen.stderr, self.screen.color) {
+            (Medium::Terminal, Color::Wanted) => {
+                (AnsiColor::Red.on_default().bold(), Style::new().bold())
+            }
+            (Medium::Other, _) | (_, Color::Unwanted) => (Style::new(), Style::new()),
+        };
+        // Nobody is left to tell when standard error is gone.
+        let _ = writeln!(
+            self.stderr,
+            "{red}error{red:#}: {}",
+            printable_lines(&failure.message)
+        );
+        if let Some(help) = &failure.help {
+            let _ = writeln!(self.stderr, "{bold}help{bold:#}: {}", printable_lines(help));
+        }
+    }
+}
+
+/// A terminal, and the way to the engine.
+pub struct Session<'a, 't> {
+    /// The streams.
+    pub terminal: &'a mut Terminal<'t>,
+    /// Sends a command to the running server or carries it out on the store.
+    pub send: &'a mut dyn FnMut(Command) -> Result<Answer, Failure>,
+    /// Where the gate is reached, as `127.0.0.1:7070` or a URL, where that is known.
+    pub gate: Option<String>,
+}
+
+impl fmt::Debug for Session<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            terminal,
+            send: _,
+            gate,
+        } = self;
+        f.debug_struct("Session")
+            .field("terminal", terminal)
+            .field("gate", gate)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session<'_, '_> {
+    /// Sends a command; what comes back is an answer of success.
+    pub(super) fn ask(&mut self, command: Command) -> Result<Answer, Stop> {
+        match (self.send)(command)? {
+            Answer::Failed(failure) => Err(Stop::Failed(failure)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Sends a command whose answer is a sentence or a state that nobody asked to see.
+    pub(super) fn ask_done(
+        &mut self,
+        command: Command,
+        form: Form,
+        done: &str,
+    ) -> Result<(), Stop> {
+        let sentence = match self.ask(command)? {
+            Answer::Done(sentence) => sentence,
+            _ => done.to_owned(),
+        };
+        match form {
+            Form::Text => self.terminal.say(&sentence)?,
+            Form::Json => self
+                .terminal
+                .print_json(&serde_json::json!({ "done": sentence }))?,
+        }
+        Ok(())
+    }
+}
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub enum Stop {
+    /// It could not be done.
+    Failed(Failure),
+    /// The output could not be written, perhaps because its reader has left.
+    Output(io::Error),
+    /// All that is to be said has been said.
+    Reported,
+}
+
+impl Stop {
+    /// A failure with advice.
+    pub(super) fn failed(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Failed(Failure {
+            message: message.into(),
+            help: Some(help.into()),
+        })
+    }
+
+    /// The answer is of another kind than the question.
+    pub(super) fn unexpected() -> Self {
+        Self::failed(
+            "the server gave an answer that this command does not understand",
+            "compare `keystile version` with the version in `keystile status`, and restart the older one",
+        )
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}

@@ -1,0 +1,194 @@
+use keystile_engine::command::{Answer, Command, Finding, FindingLevel, KeyFilter};
+
+use super::{Engine, Stage, a_key, a_record, failure};
+
+#[test]
+fn a_failure_says_what_and_what_to_do() {
+    let (stage, succeeded) = Engine::new([failure()]).run("keystile key show x");
+    assert!(!succeeded);
+    assert_eq!(stage.stdout(), "");
+    assert_eq!(
+        stage.stderr(),
+        "error: no plan is named \"x\"\n\\u{1b}[2J\nhelp: try \"open\"\n"
+    );
+}
+
+#[test]
+fn an_answer_of_another_kind_is_a_failure() {
+    for line in [
+        "key list",
+        "key show x",
+        "key roll x",
+        "application list",
+        "journal list",
+        "status",
+        "doctor",
+    ] {
+        let (stage, succeeded) =
+            Engine::new([Answer::Done("?".into())]).run(&format!("keystile {line}"));
+        assert!(
+            !succeeded && stage.stdout().is_empty() && stage.stderr().starts_with("error: "),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let stage = Stage {
+        stdout_open: false,
+        ..Stage::default()
+    };
+    let mut engine = Engine::new([Answer::Keys(vec![a_key(1)]), Answer::Keys(vec![])]);
+    let (stage, succeeded) = engine.run_on(stage, "keystile key list --json");
+    assert!(succeeded);
+    assert_eq!(stage.stderr(), "");
+}
+
+#[test]
+fn listings_are_one_array_however_many_answers_it_took() {
+    let keys = |numbers: std::ops::Range<u32>| Answer::Keys(numbers.map(a_key).collect());
+    let mut engine = Engine::new([keys(0..3), keys(3..4), keys(0..0)]);
+    let (stage, _) = engine.run("keystile key list --json --state locked");
+    let listed: serde_json::Value = serde_json::from_str(stage.stdout()).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), 4);
+    assert!(
+        ["id", "prefix", "application", "plan", "state"]
+            .iter()
+            .all(|field| listed[0].get(field).is_some())
+    );
+    let Command::ListKeys(KeyFilter { after, state, .. }) = &engine.asked[2] else {
+        panic!()
+    };
+    assert_eq!(
+        (after.as_deref(), state.as_deref()),
+        (Some(a_key(3).id.as_str()), Some("locked"))
+    );
+}
+
+#[test]
+fn a_listing_that_is_cut_says_how_to_go_on() {
+    let keys = Answer::Keys((0..101).map(a_key).collect());
+    let (stage, _) = Engine::new([keys]).run("keystile key list");
+    assert_eq!(stage.stdout().lines().count(), 101);
+    assert_eq!(
+        stage.stderr(),
+        format!(
+            "There are more: keystile key list --after {}\n",
+            a_key(99).id
+        )
+    );
+    let records = || Answer::Records((0..101).rev().map(|id| a_record(id + 1)).collect());
+    let (stage, _) = Engine::new([records()]).run("keystile journal list");
+    assert_eq!(
+        stage.stderr(),
+        "There are more: keystile journal list --before write_2\n"
+    );
+    let records = Answer::Records(vec![a_record(2), a_record(1)]);
+    let (stage, _) = Engine::new([records]).run("keystile journal list --limit 1 --json");
+    assert_eq!(
+        (stage.stdout().matches("write_").count(), stage.stderr()),
+        (1, "")
+    );
+}
+
+#[test]
+fn empty_listings_say_what_to_do_next() {
+    let said = |line: &str, answer| {
+        let (stage, succeeded) = Engine::new([answer]).run(line);
+        assert!(succeeded && stage.stdout().is_empty());
+        stage.stderr().to_owned()
+    };
+    let texts = [
+        said("keystile key list", Answer::Keys(vec![])),
+        said("keystile key list --plan open", Answer::Keys(vec![])),
+        said("keystile application list", Answer::Applications(vec![])),
+        said("keystile journal list", Answer::Records(vec![])),
+        said("keystile journal list --since 2h", Answer::Records(vec![])),
+    ];
+    insta::assert_snapshot!(texts.concat(), @r"
+    No keys yet. Create one: keystile key create --application NAME --plan PLAN
+    No key matches. See all: keystile key list
+    No applications yet. Create one with its first key: keystile key create --application NAME --plan PLAN
+    No writes on record yet. Send one through the gate, and watch: keystile journal follow
+    No record matches. See the latest: keystile journal list
+    ");
+    for line in ["key list", "application list", "journal list"] {
+        let answer = match line {
+            "key list" => Answer::Keys(vec![]),
+            "journal list" => Answer::Records(vec![]),
+            _ => Answer::Applications(vec![]),
+        };
+        assert_eq!(
+            Engine::new([answer])
+                .run(&format!("keystile {line} --json"))
+                .0
+                .stdout(),
+            "[]\n"
+        );
+    }
+}
+
+#[test]
+fn a_backup_overwrites_nothing_and_names_the_whole_path() {
+    let mut engine = Engine::new([Answer::Done("Copied.".into())]);
+    assert!(engine.run("keystile backup no-such-file.db").1);
+    assert!(matches!(&engine.asked[..], [Command::Backup { to }] if to.is_absolute()));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let (stage, succeeded) =
+        Engine::new([]).run(&format!("keystile backup {}", file.path().display()));
+    assert!(!succeeded && stage.stderr().contains("overwrites nothing"));
+}
+
+#[test]
+fn doctor_fails_where_there_is_a_problem() {
+    let finding = |level| Finding {
+        level,
+        subject: "disk".into(),
+        message: "4 GiB are free.".into(),
+        help: None,
+    };
+    let good = || {
+        Answer::Diagnosis(vec![
+            finding(FindingLevel::Good),
+            finding(FindingLevel::Warning),
+        ])
+    };
+    let bad = || Answer::Diagnosis(vec![finding(FindingLevel::Problem)]);
+    assert!(Engine::new([good()]).run("keystile doctor").1);
+    let (stage, succeeded) = Engine::new([bad()]).run("keystile doctor");
+    assert!(!succeeded && stage.stderr() == "1 problem was found.\n");
+    assert!(!Engine::new([bad()]).run("keystile doctor --json").1);
+}
+
+#[test]
+fn paper_needs_no_engine() {
+    let run = |line: &str| {
+        let (stage, succeeded) = Engine::new([]).run(line);
+        assert!(succeeded, "{line}");
+        stage.stdout().to_owned()
+    };
+    assert_eq!(
+        run("keystile version"),
+        format!("keystile {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(
+            run(&format!("keystile completions {shell}")).contains("journal"),
+            "{shell}"
+        );
+    }
+    assert!(run("keystile man").contains(".TH keystile 1"));
+    let folder = tempfile::tempdir().unwrap();
+    run(&format!(
+        "keystile man --dir {}",
+        folder.path().join("man1").display()
+    ));
+    for page in [
+        "keystile.1",
+        "keystile-key-lock.1",
+        "keystile-journal-export.1",
+    ] {
+        assert!(folder.path().join("man1").join(page).exists(), "{page}");
+    }
+}

@@ -1,0 +1,117 @@
+//! The control socket: how the command line reaches a running server.
+//!
+//! A Unix socket in the data directory, for this user only. One line of JSON in, one line out: a
+//! [`Request`] and its [`Answer`].
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream as BlockingStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use keystile_core::lock::Actor;
+use keystile_engine::Engine;
+use keystile_engine::command::{Answer, Command, Failure};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+/// The longest request line; commands are small.
+const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+
+/// What the command line sends.
+#[derive(Debug, Serialize, Deserialize)]
+struct Request {
+    /// Who is at the command line.
+    login: String,
+    command: Command,
+}
+
+/// Where the socket of a data directory is.
+pub fn socket_path(data: &Path) -> PathBuf {
+    data.join("control.sock")
+}
+
+/// Carries out the commands that only a server can.
+pub trait Server: Send + Sync + 'static {
+    /// The engine that carries out all others.
+    fn engine(&self) -> &Arc<Engine>;
+    /// Reads the configuration again.
+    fn reload(&self) -> Answer;
+}
+
+/// Listens on the socket of a data directory that this process holds.
+pub fn bind(data: &Path) -> std::io::Result<UnixListener> {
+    let path = socket_path(data);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    // The directory is closed to others (0700), so nobody reaches the socket before its own mode is set.
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves commands for ever.
+pub async fn serve(listener: UnixListener, server: Arc<impl Server>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let server = server.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = answer_one(stream, &*server).await {
+                        tracing::debug!(%error, "a command line left early");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a command line could not be accepted");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Result<()> {
+    let (reading, mut writing) = stream.split();
+    let mut line = String::new();
+    tokio::io::BufReader::new(reading.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
+    let answer = match serde_json::from_str::<Request>(&line) {
+        Ok(Request { command: Command::Reload, .. }) => server.reload(),
+        Ok(Request { login, command }) => server.engine().execute(command, Actor::CommandLine(login)).await,
+        Err(error) => Answer::Failed(Failure {
+            message: format!("the server does not understand the command: {error}"),
+            help: Some("use the same version of keystile for both".to_owned()),
+        }),
+    };
+    let mut text = serde_json::to_vec(&answer)?;
+    text.push(b'\n');
+    writing.write_all(&text).await
+}
+
+/// Sends a command to the server of a data directory; `None` when no server runs there.
+pub fn send(data: &Path, command: &Command) -> Option<Result<Answer, Failure>> {
+    let stream = BlockingStream::connect(socket_path(data)).ok()?;
+    let request = Request { login: login(), command: command.clone() };
+    Some(exchange(stream, &request).map_err(|error| Failure {
+        message: format!("the server broke off: {error}"),
+        help: Some("see its log".to_owned()),
+    }))
+}
+
+fn exchange(mut stream: BlockingStream, request: &Request) -> std::io::Result<Answer> {
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    Ok(serde_json::from_str(&answer)?)
+}
+
+/// Who is at the command line, for the audit: a name that they could change, like all they do there.
+pub fn login() -> String {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|login| !login.is_empty()))
+        .unwrap_or_else(|| "unknown".to_owned())
+}

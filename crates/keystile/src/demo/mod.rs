@@ -1,0 +1,8 @@
+//! The demo.
+
+use crate::cli::arguments::DemoArguments;
+
+/// Runs it.
+pub async fn run(_arguments: &DemoArguments) -> anyhow::Result<()> {
+    anyhow::bail!("being written")
+}

@@ -1,0 +1,14 @@
+//! The program: configuration, wiring and subcommands.
+//!
+//! [`config`] reads the owner's file, [`server`] starts what it describes, [`cli`] parses and prints,
+//! [`control`] and [`local`] carry a command to the server, or to the store when none runs.
+
+pub mod cli;
+pub mod config;
+mod console;
+pub mod control;
+pub mod demo;
+pub mod local;
+pub mod log;
+pub mod run;
+pub mod server;

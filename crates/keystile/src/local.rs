@@ -1,0 +1,125 @@
+//! Carrying a command out: by the server that holds the data directory, or on the store itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use keystile_core::budget::Quota;
+use keystile_core::key::KeyPrefix;
+use keystile_core::lock::Actor;
+use keystile_core::policy::Policy;
+use keystile_engine::command::{Answer, Command, Failure};
+use keystile_engine::{Engine, EngineSettings};
+use keystile_store::Store;
+use keystile_store::error::Error as StoreError;
+
+use crate::cli::Target;
+use crate::config::{self, Colors, Configuration};
+use crate::{control, server};
+
+/// The way to the engine of a data directory.
+#[derive(Debug)]
+pub struct Local {
+    data: PathBuf,
+    configuration: Option<Configuration>,
+    /// Opened with the first command that no server takes.
+    engine: Option<Arc<Engine>>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Local {
+    /// The data directory of a target.
+    pub fn data_of(target: &Target) -> Result<PathBuf, Failure> {
+        Ok(Self::of(target)?.data.clone())
+    }
+
+    /// Finds the data directory of a target. Only a file that is named is read.
+    pub fn of(target: &Target) -> Result<Self, Failure> {
+        let configuration = target.config.as_deref().map(config::load).transpose().map_err(|report| Failure {
+            message: format!("the configuration has mistakes\n\n{}", report.render(100, Colors::Off)),
+            help: Some("mend them, or give only --data DIR".to_owned()),
+        })?;
+        let configured = configuration.as_ref().map(|configuration| configuration.data.clone());
+        let data = target.data.clone().or(configured).unwrap_or_else(|| PathBuf::from("keystile-data"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Failure {
+            message: format!("the program cannot start its runtime: {error}"),
+            help: None,
+        })?;
+        Ok(Self { data, configuration, engine: None, runtime })
+    }
+
+    /// Where callers arrive, for a `curl` line.
+    pub fn gate(&self) -> Option<String> {
+        let of_file = self.configuration.as_ref().and_then(|configuration| configuration.gate.listen.first());
+        of_file.map(ToString::to_string).or_else(|| match control::send(&self.data, &Command::Status) {
+            Some(Ok(Answer::Status(status))) => status.gate.first().cloned(),
+            _ => None,
+        })
+    }
+
+    /// Carries out a command.
+    pub fn send(&mut self, command: &Command) -> Result<Answer, Failure> {
+        if self.engine.is_none()
+            && let Some(answer) = control::send(&self.data, command)
+        {
+            return answer;
+        }
+        let engine = match &self.engine {
+            Some(engine) => engine.clone(),
+            None => {
+                if !self.data.join("keystile.db").exists() && !creates_something(command) {
+                    return Err(nothing_there(&self.data));
+                }
+                let engine = self.open()?;
+                self.engine.insert(engine).clone()
+            }
+        };
+        Ok(self.runtime.block_on(engine.execute(command.clone(), Actor::CommandLine(control::login()))))
+    }
+
+    fn open(&mut self) -> Result<Arc<Engine>, Failure> {
+        let directory = self.runtime.block_on(server::hold(&self.data)).map_err(|error| match error {
+            StoreError::InUse { .. } => Failure {
+                message: format!("a Keystile holds {} but does not answer", self.data.display()),
+                help: Some("it may be starting or stopping: try again in a moment".to_owned()),
+            },
+            other => other.into(),
+        })?;
+        let (store, _) = Store::open(directory)?;
+        let (policy, settings) = match self.configuration.take() {
+            Some(configuration) => {
+                let settings = server::engine_settings(&configuration);
+                (configuration.policy, settings)
+            }
+            None => (Policy::new(Vec::new(), Vec::new(), TimeZone::UTC), without_configuration()),
+        };
+        Ok(Arc::new(Engine::new(store, policy, settings)))
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        if let Some(engine) = &self.engine {
+            engine.store().close();
+        }
+    }
+}
+
+fn without_configuration() -> EngineSettings {
+    EngineSettings {
+        key_prefix: KeyPrefix::default(),
+        retention: None,
+        key_failures: "300 per minute".parse::<Quota>().expect("the text is a quota"),
+    }
+}
+
+fn creates_something(command: &Command) -> bool {
+    matches!(command, Command::CreateKeys { .. } | Command::CreateApplication { .. })
+}
+
+fn nothing_there(data: &std::path::Path) -> Failure {
+    Failure {
+        message: format!("there is no Keystile store in {}", data.display()),
+        help: Some("name it with --data DIR or --config FILE, or start one: keystile run".to_owned()),
+    }
+}

@@ -1,0 +1,138 @@
+//! `keystile run`: a server from a configuration file, or from nothing but an upstream.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use keystile_core::api::Mode;
+use keystile_core::lock::Actor;
+use keystile_engine::command::{Answer, Command};
+
+use crate::cli::arguments::RunArguments;
+use crate::config::{self, Colors, Configuration, Report};
+use crate::control;
+use crate::server::Server;
+
+/// Why there is nothing to run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration has mistakes.
+    #[error("{}", .0.render(100, Colors::Off))]
+    Configuration(Box<Report>),
+    /// There is neither a file nor an upstream.
+    #[error("there is no keystile.toml here, and no --upstream")]
+    Nothing,
+}
+
+/// What a command line asks to run, and the file that a reload reads.
+pub fn configuration(arguments: &RunArguments) -> Result<(Configuration, Option<PathBuf>), RunError> {
+    let target = arguments.target();
+    let mistakes = |report| RunError::Configuration(Box::new(report));
+    let mode = if arguments.observe { Mode::Observe } else { Mode::Enforce };
+    let (mut configuration, file) = match (&arguments.upstream, &target.config) {
+        (Some(upstream), _) => {
+            let data = target.data.clone().unwrap_or_else(|| PathBuf::from("keystile-data"));
+            let listen = arguments.listen.first().copied();
+            (config::for_upstream(upstream, listen, mode, data).map_err(mistakes)?, None)
+        }
+        (None, Some(file)) => (config::load(file).map_err(mistakes)?, Some(file.clone())),
+        (None, None) => return Err(RunError::Nothing),
+    };
+    if let Some(data) = target.data {
+        configuration.data = data;
+    }
+    if !arguments.listen.is_empty() {
+        configuration.gate.listen.clone_from(&arguments.listen);
+    }
+    if arguments.observe {
+        configuration.policy = configuration.policy.observing();
+    }
+    Ok((configuration, file))
+}
+
+/// Runs a server until it is told to stop. Talk goes to `talk`.
+pub async fn run(
+    configuration: Configuration,
+    file: Option<PathBuf>,
+    arguments: &RunArguments,
+    talk: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    for warning in &configuration.warnings {
+        writeln!(talk, "{}", warning.render(100, Colors::Off))?;
+    }
+    let has_tls = configuration.gate.tls.is_some();
+    let data = configuration.data.clone();
+    let is_observed = arguments.observe;
+    let server = Server::start(configuration, file).await.map_err(with_help)?;
+    let scheme = if has_tls { "https" } else { "http" };
+    let gate: Vec<_> = server.gate().iter().map(|address| format!("{scheme}://{address}")).collect();
+    writeln!(talk, "Gate     {}", gate.join("  "))?;
+    for api in server.engine().policy().apis() {
+        let origins: Vec<_> = api.spec().upstream.origins.iter().map(ToString::to_string).collect();
+        writeln!(talk, "         {} -> {}", api.name(), origins.join(", "))?;
+    }
+    writeln!(talk, "Health   http://{}/readyz  (and /metrics)", server.console())?;
+    writeln!(talk, "Data     {}", data.display())?;
+    if is_observed {
+        writeln!(talk, "Observe  nothing is refused; `keystile journal list` says what would have been")?;
+    }
+    if server.engine().store().keys().is_empty() {
+        first_key(&server, arguments, gate.first().map_or("", String::as_str), talk).await?;
+    }
+    talk.flush()?;
+    server.until_signalled().await
+}
+
+/// Without a file there is one plan, so the first key can be issued at once.
+async fn first_key(
+    server: &Server,
+    arguments: &RunArguments,
+    gate: &str,
+    talk: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    if arguments.upstream.is_none() {
+        writeln!(talk, "\nNo key yet. Issue one: keystile key create --application NAME --plan PLAN")?;
+        return Ok(());
+    }
+    let command = Command::CreateKeys { application: "first".to_owned(), plan: Some("open".to_owned()), count: 1 };
+    let answer = server.engine().execute(command, Actor::CommandLine(control::login())).await;
+    let Answer::NewKeys(keys) = answer else {
+        anyhow::bail!("the first key could not be issued: {answer:?}");
+    };
+    if let Some(key) = keys.first() {
+        writeln!(talk, "\nThe first key, shown only now:\n\n    {}\n", key.key)?;
+        writeln!(talk, "Try it:\n\n    curl -i -H 'X-API-Key: {}' {gate}/\n", key.key)?;
+    }
+    Ok(())
+}
+
+/// Adds what the owner can do about it.
+fn with_help(error: anyhow::Error) -> anyhow::Error {
+    let help = error.downcast_ref::<keystile_store::error::Error>().and_then(keystile_store::error::Error::help);
+    match help {
+        Some(help) => error.context(help),
+        None => error,
+    }
+}
+
+/// Writes the first configuration file; never over another without `force`.
+pub fn init(file: &std::path::Path, overwrite: Overwrite) -> anyhow::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true);
+    match overwrite {
+        Overwrite::Never => options.create_new(true),
+        Overwrite::Yes => options.create(true).truncate(true),
+    };
+    let mut opened = options.open(file).with_context(|| format!("{} cannot be written", file.display()))?;
+    opened.write_all(config::INITIAL_FILE.as_bytes())?;
+    Ok(())
+}
+
+/// Whether a file that exists may be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    /// It may not.
+    Never,
+    /// The owner said so.
+    Yes,
+}

@@ -1,0 +1,231 @@
+//! A running server: store, engine, gate, console and control socket, from start to orderly end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::Context;
+use keystile_engine::command::{Answer, Failure};
+use keystile_engine::{Engine, EngineSettings, ServerInfo};
+use keystile_proxy::Gate;
+use keystile_proxy::tls::Certificates;
+use keystile_store::Store;
+use keystile_store::directory::DataDirectory;
+use keystile_store::error::Error as StoreError;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::config::{self, Configuration};
+use crate::console::{self, Console};
+use crate::control;
+
+/// How often work that nobody asks for is done.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// A command may hold the data directory for a moment while a server starts.
+const HOLD_TRIES: u32 = 20;
+const HOLD_PAUSE: Duration = Duration::from_millis(100);
+
+/// A server that serves. Dropping it without [`Server::stop`] cuts requests off.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    gate: Gate,
+    console: SocketAddr,
+    tasks: JoinSet<()>,
+    left_unknown: usize,
+}
+
+/// What the server's tasks share.
+#[derive(Debug)]
+struct Shared {
+    engine: Arc<Engine>,
+    /// The file that a reload reads; `None` for a server without one.
+    file: Option<PathBuf>,
+    data: PathBuf,
+}
+
+/// What the engine takes from a configuration.
+pub fn engine_settings(configuration: &Configuration) -> EngineSettings {
+    EngineSettings {
+        key_prefix: configuration.keys.clone(),
+        retention: configuration.journal.retention,
+        key_failures: configuration.gate.key_failures,
+    }
+}
+
+/// Takes a data directory for this process, waiting a moment for a command that holds it.
+pub async fn hold(data: &std::path::Path) -> Result<DataDirectory, StoreError> {
+    for _ in 0..HOLD_TRIES {
+        match DataDirectory::hold(data) {
+            Err(StoreError::InUse { .. }) => tokio::time::sleep(HOLD_PAUSE).await,
+            other => return other,
+        }
+    }
+    DataDirectory::hold(data)
+}
+
+/// The process has one place where metrics are gathered, however many servers run in it.
+fn metrics_handle() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            let recorder = PrometheusBuilder::new().build_recorder();
+            let handle = recorder.handle();
+            if metrics::set_global_recorder(recorder).is_err() {
+                tracing::error!("metrics are gathered elsewhere; /metrics stays empty");
+            }
+            keystile_proxy::describe_metrics();
+            console::describe_metrics();
+            handle
+        })
+        .clone()
+}
+
+impl Server {
+    /// Starts a server; once this returns it serves. `file` is what a reload reads.
+    pub async fn start(configuration: Configuration, file: Option<PathBuf>) -> anyhow::Result<Self> {
+        let metrics = metrics_handle();
+        let settings = engine_settings(&configuration);
+        let Configuration { data, gate, console: console_settings, policy, .. } = configuration;
+        let directory = hold(&data).await?;
+        let (store, opened) = Store::open(directory)?;
+        let engine = Arc::new(Engine::new(store, policy, settings));
+        let gate = Gate::open(&engine, gate)?;
+        let certificates = console_settings.tls.as_ref().map(Certificates::read).transpose()?;
+        let listener = tokio::net::TcpListener::bind(console_settings.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", console_settings.listen))?;
+        let console = listener.local_addr()?;
+        let control = control::bind(&data).context("the control socket cannot be opened")?;
+        let info = ServerInfo {
+            started: engine.store().now(),
+            gate: gate.addresses().iter().map(ToString::to_string).collect(),
+            console: console.to_string(),
+        };
+        engine.server.set(info).expect("the engine was made just now");
+        let shared = Arc::new(Shared { engine: engine.clone(), file, data });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(console::serve(listener, Arc::new(Console { engine: engine.clone(), metrics: metrics.clone() }), certificates.clone()));
+        tasks.spawn(control::serve(control, shared.clone()));
+        tasks.spawn(keep_house(engine, metrics, certificates));
+        Ok(Self { shared, gate, console, tasks, left_unknown: opened.left_unknown })
+    }
+
+    /// The engine behind it.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.shared.engine
+    }
+
+    /// Where callers arrive.
+    pub fn gate(&self) -> &[SocketAddr] {
+        self.gate.addresses()
+    }
+
+    /// Where health and metrics are.
+    pub fn console(&self) -> SocketAddr {
+        self.console
+    }
+
+    /// Serves until SIGTERM or SIGINT, reloading at SIGHUP, and stops.
+    pub async fn until_signalled(self) -> anyhow::Result<()> {
+        if self.left_unknown > 0 {
+            tracing::warn!(
+                writes = self.left_unknown,
+                "writes were under way when the last server ended; their outcome is now `unknown`, and they stay counted"
+            );
+        }
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut certificates = tokio::time::interval(Duration::from_secs(10));
+        notify_system(&[sd_notify::NotifyState::Ready]);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hang_up.recv() => {
+                    control::Server::reload(&*self.shared);
+                }
+                _ = certificates.tick() => {
+                    if let Err(error) = self.gate.refresh_certificates() {
+                        tracing::warn!(%error, "the certificate could not be read again; the present one stays");
+                    }
+                }
+            }
+        }
+        notify_system(&[sd_notify::NotifyState::Stopping]);
+        tracing::info!("stopping: requests under way may finish");
+        self.stop().await;
+        Ok(())
+    }
+
+    /// Lets requests under way finish, writes down what waits, and ends.
+    pub async fn stop(mut self) {
+        let gate = self.gate;
+        if tokio::task::spawn_blocking(move || gate.drain()).await.is_err() {
+            tracing::error!("the gate did not end in order");
+        }
+        self.tasks.shutdown().await;
+        self.shared.engine.write_refused();
+        self.shared.engine.store().close();
+        // The next start removes it too; while no server runs it only confuses.
+        let _ = std::fs::remove_file(control::socket_path(&self.shared.data));
+    }
+}
+
+fn notify_system(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "the service manager could not be told");
+    }
+}
+
+async fn keep_house(engine: Arc<Engine>, metrics: PrometheusHandle, certificates: Option<Arc<Certificates>>) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        engine.keep_house().await;
+        metrics.run_upkeep();
+        if let Some(Err(error)) = certificates.as_ref().map(|certificates| certificates.refresh()) {
+            tracing::warn!(%error, "the console's certificate could not be read again; the present one stays");
+        }
+    }
+}
+
+impl control::Server for Shared {
+    fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    fn reload(&self) -> Answer {
+        let Some(file) = &self.file else {
+            return Answer::Failed(Failure {
+                message: "this server was started without a configuration file".to_owned(),
+                help: Some("write one with `keystile init`, then `keystile run --config keystile.toml`".to_owned()),
+            });
+        };
+        match config::load(file) {
+            Ok(configuration) => {
+                let settings = engine_settings(&configuration);
+                self.engine.replace_policy(configuration.policy, settings);
+                tracing::info!(file = %file.display(), "the policy was read again");
+                let name = file.display();
+                Answer::Done(format!(
+                    "Read {name} again: APIs and plans are in force. Addresses, TLS files and deadlines of [gate] and [console] change with a restart."
+                ))
+            }
+            Err(report) => {
+                let problems = report.render(100, config::Colors::Off);
+                let summary = report.problems().first().map(|problem| problem.message().to_owned()).unwrap_or_default();
+                tracing::error!(file = %file.display(), problem = %summary, "the configuration has mistakes; the policy in force stays");
+                self.engine.note_failed_reload(&summary);
+                Answer::Failed(Failure {
+                    message: format!("{} has mistakes; the policy in force stays\n\n{problems}", file.display()),
+                    help: Some(format!("mend them, try `keystile check {}`, and reload again", file.display())),
+                })
+            }
+        }
+    }
+}
