@@ -85,7 +85,7 @@ fn run_server(arguments: &RunArguments) -> Result<(), Failure> {
             ),
         },
     })?;
-    serve(async { run::run(configuration, file, arguments, &mut std::io::stderr()).await })
+    serve(async { run::run(configuration, file, arguments, &mut std::io::stdout()).await })
 }
 
 fn init(arguments: &InitArguments, terminal: &mut Terminal<'_>) -> Result<ExitCode, Failure> {

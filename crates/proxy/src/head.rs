@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, USER_AGENT};
+use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::request::Parts;
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Response};
 use keystile_core::address::forwarded_for;
 use keystile_core::api::{Api, Charge, Mode};
@@ -71,11 +71,11 @@ pub(crate) fn read(core: &Core, peer: &Peer, parts: &Parts, is_faulty: bool) -> 
         Verdict::Refused(Box::new(RefusedHead { refusal, identity: Identity::Keyless, facts, base, is_last: true }))
     };
     if is_faulty {
-        return unread(Reason::FramingInvalid.into(), String::new());
+        return unread(Reason::FramingInvalid.into(), base_of(peer, parts, host_field(parts)));
     }
     let canonical = match grammar::canonical(&head, &core.grammar) {
         Ok(canonical) => canonical,
-        Err(refusal) => return unread(refusal, base_of(peer, parts, None)),
+        Err(refusal) => return unread(refusal, base_of(peer, parts, host_field(parts))),
     };
     if canonical.path.starts_with(answer::PROBLEM_PAGES)
         && matches!(parts.method, Method::GET | Method::HEAD)
@@ -190,6 +190,15 @@ impl Reading<'_> {
 /// Scheme and authority that the request was sent to.
 fn base_of(peer: &Peer, parts: &Parts, authority: Option<&str>) -> String {
     authority.map_or_else(String::new, |authority| format!("{}://{authority}", peer.scheme(&parts.headers)))
+}
+
+/// The host as the request names it, where that can stand in a link.
+fn host_field(parts: &Parts) -> Option<&str> {
+    let text = match parts.headers.get(HOST) {
+        Some(host) => host.to_str().ok()?,
+        None => parts.uri.authority()?.as_str(),
+    };
+    text.parse::<Authority>().is_ok_and(|authority| authority.as_str() == text && !text.contains('@')).then_some(text)
 }
 
 fn content_length(parts: &Parts) -> Option<u64> {

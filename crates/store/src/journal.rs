@@ -204,7 +204,7 @@ pub enum Direction {
 
 const COLUMNS: &str = "journal.id, journal.time, key.uid, application.name, journal.plan, api, operation,
     method, path, address, user_agent, request_bytes, response_bytes, status, duration_ms, outcome,
-    reason, cost, count";
+    reason, journal.cost, count";
 const JOINS: &str = "LEFT JOIN key ON key.id = journal.subject
     LEFT JOIN application ON application.id = key.application";
 
