@@ -74,17 +74,26 @@ impl CalendarUnit {
     /// The period around a time: its first millisecond, and the first one after it.
     fn period(self, now: Timestamp, zone: &TimeZone) -> (Timestamp, Timestamp) {
         let bounds = || -> Option<(Timestamp, Timestamp)> {
-            let here = jiff::Timestamp::from_millisecond(now.0).ok()?.to_zoned_datetime(zone.clone());
+            let here = jiff::Timestamp::from_millisecond(now.0)
+                .ok()?
+                .to_zoned_datetime(zone.clone());
             let start = self.start(&here).ok()?;
             let end = self.next(&start).ok()?;
-            Some((Timestamp(start.timestamp().as_millisecond()), Timestamp(end.timestamp().as_millisecond())))
+            Some((
+                Timestamp(start.timestamp().as_millisecond()),
+                Timestamp(end.timestamp().as_millisecond()),
+            ))
         };
         bounds().unwrap_or((now, Timestamp(i64::MAX)))
     }
 
     fn start(self, here: &ZonedDateTime) -> Result<ZonedDateTime, jiff::Error> {
         let round = |unit| {
-            here.round(ZonedDateTimeRound::new().smallest(unit).mode(jiff::RoundMode::Trunc))
+            here.round(
+                ZonedDateTimeRound::new()
+                    .smallest(unit)
+                    .mode(jiff::RoundMode::Trunc),
+            )
         };
         match self {
             Self::Minute => round(Unit::Minute),
@@ -92,7 +101,8 @@ impl CalendarUnit {
             Self::Day => here.start_of_day(),
             Self::Week => {
                 let since_monday = here.weekday().to_monday_zero_offset();
-                here.checked_sub(i64::from(since_monday).days())?.start_of_day()
+                here.checked_sub(i64::from(since_monday).days())?
+                    .start_of_day()
             }
             Self::Month => here.first_of_month()?.start_of_day(),
             Self::Year => here.first_of_year()?.start_of_day(),
@@ -160,7 +170,9 @@ impl fmt::Display for Quota {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidQuota {
     /// It does not read as an amount per window.
-    #[error("{0:?} is not a quota: write it as \"100 per day\", \"10 per 2 hours\" or \"500 per month calendar\"")]
+    #[error(
+        "{0:?} is not a quota: write it as \"100 per day\", \"10 per 2 hours\" or \"500 per month calendar\""
+    )]
     Form(String),
     /// The amount is out of bounds.
     #[error("the amount {0:?} is not a whole number from 0 to 4294967295")]
@@ -172,7 +184,9 @@ pub enum InvalidQuota {
     #[error("a window is at least one second and at most 400 days")]
     Window,
     /// A calendar window of several units has no agreed beginning.
-    #[error("a calendar window is one minute, hour, day, week, month or year, as in \"100 per day calendar\"")]
+    #[error(
+        "a calendar window is one minute, hour, day, week, month or year, as in \"100 per day calendar\""
+    )]
     Calendar,
 }
 
@@ -189,8 +203,13 @@ impl FromStr for Quota {
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(InvalidQuota::Amount(amount.to_owned()));
         }
-        let amount = digits.parse().map_err(|_| InvalidQuota::Amount(amount.to_owned()))?;
-        Ok(Self { amount, window: window_from(window, text)? })
+        let amount = digits
+            .parse()
+            .map_err(|_| InvalidQuota::Amount(amount.to_owned()))?;
+        Ok(Self {
+            amount,
+            window: window_from(window, text)?,
+        })
     }
 }
 
@@ -204,7 +223,9 @@ fn window_from(words: &[&str], text: &str) -> Result<Window, InvalidQuota> {
         [_, _, "calendar"] => Err(InvalidQuota::Calendar),
         [unit] => rolling(1, unit),
         [count, unit] => {
-            let count = count.parse().map_err(|_| InvalidQuota::Form(text.to_owned()))?;
+            let count = count
+                .parse()
+                .map_err(|_| InvalidQuota::Form(text.to_owned()))?;
             rolling(count, unit)
         }
         _ => Err(InvalidQuota::Form(text.to_owned())),
@@ -216,7 +237,9 @@ fn rolling(count: i64, unit: &str) -> Result<Window, InvalidQuota> {
     let unit_millis = match unit {
         "month" | "months" => 31 * 86_400_000,
         "year" | "years" => 366 * 86_400_000,
-        _ => Span::of_unit(unit).ok_or_else(|| InvalidQuota::Unit(unit.to_owned()))?.millis(),
+        _ => Span::of_unit(unit)
+            .ok_or_else(|| InvalidQuota::Unit(unit.to_owned()))?
+            .millis(),
     };
     count
         .checked_mul(unit_millis)
@@ -237,7 +260,11 @@ pub struct Counter {
 /// The slices of a rolling window: 62 cover it, so that with the one that is filling and the one that
 /// is leaving there are never more than 64.
 fn slice_millis(span: Span) -> i64 {
-    span.millis().saturating_add(61).checked_div(62).unwrap_or(1).max(1)
+    span.millis()
+        .saturating_add(61)
+        .checked_div(62)
+        .unwrap_or(1)
+        .max(1)
 }
 
 /// A slice is held until this long after its last millisecond: the window, and what is left of a
@@ -278,7 +305,9 @@ impl Counter {
     /// Gives back an amount that was counted at a time and proven not to have been sent.
     pub fn release(&mut self, window: Window, at: Timestamp, amount: u32, zone: &TimeZone) {
         let number = slice_number(window, at, zone);
-        if let Ok(place) = self.slices.binary_search_by_key(&number, |(known, _)| *known)
+        if let Ok(place) = self
+            .slices
+            .binary_search_by_key(&number, |(known, _)| *known)
             && let Some((_, held)) = self.slices.get_mut(place)
         {
             let given_back = amount.min(*held);
@@ -291,7 +320,13 @@ impl Counter {
     }
 
     /// When an amount fits again, given what is counted now; `None` when it never can.
-    pub fn fits_at(&self, quota: Quota, amount: u32, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    pub fn fits_at(
+        &self,
+        quota: Quota,
+        amount: u32,
+        now: Timestamp,
+        zone: &TimeZone,
+    ) -> Option<Timestamp> {
         let allowed = quota.amount.checked_sub(amount).map(u64::from)?;
         let mut used = self.used;
         let mut at = now;
@@ -307,7 +342,9 @@ impl Counter {
 
     /// When the first of what is counted leaves the window; `None` when nothing is.
     pub fn first_leaves_at(&self, window: Window, zone: &TimeZone) -> Option<Timestamp> {
-        self.slices.front().map(|(number, _)| leaves_at(window, *number, zone))
+        self.slices
+            .front()
+            .map(|(number, _)| leaves_at(window, *number, zone))
     }
 
     /// Whether nothing is counted any more.

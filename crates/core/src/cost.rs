@@ -95,16 +95,21 @@ impl<'de> Visitor<'de> for FieldEntries<'_> {
                 fields.next_value::<IgnoredAny>()?;
             } else if found.replace(fields.next_value_seed(Entries)?).is_some() {
                 // Parsers differ in which of the two they keep.
-                return Err(serde::de::Error::custom(format_args!("the field {name:?} is given twice")));
+                return Err(serde::de::Error::custom(format_args!(
+                    "the field {name:?} is given twice"
+                )));
             }
         }
-        found.ok_or_else(|| serde::de::Error::custom(format_args!("there is no field {:?}", self.0)))
+        found
+            .ok_or_else(|| serde::de::Error::custom(format_args!("there is no field {:?}", self.0)))
     }
 }
 
 fn whole<T>(
     body: &[u8],
-    read: impl FnOnce(&mut serde_json::Deserializer<serde_json::de::SliceRead<'_>>) -> serde_json::Result<T>,
+    read: impl FnOnce(
+        &mut serde_json::Deserializer<serde_json::de::SliceRead<'_>>,
+    ) -> serde_json::Result<T>,
 ) -> Result<T, Uncountable> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     read(&mut deserializer)
@@ -117,7 +122,9 @@ fn top_level(body: &[u8]) -> Result<u32, Uncountable> {
 }
 
 fn in_field(body: &[u8], field: &str) -> Result<u32, Uncountable> {
-    whole(body, |deserializer| deserializer.deserialize_map(FieldEntries(field)))
+    whole(body, |deserializer| {
+        deserializer.deserialize_map(FieldEntries(field))
+    })
 }
 
 /// A JSON-RPC 2.0 request is one object, a batch a non-empty array of them (section 6).
@@ -150,17 +157,27 @@ mod tests {
     use super::*;
 
     fn cost(kind: BodyKind, cost_max: Option<u32>, body: &str) -> Result<u32, Reason> {
-        cost_of(&BodyRule { kind, cost_max }, 1, CallText::Body(body.as_bytes())).map_err(|refusal| refusal.reason)
+        cost_of(
+            &BodyRule { kind, cost_max },
+            1,
+            CallText::Body(body.as_bytes()),
+        )
+        .map_err(|refusal| refusal.reason)
     }
 
     fn items(at: Option<&str>) -> BodyKind {
-        BodyKind::Items { at: at.map(str::to_owned) }
+        BodyKind::Items {
+            at: at.map(str::to_owned),
+        }
     }
 
     #[test]
     fn entries_of_the_named_array_are_counted() {
         assert_eq!(cost(items(None), None, "[1, {\"a\": [2, 3]}, null]"), Ok(3));
-        assert_eq!(cost(items(Some("rows")), None, "{\"x\": [1], \"rows\": [1, 2]}"), Ok(2));
+        assert_eq!(
+            cost(items(Some("rows")), None, "{\"x\": [1], \"rows\": [1, 2]}"),
+            Ok(2)
+        );
         assert_eq!(cost(BodyKind::JsonRpc, None, " [{}, {}]"), Ok(2));
         assert_eq!(cost(BodyKind::JsonRpc, None, "{\"method\": \"x\"}"), Ok(1));
     }
@@ -172,8 +189,20 @@ mod tests {
 
     #[test]
     fn a_body_that_cannot_be_counted_is_refused_or_costs_the_maximum() {
-        for body in ["", "{", "{\"a\": 1}", "[1] [2]", "[1,]", "\u{feff}[1]", "{\"rows\":[1],\"rows\":[1,2]}"] {
-            assert_eq!(cost(items(Some("rows")), None, body), Err(Reason::BodyUncountable), "{body}");
+        for body in [
+            "",
+            "{",
+            "{\"a\": 1}",
+            "[1] [2]",
+            "[1,]",
+            "\u{feff}[1]",
+            "{\"rows\":[1],\"rows\":[1,2]}",
+        ] {
+            assert_eq!(
+                cost(items(Some("rows")), None, body),
+                Err(Reason::BodyUncountable),
+                "{body}"
+            );
             assert_eq!(cost(items(Some("rows")), Some(50), body), Ok(50), "{body}");
         }
         let deep = "[".repeat(100_000);

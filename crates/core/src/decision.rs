@@ -120,7 +120,11 @@ impl Permit {
 
     /// Settles what the body costs: zero for a body that only reads.
     pub fn with_cost(mut self, cost: u32) -> Self {
-        self.charge = if cost == 0 { Charge::Nothing } else { Charge::Writes(cost) };
+        self.charge = if cost == 0 {
+            Charge::Nothing
+        } else {
+            Charge::Writes(cost)
+        };
         self
     }
 }
@@ -167,16 +171,29 @@ fn check(plan: Option<&Arc<Plan>>, call: &Call<'_>) -> Result<(), Refusal> {
         // A caller without a key is asked for one, whether the operation exists for others or not.
         Caller::Keyless { rate } => (plan.filter(allows).ok_or(Reason::KeyMissing)?, rate),
         Caller::Unknown => return Err(Reason::KeyUnknown.into()),
-        Caller::Key { state, application, rate, .. } => {
+        Caller::Key {
+            state,
+            application,
+            rate,
+            ..
+        } => {
             check_state(state, application, &call.operation.charge)?;
             (plan.filter(allows).ok_or(Reason::OperationNotInPlan)?, rate)
         }
     };
     rate.admit(&plan.spec().rate_limits, call.now)
-        .map_err(|seconds| Refusal::new(Reason::RateLimited).retry_after_secs(seconds).into())
+        .map_err(|seconds| {
+            Refusal::new(Reason::RateLimited)
+                .retry_after_secs(seconds)
+                .into()
+        })
 }
 
-fn check_state(state: KeyState, application: ApplicationState, charge: &Charge) -> Result<(), Refusal> {
+fn check_state(
+    state: KeyState,
+    application: ApplicationState,
+    charge: &Charge,
+) -> Result<(), Refusal> {
     match (state, application) {
         (KeyState::Revoked, _) => Err(Reason::KeyRevoked.into()),
         (KeyState::Active | KeyState::Locked(_), ApplicationState::Suspended) => {
@@ -193,17 +210,28 @@ fn check_state(state: KeyState, application: ApplicationState, charge: &Charge) 
 
 /// The refusal of a call by a locked key.
 pub fn locked(lock: LockNotice) -> Refusal {
-    Refusal { lock: Some(lock), ..Refusal::new(Reason::KeyLocked) }
+    Refusal {
+        lock: Some(lock),
+        ..Refusal::new(Reason::KeyLocked)
+    }
 }
 
 /// The places of a plan's budgets that count a write that is on record, for rebuilding a ledger.
 /// A write of an API that the policy no longer has counts in every budget.
-pub fn budgets_of_record(policy: &Policy, plan: &Plan, api: &str, method: &str, path: &str) -> SmallVec<[usize; 4]> {
+pub fn budgets_of_record(
+    policy: &Policy,
+    plan: &Plan,
+    api: &str,
+    method: &str,
+    path: &str,
+) -> SmallVec<[usize; 4]> {
     let all = 0..plan.budgets().len();
-    let (Some(api), Ok(method)) = (policy.api_named(api), Method::from_bytes(method.as_bytes())) else {
+    let (Some(api), Ok(method)) = (policy.api_named(api), Method::from_bytes(method.as_bytes()))
+    else {
         return all.collect();
     };
     let folded = crate::grammar::fold_path(path);
     let found = api.api.operation(&method, path, &folded);
-    all.filter(|place| plan.counts(*place, api.place, &found.either)).collect()
+    all.filter(|place| plan.counts(*place, api.place, &found.either))
+        .collect()
 }

@@ -29,7 +29,12 @@ impl FromStr for RecordId {
 
     fn from_str(text: &str) -> Result<Self, InvalidRecordId> {
         let digits = text.strip_prefix("write_").unwrap_or(text);
-        digits.parse().ok().filter(|id| *id > 0).map(Self).ok_or_else(|| InvalidRecordId(text.to_owned()))
+        digits
+            .parse()
+            .ok()
+            .filter(|id| *id > 0)
+            .map(Self)
+            .ok_or_else(|| InvalidRecordId(text.to_owned()))
     }
 }
 
@@ -41,7 +46,9 @@ impl Serialize for RecordId {
 
 impl<'de> Deserialize<'de> for RecordId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -104,7 +111,9 @@ impl fmt::Display for Outcome {
 
 /// The text does not name an outcome.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is not an outcome: it is pending, applied, refused_by_upstream, not_sent, unknown or refused")]
+#[error(
+    "{0:?} is not an outcome: it is pending, applied, refused_by_upstream, not_sent, unknown or refused"
+)]
 pub struct InvalidOutcome(pub String);
 
 impl FromStr for Outcome {

@@ -27,7 +27,9 @@ pub struct ScopedPattern {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidPattern {
     /// Neither `*` nor methods and a path.
-    #[error("write `*`, or methods and a path, as in \"GET,POST /bookmarks/{{id}}\" or \"DELETE *\"")]
+    #[error(
+        "write `*`, or methods and a path, as in \"GET,POST /bookmarks/{{id}}\" or \"DELETE *\""
+    )]
     Form,
     /// A method that no request can have.
     #[error("{0:?} is not an upper-case HTTP method")]
@@ -54,13 +56,20 @@ impl FromStr for OperationPattern {
             "*" => Vec::new(),
             list => list.split(',').map(method).collect::<Result<_, _>>()?,
         };
-        Ok(Self { methods, template: template.parse()? })
+        Ok(Self {
+            methods,
+            template: template.parse()?,
+        })
     }
 }
 
 fn method(name: &str) -> Result<Method, InvalidPattern> {
     let invalid = || InvalidPattern::Method(name.to_owned());
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
+    if name.is_empty()
+        || !name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
+    {
         return Err(invalid());
     }
     name.parse().map_err(|_| invalid())
@@ -75,7 +84,10 @@ impl FromStr for ScopedPattern {
         if api.is_empty() || api.contains(['/', ' ']) {
             return Err(InvalidPattern::NoApi);
         }
-        Ok(Self { api: api.to_owned(), pattern: pattern.parse()? })
+        Ok(Self {
+            api: api.to_owned(),
+            pattern: pattern.parse()?,
+        })
     }
 }
 
@@ -103,7 +115,10 @@ impl fmt::Display for ScopedPattern {
 impl OperationPattern {
     /// Every method and path.
     pub fn everything() -> Self {
-        Self { methods: Vec::new(), template: "*".parse().expect("`*` is a template") }
+        Self {
+            methods: Vec::new(),
+            template: "*".parse().expect("`*` is a template"),
+        }
     }
 
     /// The paths.
@@ -163,7 +178,14 @@ pub struct OperationRule {
 impl OperationRule {
     /// A rule that leaves everything as it is by default.
     pub fn new(pattern: OperationPattern) -> Self {
-        Self { pattern, treat_as: None, cost: None, body: None, websocket: false, count: None }
+        Self {
+            pattern,
+            treat_as: None,
+            cost: None,
+            body: None,
+            websocket: false,
+            count: None,
+        }
     }
 }
 
@@ -209,7 +231,13 @@ mod tests {
         for text in ["*", "DELETE *", "GET,POST /bookmarks/{id}", "* /admin/*"] {
             assert_eq!(text.parse::<OperationPattern>().unwrap().to_string(), text);
         }
-        assert_eq!("bookmarks:  DELETE  *".parse::<ScopedPattern>().unwrap().to_string(), "bookmarks: DELETE *");
+        assert_eq!(
+            "bookmarks:  DELETE  *"
+                .parse::<ScopedPattern>()
+                .unwrap()
+                .to_string(),
+            "bookmarks: DELETE *"
+        );
     }
 
     #[test]

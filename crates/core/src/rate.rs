@@ -22,7 +22,10 @@ impl RateState {
     /// Takes one call from every limit, or says how many seconds to wait. A call that one limit refuses
     /// is not taken from the limits after it.
     pub fn admit(&self, limits: &[Quota], now: Timestamp) -> Result<(), u64> {
-        limits.iter().zip(&self.free_at).try_for_each(|(limit, free_at)| admit_one(free_at, *limit, now))
+        limits
+            .iter()
+            .zip(&self.free_at)
+            .try_for_each(|(limit, free_at)| admit_one(free_at, *limit, now))
     }
 }
 
@@ -62,6 +65,10 @@ mod tests {
 
     #[test]
     fn a_limit_of_nothing_admits_nothing() {
-        assert!(RateState::default().admit(&["0 per minute".parse().unwrap()], Timestamp(0)).is_err());
+        assert!(
+            RateState::default()
+                .admit(&["0 per minute".parse().unwrap()], Timestamp(0))
+                .is_err()
+        );
     }
 }

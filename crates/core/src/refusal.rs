@@ -174,7 +174,12 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal that needs nothing beyond its reason.
     pub const fn new(reason: Reason) -> Self {
-        Self { reason, detail: None, retry_after_secs: None, lock: None }
+        Self {
+            reason,
+            detail: None,
+            retry_after_secs: None,
+            lock: None,
+        }
     }
 
     /// Says what exactly is wrong.
@@ -193,7 +198,9 @@ impl Refusal {
 
     /// The sentence for the caller.
     pub fn caller_text(&self) -> &str {
-        self.detail.as_deref().unwrap_or_else(|| self.reason.caller_text())
+        self.detail
+            .as_deref()
+            .unwrap_or_else(|| self.reason.caller_text())
     }
 }
 

@@ -68,7 +68,12 @@ impl Engine {
             }
             Identity::Unknown => Caller::Unknown,
         };
-        let call = Call { api: incoming.api, operation: incoming.operation, caller, now };
+        let call = Call {
+            api: incoming.api,
+            operation: incoming.operation,
+            caller,
+            now,
+        };
         let mut verdict = decide(incoming.policy, &call);
         if let Err(refusal) = &mut verdict
             && refusal.reason == Reason::KeyUnknown
@@ -81,7 +86,9 @@ impl Engine {
     /// Malformed and unknown keys take the same way, hash and lookup included, so that the time of the
     /// answer tells nothing; the check sum only spares well-meant typos a journal line of their own.
     fn identify(&self, credential: Option<&[u8]>) -> Identity {
-        let Some(text) = credential else { return Identity::Keyless };
+        let Some(text) = credential else {
+            return Identity::Keyless;
+        };
         let hash = self.store.pepper().hash(text);
         match self.store.keys().find(&hash) {
             Some(key) if well_formed(text) => Identity::Key(key),
@@ -92,7 +99,11 @@ impl Engine {
     fn slow_down_guessing(&self, address: IpAddr, refusal: &mut Refusal) {
         let limit = self.settings.load().key_failures;
         let now = self.store.now();
-        if let Err(seconds) = self.failures.state(address).admit(slice::from_ref(&limit), now) {
+        if let Err(seconds) = self
+            .failures
+            .state(address)
+            .admit(slice::from_ref(&limit), now)
+        {
             *refusal = Refusal::new(Reason::RateLimited)
                 .because("Too many requests with unknown keys came from this address.")
                 .retry_after_secs(seconds);

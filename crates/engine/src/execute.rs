@@ -13,8 +13,9 @@ use keystile_store::{backup, event, journal};
 use uuid::Uuid;
 
 use crate::command::{
-    Answer, ApiView, ApplicationDetails, BudgetView, Budgets, Command, Failure, Finding, FindingLevel, KeyCounts,
-    KeyDetails, KeyFilter, KeyView, NewKey, Order, RecordFilter, StatusView,
+    Answer, ApiView, ApplicationDetails, BudgetView, Budgets, Command, Failure, Finding,
+    FindingLevel, KeyCounts, KeyDetails, KeyFilter, KeyView, NewKey, Order, RecordFilter,
+    StatusView,
 };
 use crate::{Engine, view};
 
@@ -33,37 +34,65 @@ impl From<Error> for Failure {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         };
-        Self { message, help: error.help() }
+        Self {
+            message,
+            help: error.help(),
+        }
     }
 }
 
 fn failure(message: impl Into<String>, help: &str) -> Failure {
-    Failure { message: message.into(), help: Some(help.to_owned()) }
+    Failure {
+        message: message.into(),
+        help: Some(help.to_owned()),
+    }
 }
 
 impl Engine {
     /// Carries out a command. What it changes is durable once this returns.
     pub async fn execute(self: &Arc<Self>, command: Command, actor: Actor) -> Answer {
-        self.carry_out(command, actor).await.unwrap_or_else(Answer::Failed)
+        self.carry_out(command, actor)
+            .await
+            .unwrap_or_else(Answer::Failed)
     }
 
-    async fn carry_out(self: &Arc<Self>, command: Command, actor: Actor) -> Result<Answer, Failure> {
+    async fn carry_out(
+        self: &Arc<Self>,
+        command: Command,
+        actor: Actor,
+    ) -> Result<Answer, Failure> {
         match command {
             Command::Status => self.status(),
-            Command::Reload => Err(failure("no server is running here", "start one: keystile run")),
-            Command::CreateKeys { application, plan, count } => self.create_keys(application, plan, count, actor).await,
+            Command::Reload => Err(failure(
+                "no server is running here",
+                "start one: keystile run",
+            )),
+            Command::CreateKeys {
+                application,
+                plan,
+                count,
+            } => self.create_keys(application, plan, count, actor).await,
             Command::ListKeys(filter) => self.list_keys(&filter).map(Answer::Keys),
             Command::ShowKey { key } => self.show_key(&key).await,
-            Command::LockKey { key, level, reason, for_millis } => {
-                self.lock_key(&key, level, reason, for_millis, actor).await
-            }
+            Command::LockKey {
+                key,
+                level,
+                reason,
+                for_millis,
+            } => self.lock_key(&key, level, reason, for_millis, actor).await,
             Command::UnlockKey { key, budgets } => self.unlock_key(&key, budgets, actor).await,
-            Command::RollKey { key, grace_millis } => self.roll_key(&key, grace_millis, actor).await,
+            Command::RollKey { key, grace_millis } => {
+                self.roll_key(&key, grace_millis, actor).await
+            }
             Command::RevokeKey { key } => self.revoke_key(&key, actor).await,
-            Command::CreateApplication { name, plan } => self.create_application(name, plan, actor).await,
+            Command::CreateApplication { name, plan } => {
+                self.create_application(name, plan, actor).await
+            }
             Command::ListApplications => {
                 let rows = self.store.read(key::list_applications)?;
-                Ok(Answer::Applications(rows.into_iter().map(view::application).collect()))
+                Ok(Answer::Applications(
+                    rows.into_iter().map(view::application).collect(),
+                ))
             }
             Command::ShowApplication { application } => self.show_application(&application),
             Command::SetApplicationState { application, state } => {
@@ -74,7 +103,10 @@ impl Engine {
                 let contents = backup::backup(&self.store, &to)?;
                 Ok(Answer::Done(format!(
                     "Backed up {} keys and {} records to {} ({} bytes) and verified the copy. It holds the pepper: keep it private.",
-                    contents.keys, contents.records, to.display(), contents.bytes
+                    contents.keys,
+                    contents.records,
+                    to.display(),
+                    contents.bytes
                 )))
             }
             Command::Diagnose => self.diagnose(),
@@ -87,14 +119,23 @@ impl Engine {
         if policy.plans().next().is_none() {
             return Ok(());
         }
-        if policy.plan(plan).is_some_and(|plan| !plan.spec().is_keyless) {
+        if policy
+            .plan(plan)
+            .is_some_and(|plan| !plan.spec().is_keyless)
+        {
             return Ok(());
         }
-        let mut names: Vec<_> =
-            policy.plans().filter(|plan| !plan.spec().is_keyless).map(|plan| plan.name().to_owned()).collect();
+        let mut names: Vec<_> = policy
+            .plans()
+            .filter(|plan| !plan.spec().is_keyless)
+            .map(|plan| plan.name().to_owned())
+            .collect();
         names.sort();
         let help = format!("the plans for keys are: {}", names.join(", "));
-        Err(Failure { message: format!("there is no plan {plan} for keys"), help: Some(help) })
+        Err(Failure {
+            message: format!("there is no plan {plan} for keys"),
+            help: Some(help),
+        })
     }
 
     fn new_key(&self, plan: &str) -> (KeyText, NewKeyRow) {
@@ -117,30 +158,46 @@ impl Engine {
     ) -> Result<Answer, Failure> {
         check_name(&application)?;
         if !(1..=CREATED_MAX).contains(&count) {
-            return Err(failure(format!("{count} keys cannot be issued at once"), "ask for 1 to 1000000"));
+            return Err(failure(
+                format!("{count} keys cannot be issued at once"),
+                "ask for 1 to 1000000",
+            ));
         }
         if let Some(plan) = &plan {
             self.check_plan(plan)?;
         }
         let plan = match plan {
             Some(plan) => plan,
-            None => self.store.read(|read| key::find_application(read, &application)).map(|known| known.plan).map_err(
-                |error| match error {
-                    Error::Missing(_) => failure(format!("the application {application} is new"), "say which plan it gets: --plan PLAN"),
+            None => self
+                .store
+                .read(|read| key::find_application(read, &application))
+                .map(|known| known.plan)
+                .map_err(|error| match error {
+                    Error::Missing(_) => failure(
+                        format!("the application {application} is new"),
+                        "say which plan it gets: --plan PLAN",
+                    ),
                     other => other.into(),
-                },
-            )?,
+                })?,
         };
         let mut issued = Vec::new();
         while issued.len() < count as usize {
             let left = count - u32::try_from(issued.len()).unwrap_or(count);
-            let keys: Vec<_> = (0..left.min(CREATED_AT_ONCE)).map(|_| self.new_key(&plan)).collect();
+            let keys: Vec<_> = (0..left.min(CREATED_AT_ONCE))
+                .map(|_| self.new_key(&plan))
+                .collect();
             let rows: Vec<_> = keys.iter().map(|(_, row)| row.clone()).collect();
-            let (store, name, plan_name, by) = (self.store.clone(), application.clone(), plan.clone(), actor.clone());
+            let (store, name, plan_name, by) = (
+                self.store.clone(),
+                application.clone(),
+                plan.clone(),
+                actor.clone(),
+            );
             self.store
                 .change(move |work| {
                     let (entry, _) = work.application_or_new(&name, Some(&plan_name), &by)?;
-                    rows.iter().try_for_each(|row| work.create_key(&store, &entry, row, &by).map(|_| ()))
+                    rows.iter()
+                        .try_for_each(|row| work.create_key(&store, &entry, row, &by).map(|_| ()))
                 })
                 .await?;
             issued.extend(keys.into_iter().map(|(text, row)| NewKey {
@@ -163,7 +220,11 @@ impl Engine {
         };
         found.map_err(|error| match error {
             Error::Missing(_) => failure(
-                if well_formed(text.as_bytes()) { "there is no such key".to_owned() } else { format!("there is no key {text}") },
+                if well_formed(text.as_bytes()) {
+                    "there is no such key".to_owned()
+                } else {
+                    format!("there is no key {text}")
+                },
                 "list them: keystile key list",
             ),
             other => other.into(),
@@ -171,11 +232,23 @@ impl Engine {
     }
 
     fn list_keys(&self, filter: &KeyFilter) -> Result<Vec<KeyView>, Failure> {
-        let after = filter.after.as_deref().map(|after| self.find_key(after)).transpose()?;
-        let limit = if filter.limit == 0 { LISTED_MAX } else { filter.limit.min(LISTED_MAX) };
+        let after = filter
+            .after
+            .as_deref()
+            .map(|after| self.find_key(after))
+            .transpose()?;
+        let limit = if filter.limit == 0 {
+            LISTED_MAX
+        } else {
+            filter.limit.min(LISTED_MAX)
+        };
         let now = self.store.now();
         Ok(self.store.read(|read| {
-            let application = filter.application.as_deref().map(|name| key::find_application(read, name)).transpose()?;
+            let application = filter
+                .application
+                .as_deref()
+                .map(|name| key::find_application(read, name))
+                .transpose()?;
             let mut query = KeyQuery {
                 application_row: application.map(|application| application.row),
                 plan: filter.plan.clone(),
@@ -186,12 +259,18 @@ impl Engine {
             // A key's state depends on the time, so it is filtered here, a page at a time.
             loop {
                 let page = key::list_keys(read, &query)?;
-                let Some(last) = page.last().map(|row| row.row) else { break };
+                let Some(last) = page.last().map(|row| row.row) else {
+                    break;
+                };
                 let is_last_page = page.len() < limit as usize;
                 for row in page {
                     let last_write = journal::last_of_subject(read, row.row)?;
                     let key = view::key(row, last_write, now);
-                    if filter.state.as_ref().is_none_or(|state| *state == key.state) {
+                    if filter
+                        .state
+                        .as_ref()
+                        .is_none_or(|state| *state == key.state)
+                    {
                         found.push(key);
                     }
                 }
@@ -211,7 +290,10 @@ impl Engine {
         let plan = policy.plan(&row.plan).cloned();
         let budgets = match plan {
             Some(plan) => {
-                let counted = self.store.change(move |work| work.budgets(&id, &policy, &plan)).await?;
+                let counted = self
+                    .store
+                    .change(move |work| work.budgets(&id, &policy, &plan))
+                    .await?;
                 counted
                     .into_iter()
                     .map(|budget| BudgetView {
@@ -246,7 +328,9 @@ impl Engine {
         for_millis: Option<i64>,
         actor: Actor,
     ) -> Result<Answer, Failure> {
-        let span = for_millis.map(|millis| Span::from_millis(millis).ok_or_else(too_long)).transpose()?;
+        let span = for_millis
+            .map(|millis| Span::from_millis(millis).ok_or_else(too_long))
+            .transpose()?;
         let row = self.find_key(text)?;
         let id = row.id.clone();
         let until = self
@@ -254,7 +338,14 @@ impl Engine {
             .change(move |work| {
                 let (_, entry) = work.find_key(&id)?;
                 let until = span.map(|span| work.now().plus(span));
-                let lock = Lock { level, reason, actor, since: work.now(), until, evidence: None };
+                let lock = Lock {
+                    level,
+                    reason,
+                    actor,
+                    since: work.now(),
+                    until,
+                    evidence: None,
+                };
                 work.lock_key(&entry, &lock)?;
                 Ok(until)
             })
@@ -263,11 +354,22 @@ impl Engine {
             LockLevel::Writes => "its writes stop and its reads go on",
             LockLevel::All => "all its calls stop",
         };
-        let end = until.map_or_else(|| "until it is unlocked".to_owned(), |until| format!("until {until}"));
-        Ok(Answer::Done(format!("Locked {} of {}: {stopped}, {end}.", row.prefix, row.application)))
+        let end = until.map_or_else(
+            || "until it is unlocked".to_owned(),
+            |until| format!("until {until}"),
+        );
+        Ok(Answer::Done(format!(
+            "Locked {} of {}: {stopped}, {end}.",
+            row.prefix, row.application
+        )))
     }
 
-    async fn unlock_key(&self, text: &str, budgets: Budgets, actor: Actor) -> Result<Answer, Failure> {
+    async fn unlock_key(
+        &self,
+        text: &str,
+        budgets: Budgets,
+        actor: Actor,
+    ) -> Result<Answer, Failure> {
         let row = self.find_key(text)?;
         let id = row.id.clone();
         let was_locked = self
@@ -275,7 +377,9 @@ impl Engine {
             .change(move |work| {
                 let (row, entry) = work.find_key(&id)?;
                 if row.revoked.is_some() {
-                    return Err(Error::Conflict("a revoked key cannot be unlocked: create a new key".to_owned()));
+                    return Err(Error::Conflict(
+                        "a revoked key cannot be unlocked: create a new key".to_owned(),
+                    ));
                 }
                 let detail = match budgets {
                     Budgets::Keep => "unlocked; what was counted stays counted",
@@ -294,13 +398,22 @@ impl Engine {
         let (prefix, application) = (&row.prefix, &row.application);
         Ok(Answer::Done(match (was_locked, budgets) {
             (true, Budgets::Keep) => format!("Unlocked {prefix} of {application}."),
-            (true, Budgets::Reset) => format!("Unlocked {prefix} of {application}; its budgets begin anew."),
+            (true, Budgets::Reset) => {
+                format!("Unlocked {prefix} of {application}; its budgets begin anew.")
+            }
             (false, Budgets::Keep) => format!("{prefix} of {application} was not locked."),
-            (false, Budgets::Reset) => format!("The budgets of {prefix} of {application} begin anew; it was not locked."),
+            (false, Budgets::Reset) => {
+                format!("The budgets of {prefix} of {application} begin anew; it was not locked.")
+            }
         }))
     }
 
-    async fn roll_key(&self, text: &str, grace_millis: i64, actor: Actor) -> Result<Answer, Failure> {
+    async fn roll_key(
+        &self,
+        text: &str,
+        grace_millis: i64,
+        actor: Actor,
+    ) -> Result<Answer, Failure> {
         let grace = Span::from_millis(grace_millis).ok_or_else(too_long)?;
         let row = self.find_key(text)?;
         let (new_text, new_row) = self.new_key(&row.plan);
@@ -309,7 +422,8 @@ impl Engine {
             .change(move |work| {
                 let old = work.find_key(&id)?;
                 let ends = work.now().plus(grace);
-                work.roll_key(&store, &old, &new_row, ends, &actor).map(|_| ())
+                work.roll_key(&store, &old, &new_row, ends, &actor)
+                    .map(|_| ())
             })
             .await?;
         let key = NewKey {
@@ -333,25 +447,47 @@ impl Engine {
                 }
             })
             .await?;
-        Ok(Answer::Done(format!("Revoked {} of {} for good.", row.prefix, row.application)))
+        Ok(Answer::Done(format!(
+            "Revoked {} of {} for good.",
+            row.prefix, row.application
+        )))
     }
 
-    async fn create_application(&self, name: String, plan: String, actor: Actor) -> Result<Answer, Failure> {
+    async fn create_application(
+        &self,
+        name: String,
+        plan: String,
+        actor: Actor,
+    ) -> Result<Answer, Failure> {
         check_name(&name)?;
         self.check_plan(&plan)?;
         let shown = name.clone();
-        self.store.change(move |work| work.create_application(&name, &plan, &actor).map(|_| ())).await?;
+        self.store
+            .change(move |work| work.create_application(&name, &plan, &actor).map(|_| ()))
+            .await?;
         self.show_application(&shown)
     }
 
     fn show_application(&self, name: &str) -> Result<Answer, Failure> {
-        let row = self.store.read(|read| key::find_application(read, name)).map_err(|error| match error {
-            Error::Missing(what) => failure(format!("there is no {what}"), "list them: keystile application list"),
-            other => other.into(),
-        })?;
-        let filter = KeyFilter { application: Some(row.name.clone()), ..KeyFilter::default() };
+        let row = self
+            .store
+            .read(|read| key::find_application(read, name))
+            .map_err(|error| match error {
+                Error::Missing(what) => failure(
+                    format!("there is no {what}"),
+                    "list them: keystile application list",
+                ),
+                other => other.into(),
+            })?;
+        let filter = KeyFilter {
+            application: Some(row.name.clone()),
+            ..KeyFilter::default()
+        };
         let keys_list = self.list_keys(&filter)?;
-        Ok(Answer::Application(Box::new(ApplicationDetails { application: view::application(row), keys_list })))
+        Ok(Answer::Application(Box::new(ApplicationDetails {
+            application: view::application(row),
+            keys_list,
+        })))
     }
 
     async fn set_application_state(
@@ -362,11 +498,15 @@ impl Engine {
     ) -> Result<Answer, Failure> {
         let row = self.store.read(|read| key::find_application(read, name))?;
         if row.state != state {
-            self.store.change(move |work| work.set_application_state(row.row, state, &actor)).await?;
+            self.store
+                .change(move |work| work.set_application_state(row.row, state, &actor))
+                .await?;
         }
         Ok(Answer::Done(match state {
             ApplicationState::Active => format!("{} may call again.", row.name),
-            ApplicationState::Suspended => format!("Suspended {}: none of its keys may call.", row.name),
+            ApplicationState::Suspended => {
+                format!("Suspended {}: none of its keys may call.", row.name)
+            }
         }))
     }
 
@@ -374,17 +514,30 @@ impl Engine {
         self.write_refused();
         // A store that cannot commit can still be read.
         let _ = self.store.flush().await;
-        let key = filter.key.as_deref().map(|key| self.find_key(key)).transpose()?;
+        let key = filter
+            .key
+            .as_deref()
+            .map(|key| self.find_key(key))
+            .transpose()?;
         Ok(self.store.read(|read| {
             let mut subjects = key.map(|key| vec![key.row]);
             if let Some(name) = &filter.application {
                 let application = key::find_application(read, name)?;
-                let query =
-                    KeyQuery { application_row: Some(application.row), limit: LISTED_MAX, ..KeyQuery::default() };
-                let of_application: Vec<i64> = key::list_keys(read, &query)?.iter().map(|key| key.row).collect();
+                let query = KeyQuery {
+                    application_row: Some(application.row),
+                    limit: LISTED_MAX,
+                    ..KeyQuery::default()
+                };
+                let of_application: Vec<i64> = key::list_keys(read, &query)?
+                    .iter()
+                    .map(|key| key.row)
+                    .collect();
                 let asked = subjects.take();
                 subjects = Some(match asked {
-                    Some(asked) => asked.into_iter().filter(|row| of_application.contains(row)).collect(),
+                    Some(asked) => asked
+                        .into_iter()
+                        .filter(|row| of_application.contains(row))
+                        .collect(),
                     None => of_application,
                 });
             }
@@ -408,10 +561,16 @@ impl Engine {
                 before,
                 after,
                 direction: match filter.order {
-                    Order::Latest | Order::Before(_) | Order::Only(_) => journal::Direction::LatestFirst,
+                    Order::Latest | Order::Before(_) | Order::Only(_) => {
+                        journal::Direction::LatestFirst
+                    }
                     Order::After(_) => journal::Direction::EarliestFirst,
                 },
-                limit: if filter.limit == 0 { LISTED_MAX } else { filter.limit.min(LISTED_MAX) },
+                limit: if filter.limit == 0 {
+                    LISTED_MAX
+                } else {
+                    filter.limit.min(LISTED_MAX)
+                },
             };
             journal::list(read, &query).map(Answer::Records)
         })?)
@@ -423,7 +582,11 @@ impl Engine {
         let server = self.server.get();
         let (records, writes_today, keys) = self.store.read(|read| {
             let day_ago = Timestamp(now.0 - 86_400_000);
-            Ok((journal::count(read)?, journal::count_since(read, day_ago)?, key::count_states(read, now)?))
+            Ok((
+                journal::count(read)?,
+                journal::count_since(read, day_ago)?,
+                key::count_states(read, now)?,
+            ))
         })?;
         let mut plans: Vec<_> = policy.plans().map(|plan| plan.name().to_owned()).collect();
         plans.sort();
@@ -435,7 +598,13 @@ impl Engine {
                 Mode::Enforce => "enforce",
             }
             .to_owned(),
-            upstream: api.spec().upstream.origins.iter().map(ToString::to_string).collect(),
+            upstream: api
+                .spec()
+                .upstream
+                .origins
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         };
         Ok(Answer::Status(Box::new(StatusView {
             running: server.is_some(),
@@ -447,7 +616,11 @@ impl Engine {
             apis: policy.apis().iter().map(api).collect(),
             plans,
             policy: self.policy_note.load().to_string(),
-            keys: KeyCounts { active: keys[0], locked: keys[1], revoked: keys[2] },
+            keys: KeyCounts {
+                active: keys[0],
+                locked: keys[1],
+                revoked: keys[2],
+            },
             records,
             writes_today,
             store_bytes: store_bytes(&self.store.directory().database()),
@@ -468,7 +641,10 @@ impl Engine {
                 level: FindingLevel::Problem,
                 subject: "commits".to_owned(),
                 message: format!("the store cannot commit: {fault}"),
-                help: Some("make room on the disk, or make it writable; writes go on by themselves".to_owned()),
+                help: Some(
+                    "make room on the disk, or make it writable; writes go on by themselves"
+                        .to_owned(),
+                ),
             },
         }];
         let sound = self.store.read(keystile_store::check)?;
@@ -493,15 +669,26 @@ impl Engine {
             }
         });
         let policy = self.policy();
-        let missing: Vec<String> = self.store.read(key::plans_in_use)?.into_iter().filter(|plan| policy.plan(plan).is_none()).collect();
+        let missing: Vec<String> = self
+            .store
+            .read(key::plans_in_use)?
+            .into_iter()
+            .filter(|plan| policy.plan(plan).is_none())
+            .collect();
         findings.push(if missing.is_empty() || policy.apis().is_empty() {
             good("plans", "every key's plan is in the policy".to_owned())
         } else {
             Finding {
                 level: FindingLevel::Warning,
                 subject: "plans".to_owned(),
-                message: format!("keys are on plans that the policy does not have: {}", missing.join(", ")),
-                help: Some("add the plans to the configuration, or give the keys' applications new keys".to_owned()),
+                message: format!(
+                    "keys are on plans that the policy does not have: {}",
+                    missing.join(", ")
+                ),
+                help: Some(
+                    "add the plans to the configuration, or give the keys' applications new keys"
+                        .to_owned(),
+                ),
             }
         });
         Ok(Answer::Diagnosis(findings))
@@ -509,17 +696,23 @@ impl Engine {
 }
 
 fn store_bytes(database: &std::path::Path) -> u64 {
-    let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let size =
+        |path: &std::path::Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     size(database) + size(&database.with_extension("db-wal"))
 }
 
 fn too_long() -> Failure {
-    failure("that length of time is out of bounds", "give at least 1 ms and at most 400 days")
+    failure(
+        "that length of time is out of bounds",
+        "give at least 1 ms and at most 400 days",
+    )
 }
 
 /// Names are shown in messages and lists, so they are short and without control characters.
 fn check_name(name: &str) -> Result<(), Failure> {
-    let is_fine = !name.trim().is_empty() && name.chars().count() <= 100 && !name.chars().any(char::is_control);
+    let is_fine = !name.trim().is_empty()
+        && name.chars().count() <= 100
+        && !name.chars().any(char::is_control);
     if is_fine && name.trim() == name && !name.starts_with("app_") {
         return Ok(());
     }

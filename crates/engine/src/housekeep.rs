@@ -14,7 +14,10 @@ impl Engine {
         self.write_refused();
         if let Some(retention) = self.settings.load().retention {
             let end = Timestamp(self.store.now().0.saturating_sub(retention.millis()));
-            let deleted = self.store.change(move |work| work.delete_records_before(end, DELETED_AT_ONCE)).await;
+            let deleted = self
+                .store
+                .change(move |work| work.delete_records_before(end, DELETED_AT_ONCE))
+                .await;
             if let Err(error) = deleted {
                 tracing::warn!(%error, "records beyond the retention could not be deleted");
             }

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use keystile::cli::arguments::{Arguments, CheckArguments, CliCommand, InitArguments, OwnerCommand, RestoreArguments, RunArguments};
+use keystile::cli::arguments::{
+    Arguments, CheckArguments, CliCommand, InitArguments, OwnerCommand, RestoreArguments,
+    RunArguments,
+};
 use keystile::cli::{self, Session, Terminal};
 use keystile::config::{self, Colors};
 use keystile::local::Local;
@@ -13,7 +16,10 @@ use keystile_store::clock::wall_clock;
 
 fn main() -> ExitCode {
     // The first thing: whoever makes a TLS configuration later finds its provider.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         return ExitCode::FAILURE;
     }
     let arguments = match cli::parse() {
@@ -31,9 +37,11 @@ fn main() -> ExitCode {
         | CliCommand::Restore(_)
         | CliCommand::Paper(_) => Ok(()),
     };
-    Terminal::lend(wall_clock(), |terminal| match ended.and_then(|()| carry_out(&arguments, terminal)) {
-        Ok(code) => code,
-        Err(failure) => cli::report(failure, terminal),
+    Terminal::lend(wall_clock(), |terminal| {
+        match ended.and_then(|()| carry_out(&arguments, terminal)) {
+            Ok(code) => code,
+            Err(failure) => cli::report(failure, terminal),
+        }
     })
 }
 
@@ -53,12 +61,18 @@ fn carry_out(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<ExitC
 }
 
 fn unwritable(error: std::io::Error) -> Failure {
-    Failure { message: format!("the output cannot be written: {error}"), help: None }
+    Failure {
+        message: format!("the output cannot be written: {error}"),
+        help: None,
+    }
 }
 
 fn failed(error: &anyhow::Error) -> Failure {
     // The outermost text is the advice where there is some; the rest is the chain of causes.
-    Failure { message: format!("{error:#}"), help: None }
+    Failure {
+        message: format!("{error:#}"),
+        help: None,
+    }
 }
 
 fn serve(work: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failure> {
@@ -67,7 +81,10 @@ fn serve(work: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failure> 
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| Failure { message: format!("the program cannot start its runtime: {error}"), help: None })?;
+        .map_err(|error| Failure {
+            message: format!("the program cannot start its runtime: {error}"),
+            help: None,
+        })?;
     runtime.block_on(work).map_err(|error| failed(&error))
 }
 
@@ -89,14 +106,20 @@ fn run_server(arguments: &RunArguments) -> Result<(), Failure> {
 }
 
 fn init(arguments: &InitArguments, terminal: &mut Terminal<'_>) -> Result<ExitCode, Failure> {
-    let overwrite = if arguments.force { Overwrite::Yes } else { Overwrite::Never };
+    let overwrite = if arguments.force {
+        Overwrite::Yes
+    } else {
+        Overwrite::Never
+    };
     run::init(&arguments.file, overwrite).map_err(|error| Failure {
         message: format!("{error:#}"),
         help: Some("name another file, or replace it with --force".to_owned()),
     })?;
     let name = arguments.file.display();
     terminal
-        .say(&format!("Wrote {name}. Set your API's address in it, then: keystile run --config {name}"))
+        .say(&format!(
+            "Wrote {name}. Set your API's address in it, then: keystile run --config {name}"
+        ))
         .map_err(unwritable)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -111,7 +134,10 @@ fn check(arguments: &CheckArguments, terminal: &mut Terminal<'_>) -> ExitCode {
         terminal.print_json(&problems)
     } else {
         let width = usize::from(terminal.screen.width.unwrap_or(100));
-        let text: Vec<String> = problems.iter().map(|problem| problem.render(width, Colors::Off)).collect();
+        let text: Vec<String> = problems
+            .iter()
+            .map(|problem| problem.render(width, Colors::Off))
+            .collect();
         let verdict = match (is_sound, problems.len()) {
             (true, 0) => format!("{} is good.", path.display()),
             (true, _) => format!("{} works; see the warnings.", path.display()),
@@ -132,7 +158,11 @@ fn owner(command: &OwnerCommand, terminal: &mut Terminal<'_>) -> Result<ExitCode
     let mut local = Local::of(&command.target().resolve())?;
     let gate = local.gate();
     let mut send = |command| local.send(&command);
-    let mut session = Session { terminal, send: &mut send, gate };
+    let mut session = Session {
+        terminal,
+        send: &mut send,
+        gate,
+    };
     Ok(cli::dispatch(command, &mut session))
 }
 

@@ -60,19 +60,32 @@ pub(crate) fn refusal(refusal: &Refusal, occasion: Occasion<'_>) -> Response<Byt
         problem["write"] = id.to_string().into();
     }
     let mut response = Response::new(Bytes::from(problem.to_string()));
-    *response.status_mut() = StatusCode::from_u16(reason.status()).expect("reasons have valid statuses");
+    *response.status_mut() =
+        StatusCode::from_u16(reason.status()).expect("reasons have valid statuses");
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    headers.insert(
+        http::header::CACHE_CONTROL,
+        HeaderValue::from_static("no-store"),
+    );
     if let Some(seconds) = now_helps {
         headers.insert(RETRY_AFTER, seconds.into());
     }
     match reason {
         Reason::KeyMissing | Reason::KeyUnknown => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"API key\""));
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"API key\""),
+            );
         }
         Reason::MethodNotAllowed => {
-            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS, QUERY, POST, PUT, PATCH, DELETE"));
+            headers.insert(
+                ALLOW,
+                HeaderValue::from_static("GET, HEAD, OPTIONS, QUERY, POST, PUT, PATCH, DELETE"),
+            );
         }
         _ => {}
     }
@@ -107,7 +120,11 @@ pub(crate) fn note_budgets(headers: &mut HeaderMap, plan: &Plan, standings: &[Bu
             Window::Rolling(span) => span.millis() / 1000,
             window @ Window::Calendar(_) => window.span_max().millis() / 1000,
         };
-        let _ = write!(policies, "{separator}\"{}\";q={};w={window_secs}", budget.name, budget.quota.amount);
+        let _ = write!(
+            policies,
+            "{separator}\"{}\";q={};w={window_secs}",
+            budget.name, budget.quota.amount
+        );
         let _ = write!(
             limits,
             "{separator}\"{}\";r={};t={}",
@@ -127,9 +144,18 @@ pub(crate) fn page(path: &str) -> Option<Response<Bytes>> {
     let html = if name.is_empty() {
         let items: String = Reason::ALL
             .iter()
-            .map(|reason| format!("<li><a href=\"{reason}\">{}</a> ({})</li>\n", reason.title(), reason.status()))
+            .map(|reason| {
+                format!(
+                    "<li><a href=\"{reason}\">{}</a> ({})</li>\n",
+                    reason.title(),
+                    reason.status()
+                )
+            })
             .collect();
-        document("Refusals", &format!("<p>Why a call may be refused here:</p>\n<ul>\n{items}</ul>"))
+        document(
+            "Refusals",
+            &format!("<p>Why a call may be refused here:</p>\n<ul>\n{items}</ul>"),
+        )
     } else {
         let reason: Reason = name.parse().ok()?;
         let body = format!(
@@ -143,12 +169,20 @@ pub(crate) fn page(path: &str) -> Option<Response<Bytes>> {
     };
     let mut response = Response::new(Bytes::from(html));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     headers.insert(
         http::header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+        ),
     );
-    headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        http::header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     Some(response)
 }
 
@@ -158,7 +192,11 @@ fn marked_up(text: &str) -> String {
     let mut parts = escaped.split('`');
     let mut html = parts.next().unwrap_or_default().to_owned();
     while let Some(code) = parts.next() {
-        let _ = write!(html, "<code>{code}</code>{}", parts.next().unwrap_or_default());
+        let _ = write!(
+            html,
+            "<code>{code}</code>{}",
+            parts.next().unwrap_or_default()
+        );
     }
     html
 }
@@ -180,11 +218,24 @@ mod tests {
     #[test]
     fn every_problem_type_has_a_page() {
         for reason in Reason::ALL {
-            let answer = refusal(&Refusal::new(*reason), Occasion { base: "http://a", ..Occasion::default() });
+            let answer = refusal(
+                &Refusal::new(*reason),
+                Occasion {
+                    base: "http://a",
+                    ..Occasion::default()
+                },
+            );
             let problem: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
-            let path = problem["type"].as_str().unwrap().strip_prefix("http://a").unwrap();
+            let path = problem["type"]
+                .as_str()
+                .unwrap()
+                .strip_prefix("http://a")
+                .unwrap();
             let page = page(path).unwrap();
-            assert!(String::from_utf8_lossy(page.body()).contains(reason.title()), "{reason}");
+            assert!(
+                String::from_utf8_lossy(page.body()).contains(reason.title()),
+                "{reason}"
+            );
         }
         assert!(page(&format!("{PROBLEM_PAGES}no_such_reason")).is_none());
         assert!(page(PROBLEM_PAGES).is_some());

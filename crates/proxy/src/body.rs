@@ -98,7 +98,9 @@ impl StreamedBody {
                 // The upstream may now be slow to take it, which is its own affair for a while.
                 self.pace.await_answer(&self.deadlines, &self.deadline);
                 if let Some(data) = frame.data_ref() {
-                    self.progress.bytes.set(self.progress.bytes.get() + data.len() as u64);
+                    self.progress
+                        .bytes
+                        .set(self.progress.bytes.get() + data.len() as u64);
                 }
                 match self.fault() {
                     Some(reason) => {
@@ -133,7 +135,8 @@ impl StreamedBody {
             return Some(Reason::BodyTooLarge);
         }
         let millis = self.deadlines.now().saturating_sub(self.began);
-        let is_slow = millis > RATE_GRACE_MILLIS && bytes * 1000 < u64::from(self.pace.rate_min) * millis;
+        let is_slow =
+            millis > RATE_GRACE_MILLIS && bytes * 1000 < u64::from(self.pace.rate_min) * millis;
         is_slow.then_some(Reason::RequestTimeout)
     }
 }
@@ -199,12 +202,24 @@ impl AnswerBody {
     pub(crate) fn held(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let held = (!bytes.is_empty()).then_some(bytes);
-        Self { source: Source::Held(held), lease: None, under_way: None, bytes: 0, at_end: None }
+        Self {
+            source: Source::Held(held),
+            lease: None,
+            under_way: None,
+            bytes: 0,
+            at_end: None,
+        }
     }
 
     /// The body of an upstream's answer.
     pub(crate) fn upstream(incoming: Incoming, lease: Option<crate::upstream::Lease>) -> Self {
-        Self { source: Source::Upstream(incoming), lease, under_way: None, bytes: 0, at_end: None }
+        Self {
+            source: Source::Upstream(incoming),
+            lease,
+            under_way: None,
+            bytes: 0,
+            at_end: None,
+        }
     }
 
     /// Ends the request when the answer has gone out.
@@ -240,9 +255,8 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = match &mut self.source {
             Source::Held(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Source::Upstream(incoming) => {
-                ready!(Pin::new(incoming).poll_frame(context)).map(|frame| frame.map_err(BodyError::Upstream))
-            }
+            Source::Upstream(incoming) => ready!(Pin::new(incoming).poll_frame(context))
+                .map(|frame| frame.map_err(BodyError::Upstream)),
         };
         match frame {
             Some(Ok(frame)) => {
@@ -273,7 +287,9 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Held(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Source::Held(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
             Source::Upstream(incoming) => incoming.size_hint(),
         }
     }

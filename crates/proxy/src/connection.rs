@@ -65,7 +65,11 @@ impl Drop for UnderWay {
 }
 
 impl Progress {
-    pub(crate) fn new(deadlines: Arc<Deadlines>, head_timeout: Span, idle_timeout: Span) -> Arc<Self> {
+    pub(crate) fn new(
+        deadlines: Arc<Deadlines>,
+        head_timeout: Span,
+        idle_timeout: Span,
+    ) -> Arc<Self> {
         let deadline = deadlines.watch();
         deadline.set(&deadlines, head_timeout);
         Arc::new(Self {
@@ -94,7 +98,8 @@ impl Progress {
 
     /// A request's head is complete.
     pub(crate) fn begin_request(self: &Arc<Self>) -> UnderWay {
-        self.under_way.store(self.requests_under_way() + 1, Ordering::Relaxed);
+        self.under_way
+            .store(self.requests_under_way() + 1, Ordering::Relaxed);
         self.deadline.lift();
         if self.phase() != OPAQUE {
             self.phase.store(EXCHANGE, Ordering::Relaxed);
@@ -133,20 +138,24 @@ impl Progress {
                 self.scan_head(scan, bytes);
             }
             HEAD => self.scan_head(scan, bytes),
-            OPAQUE if self.requests_under_way() == 0 => self.deadline.set(&self.deadlines, self.idle_timeout),
+            OPAQUE if self.requests_under_way() == 0 => {
+                self.deadline.set(&self.deadlines, self.idle_timeout)
+            }
             _ => {}
         }
     }
 
     fn scan_head(&self, scan: &mut HeadScan, bytes: &[u8]) {
         scan.read(bytes);
-        self.has_faulty_head.store(scan.is_faulty, Ordering::Relaxed);
+        self.has_faulty_head
+            .store(scan.is_faulty, Ordering::Relaxed);
     }
 
     /// A peer that does not take what is sent to it has as long as one that says nothing.
     fn note_write(&self, is_blocked: bool) {
         if is_blocked {
-            self.deadline.set_earlier(&self.deadlines, self.idle_timeout);
+            self.deadline
+                .set_earlier(&self.deadlines, self.idle_timeout);
         } else if self.requests_under_way() > 0 {
             self.deadline.lift();
         }
@@ -210,14 +219,26 @@ pub(crate) struct Watched<S> {
 
 impl<S> Watched<S> {
     pub(crate) fn new(stream: S, progress: Arc<Progress>) -> Self {
-        Self { stream, progress, scan: HeadScan::default() }
+        Self {
+            stream,
+            progress,
+            scan: HeadScan::default(),
+        }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let Self { stream, progress, scan } = &mut *self;
+        let Self {
+            stream,
+            progress,
+            scan,
+        } = &mut *self;
         ready!(Pin::new(stream).poll_read(context, buf))?;
         progress.note_read(scan, &buf.filled()[before..]);
         Poll::Ready(Ok(()))
@@ -225,7 +246,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, buf);
         self.progress.note_write(written.is_pending());
         written
@@ -275,11 +300,21 @@ mod tests {
 
     #[test]
     fn heads_that_a_parser_would_repair_are_noticed_wherever_they_are_cut() {
-        assert!(!is_faulty(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na\nb"));
-        assert!(is_faulty(b"POST / HTTP/1.1\r\nHost: a\nContent-Length: 3\r\n\r\n"));
-        assert!(is_faulty(b"POST / HTTP/1.1\r\nContent-Length: 3\r\ncontent-length: 3\r\n\r\n"));
-        assert!(is_faulty(b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"));
-        assert!(is_faulty(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"));
+        assert!(!is_faulty(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na\nb"
+        ));
+        assert!(is_faulty(
+            b"POST / HTTP/1.1\r\nHost: a\nContent-Length: 3\r\n\r\n"
+        ));
+        assert!(is_faulty(
+            b"POST / HTTP/1.1\r\nContent-Length: 3\r\ncontent-length: 3\r\n\r\n"
+        ));
+        assert!(is_faulty(
+            b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
+        ));
+        assert!(is_faulty(
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"
+        ));
         assert!(is_faulty(b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n"));
         assert!(!is_faulty(b"\r\nGET /a HTTP/1.1\r\nX-Note: #\r\n\r\n"));
         assert!(is_faulty(b"GET /a HTTP/1.1\n\n"));

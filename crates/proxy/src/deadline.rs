@@ -40,7 +40,11 @@ pub(crate) struct Deadline {
 
 impl Deadlines {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { now: AtomicU64::new(0), started: Instant::now(), watched: Mutex::default() })
+        Arc::new(Self {
+            now: AtomicU64::new(0),
+            started: Instant::now(),
+            watched: Mutex::default(),
+        })
     }
 
     /// Milliseconds since the core started, up to a tick ago.
@@ -83,7 +87,10 @@ impl Deadlines {
 impl Deadline {
     /// Sets it to a span from now.
     pub(crate) fn set(&self, deadlines: &Deadlines, span: Span) {
-        self.at.store(deadlines.now().saturating_add(span.millis().unsigned_abs()), Ordering::Relaxed);
+        self.at.store(
+            deadlines.now().saturating_add(span.millis().unsigned_abs()),
+            Ordering::Relaxed,
+        );
     }
 
     /// Sets it to a span from now where that is earlier than it is.
@@ -93,7 +100,8 @@ impl Deadline {
 
     /// Sets it to a moment of the core's clock where that is earlier than it is.
     pub(crate) fn set_earlier_at(&self, at: u64) {
-        self.at.store(self.at.load(Ordering::Relaxed).min(at), Ordering::Relaxed);
+        self.at
+            .store(self.at.load(Ordering::Relaxed).min(at), Ordering::Relaxed);
     }
 
     /// Lifts it.
@@ -116,7 +124,10 @@ impl Deadline {
                 return Poll::Ready(());
             }
             let mut waker = locked(&self.waker);
-            if !waker.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
+            if !waker
+                .as_ref()
+                .is_some_and(|known| known.will_wake(context.waker()))
+            {
                 *waker = Some(context.waker().clone());
             }
             Poll::Pending

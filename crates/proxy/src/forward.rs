@@ -83,7 +83,8 @@ pub(crate) fn target(
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
-    text.parse().expect("the grammar accepts only what a target may hold")
+    text.parse()
+        .expect("the grammar accepts only what a target may hold")
 }
 
 /// Why an exchange has no answer, and whether the request may have been sent.
@@ -95,11 +96,17 @@ pub(crate) struct Failure {
 
 impl Failure {
     fn before(reason: Reason) -> Self {
-        Self { refusal: reason.into(), is_sent: false }
+        Self {
+            refusal: reason.into(),
+            is_sent: false,
+        }
     }
 
     fn after(reason: Reason) -> Self {
-        Self { refusal: reason.into(), is_sent: true }
+        Self {
+            refusal: reason.into(),
+            is_sent: true,
+        }
     }
 }
 
@@ -118,7 +125,13 @@ pub(crate) async fn exchange(
     upstream: &Upstream,
     outgoing: Outgoing,
 ) -> Result<(Response<Incoming>, Lease), Failure> {
-    let Outgoing { mut request, mut want, keep_host, progress, deadline } = outgoing;
+    let Outgoing {
+        mut request,
+        mut want,
+        keep_host,
+        progress,
+        deadline,
+    } = outgoing;
     for _ in 0..=upstream.len() {
         let connected = tokio::select! {
             connected = upstream.connect(want) => connected,
@@ -190,10 +203,22 @@ fn adapt(request: &mut Request<RequestBody>, lease: &Lease, keep_host: bool) {
     *request.version_mut() = Version::HTTP_2;
     let host = request.headers_mut().remove(HOST);
     let authority = host.as_ref().and_then(|host| host.to_str().ok());
-    let target = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-    let scheme = if scheme == Scheme::HTTPS { "https" } else { "http" };
+    let target = request
+        .uri()
+        .path_and_query()
+        .cloned()
+        .unwrap_or(PathAndQuery::from_static("/"));
+    let scheme = if scheme == Scheme::HTTPS {
+        "https"
+    } else {
+        "http"
+    };
     if let Some(authority) = authority
-        && let Ok(uri) = Uri::builder().scheme(scheme).authority(authority).path_and_query(target).build()
+        && let Ok(uri) = Uri::builder()
+            .scheme(scheme)
+            .authority(authority)
+            .path_and_query(target)
+            .build()
     {
         *request.uri_mut() = uri;
     }

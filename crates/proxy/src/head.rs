@@ -65,13 +65,33 @@ pub(crate) struct Job {
 /// Reads a head and decides on it.
 pub(crate) fn read(core: &Core, peer: &Peer, parts: &Parts, is_faulty: bool) -> Verdict {
     let address = forwarded_for(&parts.headers, peer.address, &core.settings.trusted_proxies);
-    let head = Head { method: &parts.method, uri: &parts.uri, version: parts.version, headers: &parts.headers };
+    let head = Head {
+        method: &parts.method,
+        uri: &parts.uri,
+        version: parts.version,
+        headers: &parts.headers,
+    };
     let unread = |refusal: Refusal, base: String| {
-        let facts = facts(parts, address, "", String::new(), cut(parts.uri.path(), PATH_BYTES_MAX));
-        Verdict::Refused(Box::new(RefusedHead { refusal, identity: Identity::Keyless, facts, base, is_last: true }))
+        let facts = facts(
+            parts,
+            address,
+            "",
+            String::new(),
+            cut(parts.uri.path(), PATH_BYTES_MAX),
+        );
+        Verdict::Refused(Box::new(RefusedHead {
+            refusal,
+            identity: Identity::Keyless,
+            facts,
+            base,
+            is_last: true,
+        }))
     };
     if is_faulty {
-        return unread(Reason::FramingInvalid.into(), base_of(peer, parts, host_field(parts)));
+        return unread(
+            Reason::FramingInvalid.into(),
+            base_of(peer, parts, host_field(parts)),
+        );
     }
     let canonical = match grammar::canonical(&head, &core.grammar) {
         Ok(canonical) => canonical,
@@ -85,9 +105,20 @@ pub(crate) fn read(core: &Core, peer: &Peer, parts: &Parts, is_faulty: bool) -> 
     }
     let policy = core.engine.policy();
     let Some(api) = policy.api(&canonical.host, &canonical.folded) else {
-        return unread(Reason::HostUnknown.into(), base_of(peer, parts, Some(canonical.authority)));
+        return unread(
+            Reason::HostUnknown.into(),
+            base_of(peer, parts, Some(canonical.authority)),
+        );
     };
-    let reading = Reading { core, peer, parts, address, canonical: &canonical, policy: &policy, api };
+    let reading = Reading {
+        core,
+        peer,
+        parts,
+        address,
+        canonical: &canonical,
+        policy: &policy,
+        api,
+    };
     match reading.decide() {
         Ok(job) => Verdict::Forward(job),
         Err(refused) => Verdict::Refused(refused),
@@ -115,16 +146,27 @@ impl Reading<'_> {
         if self.canonical.has_matrix_parameter && !spec.matrix_parameters {
             return Err(early(Reason::PathInvalid.into()));
         }
-        if spec.body_bytes_max.is_some_and(|max| content_length(self.parts).is_some_and(|length| length > max)) {
+        if spec
+            .body_bytes_max
+            .is_some_and(|max| content_length(self.parts).is_some_and(|length| length > max))
+        {
             return Err(early(Reason::BodyTooLarge.into()));
         }
         let headers = &self.parts.headers;
-        let credential = credential::find(headers, self.canonical.query, &spec.credential).map_err(early)?;
+        let credential =
+            credential::find(headers, self.canonical.query, &spec.credential).map_err(early)?;
         let method = &self.parts.method;
-        let operation = self.api.api.operation(method, &self.canonical.path, &self.canonical.folded);
+        let operation =
+            self.api
+                .api
+                .operation(method, &self.canonical.path, &self.canonical.folded);
         let label = || self.api.api.label(method, &operation);
         if self.canonical.upgrade && !operation.websocket {
-            return Err(refused(Reason::UpgradeRefused.into(), Identity::Keyless, label()));
+            return Err(refused(
+                Reason::UpgradeRefused.into(),
+                Identity::Keyless,
+                label(),
+            ));
         }
         let authorization = self.core.engine.authorize(&Incoming {
             policy: self.policy,
@@ -148,7 +190,13 @@ impl Reading<'_> {
     }
 
     fn facts(&self, operation: String) -> RequestFacts {
-        facts(self.parts, self.address, self.api.api.name(), operation, self.canonical.path.to_string())
+        facts(
+            self.parts,
+            self.address,
+            self.api.api.name(),
+            operation,
+            self.canonical.path.to_string(),
+        )
     }
 
     fn base(&self) -> String {
@@ -158,7 +206,13 @@ impl Reading<'_> {
     fn refused(&self, refusal: Refusal, identity: Identity, operation: String) -> Box<RefusedHead> {
         let mut facts = self.facts(operation);
         facts.path = cut(&facts.path, PATH_BYTES_MAX);
-        Box::new(RefusedHead { refusal, identity, facts, base: self.base(), is_last: false })
+        Box::new(RefusedHead {
+            refusal,
+            identity,
+            facts,
+            base: self.base(),
+            is_last: false,
+        })
     }
 
     fn job(
@@ -170,14 +224,24 @@ impl Reading<'_> {
     ) -> Box<Job> {
         let spec = self.api.api.spec();
         let forwarded_place = place.filter(|_| !spec.upstream.forward_credential);
-        let host = HeaderValue::from_str(self.canonical.authority).expect("the grammar accepts only visible hosts");
+        let host = HeaderValue::from_str(self.canonical.authority)
+            .expect("the grammar accepts only visible hosts");
         Box::new(Job {
             api: self.api.api.clone(),
             policy: self.policy.clone(),
             identity,
             permit,
-            target: forward::target(&self.parts.uri, &self.canonical.path, forwarded_place, &spec.credential),
-            base: if facts.is_some() { self.base() } else { String::new() },
+            target: forward::target(
+                &self.parts.uri,
+                &self.canonical.path,
+                forwarded_place,
+                &spec.credential,
+            ),
+            base: if facts.is_some() {
+                self.base()
+            } else {
+                String::new()
+            },
             facts,
             place: forwarded_place,
             address: self.address,
@@ -189,7 +253,9 @@ impl Reading<'_> {
 
 /// Scheme and authority that the request was sent to.
 fn base_of(peer: &Peer, parts: &Parts, authority: Option<&str>) -> String {
-    authority.map_or_else(String::new, |authority| format!("{}://{authority}", peer.scheme(&parts.headers)))
+    authority.map_or_else(String::new, |authority| {
+        format!("{}://{authority}", peer.scheme(&parts.headers))
+    })
 }
 
 /// The host as the request names it, where that can stand in a link.
@@ -198,14 +264,28 @@ fn host_field(parts: &Parts) -> Option<&str> {
         Some(host) => host.to_str().ok()?,
         None => parts.uri.authority()?.as_str(),
     };
-    text.parse::<Authority>().is_ok_and(|authority| authority.as_str() == text && !text.contains('@')).then_some(text)
+    text.parse::<Authority>()
+        .is_ok_and(|authority| authority.as_str() == text && !text.contains('@'))
+        .then_some(text)
 }
 
 fn content_length(parts: &Parts) -> Option<u64> {
-    parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    parts
+        .headers
+        .get(CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
-fn facts(parts: &Parts, address: IpAddr, api: &str, operation: String, path: String) -> RequestFacts {
+fn facts(
+    parts: &Parts,
+    address: IpAddr,
+    api: &str,
+    operation: String,
+    path: String,
+) -> RequestFacts {
     let user_agent = parts.headers.get(USER_AGENT).map(|value| {
         let text = String::from_utf8_lossy(value.as_bytes());
         cut(&text, USER_AGENT_BYTES_MAX)

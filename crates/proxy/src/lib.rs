@@ -74,11 +74,14 @@ pub struct Gate {
 impl Gate {
     /// Binds all addresses and begins to serve. A port of 0 is chosen by the system.
     pub fn open(engine: &Arc<Engine>, settings: GateSettings) -> Result<Self, OpenError> {
-        let workers = settings.workers.or_else(|| std::thread::available_parallelism().ok());
+        let workers = settings
+            .workers
+            .or_else(|| std::thread::available_parallelism().ok());
         let workers = workers.map_or(1, NonZeroUsize::get);
         let certificates = settings.tls.as_ref().map(Certificates::read).transpose()?;
         let mut addresses = Vec::new();
-        let mut by_core: Vec<Vec<std::net::TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut by_core: Vec<Vec<std::net::TcpListener>> =
+            (0..workers).map(|_| Vec::new()).collect();
         for asked in &settings.listen {
             let mut address = *asked;
             for listeners in &mut by_core {
@@ -104,7 +107,13 @@ impl Gate {
             };
             cores.push(spawn_core(number, start).map_err(OpenError::Core)?);
         }
-        Ok(Self { addresses, cores, drain, census, certificates })
+        Ok(Self {
+            addresses,
+            cores,
+            drain,
+            census,
+            certificates,
+        })
     }
 
     /// Where it listens.
@@ -119,7 +128,9 @@ impl Gate {
 
     /// Reads the certificate again where its files have changed.
     pub fn refresh_certificates(&self) -> Result<(), TlsError> {
-        self.certificates.as_ref().map_or(Ok(()), |certificates| certificates.refresh())
+        self.certificates
+            .as_ref()
+            .map_or(Ok(()), |certificates| certificates.refresh())
     }
 
     /// Takes no more connections, lets requests under way finish within the drain timeout, and ends.
@@ -135,11 +146,16 @@ impl Gate {
 }
 
 fn spawn_core(number: usize, start: CoreStart) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(format!("gate-{number}")).spawn(move || {
-        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(4).build_local(LocalOptions::default());
-        let served = runtime.and_then(|runtime| runtime.block_on(listen::run_core(start)));
-        if let Err(error) = served {
-            tracing::error!(%error, "a core ended");
-        }
-    })
+    std::thread::Builder::new()
+        .name(format!("gate-{number}"))
+        .spawn(move || {
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(4)
+                .build_local(LocalOptions::default());
+            let served = runtime.and_then(|runtime| runtime.block_on(listen::run_core(start)));
+            if let Err(error) = served {
+                tracing::error!(%error, "a core ended");
+            }
+        })
 }

@@ -40,7 +40,11 @@ const BACKLOG: i32 = 4096;
 
 /// Sockets are shared by port: each core has its own, and the kernel spreads connections over them.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
@@ -69,8 +73,14 @@ impl Census {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let counted = Counted { census: self.clone(), address };
-        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = Counted {
+            census: self.clone(),
+            address,
+        };
+        let mut by_address = self
+            .by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let of_address = by_address.entry(address).or_insert(0);
         *of_address += 1;
         let is_within = *of_address <= settings.connections_per_address;
@@ -89,7 +99,11 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.census.open.fetch_sub(1, Ordering::Relaxed);
         metrics::gauge!("keystile_connections").decrement(1);
-        let mut by_address = self.census.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_address = self
+            .census
+            .by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(of_address) = by_address.get_mut(&self.address) {
             *of_address -= 1;
             if *of_address == 0 {
@@ -117,12 +131,16 @@ pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
     tokio::task::spawn_local(async move { ticking.run().await });
     let core = Rc::new(Core {
         engine: start.engine,
-        grammar: GrammarRules { extra_methods: start.settings.methods.clone() },
+        grammar: GrammarRules {
+            extra_methods: start.settings.methods.clone(),
+        },
         settings: start.settings,
         deadlines,
         pool: Pool::default(),
     });
-    let acceptor = start.certificates.map(|certificates| TlsAcceptor::from(Arc::new(tls::server_config(certificates))));
+    let acceptor = start
+        .certificates
+        .map(|certificates| TlsAcceptor::from(Arc::new(tls::server_config(certificates))));
     let connections = Rc::new(RefCell::new(JoinSet::new()));
     let mut accepting = JoinSet::new();
     for listener in start.listeners {
@@ -138,8 +156,14 @@ pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
     while accepting.join_next().await.is_some() {}
     let mut open = connections.take();
     let drained = async { while open.join_next().await.is_some() {} };
-    if tokio::time::timeout(core.settings.drain_timeout.duration(), drained).await.is_err() {
-        tracing::warn!(connections = open.len(), "connections were cut because they did not finish in time");
+    if tokio::time::timeout(core.settings.drain_timeout.duration(), drained)
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            connections = open.len(),
+            "connections were cut because they did not finish in time"
+        );
     }
     Ok(())
 }
@@ -178,7 +202,8 @@ impl Door {
         let address = address.to_canonical();
         match self.census.admit(address, &self.core.settings) {
             Some(counted) => {
-                let (core, acceptor, drain) = (self.core.clone(), self.acceptor.clone(), self.drain.clone());
+                let (core, acceptor, drain) =
+                    (self.core.clone(), self.acceptor.clone(), self.drain.clone());
                 connections.spawn_local(async move {
                     connection(core, acceptor, drain, stream, address).await;
                     drop(counted);
@@ -195,7 +220,13 @@ impl Door {
 /// Tells a caller over the caps why, without reading what it wants.
 async fn turn_away(mut stream: TcpStream) {
     let refusal = Refusal::new(Reason::ConnectionsExceeded).retry_after_secs(1);
-    let answer = answer::refusal(&refusal, Occasion { is_last: true, ..Occasion::default() });
+    let answer = answer::refusal(
+        &refusal,
+        Occasion {
+            is_last: true,
+            ..Occasion::default()
+        },
+    );
     let body = String::from_utf8_lossy(answer.body());
     let text = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
@@ -215,11 +246,18 @@ async fn connection(
     // Answers are small and written whole.
     let _ = stream.set_nodelay(true);
     let settings = &core.settings;
-    let progress = Progress::new(core.deadlines.clone(), settings.head_timeout, settings.idle_timeout);
+    let progress = Progress::new(
+        core.deadlines.clone(),
+        settings.head_timeout,
+        settings.idle_timeout,
+    );
     let peer = Rc::new(Peer {
         address,
         is_tls: acceptor.is_some(),
-        is_trusted: settings.trusted_proxies.iter().any(|range| range.contains(address)),
+        is_trusted: settings
+            .trusted_proxies
+            .iter()
+            .any(|range| range.contains(address)),
         progress: progress.clone(),
     });
     let served = async {
@@ -243,7 +281,9 @@ async fn connection(
     };
     match or_passed(&progress.deadline, served).await {
         Some(Ok(())) => {}
-        Some(Err(error)) => tracing::debug!(peer.address = %address, %error, "a connection broke off"),
+        Some(Err(error)) => {
+            tracing::debug!(peer.address = %address, %error, "a connection broke off")
+        }
         None => tracing::debug!(peer.address = %address, "a connection was too slow"),
     }
 }
@@ -268,7 +308,12 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-async fn serve_http1<S>(core: Rc<Core>, peer: Rc<Peer>, mut drain: watch::Receiver<bool>, stream: S) -> Served
+async fn serve_http1<S>(
+    core: Rc<Core>,
+    peer: Rc<Peer>,
+    mut drain: watch::Receiver<bool>,
+    stream: S,
+) -> Served
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -292,7 +337,12 @@ where
     Ok(connection.await?)
 }
 
-async fn serve_http2<S>(core: Rc<Core>, peer: Rc<Peer>, mut drain: watch::Receiver<bool>, stream: S) -> Served
+async fn serve_http2<S>(
+    core: Rc<Core>,
+    peer: Rc<Peer>,
+    mut drain: watch::Receiver<bool>,
+    stream: S,
+) -> Served
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -13,18 +13,31 @@ pub(crate) struct Meter {
 impl Meter {
     pub(crate) fn of(api: &str) -> Self {
         let forwarded = |kind: &'static str| counter!("keystile_requests_total", "api" => api.to_owned(), "kind" => kind);
-        Self { reads: forwarded("read"), writes: forwarded("write") }
+        Self {
+            reads: forwarded("read"),
+            writes: forwarded("write"),
+        }
     }
 
     /// Counts an answer that Keystile gave itself.
     pub(crate) fn refused(api: &str, reason: Reason) {
-        counter!("keystile_refusals_total", "api" => api.to_owned(), "reason" => reason.name()).increment(1);
+        counter!("keystile_refusals_total", "api" => api.to_owned(), "reason" => reason.name())
+            .increment(1);
     }
 }
 
 /// Describes the metrics for those who read them.
 pub fn describe() {
-    metrics::describe_counter!("keystile_requests_total", "Requests that were forwarded, by API and kind.");
-    metrics::describe_counter!("keystile_refusals_total", "Requests that Keystile answered itself, by API and reason.");
-    metrics::describe_gauge!("keystile_connections", "Connections of callers that are open.");
+    metrics::describe_counter!(
+        "keystile_requests_total",
+        "Requests that were forwarded, by API and kind."
+    );
+    metrics::describe_counter!(
+        "keystile_refusals_total",
+        "Requests that Keystile answered itself, by API and reason."
+    );
+    metrics::describe_gauge!(
+        "keystile_connections",
+        "Connections of callers that are open."
+    );
 }

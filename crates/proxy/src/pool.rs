@@ -28,13 +28,20 @@ struct Entry {
 
 impl Pool {
     /// The upstream of an API.
-    pub(crate) fn upstream(&self, api: &Arc<Api>, deadlines: &Arc<Deadlines>) -> Result<Rc<Upstream>, Refusal> {
+    pub(crate) fn upstream(
+        &self,
+        api: &Arc<Api>,
+        deadlines: &Arc<Deadlines>,
+    ) -> Result<Rc<Upstream>, Refusal> {
         let mut entries = self.entries.borrow_mut();
         if let Some(entry) = entries.iter().find(|entry| Arc::ptr_eq(&entry.api, api)) {
             return Ok(entry.upstream.clone());
         }
         let rule = &api.spec().upstream;
-        if let Some(entry) = entries.iter_mut().find(|entry| entry.api.name() == api.name() && entry.rule == *rule) {
+        if let Some(entry) = entries
+            .iter_mut()
+            .find(|entry| entry.api.name() == api.name() && entry.rule == *rule)
+        {
             entry.api = api.clone();
             return Ok(entry.upstream.clone());
         }
@@ -46,7 +53,11 @@ impl Pool {
         if entries.len() >= KEPT_MAX {
             entries.remove(0);
         }
-        entries.push(Entry { api: api.clone(), rule: rule.clone(), upstream: upstream.clone() });
+        entries.push(Entry {
+            api: api.clone(),
+            rule: rule.clone(),
+            upstream: upstream.clone(),
+        });
         Ok(upstream)
     }
 

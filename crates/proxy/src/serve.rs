@@ -98,12 +98,25 @@ pub(crate) async fn serve(core: Rc<Core>, peer: Rc<Peer>, request: Request<Incom
     match head::read(&core, &peer, &parts, is_faulty) {
         Verdict::Page(page) => page.map(|page| AnswerBody::held(page).of(under_way)),
         Verdict::Refused(refused) => {
-            let RefusedHead { refusal, identity, facts, base, is_last } = *refused;
+            let RefusedHead {
+                refusal,
+                identity,
+                facts,
+                base,
+                is_last,
+            } = *refused;
             Meter::refused(&facts.api, refusal.reason);
             core.engine.note_refused(&identity, refusal.reason, facts);
             // A body that nobody will read: the next request cannot be told from it.
             let is_last = (is_last || !body.is_end_stream()) && parts.version != Version::HTTP_2;
-            let answer = answer::refusal(&refusal, Occasion { base: &base, unknown: None, is_last });
+            let answer = answer::refusal(
+                &refusal,
+                Occasion {
+                    base: &base,
+                    unknown: None,
+                    is_last,
+                },
+            );
             answer.map(|body| AnswerBody::held(body).of(under_way))
         }
         Verdict::Forward(job) => forward_job(core, peer, *job, parts, body, under_way).await,
@@ -119,7 +132,9 @@ async fn forward_job(
     under_way: UnderWay,
 ) -> Answer {
     let permit = job.permit.take();
-    let charge = permit.as_ref().map_or(&Charge::Nothing, |permit| permit.charge());
+    let charge = permit
+        .as_ref()
+        .map_or(&Charge::Nothing, |permit| permit.charge());
     let (permit, cost, body) = match charge {
         Charge::Nothing => (permit, 0, Arrived::Streaming(body)),
         Charge::Writes(cost) => {
@@ -137,9 +152,21 @@ async fn forward_job(
             match counted {
                 Ok((cost, held)) => {
                     peer.progress.end_body();
-                    (permit.map(|permit| permit.with_cost(cost)), cost, Arrived::Held(held))
+                    (
+                        permit.map(|permit| permit.with_cost(cost)),
+                        cost,
+                        Arrived::Held(held),
+                    )
                 }
-                Err(refusal) => return refuse(&core, job, &refusal, Version::HTTP_2 != parts.version, under_way),
+                Err(refusal) => {
+                    return refuse(
+                        &core,
+                        job,
+                        &refusal,
+                        Version::HTTP_2 != parts.version,
+                        under_way,
+                    );
+                }
             }
         }
     };
@@ -156,7 +183,21 @@ async fn forward_job(
                 Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR).map(|body| body.of(under_way)),
             }
         }
-        permit => read(&core, &peer, &job, permit.as_ref().and_then(|permit| permit.plan()).map(|plan| plan.name()), parts, body, under_way).await,
+        permit => {
+            read(
+                &core,
+                &peer,
+                &job,
+                permit
+                    .as_ref()
+                    .and_then(|permit| permit.plan())
+                    .map(|plan| plan.name()),
+                parts,
+                body,
+                under_way,
+            )
+            .await
+        }
     }
 }
 
@@ -170,7 +211,9 @@ async fn hold(core: &Core, job: &Job, body: Incoming) -> Result<Bytes, Refusal> 
     let limited = Limited::new(body, job.api.spec().count_bytes_max);
     match tokio::time::timeout(core.settings.idle_timeout.duration(), limited.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Reason::BodyTooLarge.into()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(Reason::BodyTooLarge.into())
+        }
         Ok(Err(_)) | Err(_) => Err(Reason::RequestTimeout.into()),
     }
 }
@@ -178,9 +221,14 @@ async fn hold(core: &Core, job: &Job, body: Incoming) -> Result<Bytes, Refusal> 
 fn refuse(core: &Core, job: Job, refusal: &Refusal, is_http1: bool, under_way: UnderWay) -> Answer {
     Meter::refused(job.api.name(), refusal.reason);
     if let Some(facts) = job.facts {
-        core.engine.note_refused(&job.identity, refusal.reason, facts);
+        core.engine
+            .note_refused(&job.identity, refusal.reason, facts);
     }
-    let occasion = Occasion { base: &job.base, unknown: None, is_last: is_http1 };
+    let occasion = Occasion {
+        base: &job.base,
+        unknown: None,
+        is_last: is_http1,
+    };
     answer::refusal(refusal, occasion).map(|body| AnswerBody::held(body).of(under_way))
 }
 
@@ -205,16 +253,25 @@ async fn read(
     let upstream = match core.pool.upstream(&job.api, &core.deadlines) {
         Ok(upstream) => upstream,
         Err(refusal) => {
-            return answer::refusal(&refusal, Occasion::default()).map(|body| AnswerBody::held(body).of(under_way));
+            return answer::refusal(&refusal, Occasion::default())
+                .map(|body| AnswerBody::held(body).of(under_way));
         }
     };
     match forward::exchange(&upstream, outgoing).await {
         Ok((response, lease)) => deliver(response, lease, upgrade, Some(under_way)),
         Err(failure) => {
             Meter::refused(job.api.name(), failure.refusal.reason);
-            let base = format!("{}://{}", peer.scheme(&HeaderMap::new()), job.host.to_str().unwrap_or_default());
-            let occasion = Occasion { base: &base, ..Occasion::default() };
-            answer::refusal(&failure.refusal, occasion).map(|body| AnswerBody::held(body).of(under_way))
+            let base = format!(
+                "{}://{}",
+                peer.scheme(&HeaderMap::new()),
+                job.host.to_str().unwrap_or_default()
+            );
+            let occasion = Occasion {
+                base: &base,
+                ..Occasion::default()
+            };
+            answer::refusal(&failure.refusal, occasion)
+                .map(|body| AnswerBody::held(body).of(under_way))
         }
     }
 }
@@ -231,20 +288,41 @@ async fn write(
 ) -> Answer {
     let is_http1 = parts.version != Version::HTTP_2;
     let meter = core.pool.meter(&job.api);
-    let facts = job.facts.take().expect("the head of every call that may write has facts");
+    let facts = job
+        .facts
+        .take()
+        .expect("the head of every call that may write has facts");
     let plan = permit.plan().map(|plan| plan.name().to_owned());
     let kept = (job.api.spec().mode == Mode::Enforce).then(|| facts.clone());
     let began = Instant::now();
-    let reservation = match core.engine.reserve(&job.policy, &job.identity, permit, cost, facts).await {
+    let reservation = match core
+        .engine
+        .reserve(&job.policy, &job.identity, permit, cost, facts)
+        .await
+    {
         Ok(reservation) => reservation,
         Err(refused) => {
-            let Refused { refusal, plan, standings, is_recorded } = refused;
+            let Refused {
+                refusal,
+                plan,
+                standings,
+                is_recorded,
+            } = refused;
             Meter::refused(job.api.name(), refusal.reason);
             if let Some(facts) = kept.filter(|_| !is_recorded) {
-                core.engine.note_refused(&job.identity, refusal.reason, facts);
+                core.engine
+                    .note_refused(&job.identity, refusal.reason, facts);
             }
-            let is_last = is_http1 && matches!(&body, Arrived::Streaming(body) if !body.is_end_stream());
-            let mut answer = answer::refusal(&refusal, Occasion { base: &job.base, unknown: None, is_last });
+            let is_last =
+                is_http1 && matches!(&body, Arrived::Streaming(body) if !body.is_end_stream());
+            let mut answer = answer::refusal(
+                &refusal,
+                Occasion {
+                    base: &job.base,
+                    unknown: None,
+                    is_last,
+                },
+            );
             if let Some(plan) = plan {
                 answer::note_budgets(answer.headers_mut(), &plan, &standings);
             }
@@ -256,12 +334,23 @@ async fn write(
     let progress = outgoing.progress.clone();
     let exchanged = match core.pool.upstream(&job.api, &core.deadlines) {
         Ok(upstream) => forward::exchange(&upstream, outgoing).await,
-        Err(refusal) => Err(Failure { refusal, is_sent: false }),
+        Err(refusal) => Err(Failure {
+            refusal,
+            is_sent: false,
+        }),
     };
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let sent_bytes = Some(progress.bytes.get()).filter(|bytes| *bytes > 0);
     match exchanged {
-        Ok((response, lease)) => settled(core, reservation, response, lease, upgrade, duration_ms, sent_bytes),
+        Ok((response, lease)) => settled(
+            core,
+            reservation,
+            response,
+            lease,
+            upgrade,
+            duration_ms,
+            sent_bytes,
+        ),
         Err(failure) => failed(reservation, &job, &failure, duration_ms, sent_bytes),
     }
 }
@@ -290,7 +379,13 @@ fn settled(
         }
     }
     let outcome = Outcome::of_status(status);
-    let settlement = Settlement { outcome, status: Some(status), duration_ms, request_bytes, response_bytes };
+    let settlement = Settlement {
+        outcome,
+        status: Some(status),
+        duration_ms,
+        request_bytes,
+        response_bytes,
+    };
     reservation.settle(settlement);
     answer
 }
@@ -305,10 +400,18 @@ fn failed(
     let reason = failure.refusal.reason;
     Meter::refused(job.api.name(), reason);
     let unknown = reservation.id().filter(|_| failure.is_sent);
-    let occasion = Occasion { base: &job.base, unknown, is_last: reason == Reason::RequestTimeout };
+    let occasion = Occasion {
+        base: &job.base,
+        unknown,
+        is_last: reason == Reason::RequestTimeout,
+    };
     let answer = answer::refusal(&failure.refusal, occasion);
     reservation.settle(Settlement {
-        outcome: if failure.is_sent { Outcome::Unknown } else { Outcome::NotSent },
+        outcome: if failure.is_sent {
+            Outcome::Unknown
+        } else {
+            Outcome::NotSent
+        },
         status: Some(reason.status()),
         duration_ms,
         request_bytes,
@@ -329,7 +432,10 @@ fn outgoing(
     let spec = job.api.spec();
     let rule = &spec.upstream;
     let scheme = peer.scheme(&parts.headers);
-    let upgrade = job.is_upgrade.then(|| parts.extensions.remove::<OnUpgrade>()).flatten();
+    let upgrade = job
+        .is_upgrade
+        .then(|| parts.extensions.remove::<OnUpgrade>())
+        .flatten();
     strip_untrusted(&mut parts.headers);
     parts.headers.remove(EXPECT);
     if let Some(place) = job.place {
@@ -339,11 +445,22 @@ fn outgoing(
         parts.headers.insert(HOST, job.host.clone());
         join_cookies(&mut parts.headers);
     }
-    forward::tell_origins(&mut parts.headers, &Origins { address: job.address, host: &job.host, scheme });
+    forward::tell_origins(
+        &mut parts.headers,
+        &Origins {
+            address: job.address,
+            host: &job.host,
+            scheme,
+        },
+    );
     forward::tell_identity(&mut parts.headers, &job.identity, plan);
     if upgrade.is_some() {
-        parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        parts
+            .headers
+            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        parts
+            .headers
+            .insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
     parts.uri = Uri::from(job.target.clone());
     let progress = Rc::new(BodyProgress::default());
@@ -353,7 +470,9 @@ fn outgoing(
         idle_timeout: core.settings.idle_timeout,
         rate_min: core.settings.body_rate_min,
         first_byte_timeout: rule.first_byte_timeout,
-        total_end: rule.total_timeout.map(|span| core.deadlines.now() + span.millis().unsigned_abs()),
+        total_end: rule
+            .total_timeout
+            .map(|span| core.deadlines.now() + span.millis().unsigned_abs()),
     };
     let is_read_without_body;
     let body = match body {
@@ -383,18 +502,34 @@ fn outgoing(
             }
         }
     };
-    let want = match (upgrade.is_some(), is_read_without_body && matches!(body, RequestBody::Empty) && job.facts.is_none()) {
+    let want = match (
+        upgrade.is_some(),
+        is_read_without_body && matches!(body, RequestBody::Empty) && job.facts.is_none(),
+    ) {
         (true, _) => Want::Http1,
         (false, true) => Want::Any,
         (false, false) => Want::Fresh,
     };
     let request = Request::from_parts(parts, body);
-    (Outgoing { request, want, keep_host: rule.keep_host, progress, deadline }, upgrade)
+    (
+        Outgoing {
+            request,
+            want,
+            keep_host: rule.keep_host,
+            progress,
+            deadline,
+        },
+        upgrade,
+    )
 }
 
 /// HTTP/2 may split cookies over fields that HTTP/1 joins (RFC 9113 section 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
-    let cookies: Vec<_> = headers.get_all(COOKIE).iter().map(|value| value.as_bytes().to_vec()).collect();
+    let cookies: Vec<_> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(|value| value.as_bytes().to_vec())
+        .collect();
     if cookies.len() > 1
         && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
     {
@@ -432,14 +567,20 @@ fn deliver(
     })
 }
 
-fn switch_protocols(mut response: Response<Incoming>, caller: OnUpgrade, under_way: Option<UnderWay>) -> Answer {
+fn switch_protocols(
+    mut response: Response<Incoming>,
+    caller: OnUpgrade,
+    under_way: Option<UnderWay>,
+) -> Answer {
     let upstream = hyper::upgrade::on(&mut response);
     tokio::task::spawn_local(async move {
         let (caller, upstream) = match tokio::try_join!(caller, upstream) {
             Ok(ends) => ends,
             Err(error) => return tracing::debug!(%error, "an upgrade was not completed"),
         };
-        let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(caller), &mut TokioIo::new(upstream)).await;
+        let _ =
+            tokio::io::copy_bidirectional(&mut TokioIo::new(caller), &mut TokioIo::new(upstream))
+                .await;
         drop(under_way);
     });
     let (parts, _) = response.into_parts();
@@ -447,7 +588,10 @@ fn switch_protocols(mut response: Response<Incoming>, caller: OnUpgrade, under_w
 }
 
 /// Waits for a deadline that may never come.
-pub(crate) async fn or_passed<T>(deadline: &Deadline, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn or_passed<T>(
+    deadline: &Deadline,
+    future: impl Future<Output = T>,
+) -> Option<T> {
     tokio::select! {
         done = future => Some(done),
         () = deadline.passed() => None,

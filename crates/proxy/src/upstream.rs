@@ -101,10 +101,22 @@ pub(crate) struct Unreachable {
 }
 
 impl Upstream {
-    pub(crate) fn new(rule: &UpstreamRule, deadlines: Arc<Deadlines>) -> Result<Self, tls::TlsError> {
+    pub(crate) fn new(
+        rule: &UpstreamRule,
+        deadlines: Arc<Deadlines>,
+    ) -> Result<Self, tls::TlsError> {
         let client = Arc::new(tls::client_config(rule.trusted_certificates.as_deref())?);
-        let origins = rule.origins.iter().map(|uri| origin(uri, rule, &client)).collect();
-        Ok(Self { origins, next: Cell::new(0), connect_timeout: rule.connect_timeout, deadlines })
+        let origins = rule
+            .origins
+            .iter()
+            .map(|uri| origin(uri, rule, &client))
+            .collect();
+        Ok(Self {
+            origins,
+            next: Cell::new(0),
+            connect_timeout: rule.connect_timeout,
+            deadlines,
+        })
     }
 
     /// How many origins there are.
@@ -117,10 +129,13 @@ impl Upstream {
         let now = self.deadlines.now();
         let first = self.next.get();
         self.next.set(first.wrapping_add(1));
-        let in_turn = |offset: usize| &self.origins[first.wrapping_add(offset) % self.origins.len()];
+        let in_turn =
+            |offset: usize| &self.origins[first.wrapping_add(offset) % self.origins.len()];
         let (up, down): (Vec<_>, Vec<_>) = match self.origins.as_slice() {
             [only] => (vec![only], Vec::new()),
-            _ => (0..self.origins.len()).map(in_turn).partition(|origin| origin.down_until.get() <= now),
+            _ => (0..self.origins.len())
+                .map(in_turn)
+                .partition(|origin| origin.down_until.get() <= now),
         };
         let mut refused = None;
         for origin in up.into_iter().chain(down) {
@@ -128,12 +143,20 @@ impl Upstream {
                 Ok((sender, was_idle_long)) => {
                     origin.down_until.set(0);
                     let (origin, deadlines) = (origin.clone(), self.deadlines.clone());
-                    return Ok(Lease { origin, sender, was_idle_long, deadlines });
+                    return Ok(Lease {
+                        origin,
+                        sender,
+                        was_idle_long,
+                        deadlines,
+                    });
                 }
                 Err(source) => {
                     origin.down_until.set(now + DOWN_MILLIS);
                     tracing::warn!(upstream.origin = %origin.authority, error = %source, "an upstream cannot be reached");
-                    refused = Some(Unreachable { origin: origin.authority.clone(), source });
+                    refused = Some(Unreachable {
+                        origin: origin.authority.clone(),
+                        source,
+                    });
                 }
             }
         }
@@ -146,25 +169,40 @@ impl Upstream {
         }
         let now = self.deadlines.now();
         if let Some(idle) = origin.idle_http1(want, now) {
-            return Ok((Sender::Http1(idle.sender), now.saturating_sub(idle.since) > FRESH_MILLIS));
+            return Ok((
+                Sender::Http1(idle.sender),
+                now.saturating_sub(idle.since) > FRESH_MILLIS,
+            ));
         }
         match timeout(self.connect_timeout.duration(), origin.dial(want)).await {
             Ok(dialled) => dialled.map(|sender| (sender, false)),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it did not accept in time")),
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "it did not accept in time",
+            )),
         }
     }
 }
 
 fn origin(uri: &Uri, rule: &UpstreamRule, client: &Arc<rustls::ClientConfig>) -> Rc<Origin> {
-    let authority = uri.authority().expect("origins are checked with the configuration").clone();
+    let authority = uri
+        .authority()
+        .expect("origins are checked with the configuration")
+        .clone();
     let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
-    let name = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let name = authority
+        .host()
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
     let tls = is_tls
         .then(|| ServerName::try_from(name).ok())
         .flatten()
         .map(|name| (name, TlsConnector::from(client.clone())));
     Rc::new(Origin {
-        port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+        port: authority
+            .port_u16()
+            .unwrap_or(if is_tls { 443 } else { 80 }),
         authority,
         tls,
         speaks_http2: Cell::new(rule.http2_prior_knowledge),
@@ -216,30 +254,46 @@ impl Origin {
     }
 
     async fn dial(self: &Rc<Self>, want: Want) -> io::Result<Sender> {
-        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
+        let host = self
+            .authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
         let stream = TcpStream::connect((host, self.port)).await?;
         stream.set_nodelay(true)?;
         let Some((name, connector)) = &self.tls else {
-            return self.shake_hands(stream, want, self.speaks_http2.get()).await;
+            return self
+                .shake_hands(stream, want, self.speaks_http2.get())
+                .await;
         };
         let stream = connector.connect(name.clone(), stream).await?;
         let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         self.shake_hands(stream, want, speaks_http2).await
     }
 
-    async fn shake_hands<S>(self: &Rc<Self>, stream: S, want: Want, speaks_http2: bool) -> io::Result<Sender>
+    async fn shake_hands<S>(
+        self: &Rc<Self>,
+        stream: S,
+        want: Want,
+        speaks_http2: bool,
+    ) -> io::Result<Sender>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let io = TokioIo::new(stream);
         if speaks_http2 && want != Want::Http1 {
-            let (sender, connection) =
-                http2::Builder::new(LocalExecutor).handshake(io).await.map_err(io::Error::other)?;
+            let (sender, connection) = http2::Builder::new(LocalExecutor)
+                .handshake(io)
+                .await
+                .map_err(io::Error::other)?;
             tokio::task::spawn_local(log_end(connection));
             *self.http2.borrow_mut() = Some(sender.clone());
             return Ok(Sender::Http2(sender));
         }
-        let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(io::Error::other)?;
+        let (sender, connection) = http1::Builder::new()
+            .handshake(io)
+            .await
+            .map_err(io::Error::other)?;
         tokio::task::spawn_local(log_end(connection.with_upgrades()));
         Ok(Sender::Http1(sender))
     }
@@ -294,17 +348,26 @@ impl Lease {
             Some(request) => SendFailure::Untouched(Box::new(request)),
             None => {
                 let error = failed.into_error();
-                if is_declined(&error) { SendFailure::Declined(error) } else { SendFailure::Unknown(error) }
+                if is_declined(&error) {
+                    SendFailure::Declined(error)
+                } else {
+                    SendFailure::Unknown(error)
+                }
             }
         })
     }
 
     /// Keeps the connection for the next request.
     pub(crate) fn give_back(self) {
-        let Sender::Http1(sender) = self.sender else { return };
+        let Sender::Http1(sender) = self.sender else {
+            return;
+        };
         let mut idle = self.origin.idle.borrow_mut();
         if !sender.is_closed() && idle.len() < IDLE_MAX {
-            idle.push(Idle { sender, since: self.deadlines.now() });
+            idle.push(Idle {
+                sender,
+                since: self.deadlines.now(),
+            });
         }
     }
 }
@@ -316,8 +379,12 @@ fn is_declined(error: &hyper::Error) -> bool {
     while let Some(cause) = source {
         if let Some(error) = cause.downcast_ref::<h2::Error>() {
             let reason = error.reason();
-            return (error.is_reset() && error.is_remote() && reason == Some(h2::Reason::REFUSED_STREAM))
-                || (error.is_go_away() && error.is_remote() && reason == Some(h2::Reason::NO_ERROR));
+            return (error.is_reset()
+                && error.is_remote()
+                && reason == Some(h2::Reason::REFUSED_STREAM))
+                || (error.is_go_away()
+                    && error.is_remote()
+                    && reason == Some(h2::Reason::NO_ERROR));
         }
         source = cause.source();
     }

@@ -28,12 +28,20 @@ pub fn backup(store: &Store, to: &Path) -> Result<Contents> {
         return Err(Error::Exists(format!("a file {}", to.display())));
     }
     let partial = to.with_extension("partial");
-    let fault = |source| Error::Directory { path: to.to_owned(), source };
+    let fault = |source| Error::Directory {
+        path: to.to_owned(),
+        source,
+    };
     remove_if_there(&partial).map_err(fault)?;
     // The file exists with its permissions before anything secret is in it.
     directory::write_private(&partial, &[]).map_err(fault)?;
-    let name = partial.to_str().ok_or_else(|| Error::Conflict("the file's name is not UTF-8".to_owned()))?;
-    let source = connect(&store.directory().database(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let name = partial
+        .to_str()
+        .ok_or_else(|| Error::Conflict("the file's name is not UTF-8".to_owned()))?;
+    let source = connect(
+        &store.directory().database(),
+        OpenFlags::SQLITE_OPEN_READ_ONLY,
+    )?;
     source.execute("VACUUM INTO ?1", [name])?;
     let pepper = std::fs::read(store.directory().pepper_file()).map_err(fault)?;
     let copy = connect(&partial, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -48,26 +56,54 @@ pub fn backup(store: &Store, to: &Path) -> Result<Contents> {
 
 /// Checks that a file is a whole backup.
 pub fn verify(file: &Path) -> Result<Contents> {
-    let fault = |source| Error::Directory { path: file.to_owned(), source };
+    let fault = |source| Error::Directory {
+        path: file.to_owned(),
+        source,
+    };
     let bytes = std::fs::metadata(file).map_err(fault)?.len();
     let copy = connect(&file.to_owned(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let sound: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if sound != "ok" {
         return Err(Error::Corrupt(sound));
     }
-    let count = |table| copy.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
-    let contents =
-        Contents { keys: count("key")?.unsigned_abs(), records: count("journal")?.unsigned_abs(), bytes };
+    if schema::version(&copy)? == 0 {
+        return Err(Error::NotKeystile);
+    }
+    let pages: i64 = copy.query_row(
+        "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+        [],
+        |row| row.get(0),
+    )?;
+    if pages.unsigned_abs() != bytes {
+        return Err(Error::Corrupt("it is cut off".to_owned()));
+    }
+    let count = |table| {
+        copy.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+            row.get::<_, i64>(0)
+        })
+    };
+    for table in ["application", "event", "journal_by_subject"] {
+        count(table).map_err(|_| Error::Corrupt(format!("it has no table {table}")))?;
+    }
+    let contents = Contents {
+        keys: count("key")?.unsigned_abs(),
+        records: count("journal")?.unsigned_abs(),
+        bytes,
+    };
     pepper_of(&copy)?;
     Ok(contents)
 }
 
 /// Puts a backup into a data directory that no process holds and that has no store, or whose store is
-/// to be replaced; the replaced one stays beside it as `keystile.db.before-restore`.
+/// to be replaced; the replaced one stays beside it: `keystile.db.before-restore` and
+/// `pepper.before-restore`.
 pub fn restore(directory: &DataDirectory, file: &Path) -> Result<Contents> {
     let contents = verify(file)?;
     let database = directory.database();
-    let fault = |source| Error::Directory { path: database.clone(), source };
+    let fault = |source| Error::Directory {
+        path: database.clone(),
+        source,
+    };
     let partial = database.with_extension("restoring");
     remove_if_there(&partial).map_err(fault)?;
     std::fs::copy(file, &partial).map_err(fault)?;
@@ -75,22 +111,45 @@ pub fn restore(directory: &DataDirectory, file: &Path) -> Result<Contents> {
     let pepper = pepper_of(&copy)?;
     copy.execute("DELETE FROM meta WHERE name IN ('pepper', 'clock')", [])?;
     drop(copy);
-    std::fs::File::open(&partial).and_then(|copy| copy.sync_all()).map_err(fault)?;
-    if database.exists() {
-        std::fs::rename(&database, database.with_extension("db.before-restore")).map_err(fault)?;
-    }
-    for leftover in ["db-wal", "db-shm"] {
-        remove_if_there(&database.with_extension(leftover)).map_err(fault)?;
-    }
+    std::fs::File::open(&partial)
+        .and_then(|copy| copy.sync_all())
+        .map_err(fault)?;
+    set_aside(directory).map_err(fault)?;
     directory::write_private(&directory.pepper_file(), &pepper).map_err(fault)?;
     std::fs::rename(&partial, &database).map_err(fault)?;
     directory::sync_folder(&database).map_err(fault)?;
     Ok(contents)
 }
 
+/// Keeps the replaced store under other names. Where it was not stopped, its latest commits are in its
+/// log; and without its pepper no key of it could be recognised. Ends the same when it is repeated
+/// after a crash half way.
+fn set_aside(directory: &DataDirectory) -> std::io::Result<()> {
+    let database = directory.database();
+    if database.exists() {
+        // Best effort: a store that is being replaced may be beyond reading, and is then kept as it is.
+        let brought_in = connect(&database, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .and_then(|replaced| Ok(replaced.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?));
+        if let Err(error) = brought_in {
+            tracing::warn!(%error, "the replaced store is kept without its latest commits");
+        }
+        let pepper = directory.pepper_file();
+        match std::fs::rename(&pepper, pepper.with_extension("before-restore")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        std::fs::rename(&database, database.with_extension("db.before-restore"))?;
+    }
+    for leftover in ["db-wal", "db-shm"] {
+        remove_if_there(&database.with_extension(leftover))?;
+    }
+    Ok(())
+}
+
 fn pepper_of(copy: &Connection) -> Result<Vec<u8>> {
-    let text = schema::meta(copy, "pepper")?
-        .ok_or_else(|| Error::Corrupt("it is a store, but not a backup: it has no pepper".to_owned()))?;
+    let text = schema::meta(copy, "pepper")?.ok_or_else(|| {
+        Error::Corrupt("it is a store, but not a backup: it has no pepper".to_owned())
+    })?;
     unhex(&text).ok_or_else(|| Error::Corrupt("its pepper cannot be read".to_owned()))
 }
 
@@ -109,5 +168,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     if text.len() != 64 || !text.is_ascii() {
         return None;
     }
-    (0..32).map(|place| u8::from_str_radix(&text[place * 2..place * 2 + 2], 16).ok()).collect()
+    (0..32)
+        .map(|place| u8::from_str_radix(&text[place * 2..place * 2 + 2], 16).ok())
+        .collect()
 }

@@ -20,10 +20,21 @@ use crate::{Store, journal};
 
 impl Work<'_> {
     /// Creates an application.
-    pub fn create_application(&mut self, name: &str, plan: &str, actor: &Actor) -> Result<Arc<ApplicationEntry>> {
+    pub fn create_application(
+        &mut self,
+        name: &str,
+        plan: &str,
+        actor: &Actor,
+    ) -> Result<Arc<ApplicationEntry>> {
         let id = ApplicationId::new(Uuid::now_v7());
-        let entry =
-            key::insert_application(self.connection, &mut self.memory.rows, id, name, plan, self.now)?;
+        let entry = key::insert_application(
+            self.connection,
+            &mut self.memory.rows,
+            id,
+            name,
+            plan,
+            self.now,
+        )?;
         let detail = format!("created with the plan {plan}");
         self.tell_of_application(EventKind::ApplicationCreated, entry.row, actor, &detail)?;
         Ok(entry)
@@ -44,9 +55,9 @@ impl Work<'_> {
             (Err(Error::Missing(_)), Some(plan)) => {
                 Ok((self.create_application(name, plan, actor)?, plan.to_owned()))
             }
-            (Err(Error::Missing(_)), None) => {
-                Err(Error::Conflict(format!("the application {name} is new: say which plan it gets")))
-            }
+            (Err(Error::Missing(_)), None) => Err(Error::Conflict(format!(
+                "the application {name} is new: say which plan it gets"
+            ))),
             (Err(error), _) => Err(error),
         }
     }
@@ -59,10 +70,22 @@ impl Work<'_> {
         new: &NewKeyRow,
         actor: &Actor,
     ) -> Result<Arc<KeyEntry>> {
-        let entry = key::insert_key(self.connection, &mut self.memory.rows, application, new, self.now)?;
+        let entry = key::insert_key(
+            self.connection,
+            &mut self.memory.rows,
+            application,
+            new,
+            self.now,
+        )?;
         let detail = format!("issued as {} on the plan {}", new.prefix, new.plan);
         let (kind, key) = (EventKind::KeyCreated, Some(entry.row));
-        let event = Event { kind, key, application: Some(application.row), actor, detail: &detail };
+        let event = Event {
+            kind,
+            key,
+            application: Some(application.row),
+            actor,
+            detail: &detail,
+        };
         event::insert(self.connection, self.now, &event)?;
         let (store, hash, shared) = (store.clone(), new.hash, entry.clone());
         self.after_commit(move || store.keys.insert(hash, shared));
@@ -80,24 +103,47 @@ impl Work<'_> {
     ) -> Result<Arc<KeyEntry>> {
         let (row, entry) = old;
         if row.revoked.is_some() {
-            return Err(Error::Conflict("a revoked key has no successor: create a new key".to_owned()));
+            return Err(Error::Conflict(
+                "a revoked key has no successor: create a new key".to_owned(),
+            ));
         }
         let successor = self.create_key(store, &entry.application, new, actor)?;
         // A lock passes on, or rolling would be a way around it.
         if let Some(lock) = row.lock.as_ref().filter(|lock| lock.holds_at(self.now)) {
             self.lock_key(&successor, lock)?;
         }
-        self.expire_key(entry, ends, actor, &format!("its successor is {}", new.prefix))?;
+        self.expire_key(
+            entry,
+            ends,
+            actor,
+            &format!("its successor is {}", new.prefix),
+        )?;
         Ok(successor)
     }
 
     /// Suspends or resumes an application.
-    pub fn set_application_state(&mut self, row: i64, state: ApplicationState, actor: &Actor) -> Result<()> {
+    pub fn set_application_state(
+        &mut self,
+        row: i64,
+        state: ApplicationState,
+        actor: &Actor,
+    ) -> Result<()> {
         let (kind, text, detail) = match state {
-            ApplicationState::Active => (EventKind::ApplicationResumed, "active", "its keys may call again"),
-            ApplicationState::Suspended => (EventKind::ApplicationSuspended, "suspended", "none of its keys may call"),
+            ApplicationState::Active => (
+                EventKind::ApplicationResumed,
+                "active",
+                "its keys may call again",
+            ),
+            ApplicationState::Suspended => (
+                EventKind::ApplicationSuspended,
+                "suspended",
+                "none of its keys may call",
+            ),
         };
-        self.connection.execute("UPDATE application SET state = ?2 WHERE id = ?1", params![row, text])?;
+        self.connection.execute(
+            "UPDATE application SET state = ?2 WHERE id = ?1",
+            params![row, text],
+        )?;
         self.tell_of_application(kind, row, actor, detail)?;
         let entry = self.application_entry(row)?;
         self.after_commit(move || entry.set_state(state));
@@ -109,8 +155,24 @@ impl Work<'_> {
         journal::delete_before(self.connection, time, limit)
     }
 
-    fn tell_of_application(&self, kind: EventKind, row: i64, actor: &Actor, detail: &str) -> Result<()> {
-        event::insert(self.connection, self.now, &Event { kind, key: None, application: Some(row), actor, detail })
+    fn tell_of_application(
+        &self,
+        kind: EventKind,
+        row: i64,
+        actor: &Actor,
+        detail: &str,
+    ) -> Result<()> {
+        event::insert(
+            self.connection,
+            self.now,
+            &Event {
+                kind,
+                key: None,
+                application: Some(row),
+                actor,
+                detail,
+            },
+        )
     }
 }
 
@@ -129,11 +191,24 @@ pub struct CountedBudget {
 
 impl Work<'_> {
     /// How all budgets of a key stand.
-    pub fn budgets(&mut self, key: &str, policy: &Policy, plan: &Arc<Plan>) -> Result<Vec<CountedBudget>> {
+    pub fn budgets(
+        &mut self,
+        key: &str,
+        policy: &Policy,
+        plan: &Arc<Plan>,
+    ) -> Result<Vec<CountedBudget>> {
         let (row, _) = self.find_key(key)?;
         let budgets: Vec<usize> = (0..plan.budgets().len()).collect();
-        let debit = Debit { subject: row.row, policy, plan, budgets: &budgets, cost: 0 };
-        self.memory.ledger.open(self.connection, &self.memory.index, &debit, self.now)?;
+        let debit = Debit {
+            subject: row.row,
+            policy,
+            plan,
+            budgets: &budgets,
+            cost: 0,
+        };
+        self.memory
+            .ledger
+            .open(self.connection, &self.memory.index, &debit, self.now)?;
         let standings = self.memory.ledger.standings(&debit, self.now);
         Ok(standings
             .into_iter()
@@ -141,7 +216,12 @@ impl Work<'_> {
                 let Budget { name, quota, .. } = plan.budgets()[standing.place].clone();
                 let used = standing.used;
                 let frees_at = (used > 0).then_some(standing.frees_at);
-                CountedBudget { name, quota, used, frees_at }
+                CountedBudget {
+                    name,
+                    quota,
+                    used,
+                    frees_at,
+                }
             })
             .collect())
     }

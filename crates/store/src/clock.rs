@@ -30,24 +30,38 @@ fn boottime_millis() -> i64 {
 }
 
 /// The wall clock, which may be wrong and may step.
-#[expect(clippy::disallowed_methods, reason = "this module is where the wall clock is read")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this module is where the wall clock is read"
+)]
 pub fn wall_clock() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Changes with every boot of the machine; empty where the system does not tell, which is then taken
 /// for another boot each time.
 fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 impl StoreClock {
     /// Reads or makes the anchor of this boot. `last` is the latest time on record.
     pub(crate) fn open(connection: &Connection, last: Timestamp) -> Result<Self> {
         let boot = boot_id();
-        if let Some(offset_millis) = schema::meta(connection, "clock")?.and_then(|text| anchored(&text, &boot)) {
-            return Ok(Self { offset_millis });
+        if let Some(offset_millis) =
+            schema::meta(connection, "clock")?.and_then(|text| anchored(&text, &boot))
+        {
+            let clock = Self { offset_millis };
+            // A machine set back to a snapshot keeps its boot's id, and the data need not go back with it.
+            if clock.now() >= last {
+                return Ok(clock);
+            }
         }
         let now = wall_clock().max(last);
         let offset_millis = now.0 - boottime_millis();

@@ -85,14 +85,27 @@ impl Error {
     /// What the owner can do about it.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::Directory { .. } => Some("check that it exists, is writable, and belongs to this user".into()),
+            Self::Directory { .. } => {
+                Some("check that it exists, is writable, and belongs to this user".into())
+            }
             Self::InUse { .. } => Some("stop it first, or give this one another --data".into()),
-            Self::NetworkFileSystem { .. } => Some("give --data a directory on a local disk".into()),
+            Self::NetworkFileSystem { .. } => {
+                Some("give --data a directory on a local disk".into())
+            }
             Self::NotKeystile => Some("give --data another directory".into()),
-            Self::Newer { .. } => Some("run that version, or `keystile restore` a backup made by this one".into()),
-            Self::Corrupt(_) => Some("stop every Keystile on it, keep a copy, and `keystile restore` the latest backup".into()),
-            Self::Pepper { .. } => Some("copy it back from a backup: `keystile restore` brings it along".into()),
-            Self::Unavailable => Some("see the log and `keystile doctor`: the disk may be full or read-only".into()),
+            Self::Newer { .. } => {
+                Some("run that version, or `keystile restore` a backup made by this one".into())
+            }
+            Self::Corrupt(_) => Some(
+                "stop every Keystile on it, keep a copy, and `keystile restore` the latest backup"
+                    .into(),
+            ),
+            Self::Pepper { .. } => {
+                Some("copy it back from a backup: `keystile restore` brings it along".into())
+            }
+            Self::Unavailable => {
+                Some("see the log and `keystile doctor`: the disk may be full or read-only".into())
+            }
             Self::Exists(_) | Self::Missing(_) | Self::Conflict(_) | Self::Sqlite(_) => None,
         }
     }

@@ -75,7 +75,14 @@ pub(crate) fn insert(connection: &Connection, now: Timestamp, event: &Event<'_>)
     let mut statement = connection.prepare_cached(
         "INSERT INTO event (time, kind, key, application, actor, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    statement.execute(params![now.0, event.kind.name(), event.key, event.application, actor, event.detail])?;
+    statement.execute(params![
+        now.0,
+        event.kind.name(),
+        event.key,
+        event.application,
+        actor,
+        event.detail
+    ])?;
     Ok(())
 }
 
@@ -91,8 +98,9 @@ pub fn list_of_key(connection: &Connection, key_row: i64, limit: u32) -> Result<
                 id: row.get(0)?,
                 time: Timestamp(row.get(1)?),
                 kind: row.get(2)?,
-                actor: serde_json::from_str(&actor)
-                    .map_err(|error| Error::Corrupt(format!("an event's actor cannot be read: {error}")))?,
+                actor: serde_json::from_str(&actor).map_err(|error| {
+                    Error::Corrupt(format!("an event's actor cannot be read: {error}"))
+                })?,
                 detail: row.get(4)?,
             })
         })?

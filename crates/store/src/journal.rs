@@ -119,7 +119,8 @@ pub(crate) fn forgive(connection: &Connection, id: i64) -> Result<()> {
 }
 
 pub(crate) fn set_response_bytes(connection: &Connection, id: i64, bytes: u64) -> Result<()> {
-    let mut statement = connection.prepare_cached("UPDATE journal SET response_bytes = ?2 WHERE id = ?1")?;
+    let mut statement =
+        connection.prepare_cached("UPDATE journal SET response_bytes = ?2 WHERE id = ?1")?;
     statement.execute(params![id, signed(bytes)])?;
     Ok(())
 }
@@ -135,27 +136,39 @@ pub(crate) fn close_pending(connection: &Connection, from: i64) -> Result<usize>
 
 /// The last row's number and time.
 pub(crate) fn last(connection: &Connection) -> Result<(i64, Timestamp)> {
-    let mut statement = connection.prepare_cached("SELECT id, time FROM journal ORDER BY id DESC LIMIT 1")?;
-    let found = statement.query_row([], |row| Ok((row.get(0)?, Timestamp(row.get(1)?)))).optional()?;
+    let mut statement =
+        connection.prepare_cached("SELECT id, time FROM journal ORDER BY id DESC LIMIT 1")?;
+    let found = statement
+        .query_row([], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))
+        .optional()?;
     Ok(found.unwrap_or((0, Timestamp(0))))
 }
 
 /// The API, method and path of a row.
-pub(crate) fn operation_of(connection: &Connection, id: i64) -> Result<Option<(String, String, String)>> {
-    let mut statement = connection.prepare_cached("SELECT api, method, path FROM journal WHERE id = ?1")?;
-    Ok(statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?)
+pub(crate) fn operation_of(
+    connection: &Connection,
+    id: i64,
+) -> Result<Option<(String, String, String)>> {
+    let mut statement =
+        connection.prepare_cached("SELECT api, method, path FROM journal WHERE id = ?1")?;
+    Ok(statement
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?)
 }
 
-/// The number of the first row at or after a time, or one past the last. Times never fall along the
-/// rows, so this is a binary search; rows that retention deleted leave gaps that it steps over.
+/// A number that no row before a time reaches and none at or after it is below; one past the last where
+/// there is none. Times never fall along the rows, so this is a binary search; it may answer with a
+/// number that retention deleted.
 pub(crate) fn first_id_at(connection: &Connection, time: Timestamp) -> Result<i64> {
-    let mut statement =
-        connection.prepare_cached("SELECT id, time FROM journal WHERE id >= ?1 ORDER BY id LIMIT 1")?;
+    let mut statement = connection
+        .prepare_cached("SELECT id, time FROM journal WHERE id >= ?1 ORDER BY id LIMIT 1")?;
     let (mut low, mut high) = (1, last(connection)?.0 + 1);
     while low < high {
         let middle = low + (high - low) / 2;
         let found = statement
-            .query_row([middle], |row| Ok((row.get::<_, i64>(0)?, Timestamp(row.get(1)?))))
+            .query_row([middle], |row| {
+                Ok((row.get::<_, i64>(0)?, Timestamp(row.get(1)?)))
+            })
             .optional()?;
         match found {
             Some((id, at)) if at < time => low = id + 1,
@@ -202,9 +215,10 @@ pub enum Direction {
     EarliestFirst,
 }
 
-const COLUMNS: &str = "journal.id, journal.time, key.uid, application.name, journal.plan, api, operation,
+const COLUMNS: &str =
+    "journal.id, journal.time, key.uid, application.name, journal.plan, api, operation,
     method, path, address, user_agent, request_bytes, response_bytes, status, duration_ms, outcome,
-    reason, journal.cost, count";
+    reason, journal.cost, journal.count";
 const JOINS: &str = "LEFT JOIN key ON key.id = journal.subject
     LEFT JOIN application ON application.id = key.application";
 
@@ -218,9 +232,23 @@ pub fn list(connection: &Connection, query: &RecordQuery) -> Result<Vec<WriteRec
     let mut found = Vec::new();
     for subject in subjects {
         let tail = first.max(indexed_to.saturating_add(1));
-        found.extend(select(connection, query, "journal", Some(*subject), tail, last)?);
+        found.extend(select(
+            connection,
+            query,
+            "journal",
+            Some(*subject),
+            tail,
+            last,
+        )?);
         let indexed = "journal_by_subject AS place CROSS JOIN journal ON journal.id = place.id";
-        found.extend(select(connection, query, indexed, Some(*subject), first, last.min(indexed_to))?);
+        found.extend(select(
+            connection,
+            query,
+            indexed,
+            Some(*subject),
+            first,
+            last.min(indexed_to),
+        )?);
     }
     match query.direction {
         Direction::LatestFirst => found.sort_unstable_by_key(|record| std::cmp::Reverse(record.id)),
@@ -233,7 +261,9 @@ pub fn list(connection: &Connection, query: &RecordQuery) -> Result<Vec<WriteRec
 /// The first and last row number that the query's times and places leave.
 fn bounds(connection: &Connection, query: &RecordQuery) -> Result<(i64, i64)> {
     let mut first = query.after.map_or(1, |after| after.0.saturating_add(1));
-    let mut last = query.before.map_or(i64::MAX, |before| before.0.saturating_sub(1));
+    let mut last = query
+        .before
+        .map_or(i64::MAX, |before| before.0.saturating_sub(1));
     if let Some(since) = query.since {
         first = first.max(first_id_at(connection, since)?);
     }
@@ -253,13 +283,18 @@ fn select(
 ) -> Result<Vec<WriteRecord>> {
     let is_indexed = source != "journal";
     let place = if is_indexed { "place" } else { "journal" };
-    let mut sql = format!("SELECT {COLUMNS} FROM {source} {JOINS} WHERE {place}.id BETWEEN ? AND ?");
+    let mut sql =
+        format!("SELECT {COLUMNS} FROM {source} {JOINS} WHERE {place}.id BETWEEN ? AND ?");
     let mut values: Vec<Value> = vec![first.into(), last.into()];
     if let Some(subject) = subject {
         sql += &format!(" AND {place}.subject = ?");
         values.push(subject.into());
     }
-    let texts = [("api", &query.api), ("operation", &query.operation), ("method", &query.method)];
+    let texts = [
+        ("api", &query.api),
+        ("operation", &query.operation),
+        ("method", &query.method),
+    ];
     for (column, text) in texts {
         if let Some(text) = text {
             sql += &format!(" AND {column} = ?");
@@ -277,7 +312,9 @@ fn select(
     sql += &format!(" ORDER BY {place}.id {direction} LIMIT ?");
     values.push(i64::from(query.limit).into());
     let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_and_then(params_from_iter(values), record)?.collect()
+    statement
+        .query_and_then(params_from_iter(values), record)?
+        .collect()
 }
 
 fn record(row: &Row<'_>) -> Result<WriteRecord> {
@@ -310,21 +347,31 @@ fn record(row: &Row<'_>) -> Result<WriteRecord> {
 
 /// How many records there are; their numbers are dense except where retention deleted from the start.
 pub fn count(connection: &Connection) -> Result<u64> {
-    let (first, last): (Option<i64>, Option<i64>) =
-        connection.query_row("SELECT (SELECT min(id) FROM journal), (SELECT max(id) FROM journal)", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    Ok(first.zip(last).map_or(0, |(first, last)| (last - first + 1).unsigned_abs()))
+    let (first, last): (Option<i64>, Option<i64>) = connection.query_row(
+        "SELECT (SELECT min(id) FROM journal), (SELECT max(id) FROM journal)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(first
+        .zip(last)
+        .map_or(0, |(first, last)| (last - first + 1).unsigned_abs()))
 }
 
 /// How many records there are since a time.
 pub fn count_since(connection: &Connection, since: Timestamp) -> Result<u64> {
-    Ok((last(connection)?.0 + 1 - first_id_at(connection, since)?).unsigned_abs())
+    let oldest: Option<i64> =
+        connection.query_row("SELECT min(id) FROM journal", [], |row| row.get(0))?;
+    let first = first_id_at(connection, since)?.max(oldest.unwrap_or(1));
+    Ok((last(connection)?.0 + 1 - first).unsigned_abs())
 }
 
 /// The time of a subject's last record.
 pub fn last_of_subject(connection: &Connection, subject: i64) -> Result<Option<Timestamp>> {
-    let query = RecordQuery { subjects: Some(vec![subject]), limit: 1, ..RecordQuery::default() };
+    let query = RecordQuery {
+        subjects: Some(vec![subject]),
+        limit: 1,
+        ..RecordQuery::default()
+    };
     Ok(list(connection, &query)?.first().map(|record| record.time))
 }
 
@@ -339,5 +386,8 @@ pub(crate) fn delete_before(connection: &Connection, time: Timestamp, limit: u32
         ),
         params![end, limit],
     )?;
-    Ok(connection.execute(&format!("DELETE FROM journal WHERE id IN ({doomed})"), params![end, limit])?)
+    Ok(connection.execute(
+        &format!("DELETE FROM journal WHERE id IN ({doomed})"),
+        params![end, limit],
+    )?)
 }

@@ -35,7 +35,8 @@ impl ApplicationEntry {
     }
 
     pub(crate) fn set_state(&self, state: ApplicationState) {
-        self.is_suspended.store(state == ApplicationState::Suspended, Ordering::Release);
+        self.is_suspended
+            .store(state == ApplicationState::Suspended, Ordering::Release);
     }
 }
 
@@ -79,7 +80,10 @@ impl KeyEntry {
         if now.0 >= until {
             return KeyState::Active;
         }
-        KeyState::Locked(LockNotice { level, until: (until != i64::MAX).then_some(Timestamp(until)) })
+        KeyState::Locked(LockNotice {
+            level,
+            until: (until != i64::MAX).then_some(Timestamp(until)),
+        })
     }
 
     pub(crate) fn set_lock(&self, lock: Option<LockNotice>) {
@@ -87,7 +91,10 @@ impl KeyEntry {
             self.standing.store(ACTIVE, Ordering::Release);
             return;
         };
-        self.locked_until.store(lock.until.map_or(i64::MAX, |until| until.0), Ordering::Release);
+        self.locked_until.store(
+            lock.until.map_or(i64::MAX, |until| until.0),
+            Ordering::Release,
+        );
         let standing = match lock.level {
             LockLevel::Writes => WRITES_LOCKED,
             LockLevel::All => ALL_LOCKED,
@@ -176,8 +183,8 @@ pub(crate) fn load(connection: &Connection, table: &KeyTable) -> Result<Rows> {
         };
         rows.applications.insert(entry.row, Arc::new(entry));
     }
-    let mut statement =
-        connection.prepare("SELECT id, uid, application, plan, hash, expires, revoked, lock FROM key")?;
+    let mut statement = connection
+        .prepare("SELECT id, uid, application, plan, hash, expires, revoked, lock FROM key")?;
     let mut keys = statement.query([])?;
     while let Some(row) = keys.next()? {
         load_key(row, &mut rows, table)?;
@@ -186,17 +193,28 @@ pub(crate) fn load(connection: &Connection, table: &KeyTable) -> Result<Rows> {
 }
 
 fn load_key(row: &Row<'_>, rows: &mut Rows, table: &KeyTable) -> Result<()> {
-    let application = rows.application(row.get(2)?).ok_or_else(|| corrupt("a key has no application"))?.clone();
+    let application = rows
+        .application(row.get(2)?)
+        .ok_or_else(|| corrupt("a key has no application"))?
+        .clone();
     let hash = KeyHash::from_slice(row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?)
         .ok_or_else(|| corrupt("a key's hash has another length"))?;
     let plan = rows.plan(&row.get::<_, String>(3)?);
-    let entry = Arc::new(new_entry(row.get(0)?, parsed(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?, application, plan));
+    let entry = Arc::new(new_entry(
+        row.get(0)?,
+        parsed(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
+        application,
+        plan,
+    ));
     if let Some(expires) = row.get::<_, Option<i64>>(5)? {
         entry.set_expires(Timestamp(expires));
     }
     if let Some(lock) = row.get::<_, Option<String>>(7)? {
         let lock = lock_from(&lock)?;
-        entry.set_lock(Some(LockNotice { level: lock.level, until: lock.until }));
+        entry.set_lock(Some(LockNotice {
+            level: lock.level,
+            until: lock.until,
+        }));
     }
     if row.get::<_, Option<i64>>(6)?.is_some() {
         entry.set_revoked();
@@ -224,11 +242,13 @@ fn corrupt(fault: &str) -> Error {
 }
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T> {
-    text.parse().map_err(|error: T::Err| Error::Corrupt(error.to_string()))
+    text.parse()
+        .map_err(|error: T::Err| Error::Corrupt(error.to_string()))
 }
 
 pub(crate) fn lock_from(json: &str) -> Result<Lock> {
-    serde_json::from_str(json).map_err(|error| Error::Corrupt(format!("a lock cannot be read: {error}")))
+    serde_json::from_str(json)
+        .map_err(|error| Error::Corrupt(format!("a lock cannot be read: {error}")))
 }
 
 /// What an application is in the store.
@@ -292,7 +312,8 @@ pub struct KeyQuery {
     pub limit: u32,
 }
 
-const KEY_COLUMNS: &str = "key.id, key.uid, key.prefix, key.application, application.name, key.plan, key.created,
+const KEY_COLUMNS: &str =
+    "key.id, key.uid, key.prefix, key.application, application.name, key.plan, key.created,
     key.expires, key.revoked, key.lock, key.locks, key.counts_after
     FROM key JOIN application ON application.id = key.application";
 
@@ -321,27 +342,43 @@ pub fn list_keys(connection: &Connection, query: &KeyQuery) -> Result<Vec<KeyRow
          AND (?3 IS NULL OR key.plan = ?3) ORDER BY key.id LIMIT ?4"
     ))?;
     statement
-        .query_and_then(params![query.after_row, query.application_row, query.plan, query.limit], key_row)?
+        .query_and_then(
+            params![
+                query.after_row,
+                query.application_row,
+                query.plan,
+                query.limit
+            ],
+            key_row,
+        )?
         .collect()
 }
 
 /// The key with an id, or the one with a prefix where it is the only one.
 pub fn find_key(connection: &Connection, id_or_prefix: &str) -> Result<KeyRow> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {KEY_COLUMNS} WHERE key.uid = ?1 OR key.prefix = ?1 LIMIT 2"))?;
-    let mut found: Vec<KeyRow> = statement.query_and_then([id_or_prefix], key_row)?.collect::<Result<_>>()?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {KEY_COLUMNS} WHERE key.uid = ?1 OR key.prefix = ?1 LIMIT 2"
+    ))?;
+    let mut found: Vec<KeyRow> = statement
+        .query_and_then([id_or_prefix], key_row)?
+        .collect::<Result<_>>()?;
     match (found.pop(), found.pop()) {
         (Some(key), None) => Ok(key),
         (None, _) => Err(Error::Missing(format!("key {id_or_prefix}"))),
-        (Some(_), Some(_)) => Err(Error::Conflict(format!("several keys begin with {id_or_prefix}; use the id"))),
+        (Some(_), Some(_)) => Err(Error::Conflict(format!(
+            "several keys begin with {id_or_prefix}; use the id"
+        ))),
     }
 }
 
 /// The key with a hash.
 pub fn find_key_by_hash(connection: &Connection, hash: &KeyHash) -> Result<KeyRow> {
-    let mut statement = connection.prepare_cached(&format!("SELECT {KEY_COLUMNS} WHERE key.hash = ?1"))?;
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {KEY_COLUMNS} WHERE key.hash = ?1"))?;
     let mut found = statement.query_and_then([hash.as_bytes().as_slice()], key_row)?;
-    found.next().unwrap_or_else(|| Err(Error::Missing("key with this text".to_owned())))
+    found
+        .next()
+        .unwrap_or_else(|| Err(Error::Missing("key with this text".to_owned())))
 }
 
 /// Applications by name.
@@ -361,7 +398,9 @@ pub fn find_application(connection: &Connection, name_or_id: &str) -> Result<App
                 (SELECT count(*) FROM key WHERE key.application = application.id AND revoked IS NULL)
          FROM application WHERE name = ?1 OR uid = ?1 ORDER BY name = ?1 DESC LIMIT 1",
     )?;
-    let found = statement.query_and_then([name_or_id], application_row)?.next();
+    let found = statement
+        .query_and_then([name_or_id], application_row)?
+        .next();
     found.unwrap_or_else(|| Err(Error::Missing(format!("application {name_or_id}"))))
 }
 
@@ -372,7 +411,11 @@ fn application_row(row: &Row<'_>) -> Result<ApplicationRow> {
         id: row.get(1)?,
         name: row.get(2)?,
         plan: row.get(3)?,
-        state: if is_suspended { ApplicationState::Suspended } else { ApplicationState::Active },
+        state: if is_suspended {
+            ApplicationState::Suspended
+        } else {
+            ApplicationState::Active
+        },
         created: Timestamp(row.get(5)?),
         keys: row.get(6)?,
     })
@@ -401,7 +444,9 @@ pub(crate) fn insert_application(
     now: Timestamp,
 ) -> Result<Arc<ApplicationEntry>> {
     let taken = connection
-        .query_row("SELECT 1 FROM application WHERE name = ?1", [name], |_| Ok(()))
+        .query_row("SELECT 1 FROM application WHERE name = ?1", [name], |_| {
+            Ok(())
+        })
         .optional()?;
     if taken.is_some() {
         return Err(Error::Exists(format!("an application named {name}")));
@@ -411,7 +456,12 @@ pub(crate) fn insert_application(
         params![id.to_string(), name, plan, now.0],
     )?;
     let row = connection.last_insert_rowid();
-    let entry = Arc::new(ApplicationEntry { row, id, name: name.into(), is_suspended: AtomicBool::new(false) });
+    let entry = Arc::new(ApplicationEntry {
+        row,
+        id,
+        name: name.into(),
+        is_suspended: AtomicBool::new(false),
+    });
     rows.applications.insert(row, entry.clone());
     Ok(entry)
 }
@@ -428,9 +478,21 @@ pub(crate) fn insert_key(
         "INSERT INTO key (uid, hash, prefix, application, plan, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let hash = key.hash.as_bytes().as_slice();
-    statement.execute(params![key.id.to_string(), hash, key.prefix, application.row, key.plan, now.0])?;
+    statement.execute(params![
+        key.id.to_string(),
+        hash,
+        key.prefix,
+        application.row,
+        key.plan,
+        now.0
+    ])?;
     let plan = rows.plan(&key.plan);
-    let entry = Arc::new(new_entry(connection.last_insert_rowid(), key.id, application.clone(), plan));
+    let entry = Arc::new(new_entry(
+        connection.last_insert_rowid(),
+        key.id,
+        application.clone(),
+        plan,
+    ));
     rows.keys.insert(entry.row, entry.clone());
     Ok(entry)
 }
@@ -448,8 +510,16 @@ pub fn count_states(connection: &Connection, now: Timestamp) -> Result<[u64; 3]>
     Ok([all - locked - revoked, locked, revoked])
 }
 
+/// Whether a key was ever issued.
+pub(crate) fn exist(connection: &Connection) -> Result<bool> {
+    Ok(connection.query_row("SELECT EXISTS (SELECT 1 FROM key)", [], |row| row.get(0))?)
+}
+
 /// The plans of all keys that are not revoked.
 pub fn plans_in_use(connection: &Connection) -> Result<Vec<String>> {
-    let mut statement = connection.prepare("SELECT DISTINCT plan FROM key WHERE revoked IS NULL ORDER BY plan")?;
-    Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+    let mut statement =
+        connection.prepare("SELECT DISTINCT plan FROM key WHERE revoked IS NULL ORDER BY plan")?;
+    Ok(statement
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?)
 }

@@ -26,6 +26,8 @@ struct Account {
     /// Budgets are counted in the order of this plan; another plan means another account.
     plan: Arc<Plan>,
     counters: Vec<Counter>,
+    /// Records up to this one are not in the counters, because the owner reset them.
+    counts_after: i64,
 }
 
 /// The accounts of all subjects that have written since the start.
@@ -79,11 +81,23 @@ impl Ledger {
         debit: &Debit<'_>,
         now: Timestamp,
     ) -> Result<()> {
-        if self.accounts.get(&debit.subject).is_some_and(|account| Arc::ptr_eq(&account.plan, debit.plan)) {
+        if self
+            .accounts
+            .get(&debit.subject)
+            .is_some_and(|account| Arc::ptr_eq(&account.plan, debit.plan))
+        {
             return Ok(());
         }
-        let counters = count_again(connection, index, debit, now)?;
-        self.accounts.insert(debit.subject, Account { plan: debit.plan.clone(), counters });
+        let counts_after = counts_after(connection, debit.subject)?;
+        let counters = count_again(connection, index, debit, counts_after, now)?;
+        self.accounts.insert(
+            debit.subject,
+            Account {
+                plan: debit.plan.clone(),
+                counters,
+                counts_after,
+            },
+        );
         Ok(())
     }
 
@@ -107,8 +121,15 @@ impl Ledger {
         }
     }
 
-    /// Gives back what was taken at a time.
-    pub(crate) fn give_back(&mut self, debit: &Debit<'_>, at: Timestamp) {
+    /// Gives back what a record took at a time.
+    pub(crate) fn give_back(&mut self, debit: &Debit<'_>, id: i64, at: Timestamp) {
+        if self
+            .accounts
+            .get(&debit.subject)
+            .is_some_and(|account| id <= account.counts_after)
+        {
+            return;
+        }
         if let Some(account) = self.accounts.get_mut(&debit.subject)
             && Arc::ptr_eq(&account.plan, debit.plan)
         {
@@ -124,7 +145,9 @@ impl Ledger {
 
     /// How the budgets of the debit stand.
     pub(crate) fn standings(&mut self, debit: &Debit<'_>, now: Timestamp) -> Vec<BudgetStanding> {
-        let Some(account) = self.accounts.get_mut(&debit.subject) else { return Vec::new() };
+        let Some(account) = self.accounts.get_mut(&debit.subject) else {
+            return Vec::new();
+        };
         let zone = debit.policy.time_zone();
         let standing = |place: &usize| {
             let quota = account.plan.budgets()[*place].quota;
@@ -143,10 +166,16 @@ impl Ledger {
     }
 
     /// Seconds until a budget has room for the debit; `None` when it never has.
-    pub(crate) fn room_in_secs(&self, debit: &Debit<'_>, place: usize, now: Timestamp) -> Option<u64> {
+    pub(crate) fn room_in_secs(
+        &self,
+        debit: &Debit<'_>,
+        place: usize,
+        now: Timestamp,
+    ) -> Option<u64> {
         let account = self.accounts.get(&debit.subject)?;
         let quota = account.plan.budgets()[place].quota;
-        let at = account.counters[place].fits_at(quota, debit.cost, now, debit.policy.time_zone())?;
+        let at =
+            account.counters[place].fits_at(quota, debit.cost, now, debit.policy.time_zone())?;
         Some(at.seconds_from(now))
     }
 }
@@ -156,20 +185,30 @@ fn count_again(
     connection: &Connection,
     index: &SubjectIndex,
     debit: &Debit<'_>,
+    after: i64,
     now: Timestamp,
 ) -> Result<Vec<Counter>> {
     let budgets = debit.plan.budgets();
     let mut counters = vec![Counter::default(); budgets.len()];
-    let Some(longest) = budgets.iter().map(|budget| budget.quota.window.span_max().millis()).max() else {
+    let Some(longest) = budgets
+        .iter()
+        .map(|budget| budget.quota.window.span_max().millis())
+        .max()
+    else {
         return Ok(counters);
     };
     let since = Timestamp(now.0.saturating_sub(longest.saturating_add(longest / 30)));
-    let after = counts_after(connection, debit.subject)?;
     let zone = debit.policy.time_zone();
-    let everywhere: Vec<usize> = (0..budgets.len()).filter(|place| !budgets[*place].is_scoped).collect();
+    let everywhere: Vec<usize> = (0..budgets.len())
+        .filter(|place| !budgets[*place].is_scoped)
+        .collect();
     let is_scoped = everywhere.len() < budgets.len();
     for (id, time, cost) in index.debits(connection, debit.subject, after, since)? {
-        let places = if is_scoped { scoped_places(connection, debit, id)? } else { everywhere.clone() };
+        let places = if is_scoped {
+            scoped_places(connection, debit, id)?
+        } else {
+            everywhere.clone()
+        };
         for place in places {
             counters[place].add(budgets[place].quota.window, time, cost, zone);
         }
@@ -183,7 +222,9 @@ fn count_again(
 fn scoped_places(connection: &Connection, debit: &Debit<'_>, id: i64) -> Result<Vec<usize>> {
     let operation = journal::operation_of(connection, id)?;
     Ok(match operation {
-        Some((api, method, path)) => budgets_of_record(debit.policy, debit.plan, &api, &method, &path).into_vec(),
+        Some((api, method, path)) => {
+            budgets_of_record(debit.policy, debit.plan, &api, &method, &path).into_vec()
+        }
         None => Vec::new(),
     })
 }

@@ -49,8 +49,8 @@ use journal::Settlement;
 use key::KeyTable;
 pub use ledger::BudgetStanding;
 use reserve::{RefusedRecord, ReserveAnswer, ReserveRequest, Reserved};
-pub use work::Work;
 use work::Memory;
+pub use work::Work;
 use writer::{Committed, Health, Message, Writer};
 
 /// How many reading connections are kept open.
@@ -83,12 +83,22 @@ impl Store {
     /// was left open by a crash, and reads all keys into memory.
     pub fn open(directory: DataDirectory) -> Result<(Arc<Self>, Opened)> {
         // Versions before 3.51.3 can lose commits when the WAL is reset while a reader starts.
-        assert!(rusqlite::version_number() >= 3_051_003, "the bundled SQLite is too old");
+        assert!(
+            rusqlite::version_number() >= 3_051_003,
+            "the bundled SQLite is too old"
+        );
         let mut connection = connect(&directory.database(), OpenFlags::default())?;
+        // First of all, so that a file which is not ours stays as it is.
+        schema::migrate(&mut connection)?;
         connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000")?;
-        let freshness = if schema::migrate(&mut connection)? { Freshness::New } else { Freshness::Used };
+        let freshness = if key::exist(&connection)? {
+            Freshness::Used
+        } else {
+            Freshness::New
+        };
         let pepper = directory.pepper(freshness)?;
-        let pending_from = schema::meta(&connection, "pending_from")?.and_then(|text| text.parse().ok());
+        let pending_from =
+            schema::meta(&connection, "pending_from")?.and_then(|text| text.parse().ok());
         let left_unknown = journal::close_pending(&connection, pending_from.unwrap_or(0))?;
         let (last_id, last_time) = journal::last(&connection)?;
         let clock = StoreClock::open(&connection, last_time)?;
@@ -102,12 +112,21 @@ impl Store {
         };
         let (queue, receiver) = mpsc::channel();
         let health = Arc::new(Health::default());
-        let writer =
-            Writer { connection, memory, clock, health: health.clone(), queue: receiver, unsettled: Vec::new() };
+        let writer = Writer {
+            connection,
+            memory,
+            clock,
+            health: health.clone(),
+            queue: receiver,
+            unsettled: Vec::new(),
+        };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run())
-            .map_err(|source| Error::Directory { path: directory.path().to_owned(), source })?;
+            .map_err(|source| Error::Directory {
+                path: directory.path().to_owned(),
+                source,
+            })?;
         let store = Self {
             queue,
             writer: Mutex::new(Some(thread)),
@@ -152,14 +171,20 @@ impl Store {
     /// message for each connection that the gate admits, and one settlement for each before it.
     pub async fn reserve(&self, request: ReserveRequest) -> Result<ReserveAnswer> {
         let (sender, answer) = oneshot::channel();
-        self.queue.send(Message::Reserve(Box::new(request), sender)).map_err(|_| Error::Unavailable)?;
+        self.queue
+            .send(Message::Reserve(Box::new(request), sender))
+            .map_err(|_| Error::Unavailable)?;
         answer.await.map_err(|_| Error::Unavailable)?
     }
 
     /// Writes down what became of a write. Not awaited: were it lost in a crash, the write would be
     /// `unknown`, which is then the truth.
     pub fn settle(&self, reserved: Box<Reserved>, settlement: Settlement) {
-        if self.queue.send(Message::Settle(reserved, settlement)).is_err() {
+        if self
+            .queue
+            .send(Message::Settle(reserved, settlement))
+            .is_err()
+        {
             tracing::error!("a write was settled after the store had closed");
         }
     }
@@ -204,10 +229,17 @@ impl Store {
 
     /// Reads beside the writer, from a consistent state. Blocks: call it off the request path.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let pooled = self
+            .readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let connection = match pooled {
             Some(connection) => connection,
-            None => connect(&self.directory.database(), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?,
+            None => connect(
+                &self.directory.database(),
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            )?,
         };
         let result = in_snapshot(&connection, read);
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -220,7 +252,11 @@ impl Store {
     /// Writes down what is waiting and closes. Later calls find the store unavailable.
     pub fn close(&self) {
         let _ = self.queue.send(Message::Stop);
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let writer = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if writer.is_some_and(|writer| writer.join().is_err()) {
             tracing::error!("the store's writer had failed");
         }
@@ -237,22 +273,39 @@ fn connect(path: &PathBuf, flags: OpenFlags) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(64);
-    connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0")?;
+    connection.execute_batch(
+        "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0",
+    )?;
     Ok(connection)
 }
 
-fn in_snapshot<T>(connection: &Connection, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+fn in_snapshot<T>(
+    connection: &Connection,
+    read: impl FnOnce(&Connection) -> Result<T>,
+) -> Result<T> {
     let snapshot = connection.unchecked_transaction()?;
     let result = read(&snapshot);
     snapshot.finish()?;
     result
 }
 
-fn in_savepoint<T>(work: &mut Work<'_>, change: impl FnOnce(&mut Work<'_>) -> Result<T>) -> Result<T> {
+fn in_savepoint<T>(
+    work: &mut Work<'_>,
+    change: impl FnOnce(&mut Work<'_>) -> Result<T>,
+) -> Result<T> {
     work.connection().execute_batch("SAVEPOINT change")?;
+    let mark = work.mark();
     let result = change(work);
-    let end = if result.is_ok() { "RELEASE change" } else { "ROLLBACK TO change; RELEASE change" };
-    work.connection().execute_batch(end)?;
+    if result.is_ok() {
+        work.connection().execute_batch("RELEASE change")?;
+        return result;
+    }
+    work.go_back(mark);
+    // Where the change ended the whole transaction there is no savepoint left; the writer sees to that.
+    if !work.connection().is_autocommit() {
+        work.connection()
+            .execute_batch("ROLLBACK TO change; RELEASE change")?;
+    }
     result
 }
 

@@ -42,9 +42,11 @@ impl Subject {
                     IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
                     IpAddr::V6(address) => address.octets(),
                 };
-                let hash = octets.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, octet| {
-                    (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01B3)
-                });
+                let hash = octets
+                    .iter()
+                    .fold(0xCBF2_9CE4_8422_2325_u64, |hash, octet| {
+                        (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01B3)
+                    });
                 -i64::try_from(hash >> 1).unwrap_or(i64::MAX).max(1)
             }
         }
@@ -122,7 +124,9 @@ pub(crate) fn reserve(work: &mut Work<'_>, request: &ReserveRequest) -> Result<R
             budgets: request.permit.budgets(),
             cost: request.cost,
         };
-        work.memory.ledger.open(work.connection, &work.memory.index, &debit, now)?;
+        work.memory
+            .ledger
+            .open(work.connection, &work.memory.index, &debit, now)?;
         if let Some(place) = work.memory.ledger.exhausted(&debit, now) {
             if !request.is_observed {
                 return exhausted(work, request, &debit, place).map(Err);
@@ -149,7 +153,9 @@ pub(crate) fn reserve(work: &mut Work<'_>, request: &ReserveRequest) -> Result<R
 
 /// The lock check that counts: the decision's came from memory, some time ago.
 fn check_again(work: &Work<'_>, subject: &Subject) -> std::result::Result<(), Refusal> {
-    let Subject::Key(key) = subject else { return Ok(()) };
+    let Subject::Key(key) = subject else {
+        return Ok(());
+    };
     match (work.state_of(key), key.application.state()) {
         (KeyState::Revoked, _) => Err(Reason::KeyRevoked.into()),
         (_, ApplicationState::Suspended) => Err(Reason::ApplicationSuspended.into()),
@@ -158,8 +164,17 @@ fn check_again(work: &Work<'_>, subject: &Subject) -> std::result::Result<(), Re
     }
 }
 
-fn refused(refusal: Refusal, plan: Option<&Arc<Plan>>, standings: Vec<BudgetStanding>) -> Box<ReserveRefused> {
-    Box::new(ReserveRefused { refusal, plan: plan.cloned(), standings, is_recorded: false })
+fn refused(
+    refusal: Refusal,
+    plan: Option<&Arc<Plan>>,
+    standings: Vec<BudgetStanding>,
+) -> Box<ReserveRefused> {
+    Box::new(ReserveRefused {
+        refusal,
+        plan: plan.cloned(),
+        standings,
+        is_recorded: false,
+    })
 }
 
 fn over_budget(plan: &Plan, subject: &Subject) -> Reason {
@@ -179,7 +194,9 @@ fn exhausted(
     place: usize,
 ) -> Result<Box<ReserveRefused>> {
     let standings = work.memory.ledger.standings(debit, work.now);
-    let (LockRule::Lock { level, until }, Subject::Key(key)) = (debit.plan.spec().lock, &request.subject) else {
+    let (LockRule::Lock { level, until }, Subject::Key(key)) =
+        (debit.plan.spec().lock, &request.subject)
+    else {
         let mut refusal = Refusal::new(Reason::BudgetExhausted);
         refusal.retry_after_secs = work.memory.ledger.room_in_secs(debit, place, work.now);
         return Ok(refused(refusal, Some(debit.plan), standings));
@@ -193,16 +210,27 @@ fn exhausted(
         actor: Actor::Budget(budget.name.clone()),
         since: work.now,
         until: until.end(work.now, earlier_locks),
-        evidence: Some(format!("{} {} from {}", facts.method, facts.path, facts.address)),
+        evidence: Some(format!(
+            "{} {} from {}",
+            facts.method, facts.path, facts.address
+        )),
     };
     work.lock_key(key, &lock)?;
     insert(work, request, Outcome::Refused, Some(Reason::KeyLocked), 0)?;
-    let refusal = locked(LockNotice { level, until: lock.until });
-    Ok(Box::new(ReserveRefused { is_recorded: true, ..*refused(refusal, Some(debit.plan), standings) }))
+    let refusal = locked(LockNotice {
+        level,
+        until: lock.until,
+    });
+    Ok(Box::new(ReserveRefused {
+        is_recorded: true,
+        ..*refused(refusal, Some(debit.plan), standings)
+    }))
 }
 
 fn earlier_locks(work: &Work<'_>, key: &KeyEntry) -> Result<u32> {
-    let mut statement = work.connection.prepare_cached("SELECT locks FROM key WHERE id = ?1")?;
+    let mut statement = work
+        .connection
+        .prepare_cached("SELECT locks FROM key WHERE id = ?1")?;
     Ok(statement.query_row([key.row], |row| row.get(0))?)
 }
 
@@ -215,10 +243,23 @@ fn insert(
 ) -> Result<i64> {
     let id = work.next_id();
     let subject = request.subject.number();
-    let status = (outcome == Outcome::Refused).then(|| reason.map(Reason::status)).flatten();
+    let status = (outcome == Outcome::Refused)
+        .then(|| reason.map(Reason::status))
+        .flatten();
     let plan = request.permit.plan().map(|plan| plan.name());
     let facts = &request.facts;
-    let record = NewRecord { id, time: work.now, subject, plan, facts, status, outcome, reason, cost, count: 1 };
+    let record = NewRecord {
+        id,
+        time: work.now,
+        subject,
+        plan,
+        facts,
+        status,
+        outcome,
+        reason,
+        cost,
+        count: 1,
+    };
     journal::insert(work.connection, &record)?;
     work.memory.index.push(subject, id, work.now, cost);
     Ok(id)
@@ -236,12 +277,18 @@ impl Reserved {
 }
 
 /// Writes down what became of a write, and gives back what it did not use.
-pub(crate) fn settle(work: &mut Work<'_>, reserved: &Reserved, settlement: &Settlement) -> Result<()> {
+pub(crate) fn settle(
+    work: &mut Work<'_>,
+    reserved: &Reserved,
+    settlement: &Settlement,
+) -> Result<()> {
     let id = reserved.id.0;
     journal::settle(work.connection, id, settlement)?;
     if reserved.is_given_back(settlement.outcome) && reserved.cost > 0 {
         journal::forgive(work.connection, id)?;
-        work.memory.index.forgive(work.connection, reserved.subject, id)?;
+        work.memory
+            .index
+            .forgive(work.connection, reserved.subject, id)?;
         if let Some(plan) = &reserved.plan {
             let debit = Debit {
                 subject: reserved.subject,
@@ -250,7 +297,7 @@ pub(crate) fn settle(work: &mut Work<'_>, reserved: &Reserved, settlement: &Sett
                 budgets: &reserved.budgets,
                 cost: reserved.cost,
             };
-            work.memory.ledger.give_back(&debit, reserved.time);
+            work.memory.ledger.give_back(&debit, id, reserved.time);
         }
     }
     work.memory.open.remove(&id);

@@ -98,26 +98,40 @@ LEFT JOIN key ON key.id = journal.subject
 LEFT JOIN application ON application.id = key.application;
 "];
 
-/// Brings the file to the present version, in one transaction. Says whether it was empty before.
-pub(crate) fn migrate(connection: &mut Connection) -> Result<bool> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let application_id: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let tables: u32 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+/// The version of a file that is a store of this program or of an earlier one; 0 for an empty file.
+pub(crate) fn version(connection: &Connection) -> Result<u32> {
+    let application_id: i32 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: u32 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if application_id != APPLICATION_ID && (application_id != 0 || tables != 0) {
         return Err(Error::NotKeystile);
     }
-    let known = u32::try_from(STEPS.len()).expect("the steps are few");
+    let known = known();
     if version > known {
-        return Err(Error::Newer { found: version, known });
+        return Err(Error::Newer {
+            found: version,
+            known,
+        });
     }
+    Ok(version)
+}
+
+fn known() -> u32 {
+    u32::try_from(STEPS.len()).expect("the steps are few")
+}
+
+/// Brings the file to the present version, in one transaction.
+pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version = version(&transaction)?;
     for step in STEPS.iter().skip(version as usize) {
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", known)?;
-    transaction.commit()?;
-    Ok(tables == 0)
+    transaction.pragma_update(None, "user_version", known())?;
+    Ok(transaction.commit()?)
 }
 
 /// A value of `meta`.

@@ -1,6 +1,6 @@
 //! One transaction of the writer: what it may do, and what happens once it is durable.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use keystile_core::decision::KeyState;
@@ -34,18 +34,37 @@ pub struct Work<'w> {
     pub(crate) now: Timestamp,
     /// Locks and unlocks of this transaction, which the shared entries do not show yet.
     locks: HashMap<i64, Option<LockNotice>>,
+    /// Keys that this transaction revoked.
+    revoked: HashSet<i64>,
     effects: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+/// How far a transaction had come.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    locks: HashMap<i64, Option<LockNotice>>,
+    revoked: HashSet<i64>,
+    effects: usize,
 }
 
 impl std::fmt::Debug for Work<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Work").field("now", &self.now).finish_non_exhaustive()
+        f.debug_struct("Work")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
     }
 }
 
 impl<'w> Work<'w> {
     pub(crate) fn new(connection: &'w Connection, memory: &'w mut Memory, now: Timestamp) -> Self {
-        Self { connection, memory, now, locks: HashMap::new(), effects: Vec::new() }
+        Self {
+            connection,
+            memory,
+            now,
+            locks: HashMap::new(),
+            revoked: HashSet::new(),
+            effects: Vec::new(),
+        }
     }
 
     /// The time of the transaction on the store's clock.
@@ -63,6 +82,24 @@ impl<'w> Work<'w> {
         self.effects.push(Box::new(effect));
     }
 
+    /// What a change that fails has to go back to.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            locks: self.locks.clone(),
+            revoked: self.revoked.clone(),
+            effects: self.effects.len(),
+        }
+    }
+
+    /// Forgets what was done since a mark, as the database did.
+    pub(crate) fn go_back(&mut self, mark: Mark) {
+        self.locks = mark.locks;
+        self.revoked = mark.revoked;
+        self.effects.truncate(mark.effects);
+        // What was counted since may follow from what is no longer there.
+        self.memory.ledger.clear();
+    }
+
     pub(crate) fn into_effects(self) -> Vec<Box<dyn FnOnce() + Send>> {
         self.effects
     }
@@ -74,7 +111,11 @@ impl<'w> Work<'w> {
 
     /// Whether a key may be used, with what this transaction did to it.
     pub(crate) fn state_of(&self, key: &KeyEntry) -> KeyState {
-        let shared = key.state(self.now);
+        let shared = if self.revoked.contains(&key.row) {
+            KeyState::Revoked
+        } else {
+            key.state(self.now)
+        };
         match (shared, self.locks.get(&key.row)) {
             (KeyState::Revoked, _) | (_, None) => shared,
             (KeyState::Active | KeyState::Locked(_), Some(None)) => KeyState::Active,
@@ -84,7 +125,11 @@ impl<'w> Work<'w> {
 
     /// The entry of a key that requests see.
     pub(crate) fn entry(&self, row: i64) -> Result<Arc<KeyEntry>> {
-        self.memory.rows.key(row).cloned().ok_or_else(|| Error::Missing("key with this row".to_owned()))
+        self.memory
+            .rows
+            .key(row)
+            .cloned()
+            .ok_or_else(|| Error::Missing("key with this row".to_owned()))
     }
 
     /// The entry of an application that requests see.
@@ -95,20 +140,24 @@ impl<'w> Work<'w> {
 
     /// Locks a key: the only way in which any lock comes about, whoever asks for it.
     pub fn lock_key(&mut self, key: &Arc<KeyEntry>, lock: &Lock) -> Result<()> {
-        if key.state(self.now) == KeyState::Revoked {
+        if self.state_of(key) == KeyState::Revoked {
             return Err(Error::Conflict("a revoked key needs no lock".to_owned()));
         }
         let json = serde_json::to_string(lock).expect("a lock is texts and numbers");
         let by_budget = i64::from(matches!(lock.actor, Actor::Budget(_)));
-        let mut statement =
-            self.connection.prepare_cached("UPDATE key SET lock = ?2, locks = locks + ?3 WHERE id = ?1")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("UPDATE key SET lock = ?2, locks = locks + ?3 WHERE id = ?1")?;
         statement.execute(params![key.row, json, by_budget])?;
         let detail = match &lock.evidence {
             Some(evidence) => format!("{} ({evidence})", lock.reason),
             None => lock.reason.clone(),
         };
         self.tell(EventKind::KeyLocked, key, &lock.actor, &detail)?;
-        let notice = LockNotice { level: lock.level, until: lock.until };
+        let notice = LockNotice {
+            level: lock.level,
+            until: lock.until,
+        };
         self.locks.insert(key.row, Some(notice));
         let key = key.clone();
         self.after_commit(move || key.set_lock(Some(notice)));
@@ -117,7 +166,9 @@ impl<'w> Work<'w> {
 
     /// Unlocks a key.
     pub fn unlock_key(&mut self, key: &Arc<KeyEntry>, actor: &Actor, detail: &str) -> Result<()> {
-        self.connection.prepare_cached("UPDATE key SET lock = NULL WHERE id = ?1")?.execute([key.row])?;
+        self.connection
+            .prepare_cached("UPDATE key SET lock = NULL WHERE id = ?1")?
+            .execute([key.row])?;
         self.tell(EventKind::KeyUnlocked, key, actor, detail)?;
         self.locks.insert(key.row, None);
         let key = key.clone();
@@ -131,7 +182,9 @@ impl<'w> Work<'w> {
 
     /// Lets a key's budgets begin anew: what is on record so far no longer counts in them.
     pub fn reset_budgets(&mut self, key: &KeyEntry) -> Result<()> {
-        let mut statement = self.connection.prepare_cached("UPDATE key SET counts_after = ?2 WHERE id = ?1")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("UPDATE key SET counts_after = ?2 WHERE id = ?1")?;
         statement.execute(params![key.row, self.memory.last_id])?;
         self.memory.ledger.forget(key.row);
         Ok(())
@@ -139,17 +192,25 @@ impl<'w> Work<'w> {
 
     /// Revokes a key for good.
     pub fn revoke_key(&mut self, key: &Arc<KeyEntry>, actor: &Actor, detail: &str) -> Result<()> {
-        let mut statement =
-            self.connection.prepare_cached("UPDATE key SET revoked = ?2, lock = NULL WHERE id = ?1")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("UPDATE key SET revoked = ?2, lock = NULL WHERE id = ?1")?;
         statement.execute(params![key.row, self.now.0])?;
         self.tell(EventKind::KeyRevoked, key, actor, detail)?;
+        self.revoked.insert(key.row);
         let key = key.clone();
         self.after_commit(move || key.set_revoked());
         Ok(())
     }
 
     /// Lets a key end at a time, because it has a successor.
-    pub fn expire_key(&mut self, key: &Arc<KeyEntry>, at: Timestamp, actor: &Actor, detail: &str) -> Result<()> {
+    pub fn expire_key(
+        &mut self,
+        key: &Arc<KeyEntry>,
+        at: Timestamp,
+        actor: &Actor,
+        detail: &str,
+    ) -> Result<()> {
         self.connection
             .prepare_cached("UPDATE key SET expires = ?2 WHERE id = ?1")?
             .execute(params![key.row, at.0])?;
@@ -161,14 +222,27 @@ impl<'w> Work<'w> {
 
     fn tell(&self, kind: EventKind, key: &KeyEntry, actor: &Actor, detail: &str) -> Result<()> {
         let (row, application) = (Some(key.row), Some(key.application.row));
-        event::insert(self.connection, self.now, &Event { kind, key: row, application, actor, detail })
+        event::insert(
+            self.connection,
+            self.now,
+            &Event {
+                kind,
+                key: row,
+                application,
+                actor,
+                detail,
+            },
+        )
     }
 
     /// Opens locks whose time has run out, so that listings say so. Requests see it without this.
     pub(crate) fn open_expired_locks(&mut self) -> Result<()> {
-        let mut statement = self.connection.prepare_cached("SELECT id, lock FROM key WHERE lock IS NOT NULL")?;
-        let locked: Vec<(i64, String)> =
-            statement.query_and_then([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_>>()?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT id, lock FROM key WHERE lock IS NOT NULL")?;
+        let locked: Vec<(i64, String)> = statement
+            .query_and_then([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_>>()?;
         for (row, lock) in locked {
             if !key::lock_from(&lock)?.holds_at(self.now) {
                 let entry = self.entry(row)?;

@@ -72,9 +72,12 @@ pub(crate) struct Health {
 impl Health {
     /// What SQLite said when the last commit failed; `None` while commits succeed.
     pub(crate) fn fault(&self) -> Option<String> {
-        self.is_failing
-            .load(Ordering::Acquire)
-            .then(|| self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        self.is_failing.load(Ordering::Acquire).then(|| {
+            self.fault
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+        })
     }
 
     fn set(&self, fault: Option<String>) {
@@ -126,7 +129,11 @@ impl Writer {
                 self.keep_house();
                 housekept = Instant::now();
             }
-            self.merge_step(if last_group == 0 { Pressure::Idle } else { Pressure::Busy });
+            self.merge_step(if last_group == 0 {
+                Pressure::Idle
+            } else {
+                Pressure::Busy
+            });
             if is_stopping {
                 break;
             }
@@ -134,7 +141,10 @@ impl Writer {
         self.close();
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the writer's thread is its own; a wait here costs nobody a wake-up")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the writer's thread is its own; a wait here costs nobody a wake-up"
+    )]
     fn gather(&self, group: &mut Vec<Message>, last_group: usize) {
         self.drain(group);
         if last_group < 2 || group.is_empty() {
@@ -173,7 +183,10 @@ impl Writer {
                         self.unsettled.push((reserved, Settlement::NOT_SENT));
                     }
                 }
-                answers.completions.into_iter().for_each(|tell| tell(Committed::Yes));
+                answers
+                    .completions
+                    .into_iter()
+                    .for_each(|tell| tell(Committed::Yes));
             }
             Err(error) => {
                 self.recover(&error, last_id);
@@ -184,7 +197,13 @@ impl Writer {
                 for sender in waiting {
                     let _ = sender.send(Err(Error::Unavailable));
                 }
-                answers.completions.into_iter().for_each(|tell| tell(Committed::No));
+                answers
+                    .completions
+                    .into_iter()
+                    .for_each(|tell| tell(Committed::No));
+                self.memory
+                    .open
+                    .extend(answers.settled.iter().map(|(reserved, _)| reserved.id.0));
                 self.unsettled.extend(answers.settled);
                 self.unsettled.truncate(UNSETTLED_MAX);
             }
@@ -204,7 +223,9 @@ impl Writer {
         let mut work = Work::new(&self.connection, &mut self.memory, self.clock.now());
         if outcome.is_ok() {
             let again = answers.settled.iter();
-            outcome = again.map(|(reserved, settlement)| reserve::settle(&mut work, reserved, settlement)).collect();
+            outcome = again
+                .map(|(reserved, settlement)| reserve::settle(&mut work, reserved, settlement))
+                .collect();
         }
         for message in group {
             let result = run(&mut work, message, answers, waiting, outcome.is_ok());
@@ -257,11 +278,24 @@ impl Writer {
         if self.health.fault().is_some() || !self.memory.index.wants_step(pressure) {
             return;
         }
-        let pending_from = self.memory.open.first().copied().unwrap_or(self.memory.last_id + 1);
+        let pending_from = self
+            .memory
+            .open
+            .first()
+            .copied()
+            .unwrap_or(self.memory.last_id + 1);
         let merged = begin(&self.connection)
             .and_then(|()| self.memory.index.step(&self.connection))
-            .and_then(|()| schema::set_meta(&self.connection, "pending_from", &pending_from.to_string()))
-            .and_then(|()| Ok(self.connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())?));
+            .and_then(|()| {
+                schema::set_meta(&self.connection, "pending_from", &pending_from.to_string())
+            })
+            .and_then(|()| {
+                Ok(self
+                    .connection
+                    .prepare_cached("COMMIT")?
+                    .execute([])
+                    .map(|_| ())?)
+            });
         match merged {
             Ok(()) => self.memory.index.step_committed(),
             Err(error) => self.recover(&error, self.memory.last_id),
@@ -269,10 +303,16 @@ impl Writer {
     }
 
     fn close(mut self) {
+        if !self.unsettled.is_empty() {
+            self.commit(Vec::new());
+        }
         while self.health.fault().is_none() && self.memory.index.wants_step(Pressure::Idle) {
             self.merge_step(Pressure::Idle);
         }
-        if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+        if let Err(error) = self
+            .connection
+            .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+        {
             tracing::debug!(%error, "the log stays beside the database until the next start");
         }
     }
@@ -300,8 +340,11 @@ fn run(
             }
         },
         Message::Settle(reserved, settlement) => {
-            let result =
-                if is_sound { reserve::settle(work, &reserved, &settlement) } else { Ok(()) };
+            let result = if is_sound {
+                reserve::settle(work, &reserved, &settlement)
+            } else {
+                Ok(())
+            };
             answers.settled.push((reserved, settlement));
             return result;
         }
@@ -309,9 +352,20 @@ fn run(
             journal::set_response_bytes(work.connection, id, bytes)?;
         }
         Message::Refused(refused) if is_sound => {
-            return refused.iter().try_for_each(|refused| reserve::record_refused(work, refused));
+            return refused
+                .iter()
+                .try_for_each(|refused| reserve::record_refused(work, refused));
         }
-        Message::Change(change) => answers.completions.push(change(work)),
+        // Outside of the transaction a change would commit by itself. Dropped, it answers that the
+        // store is unavailable.
+        Message::Change(_) if !is_sound => {}
+        Message::Change(change) => {
+            answers.completions.push(change(work));
+            // A full disk ends the whole transaction, not only the change that met it.
+            if work.connection.is_autocommit() {
+                return Err(Error::Unavailable);
+            }
+        }
         // Refusals and sizes that cannot be recorded are counted in the metrics all the same.
         Message::ResponseBytes(..) | Message::Refused(_) | Message::Stop => {}
     }
@@ -326,7 +380,9 @@ fn has_timed_lock(connection: &Connection) -> bool {
 }
 
 fn is_fsync_failure(error: &Error) -> bool {
-    let Error::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) = error else { return false };
+    let Error::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) = error else {
+        return false;
+    };
     [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC].contains(&failure.extended_code)
 }
 

@@ -17,7 +17,20 @@ fn quotas_read_as_people_write_them() {
     ] {
         assert_eq!(quota(text).to_string(), shown);
     }
-    for text in ["", "100", "100 per", "-1 per day", "1 per fortnight", "1 per 0 days", "1 per 2 days calendar", "4294967296 per day", "1 per 401 days", "1 per 500 ms", "1 a day", "1 per day calender"] {
+    for text in [
+        "",
+        "100",
+        "100 per",
+        "-1 per day",
+        "1 per fortnight",
+        "1 per 0 days",
+        "1 per 2 days calendar",
+        "4294967296 per day",
+        "1 per 401 days",
+        "1 per 500 ms",
+        "1 a day",
+        "1 per day calender",
+    ] {
         assert!(text.parse::<Quota>().is_err(), "{text}");
     }
 }
@@ -46,30 +59,57 @@ fn a_calendar_counter_is_empty_in_the_next_period() {
     let mut counter = Counter::default();
     let noon: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
     counter.add(window, noon, 3, &TimeZone::UTC);
-    assert_eq!(counter.used(window, "2026-11-24T23:59:59.999Z".parse().unwrap(), &TimeZone::UTC), 3);
-    assert_eq!(counter.used(window, "2026-11-25T00:00:00Z".parse().unwrap(), &TimeZone::UTC), 0);
+    assert_eq!(
+        counter.used(
+            window,
+            "2026-11-24T23:59:59.999Z".parse().unwrap(),
+            &TimeZone::UTC
+        ),
+        3
+    );
+    assert_eq!(
+        counter.used(
+            window,
+            "2026-11-25T00:00:00Z".parse().unwrap(),
+            &TimeZone::UTC
+        ),
+        0
+    );
 }
 
 /// Admits writes one after the other and checks the promise against a list of all that was admitted.
 fn run(quota: Quota, writes: &[(i64, u32)]) {
-    let Window::Rolling(span) = quota.window else { unreachable!() };
-    let (mut counter, mut admitted, mut now) = (Counter::default(), Vec::new(), 1_700_000_000_000_i64);
+    let Window::Rolling(span) = quota.window else {
+        unreachable!()
+    };
+    let (mut counter, mut admitted, mut now) =
+        (Counter::default(), Vec::new(), 1_700_000_000_000_i64);
     for (wait, cost) in writes {
         now += wait;
         let at = Timestamp(now);
         let used = counter.used(quota.window, at, &TimeZone::UTC);
         assert!(counter.slices.len() <= 64);
         let within = |length: i64| -> u64 {
-            admitted.iter().filter(|(time, _)| *time >= now - length).map(|(_, cost)| u64::from(*cost)).sum()
+            admitted
+                .iter()
+                .filter(|(time, _)| *time >= now - length)
+                .map(|(_, cost)| u64::from(*cost))
+                .sum()
         };
         assert!(used >= within(span.millis()), "over: {used} counted");
-        assert!(used <= within(span.millis() + span.millis() / 60 + 1), "capacity came back too late");
+        assert!(
+            used <= within(span.millis() + span.millis() / 60 + 1),
+            "capacity came back too late"
+        );
         if used + u64::from(*cost) <= u64::from(quota.amount) {
             counter.add(quota.window, at, *cost, &TimeZone::UTC);
             admitted.push((now, *cost));
         } else if let Some(fits) = counter.fits_at(quota, *cost, at, &TimeZone::UTC) {
             let mut later = counter.clone();
-            assert!(later.used(quota.window, fits, &TimeZone::UTC) + u64::from(*cost) <= u64::from(quota.amount));
+            assert!(
+                later.used(quota.window, fits, &TimeZone::UTC) + u64::from(*cost)
+                    <= u64::from(quota.amount)
+            );
         }
     }
 }

@@ -20,9 +20,12 @@ pub(super) fn mutations(text: CallText<'_>) -> Result<u32, Uncountable> {
     match text {
         CallText::Query(query) => in_document(&query_parameter(query)?),
         CallText::Body(body) => match body.trim_ascii_start().first() {
-            Some(b'{' | b'[') if let Ok(value) = serde_json::from_slice::<Value>(body) => in_json(&value),
+            Some(b'{' | b'[') if let Ok(value) = serde_json::from_slice::<Value>(body) => {
+                in_json(&value)
+            }
             _ => {
-                let text = std::str::from_utf8(body).map_err(|_| Uncountable::new("The body is not UTF-8."))?;
+                let text = std::str::from_utf8(body)
+                    .map_err(|_| Uncountable::new("The body is not UTF-8."))?;
                 in_document(text)
             }
         },
@@ -30,14 +33,16 @@ pub(super) fn mutations(text: CallText<'_>) -> Result<u32, Uncountable> {
 }
 
 fn query_parameter(query: &str) -> Result<String, Uncountable> {
-    let mut values = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| {
-        percent_decoded(name).is_some_and(|name| name == "query")
-    });
+    let mut values = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(name, _)| percent_decoded(name).is_some_and(|name| name == "query"));
     match (values.next(), values.next()) {
-        (Some((_, value)), None) => {
-            percent_decoded(value).ok_or_else(|| Uncountable::new("The query parameter is not UTF-8."))
-        }
-        _ => Err(Uncountable::new("A GraphQL request in the address needs one `query` parameter.")),
+        (Some((_, value)), None) => percent_decoded(value)
+            .ok_or_else(|| Uncountable::new("The query parameter is not UTF-8.")),
+        _ => Err(Uncountable::new(
+            "A GraphQL request in the address needs one `query` parameter.",
+        )),
     }
 }
 
@@ -61,7 +66,9 @@ fn percent_decoded(text: &str) -> Option<String> {
 fn in_json(value: &Value) -> Result<u32, Uncountable> {
     match value {
         Value::Array(requests) if !requests.is_empty() => {
-            requests.iter().try_fold(0_u32, |sum, request| Ok(sum.saturating_add(in_json(request)?)))
+            requests.iter().try_fold(0_u32, |sum, request| {
+                Ok(sum.saturating_add(in_json(request)?))
+            })
         }
         Value::Object(request) => match request.get("query") {
             Some(Value::String(document)) => in_document(document),
@@ -72,9 +79,15 @@ fn in_json(value: &Value) -> Result<u32, Uncountable> {
 }
 
 fn in_document(text: &str) -> Result<u32, Uncountable> {
-    let parsed = Parser::new(text).recursion_limit(DEPTH_MAX).token_limit(TOKENS_MAX).parse();
+    let parsed = Parser::new(text)
+        .recursion_limit(DEPTH_MAX)
+        .token_limit(TOKENS_MAX)
+        .parse();
     if let Some(error) = parsed.errors().next() {
-        return Err(Uncountable::new(format!("The GraphQL document cannot be read: {}.", error.message())));
+        return Err(Uncountable::new(format!(
+            "The GraphQL document cannot be read: {}.",
+            error.message()
+        )));
     }
     let document = parsed.document();
     let (mut operations, mut fragments) = (Vec::new(), HashMap::new());
@@ -82,11 +95,17 @@ fn in_document(text: &str) -> Result<u32, Uncountable> {
         match definition {
             Definition::OperationDefinition(operation) => operations.push(operation),
             Definition::FragmentDefinition(fragment) => {
-                if let (Some(name), Some(fields)) = (fragment_name(&fragment), fragment.selection_set()) {
+                if let (Some(name), Some(fields)) =
+                    (fragment_name(&fragment), fragment.selection_set())
+                {
                     fragments.insert(name, fields);
                 }
             }
-            _ => return Err(Uncountable::new("The GraphQL document has more than operations and fragments.")),
+            _ => {
+                return Err(Uncountable::new(
+                    "The GraphQL document has more than operations and fragments.",
+                ));
+            }
         }
     }
     if operations.is_empty() {
@@ -96,13 +115,17 @@ fn in_document(text: &str) -> Result<u32, Uncountable> {
         .iter()
         .filter(|operation| is_mutation(operation))
         .try_fold(0_u32, |sum, operation| {
-            let fields = operation.selection_set().ok_or_else(|| Uncountable::new("A mutation has no fields."))?;
+            let fields = operation
+                .selection_set()
+                .ok_or_else(|| Uncountable::new("A mutation has no fields."))?;
             Ok(sum.saturating_add(root_fields(&fields, &fragments, DEPTH_MAX)?.max(1)))
         })
 }
 
 fn is_mutation(operation: &OperationDefinition) -> bool {
-    operation.operation_type().is_some_and(|kind| kind.mutation_token().is_some())
+    operation
+        .operation_type()
+        .is_some_and(|kind| kind.mutation_token().is_some())
 }
 
 fn fragment_name(fragment: &cst::FragmentDefinition) -> Option<String> {
@@ -116,7 +139,9 @@ fn root_fields(
     depth: usize,
 ) -> Result<u32, Uncountable> {
     let Some(depth) = depth.checked_sub(1) else {
-        return Err(Uncountable::new("The fragments of the GraphQL document go in a circle."));
+        return Err(Uncountable::new(
+            "The fragments of the GraphQL document go in a circle.",
+        ));
     };
     set.selections().try_fold(0_u32, |sum, selection| {
         let count = match selection {
@@ -129,7 +154,10 @@ fn root_fields(
                 let name = spread.fragment_name().and_then(|name| name.name());
                 let fields = name.and_then(|name| fragments.get(name.text().as_str()));
                 let fields = fields.ok_or_else(|| {
-                    Uncountable::new(format!("There is no fragment for {}.", spread.syntax().text()))
+                    Uncountable::new(format!(
+                        "There is no fragment for {}.",
+                        spread.syntax().text()
+                    ))
                 })?;
                 root_fields(fields, fragments, depth)?
             }
@@ -153,9 +181,15 @@ mod tests {
     fn queries_read_and_each_root_field_of_a_mutation_writes() {
         assert_eq!(count("{ me { name } }"), Some(0));
         assert_eq!(count("query A { a } query B { b }"), Some(0));
-        assert_eq!(count("mutation { a: drop(id: 1) b: drop(id: 2) c: drop(id: 3) }"), Some(3));
+        assert_eq!(
+            count("mutation { a: drop(id: 1) b: drop(id: 2) c: drop(id: 3) }"),
+            Some(3)
+        );
         assert_eq!(count("query A { a } mutation B { b { c d } }"), Some(1));
-        assert_eq!(count("mutation { ...F ... on M { c } } fragment F on M { a b }"), Some(3));
+        assert_eq!(
+            count("mutation { ...F ... on M { c } } fragment F on M { a b }"),
+            Some(3)
+        );
     }
 
     #[test]
@@ -163,16 +197,32 @@ mod tests {
         let batch = "[{\"query\": \"mutation { a }\"}, {\"query\": \"{ b }\"}, {\"query\": \"mutation { c d }\"}]";
         assert_eq!(mutations(CallText::Body(batch.as_bytes())), Ok(3));
         assert_eq!(mutations(CallText::Body(b"mutation { a b }")), Ok(2));
-        assert_eq!(mutations(CallText::Query("x=1&query=mutation%7Ba%20b%7D")), Ok(2));
-        assert_eq!(mutations(CallText::Query("%71uery=mutation+%7Ba%7D")), Ok(1));
+        assert_eq!(
+            mutations(CallText::Query("x=1&query=mutation%7Ba%20b%7D")),
+            Ok(2)
+        );
+        assert_eq!(
+            mutations(CallText::Query("%71uery=mutation+%7Ba%7D")),
+            Ok(1)
+        );
     }
 
     #[test]
     fn what_cannot_be_read_is_not_counted_as_nothing() {
-        for document in ["", "mutation", "{", "mutation { ...Missing }", "type A { b: C }", "fragment F on M { a }"] {
+        for document in [
+            "",
+            "mutation",
+            "{",
+            "mutation { ...Missing }",
+            "type A { b: C }",
+            "fragment F on M { a }",
+        ] {
             assert_eq!(count(document), None, "{document}");
         }
-        assert_eq!(count("mutation { ...A } fragment A on M { ...B } fragment B on M { ...A }"), None);
+        assert_eq!(
+            count("mutation { ...A } fragment A on M { ...B } fragment B on M { ...A }"),
+            None
+        );
         assert!(mutations(CallText::Body(b"{\"id\": \"persisted\"}")).is_err());
         assert!(mutations(CallText::Query("query=a&query=b")).is_err());
         assert!(count(&format!("mutation {}", "{ a ".repeat(5_000))).is_none());

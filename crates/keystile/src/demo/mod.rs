@@ -1,8 +1,277 @@
-//! The demo.
+//! `keystile demo`: a small API, Keystile in front of it, and applications that call it.
+//!
+//! [`bookmarks`] is the API, with a store of its own. [`traffic`] calls it through the gate, over sockets like
+//! any client. [`watch`] sees what an owner sees, and [`lines`] prints it.
+//!
+//! # What this protects
+//!
+//! The demo leaves nothing behind. All files are in one temporary folder, all else is in this process, and every
+//! way out, by a signal, a closed output or a failure, goes through the end of [`run`].
 
+mod bookmarks;
+mod lines;
+mod traffic;
+mod watch;
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use jiff::tz::TimeZone;
+use keystile_core::lock::Actor;
+use keystile_engine::Engine;
+use keystile_engine::command::{Answer, Command};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::cli::Screen;
 use crate::cli::arguments::DemoArguments;
+use crate::config::{self, Colors};
+use crate::server::Server;
+use bookmarks::Api;
+use lines::{Intro, Lines};
+use traffic::{Caller, Read, behave, misbehave};
+use watch::{Sight, Watch};
 
-/// Runs it.
-pub async fn run(_arguments: &DemoArguments) -> anyhow::Result<()> {
-    anyhow::bail!("being written")
+const GATE_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
+const CONSOLE_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7080);
+/// More bookmarks than the misbehaving application can destroy before its key locks.
+const SEEDS: u32 = 40;
+/// How often the journal and the keys are looked at.
+const LOOK: Duration = Duration::from_millis(120);
+
+/// Runs the demo until it is told to stop.
+pub async fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
+    // Before there is anything to clean up: from here on no signal ends the process by itself.
+    let mut ending = Ending::prepare()?;
+    let folder = tempfile::Builder::new().prefix("keystile-demo-").tempdir();
+    let folder = folder.context("a temporary folder cannot be created")?;
+    let path = folder.path().to_owned();
+    let shown = stage(arguments, &path, &mut ending).await;
+    folder.close().with_context(|| format!("{} cannot be removed", path.display()))?;
+    shown?;
+    // The reader may have left; the work is done all the same.
+    let _ = writeln!(std::io::stdout(), "\nThe demo has ended. Its processes, ports and files are gone.");
+    Ok(())
+}
+
+/// Everything that asks the demo to end.
+struct Ending {
+    signals: [Signal; 3],
+}
+
+impl Ending {
+    fn prepare() -> std::io::Result<Self> {
+        let [interrupt, terminate, hang_up] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        Ok(Self { signals: [interrupt?, terminate?, hang_up?] })
+    }
+
+    async fn asked(&mut self) {
+        let [interrupt, terminate, hang_up] = &mut self.signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    }
+}
+
+/// Starts the API and Keystile, shows them, and stops both.
+async fn stage(arguments: &DemoArguments, folder: &Path, ending: &mut Ending) -> anyhow::Result<()> {
+    let api = Api::start(&folder.join("bookmarks.db"), SEEDS).await.context("the sample API cannot start")?;
+    let gate = address(arguments.gate, GATE_DEFAULT, "--gate")?;
+    let console = address(arguments.console, CONSOLE_DEFAULT, "--console")?;
+    let file = folder.join("keystile.toml");
+    std::fs::write(&file, configuration(gate, console, api.address))?;
+    let configuration = config::load(&file).map_err(|report| anyhow!("{}", report.render(80, Colors::Off)))?;
+    let data = configuration.data.clone();
+    let server = Server::start(configuration, Some(file.clone())).await?;
+    let shown = show(&server, &api, &file, &data, ending).await;
+    server.stop().await;
+    api.stop().await;
+    shown
+}
+
+/// The address that was asked for, or the usual one where it is free, or one with a free port.
+fn address(asked: Option<SocketAddr>, usual: SocketAddr, argument: &str) -> anyhow::Result<SocketAddr> {
+    // The gate shares its port among its cores, and so would with another process: look first.
+    let free = |address: SocketAddr| std::net::TcpListener::bind(address).and_then(|listener| listener.local_addr());
+    match asked {
+        Some(address) => free(address).with_context(|| format!("{argument} {address} cannot be listened on")),
+        None => Ok(free(usual).or_else(|_| free(SocketAddr::new(usual.ip(), 0)))?),
+    }
+}
+
+/// The configuration file; a file, so that it can be read, changed and loaded again.
+fn configuration(gate: SocketAddr, console: SocketAddr, api: SocketAddr) -> String {
+    format!(
+        r#"data = "data"
+
+[gate]
+listen = ["{gate}"]
+drain_timeout = "1 s"
+
+[console]
+listen = "{console}"
+
+[api.bookmarks]
+upstream = ["http://{api}"]
+
+[plan.open]
+allow = ["bookmarks: *"]
+write_budget = ["20 per minute"]              # past it, the key locks
+lock = {{ level = "writes", until = "unlocked" }}
+
+[plan.trusted]
+allow = ["bookmarks: *"]
+write_budget = ["5000 per hour"]
+
+[plan.visitor]
+keyless = true                                # callers without a key
+allow = ["bookmarks: GET *"]
+rate_limit = ["5 per second"]
+"#
+    )
+}
+
+/// Prints what happens while applications call.
+async fn show(
+    server: &Server,
+    api: &Api,
+    file: &Path,
+    data: &Path,
+    ending: &mut Ending,
+) -> anyhow::Result<()> {
+    let gate = reachable(*server.gate().first().context("the gate has no address")?);
+    let engine = server.engine();
+    let mut callers = Vec::new();
+    for (application, plan) in [("reader", "open"), ("wiki", "trusted"), ("sweeper", "open"), ("you", "open")] {
+        let key = Some(new_key(engine, application, plan).await?);
+        callers.push(Caller { address: gate, application, key });
+    }
+    let [reader, wiki, sweeper, you]: [Caller; 4] = callers.try_into().ok().context("four applications were made")?;
+    let intro = Intro {
+        gate: format!("http://{gate}"),
+        api: format!("http://{}", api.address),
+        console: format!("http://{}", server.console()),
+        file: quoted(file),
+        data: quoted(data),
+        program: program(),
+        key: you.key.unwrap_or_default(),
+    };
+    let watch = Watch::begin(engine.clone()).await?;
+    let (sender, reads) = mpsc::channel(16);
+    let mut applications = JoinSet::new();
+    applications.spawn(behave(reader, 0));
+    applications.spawn(behave(wiki, 1));
+    applications.spawn(misbehave(sweeper, sender));
+    let ended = tokio::select! {
+        () = ending.asked() => Ok(()),
+        ended = tell(engine, watch, reads, &intro) => ended,
+    };
+    applications.shutdown().await;
+    ended
+}
+
+/// Prints lines until that fails.
+async fn tell(engine: &Engine, mut watch: Watch, mut reads: mpsc::Receiver<Read>, intro: &Intro) -> anyhow::Result<()> {
+    // Once for each batch of lines: a terminal changes its size.
+    let lines = || Lines::new(Screen::detect(engine.store().now()), TimeZone::system());
+    let mut text = lines().intro(intro);
+    loop {
+        let mut stdout = std::io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            // Whoever read the output has read enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written.context("the output cannot be written")?,
+        }
+        drop(stdout);
+        text.clear();
+        let read = tokio::time::timeout(LOOK, reads.recv()).await.ok().flatten();
+        let sights = watch.look().await?;
+        if read.is_none() && sights.is_empty() {
+            continue;
+        }
+        let lines = lines();
+        for sight in sights {
+            text.push_str(&match sight {
+                Sight::Record(record, standing) => lines.record(&record, standing.as_ref()),
+                Sight::Key(key) => lines.key(&key, intro),
+            });
+        }
+        text.extend(read.map(|read| lines.read(engine.store().now(), &read)));
+    }
+}
+
+async fn new_key(engine: &Arc<Engine>, application: &str, plan: &str) -> anyhow::Result<String> {
+    let command =
+        Command::CreateKeys { application: application.to_owned(), plan: Some(plan.to_owned()), count: 1 };
+    match engine.execute(command, Actor::CommandLine("demo".to_owned())).await {
+        Answer::NewKeys(mut keys) => keys.pop().map(|key| key.key).context("no key was issued"),
+        Answer::Failed(failure) => Err(failure.into()),
+        other => bail!("a key was asked for, not {other:?}"),
+    }
+}
+
+/// Where a client on this machine reaches a server that may listen on every address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
+    } else {
+        address
+    }
+}
+
+/// How to call this program from any directory.
+fn program() -> String {
+    let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    match std::env::current_exe() {
+        Ok(file) if called.components().count() != 1 => quoted(&file),
+        // It was found by its name, so it will be again.
+        Ok(_) | Err(_) => "keystile".to_owned(),
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.chars().all(|c| c.is_alphanumeric() || "/._-+,:@=".contains(c)) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_one_word_in_a_shell() {
+        for (path, word) in [("/tmp/a-1.b", "/tmp/a-1.b"), ("/tmp/it's a b", r"'/tmp/it'\''s a b'"), ("", "")] {
+            assert_eq!(quoted(Path::new(path)), word);
+        }
+    }
+
+    #[test]
+    fn the_configuration_is_without_mistakes_or_warnings() {
+        let port = |port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+        let text = configuration(port(1), port(2), port(3));
+        let configuration = config::from_text(&text, "keystile.toml", Path::new("")).unwrap();
+        assert!(configuration.warnings.is_empty());
+        assert_eq!(configuration.gate.listen, [port(1)]);
+    }
+
+    #[test]
+    fn a_taken_port_is_left_alone() {
+        let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let usual = taken.local_addr().unwrap();
+        let other = address(None, usual, "--gate").unwrap();
+        assert!(other.port() != usual.port() && other.port() != 0);
+        assert!(address(Some(usual), usual, "--gate").is_err());
+    }
 }

@@ -1,0 +1,248 @@
+//! Backups: whole, private, made while writes go on, and refused when they are not whole.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use keystile_core::journal::Outcome;
+use keystile_core::key::KeyHash;
+use keystile_core::lock::LockRule;
+use keystile_store::backup::{backup, restore, verify};
+use keystile_store::directory::DataDirectory;
+use keystile_store::error::Error;
+use rusqlite::Connection;
+
+use crate::bench::{Bench, wait};
+use crate::make::{LOCKS, plan, subject, write};
+
+fn bench() -> Bench {
+    Bench::new(&[
+        plan("small", &[("3 per day", &[])], LOCKS),
+        plan("never", &[("100000 per day", &[])], LockRule::Never),
+    ])
+}
+
+/// A backup of a store with two keys and six writes, of which one is under way.
+fn backed_up() -> (Bench, KeyHash, tempfile::TempDir, PathBuf) {
+    let bench = bench();
+    let key = bench.issue("small");
+    bench.issue("never");
+    for reserved in bench.reserve_many(key, 2) {
+        bench.settle(reserved, Outcome::Applied);
+    }
+    drop(bench.reserve(key));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keystile.backup");
+    let contents = backup(bench.store(), &file).unwrap();
+    assert_eq!((contents.keys, contents.records), (2, 3));
+    assert_eq!(verify(&file).unwrap(), contents);
+    (bench, key, folder, file)
+}
+
+fn restored(file: &Path, like: &Bench) -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    restore(&DataDirectory::hold(folder.path()).unwrap(), file).unwrap();
+    Bench::at(folder, like)
+}
+
+#[test]
+fn a_backup_made_while_writes_run_restores_to_one_moment_of_them() {
+    let bench = bench();
+    let (locked, busy) = (bench.issue("small"), bench.issue("never"));
+    bench.reserve_many(locked, 3);
+    assert!(bench.reserve(locked).is_err());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keystile.backup");
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    let request = write(
+                        &bench.policy,
+                        subject(&bench.entry(busy)),
+                        ("notes", "POST", "/x"),
+                        1,
+                    );
+                    let reserved = wait(bench.store().reserve(request)).unwrap().unwrap();
+                    if reserved.id.0 % 3 == 0 {
+                        bench.settle(reserved, Outcome::NotSent);
+                    }
+                }
+            });
+        }
+        while bench
+            .list(&keystile_store::journal::RecordQuery {
+                limit: 100,
+                ..Default::default()
+            })
+            .len()
+            < 100
+        {}
+        let contents = backup(bench.store(), &file).unwrap();
+        assert!(contents.records >= 100);
+        is_done.store(true, Ordering::Relaxed);
+    });
+    let copy = restored(&file, &bench);
+    assert!(copy.is_locked(locked));
+    assert!(copy.reserve(locked).is_err());
+    let records = copy.journal();
+    assert!(
+        records
+            .iter()
+            .all(|record| record.outcome != Outcome::Pending)
+    );
+    assert!(
+        records
+            .iter()
+            .enumerate()
+            .all(|(place, record)| record.id.0 == i64::try_from(place).unwrap() + 1)
+    );
+    let id = copy.row(busy).id;
+    let cost: u64 = records
+        .iter()
+        .filter(|record| record.key.as_ref() == Some(&id) && record.outcome != Outcome::NotSent)
+        .map(|record| u64::from(record.cost))
+        .sum();
+    assert_eq!(copy.used(busy), [cost]);
+    assert!(copy.reserve(busy).is_ok());
+}
+
+#[test]
+fn a_restored_store_knows_its_keys_and_counts_and_closes_what_was_under_way() {
+    let (bench, key, _folder, file) = backed_up();
+    let mut copy = restored(&file, &bench);
+    assert_eq!(copy.used(key), [3]);
+    assert_eq!(copy.journal()[2].outcome, Outcome::Unknown);
+    assert!(copy.reserve(key).is_err());
+    assert!(!bench.is_locked(key), "the copy is a store of its own");
+    copy.reopen();
+    assert!(copy.is_locked(key));
+    assert_eq!(verify(&file).unwrap().records, 3);
+}
+
+#[test]
+fn a_backup_is_private_and_never_overwrites() {
+    let (bench, _, folder, file) = backed_up();
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert!(matches!(
+        backup(bench.store(), &file),
+        Err(Error::Exists(_))
+    ));
+    let names: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["keystile.backup"]);
+}
+
+#[test]
+fn a_cut_off_or_overwritten_backup_is_refused_and_the_store_stays() {
+    let (mut bench, key, folder, file) = backed_up();
+    let whole = std::fs::read(&file).unwrap();
+    let damaged = folder.path().join("damaged");
+    bench.stop();
+    let refuse = |bytes: &[u8]| {
+        std::fs::write(&damaged, bytes).unwrap();
+        assert!(
+            verify(&damaged).is_err(),
+            "{} of {} bytes",
+            bytes.len(),
+            whole.len()
+        );
+        let directory = DataDirectory::hold(bench.path()).unwrap();
+        assert!(restore(&directory, &damaged).is_err());
+    };
+    for length in [
+        0,
+        100,
+        4_096,
+        whole.len() / 2,
+        whole.len() - 4_096,
+        whole.len() - 1,
+    ] {
+        refuse(&whole[..length]);
+    }
+    for page in [0, 1, whole.len() / 8_192] {
+        let mut bytes = whole.clone();
+        bytes[page * 4_096..][..64].fill(0xA5);
+        refuse(&bytes);
+    }
+    bench.start();
+    assert_eq!(bench.used(key), [3]);
+}
+
+#[test]
+fn an_edited_backup_is_refused() {
+    let edits = [
+        "DELETE FROM meta WHERE name = 'pepper'",
+        "UPDATE meta SET value = 'ab' WHERE name = 'pepper'",
+        "PRAGMA user_version = 4000",
+        "PRAGMA application_id = 5",
+        "DROP TABLE event",
+    ];
+    for edit in edits {
+        let (_bench, _, _folder, file) = backed_up();
+        Connection::open(&file)
+            .unwrap()
+            .execute_batch(edit)
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::hold(folder.path()).unwrap();
+        assert!(verify(&file).is_err(), "{edit}");
+        assert!(restore(&directory, &file).is_err(), "{edit}");
+        assert!(!directory.database().exists());
+    }
+}
+
+#[test]
+fn a_data_directory_is_no_backup() {
+    let (mut bench, _, _folder, _) = backed_up();
+    bench.stop();
+    assert!(matches!(
+        verify(&bench.path().join("keystile.db")),
+        Err(Error::Corrupt(_))
+    ));
+}
+
+/// The replaced store is of use only with everything that it had: its latest commits and its pepper.
+#[test]
+fn a_replaced_store_stays_beside_the_restored_one_whole() {
+    let (other, key, _folder, file) = backed_up();
+    let bench = bench();
+    let replaced = bench.issue("never");
+    bench.reserve_many(replaced, 5);
+    // As a crash leaves it: the latest commits are in the log.
+    let crashed = tempfile::tempdir().unwrap();
+    for name in ["keystile.db", "keystile.db-wal", "pepper"] {
+        std::fs::copy(bench.path().join(name), crashed.path().join(name)).unwrap();
+    }
+    let pepper = std::fs::read(bench.path().join("pepper")).unwrap();
+    restore(&DataDirectory::hold(crashed.path()).unwrap(), &file).unwrap();
+
+    let aside = tempfile::tempdir().unwrap();
+    for name in std::fs::read_dir(crashed.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+    {
+        let name = name.to_str().unwrap();
+        if let Some((before, after)) = name.split_once(".before-restore") {
+            std::fs::copy(
+                crashed.path().join(name),
+                aside.path().join(format!("{before}{after}")),
+            )
+            .unwrap();
+        }
+    }
+    let copy = Bench::at(crashed, &other);
+    assert_eq!(copy.used(key), [3]);
+    assert_eq!(
+        std::fs::read(aside.path().join("pepper")).ok(),
+        Some(pepper)
+    );
+    let before = Bench::at(aside, &bench);
+    assert_eq!(before.used(replaced), [5]);
+}

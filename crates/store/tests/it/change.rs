@@ -1,0 +1,191 @@
+//! A change is all or nothing, in the database and in what requests see.
+
+use keystile_core::decision::KeyState;
+use keystile_core::key::KeyHash;
+use keystile_core::lock::{Lock, LockLevel};
+use keystile_core::refusal::Reason;
+use keystile_store::Work;
+use keystile_store::error::{Error, Result};
+use keystile_store::reserve::ReserveAnswer;
+use tokio::task::JoinSet;
+
+use crate::bench::{Bench, wait};
+use crate::make::{LOCKS, owner, plan, subject, write};
+
+fn bench() -> (Bench, KeyHash) {
+    let bench = Bench::new(&[plan("small", &[("3 per day", &[])], LOCKS)]);
+    let key = bench.issue("small");
+    (bench, key)
+}
+
+type Change = Box<dyn FnOnce(&mut Work<'_>) -> Result<()> + Send>;
+
+pub(crate) fn lock(work: &Work<'_>) -> Lock {
+    Lock {
+        level: LockLevel::Writes,
+        reason: "asked for".to_owned(),
+        actor: owner(),
+        since: work.now(),
+        until: None,
+        evidence: None,
+    }
+}
+
+/// One transaction of the writer with everything in it: it is held until all have been asked.
+pub(crate) fn in_one_group(
+    bench: &Bench,
+    key: KeyHash,
+    changes: Vec<Change>,
+    writes: usize,
+) -> (Vec<Result<()>>, Vec<Result<ReserveAnswer>>) {
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    wait(async {
+        let store = bench.store().clone();
+        let mut busy = JoinSet::new();
+        busy.spawn(async move { store.change(move |_| Ok(held.recv().is_ok())).await });
+        tokio::task::yield_now().await;
+        let (mut changing, mut asked) = (Vec::new(), Vec::new());
+        for change in changes {
+            let store = bench.store().clone();
+            changing.push(tokio::spawn(async move { store.change(change).await }));
+        }
+        for _ in 0..writes {
+            let (store, subject) = (bench.store().clone(), subject(&bench.entry(key)));
+            let request = write(&bench.policy, subject, ("notes", "POST", "/notes"), 1);
+            asked.push(tokio::spawn(async move { store.reserve(request).await }));
+        }
+        tokio::task::yield_now().await;
+        release.send(()).unwrap();
+        let (mut changes, mut answers) = (Vec::new(), Vec::new());
+        for change in changing {
+            changes.push(change.await.unwrap());
+        }
+        for answer in asked {
+            answers.push(answer.await.unwrap());
+        }
+        busy.join_all().await;
+        (changes, answers)
+    })
+}
+
+#[test]
+fn a_change_that_fails_leaves_nothing_behind() {
+    let (mut bench, key) = bench();
+    bench.reserve_many(key, 3);
+    assert!(bench.reserve(key).is_err());
+    let entry = bench.entry(key);
+    let failed: Result<()> = bench.change(move |work| {
+        work.unlock_key(&entry, &owner(), "by mistake")?;
+        work.reset_budgets(&entry)?;
+        Err(Error::Conflict("changed my mind".to_owned()))
+    });
+    assert!(matches!(failed, Err(Error::Conflict(_))));
+    assert!(
+        bench.is_locked(key),
+        "requests see an unlock that never was"
+    );
+    assert_eq!(bench.events_named(key, "key_unlocked"), 0);
+    assert_eq!(
+        bench.reserve(key).unwrap_err().refusal.reason,
+        Reason::KeyLocked
+    );
+    assert_eq!(bench.used(key), [3]);
+    bench.reopen();
+    assert!(bench.is_locked(key));
+}
+
+#[test]
+fn a_change_that_fails_does_not_disturb_the_others_of_its_transaction() {
+    let (bench, key) = bench();
+    let entry = bench.entry(key);
+    let failing = Box::new(move |work: &mut Work<'_>| {
+        let lock = lock(work);
+        work.lock_key(&entry, &lock)?;
+        Err(Error::Conflict("changed my mind".to_owned()))
+    });
+    let (changes, writes) = in_one_group(&bench, key, vec![failing], 3);
+    assert!(matches!(changes[0], Err(Error::Conflict(_))));
+    assert!(writes.iter().all(|write| matches!(write, Ok(Ok(_)))));
+    assert_eq!(bench.state(key), KeyState::Active);
+    assert_eq!(bench.row(key).lock, None);
+}
+
+#[test]
+fn a_lock_stops_the_writes_after_it_in_the_same_transaction() {
+    let (bench, key) = bench();
+    let entry = bench.entry(key);
+    let locking = Box::new(move |work: &mut Work<'_>| {
+        let lock = lock(work);
+        work.lock_key(&entry, &lock)
+    });
+    let (changes, writes) = in_one_group(&bench, key, vec![locking], 2);
+    assert!(changes[0].is_ok());
+    let reason = |write: Result<ReserveAnswer>| write.unwrap().unwrap_err().refusal.reason;
+    assert_eq!(
+        writes.into_iter().map(reason).collect::<Vec<_>>(),
+        [Reason::KeyLocked; 2]
+    );
+}
+
+#[test]
+fn a_revoked_key_stays_revoked_when_its_budget_ends_in_the_same_transaction() {
+    let (bench, key) = bench();
+    bench.reserve_many(key, 3);
+    let entry = bench.entry(key);
+    let revoking = Box::new(move |work: &mut Work<'_>| work.revoke_key(&entry, &owner(), "leaked"));
+    let (changes, writes) = in_one_group(&bench, key, vec![revoking], 1);
+    assert!(changes[0].is_ok());
+    assert!(matches!(writes[0], Ok(Err(_))));
+    assert_eq!(bench.state(key), KeyState::Revoked);
+    let entry = bench.entry(key);
+    drop(bench.change(move |work| work.unlock_key(&entry, &owner(), "by mistake")));
+    assert_eq!(bench.state(key), KeyState::Revoked);
+    let entry = bench.entry(key);
+    let locked = bench.change(move |work| {
+        let lock = lock(work);
+        work.lock_key(&entry, &lock)
+    });
+    assert!(matches!(locked, Err(Error::Conflict(_))));
+}
+
+#[test]
+fn giving_back_what_was_counted_before_a_reset_frees_nothing_after_it() {
+    let (bench, key) = bench();
+    let before = bench.reserve_many(key, 3);
+    bench.reset(key);
+    bench.reserve_many(key, 3);
+    for reserved in before {
+        bench.settle(reserved, keystile_core::journal::Outcome::NotSent);
+    }
+    assert_eq!(bench.used(key), [3]);
+    assert!(bench.reserve(key).is_err());
+}
+
+#[test]
+fn the_name_of_an_application_is_taken_once() {
+    let (bench, _) = bench();
+    let again = bench.change(|work| {
+        work.create_application("small", "small", &owner())
+            .map(|_| ())
+    });
+    assert!(matches!(again, Err(Error::Exists(_))));
+    let unknown = bench.change(|work| work.application_or_new("new", None, &owner()).map(|_| ()));
+    assert!(matches!(unknown, Err(Error::Conflict(_))));
+}
+
+#[test]
+fn a_closed_store_answers_that_it_is_unavailable() {
+    let (bench, key) = bench();
+    let reserved = bench.reserve(key).unwrap();
+    bench.store().close();
+    bench.store().close();
+    bench.settle(reserved, keystile_core::journal::Outcome::Applied);
+    assert!(matches!(
+        bench.ask(key, ("notes", "POST", "/notes"), 1),
+        Err(Error::Unavailable)
+    ));
+    assert!(matches!(
+        wait(bench.store().flush()),
+        Err(Error::Unavailable)
+    ));
+}

@@ -1,0 +1,208 @@
+//! What was answered before the process was killed is on record after.
+//!
+//! The parent starts this test binary again as a child that writes as fast as it can and says what it
+//! was answered; it kills the child at any moment, opens what is left, and compares.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use keystile_core::decision::KeyState;
+use keystile_core::journal::{Outcome, WriteRecord};
+use keystile_core::lock::LockRule;
+use keystile_core::policy::PlanSpec;
+use keystile_store::Store;
+use keystile_store::key::KeyRow;
+use tokio::task::JoinSet;
+
+use crate::bench::{Bench, Dice, open, wait};
+use crate::make::{LOCKS, owner, plan, policy, settlement, subject, write};
+
+const DIRECTORY: &str = "KEYSTILE_TEST_CRASH_DIRECTORY";
+/// The texts of the keys, of which the first locks.
+const KEYS: [&[u8]; 2] = [b"locking", b"never"];
+const QUOTA: u64 = 150;
+
+fn plans() -> Vec<PlanSpec> {
+    vec![
+        plan("locking", &[("150 per day", &[])], LOCKS),
+        plan("never", &[("1000000 per day", &[])], LockRule::Never),
+    ]
+}
+
+/// Writes with several keys at once until it is killed. A line goes out only after its answer came in.
+#[test]
+fn child_that_is_killed() {
+    let Ok(directory) = std::env::var(DIRECTORY) else {
+        return;
+    };
+    let (store, _) = open(directory.as_ref()).unwrap();
+    let keys = KEYS.map(|text| store.pepper().hash(text));
+    let policy = policy(&plans());
+    let say = |line: &str| {
+        let mut out = std::io::stdout().lock();
+        out.write_all(line.as_bytes()).unwrap();
+        out.flush().unwrap();
+    };
+    wait(async {
+        let mut asked = JoinSet::new();
+        let ask = |asked: &mut JoinSet<_>, key: usize| {
+            let entry = store.keys().find(&keys[key]).unwrap();
+            let request = write(&policy, subject(&entry), ("notes", "POST", "/notes"), 1);
+            let store: std::sync::Arc<Store> = store.clone();
+            asked.spawn(async move { (key, store.reserve(request).await.unwrap()) });
+        };
+        for place in 0..8 {
+            ask(&mut asked, place % 2);
+        }
+        while let Some(answer) = asked.join_next().await {
+            let (key, answer) = answer.unwrap();
+            match answer {
+                Ok(reserved) => {
+                    say(&format!("\nadmitted {key} {}\n", reserved.id.0));
+                    if reserved.id.0 % 2 == 0 {
+                        store.settle(reserved, settlement(Outcome::Applied));
+                    }
+                }
+                Err(_) => say(&format!("\nlocked {key}\n")),
+            }
+            ask(&mut asked, key);
+        }
+    });
+}
+
+/// What a child said before it was killed.
+#[derive(Default)]
+struct Said {
+    admitted: [BTreeSet<i64>; 2],
+    is_locked: bool,
+}
+
+fn run_and_kill(bench: &Bench, lines_max: usize, pause: Duration) -> Said {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "crash::child_that_is_killed",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .env(DIRECTORY, bench.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = Said::default();
+    let mut heard = 0;
+    let lines = BufReader::new(child.stdout.take().unwrap());
+    for line in lines.split(b'\n') {
+        let line = String::from_utf8(line.unwrap()).unwrap();
+        match line.split(' ').collect::<Vec<_>>().as_slice() {
+            ["admitted", key, id] => {
+                let (key, id): (usize, i64) = (key.parse().unwrap(), id.parse().unwrap());
+                assert!(
+                    said.admitted[key].insert(id),
+                    "the id {id} was given out twice"
+                );
+                heard += 1;
+            }
+            ["locked", "0"] => {
+                said.is_locked = true;
+                heard += 1;
+            }
+            _ => {}
+        }
+        if heard == lines_max {
+            std::thread::sleep(pause);
+            child.kill().unwrap();
+            heard += 1;
+        }
+    }
+    assert!(!child.wait().unwrap().success());
+    assert!(heard > lines_max, "the child ended by itself");
+    said
+}
+
+/// What counts of a key's records since its last reset.
+fn charged(journal: &[WriteRecord], key: &KeyRow) -> u64 {
+    let counts = |record: &&WriteRecord| {
+        record.key.as_ref() == Some(&key.id) && record.id.0 > key.counts_after
+    };
+    journal
+        .iter()
+        .filter(counts)
+        .map(|record| u64::from(record.cost))
+        .sum()
+}
+
+#[test]
+fn no_admitted_write_and_no_lock_is_lost_when_the_process_is_killed() {
+    let mut bench = Bench::new(&plans());
+    let keys = [
+        bench.issue_text("locking", KEYS[0]),
+        bench.issue_text("never", KEYS[1]),
+    ];
+    let mut dice = Dice(0x2545_F491_4F6C_DD1D);
+    let (mut last_id, mut locks, mut left_unknown) = (0, 0, 0);
+    for _ in 0..20 {
+        bench.stop();
+        let pause = Duration::from_micros(u64::try_from(dice.roll(4_000)).unwrap());
+        let said = run_and_kill(&bench, 1 + dice.roll(160), pause);
+        left_unknown += bench.start().left_unknown;
+
+        let journal = bench.journal();
+        assert!(
+            journal
+                .iter()
+                .all(|record| record.outcome != Outcome::Pending)
+        );
+        let [locking, never] = keys.map(|key| bench.row(key));
+        for (row, admitted) in [(&locking, &said.admitted[0]), (&never, &said.admitted[1])] {
+            let on_record: BTreeSet<_> = journal
+                .iter()
+                .filter(|record| {
+                    record.key.as_ref() == Some(&row.id) && record.outcome != Outcome::Refused
+                })
+                .map(|record| record.id.0)
+                .collect();
+            assert!(
+                on_record.is_superset(admitted),
+                "an admitted write is not on record"
+            );
+            assert!(
+                admitted.iter().all(|id| *id > last_id),
+                "an id was given out again"
+            );
+        }
+        last_id = journal.last().unwrap().id.0;
+
+        let charged = charged(&journal, &locking);
+        assert!(charged <= QUOTA);
+        assert_eq!(bench.used(keys[0]), [charged]);
+        assert_eq!(
+            locking.lock.is_some(),
+            matches!(bench.state(keys[0]), KeyState::Locked(_))
+        );
+        if said.is_locked {
+            assert!(locking.lock.is_some(), "the lock is lost");
+            assert_eq!(charged, QUOTA);
+            locks += 1;
+            let entry = bench.entry(keys[0]);
+            bench
+                .change(move |work| {
+                    work.reset_budgets(&entry)?;
+                    work.unlock_key(&entry, &owner(), "go on")
+                })
+                .unwrap();
+        }
+    }
+    assert!(locks > 0, "no round came as far as a lock");
+    assert!(
+        left_unknown > 0,
+        "no round was killed with writes under way"
+    );
+    assert_eq!(
+        bench.events_named(keys[0], "key_locked"),
+        bench.events_named(keys[0], "key_unlocked") + usize::from(bench.is_locked(keys[0]))
+    );
+}

@@ -1,0 +1,162 @@
+//! What a store says of a directory that it cannot use, and that it leaves it as it is.
+
+use std::os::unix::fs::PermissionsExt;
+
+use keystile_store::directory::DataDirectory;
+use keystile_store::error::Error;
+use rusqlite::Connection;
+
+use crate::bench::{Bench, open};
+use crate::make::{LOCKS, plan};
+
+fn bench() -> Bench {
+    let bench = Bench::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);
+    bench.issue("small");
+    bench
+}
+
+#[test]
+fn a_directory_has_one_store_at_a_time() {
+    let mut bench = bench();
+    assert!(matches!(open(bench.path()), Err(Error::InUse { .. })));
+    bench.stop();
+    let held = DataDirectory::hold(bench.path()).unwrap();
+    assert!(matches!(open(bench.path()), Err(Error::InUse { .. })));
+    drop(held);
+    bench.start();
+}
+
+#[test]
+fn nobody_else_can_read_the_directory() {
+    let bench = bench();
+    let mode = |path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(bench.path().to_owned()), 0o700);
+    assert_eq!(mode(bench.path().join("pepper")), 0o600);
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_left_alone() {
+    let mut bench = bench();
+    bench.stop();
+    let file = bench.path().join("keystile.db");
+    Connection::open(&file)
+        .unwrap()
+        .pragma_update(None, "user_version", 4_000)
+        .unwrap();
+    let before = std::fs::read(&file).unwrap();
+    assert!(matches!(
+        open(bench.path()),
+        Err(Error::Newer { found: 4_000, .. })
+    ));
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn a_database_of_another_program_is_left_alone() {
+    for application_id in [0, 77] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keystile.db");
+        let other = Connection::open(&file).unwrap();
+        other
+            .execute_batch("CREATE TABLE recipe (name TEXT); INSERT INTO recipe VALUES ('soup')")
+            .unwrap();
+        other
+            .pragma_update(None, "application_id", application_id)
+            .unwrap();
+        drop(other);
+        let before = std::fs::read(&file).unwrap();
+        assert!(matches!(open(folder.path()), Err(Error::NotKeystile)));
+        assert!(
+            std::fs::read(&file).unwrap() == before,
+            "the other program's file was changed"
+        );
+    }
+}
+
+#[test]
+fn a_file_of_garbage_is_corrupt() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("keystile.db"), [0x5A; 9_000]).unwrap();
+    assert!(matches!(
+        open(folder.path()),
+        Err(Error::Corrupt(_) | Error::NotKeystile)
+    ));
+}
+
+#[test]
+fn a_cut_off_file_is_corrupt() {
+    let mut bench = bench();
+    bench.stop();
+    let file = bench.path().join("keystile.db");
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(matches!(open(bench.path()), Err(Error::Corrupt(_))));
+}
+
+#[test]
+fn a_lock_that_cannot_be_read_is_corrupt_and_not_an_open_key() {
+    let mut bench = bench();
+    bench.stop();
+    let database = Connection::open(bench.path().join("keystile.db")).unwrap();
+    database.execute("UPDATE key SET lock = '{}'", []).unwrap();
+    drop(database);
+    assert!(matches!(open(bench.path()), Err(Error::Corrupt(_))));
+}
+
+#[test]
+fn without_its_pepper_a_store_with_keys_does_not_start() {
+    let mut bench = bench();
+    bench.stop();
+    let pepper = bench.path().join("pepper");
+    let kept = std::fs::read(&pepper).unwrap();
+    std::fs::write(&pepper, &kept[..31]).unwrap();
+    assert!(matches!(
+        open(bench.path()),
+        Err(Error::Pepper {
+            fault: "damaged",
+            ..
+        })
+    ));
+    std::fs::remove_file(&pepper).unwrap();
+    assert!(matches!(
+        open(bench.path()),
+        Err(Error::Pepper {
+            fault: "missing",
+            ..
+        })
+    ));
+    assert!(!pepper.exists());
+    std::fs::write(&pepper, kept).unwrap();
+    bench.start();
+}
+
+/// The first start makes the database and then the pepper.
+#[test]
+fn a_first_start_that_was_killed_half_way_can_be_repeated() {
+    let mut bench = Bench::new(&[]);
+    bench.stop();
+    std::fs::remove_file(bench.path().join("pepper")).unwrap();
+    bench.start();
+}
+
+#[test]
+fn every_error_says_something_of_use() {
+    let faults = [
+        Error::InUse {
+            path: "/data".into(),
+        },
+        Error::NotKeystile,
+        Error::Newer { found: 9, known: 1 },
+        Error::Corrupt("page 3".to_owned()),
+        Error::Pepper {
+            path: "/data/pepper".into(),
+            fault: "missing",
+        },
+        Error::Unavailable,
+    ];
+    assert!(
+        faults
+            .iter()
+            .all(|fault| fault.help().is_some() && !fault.to_string().is_empty())
+    );
+}

@@ -1,0 +1,306 @@
+//! Listings of a large journal say what a plain filter over all of it says.
+
+use std::sync::OnceLock;
+
+use keystile_core::journal::{Outcome, RecordId, WriteRecord};
+use keystile_core::key::KeyHash;
+use keystile_core::lock::LockRule;
+use keystile_core::refusal::Reason;
+use keystile_core::time::Timestamp;
+use keystile_store::journal::{self, Direction, RecordQuery};
+use keystile_store::key::KeyRow;
+use keystile_store::reserve::RefusedRecord;
+
+use crate::bench::{Bench, Dice, wait};
+use crate::make::{facts, plan, settlement};
+
+const ROWS: usize = 72_000;
+const APIS: [&str; 2] = ["notes", "drafts"];
+const METHODS: [&str; 3] = ["POST", "PUT", "DELETE"];
+
+struct Large {
+    bench: Bench,
+    keys: Vec<KeyHash>,
+    rows: Vec<KeyRow>,
+}
+
+/// Refusals and writes of three keys and of nobody, one second apart, merged up to somewhere.
+fn large() -> Large {
+    let mut bench = Bench::new(&[plan("free", &[], LockRule::Never)]);
+    let keys: Vec<_> = (0..3).map(|_| bench.issue("free")).collect();
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    for _ in 0..ROWS / 1_000 {
+        let refusal = |dice: &mut Dice| {
+            // The last key is rare.
+            let key = [None, Some(0), Some(0), Some(1), Some(1)][dice.roll(5)];
+            let method = METHODS[dice.roll(3)];
+            let facts = facts(APIS[dice.roll(2)], method, &format!("/{}", dice.roll(50)));
+            let reason = [Reason::RateLimited, Reason::KeyLocked][dice.roll(2)];
+            let key = key.map(|place| bench.entry(keys[place]));
+            RefusedRecord {
+                key,
+                facts,
+                reason,
+                count: 1 + u32::try_from(dice.roll(3)).unwrap(),
+            }
+        };
+        bench
+            .store()
+            .record_refused((0..994).map(|_| refusal(&mut dice)).collect());
+        for outcome in [
+            Outcome::Applied,
+            Outcome::RefusedByUpstream,
+            Outcome::NotSent,
+            Outcome::Unknown,
+        ] {
+            let operation = (APIS[dice.roll(2)], METHODS[dice.roll(3)], "/x");
+            let reserved = bench
+                .ask(keys[dice.roll(3)], operation, 1)
+                .unwrap()
+                .unwrap();
+            bench.store().settle(reserved, settlement(outcome));
+        }
+        // Two of each thousand stay pending.
+        bench
+            .ask(keys[dice.roll(2)], ("notes", "POST", "/x"), 1)
+            .unwrap()
+            .unwrap();
+        bench
+            .ask(keys[0], ("notes", "POST", "/x"), 1)
+            .unwrap()
+            .unwrap();
+    }
+    let spread = format!("UPDATE journal SET time = time - ({ROWS} - id) * 1000");
+    bench
+        .change(move |work| Ok(work.connection().execute(&spread, [])?))
+        .unwrap();
+    wait(bench.store().flush()).unwrap();
+    bench.reload_policy();
+    let rows = keys.iter().map(|key| bench.row(*key)).collect();
+    Large { bench, keys, rows }
+}
+
+fn fits(large: &Large, query: &RecordQuery, record: &WriteRecord) -> bool {
+    let of_subject = |subjects: &Vec<i64>| match &record.key {
+        Some(key) => large
+            .rows
+            .iter()
+            .any(|row| row.id == *key && subjects.contains(&row.row)),
+        None => subjects.contains(&0),
+    };
+    let is = |wanted: &Option<String>, text: &String| {
+        wanted.as_ref().is_none_or(|wanted| wanted == text)
+    };
+    is(&query.api, &record.api)
+        && is(&query.operation, &record.operation)
+        && is(&query.method, &record.method)
+        && query
+            .outcome
+            .is_none_or(|outcome| outcome == record.outcome)
+        && query.since.is_none_or(|since| record.time >= since)
+        && query.until.is_none_or(|until| record.time < until)
+        && query.after.is_none_or(|after| record.id > after)
+        && query.before.is_none_or(|before| record.id < before)
+        && query.subjects.as_ref().is_none_or(of_subject)
+}
+
+fn by_hand(large: &Large, all: &[WriteRecord], query: &RecordQuery) -> Vec<RecordId> {
+    let fitting = |record: &&WriteRecord| fits(large, query, record);
+    let limit = query.limit as usize;
+    match query.direction {
+        Direction::EarliestFirst => all
+            .iter()
+            .filter(fitting)
+            .take(limit)
+            .map(|record| record.id)
+            .collect(),
+        Direction::LatestFirst => all
+            .iter()
+            .rev()
+            .filter(fitting)
+            .take(limit)
+            .map(|record| record.id)
+            .collect(),
+    }
+}
+
+fn some<T>(dice: &mut Dice, one_in: usize, value: impl FnOnce(&mut Dice) -> T) -> Option<T> {
+    (dice.roll(one_in) == 0).then(|| value(dice))
+}
+
+fn random_query(large: &Large, all: &[WriteRecord], dice: &mut Dice) -> RecordQuery {
+    let subjects = |dice: &mut Dice| match dice.roll(5) {
+        0 => vec![0],
+        1 => Vec::new(),
+        2 => large.rows.iter().map(|row| row.row).collect(),
+        _ => vec![large.rows[dice.roll(3)].row],
+    };
+    let time = |dice: &mut Dice| match dice.roll(8) {
+        0 => Timestamp(0),
+        1 => Timestamp(i64::MAX),
+        at => Timestamp(all[dice.roll(all.len())].time.0 + i64::try_from(at).unwrap() - 4),
+    };
+    let place = |dice: &mut Dice| all[dice.roll(all.len())].id;
+    RecordQuery {
+        subjects: some(dice, 2, subjects),
+        api: some(dice, 3, |dice| APIS[dice.roll(2)].to_owned()),
+        operation: some(dice, 5, |dice| format!("{} *", METHODS[dice.roll(3)])),
+        method: some(dice, 3, |dice| METHODS[dice.roll(3)].to_owned()),
+        outcome: some(dice, 2, |dice| Outcome::ALL[dice.roll(6)]),
+        since: some(dice, 3, time),
+        until: some(dice, 3, time),
+        after: some(dice, 4, place),
+        before: some(dice, 4, place),
+        direction: [Direction::LatestFirst, Direction::EarliestFirst][dice.roll(2)],
+        limit: u32::try_from([0, 1, 7, 50, 1_000][dice.roll(5)]).unwrap(),
+    }
+}
+
+fn compare(large: &Large, queries: usize, seed: u64) {
+    let all = large.bench.journal();
+    let mut dice = Dice(seed);
+    for _ in 0..queries {
+        let query = random_query(large, &all, &mut dice);
+        let listed: Vec<_> = large
+            .bench
+            .list(&query)
+            .iter()
+            .map(|record| record.id)
+            .collect();
+        assert_eq!(listed, by_hand(large, &all, &query), "{query:?}");
+    }
+}
+
+/// Walks through all pages.
+fn pages(large: &Large, query: &RecordQuery) -> Vec<RecordId> {
+    let (mut query, mut found) = (query.clone(), Vec::new());
+    loop {
+        let page = large.bench.list(&query);
+        let Some(last) = page.last() else {
+            return found;
+        };
+        found.extend(page.iter().map(|record| record.id));
+        match query.direction {
+            Direction::LatestFirst => query.before = Some(last.id),
+            Direction::EarliestFirst => query.after = Some(last.id),
+        }
+    }
+}
+
+/// Made once: it takes most of the time.
+fn shared() -> &'static Large {
+    static LARGE: OnceLock<Large> = OnceLock::new();
+    LARGE.get_or_init(large)
+}
+
+#[test]
+fn filters_places_times_and_orders_agree_with_a_plain_filter() {
+    let large = shared();
+    assert_eq!(
+        large.bench.store().read(journal::count).unwrap(),
+        u64::try_from(ROWS).unwrap()
+    );
+    compare(large, 80, 7);
+}
+
+#[test]
+fn pages_in_either_order_hold_every_record_once() {
+    let large = shared();
+    let all = large.bench.journal();
+    for direction in [Direction::LatestFirst, Direction::EarliestFirst] {
+        let query = RecordQuery {
+            direction,
+            limit: 5_000,
+            ..RecordQuery::default()
+        };
+        let of_key = RecordQuery {
+            subjects: Some(vec![large.rows[1].row]),
+            limit: 3_000,
+            ..query.clone()
+        };
+        let rare = RecordQuery {
+            outcome: Some(Outcome::NotSent),
+            limit: 10,
+            ..query.clone()
+        };
+        for query in [query, of_key, rare] {
+            let everything = RecordQuery {
+                limit: u32::MAX,
+                ..query.clone()
+            };
+            assert_eq!(pages(large, &query), by_hand(large, &all, &everything));
+        }
+    }
+}
+
+#[test]
+fn counts_and_last_times_agree_with_a_plain_filter() {
+    let large = shared();
+    let all = large.bench.journal();
+    for place in [0, 1, ROWS / 2, ROWS - 1] {
+        let since = all[place].time;
+        let counted = large
+            .bench
+            .store()
+            .read(|read| journal::count_since(read, since))
+            .unwrap();
+        assert_eq!(counted, u64::try_from(ROWS - place).unwrap());
+    }
+    for row in &large.rows {
+        let last = large
+            .bench
+            .store()
+            .read(|read| journal::last_of_subject(read, row.row))
+            .unwrap();
+        let by_hand = all
+            .iter()
+            .rev()
+            .find(|record| record.key.as_ref() == Some(&row.id));
+        assert_eq!(last, by_hand.map(|record| record.time));
+    }
+}
+
+#[test]
+fn retention_deletes_from_the_start_and_listings_and_counts_follow() {
+    let mut large = large();
+    large.bench.reopen();
+    compare(&large, 10, 11);
+    let before = large.bench.journal();
+    let end = before[30_000].time;
+    let mut deleted = Vec::new();
+    while deleted.last() != Some(&0) {
+        deleted.push(
+            large
+                .bench
+                .change(move |work| work.delete_records_before(end, 12_000))
+                .unwrap(),
+        );
+    }
+    assert_eq!(deleted, [12_000, 12_000, 6_000, 0]);
+    assert!(large.bench.journal() == before[30_000..]);
+    compare(&large, 20, 13);
+    let count = |since| {
+        large
+            .bench
+            .store()
+            .read(|read| journal::count_since(read, since))
+            .unwrap()
+    };
+    assert_eq!(large.bench.store().read(journal::count).unwrap(), 42_000);
+    assert_eq!(
+        (count(Timestamp(0)), count(end), count(before[71_999].time)),
+        (42_000, 42_000, 1)
+    );
+    large.bench.reopen();
+    assert!(large.bench.journal() == before[30_000..]);
+    // Even where everything is old, the numbers of records go on where they were.
+    large
+        .bench
+        .change(move |work| work.delete_records_before(Timestamp(i64::MAX), u32::MAX))
+        .unwrap();
+    large.bench.reopen();
+    assert_eq!(
+        large.bench.reserve(large.keys[0]).unwrap().id,
+        RecordId(72_001)
+    );
+}

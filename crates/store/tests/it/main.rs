@@ -1,0 +1,20 @@
+//! Tests of the store as the engine uses it: on a real directory, through its public face.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that goes wrong"
+)]
+
+mod backup;
+mod bench;
+mod change;
+mod clock;
+mod crash;
+mod damage;
+mod exact;
+mod fault;
+mod listing;
+mod make;
+mod merge;
+mod oracle;
+mod restart;
