@@ -7,10 +7,10 @@ use crate::Outcome;
 use crate::args::Args;
 use crate::keys::Keys;
 use crate::load::{Load, Mix};
-use crate::measure::{Sample, measure};
+use crate::measure::{Sample, measure, undisturbed};
 use crate::peer::{Kind, Running, Setting, Template};
 use crate::process::Memory;
-use crate::quiet::{self, FOREIGN_MAX};
+use crate::quiet::FOREIGN_MAX;
 use crate::scratch::Scratch;
 use crate::table::{self, median, spread};
 use crate::upstream::Upstream;
@@ -18,8 +18,6 @@ use crate::upstream::Upstream;
 const KEYS: usize = 1_000;
 const CONNECTIONS: u32 = 64;
 const MEMORY_MAX_MIB: f64 = 48.0;
-/// How often a noisy measurement is repeated before its last result is taken.
-const TRIES: usize = 3;
 
 /// A promise: `of` costs at most `limit` times the processor time of `to`.
 struct Target {
@@ -204,7 +202,8 @@ async fn one_round(
         for slice in 0..plan.slices {
             for step in 0..all.len() {
                 let at = (round + slice + step) % all.len();
-                samples[at].add(undisturbed(&peers[at], plan, mix).await?);
+                samples[at]
+                    .add(undisturbed(&peers[at], Load { mix, ..plan.load }, plan.patience).await?);
             }
         }
         for (series, sample) in all.iter_mut().zip(samples) {
@@ -218,19 +217,6 @@ async fn one_round(
         series.memory.push(peer.memory()?);
     }
     Ok(())
-}
-
-/// Measures while the machine is quiet, and again when it was not.
-async fn undisturbed(peer: &Running, plan: &Plan<'_>, mix: Mix) -> Outcome<Sample> {
-    let mut tries = 0;
-    loop {
-        quiet::wait(plan.patience).await?;
-        let sample = measure(peer, Load { mix, ..plan.load }).await?;
-        tries += 1;
-        if sample.foreign <= FOREIGN_MAX || tries == TRIES || plan.patience.is_zero() {
-            return Ok(sample);
-        }
-    }
 }
 
 fn print_costs(all: &[Series], mix: Mix) {

@@ -7,9 +7,10 @@ use crate::Outcome;
 use crate::args::Args;
 use crate::keys::Keys;
 use crate::load::{Load, Mix};
-use crate::measure::measure;
+use crate::measure::{measure, undisturbed};
 use crate::peer::{Kind, Running, Setting, Template};
 use crate::process::{LOAD_CORE, as_f64, command, cpu_seconds};
+use crate::quiet;
 use crate::scratch::Scratch;
 use crate::table;
 use crate::transfer::Transferred;
@@ -27,6 +28,8 @@ struct Bench<'a> {
     kind: Kind,
     binary: Option<&'a Path>,
     seconds: u64,
+    /// How long to wait for other work on the machine to end, before each measurement.
+    patience: Duration,
     upstream: Upstream,
 }
 
@@ -47,6 +50,7 @@ pub async fn run(args: &Args) -> Outcome<()> {
         kind,
         binary,
         seconds: args.number("--seconds", 4)?,
+        patience: Duration::from_secs(args.number("--patience", 60)?),
         upstream: Upstream::start().await?,
     };
     let only = args.text("--only");
@@ -105,7 +109,7 @@ impl Bench<'_> {
                 mix: Mix::Reads,
             };
             measure(&peer, Load { seconds: 1, ..load }).await?;
-            let reads = measure(&peer, load).await?;
+            let reads = undisturbed(&peer, load, self.patience).await?;
             let mixed = measure(
                 &peer,
                 Load {
@@ -169,7 +173,7 @@ impl Bench<'_> {
                 mix: Mix::Reads,
             };
             measure(&peer, Load { seconds: 1, ..load }).await?;
-            let reads = measure(&peer, load).await?;
+            let reads = undisturbed(&peer, load, self.patience).await?;
             let mixed = measure(
                 &peer,
                 Load {
@@ -226,6 +230,7 @@ impl Bench<'_> {
                 eprintln!("{}: {direction} of {bytes} bytes", self.kind.name());
                 let peer = self.start(&stock).await?;
                 let idle = peer.memory()?;
+                quiet::wait(self.patience).await?;
                 let before = cpu_seconds(&peer.pids())?;
                 let seen = self
                     .transfer(&peer, &stock.keys.open[0], direction, bytes)

@@ -33,7 +33,7 @@ usage:
   keystile-bench compare [--rounds 5] [--seconds 5] [--keystile PATH] [--peers a,b,...]
                          [--patience 60]
   keystile-bench growth  [--seconds 4] [--keystile PATH] [--peer keystile] [--only connections|keys|bodies]
-                         [--keys-max 1000000]
+                         [--keys-max 1000000] [--patience 60]
 peers: relay haproxy nginx-lua nginx-lua-redis keystile keystile-off
 used by the commands above:
   keystile-bench relay --listen PORT --to PORT

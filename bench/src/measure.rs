@@ -6,8 +6,11 @@ use crate::Outcome;
 use crate::load::{self, Load, Mix};
 use crate::peer::Running;
 use crate::process::{as_f64, cpu_seconds};
-use crate::quiet::Watch;
+use crate::quiet::{self, FOREIGN_MAX, Watch};
 use crate::table::median;
+
+/// How often a noisy measurement is repeated before its last result is taken.
+const TRIES: usize = 3;
 
 /// What a load cost; slices of it can be added up.
 #[derive(Clone, Default)]
@@ -81,6 +84,20 @@ pub async fn measure(peer: &Running, load: Load<'_>) -> Outcome<Sample> {
         p99_ms: vec![as_f64(report.p99) / 1e3],
         foreign,
     })
+}
+
+/// Measures while the machine is quiet, and again when it was not; a `patience` of zero waits for
+/// nothing and takes what comes.
+pub async fn undisturbed(peer: &Running, load: Load<'_>, patience: Duration) -> Outcome<Sample> {
+    let mut tries = 0;
+    loop {
+        quiet::wait(patience).await?;
+        let sample = measure(peer, load).await?;
+        tries += 1;
+        if sample.foreign <= FOREIGN_MAX || tries == TRIES || patience.is_zero() {
+            return Ok(sample);
+        }
+    }
 }
 
 /// The last request of each connection, and one that wrk makes to test its script, may be missing.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{Kind, Running, Setting};
 use crate::Outcome;
+use crate::http;
 use crate::keys::Keys;
 use crate::process::{LOAD_CORE, PROXY_CORE, Process, command};
 use crate::scratch::{Scratch, free_port};
@@ -21,10 +22,16 @@ pub struct Template {
     pub made_in: Duration,
 }
 
-/// Asks a running Keystile how many writes it has counted.
+/// Asks a running Keystile how many writes it has forwarded and journaled.
 pub(super) struct Count {
-    #[expect(dead_code, reason = "waits for the names of the metrics")]
     console: u16,
+    binary: String,
+    config: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    records: u64,
 }
 
 #[derive(Deserialize)]
@@ -71,15 +78,19 @@ pub(super) async fn start(kind: Kind, setting: &Setting<'_>) -> Outcome<Running>
     copy_dir(&data_of(&template.scratch), &data_of(&scratch))?;
     let (port, console) = (free_port()?, free_port()?);
     let config = write_config(&scratch, kind, port, console, setting.upstream)?;
-    let config = config.display().to_string();
+    let config_text = config.display().to_string();
     let log = scratch.path().join("keystile.log");
-    let args = ["run", "--config", &config];
+    let args = ["run", "--config", &config_text];
     let mut process = Process::start(PROXY_CORE, &template.binary, &args, &log)?;
     process.answers(console, "/readyz").await?;
     process.accepts(port).await?;
     let count = match kind {
         Kind::KeystileOff => super::Count::Absent,
-        _ => super::Count::Keystile(Count { console }),
+        _ => super::Count::Keystile(Count {
+            console,
+            binary: template.binary.clone(),
+            config,
+        }),
     };
     Ok(Running {
         kind,
@@ -172,8 +183,39 @@ fn copy_dir(from: &Path, to: &Path) -> Outcome<()> {
 }
 
 impl Count {
-    #[expect(clippy::unused_async, reason = "waits for the names of the metrics")]
+    /// Gives the writes that were forwarded, after a look that the journal holds all of them.
     pub(super) async fn writes(&self) -> Outcome<u64> {
-        Err("keystile's count of writes is not wired yet".into())
+        let forwarded = self.forwarded().await?;
+        let journaled = self.journaled().await?;
+        if journaled < forwarded {
+            return Err(format!("{forwarded} writes forwarded, only {journaled} journaled").into());
+        }
+        Ok(forwarded)
+    }
+
+    async fn forwarded(&self) -> Outcome<u64> {
+        const NAME: &str = "keystile_requests_total{api=\"bench\",kind=\"write\"} ";
+        let page = http::ask(self.console, "GET", "/metrics", None, b"").await?;
+        let count = page.body.lines().find_map(|line| line.strip_prefix(NAME));
+        Ok(count
+            .ok_or("the metrics page has no count of writes")?
+            .trim()
+            .parse()?)
+    }
+
+    /// Records of the journal; those of refusals are among them.
+    async fn journaled(&self) -> Outcome<u64> {
+        let mut status = command(LOAD_CORE, &self.binary);
+        let output = status
+            .args(["status", "--json", "--config"])
+            .arg(&self.config)
+            .output()
+            .await?;
+        if !output.status.success() {
+            let talk = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("keystile status: {talk}").into());
+        }
+        let status: Status = serde_json::from_slice(&output.stdout)?;
+        Ok(status.records)
     }
 }

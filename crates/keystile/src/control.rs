@@ -3,7 +3,9 @@
 //! A Unix socket in the data directory, for this user only. One line of JSON in, one line out: a
 //! [`Request`] and its [`Answer`].
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +41,29 @@ pub trait Server: Send + Sync + 'static {
     fn reload(&self) -> Answer;
 }
 
+/// The longest path that the address of a socket holds (`sun_path`, with its end).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Gives the socket's address to `work`: where its path is too long for one, a short way through the
+/// folder, opened for as long as that takes.
+fn at_socket<T>(data: &Path, work: impl FnOnce(&Path) -> std::io::Result<T>) -> std::io::Result<T> {
+    let path = socket_path(data);
+    if path.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
+        return work(&path);
+    }
+    let folder = File::open(data)?;
+    work(&socket_path(Path::new(&format!("/proc/self/fd/{}", folder.as_raw_fd()))))
+}
+
+fn connect(data: &Path) -> std::io::Result<BlockingStream> {
+    at_socket(data, |path| BlockingStream::connect(path))
+}
+
+/// Whether a server listens on the socket of a data directory.
+pub fn is_served(data: &Path) -> bool {
+    connect(data).is_ok()
+}
+
 /// Listens on the socket of a data directory that this process holds.
 pub fn bind(data: &Path) -> std::io::Result<UnixListener> {
     let path = socket_path(data);
@@ -47,7 +72,7 @@ pub fn bind(data: &Path) -> std::io::Result<UnixListener> {
         Ok(()) | Err(_) => {}
     }
     // The directory is closed to others (0700), so nobody reaches the socket before its own mode is set.
-    let listener = UnixListener::bind(&path)?;
+    let listener = at_socket(data, |path| UnixListener::bind(path))?;
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     Ok(listener)
 }
@@ -91,7 +116,7 @@ async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Re
 
 /// Sends a command to the server of a data directory; `None` when no server runs there.
 pub fn send(data: &Path, command: &Command) -> Option<Result<Answer, Failure>> {
-    let stream = BlockingStream::connect(socket_path(data)).ok()?;
+    let stream = connect(data).ok()?;
     let request = Request { login: login(), command: command.clone() };
     Some(exchange(stream, &request).map_err(|error| Failure {
         message: format!("the server broke off: {error}"),

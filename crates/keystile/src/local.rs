@@ -17,6 +17,15 @@ use crate::cli::Target;
 use crate::config::{self, Colors, Configuration};
 use crate::{control, server};
 
+/// What is done when no server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WithoutServer {
+    /// The store is opened, and held until the command ends.
+    Open,
+    /// The command ends.
+    Fail,
+}
+
 /// The way to the engine of a data directory.
 #[derive(Debug)]
 pub struct Local {
@@ -24,6 +33,7 @@ pub struct Local {
     configuration: Option<Configuration>,
     /// Opened with the first command that no server takes.
     engine: Option<Arc<Engine>>,
+    without_server: WithoutServer,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -34,18 +44,40 @@ impl Local {
     }
 
     /// Finds the data directory of a target. Only a file that is named is read.
+    ///
+    /// A file with mistakes is no obstacle while a server runs: that has its policy, and its owner may
+    /// have to lock a key just now.
     pub fn of(target: &Target) -> Result<Self, Failure> {
-        let configuration = target.config.as_deref().map(config::load).transpose().map_err(|report| Failure {
-            message: format!("the configuration has mistakes\n\n{}", report.render(100, Colors::Off)),
-            help: Some("mend them, or give only --data DIR".to_owned()),
-        })?;
-        let configured = configuration.as_ref().map(|configuration| configuration.data.clone());
+        let (configuration, configured) = match target.config.as_deref().map(|file| (file, config::load(file))) {
+            None => (None, None),
+            Some((_, Ok(configuration))) => {
+                let data = configuration.data.clone();
+                (Some(configuration), Some(data))
+            }
+            Some((file, Err(report))) => {
+                let data = target.data.clone().or_else(|| config::data_of(file));
+                if !data.as_deref().is_some_and(control::is_served) {
+                    return Err(Failure {
+                        message: format!("the configuration has mistakes\n\n{}", report.render(100, Colors::Off)),
+                        help: Some("mend them, or give only --data DIR".to_owned()),
+                    });
+                }
+                (None, data)
+            }
+        };
         let data = target.data.clone().or(configured).unwrap_or_else(|| PathBuf::from("keystile-data"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Failure {
             message: format!("the program cannot start its runtime: {error}"),
             help: None,
         })?;
-        Ok(Self { data, configuration, engine: None, runtime })
+        Ok(Self { data, configuration, engine: None, without_server: WithoutServer::Open, runtime })
+    }
+
+    /// For a command that goes on for long: were it to hold the store, no server could start.
+    #[must_use]
+    pub fn only_with_server(mut self) -> Self {
+        self.without_server = WithoutServer::Fail;
+        self
     }
 
     /// Where callers arrive, for a `curl` line.
@@ -63,6 +95,12 @@ impl Local {
             && let Some(answer) = control::send(&self.data, command)
         {
             return answer;
+        }
+        if self.without_server == WithoutServer::Fail {
+            return Err(Failure {
+                message: format!("no server is running on {}, so nothing comes", self.data.display()),
+                help: Some("start one: keystile run\nor look at what is on record: keystile journal list".to_owned()),
+            });
         }
         let engine = match &self.engine {
             Some(engine) => engine.clone(),

@@ -3,16 +3,21 @@
 use std::process::ExitCode;
 
 use keystile::cli::arguments::{
-    Arguments, CheckArguments, CliCommand, InitArguments, OwnerCommand, RestoreArguments,
-    RunArguments,
+    Arguments, CheckArguments, CliCommand, InitArguments, JournalCommand, OwnerCommand,
+    RestoreArguments, RunArguments,
 };
-use keystile::cli::{self, Session, Terminal};
+use keystile::cli::{self, Session, Stop, Terminal};
 use keystile::config::{self, Colors};
 use keystile::local::Local;
 use keystile::run::{self, Overwrite};
 use keystile::{demo, log};
 use keystile_engine::command::Failure;
 use keystile_store::clock::wall_clock;
+use keystile_store::error::Error as StoreError;
+
+/// glibc's allocator gives memory back to the kernel and takes it again under this kind of load.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // The first thing: whoever makes a TLS configuration later finds its provider.
@@ -51,8 +56,8 @@ fn carry_out(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<ExitC
         CliCommand::Init(arguments) => init(arguments, terminal),
         CliCommand::Check(arguments) => Ok(check(arguments, terminal)),
         CliCommand::Schema => {
-            terminal.print_json(&config::schema()).map_err(unwritable)?;
-            Ok(ExitCode::SUCCESS)
+            let printed = terminal.print_json(&config::schema());
+            Ok(terminal.finish(printed.map_err(Stop::Output)))
         }
         CliCommand::Owner(command) => owner(command, terminal),
         CliCommand::Restore(arguments) => restore(arguments, terminal),
@@ -60,18 +65,13 @@ fn carry_out(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<ExitC
     }
 }
 
-fn unwritable(error: std::io::Error) -> Failure {
-    Failure {
-        message: format!("the output cannot be written: {error}"),
-        help: None,
-    }
-}
-
 fn failed(error: &anyhow::Error) -> Failure {
-    // The outermost text is the advice where there is some; the rest is the chain of causes.
+    let of_store = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<StoreError>());
     Failure {
         message: format!("{error:#}"),
-        help: None,
+        help: of_store.and_then(StoreError::help),
     }
 }
 
@@ -116,12 +116,10 @@ fn init(arguments: &InitArguments, terminal: &mut Terminal<'_>) -> Result<ExitCo
         help: Some("name another file, or replace it with --force".to_owned()),
     })?;
     let name = arguments.file.display();
-    terminal
-        .say(&format!(
-            "Wrote {name}. Set your API's address in it, then: keystile run --config {name}"
-        ))
-        .map_err(unwritable)?;
-    Ok(ExitCode::SUCCESS)
+    let said = terminal.say(&format!(
+        "Wrote {name}. Set your API's address in it, then: keystile run --config {name}"
+    ));
+    Ok(terminal.finish(said.map_err(Stop::Output)))
 }
 
 fn check(arguments: &CheckArguments, terminal: &mut Terminal<'_>) -> ExitCode {
@@ -148,14 +146,20 @@ fn check(arguments: &CheckArguments, terminal: &mut Terminal<'_>) -> ExitCode {
             .try_for_each(|text| writeln!(terminal.stderr, "{text}"))
             .and_then(|()| terminal.say(&verdict))
     };
-    match (written, is_sound) {
-        (Ok(()), true) => ExitCode::SUCCESS,
-        (Ok(()), false) | (Err(_), _) => ExitCode::FAILURE,
-    }
+    terminal.finish(match (written, is_sound) {
+        (Ok(()), true) => Ok(()),
+        (Ok(()), false) => Err(Stop::Reported),
+        (Err(error), true) => Err(Stop::Output(error)),
+        // A reader that leaves does not make the file good.
+        (Err(_), false) => Err(Stop::Reported),
+    })
 }
 
 fn owner(command: &OwnerCommand, terminal: &mut Terminal<'_>) -> Result<ExitCode, Failure> {
     let mut local = Local::of(&command.target().resolve())?;
+    if matches!(command, OwnerCommand::Journal(JournalCommand::Follow(_))) {
+        local = local.only_with_server();
+    }
     let gate = local.gate();
     let mut send = |command| local.send(&command);
     let mut session = Session {

@@ -1,7 +1,7 @@
 //! `keystile run`: a server from a configuration file, or from nothing but an upstream.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use keystile_core::api::Mode;
@@ -9,7 +9,7 @@ use keystile_core::lock::Actor;
 use keystile_engine::command::{Answer, Command};
 
 use crate::cli::arguments::RunArguments;
-use crate::config::{self, Colors, Configuration, Report};
+use crate::config::{self, Colors, Configuration, Diagnostic, Report};
 use crate::control;
 use crate::server::Server;
 
@@ -44,8 +44,11 @@ pub fn configuration(arguments: &RunArguments) -> Result<(Configuration, Option<
     if !arguments.listen.is_empty() {
         configuration.gate.listen.clone_from(&arguments.listen);
     }
+    if let Some(console) = arguments.console {
+        configuration.console.listen = console;
+    }
     if arguments.observe {
-        configuration.policy = configuration.policy.observing();
+        configuration = configuration.observing();
     }
     Ok((configuration, file))
 }
@@ -57,15 +60,37 @@ pub async fn run(
     arguments: &RunArguments,
     talk: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    for warning in &configuration.warnings {
-        writeln!(talk, "{}", warning.render(100, Colors::Off))?;
-    }
     let has_tls = configuration.gate.tls.is_some();
     let data = configuration.data.clone();
-    let is_observed = arguments.observe;
-    let server = Server::start(configuration, file).await.map_err(with_help)?;
+    let warnings = configuration.warnings.clone();
+    let server = Server::start(configuration, file).await?;
     let scheme = if has_tls { "https" } else { "http" };
     let gate: Vec<_> = server.gate().iter().map(|address| format!("{scheme}://{address}")).collect();
+    let said = greet(&server, &gate, &data, &warnings, arguments, talk);
+    let said = match (said, gate.first()) {
+        (Ok(()), Some(gate)) if server.engine().store().keys().is_empty() => {
+            first_key(&server, arguments, gate, talk).await?
+        }
+        (said, _) => said,
+    };
+    // Callers depend on the server, not on who reads its greeting.
+    if let Err(error) = said.and_then(|()| talk.flush()) {
+        tracing::warn!(%error, "the greeting could not be written; the server goes on");
+    }
+    server.until_signalled().await
+}
+
+fn greet(
+    server: &Server,
+    gate: &[String],
+    data: &Path,
+    warnings: &[Diagnostic],
+    arguments: &RunArguments,
+    talk: &mut (dyn Write + Send),
+) -> std::io::Result<()> {
+    for warning in warnings {
+        writeln!(talk, "{}", warning.render(100, Colors::Off))?;
+    }
     writeln!(talk, "Gate     {}", gate.join("  "))?;
     for api in server.engine().policy().apis() {
         let origins: Vec<_> = api.spec().upstream.origins.iter().map(ToString::to_string).collect();
@@ -73,50 +98,36 @@ pub async fn run(
     }
     writeln!(talk, "Health   http://{}/readyz  (and /metrics)", server.console())?;
     writeln!(talk, "Data     {}", data.display())?;
-    if is_observed {
+    if arguments.observe {
         writeln!(talk, "Observe  nothing is refused; `keystile journal list` says what would have been")?;
     }
-    if server.engine().store().keys().is_empty() {
-        first_key(&server, arguments, gate.first().map_or("", String::as_str), talk).await?;
-    }
-    talk.flush()?;
-    server.until_signalled().await
+    Ok(())
 }
 
-/// Without a file there is one plan, so the first key can be issued at once.
+/// Without a file there is one plan, so the first key can be issued at once. Says whether it could be
+/// shown.
 async fn first_key(
     server: &Server,
     arguments: &RunArguments,
     gate: &str,
     talk: &mut (dyn Write + Send),
-) -> anyhow::Result<()> {
+) -> anyhow::Result<std::io::Result<()>> {
     if arguments.upstream.is_none() {
-        writeln!(talk, "\nNo key yet. Issue one: keystile key create --application NAME --plan PLAN")?;
-        return Ok(());
+        let text = "No key yet. Issue one: keystile key create --application NAME --plan PLAN";
+        return Ok(writeln!(talk, "\n{text}"));
     }
     let command = Command::CreateKeys { application: "first".to_owned(), plan: Some("open".to_owned()), count: 1 };
     let answer = server.engine().execute(command, Actor::CommandLine(control::login())).await;
     let Answer::NewKeys(keys) = answer else {
         anyhow::bail!("the first key could not be issued: {answer:?}");
     };
-    if let Some(key) = keys.first() {
-        writeln!(talk, "\nThe first key, shown only now:\n\n    {}\n", key.key)?;
-        writeln!(talk, "Try it:\n\n    curl -i -H 'X-API-Key: {}' {gate}/\n", key.key)?;
-    }
-    Ok(())
-}
-
-/// Adds what the owner can do about it.
-fn with_help(error: anyhow::Error) -> anyhow::Error {
-    let help = error.downcast_ref::<keystile_store::error::Error>().and_then(keystile_store::error::Error::help);
-    match help {
-        Some(help) => error.context(help),
-        None => error,
-    }
+    let Some(key) = keys.first() else { return Ok(Ok(())) };
+    let shown = writeln!(talk, "\nThe first key, shown only now:\n\n    {}\n", key.key);
+    Ok(shown.and_then(|()| writeln!(talk, "Try it:\n\n    curl -i -H 'X-API-Key: {}' {gate}/\n", key.key)))
 }
 
 /// Writes the first configuration file; never over another without `force`.
-pub fn init(file: &std::path::Path, overwrite: Overwrite) -> anyhow::Result<()> {
+pub fn init(file: &Path, overwrite: Overwrite) -> anyhow::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true);
     match overwrite {

@@ -14,6 +14,7 @@ use keystile_store::Store;
 use keystile_store::directory::DataDirectory;
 use keystile_store::error::Error as StoreError;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -43,6 +44,7 @@ struct Shared {
     engine: Arc<Engine>,
     /// The file that a reload reads; `None` for a server without one.
     file: Option<PathBuf>,
+    observes_all: bool,
     data: PathBuf,
 }
 
@@ -64,6 +66,21 @@ pub async fn hold(data: &std::path::Path) -> Result<DataDirectory, StoreError> {
         }
     }
     DataDirectory::hold(data)
+}
+
+/// The cores of a gate share its ports, which the system would also let them do with another Keystile
+/// of this user: callers would then meet the one or the other. A socket that does not share finds out.
+fn refuse_shared_ports(addresses: &[SocketAddr]) -> anyhow::Result<()> {
+    for address in addresses {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let bound = socket.and_then(|socket| {
+            // Connections of an earlier server that linger are in nobody's way.
+            socket.set_reuseaddr(true)?;
+            socket.bind(*address)
+        });
+        bound.with_context(|| format!("cannot listen on {address}"))?;
+    }
+    Ok(())
 }
 
 /// The process has one place where metrics are gathered, however many servers run in it.
@@ -88,10 +105,11 @@ impl Server {
     pub async fn start(configuration: Configuration, file: Option<PathBuf>) -> anyhow::Result<Self> {
         let metrics = metrics_handle();
         let settings = engine_settings(&configuration);
-        let Configuration { data, gate, console: console_settings, policy, .. } = configuration;
+        let Configuration { data, gate, console: console_settings, policy, observes_all, .. } = configuration;
         let directory = hold(&data).await?;
         let (store, opened) = Store::open(directory)?;
         let engine = Arc::new(Engine::new(store, policy, settings));
+        refuse_shared_ports(&gate.listen)?;
         let gate = Gate::open(&engine, gate)?;
         let certificates = console_settings.tls.as_ref().map(Certificates::read).transpose()?;
         let listener = tokio::net::TcpListener::bind(console_settings.listen)
@@ -105,7 +123,7 @@ impl Server {
             console: console.to_string(),
         };
         engine.server.set(info).expect("the engine was made just now");
-        let shared = Arc::new(Shared { engine: engine.clone(), file, data });
+        let shared = Arc::new(Shared { engine: engine.clone(), file, observes_all, data });
         let mut tasks = JoinSet::new();
         tasks.spawn(console::serve(listener, Arc::new(Console { engine: engine.clone(), metrics: metrics.clone() }), certificates.clone()));
         tasks.spawn(control::serve(control, shared.clone()));
@@ -208,6 +226,7 @@ impl control::Server for Shared {
         };
         match config::load(file) {
             Ok(configuration) => {
+                let configuration = if self.observes_all { configuration.observing() } else { configuration };
                 let settings = engine_settings(&configuration);
                 self.engine.replace_policy(configuration.policy, settings);
                 tracing::info!(file = %file.display(), "the policy was read again");

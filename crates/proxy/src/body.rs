@@ -35,6 +35,17 @@ pub(crate) struct BodyProgress {
     pub(crate) refused: Cell<Option<Reason>>,
 }
 
+impl BodyProgress {
+    /// That of a body that is in memory.
+    pub(crate) fn whole(bytes: u64) -> Self {
+        Self {
+            bytes: Cell::new(bytes),
+            has_ended: Cell::new(true),
+            refused: Cell::new(None),
+        }
+    }
+}
+
 /// What a request's body must keep to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {

@@ -32,6 +32,8 @@ const OPAQUE: u8 = 3;
 pub(crate) struct Progress {
     deadlines: Arc<Deadlines>,
     pub(crate) deadline: Arc<Deadline>,
+    /// That of the request under way; over HTTP/2 each has its own.
+    exchange: Arc<Deadline>,
     head_timeout: Span,
     idle_timeout: Span,
     phase: AtomicU8,
@@ -73,6 +75,7 @@ impl Progress {
         let deadline = deadlines.watch();
         deadline.set(&deadlines, head_timeout);
         Arc::new(Self {
+            exchange: deadlines.watch(),
             deadlines,
             deadline,
             head_timeout,
@@ -105,6 +108,15 @@ impl Progress {
             self.phase.store(EXCHANGE, Ordering::Relaxed);
         }
         UnderWay(self.clone())
+    }
+
+    /// A deadline for the request that has just begun.
+    pub(crate) fn exchange_deadline(&self) -> Arc<Deadline> {
+        if self.phase() == OPAQUE {
+            return self.deadlines.watch();
+        }
+        self.exchange.renew();
+        self.exchange.clone()
     }
 
     /// Whether the head was framed in a way that the parser repaired.

@@ -5,9 +5,10 @@
 //! here stays on one thread; it is atomic because hyper wants to be able to send an upgraded connection.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use keystile_core::time::Span;
@@ -117,21 +118,30 @@ impl Deadline {
         }
     }
 
-    /// Waits until it has passed.
-    pub(crate) async fn passed(&self) {
-        poll_fn(|context| {
-            if self.has_passed.load(Ordering::Relaxed) {
-                return Poll::Ready(());
-            }
-            let mut waker = locked(&self.waker);
-            if !waker
-                .as_ref()
-                .is_some_and(|known| known.will_wake(context.waker()))
-            {
-                *waker = Some(context.waker().clone());
-            }
-            Poll::Pending
+    /// Makes it as new, for the next exchange of its connection.
+    pub(crate) fn renew(&self) {
+        self.lift();
+        self.has_passed.store(false, Ordering::Relaxed);
+    }
+
+    fn poll_passed(&self, context: &Context<'_>) -> Poll<()> {
+        if self.has_passed.load(Ordering::Relaxed) {
+            return Poll::Ready(());
+        }
+        let mut waker = locked(&self.waker);
+        if !waker.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
+            *waker = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// What a future gives; `None` when the deadline passes before.
+    pub(crate) async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => self.poll_passed(context).map(|()| None),
         })
-        .await;
+        .await
     }
 }

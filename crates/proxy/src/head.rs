@@ -19,7 +19,7 @@ use keystile_core::refusal::{Reason, Refusal};
 use keystile_engine::{Identity, Incoming};
 
 use crate::answer;
-use crate::forward;
+use crate::outgoing;
 use crate::serve::{Core, Peer};
 
 /// The longest path and user agent that a record keeps of a refused request.
@@ -60,6 +60,8 @@ pub(crate) struct Job {
     pub(crate) host: HeaderValue,
     pub(crate) base: String,
     pub(crate) is_upgrade: bool,
+    /// Whether it writes, or its body may say so.
+    pub(crate) writes: bool,
 }
 
 /// Reads a head and decides on it.
@@ -223,6 +225,7 @@ impl Reading<'_> {
         place: Option<CredentialPlace>,
     ) -> Box<Job> {
         let spec = self.api.api.spec();
+        let writes = facts.is_some();
         let forwarded_place = place.filter(|_| !spec.upstream.forward_credential);
         let host = HeaderValue::from_str(self.canonical.authority)
             .expect("the grammar accepts only visible hosts");
@@ -231,7 +234,7 @@ impl Reading<'_> {
             policy: self.policy.clone(),
             identity,
             permit,
-            target: forward::target(
+            target: outgoing::target(
                 &self.parts.uri,
                 &self.canonical.path,
                 forwarded_place,
@@ -247,6 +250,7 @@ impl Reading<'_> {
             address: self.address,
             host,
             is_upgrade: self.canonical.upgrade,
+            writes,
         })
     }
 }

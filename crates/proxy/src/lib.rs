@@ -28,13 +28,17 @@ mod connection;
 mod deadline;
 mod forward;
 mod head;
+mod identity;
 mod listen;
 mod meter;
+mod outgoing;
 mod pool;
 mod serve;
 pub mod settings;
+mod small;
 pub mod tls;
 mod upstream;
+mod write;
 
 use listen::{Census, CoreStart};
 pub use meter::describe as describe_metrics;

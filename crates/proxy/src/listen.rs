@@ -27,7 +27,9 @@ use crate::answer::{self, Occasion};
 use crate::connection::{Progress, Watched};
 use crate::deadline::Deadlines;
 use crate::pool::Pool;
-use crate::serve::{Core, LocalExecutor, Peer, or_passed, serve};
+use crate::identity::IdentityCache;
+use crate::serve::{Core, LocalExecutor, Peer, address_text, serve};
+use crate::small::Joined;
 use crate::settings::GateSettings;
 use crate::tls::{self, Certificates};
 
@@ -137,6 +139,7 @@ pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
         settings: start.settings,
         deadlines,
         pool: Pool::default(),
+        identities: IdentityCache::default(),
     });
     let acceptor = start
         .certificates
@@ -258,6 +261,7 @@ async fn connection(
             .trusted_proxies
             .iter()
             .any(|range| range.contains(address)),
+        address_text: address_text(address),
         progress: progress.clone(),
     });
     let served = async {
@@ -279,7 +283,7 @@ async fn connection(
             }
         }
     };
-    match or_passed(&progress.deadline, served).await {
+    match progress.deadline.bound(served).await {
         Some(Ok(())) => {}
         Some(Err(error)) => {
             tracing::debug!(peer.address = %address, %error, "a connection broke off")
@@ -317,7 +321,7 @@ async fn serve_http1<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let io = TokioIo::new(Watched::new(stream, peer.progress.clone()));
+    let io = TokioIo::new(Watched::new(Joined(stream), peer.progress.clone()));
     let service = service_fn(move |request| {
         let (core, peer) = (core.clone(), peer.clone());
         async move { Ok::<_, std::convert::Infallible>(serve(core, peer, request).await) }
@@ -347,7 +351,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     peer.progress.set_opaque();
-    let io = TokioIo::new(Watched::new(stream, peer.progress.clone()));
+    let io = TokioIo::new(Watched::new(Joined(stream), peer.progress.clone()));
     let service = service_fn(move |request| {
         let (core, peer) = (core.clone(), peer.clone());
         async move { Ok::<_, std::convert::Infallible>(serve(core, peer, request).await) }

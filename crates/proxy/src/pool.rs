@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use keystile_core::api::{Api, UpstreamRule};
+use keystile_core::api::Api;
 use keystile_core::refusal::{Reason, Refusal};
 
 use crate::deadline::Deadlines;
@@ -14,64 +14,59 @@ use crate::upstream::Upstream;
 /// APIs that were replaced are forgotten once there are this many.
 const KEPT_MAX: usize = 64;
 
-#[derive(Default)]
-pub(crate) struct Pool {
-    entries: RefCell<Vec<Entry>>,
-    meters: RefCell<Vec<(Arc<Api>, Meter)>>,
+/// Where an API's requests go, and where they are counted.
+pub(crate) struct Target {
+    api: Arc<Api>,
+    pub(crate) upstream: Rc<Upstream>,
+    pub(crate) meter: Meter,
 }
 
-struct Entry {
-    api: Arc<Api>,
-    rule: UpstreamRule,
-    upstream: Rc<Upstream>,
+#[derive(Default)]
+pub(crate) struct Pool {
+    targets: RefCell<Vec<Rc<Target>>>,
 }
 
 impl Pool {
-    /// The upstream of an API.
-    pub(crate) fn upstream(
+    /// The target of an API.
+    pub(crate) fn target(
+        &self,
+        api: &Arc<Api>,
+        deadlines: &Arc<Deadlines>,
+    ) -> Result<Rc<Target>, Refusal> {
+        let known = |target: &&Rc<Target>| Arc::ptr_eq(&target.api, api);
+        if let Some(target) = self.targets.borrow().iter().find(known) {
+            return Ok(target.clone());
+        }
+        let target = Rc::new(Target {
+            api: api.clone(),
+            upstream: self.upstream(api, deadlines)?,
+            meter: Meter::of(api.name()),
+        });
+        let mut targets = self.targets.borrow_mut();
+        targets.retain(|target| target.api.name() != api.name());
+        if targets.len() >= KEPT_MAX {
+            targets.remove(0);
+        }
+        targets.push(target.clone());
+        Ok(target)
+    }
+
+    fn upstream(
         &self,
         api: &Arc<Api>,
         deadlines: &Arc<Deadlines>,
     ) -> Result<Rc<Upstream>, Refusal> {
-        let mut entries = self.entries.borrow_mut();
-        if let Some(entry) = entries.iter().find(|entry| Arc::ptr_eq(&entry.api, api)) {
-            return Ok(entry.upstream.clone());
-        }
         let rule = &api.spec().upstream;
-        if let Some(entry) = entries
-            .iter_mut()
-            .find(|entry| entry.api.name() == api.name() && entry.rule == *rule)
-        {
-            entry.api = api.clone();
-            return Ok(entry.upstream.clone());
+        let same = |target: &&Rc<Target>| {
+            target.api.name() == api.name() && target.api.spec().upstream == *rule
+        };
+        if let Some(target) = self.targets.borrow().iter().find(same) {
+            return Ok(target.upstream.clone());
         }
         let upstream = Upstream::new(rule, deadlines.clone()).map_err(|error| {
             tracing::error!(api = api.name(), %error, "the upstream's certificates cannot be read");
             Refusal::new(Reason::UpstreamUnreachable)
         })?;
-        let upstream = Rc::new(upstream);
-        if entries.len() >= KEPT_MAX {
-            entries.remove(0);
-        }
-        entries.push(Entry {
-            api: api.clone(),
-            rule: rule.clone(),
-            upstream: upstream.clone(),
-        });
-        Ok(upstream)
-    }
-
-    /// The counters of an API.
-    pub(crate) fn meter(&self, api: &Arc<Api>) -> Meter {
-        let mut meters = self.meters.borrow_mut();
-        if let Some((_, meter)) = meters.iter().find(|(known, _)| Arc::ptr_eq(known, api)) {
-            return meter.clone();
-        }
-        let meter = Meter::of(api.name());
-        if meters.len() >= KEPT_MAX {
-            meters.remove(0);
-        }
-        meters.push((api.clone(), meter.clone()));
-        meter
+        Ok(Rc::new(upstream))
     }
 }

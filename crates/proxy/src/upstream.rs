@@ -21,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use crate::body::RequestBody;
 use crate::deadline::Deadlines;
 use crate::serve::LocalExecutor;
+use crate::small::Joined;
 use crate::tls;
 
 /// Idle connections kept to one origin by one core.
@@ -124,6 +125,21 @@ impl Upstream {
         self.origins.len()
     }
 
+    /// A connection that is open already, where there is one to the origin whose turn it is.
+    pub(crate) fn at_hand(&self, want: Want) -> Option<Lease> {
+        let now = self.deadlines.now();
+        let turn = self.next.get();
+        let origin = &self.origins[turn % self.origins.len()];
+        let (sender, was_idle_long) = origin.at_hand(want, now)?;
+        self.next.set(turn.wrapping_add(1));
+        Some(Lease {
+            origin: origin.clone(),
+            sender,
+            was_idle_long,
+            deadlines: self.deadlines.clone(),
+        })
+    }
+
     /// A connection: an idle one, or a new one to the first origin in turn that accepts it.
     pub(crate) async fn connect(&self, want: Want) -> Result<Lease, Unreachable> {
         let now = self.deadlines.now();
@@ -164,15 +180,8 @@ impl Upstream {
     }
 
     async fn connect_to(&self, origin: &Rc<Origin>, want: Want) -> io::Result<(Sender, bool)> {
-        if let Some(sender) = origin.open_http2(want) {
-            return Ok((sender, false));
-        }
-        let now = self.deadlines.now();
-        if let Some(idle) = origin.idle_http1(want, now) {
-            return Ok((
-                Sender::Http1(idle.sender),
-                now.saturating_sub(idle.since) > FRESH_MILLIS,
-            ));
+        if let Some(found) = origin.at_hand(want, self.deadlines.now()) {
+            return Ok(found);
         }
         match timeout(self.connect_timeout.duration(), origin.dial(want)).await {
             Ok(dialled) => dialled.map(|sender| (sender, false)),
@@ -213,6 +222,14 @@ fn origin(uri: &Uri, rule: &UpstreamRule, client: &Arc<rustls::ClientConfig>) ->
 }
 
 impl Origin {
+    fn at_hand(&self, want: Want, now: u64) -> Option<(Sender, bool)> {
+        if let Some(sender) = self.open_http2(want) {
+            return Some((sender, false));
+        }
+        let idle = self.idle_http1(want, now)?;
+        Some((Sender::Http1(idle.sender), now.saturating_sub(idle.since) > FRESH_MILLIS))
+    }
+
     fn open_http2(&self, want: Want) -> Option<Sender> {
         if want == Want::Http1 {
             return None;
@@ -280,7 +297,7 @@ impl Origin {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let io = TokioIo::new(stream);
+        let io = TokioIo::new(Joined(stream));
         if speaks_http2 && want != Want::Http1 {
             let (sender, connection) = http2::Builder::new(LocalExecutor)
                 .handshake(io)

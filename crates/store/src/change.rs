@@ -102,7 +102,8 @@ impl Work<'_> {
         actor: &Actor,
     ) -> Result<Arc<KeyEntry>> {
         let (row, entry) = old;
-        if row.revoked.is_some() {
+        // A key that has ended by its last rolling would come back to life.
+        if row.revoked.is_some() || row.expires.is_some_and(|ends| ends <= self.now) {
             return Err(Error::Conflict(
                 "a revoked key has no successor: create a new key".to_owned(),
             ));

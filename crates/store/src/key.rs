@@ -65,6 +65,11 @@ const ALL_LOCKED: u8 = 2;
 const REVOKED: u8 = 3;
 
 impl KeyEntry {
+    /// Its number, counted from 1 in the order of issue.
+    pub fn number(&self) -> i64 {
+        self.row
+    }
+
     /// Whether it may be used at a time.
     pub fn state(&self, now: Timestamp) -> KeyState {
         if now.0 >= self.expires.load(Ordering::Relaxed) {

@@ -33,8 +33,8 @@ use crate::work::{Memory, Work};
 /// How many messages one transaction takes at most.
 const GROUP_MAX: usize = 512;
 /// How long the writer waits for company when writes come fast, and in which steps it looks.
-const GATHER_MAX: Duration = Duration::from_millis(1);
-const GATHER_STEP: Duration = Duration::from_micros(200);
+const GATHER_MAX: Duration = Duration::from_millis(3);
+const GATHER_STEP: Duration = Duration::from_micros(400);
 /// How often it looks for work that nobody asked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Settlements that wait for a store that cannot commit; beyond, their records end as `unknown`.

@@ -195,6 +195,9 @@ pub struct RunArguments {
     /// Listen here for the API's callers, instead of where the configuration says; may be repeated.
     #[arg(long, value_name = "ADDR")]
     pub listen: Vec<SocketAddr>,
+    /// Listen here for health and metrics, instead of where the configuration says.
+    #[arg(long, value_name = "ADDR")]
+    pub console: Option<SocketAddr>,
     /// Refuse nothing, journal everything, and say what would have been refused.
     #[arg(long)]
     pub observe: bool,

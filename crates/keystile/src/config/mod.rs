@@ -26,7 +26,7 @@ mod schema;
 mod suggest;
 mod value;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use diagnostic::{Colors, Diagnostic, Report, Severity};
 pub use quick::for_upstream;
@@ -68,6 +68,23 @@ pub fn load(path: &Path) -> Result<Configuration, Report> {
         )
     })?;
     from_text(&text, &name, path.parent().unwrap_or(Path::new("")))
+}
+
+/// The data directory that a file names, whatever is wrong with the rest of it.
+pub fn data_of(path: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(path).ok()?;
+    if text.len() > FILE_BYTES_MAX {
+        return None;
+    }
+    let reading = read::read(&Source::new(&path.display().to_string(), &text));
+    // It may have been written where the file cannot be read.
+    let is_lost = reading.is_broken || reading.lost.iter().any(|lost| lost.is_at("data"));
+    let data = match reading.file?.data {
+        Some(data) => data.value,
+        None if is_lost => return None,
+        None => resolve::DATA.to_owned(),
+    };
+    Some(path.parent().unwrap_or(Path::new("")).join(data))
 }
 
 /// Reads a configuration from a text; `file_name` is for messages, relative paths start at `base`.

@@ -39,6 +39,13 @@ pub(super) struct Lost {
     pub(super) key_place: Place,
 }
 
+impl Lost {
+    /// Whether it is a key at the top of the file.
+    pub(super) fn is_at(&self, key: &str) -> bool {
+        matches!(self.path.as_slice(), [Step::Key(name)] if name == key)
+    }
+}
+
 /// The raw file, as far as it could be read, and what is wrong with its form.
 #[derive(Debug)]
 pub(super) struct Reading {

@@ -26,7 +26,7 @@ use super::resolved::{Configuration, JournalSettings};
 use super::suggest::closest;
 use super::value::Spot;
 
-const DATA: &str = "keystile-data";
+pub(super) const DATA: &str = "keystile-data";
 
 /// Collects what is wrong while values are parsed. A wrong value is reported and replaced by its
 /// default, so that the values that depend on it are looked at too; the result is thrown away at
@@ -150,6 +150,7 @@ impl Resolver<'_> {
             gate,
             console,
             policy: Policy::new(apis, plans, time_zone),
+            observes_all: false,
             keys,
             journal: JournalSettings { retention },
             warnings: Vec::new(),

@@ -21,12 +21,26 @@ pub struct Configuration {
     pub console: ConsoleSettings,
     /// APIs and plans.
     pub policy: Policy,
+    /// Whether the command line asked for every API to be observed, whatever a file says of it.
+    pub observes_all: bool,
     /// What new keys begin with.
     pub keys: KeyPrefix,
     /// The record of every write.
     pub journal: JournalSettings,
     /// What is probably not meant.
     pub warnings: Vec<Diagnostic>,
+}
+
+impl Configuration {
+    /// The same, with nothing refused.
+    #[must_use]
+    pub fn observing(self) -> Self {
+        Self {
+            policy: self.policy.observing(),
+            observes_all: true,
+            ..self
+        }
+    }
 }
 
 /// Where the owner looks.

@@ -96,8 +96,10 @@ async fn connection(stream: TcpStream, shelf: Arc<Shelf>) {
         let shelf = shelf.clone();
         async move { Ok::<_, Infallible>(answer(&shelf, request).await.unwrap_or_else(Problem::render)) }
     });
-    let served =
-        http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection to the sample API broke off");
     }
@@ -116,7 +118,8 @@ impl Place {
             return Some(Self::All);
         }
         let digits = rest.strip_prefix('/')?;
-        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+        let is_number =
+            digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
         digits.parse().ok().filter(|_| is_number).map(Self::One)
     }
 
@@ -131,7 +134,10 @@ impl Place {
 async fn answer(shelf: &Shelf, request: Request<Incoming>) -> Result<Answer, Problem> {
     let (parts, body) = request.into_parts();
     let Some(place) = Place::of(parts.uri.path()) else {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "There is /bookmarks and /bookmarks/{id}."));
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "There is /bookmarks and /bookmarks/{id}.",
+        ));
     };
     match (&place, &parts.method) {
         // hyper leaves the body out where the method is HEAD.
@@ -144,7 +150,9 @@ async fn answer(shelf: &Shelf, request: Request<Incoming>) -> Result<Answer, Pro
             let added = shelf.add(checked(draft)?)?;
             let mut answer = json(StatusCode::CREATED, &added);
             let location = HeaderValue::try_from(format!("/bookmarks/{}", added.id));
-            answer.headers_mut().insert(LOCATION, location.expect("a path of digits is a field value"));
+            answer
+                .headers_mut()
+                .insert(LOCATION, location.expect("a path of digits is a field value"));
             Ok(answer)
         }
         (Place::One(id), &Method::GET | &Method::HEAD) => {
@@ -161,7 +169,8 @@ async fn answer(shelf: &Shelf, request: Request<Incoming>) -> Result<Answer, Pro
             if url.is_none() && title.is_none() {
                 return Err(Problem::bad("Name what is to change: url, title, or both."));
             }
-            let (url, title) = (url.map(checked_url).transpose()?, title.map(checked_title).transpose()?);
+            let (url, title) =
+                (url.map(checked_url).transpose()?, title.map(checked_title).transpose()?);
             let changed = shelf.change(*id, url.as_deref(), title.as_deref())?;
             Ok(json(StatusCode::OK, &changed.ok_or_else(|| Problem::no_bookmark(*id))?))
         }
@@ -171,10 +180,7 @@ async fn answer(shelf: &Shelf, request: Request<Incoming>) -> Result<Answer, Pro
             Ok(answer)
         }
         (Place::One(id), &Method::DELETE) => Err(Problem::no_bookmark(*id)),
-        (place, method) => Err(Problem {
-            allow: Some(place.methods()),
-            ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} means nothing here."))
-        }),
+        (place, method) => Err(Problem::not_allowed(method, place.methods())),
     }
 }
 

@@ -1,15 +1,18 @@
 //! What the demo prints: readable without color, and at 60 columns.
 
+mod intro;
+
 use clap::builder::styling::{AnsiColor, Style};
 use jiff::tz::TimeZone;
 use keystile_core::journal::{Outcome, WriteRecord};
-use keystile_core::lock::{Lock, LockLevel};
+use keystile_core::lock::{Actor, Lock, LockLevel};
 use keystile_core::time::Timestamp;
 use keystile_engine::command::KeyView;
 
 use super::traffic::Read;
 use super::watch::Standing;
 use crate::cli::{Color, Medium, Screen, printable};
+pub(super) use intro::Intro;
 
 /// From so many columns on, lines have room for every word.
 const WIDE_COLUMNS: usize = 80;
@@ -37,25 +40,6 @@ struct Columns<'a> {
     budget: &'a str,
 }
 
-/// What a person needs to know to take part.
-#[derive(Clone, Debug)]
-pub(super) struct Intro {
-    /// The gate's URL.
-    pub(super) gate: String,
-    /// The sample API's URL.
-    pub(super) api: String,
-    /// The URL of health and metrics.
-    pub(super) console: String,
-    /// The configuration file, as a shell takes it.
-    pub(super) file: String,
-    /// The data directory, as a shell takes it.
-    pub(super) data: String,
-    /// How this program is called, as a shell takes it.
-    pub(super) program: String,
-    /// The key that nobody else uses.
-    pub(super) key: String,
-}
-
 impl Lines {
     /// Lines for a screen, with times of a zone.
     pub(super) fn new(screen: Screen, zone: TimeZone) -> Self {
@@ -73,62 +57,30 @@ impl Lines {
         }
     }
 
-    /// What is printed first.
-    pub(super) fn intro(&self, intro: &Intro) -> String {
-        let Intro { gate, api, console, file, data, program, key } = intro;
-        let title = |text: &str| self.paint(Style::new().bold(), text);
-        let rows: String = [
-            ("Gate", format!("{gate}  where callers arrive")),
-            ("API", format!("{api}  the bookmarks behind it")),
-            ("Health", format!("{console}/readyz")),
-            ("Policy", file.clone()),
-            ("Data", data.clone()),
-        ]
-        .iter()
-        .map(|(name, value)| format!("  {name:<8}{value}\n"))
-        .collect();
-        let who = self.prose(
-            "reader and sweeper are on plan open: past 20 writes per minute, their key locks. wiki is on plan \
-             trusted, 5000 per hour. sweeper will misbehave in a few seconds.",
-        );
-        let own = self.prose("Write, with a key of your own. Past 20 in a minute, it locks:");
-        let yours = format!("curl -i -H 'X-API-Key: {key}'");
-        let draft = r#"{"url":"https://example.org","title":"Mine"}"#;
-        let change = self.prose("The policy is a file: change it, then:");
-        format!(
-            "{}\n\n{rows}\n{who}\n{}\n\n\
-             Read, without a key and with one:\n\
-             \x20 curl -i {gate}/bookmarks\n\
-             \x20 {yours} {gate}/bookmarks\n\
-             {own}\
-             \x20 {yours} -H 'Content-Type: application/json' -d '{draft}' {gate}/bookmarks\n\
-             See every write, and the keys:\n\
-             \x20 {program} journal follow --data {data}\n\
-             \x20 {program} key list --data {data}\n\
-             {change}\
-             \x20 {program} reload --data {data}\n\n\
-             {}\n",
-            title("Keystile in front of a small API"),
-            title("Try it in another terminal"),
-            title("Every write, as it comes. Ctrl-C ends all of it."),
-        )
-    }
-
     /// One line of the journal; two where they do not fit.
     pub(super) fn record(&self, record: &WriteRecord, standing: Option<&Standing>) -> String {
-        let who = record.application.as_deref().unwrap_or("(no key)");
+        let who = record.application.as_deref().unwrap_or("unknown");
         let request = format!("{} {}", record.method, record.path);
         let status = record.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
-        let budget = standing.map(|standing| count(standing)).unwrap_or_default();
+        let budget = standing.map(count).unwrap_or_default();
         let (words, outcome) = (words(record), record.outcome);
-        self.line(&Columns { time: record.time, who, request: &request, status: &status, outcome, words: &words, budget: &budget })
+        self.line(&Columns {
+            time: record.time,
+            who,
+            request: &request,
+            status: &status,
+            outcome,
+            words: &words,
+            budget: &budget,
+        })
     }
 
     /// A read of an application whose key is locked.
     pub(super) fn read(&self, time: Timestamp, read: &Read) -> String {
-        let (outcome, words) = match read.status.is_success() {
-            true => (Outcome::Applied, "reads still flow"),
-            false => (Outcome::Refused, "refused"),
+        let (outcome, words) = if read.status.is_success() {
+            (Outcome::Applied, "reads still flow")
+        } else {
+            (Outcome::Refused, "refused")
         };
         let request = format!("GET {}", read.path);
         let (who, status) = (read.application, read.status.as_str());
@@ -140,14 +92,27 @@ impl Lines {
         let (time, who, request) = (self.clock(time), shown(who), shown(request));
         let style = style(outcome);
         if self.width() >= WIDE_COLUMNS {
-            let answer = self.paint(style, &format!("{status} {words:<9}"));
-            return format!("{time}  {who:<8}  {request:<23}  {answer}  {budget}").trim_end().to_owned() + "\n";
+            let answer = self.paint(style, &format!("{status} {words:<10}"));
+            return format!("{time}  {who:<8}  {request:<23}  {answer}  {budget}")
+                .trim_end()
+                .to_owned()
+                + "\n";
         }
         let head = format!("{time} {who:<7} {request:<20} ");
-        // Where a write passed, the status says it all.
-        let words = if words == "applied" && !budget.is_empty() { "" } else { words };
-        let tail: Vec<_> = [words, budget].into_iter().filter(|part| !part.is_empty()).collect();
-        let tail = tail.join(", ");
+        let tail = match outcome {
+            // The status says it all.
+            Outcome::Applied if !budget.is_empty() => budget.to_owned(),
+            // It took nothing from its budget.
+            Outcome::Refused => words.to_owned(),
+            _ if budget.is_empty() => words.to_owned(),
+            Outcome::Pending
+            | Outcome::Applied
+            | Outcome::RefusedByUpstream
+            | Outcome::NotSent
+            | Outcome::Unknown => {
+                format!("{words}, {budget}")
+            }
+        };
         let answer = self.paint(style, status);
         let length = head.chars().count() + status.len() + 1 + tail.chars().count();
         let separator = if length > self.width() { "\n         " } else { " " };
@@ -156,7 +121,7 @@ impl Lines {
 
     /// That a key was locked, unlocked or revoked.
     pub(super) fn key(&self, key: &KeyView, intro: &Intro) -> String {
-        let name = format!("the key of {} ({})", shown(&key.application), printable(&key.prefix));
+        let name = format!("key {} ({})", printable(&key.prefix), shown(&key.application));
         match (&key.lock, key.state.as_str()) {
             (Some(lock), _) => self.lock(lock, &name, key, intro),
             (None, "active") => {
@@ -176,17 +141,26 @@ impl Lines {
             LockLevel::Writes => "its writes get 403, its reads still flow; the others go on",
             LockLevel::All => "all its calls get 403; the others go on",
         };
-        let mut rows = vec![("Why", shown(&lock.reason)), ("By", shown(&lock.actor.to_string()))];
+        let mut rows = vec![("Why", shown(&lock.reason))];
+        match &lock.actor {
+            // The reason has named the budget.
+            Actor::Budget(_) => {}
+            actor @ (Actor::CommandLine(_) | Actor::Time) => {
+                rows.push(("By", shown(&actor.to_string())));
+            }
+        }
         rows.extend(lock.evidence.as_deref().map(|evidence| ("Request", shown(evidence))));
         rows.push(("Now", now.to_owned()));
         rows.extend(lock.until.map(|until| ("Until", self.clock(until))));
-        let rows: String =
-            rows.iter().map(|(label, text)| self.wrapped(&format!("  {label:<9}"), "           ", text)).collect();
+        let rows: String = rows
+            .iter()
+            .map(|(label, text)| self.wrapped(&format!("  {label:<9}"), "           ", text))
+            .collect();
         let Intro { program, data, .. } = intro;
         let prefix = printable(&key.prefix);
         // Not wrapped: it is to be pasted.
         format!(
-            "\n{title} {name}\n{rows}  Unlock it, its budget anew:\n  \
+            "\n{title} {name}\n{rows}  Unlock it, and let its budget begin anew:\n    \
              {program} key unlock {prefix} --reset-budget --data {data}\n\n"
         )
     }
@@ -236,11 +210,14 @@ fn count(Standing { used, quota }: &Standing) -> String {
     format!("{used}/{amount} {which} {window}")
 }
 
+/// The outcome in words; why, where Keystile refused it, with how many requests the record stands for.
 fn words(record: &WriteRecord) -> String {
-    let mut words = record.outcome.name().replace('_', " ");
-    if let Some(reason) = record.reason {
-        words = format!("{words}: {reason}");
-    }
+    let name = record.outcome.name().replace('_', " ");
+    let mut words = match (record.outcome, record.reason) {
+        (Outcome::Refused, Some(reason)) => reason.name().replace('_', " "),
+        (_, Some(reason)) => format!("{name}, would be refused: {reason}"),
+        (_, None) => name,
+    };
     if record.count > 1 {
         words = format!("{words} ×{}", record.count);
     }

@@ -10,12 +10,12 @@
 
 mod bookmarks;
 mod lines;
+mod stage;
 mod traffic;
 mod watch;
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,11 +34,10 @@ use crate::config::{self, Colors};
 use crate::server::Server;
 use bookmarks::Api;
 use lines::{Intro, Lines};
+use stage::{CONSOLE_DEFAULT, GATE_DEFAULT, address, configuration, program, quoted, reachable};
 use traffic::{Caller, Read, behave, misbehave};
 use watch::{Sight, Watch};
 
-const GATE_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
-const CONSOLE_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7080);
 /// More bookmarks than the misbehaving application can destroy before its key locks.
 const SEEDS: u32 = 40;
 /// How often the journal and the keys are looked at.
@@ -51,11 +50,15 @@ pub async fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("keystile-demo-").tempdir();
     let folder = folder.context("a temporary folder cannot be created")?;
     let path = folder.path().to_owned();
-    let shown = stage(arguments, &path, &mut ending).await;
-    folder.close().with_context(|| format!("{} cannot be removed", path.display()))?;
+    let shown = perform(arguments, &path, &mut ending).await;
+    let removed = folder.close();
     shown?;
+    removed.with_context(|| format!("{} cannot be removed", path.display()))?;
     // The reader may have left; the work is done all the same.
-    let _ = writeln!(std::io::stdout(), "\nThe demo has ended. Its processes, ports and files are gone.");
+    let _ = writeln!(
+        std::io::stdout(),
+        "\nThe demo has ended. Its processes, ports and files are gone."
+    );
     Ok(())
 }
 
@@ -82,61 +85,29 @@ impl Ending {
 }
 
 /// Starts the API and Keystile, shows them, and stops both.
-async fn stage(arguments: &DemoArguments, folder: &Path, ending: &mut Ending) -> anyhow::Result<()> {
-    let api = Api::start(&folder.join("bookmarks.db"), SEEDS).await.context("the sample API cannot start")?;
+async fn perform(
+    arguments: &DemoArguments,
+    folder: &Path,
+    ending: &mut Ending,
+) -> anyhow::Result<()> {
+    let api = Api::start(&folder.join("bookmarks.db"), SEEDS)
+        .await
+        .context("the sample API cannot start")?;
     let gate = address(arguments.gate, GATE_DEFAULT, "--gate")?;
     let console = address(arguments.console, CONSOLE_DEFAULT, "--console")?;
+    if !console.ip().is_loopback() {
+        bail!("--console {console} can be reached by other machines: give one as 127.0.0.1:7080");
+    }
     let file = folder.join("keystile.toml");
     std::fs::write(&file, configuration(gate, console, api.address))?;
-    let configuration = config::load(&file).map_err(|report| anyhow!("{}", report.render(80, Colors::Off)))?;
+    let configuration =
+        config::load(&file).map_err(|report| anyhow!("{}", report.render(80, Colors::Off)))?;
     let data = configuration.data.clone();
     let server = Server::start(configuration, Some(file.clone())).await?;
     let shown = show(&server, &api, &file, &data, ending).await;
     server.stop().await;
     api.stop().await;
     shown
-}
-
-/// The address that was asked for, or the usual one where it is free, or one with a free port.
-fn address(asked: Option<SocketAddr>, usual: SocketAddr, argument: &str) -> anyhow::Result<SocketAddr> {
-    // The gate shares its port among its cores, and so would with another process: look first.
-    let free = |address: SocketAddr| std::net::TcpListener::bind(address).and_then(|listener| listener.local_addr());
-    match asked {
-        Some(address) => free(address).with_context(|| format!("{argument} {address} cannot be listened on")),
-        None => Ok(free(usual).or_else(|_| free(SocketAddr::new(usual.ip(), 0)))?),
-    }
-}
-
-/// The configuration file; a file, so that it can be read, changed and loaded again.
-fn configuration(gate: SocketAddr, console: SocketAddr, api: SocketAddr) -> String {
-    format!(
-        r#"data = "data"
-
-[gate]
-listen = ["{gate}"]
-drain_timeout = "1 s"
-
-[console]
-listen = "{console}"
-
-[api.bookmarks]
-upstream = ["http://{api}"]
-
-[plan.open]
-allow = ["bookmarks: *"]
-write_budget = ["20 per minute"]              # past it, the key locks
-lock = {{ level = "writes", until = "unlocked" }}
-
-[plan.trusted]
-allow = ["bookmarks: *"]
-write_budget = ["5000 per hour"]
-
-[plan.visitor]
-keyless = true                                # callers without a key
-allow = ["bookmarks: GET *"]
-rate_limit = ["5 per second"]
-"#
-    )
 }
 
 /// Prints what happens while applications call.
@@ -150,11 +121,14 @@ async fn show(
     let gate = reachable(*server.gate().first().context("the gate has no address")?);
     let engine = server.engine();
     let mut callers = Vec::new();
-    for (application, plan) in [("reader", "open"), ("wiki", "trusted"), ("sweeper", "open"), ("you", "open")] {
+    for (application, plan) in
+        [("reader", "open"), ("wiki", "trusted"), ("sweeper", "open"), ("you", "open")]
+    {
         let key = Some(new_key(engine, application, plan).await?);
         callers.push(Caller { address: gate, application, key });
     }
-    let [reader, wiki, sweeper, you]: [Caller; 4] = callers.try_into().ok().context("four applications were made")?;
+    let [reader, wiki, sweeper, you]: [Caller; 4] =
+        callers.try_into().ok().context("four applications were made")?;
     let intro = Intro {
         gate: format!("http://{gate}"),
         api: format!("http://{}", api.address),
@@ -179,7 +153,12 @@ async fn show(
 }
 
 /// Prints lines until that fails.
-async fn tell(engine: &Engine, mut watch: Watch, mut reads: mpsc::Receiver<Read>, intro: &Intro) -> anyhow::Result<()> {
+async fn tell(
+    engine: &Engine,
+    mut watch: Watch,
+    mut reads: mpsc::Receiver<Read>,
+    intro: &Intro,
+) -> anyhow::Result<()> {
     // Once for each batch of lines: a terminal changes its size.
     let lines = || Lines::new(Screen::detect(engine.store().now()), TimeZone::system());
     let mut text = lines().intro(intro);
@@ -209,69 +188,14 @@ async fn tell(engine: &Engine, mut watch: Watch, mut reads: mpsc::Receiver<Read>
 }
 
 async fn new_key(engine: &Arc<Engine>, application: &str, plan: &str) -> anyhow::Result<String> {
-    let command =
-        Command::CreateKeys { application: application.to_owned(), plan: Some(plan.to_owned()), count: 1 };
+    let command = Command::CreateKeys {
+        application: application.to_owned(),
+        plan: Some(plan.to_owned()),
+        count: 1,
+    };
     match engine.execute(command, Actor::CommandLine("demo".to_owned())).await {
         Answer::NewKeys(mut keys) => keys.pop().map(|key| key.key).context("no key was issued"),
         Answer::Failed(failure) => Err(failure.into()),
         other => bail!("a key was asked for, not {other:?}"),
-    }
-}
-
-/// Where a client on this machine reaches a server that may listen on every address.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
-    } else {
-        address
-    }
-}
-
-/// How to call this program from any directory.
-fn program() -> String {
-    let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
-    match std::env::current_exe() {
-        Ok(file) if called.components().count() != 1 => quoted(&file),
-        // It was found by its name, so it will be again.
-        Ok(_) | Err(_) => "keystile".to_owned(),
-    }
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    if text.chars().all(|c| c.is_alphanumeric() || "/._-+,:@=".contains(c)) {
-        return text;
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_stays_one_word_in_a_shell() {
-        for (path, word) in [("/tmp/a-1.b", "/tmp/a-1.b"), ("/tmp/it's a b", r"'/tmp/it'\''s a b'"), ("", "")] {
-            assert_eq!(quoted(Path::new(path)), word);
-        }
-    }
-
-    #[test]
-    fn the_configuration_is_without_mistakes_or_warnings() {
-        let port = |port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
-        let text = configuration(port(1), port(2), port(3));
-        let configuration = config::from_text(&text, "keystile.toml", Path::new("")).unwrap();
-        assert!(configuration.warnings.is_empty());
-        assert_eq!(configuration.gate.listen, [port(1)]);
-    }
-
-    #[test]
-    fn a_taken_port_is_left_alone() {
-        let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let usual = taken.local_addr().unwrap();
-        let other = address(None, usual, "--gate").unwrap();
-        assert!(other.port() != usual.port() && other.port() != 0);
-        assert!(address(Some(usual), usual, "--gate").is_err());
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -51,8 +51,6 @@ pub(super) struct Caller {
 pub(super) struct Reply {
     /// The status.
     pub(super) status: StatusCode,
-    /// The fields of the head.
-    pub(super) headers: HeaderMap,
     /// The body as JSON; null where it is none.
     pub(super) body: Value,
 }
@@ -68,19 +66,32 @@ pub(super) struct Read {
     pub(super) status: StatusCode,
 }
 
+impl From<Response<Bytes>> for Reply {
+    fn from(response: Response<Bytes>) -> Self {
+        let body = serde_json::from_slice(response.body()).unwrap_or(Value::Null);
+        Self { status: response.status(), body }
+    }
+}
+
 impl Caller {
     /// Sends a request without a body.
     pub(super) async fn send(&self, method: Method, path: &str) -> anyhow::Result<Reply> {
-        self.exchange(self.request(method, path).body(Full::default())?).await
+        Ok(self.exchange(self.request(method, path).body(Full::default())?).await?.into())
     }
 
     /// Sends a request with a JSON body.
-    pub(super) async fn send_json(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Reply> {
+    pub(super) async fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<Reply> {
         let request = self.request(method, path).header(CONTENT_TYPE, "application/json");
-        self.exchange(request.body(Full::from(body.to_string()))?).await
+        Ok(self.exchange(request.body(Full::from(body.to_string()))?).await?.into())
     }
 
-    fn request(&self, method: Method, path: &str) -> http::request::Builder {
+    /// The beginning of a request, with the key.
+    pub(super) fn request(&self, method: Method, path: &str) -> http::request::Builder {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -93,29 +104,32 @@ impl Caller {
     }
 
     /// Sends a request on a connection of its own.
-    pub(super) async fn exchange(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Reply> {
+    pub(super) async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<Response<Bytes>> {
         tokio::time::timeout(PATIENCE, async {
             let stream = TcpStream::connect(self.address).await?;
-            let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
             let exchange = async {
                 let (parts, body) = sender.send_request(request).await?.into_parts();
-                let bytes = body.collect().await?.to_bytes();
-                let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-                Ok(Reply { status: parts.status, headers: parts.headers, body })
+                Ok(Response::from_parts(parts, body.collect().await?.to_bytes()))
             };
             tokio::pin!(exchange);
             tokio::select! {
-                reply = &mut exchange => reply,
+                response = &mut exchange => response,
                 // The server may end the connection with its answer.
                 ended = connection => ended.map_err(Into::into).and(exchange.await),
             }
         })
         .await
-        .context("the gate did not answer")?
+        .context("there was no answer in time")?
     }
 
     async fn list(&self, after: i64, limit: usize) -> anyhow::Result<Vec<i64>> {
-        let reply = self.send(Method::GET, &format!("/bookmarks?after={after}&limit={limit}")).await?;
+        let reply =
+            self.send(Method::GET, &format!("/bookmarks?after={after}&limit={limit}")).await?;
         let entries = reply.body.as_array().map(Vec::as_slice).unwrap_or_default();
         Ok(entries.iter().filter_map(|entry| entry["id"].as_i64()).collect())
     }
@@ -150,9 +164,7 @@ async fn look(caller: &Caller, turn: usize) -> anyhow::Result<()> {
 
 /// One write to what the application created itself, in turn of every kind.
 async fn write(caller: &Caller, own: &mut VecDeque<i64>, number: usize) -> anyhow::Result<()> {
-    let draft = |title: &str| {
-        json!({ "url": format!("https://example.org/{}/{number}", caller.application), "title": title })
-    };
+    let draft = |title: &str| json!({ "url": format!("https://example.org/{}/{number}", caller.application), "title": title });
     let path = own.back().map(|id| format!("/bookmarks/{id}"));
     match (number % 4, path) {
         (2, Some(path)) => {
@@ -206,15 +218,18 @@ async fn storm(caller: &Caller) -> bool {
     false
 }
 
-/// One read and one write with a key that was locked; whether the write was refused.
+/// One write and, where it was refused, one read with a key that was locked; whether it was refused.
 async fn still_locked(caller: &Caller, reads: &mpsc::Sender<Read>) -> bool {
     let path = "/bookmarks".to_owned();
+    let draft = json!({ "url": "https://spam.example/", "title": "BUY NOW" });
+    let reply = caller.send_json(Method::POST, &path, &draft).await;
+    if reply.is_ok_and(|reply| reply.status != StatusCode::FORBIDDEN) {
+        return false;
+    }
+    sleep(STORM_PAUSE * 2).await;
     if let Ok(Reply { status, .. }) = caller.send(Method::GET, &path).await {
         // Nobody is left to hear of it when the demo ends.
         let _ = reads.send(Read { application: caller.application, path, status }).await;
     }
-    sleep(STORM_PAUSE * 2).await;
-    let draft = json!({ "url": "https://spam.example/", "title": "BUY NOW" });
-    let reply = caller.send_json(Method::POST, "/bookmarks", &draft).await;
-    reply.map_or(true, |reply| reply.status == StatusCode::FORBIDDEN)
+    true
 }

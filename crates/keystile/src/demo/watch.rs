@@ -13,7 +13,9 @@ use anyhow::bail;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::lock::Actor;
 use keystile_engine::Engine;
-use keystile_engine::command::{Answer, BudgetView, Command, KeyFilter, KeyView, Order, RecordFilter};
+use keystile_engine::command::{
+    Answer, BudgetView, Command, KeyFilter, KeyView, Order, RecordFilter,
+};
 
 /// Records asked for at a time.
 const PAGE: u32 = 200;
@@ -51,7 +53,8 @@ pub(super) struct Watch {
 impl Watch {
     /// Begins to watch; keys that are there already are no news.
     pub(super) async fn begin(engine: Arc<Engine>) -> anyhow::Result<Self> {
-        let mut watch = Self { engine, last: RecordId(0), pending: Vec::new(), keys: HashMap::new() };
+        let mut watch =
+            Self { engine, last: RecordId(0), pending: Vec::new(), keys: HashMap::new() };
         watch.changed_keys().await?;
         Ok(watch)
     }
@@ -106,7 +109,9 @@ impl Watch {
         let mut records = self.records(Order::After(self.last)).await?;
         let mut budgets = HashMap::new();
         for _ in 0..TRIES {
-            let Some(last) = records.last().map(|record| record.id) else { break };
+            let Some(last) = records.last().map(|record| record.id) else {
+                break;
+            };
             self.last = last;
             budgets.clear();
             for key in records.iter().filter_map(|record| record.key.as_deref()) {
@@ -130,7 +135,8 @@ impl Watch {
         let Answer::Key(details) = self.ask(Command::ShowKey { key: key.to_owned() }).await? else {
             bail!("a key was asked for");
         };
-        let per_mille = |budget: &BudgetView| budget.used * 1000 / (budget.used + budget.remaining).max(1);
+        let per_mille =
+            |budget: &BudgetView| budget.used * 1000 / (budget.used + budget.remaining).max(1);
         Ok(details.budgets.into_iter().rev().max_by_key(per_mille))
     }
 
@@ -141,7 +147,8 @@ impl Watch {
         let mut changed = Vec::new();
         for key in keys {
             let before = self.keys.insert(key.id.clone(), key.clone());
-            if before.is_some_and(|before| (&before.state, &before.lock) != (&key.state, &key.lock)) {
+            if before.is_some_and(|before| (&before.state, &before.lock) != (&key.state, &key.lock))
+            {
                 changed.push(key);
             }
         }

@@ -1,7 +1,7 @@
 //! What the sample API says when something is wrong: problem details (RFC 9457).
 
-use http::StatusCode;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::{Method, StatusCode};
 
 use super::{Answer, json};
 
@@ -11,7 +11,7 @@ pub(super) struct Problem {
     status: StatusCode,
     detail: String,
     /// The methods that the path knows, where the method is what is wrong.
-    pub(super) allow: Option<&'static str>,
+    allow: Option<&'static str>,
 }
 
 impl Problem {
@@ -30,6 +30,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, format!("There is no bookmark {id}."))
     }
 
+    /// The path knows other methods.
+    pub(super) fn not_allowed(method: &Method, allow: &'static str) -> Self {
+        let detail = format!("{method} means nothing here; {allow} do.");
+        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
+    }
+
     /// The answer that tells it.
     pub(super) fn render(self) -> Answer {
         let body = serde_json::json!({
@@ -38,7 +44,9 @@ impl Problem {
             "detail": self.detail,
         });
         let mut answer = json(self.status, &body);
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        answer
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(allow) = self.allow {
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         }

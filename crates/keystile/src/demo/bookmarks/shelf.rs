@@ -1,4 +1,4 @@
-//! Where the sample API keeps its bookmarks: one table in an SQLite file of its own.
+//! Where the sample API keeps its bookmarks: one table in a database file of its own.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -78,13 +78,19 @@ impl Shelf {
     pub(super) fn replace(&self, id: i64, draft: Draft) -> Result<Option<Bookmark>> {
         self.with(|connection| {
             let sql = "UPDATE bookmark SET url = ?2, title = ?3 WHERE id = ?1";
-            let changed = connection.prepare_cached(sql)?.execute(params![id, draft.url, draft.title])?;
+            let changed =
+                connection.prepare_cached(sql)?.execute(params![id, draft.url, draft.title])?;
             Ok((changed > 0).then_some(Bookmark { id, draft }))
         })
     }
 
     /// Changes what is given; `None` where there is no bookmark with this number.
-    pub(super) fn change(&self, id: i64, url: Option<&str>, title: Option<&str>) -> Result<Option<Bookmark>> {
+    pub(super) fn change(
+        &self,
+        id: i64,
+        url: Option<&str>,
+        title: Option<&str>,
+    ) -> Result<Option<Bookmark>> {
         self.with(|connection| {
             let sql = "UPDATE bookmark SET url = coalesce(?2, url), title = coalesce(?3, title) WHERE id = ?1
                        RETURNING id, url, title";

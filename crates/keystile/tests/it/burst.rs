@@ -1,0 +1,102 @@
+//! Many writes at once, and a budget that holds to the last one.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::harness::{Caller, Site, pause, wait_until};
+
+const CALLERS: usize = 500;
+const TEN_DELETES: &str = "[plan.open]\nallow = \"bookmarks: *\"\n\
+    write_budget = [\"5000 per day\", { quota = \"10 per day\", on = \"bookmarks: DELETE *\" }]\n";
+
+/// What came back.
+#[derive(Debug, Default)]
+struct Tally {
+    passed: AtomicUsize,
+    locked: AtomicUsize,
+    broken: AtomicUsize,
+}
+
+impl Tally {
+    fn counts(&self) -> [usize; 3] {
+        [&self.passed, &self.locked, &self.broken].map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+/// All connect first, and then send at once. `meanwhile` runs while they wait for answers.
+fn burst(caller: &Caller, path: &str, meanwhile: impl FnOnce()) -> [usize; 3] {
+    let (tally, start) = (Tally::default(), Barrier::new(CALLERS + 1));
+    std::thread::scope(|scope| {
+        for number in 0..CALLERS {
+            let (tally, start) = (&tally, &start);
+            scope.spawn(move || {
+                let connection = caller.connect();
+                start.wait();
+                let answer = connection
+                    .and_then(|call| call.send(caller, "DELETE", &format!("{path}/{number}")))
+                    .and_then(|call| call.answer());
+                let count = match answer.map(|answer| answer.verdict()) {
+                    Ok((200, _)) => &tally.passed,
+                    Ok((403, reason)) if reason == "key_locked" => &tally.locked,
+                    Ok(other) => panic!("{other:?}"),
+                    Err(_) => &tally.broken,
+                };
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        start.wait();
+        meanwhile();
+    });
+    tally.counts()
+}
+
+#[test]
+fn of_500_parallel_deletes_on_a_budget_of_10_exactly_10_arrive_and_the_key_locks_once() {
+    let site = Site::new(TEN_DELETES).started();
+    let key = site.issue("app", "open");
+    let counts = burst(&site.caller(&key), "/bookmarks", || {});
+    assert_eq!(counts, [10, 490, 0]);
+    assert_eq!(site.upstream.writes(), 10);
+    assert_eq!(site.events(&key, "key_locked"), 1);
+    let journal = site.journal();
+    let total = |outcome: &str| -> u64 {
+        let rows = journal.iter().filter(|row| row["outcome"] == outcome);
+        rows.map(|row| row["count"].as_u64().unwrap()).sum()
+    };
+    assert_eq!((total("applied"), total("refused")), (10, 490));
+    assert_eq!(journal.iter().filter(|row| row["cost"] == 1).count(), 10);
+}
+
+#[test]
+fn of_500_parallel_deletes_with_kill_9_in_the_middle_at_most_10_arrive() {
+    let mut site = Site::new(TEN_DELETES).started();
+    let key = site.issue("app", "open");
+    let caller = site.caller(&key);
+    let upstream = site.upstream.clone();
+    let [passed, ..] = burst(&caller, "/slow/40", || {
+        wait_until("some have arrived", || upstream.writes() > 0);
+        site.kill();
+    });
+    // What was on its way to the upstream may still arrive.
+    pause(50);
+    let before = site.upstream.writes();
+    assert!((passed..=10).contains(&before));
+    site.start();
+    assert!(
+        site.journal()
+            .iter()
+            .all(|row| row["outcome"] != "pending")
+    );
+    let [more, locked, broken] = burst(&caller, "/again", || {});
+    assert_eq!((more + locked, broken), (CALLERS, 0));
+    let counted: Vec<_> = site
+        .journal()
+        .into_iter()
+        .filter(|row| row["cost"] == 1)
+        .collect();
+    assert_eq!(counted.len(), 10, "what was under way stays counted");
+    assert!(site.upstream.writes() <= 10);
+    assert_eq!(site.upstream.writes(), before + more);
+    assert_eq!(site.key(&key)["state"], "locked");
+    assert_eq!(site.events(&key, "key_locked"), 1);
+}

@@ -1,0 +1,34 @@
+//! What the tests work with: a site with a server, an upstream behind it, callers before it.
+
+mod caller;
+mod dice;
+mod disk;
+mod program;
+mod site;
+mod upstream;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use caller::{Answer, Caller};
+pub(crate) use dice::Dice;
+pub(crate) use disk::Disk;
+pub(crate) use program::{Finished, Program, keystile};
+pub(crate) use site::{Key, Site, free_port};
+pub(crate) use upstream::{Received, Upstream};
+
+/// Nothing that is waited for takes longer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until something is so.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        pause(10);
+    }
+}
+
+/// Lets some milliseconds pass.
+pub(crate) fn pause(millis: u64) {
+    std::thread::sleep(Duration::from_millis(millis));
+}

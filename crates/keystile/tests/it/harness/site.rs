@@ -1,0 +1,201 @@
+//! A folder with a configuration, an API behind it, and a server where one runs.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Caller, Finished, Program, Upstream, keystile, wait_until};
+
+/// A key that was issued.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    pub(crate) id: String,
+    pub(crate) text: String,
+}
+
+/// An installation of Keystile.
+#[derive(Debug)]
+pub(crate) struct Site {
+    /// Dropped first, while its folder exists.
+    server: Option<Program>,
+    folder: TempDir,
+    pub(crate) upstream: Upstream,
+    pub(crate) gate: SocketAddr,
+    pub(crate) console: SocketAddr,
+}
+
+/// A port that nobody listens on, outside of those that the system gives away by itself. Tests that run
+/// at the same time, in this process or another, look in different places.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let place = std::process::id()
+            .wrapping_mul(61)
+            .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(12_000 + place % 20_000).unwrap();
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+impl Site {
+    /// A site whose plans are given: what stands after the addresses in its configuration.
+    pub(crate) fn new(plans: &str) -> Self {
+        let text = "[gate]\nlisten = \"127.0.0.1:7070\"\n[console]\nlisten = \"127.0.0.1:7080\"\n\
+                    [api.bookmarks]\nupstream = \"http://127.0.0.1:7071\"\n";
+        Self::of_text(&format!("{text}{plans}"))
+    }
+
+    /// A site with a configuration of which only the addresses are replaced.
+    pub(crate) fn of_text(text: &str) -> Self {
+        let address = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let site = Self {
+            folder: tempfile::tempdir().unwrap(),
+            upstream: Upstream::start(),
+            gate: address(),
+            console: address(),
+            server: None,
+        };
+        site.configure(text);
+        site
+    }
+
+    /// Writes the configuration, with the site's own addresses in it.
+    pub(crate) fn configure(&self, text: &str) {
+        let text = text
+            .replace("127.0.0.1:7070", &self.gate.to_string())
+            .replace("127.0.0.1:7080", &self.console.to_string())
+            .replace("127.0.0.1:7071", &self.upstream.address.to_string());
+        std::fs::write(self.path("keystile.toml"), text).unwrap();
+    }
+
+    /// The configuration as it stands.
+    pub(crate) fn configuration(&self) -> String {
+        std::fs::read_to_string(self.path("keystile.toml")).unwrap()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The site with a server that is ready.
+    pub(crate) fn started(mut self) -> Self {
+        self.start();
+        self
+    }
+
+    /// Starts the server and waits until it is ready.
+    pub(crate) fn start(&mut self) {
+        self.start_with(&["run"]);
+        self.wait_until_ready();
+    }
+
+    /// Starts a server without waiting for it.
+    pub(crate) fn start_with(&mut self, arguments: &[&str]) {
+        let command = keystile(self.folder(), arguments);
+        self.server = Some(Program::start(command, self.folder.path(), "server"));
+    }
+
+    pub(crate) fn wait_until_ready(&mut self) {
+        let console = Caller::new(self.console, None);
+        wait_until("the server is ready", || {
+            if let Some(status) = self.server().ended() {
+                panic!("the server ended with {status}: {}", self.server().stderr());
+            }
+            console
+                .call("GET", "/readyz")
+                .is_ok_and(|answer| answer.status == 200)
+        });
+    }
+
+    pub(crate) fn server(&mut self) -> &mut Program {
+        self.server.as_mut().unwrap()
+    }
+
+    /// Kills the server, as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.server.take().unwrap().kill();
+    }
+
+    /// Stops the server in order.
+    pub(crate) fn stop(&mut self) {
+        let mut server = self.server.take().unwrap();
+        server.signal("TERM");
+        assert_eq!(server.wait(), Some(0), "{}", server.stderr());
+    }
+
+    /// Runs a command in the site's folder.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
+        Finished::of(&mut keystile(self.folder(), arguments))
+    }
+
+    /// Runs a command that prints JSON.
+    #[track_caller]
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        self.run(&[arguments, &["--json"]].concat()).json()
+    }
+
+    /// Issues a key.
+    #[track_caller]
+    pub(crate) fn issue(&self, application: &str, plan: &str) -> Key {
+        let line = [
+            "key",
+            "create",
+            "--application",
+            application,
+            "--plan",
+            plan,
+        ];
+        let key = self.json(&line);
+        let text = |name: &str| key[name].as_str().unwrap().to_owned();
+        Key {
+            id: text("id"),
+            text: text("key"),
+        }
+    }
+
+    /// Somebody with a key.
+    pub(crate) fn caller(&self, key: &Key) -> Caller {
+        Caller::new(self.gate, Some(&key.text))
+    }
+
+    /// Somebody without a key.
+    pub(crate) fn stranger(&self) -> Caller {
+        Caller::new(self.gate, None)
+    }
+
+    /// A key as it is listed.
+    pub(crate) fn key(&self, key: &Key) -> Value {
+        self.json(&["key", "show", &key.id])
+    }
+
+    /// How often something happened to a key.
+    pub(crate) fn events(&self, key: &Key, kind: &str) -> usize {
+        let events = self.key(key)["events"].as_array().unwrap().clone();
+        events.iter().filter(|event| event["kind"] == kind).count()
+    }
+
+    /// The whole journal, earliest first.
+    #[track_caller]
+    pub(crate) fn journal(&self) -> Vec<Value> {
+        let lines = self.run(&["journal", "export"]).good().stdout;
+        lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// What a page of the console says.
+    pub(crate) fn page(&self, path: &str) -> (u16, String) {
+        let answer = Caller::new(self.console, None).get(path);
+        (answer.status, answer.body)
+    }
+}

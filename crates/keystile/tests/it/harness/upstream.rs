@@ -1,0 +1,144 @@
+//! The API behind the gate: it records every request at the moment in which its head has arrived.
+//!
+//! How it answers stands in the path: `/slow/MILLIS/..` waits first, `/drip/MILLIS/..` waits in the middle of
+//! the body, `/status/CODE/..` answers with that status, `/jitter/..` waits for a few milliseconds that
+//! the path decides, `/die/..` closes the connection without an answer. All others get 200 at once.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use super::pause;
+
+/// A request that arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) head: String,
+}
+
+impl Received {
+    /// A field of the head, by its lower-case name.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find_map(|(field, value)| field.eq_ignore_ascii_case(name).then_some(value))
+    }
+}
+
+/// A recording API. It runs until the test process ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    received: Arc<Mutex<Vec<Received>>>,
+}
+
+impl Upstream {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let upstream = Self {
+            address: listener.local_addr().unwrap(),
+            received: Arc::default(),
+        };
+        let received = upstream.received.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let received = received.clone();
+                // The gate closes connections as it likes, and is killed.
+                std::thread::spawn(move || drop(serve(&stream, &received)));
+            }
+        });
+        upstream
+    }
+
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// All that arrived so far.
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
+    }
+
+    /// How many writes arrived.
+    pub(crate) fn writes(&self) -> usize {
+        let received = self.received.lock().unwrap();
+        received
+            .iter()
+            .filter(|request| request.method != "GET")
+            .count()
+    }
+
+    /// How often a path was asked for.
+    pub(crate) fn times(&self, path: &str) -> usize {
+        let received = self.received.lock().unwrap();
+        received
+            .iter()
+            .filter(|request| request.path == path)
+            .count()
+    }
+}
+
+fn serve(stream: &TcpStream, received: &Mutex<Vec<Received>>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut head)? == 0 {
+                return Ok(());
+            }
+        }
+        let mut words = head.split_ascii_whitespace().map(str::to_owned);
+        let (method, path) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
+        let request = Received {
+            method,
+            path: path.clone(),
+            head,
+        };
+        let length = request
+            .field("content-length")
+            .and_then(|length| length.parse().ok());
+        received.lock().unwrap().push(request);
+        io::copy(
+            &mut reader.by_ref().take(length.unwrap_or(0)),
+            &mut io::sink(),
+        )?;
+        if !answer(stream, &path)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Answers, or says that the connection is to be closed without.
+fn answer(mut stream: &TcpStream, path: &str) -> io::Result<bool> {
+    let mut parts = path.split('/').skip(1);
+    let kind = parts.next().unwrap_or_default();
+    let number: u64 = parts
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0);
+    match kind {
+        "slow" => pause(number),
+        "jitter" => {
+            let mut hasher = DefaultHasher::new();
+            path.hash(&mut hasher);
+            pause(hasher.finish() % 12);
+        }
+        "die" => return Ok(false),
+        _ => {}
+    }
+    let status = if kind == "status" { number } else { 200 };
+    stream.write_all(format!("HTTP/1.1 {status} X\r\ncontent-length: 6\r\n\r\nhal").as_bytes())?;
+    if kind == "drip" {
+        pause(number);
+    }
+    stream.write_all(b"lo\n")?;
+    Ok(true)
+}

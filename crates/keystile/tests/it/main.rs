@@ -1,0 +1,26 @@
+//! Keystile as its owner and their callers meet it: the real program, on real sockets, in front of an
+//! upstream that records all that reaches it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test ends at the first thing that goes wrong, and says what it did not try"
+)]
+
+mod backup;
+mod burst;
+mod commands;
+mod crash;
+mod disk;
+mod export;
+mod harness;
+mod hostile;
+mod journal;
+mod keys;
+mod many;
+mod messages;
+mod outcomes;
+mod plans;
+mod quick;
+mod reload;
+mod stop;

@@ -1,0 +1,12 @@
+//! The house rules: what neither the compiler nor clippy holds, held here.
+//!
+//! With `KEYSTILE_BLESS=1` the references in `docs/` are rewritten instead of compared.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
+
+mod commands;
+mod documents;
+mod manifests;
+mod references;
+mod sources;
+mod tree;

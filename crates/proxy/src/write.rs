@@ -1,0 +1,226 @@
+//! A write: reserved, sent once, settled. It runs in a task of its own, to its end, whether or not its
+//! caller stays.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::request::Parts;
+use http::{StatusCode, Version};
+use http_body::Body;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use keystile_core::api::{Charge, Mode};
+use keystile_core::cost::{CallText, cost_of};
+use keystile_core::decision::Permit;
+use keystile_core::journal::{Outcome, RequestFacts};
+use keystile_core::refusal::{Reason, Refusal};
+use keystile_engine::{Refused, Reservation};
+use keystile_store::journal::Settlement;
+use tokio::sync::oneshot;
+
+use crate::answer::{self, Occasion};
+use crate::body::{AnswerBody, AtEnd};
+use crate::connection::UnderWay;
+use crate::forward::{self, Failure};
+use crate::head::Job;
+use crate::meter::Meter;
+use crate::outgoing::{Arrived, Outgoing};
+use crate::serve::{Answer, Core, Peer, answer_read, deliver, plain};
+
+/// What a call takes from its budgets, as its head or its body says.
+struct Costed {
+    permit: Permit,
+    cost: u32,
+    body: Arrived,
+}
+
+/// Forwards a call that writes, or may write, as its body will tell.
+pub(crate) async fn serve_write(
+    core: Rc<Core>,
+    peer: Rc<Peer>,
+    mut job: Box<Job>,
+    parts: Parts,
+    body: Incoming,
+    under_way: UnderWay,
+) -> Answer {
+    let permit = job.permit.take().expect("a call that may write has a permit");
+    let costed = match costed(&core, &peer, &job, permit, &parts, body).await {
+        Ok(costed) => costed,
+        Err(refusal) => {
+            let answer = refuse(&core, &job, &refusal, parts.version);
+            return answer.map(|body| body.of(under_way));
+        }
+    };
+    if costed.cost == 0 {
+        job.permit = Some(costed.permit);
+        return answer_read(&core, &peer, job, parts, costed.body, under_way).await;
+    }
+    let (sender, answer) = oneshot::channel();
+    tokio::task::spawn_local(async move {
+        let answer = write(&core, &peer, job, costed, parts).await;
+        // When nobody waits any more the caller has gone, and the journal knows.
+        let _ = sender.send(answer);
+    });
+    let answer = answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR));
+    answer.map(|body| body.of(under_way))
+}
+
+async fn costed(
+    core: &Core,
+    peer: &Peer,
+    job: &Job,
+    permit: Permit,
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Costed, Refusal> {
+    let (rule, cost_min) = match permit.charge() {
+        Charge::Nothing => return Ok(Costed { permit, cost: 0, body: Arrived::Streaming(body) }),
+        Charge::Writes(cost) => {
+            let cost = *cost;
+            return Ok(Costed { permit, cost, body: Arrived::Streaming(body) });
+        }
+        Charge::ByBody { rule, cost_min } => (rule, *cost_min),
+    };
+    let limited = Limited::new(body, job.api.spec().count_bytes_max).collect();
+    let held = match tokio::time::timeout(core.settings.idle_timeout.duration(), limited).await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            return Err(Reason::BodyTooLarge.into());
+        }
+        Ok(Err(_)) | Err(_) => return Err(Reason::RequestTimeout.into()),
+    };
+    peer.progress.end_body();
+    let text = match parts.uri.query().filter(|_| held.is_empty()) {
+        Some(query) => CallText::Query(query),
+        None => CallText::Body(&held),
+    };
+    let cost = cost_of(rule, cost_min, text)?;
+    Ok(Costed { permit: permit.with_cost(cost), cost, body: Arrived::Held(held) })
+}
+
+fn refuse(core: &Core, job: &Job, refusal: &Refusal, version: Version) -> Answer {
+    Meter::refused(job.api.name(), refusal.reason);
+    if let Some(facts) = job.facts.clone() {
+        core.engine.note_refused(&job.identity, refusal.reason, facts);
+    }
+    let is_last = version != Version::HTTP_2;
+    answer::refusal(refusal, Occasion { base: &job.base, unknown: None, is_last })
+        .map(AnswerBody::held)
+}
+
+async fn write(
+    core: &Rc<Core>,
+    peer: &Peer,
+    mut job: Box<Job>,
+    costed: Costed,
+    parts: Parts,
+) -> Answer {
+    let Costed { permit, cost, body } = costed;
+    let facts = job.facts.take().expect("the head of a call that may write has facts");
+    let plan = permit.plan().cloned();
+    let kept = (job.api.spec().mode == Mode::Enforce).then(|| facts.clone());
+    let began = Instant::now();
+    let reserved = core.engine.reserve(&job.policy, &job.identity, permit, cost, facts).await;
+    let reservation = match reserved {
+        Ok(reservation) => reservation,
+        Err(refused) => {
+            let is_last = parts.version != Version::HTTP_2 && !body.is_whole();
+            return over_budget(core, &job, refused, kept, is_last);
+        }
+    };
+    let plan = plan.as_deref().map(keystile_core::policy::Plan::name);
+    let mut outgoing = Outgoing::of(core, peer, &job, plan, parts, body);
+    let upgrade = outgoing.upgrade.take();
+    let progress = outgoing.progress.clone();
+    let exchanged = match core.pool.target(&job.api, &core.deadlines) {
+        Ok(target) => {
+            target.meter.writes.increment(1);
+            forward::exchange(&target.upstream, outgoing).await
+        }
+        Err(refusal) => Err(Failure { refusal, is_sent: false }),
+    };
+    let known = Known {
+        duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        request_bytes: progress.map(|progress| progress.bytes.get()),
+    };
+    match exchanged {
+        Ok((response, lease)) => {
+            let answer = deliver(response, lease, upgrade, None);
+            settled(core, reservation, answer, known)
+        }
+        Err(failure) => failed(reservation, &job, &failure, known),
+    }
+}
+
+/// What is known of a write when its answer's head has come, or will not come.
+#[derive(Clone, Copy)]
+struct Known {
+    duration_ms: u64,
+    request_bytes: Option<u64>,
+}
+
+fn over_budget(
+    core: &Core,
+    job: &Job,
+    refused: Refused,
+    facts: Option<RequestFacts>,
+    is_last: bool,
+) -> Answer {
+    let Refused { refusal, plan, standings, is_recorded } = refused;
+    Meter::refused(job.api.name(), refusal.reason);
+    if let Some(facts) = facts.filter(|_| !is_recorded) {
+        core.engine.note_refused(&job.identity, refusal.reason, facts);
+    }
+    let occasion = Occasion { base: &job.base, unknown: None, is_last };
+    let mut answer = answer::refusal(&refusal, occasion);
+    if let Some(plan) = plan {
+        answer::note_budgets(answer.headers_mut(), &plan, &standings);
+    }
+    answer.map(AnswerBody::held)
+}
+
+fn settled(
+    core: &Rc<Core>,
+    reservation: Reservation,
+    mut answer: Answer,
+    known: Known,
+) -> Answer {
+    let status = answer.status().as_u16();
+    let response_bytes = answer.body().size_hint().exact();
+    if let Some((plan, standings)) = reservation.standings() {
+        answer::note_budgets(answer.headers_mut(), plan, standings);
+    }
+    if let Some(id) = reservation.id() {
+        answer::note_write(answer.headers_mut(), id);
+        if response_bytes.is_none() {
+            let store = core.engine.store().clone();
+            let at_end = AtEnd::new(move |bytes| store.set_response_bytes(id, bytes));
+            answer = answer.map(|body| body.then(at_end));
+        }
+    }
+    reservation.settle(Settlement {
+        outcome: Outcome::of_status(status),
+        status: Some(status),
+        duration_ms: known.duration_ms,
+        request_bytes: known.request_bytes,
+        response_bytes,
+    });
+    answer
+}
+
+fn failed(reservation: Reservation, job: &Job, failure: &Failure, known: Known) -> Answer {
+    let reason = failure.refusal.reason;
+    Meter::refused(job.api.name(), reason);
+    let unknown = reservation.id().filter(|_| failure.is_sent);
+    let is_last = matches!(reason, Reason::RequestTimeout | Reason::BodyTooLarge);
+    let occasion = Occasion { base: &job.base, unknown, is_last };
+    let answer = answer::refusal(&failure.refusal, occasion);
+    reservation.settle(Settlement {
+        outcome: if failure.is_sent { Outcome::Unknown } else { Outcome::NotSent },
+        status: Some(reason.status()),
+        duration_ms: known.duration_ms,
+        request_bytes: known.request_bytes,
+        response_bytes: None,
+    });
+    answer.map(AnswerBody::held)
+}

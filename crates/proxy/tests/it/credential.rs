@@ -1,0 +1,185 @@
+//! Keys: where they are read, what becomes of them, and what a wrong one is told.
+
+use keystile_core::credential::CredentialRule;
+use keystile_engine::command::Command;
+
+use crate::harness::{Answer, Rig, Upstream, api, keyless, plan, settings};
+
+async fn call_with(rig: &Rig, target: &str, fields: &str) -> Answer {
+    let text = format!("PUT {target} HTTP/1.1\r\nHost: api.test\r\n{fields}\r\n");
+    rig.raw(text.as_bytes()).await.unwrap()
+}
+
+fn with_query(upstream: &Upstream) -> keystile_core::api::ApiSpec {
+    let mut api = api(&[upstream.origin()]);
+    api.credential = CredentialRule { query_parameter: Some("api_key".into()), ..CredentialRule::default() };
+    api
+}
+
+/// `user:` in base 64, by hand: the tests have no encoder of their own.
+fn basic(user: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bytes = format!("{user}:");
+    let digits = bytes.as_bytes().chunks(3).flat_map(|part| {
+        let number = part.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte)) << (8 * (3 - part.len()));
+        (0..=part.len()).map(move |place| DIGITS[(number >> (18 - 6 * place) & 63) as usize])
+    });
+    String::from_utf8(digits.collect()).unwrap()
+}
+
+#[tokio::test]
+async fn a_key_is_read_from_each_place_and_never_reaches_the_upstream() {
+    let upstream = Upstream::ok().await;
+    let rig = Rig::open(vec![with_query(&upstream)], vec![plan("open", &["100 per day"])], settings());
+    let key = rig.key("open").await;
+    for (target, fields) in [
+        ("/x?a=1", format!("X-API-Key: {key}\r\n")),
+        ("/x?a=1", format!("Authorization: Bearer {key}\r\n")),
+        ("/x?a=1", format!("Authorization: Basic {}\r\n", basic(&key))),
+        (&*format!("/x?a=1&api_key={key}"), String::new()),
+        (&*format!("/x?api%5fkey={key}&a=1"), String::new()),
+    ] {
+        assert_eq!(call_with(&rig, target, &fields).await.status, 200, "{target} {fields}");
+        let seen = upstream.seen().pop().unwrap();
+        assert_eq!(seen.target, "/x?a=1");
+        assert!(!format!("{seen:?}").contains(&key), "{seen:?}");
+    }
+    assert_eq!(rig.used(&key).await, 5);
+    assert!(!format!("{:?}", rig.records().await).contains(&key));
+}
+
+#[tokio::test]
+async fn a_key_in_the_query_counts_only_where_the_api_reads_it_there() {
+    let upstream = Upstream::ok().await;
+    let rig = Rig::simple(&upstream);
+    let key = rig.key("open").await;
+    let answer = call_with(&rig, &format!("/x?api_key={key}"), "").await;
+    assert_eq!(answer.refusal(), (401, "key_missing".to_owned()));
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_key_is_forwarded_where_the_api_asks_for_it() {
+    let upstream = Upstream::ok().await;
+    let mut api = with_query(&upstream);
+    api.upstream.forward_credential = true;
+    let rig = Rig::open(vec![api], vec![plan("open", &[])], settings());
+    let key = rig.key("open").await;
+    assert_eq!(call_with(&rig, "/x", &format!("X-API-Key: {key}\r\n")).await.status, 200);
+    assert_eq!(call_with(&rig, &format!("/x?api_key={key}"), "").await.status, 200);
+    assert_eq!(upstream.seen()[0].field("x-api-key"), Some(&*key));
+    assert_eq!(upstream.seen()[1].target, format!("/x?api_key={key}"));
+}
+
+#[tokio::test]
+async fn a_key_given_twice_is_refused_and_charges_neither() {
+    let upstream = Upstream::ok().await;
+    let rig = Rig::open(vec![with_query(&upstream)], vec![plan("open", &["100 per day"])], settings());
+    let (one, two) = (rig.key("open").await, rig.key("open").await);
+    for (target, fields) in [
+        ("/x".to_owned(), format!("X-API-Key: {one}\r\nAuthorization: Bearer {two}\r\n")),
+        ("/x".to_owned(), format!("X-API-Key: {one}\r\nX-API-Key: {two}\r\n")),
+        ("/x".to_owned(), format!("X-API-Key: {one}\r\nx-api-key: {one}\r\n")),
+        ("/x".to_owned(), format!("Authorization: Bearer {one}\r\nAuthorization: Bearer {two}\r\n")),
+        (format!("/x?api_key={two}"), format!("X-API-Key: {one}\r\n")),
+        (format!("/x?api_key={one}&api%5Fkey={two}"), String::new()),
+    ] {
+        let answer = call_with(&rig, &target, &fields).await;
+        assert_eq!(answer.refusal(), (400, "credential_repeated".to_owned()), "{target} {fields}");
+    }
+    assert_eq!((rig.used(&one).await, rig.used(&two).await), (0, 0));
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
+async fn malformed_mistyped_and_unknown_keys_are_told_the_same() {
+    let upstream = Upstream::ok().await;
+    let rig = Rig::simple(&upstream);
+    let other = Rig::simple(&upstream);
+    let (key, unknown) = (rig.key("open").await, other.key("open").await);
+    let mut mistyped = key.clone();
+    mistyped.replace_range(10..11, if key.as_bytes()[10] == b'a' { "b" } else { "a" });
+    let mut bodies = Vec::new();
+    for text in [&*unknown, &mistyped, "nonsense", "ks_", &"x".repeat(3000), "\u{e9}"] {
+        let answer = call_with(&rig, "/x", &format!("X-API-Key: {text}\r\n")).await;
+        assert_eq!(answer.refusal(), (401, "key_unknown".to_owned()), "{text}");
+        assert!(answer.field("www-authenticate").is_some());
+        bodies.push((answer.body, answer.fields.into_iter().filter(|(name, _)| name != "date").collect::<Vec<_>>()));
+    }
+    assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]));
+    let missing = call_with(&rig, "/x", "").await;
+    assert_eq!(missing.refusal(), (401, "key_missing".to_owned()));
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
+async fn revoked_keys_and_suspended_applications_are_refused_at_once() {
+    let upstream = Upstream::ok().await;
+    let rig = Rig::simple(&upstream);
+    let (revoked, suspended) = (rig.key("open").await, rig.key("open").await);
+    rig.tell(Command::RevokeKey { key: revoked.clone() }).await;
+    assert_eq!(rig.call("GET", "/x", &revoked, b"").await.refusal(), (403, "key_revoked".to_owned()));
+    assert_eq!(rig.call("GET", "/x", &suspended, b"").await.status, 200);
+    rig.tell(Command::SetApplicationState {
+        application: "app on open".to_owned(),
+        state: keystile_core::decision::ApplicationState::Suspended,
+    })
+    .await;
+    assert_eq!(rig.call("GET", "/x", &suspended, b"").await.refusal(), (403, "application_suspended".to_owned()));
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn guessing_keys_is_slowed_down_by_address_and_others_are_not() {
+    let upstream = Upstream::ok().await;
+    let mut settings = settings();
+    settings.key_failures = "5 per minute".parse().unwrap();
+    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
+    let key = rig.key("open").await;
+    for _ in 0..5 {
+        assert_eq!(rig.call("GET", "/x", "guess", b"").await.status, 401);
+    }
+    let throttled = rig.call("GET", "/x", "guess", b"").await;
+    assert_eq!(throttled.refusal(), (429, "rate_limited".to_owned()));
+    assert!(throttled.field("retry-after").unwrap().parse::<u64>().unwrap() > 0);
+    assert_eq!(rig.call("GET", "/x", &key, b"").await.status, 200, "whoever has a key is not in its way");
+}
+
+#[tokio::test]
+async fn callers_without_a_key_are_counted_by_address() {
+    let upstream = Upstream::ok().await;
+    let mut visitor = keyless("notes: GET *");
+    visitor.rate_limits = vec!["3 per minute".parse().unwrap()];
+    let mut settings = settings();
+    settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![visitor, plan("open", &[])], settings);
+    let from = async |address: &str| {
+        let text = format!("GET /x HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {address}\r\n\r\n");
+        rig.raw(text.as_bytes()).await.unwrap()
+    };
+    for _ in 0..3 {
+        assert_eq!(from("203.0.113.1").await.status, 200);
+    }
+    assert_eq!(from("203.0.113.1").await.refusal(), (429, "rate_limited".to_owned()));
+    assert_eq!(from("203.0.113.2").await.status, 200);
+    let seen = upstream.seen().pop().unwrap();
+    assert_eq!(seen.field("x-keystile-plan"), Some("visitor"));
+    assert_eq!(seen.field("x-keystile-key"), None);
+    assert_eq!(call_with(&rig, "/x", "").await.refusal(), (401, "key_missing".to_owned()));
+}
+
+#[tokio::test]
+async fn a_keyless_write_budget_refuses_the_address_and_locks_nothing() {
+    let upstream = Upstream::ok().await;
+    let mut visitor = keyless("notes: *");
+    visitor.write_budgets = plan("x", &["2 per hour"]).write_budgets;
+    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![visitor], settings());
+    for _ in 0..2 {
+        assert_eq!(call_with(&rig, "/x", "").await.status, 200);
+    }
+    let answer = call_with(&rig, "/x", "").await;
+    assert_eq!(answer.refusal(), (429, "budget_exhausted".to_owned()));
+    assert!(answer.field("retry-after").unwrap().parse::<u64>().unwrap() > 3000);
+    assert_eq!(upstream.seen().len(), 2);
+    assert_eq!(rig.call("GET", "/x", "", b"").await.status, 200);
+}

@@ -1,0 +1,91 @@
+//! An orderly end: what is under way finishes, nothing new begins.
+
+use std::time::{Duration, Instant};
+
+use keystile_core::journal::Outcome;
+use keystile_core::time::Span;
+use keystile_proxy::Gate;
+use tokio::net::TcpStream;
+
+use crate::harness::{Caller2, Reply, Rig, Upstream, api, plan, request, request2, settings};
+
+fn rig(upstream: &Upstream, drain_ms: i64) -> Rig {
+    let mut settings = settings();
+    settings.drain_timeout = Span::from_millis(drain_ms).unwrap();
+    Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["100 per day"])], settings)
+}
+
+async fn drain(gate: Gate) -> Duration {
+    let began = Instant::now();
+    tokio::task::spawn_blocking(move || gate.drain()).await.unwrap();
+    began.elapsed()
+}
+
+#[tokio::test]
+async fn what_is_under_way_finishes_and_new_connections_are_refused() {
+    let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_millis(800))).await;
+    let mut rig = rig(&upstream, 5000);
+    let key = rig.key("open").await;
+    let (mut read, mut write) = (rig.caller().await, rig.caller().await);
+    let mut second = Caller2::connect(rig.address).await;
+    read.send(&request("GET", "/x", &key, b"")).await;
+    write.send(&request("DELETE", "/x", &key, b"")).await;
+    let over_http2 = second.send(request2("GET", "/x", &key), b"").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let draining = tokio::spawn(drain(rig.gate.take().unwrap()));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(TcpStream::connect(rig.address).await.is_err(), "nothing listens any more");
+    assert_eq!(read.answer().await.unwrap().status, 200);
+    assert!(read.rest().await.is_empty(), "the connection ends with its answer");
+    assert_eq!(write.answer().await.unwrap().status, 200);
+    assert_eq!(over_http2.await.unwrap().status(), 200);
+    drop(second);
+    let took = draining.await.unwrap();
+    assert!(took < Duration::from_millis(3000), "{took:?}");
+    assert_eq!(rig.outcomes().await, [Outcome::Applied]);
+}
+
+#[tokio::test]
+async fn idle_and_silent_connections_do_not_delay_the_end() {
+    let upstream = Upstream::ok().await;
+    let mut rig = rig(&upstream, 5000);
+    let key = rig.key("open").await;
+    let mut idle = rig.caller().await;
+    assert_eq!(idle.call("GET", "/x", &key, b"").await.status, 200);
+    let mut idle2 = Caller2::connect(rig.address).await;
+    assert_eq!(idle2.call(request2("GET", "/x", &key), b"").await.unwrap().status, 200);
+    let _silent = rig.caller().await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let took = drain(rig.gate.take().unwrap()).await;
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+}
+
+#[tokio::test]
+async fn what_does_not_finish_in_time_is_cut() {
+    let upstream = Upstream::start(|_| Reply::Never).await;
+    let mut rig = rig(&upstream, 500);
+    let key = rig.key("open").await;
+    let mut caller = rig.caller().await;
+    caller.send(&request("DELETE", "/x", &key, b"")).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let took = drain(rig.gate.take().unwrap()).await;
+    assert!((500..2000).contains(&took.as_millis()), "{took:?}");
+    assert!(caller.answer().await.is_none());
+    assert_eq!(rig.outcomes().await, [Outcome::Unknown], "its outcome is on record, and it counts");
+    assert_eq!(rig.used(&key).await, 1);
+}
+
+/// The caller has gone, so no connection is left to wait for, but the outcome of its write is.
+#[tokio::test]
+async fn a_write_whose_caller_has_gone_is_waited_for() {
+    let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_millis(800))).await;
+    let mut rig = rig(&upstream, 5000);
+    let key = rig.key("open").await;
+    let mut caller = rig.caller().await;
+    caller.send(&request("DELETE", "/x", &key, b"")).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    drop(caller);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drain(rig.gate.take().unwrap()).await;
+    assert_eq!(rig.outcomes().await, [Outcome::Applied]);
+}

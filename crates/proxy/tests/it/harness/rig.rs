@@ -1,0 +1,147 @@
+//! A gate on a store of its own.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
+
+use jiff::tz::TimeZone;
+use keystile_core::api::ApiSpec;
+use keystile_core::journal::{Outcome, RecordId, WriteRecord};
+use keystile_core::key::KeyPrefix;
+use keystile_core::lock::Actor;
+use keystile_core::policy::{PlanSpec, Policy};
+use keystile_engine::command::{Answer as Told, Command, KeyDetails, Order, RecordFilter};
+use keystile_engine::{Engine, EngineSettings};
+use keystile_proxy::Gate;
+use keystile_proxy::settings::GateSettings;
+use keystile_store::Store;
+use keystile_store::directory::DataDirectory;
+use tempfile::TempDir;
+
+use super::{Answer, Caller, Upstream, api, plan, settings};
+
+static GATE_PANICS: AtomicUsize = AtomicUsize::new(0);
+
+/// A task that panics on a core is caught by its runtime, so the tests look for it here.
+fn watch_for_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let thread = std::thread::current();
+            if thread.name().is_some_and(|name| name.starts_with("gate-") || name == "store") {
+                GATE_PANICS.fetch_add(1, Ordering::SeqCst);
+            }
+            before(panic);
+        }));
+    });
+}
+
+/// A gate, its engine, and where it listens.
+pub(crate) struct Rig {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) gate: Option<Gate>,
+    pub(crate) address: SocketAddr,
+    settings: EngineSettings,
+    _data: TempDir,
+}
+
+impl Rig {
+    pub(crate) fn open(apis: Vec<ApiSpec>, plans: Vec<PlanSpec>, settings: GateSettings) -> Self {
+        watch_for_panics();
+        let data = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(DataDirectory::hold(data.path()).unwrap()).unwrap();
+        let engine_settings = EngineSettings {
+            key_prefix: KeyPrefix::default(),
+            retention: None,
+            key_failures: settings.key_failures,
+        };
+        let policy = Policy::new(apis, plans, TimeZone::UTC);
+        let engine = Arc::new(Engine::new(store, policy, engine_settings.clone()));
+        let gate = Gate::open(&engine, settings).unwrap();
+        let address = gate.addresses()[0];
+        Self { engine, gate: Some(gate), address, settings: engine_settings, _data: data }
+    }
+
+    /// One API in front of one upstream, and the plan `open` with 1000 writes a day.
+    pub(crate) fn simple(upstream: &Upstream) -> Self {
+        Self::open(vec![api(&[upstream.origin()])], vec![plan("open", &["1000 per day"])], settings())
+    }
+
+    pub(crate) fn replace_policy(&self, apis: Vec<ApiSpec>, plans: Vec<PlanSpec>) {
+        self.engine.replace_policy(Policy::new(apis, plans, TimeZone::UTC), self.settings.clone());
+    }
+
+    /// Has the owner do something.
+    pub(crate) async fn tell(&self, command: Command) -> Told {
+        match self.engine.execute(command, Actor::CommandLine("owner".to_owned())).await {
+            Told::Failed(failure) => panic!("{failure}"),
+            told => told,
+        }
+    }
+
+    /// A new key.
+    pub(crate) async fn key(&self, plan: &str) -> String {
+        let command =
+            Command::CreateKeys { application: format!("app on {plan}"), plan: Some(plan.to_owned()), count: 1 };
+        match self.tell(command).await {
+            Told::NewKeys(keys) => keys[0].key.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn details(&self, key: &str) -> KeyDetails {
+        match self.tell(Command::ShowKey { key: key.to_owned() }).await {
+            Told::Key(details) => *details,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What a key has used of its first budget.
+    pub(crate) async fn used(&self, key: &str) -> u64 {
+        self.details(key).await.budgets[0].used
+    }
+
+    /// How often an event of a kind happened to a key.
+    pub(crate) async fn events(&self, key: &str, kind: &str) -> usize {
+        self.details(key).await.events.iter().filter(|event| event.kind == kind).count()
+    }
+
+    /// The journal, earliest first.
+    pub(crate) async fn records(&self) -> Vec<WriteRecord> {
+        let filter = RecordFilter { order: Order::After(RecordId(0)), ..RecordFilter::default() };
+        match self.tell(Command::ListRecords(filter)).await {
+            Told::Records(records) => records,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The outcomes of all writes, earliest first.
+    pub(crate) async fn outcomes(&self) -> Vec<Outcome> {
+        self.records().await.into_iter().map(|record| record.outcome).collect()
+    }
+
+    pub(crate) async fn caller(&self) -> Caller {
+        Caller::connect(self.address).await
+    }
+
+    /// A call on a connection of its own.
+    pub(crate) async fn call(&self, method: &str, target: &str, key: &str, body: &[u8]) -> Answer {
+        self.caller().await.call(method, target, key, body).await
+    }
+
+    /// Sends bytes on a connection of their own, and reads one answer.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> Option<Answer> {
+        let mut caller = self.caller().await;
+        caller.send(bytes).await;
+        caller.answer().await
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(GATE_PANICS.load(Ordering::SeqCst), 0, "a core of some gate panicked");
+        }
+    }
+}

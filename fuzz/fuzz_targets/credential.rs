@@ -1,0 +1,31 @@
+#![no_main]
+//! A credential that was found and taken out is not found again.
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+use keystile_core::credential::{CredentialPlace, CredentialRule, find, strip, strip_query};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|parts: (Vec<u8>, Vec<u8>, String)| {
+    let (key, authorization, query) = parts;
+    let rule =
+        CredentialRule { query_parameter: Some("api_key".into()), ..CredentialRule::default() };
+    let mut headers = HeaderMap::new();
+    for (name, text) in [(rule.header.clone(), key), (AUTHORIZATION, authorization)] {
+        if let Ok(value) = HeaderValue::from_bytes(&text) {
+            headers.append(name, value);
+        }
+    }
+    let Ok(Some(found)) = find(&headers, Some(&query), &rule) else {
+        return;
+    };
+    let place = found.place;
+    let left = match place {
+        CredentialPlace::Query => strip_query(&query, &rule).map(|query| query.into_owned()),
+        CredentialPlace::Header | CredentialPlace::Bearer | CredentialPlace::Basic => {
+            Some(query.clone())
+        }
+    };
+    strip(&mut headers, place, &rule);
+    assert_eq!(find(&headers, left.as_deref(), &rule), Ok(None));
+});
