@@ -85,17 +85,11 @@ impl FromStr for AddressRange {
         if address.is_ipv4() != written.is_ipv4() {
             prefix_bits = prefix_bits.checked_sub(96).ok_or_else(form)?;
         }
-        let range = Self {
-            network: masked(address, prefix_bits),
-            prefix_bits,
-        };
+        let range = Self { network: masked(address, prefix_bits), prefix_bits };
         if range.network == address {
             Ok(range)
         } else {
-            Err(InvalidAddressRange::Boundary {
-                text: text.to_owned(),
-                meant: range,
-            })
+            Err(InvalidAddressRange::Boundary { text: text.to_owned(), meant: range })
         }
     }
 }
@@ -133,15 +127,10 @@ pub fn forwarded_for(headers: &HeaderMap, peer: IpAddr, trusted: &[AddressRange]
 /// The address of one entry; some proxies add a port, and some put IPv6 in brackets.
 fn entry_address(entry: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(entry).ok()?.trim();
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let address = match bare {
         Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
-        None => text
-            .parse()
-            .ok()
-            .or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip())),
+        None => text.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip())),
     };
     address.map(|address| address.to_canonical())
 }
@@ -150,11 +139,7 @@ fn entry_address(entry: &[u8]) -> Option<IpAddr> {
 /// since that is what one subscriber is given.
 pub fn counted_address(address: IpAddr) -> IpAddr {
     let address = address.to_canonical();
-    if address.is_ipv4() {
-        address
-    } else {
-        masked(address, 64)
-    }
+    if address.is_ipv4() { address } else { masked(address, 64) }
 }
 
 #[cfg(test)]
@@ -189,13 +174,7 @@ mod tests {
 
     #[test]
     fn a_range_reads_back_as_it_is_shown() {
-        for text in [
-            "10.0.0.0/8",
-            "192.0.2.7/32",
-            "2001:db8::/32",
-            "::/0",
-            "0.0.0.0/0",
-        ] {
+        for text in ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "::/0", "0.0.0.0/0"] {
             assert_eq!(range(text).to_string(), text);
         }
         assert_eq!(range("::ffff:10.0.0.0/104").to_string(), "10.0.0.0/8");
@@ -215,15 +194,9 @@ mod tests {
         ];
         for text in texts {
             let error = text.parse::<AddressRange>().unwrap_err();
-            assert!(
-                matches!(error, InvalidAddressRange::Form(_)),
-                "{text}: {error}"
-            );
+            assert!(matches!(error, InvalidAddressRange::Form(_)), "{text}: {error}");
         }
-        let error = "10.1.2.3/8"
-            .parse::<AddressRange>()
-            .unwrap_err()
-            .to_string();
+        let error = "10.1.2.3/8".parse::<AddressRange>().unwrap_err().to_string();
         insta::assert_snapshot!(error, @r#""10.1.2.3/8" does not start at a boundary: write 10.0.0.0/8, or one address without a length"#);
     }
 
@@ -238,11 +211,7 @@ mod tests {
             ("::ffff:10.0.0.1", &["::ffff:192.0.2.1"], "192.0.2.1"),
             ("10.0.0.1", &["6.6.6.6, 192.0.2.1"], "192.0.2.1"),
             ("10.0.0.1", &["6.6.6.6, 192.0.2.1 ,10.0.0.2"], "192.0.2.1"),
-            (
-                "10.0.0.1",
-                &["6.6.6.6", "192.0.2.1", "10.0.0.2"],
-                "192.0.2.1",
-            ),
+            ("10.0.0.1", &["6.6.6.6", "192.0.2.1", "10.0.0.2"], "192.0.2.1"),
             ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
             ("10.0.0.1", &["6.6.6.6, nonsense, 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", &["192.0.2.1, "], "10.0.0.1"),
@@ -259,10 +228,7 @@ mod tests {
                 ip(caller),
                 "{peer} {fields:?}"
             );
-            assert_eq!(
-                forwarded_for(&headers, ip(peer), &[]),
-                ip(peer).to_canonical()
-            );
+            assert_eq!(forwarded_for(&headers, ip(peer), &[]), ip(peer).to_canonical());
         }
     }
 

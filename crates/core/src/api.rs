@@ -113,12 +113,7 @@ impl Api {
     /// Prepares an API; `others` are the patterns that plans use in it.
     pub(crate) fn new(spec: ApiSpec, others: impl Iterator<Item = OperationPattern>) -> Self {
         let mut patterns: Vec<OperationPattern> = Vec::new();
-        for pattern in spec
-            .operations
-            .iter()
-            .map(|rule| rule.pattern.clone())
-            .chain(others)
-        {
+        for pattern in spec.operations.iter().map(|rule| rule.pattern.clone()).chain(others) {
             if !patterns.contains(&pattern) {
                 patterns.push(pattern);
             }
@@ -161,14 +156,10 @@ impl Api {
     /// Whether a host and folded path belong to it.
     pub(crate) fn has(&self, host: &str, folded_path: &str) -> bool {
         let host_fits = self.spec.hosts.is_empty()
-            || self
-                .spec
-                .hosts
-                .iter()
-                .any(|pattern| match pattern.strip_prefix('*') {
-                    Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
-                    None => host == pattern,
-                });
+            || self.spec.hosts.iter().any(|pattern| match pattern.strip_prefix('*') {
+                Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
+                None => host == pattern,
+            });
         host_fits
             && folded_path
                 .strip_prefix(self.spec.path.as_str())
@@ -181,9 +172,7 @@ impl Api {
         let exact = self.with_method(self.exact.matches(path), method);
         let mut either = self.with_method(self.folded.matches(folded_path), method);
         either.union_with(&exact);
-        let best = exact
-            .iter()
-            .max_by_key(|index| self.patterns[*index].rank());
+        let best = exact.iter().max_by_key(|index| self.patterns[*index].rank());
         let mut found = OperationMatch {
             exact,
             either,
@@ -227,10 +216,7 @@ impl Api {
         }
         found.count = count.unwrap_or_default();
         found.charge = match body {
-            Some(rule) => Charge::ByBody {
-                rule,
-                cost_min: cost,
-            },
+            Some(rule) => Charge::ByBody { rule, cost_min: cost },
             None if reads && !writes => Charge::Nothing,
             None => Charge::Writes(cost),
         };
@@ -286,22 +272,16 @@ pub(crate) mod tests {
 
     fn charge(api: &Api, method: &Method, path: &str) -> Charge {
         let folded = path.to_ascii_lowercase();
-        api.operation(method, path, folded.strip_suffix('/').unwrap_or(&folded))
-            .charge
+        api.operation(method, path, folded.strip_suffix('/').unwrap_or(&folded)).charge
     }
 
     #[test]
     fn an_unmatched_write_is_never_free() {
-        let api = api(vec![rule("POST /search", |rule| {
-            rule.treat_as = Some(Treatment::Read)
-        })]);
+        let api = api(vec![rule("POST /search", |rule| rule.treat_as = Some(Treatment::Read))]);
         assert_eq!(charge(&api, &Method::POST, "/anything"), Charge::Writes(1));
         assert_eq!(charge(&api, &Method::GET, "/anything"), Charge::Nothing);
         assert_eq!(charge(&api, &Method::POST, "/search"), Charge::Nothing);
-        assert_eq!(
-            charge(&api, &"PURGE".parse().unwrap(), "/anything"),
-            Charge::Writes(1)
-        );
+        assert_eq!(charge(&api, &"PURGE".parse().unwrap(), "/anything"), Charge::Writes(1));
     }
 
     #[test]
@@ -331,9 +311,7 @@ pub(crate) mod tests {
     fn the_journal_names_the_closest_pattern() {
         let api = Api::new(
             spec("bookmarks", Vec::new()),
-            ["*", "DELETE /bookmarks/{id}", "/x"]
-                .iter()
-                .filter_map(|text| text.parse().ok()),
+            ["*", "DELETE /bookmarks/{id}", "/x"].iter().filter_map(|text| text.parse().ok()),
         );
         let label = |path| api.label(&Method::DELETE, &api.operation(&Method::DELETE, path, path));
         assert_eq!(label("/bookmarks/7"), "DELETE /bookmarks/{id}");

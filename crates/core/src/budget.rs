@@ -74,9 +74,8 @@ impl CalendarUnit {
     /// The period around a time: its first millisecond, and the first one after it.
     fn period(self, now: Timestamp, zone: &TimeZone) -> (Timestamp, Timestamp) {
         let bounds = || -> Option<(Timestamp, Timestamp)> {
-            let here = jiff::Timestamp::from_millisecond(now.0)
-                .ok()?
-                .to_zoned_datetime(zone.clone());
+            let here =
+                jiff::Timestamp::from_millisecond(now.0).ok()?.to_zoned_datetime(zone.clone());
             let start = self.start(&here).ok()?;
             let end = self.next(&start).ok()?;
             Some((
@@ -89,11 +88,7 @@ impl CalendarUnit {
 
     fn start(self, here: &ZonedDateTime) -> Result<ZonedDateTime, jiff::Error> {
         let round = |unit| {
-            here.round(
-                ZonedDateTimeRound::new()
-                    .smallest(unit)
-                    .mode(jiff::RoundMode::Trunc),
-            )
+            here.round(ZonedDateTimeRound::new().smallest(unit).mode(jiff::RoundMode::Trunc))
         };
         match self {
             Self::Minute => round(Unit::Minute),
@@ -101,8 +96,7 @@ impl CalendarUnit {
             Self::Day => here.start_of_day(),
             Self::Week => {
                 let since_monday = here.weekday().to_monday_zero_offset();
-                here.checked_sub(i64::from(since_monday).days())?
-                    .start_of_day()
+                here.checked_sub(i64::from(since_monday).days())?.start_of_day()
             }
             Self::Month => here.first_of_month()?.start_of_day(),
             Self::Year => here.first_of_year()?.start_of_day(),
@@ -203,13 +197,8 @@ impl FromStr for Quota {
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(InvalidQuota::Amount(amount.to_owned()));
         }
-        let amount = digits
-            .parse()
-            .map_err(|_| InvalidQuota::Amount(amount.to_owned()))?;
-        Ok(Self {
-            amount,
-            window: window_from(window, text)?,
-        })
+        let amount = digits.parse().map_err(|_| InvalidQuota::Amount(amount.to_owned()))?;
+        Ok(Self { amount, window: window_from(window, text)? })
     }
 }
 
@@ -223,9 +212,7 @@ fn window_from(words: &[&str], text: &str) -> Result<Window, InvalidQuota> {
         [_, _, "calendar"] => Err(InvalidQuota::Calendar),
         [unit] => rolling(1, unit),
         [count, unit] => {
-            let count = count
-                .parse()
-                .map_err(|_| InvalidQuota::Form(text.to_owned()))?;
+            let count = count.parse().map_err(|_| InvalidQuota::Form(text.to_owned()))?;
             rolling(count, unit)
         }
         _ => Err(InvalidQuota::Form(text.to_owned())),
@@ -237,9 +224,7 @@ fn rolling(count: i64, unit: &str) -> Result<Window, InvalidQuota> {
     let unit_millis = match unit {
         "month" | "months" => 31 * 86_400_000,
         "year" | "years" => 366 * 86_400_000,
-        _ => Span::of_unit(unit)
-            .ok_or_else(|| InvalidQuota::Unit(unit.to_owned()))?
-            .millis(),
+        _ => Span::of_unit(unit).ok_or_else(|| InvalidQuota::Unit(unit.to_owned()))?.millis(),
     };
     count
         .checked_mul(unit_millis)
@@ -260,11 +245,7 @@ pub struct Counter {
 /// The slices of a rolling window: 62 cover it, so that with the one that is filling and the one that
 /// is leaving there are never more than 64.
 fn slice_millis(span: Span) -> i64 {
-    span.millis()
-        .saturating_add(61)
-        .checked_div(62)
-        .unwrap_or(1)
-        .max(1)
+    span.millis().saturating_add(61).checked_div(62).unwrap_or(1).max(1)
 }
 
 /// A slice is held until this long after its last millisecond: the window, and what is left of a
@@ -305,9 +286,7 @@ impl Counter {
     /// Gives back an amount that was counted at a time and proven not to have been sent.
     pub fn release(&mut self, window: Window, at: Timestamp, amount: u32, zone: &TimeZone) {
         let number = slice_number(window, at, zone);
-        if let Ok(place) = self
-            .slices
-            .binary_search_by_key(&number, |(known, _)| *known)
+        if let Ok(place) = self.slices.binary_search_by_key(&number, |(known, _)| *known)
             && let Some((_, held)) = self.slices.get_mut(place)
         {
             let given_back = amount.min(*held);
@@ -342,9 +321,7 @@ impl Counter {
 
     /// When the first of what is counted leaves the window; `None` when nothing is.
     pub fn first_leaves_at(&self, window: Window, zone: &TimeZone) -> Option<Timestamp> {
-        self.slices
-            .front()
-            .map(|(number, _)| leaves_at(window, *number, zone))
+        self.slices.front().map(|(number, _)| leaves_at(window, *number, zone))
     }
 
     /// Whether nothing is counted any more.

@@ -122,9 +122,7 @@ fn top_level(body: &[u8]) -> Result<u32, Uncountable> {
 }
 
 fn in_field(body: &[u8], field: &str) -> Result<u32, Uncountable> {
-    whole(body, |deserializer| {
-        deserializer.deserialize_map(FieldEntries(field))
-    })
+    whole(body, |deserializer| deserializer.deserialize_map(FieldEntries(field)))
 }
 
 /// A JSON-RPC 2.0 request is one object, a batch a non-empty array of them (section 6).
@@ -157,27 +155,18 @@ mod tests {
     use super::*;
 
     fn cost(kind: BodyKind, cost_max: Option<u32>, body: &str) -> Result<u32, Reason> {
-        cost_of(
-            &BodyRule { kind, cost_max },
-            1,
-            CallText::Body(body.as_bytes()),
-        )
-        .map_err(|refusal| refusal.reason)
+        cost_of(&BodyRule { kind, cost_max }, 1, CallText::Body(body.as_bytes()))
+            .map_err(|refusal| refusal.reason)
     }
 
     fn items(at: Option<&str>) -> BodyKind {
-        BodyKind::Items {
-            at: at.map(str::to_owned),
-        }
+        BodyKind::Items { at: at.map(str::to_owned) }
     }
 
     #[test]
     fn entries_of_the_named_array_are_counted() {
         assert_eq!(cost(items(None), None, "[1, {\"a\": [2, 3]}, null]"), Ok(3));
-        assert_eq!(
-            cost(items(Some("rows")), None, "{\"x\": [1], \"rows\": [1, 2]}"),
-            Ok(2)
-        );
+        assert_eq!(cost(items(Some("rows")), None, "{\"x\": [1], \"rows\": [1, 2]}"), Ok(2));
         assert_eq!(cost(BodyKind::JsonRpc, None, " [{}, {}]"), Ok(2));
         assert_eq!(cost(BodyKind::JsonRpc, None, "{\"method\": \"x\"}"), Ok(1));
     }

@@ -31,10 +31,7 @@ pub struct CredentialRule {
 
 impl Default for CredentialRule {
     fn default() -> Self {
-        Self {
-            header: HeaderName::from_static("x-api-key"),
-            query_parameter: None,
-        }
+        Self { header: HeaderName::from_static("x-api-key"), query_parameter: None }
     }
 }
 
@@ -82,10 +79,7 @@ pub fn find<'a>(
     let mut found = single(headers, &rule.header)?
         .map(|value| (trimmed(value), CredentialPlace::Header))
         .filter(|(text, _)| !text.is_empty())
-        .map(|(text, place)| Credential {
-            text: Cow::Borrowed(text),
-            place,
-        });
+        .map(|(text, place)| Credential { text: Cow::Borrowed(text), place });
 
     let authorization = single(headers, &AUTHORIZATION)?;
     if rule.header == AUTHORIZATION {
@@ -139,16 +133,10 @@ fn of_authorization(value: &HeaderValue) -> Option<Credential<'_>> {
     let (scheme, rest) = value.split_at(end);
     let token = rest.trim_ascii_start();
     if scheme.eq_ignore_ascii_case(b"bearer") {
-        Some(Credential {
-            text: Cow::Borrowed(token),
-            place: CredentialPlace::Bearer,
-        })
+        Some(Credential { text: Cow::Borrowed(token), place: CredentialPlace::Bearer })
     } else if scheme.eq_ignore_ascii_case(b"basic") {
         let user = basic_user(token).unwrap_or_default();
-        Some(Credential {
-            text: Cow::Owned(user),
-            place: CredentialPlace::Basic,
-        })
+        Some(Credential { text: Cow::Owned(user), place: CredentialPlace::Basic })
     } else {
         None
     }
@@ -185,10 +173,7 @@ fn of_query<'a>(query: &'a str, name: &str) -> Result<Option<Credential<'a>>, Re
     } else {
         Cow::Borrowed(value.as_bytes())
     };
-    Ok(Some(Credential {
-        text,
-        place: CredentialPlace::Query,
-    }))
+    Ok(Some(Credential { text, place: CredentialPlace::Query }))
 }
 
 /// Whether the pair's name, as an upstream would decode it, is this one: `api%5Fkey` is `api_key`.
@@ -254,10 +239,7 @@ mod tests {
 
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
         let field = |(name, value): &(&'static str, &str)| {
-            (
-                HeaderName::from_static(name),
-                HeaderValue::from_str(value).unwrap(),
-            )
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
         };
         let mut headers = HeaderMap::new();
         for (name, value) in fields.iter().map(field) {
@@ -267,10 +249,7 @@ mod tests {
     }
 
     fn with_query() -> CredentialRule {
-        CredentialRule {
-            query_parameter: Some("api_key".into()),
-            ..CredentialRule::default()
-        }
+        CredentialRule { query_parameter: Some("api_key".into()), ..CredentialRule::default() }
     }
 
     /// The place and text of what is found, `none`, or the reason of the refusal.
@@ -290,29 +269,17 @@ mod tests {
         for (fields, query, expected) in [
             (&[("x-api-key", "k")][..], "", "Header \"k\""),
             (&[("x-api-key", " k\t")], "", "Header \"k\""),
-            (
-                &[("x-api-key", "k"), ("authorization", "Digest a=b")],
-                "",
-                "Header \"k\"",
-            ),
+            (&[("x-api-key", "k"), ("authorization", "Digest a=b")], "", "Header \"k\""),
             (&[("authorization", "Bearer k")], "", "Bearer \"k\""),
             (&[("authorization", "bEARER   k")], "", "Bearer \"k\""),
-            (
-                &[("authorization", "Bearer k, Bearer l")],
-                "",
-                "Bearer \"k, Bearer l\"",
-            ),
+            (&[("authorization", "Bearer k, Bearer l")], "", "Bearer \"k, Bearer l\""),
             (&[("authorization", "Basic azpwYXNz")], "", "Basic \"k\""),
             (&[("authorization", "basic azo=")], "", "Basic \"k\""),
             (&[("authorization", "basic azo")], "", "Basic \"k\""),
             (&[], "a=1&api_key=k&b", "Query \"k\""),
             (&[], "api%5Fkey=%6B", "Query \"k\""),
             (&[], "api%5fkey=k%", "Query \"k%\""),
-            (
-                &[("x-api-key", ""), ("authorization", "Bearer k")],
-                "",
-                "Bearer \"k\"",
-            ),
+            (&[("x-api-key", ""), ("authorization", "Bearer k")], "", "Bearer \"k\""),
         ] {
             assert_eq!(seen(fields, query, &rule), expected, "{fields:?} {query}");
         }
@@ -320,13 +287,7 @@ mod tests {
 
     #[test]
     fn a_credential_that_cannot_be_read_matches_no_key() {
-        for value in [
-            "Basic %%%",
-            "Basic aw==",
-            "Basic ",
-            "Basic Og==",
-            "Basic OnBhc3M=",
-        ] {
+        for value in ["Basic %%%", "Basic aw==", "Basic ", "Basic Og==", "Basic OnBhc3M="] {
             let found = seen(&[("authorization", value)], "", &CredentialRule::default());
             assert!(matches!(&*found, "Basic \"\"" | "none"), "{value}: {found}");
         }
@@ -340,10 +301,7 @@ mod tests {
             (&[("x-api-key", "")], "api_key="),
             (&[("x-api-key", " ")], "api_key"),
             (&[("authorization", "Bearer")], "API_KEY=k"),
-            (
-                &[("authorization", "Digest username=k")],
-                "xapi_key=k&api_key2=k",
-            ),
+            (&[("authorization", "Digest username=k")], "xapi_key=k&api_key2=k"),
             (&[("authorization", "")], "a=api_key=k"),
         ] {
             assert_eq!(seen(fields, query, &rule), "none", "{fields:?} {query}");
@@ -359,41 +317,22 @@ mod tests {
             (&[("x-api-key", ""), ("x-api-key", "k")], ""),
             (&[("x-api-key", "k"), ("authorization", "Bearer k")], ""),
             (&[("x-api-key", "k"), ("authorization", "Basic azo=")], ""),
-            (
-                &[("authorization", "Bearer k"), ("authorization", "Bearer k")],
-                "",
-            ),
-            (
-                &[
-                    ("authorization", "Digest a=b"),
-                    ("authorization", "Bearer k"),
-                ],
-                "",
-            ),
+            (&[("authorization", "Bearer k"), ("authorization", "Bearer k")], ""),
+            (&[("authorization", "Digest a=b"), ("authorization", "Bearer k")], ""),
             (&[("x-api-key", "k")], "api_key=k"),
             (&[("authorization", "Bearer k")], "api%5Fkey=k"),
             (&[], "api_key=k&api_key=k"),
             (&[], "api_key=k&api%5Fkey="),
         ] {
-            assert_eq!(
-                seen(fields, query, &rule),
-                "credential_repeated",
-                "{fields:?} {query}"
-            );
+            assert_eq!(seen(fields, query, &rule), "credential_repeated", "{fields:?} {query}");
         }
     }
 
     #[test]
     fn the_bare_key_may_stand_in_authorization() {
-        let rule = CredentialRule {
-            header: AUTHORIZATION,
-            query_parameter: None,
-        };
+        let rule = CredentialRule { header: AUTHORIZATION, query_parameter: None };
         assert_eq!(seen(&[("authorization", "k")], "", &rule), "Header \"k\"");
-        assert_eq!(
-            seen(&[("authorization", "Bearer k")], "", &rule),
-            "Bearer \"k\""
-        );
+        assert_eq!(seen(&[("authorization", "Bearer k")], "", &rule), "Bearer \"k\"");
         for place in [CredentialPlace::Header, CredentialPlace::Bearer] {
             let mut fields = headers(&[("authorization", "k"), ("accept", "a/b")]);
             strip(&mut fields, place, &rule);
@@ -410,10 +349,7 @@ mod tests {
                 &[("authorization", "Digest a")][..],
             ),
             (&[("x-api-key", ""), ("authorization", "Bearer k")], &[]),
-            (
-                &[("authorization", "Basic azo="), ("accept", "a/b")],
-                &[("accept", "a/b")],
-            ),
+            (&[("authorization", "Basic azo="), ("accept", "a/b")], &[("accept", "a/b")]),
         ] {
             let mut left = headers(fields);
             let place = find(&left, None, &rule).unwrap().unwrap().place;
@@ -432,11 +368,7 @@ mod tests {
             ("a=api_key&b", Some("a=api_key&b")),
             ("", Some("")),
         ] {
-            assert_eq!(
-                strip_query(query, &with_query()).as_deref(),
-                left,
-                "{query}"
-            );
+            assert_eq!(strip_query(query, &with_query()).as_deref(), left, "{query}");
         }
         let untouched = strip_query("api_key=k", &CredentialRule::default());
         assert!(matches!(untouched, Some(Cow::Borrowed("api_key=k"))));
@@ -445,14 +377,8 @@ mod tests {
     #[test]
     fn a_credential_does_not_print_its_text() {
         let text = Cow::Borrowed(&b"secret"[..]);
-        let credential = Credential {
-            text,
-            place: CredentialPlace::Query,
-        };
-        assert_eq!(
-            format!("{credential:?}"),
-            "Credential { text: [redacted], place: Query }"
-        );
+        let credential = Credential { text, place: CredentialPlace::Query };
+        assert_eq!(format!("{credential:?}"), "Credential { text: [redacted], place: Query }");
     }
 
     proptest! {

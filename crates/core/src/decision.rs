@@ -120,11 +120,7 @@ impl Permit {
 
     /// Settles what the body costs: zero for a body that only reads.
     pub fn with_cost(mut self, cost: u32) -> Self {
-        self.charge = if cost == 0 {
-            Charge::Nothing
-        } else {
-            Charge::Writes(cost)
-        };
+        self.charge = if cost == 0 { Charge::Nothing } else { Charge::Writes(cost) };
         self
     }
 }
@@ -171,22 +167,13 @@ fn check(plan: Option<&Arc<Plan>>, call: &Call<'_>) -> Result<(), Refusal> {
         // A caller without a key is asked for one, whether the operation exists for others or not.
         Caller::Keyless { rate } => (plan.filter(allows).ok_or(Reason::KeyMissing)?, rate),
         Caller::Unknown => return Err(Reason::KeyUnknown.into()),
-        Caller::Key {
-            state,
-            application,
-            rate,
-            ..
-        } => {
+        Caller::Key { state, application, rate, .. } => {
             check_state(state, application, &call.operation.charge)?;
             (plan.filter(allows).ok_or(Reason::OperationNotInPlan)?, rate)
         }
     };
     rate.admit(&plan.spec().rate_limits, call.now)
-        .map_err(|seconds| {
-            Refusal::new(Reason::RateLimited)
-                .retry_after_secs(seconds)
-                .into()
-        })
+        .map_err(|seconds| Refusal::new(Reason::RateLimited).retry_after_secs(seconds))
 }
 
 fn check_state(
@@ -210,10 +197,7 @@ fn check_state(
 
 /// The refusal of a call by a locked key.
 pub fn locked(lock: LockNotice) -> Refusal {
-    Refusal {
-        lock: Some(lock),
-        ..Refusal::new(Reason::KeyLocked)
-    }
+    Refusal { lock: Some(lock), ..Refusal::new(Reason::KeyLocked) }
 }
 
 /// The places of a plan's budgets that count a write that is on record, for rebuilding a ledger.
@@ -232,6 +216,5 @@ pub fn budgets_of_record(
     };
     let folded = crate::grammar::fold_path(path);
     let found = api.api.operation(&method, path, &folded);
-    all.filter(|place| plan.counts(*place, api.place, &found.either))
-        .collect()
+    all.filter(|place| plan.counts(*place, api.place, &found.either)).collect()
 }

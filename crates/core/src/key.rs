@@ -76,9 +76,7 @@ impl FromStr for KeyPrefix {
 
 fn is_prefix(text: &[u8]) -> bool {
     (1..=PREFIX_CHARS_MAX).contains(&text.len())
-        && text
-            .iter()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        && text.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 /// The text of a new key, on its way to the one person who is shown it.
@@ -369,10 +367,7 @@ mod tests {
         assert_eq!(id.to_string(), text);
         assert_eq!(text.parse(), Ok(id));
         assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{text}\""));
-        assert_eq!(
-            serde_json::from_str::<KeyId>(&format!("\"{text}\"")).unwrap(),
-            id
-        );
+        assert_eq!(serde_json::from_str::<KeyId>(&format!("\"{text}\"")).unwrap(), id);
         assert!(text.parse::<ApplicationId>().is_err());
         for other in [
             "key_000000000000000000000190B2C3D4E5",

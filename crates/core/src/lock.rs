@@ -60,11 +60,7 @@ impl LockUntil {
     pub fn end(self, now: Timestamp, earlier_locks: u32) -> Option<Timestamp> {
         match self {
             Self::Unlocked => None,
-            Self::For {
-                span,
-                growth,
-                span_max,
-            } => {
+            Self::For { span, growth, span_max } => {
                 let factor = i64::from(growth).saturating_pow(earlier_locks.min(63));
                 let millis = span.millis().saturating_mul(factor).min(span_max.millis());
                 Some(Timestamp(now.0.saturating_add(millis)))
@@ -126,11 +122,7 @@ mod tests {
     #[test]
     fn a_growing_lock_doubles_until_its_maximum() {
         let hour = Span::from_secs(3600);
-        let until = LockUntil::For {
-            span: hour,
-            growth: 2,
-            span_max: Span::from_secs(5 * 3600),
-        };
+        let until = LockUntil::For { span: hour, growth: 2, span_max: Span::from_secs(5 * 3600) };
         let ends: Vec<_> = [0, 1, 2, 3, 4_000_000_000]
             .map(|earlier| until.end(Timestamp(0), earlier).unwrap().0 / 3_600_000)
             .into();

@@ -56,20 +56,13 @@ impl FromStr for OperationPattern {
             "*" => Vec::new(),
             list => list.split(',').map(method).collect::<Result<_, _>>()?,
         };
-        Ok(Self {
-            methods,
-            template: template.parse()?,
-        })
+        Ok(Self { methods, template: template.parse()? })
     }
 }
 
 fn method(name: &str) -> Result<Method, InvalidPattern> {
     let invalid = || InvalidPattern::Method(name.to_owned());
-    if name.is_empty()
-        || !name
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
-    {
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
         return Err(invalid());
     }
     name.parse().map_err(|_| invalid())
@@ -84,10 +77,7 @@ impl FromStr for ScopedPattern {
         if api.is_empty() || api.contains(['/', ' ']) {
             return Err(InvalidPattern::NoApi);
         }
-        Ok(Self {
-            api: api.to_owned(),
-            pattern: pattern.parse()?,
-        })
+        Ok(Self { api: api.to_owned(), pattern: pattern.parse()? })
     }
 }
 
@@ -115,10 +105,7 @@ impl fmt::Display for ScopedPattern {
 impl OperationPattern {
     /// Every method and path.
     pub fn everything() -> Self {
-        Self {
-            methods: Vec::new(),
-            template: "*".parse().expect("`*` is a template"),
-        }
+        Self { methods: Vec::new(), template: "*".parse().expect("`*` is a template") }
     }
 
     /// The paths.
@@ -178,14 +165,7 @@ pub struct OperationRule {
 impl OperationRule {
     /// A rule that leaves everything as it is by default.
     pub fn new(pattern: OperationPattern) -> Self {
-        Self {
-            pattern,
-            treat_as: None,
-            cost: None,
-            body: None,
-            websocket: false,
-            count: None,
-        }
+        Self { pattern, treat_as: None, cost: None, body: None, websocket: false, count: None }
     }
 }
 
@@ -232,10 +212,7 @@ mod tests {
             assert_eq!(text.parse::<OperationPattern>().unwrap().to_string(), text);
         }
         assert_eq!(
-            "bookmarks:  DELETE  *"
-                .parse::<ScopedPattern>()
-                .unwrap()
-                .to_string(),
+            "bookmarks:  DELETE  *".parse::<ScopedPattern>().unwrap().to_string(),
             "bookmarks: DELETE *"
         );
     }

@@ -109,21 +109,13 @@ impl Policy {
             .collect();
         // The longest prefix wins, and a named host wins over every host.
         apis.sort_by_key(|api| {
-            (
-                std::cmp::Reverse(api.spec().path.len()),
-                api.spec().hosts.is_empty(),
-            )
+            (std::cmp::Reverse(api.spec().path.len()), api.spec().hosts.is_empty())
         });
-        let plans: Vec<_> = plans
-            .into_iter()
-            .map(|spec| Arc::new(Plan::new(spec, &apis)))
-            .collect();
+        let plans: Vec<_> =
+            plans.into_iter().map(|spec| Arc::new(Plan::new(spec, &apis))).collect();
         Self {
             keyless: plans.iter().find(|plan| plan.spec.is_keyless).cloned(),
-            plans: plans
-                .into_iter()
-                .map(|plan| (plan.spec.name.clone(), plan))
-                .collect(),
+            plans: plans.into_iter().map(|plan| (plan.spec.name.clone(), plan)).collect(),
             apis,
             time_zone,
         }
@@ -132,33 +124,20 @@ impl Policy {
     /// The same policy with every guarded API only observed.
     #[must_use]
     pub fn observing(self) -> Self {
-        let apis = self
-            .apis
-            .into_iter()
-            .map(|api| Arc::new(api.observed()))
-            .collect();
+        let apis = self.apis.into_iter().map(|api| Arc::new(api.observed())).collect();
         Self { apis, ..self }
     }
 
     /// The API that a host and folded path belong to.
     pub fn api(&self, host: &str, folded_path: &str) -> Option<ApiRef<'_>> {
-        let place = self
-            .apis
-            .iter()
-            .position(|api| api.has(host, folded_path))?;
-        Some(ApiRef {
-            api: &self.apis[place],
-            place,
-        })
+        let place = self.apis.iter().position(|api| api.has(host, folded_path))?;
+        Some(ApiRef { api: &self.apis[place], place })
     }
 
     /// An API by its name.
     pub fn api_named(&self, name: &str) -> Option<ApiRef<'_>> {
         let place = self.apis.iter().position(|api| api.name() == name)?;
-        Some(ApiRef {
-            api: &self.apis[place],
-            place,
-        })
+        Some(ApiRef { api: &self.apis[place], place })
     }
 
     /// All APIs, in the order in which they are asked.
@@ -194,24 +173,14 @@ fn speaks_of(scoped: &ScopedPattern, api: &str) -> bool {
 impl Plan {
     fn new(spec: PlanSpec, apis: &[Arc<Api>]) -> Self {
         let budgets = spec.write_budgets.iter().scan(Vec::new(), |names, budget| {
-            let name = unique(
-                budget.name.clone().unwrap_or_else(|| budget_name(budget)),
-                names,
-            );
-            Some(Budget {
-                name,
-                quota: budget.quota,
-                is_scoped: !budget.on.is_empty(),
-            })
+            let name = unique(&budget.name.clone().unwrap_or_else(|| budget_name(budget)), names);
+            Some(Budget { name, quota: budget.quota, is_scoped: !budget.on.is_empty() })
         });
         let budgets = budgets.collect();
         let by_api = apis.iter().map(|api| {
             let places = |patterns: &[ScopedPattern]| {
                 let mut set = IndexSet::default();
-                for scoped in patterns
-                    .iter()
-                    .filter(|scoped| speaks_of(scoped, api.name()))
-                {
+                for scoped in patterns.iter().filter(|scoped| speaks_of(scoped, api.name())) {
                     if let Some(place) = api.index_of(&scoped.pattern) {
                         set.insert(place);
                     }
@@ -224,11 +193,7 @@ impl Plan {
                 scopes: spec.write_budgets.iter().map(scope).collect(),
             }
         });
-        Self {
-            by_api: by_api.collect(),
-            budgets,
-            spec,
-        }
+        Self { by_api: by_api.collect(), budgets, spec }
     }
 
     /// What the configuration says of it.
@@ -248,19 +213,15 @@ impl Plan {
 
     /// Whether it includes an operation of the API at a place. Only the path as written may allow.
     pub(crate) fn allows(&self, api_place: usize, exact: &IndexSet) -> bool {
-        self.by_api
-            .get(api_place)
-            .is_some_and(|rules| rules.allow.intersects(exact))
+        self.by_api.get(api_place).is_some_and(|rules| rules.allow.intersects(exact))
     }
 
     /// Whether its budget at a place counts a write of the API at a place. Either form of the path counts.
     pub(crate) fn counts(&self, budget_place: usize, api_place: usize, either: &IndexSet) -> bool {
-        self.by_api
-            .get(api_place)
-            .is_none_or(|rules| match &rules.scopes[budget_place] {
-                Some(scope) => scope.intersects(either),
-                None => true,
-            })
+        self.by_api.get(api_place).is_none_or(|rules| match &rules.scopes[budget_place] {
+            Some(scope) => scope.intersects(either),
+            None => true,
+        })
     }
 }
 
@@ -270,17 +231,16 @@ fn budget_name(budget: &BudgetSpec) -> String {
         [] => "writes".to_owned(),
         [first, ..] => {
             let text = first.to_string().to_ascii_lowercase();
-            let words = text
-                .split(|c: char| !c.is_ascii_alphanumeric())
-                .filter(|word| !word.is_empty());
+            let words =
+                text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
             words.collect::<Vec<_>>().join("-")
         }
     };
     format!("{subject}-{}", budget.quota.window.slug())
 }
 
-fn unique(name: String, taken: &mut Vec<String>) -> String {
-    let mut candidate = name.clone();
+fn unique(name: &str, taken: &mut Vec<String>) -> String {
+    let mut candidate = name.to_owned();
     for number in 2_u32.. {
         if !taken.contains(&candidate) {
             break;

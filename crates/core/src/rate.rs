@@ -66,9 +66,7 @@ mod tests {
     #[test]
     fn a_limit_of_nothing_admits_nothing() {
         assert!(
-            RateState::default()
-                .admit(&["0 per minute".parse().unwrap()], Timestamp(0))
-                .is_err()
+            RateState::default().admit(&["0 per minute".parse().unwrap()], Timestamp(0)).is_err()
         );
     }
 }

@@ -174,12 +174,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal that needs nothing beyond its reason.
     pub const fn new(reason: Reason) -> Self {
-        Self {
-            reason,
-            detail: None,
-            retry_after_secs: None,
-            lock: None,
-        }
+        Self { reason, detail: None, retry_after_secs: None, lock: None }
     }
 
     /// Says what exactly is wrong.
@@ -198,9 +193,7 @@ impl Refusal {
 
     /// The sentence for the caller.
     pub fn caller_text(&self) -> &str {
-        self.detail
-            .as_deref()
-            .unwrap_or_else(|| self.reason.caller_text())
+        self.detail.as_deref().unwrap_or_else(|| self.reason.caller_text())
     }
 }
 
@@ -218,10 +211,7 @@ mod tests {
     fn names_read_back_and_match_their_serde_form() {
         for reason in Reason::ALL {
             assert_eq!(reason.name().parse(), Ok(*reason));
-            assert_eq!(
-                serde_json::to_string(reason).unwrap(),
-                format!("\"{}\"", reason.name()),
-            );
+            assert_eq!(serde_json::to_string(reason).unwrap(), format!("\"{}\"", reason.name()),);
         }
     }
 

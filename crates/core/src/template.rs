@@ -49,10 +49,7 @@ impl FromStr for PathTemplate {
 
     fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
         if text == "*" {
-            return Ok(Self {
-                segments: Vec::new(),
-                rest: Rest::Anything,
-            });
+            return Ok(Self { segments: Vec::new(), rest: Rest::Anything });
         }
         let path = text.strip_prefix('/').ok_or(InvalidTemplate::NoSlash)?;
         let mut segments = Vec::new();
@@ -60,17 +57,11 @@ impl FromStr for PathTemplate {
         while let Some(part) = parts.next() {
             let is_last = parts.peek().is_none();
             if part == "*" && is_last {
-                return Ok(Self {
-                    segments,
-                    rest: Rest::Anything,
-                });
+                return Ok(Self { segments, rest: Rest::Anything });
             }
             segments.push(segment(part, is_last)?);
         }
-        Ok(Self {
-            segments,
-            rest: Rest::Nothing,
-        })
+        Ok(Self { segments, rest: Rest::Nothing })
     }
 }
 
@@ -78,9 +69,7 @@ fn segment(part: &str, is_last: bool) -> Result<Segment, InvalidTemplate> {
     if matches!(part, "." | "..") || (part.is_empty() && !is_last) {
         return Err(InvalidTemplate::ImpossibleSegment(part.to_owned()));
     }
-    if let Some(name) = part
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
+    if let Some(name) = part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'))
         && !name.is_empty()
         && !name.contains(['{', '}', '*'])
     {
@@ -146,10 +135,7 @@ impl PathTemplate {
         if self.rest == Rest::Nothing && ends_in_slash && segments.len() > 1 {
             segments.pop();
         }
-        Self {
-            segments,
-            rest: self.rest,
-        }
+        Self { segments, rest: self.rest }
     }
 }
 
@@ -189,17 +175,12 @@ impl IndexSet {
 
     /// Whether the two share an index.
     pub fn intersects(&self, other: &Self) -> bool {
-        self.words
-            .iter()
-            .zip(&other.words)
-            .any(|(mine, theirs)| mine & theirs != 0)
+        self.words.iter().zip(&other.words).any(|(mine, theirs)| mine & theirs != 0)
     }
 
     /// Whether the set has an index.
     pub fn contains(&self, index: usize) -> bool {
-        self.words
-            .get(index / 64)
-            .is_some_and(|word| word & (1 << (index % 64)) != 0)
+        self.words.get(index / 64).is_some_and(|word| word & (1 << (index % 64)) != 0)
     }
 
     /// The indices in ascending order.
@@ -241,9 +222,7 @@ impl TemplateIndex {
     }
 
     fn build(templates: impl Iterator<Item = PathTemplate>) -> Self {
-        let mut index = Self {
-            nodes: vec![Node::default()],
-        };
+        let mut index = Self { nodes: vec![Node::default()] };
         for (number, template) in templates.enumerate() {
             let mut at = 0;
             for segment in &template.segments {
@@ -268,10 +247,7 @@ impl TemplateIndex {
                 node.any = Some(next);
             }
             Segment::Literal(text) => {
-                match node
-                    .literals
-                    .binary_search_by(|(known, _)| (**known).cmp(text))
-                {
+                match node.literals.binary_search_by(|(known, _)| (**known).cmp(text)) {
                     Ok(place) => return node.literals[place].1,
                     Err(place) => node.literals.insert(place, (text.as_str().into(), next)),
                 }
@@ -283,9 +259,7 @@ impl TemplateIndex {
 
     /// The numbers of all templates that the path meets. The path begins with a slash.
     pub fn matches(&self, path: &str) -> IndexSet {
-        let mut found = IndexSet {
-            words: smallvec![0; 2],
-        };
+        let mut found = IndexSet { words: smallvec![0; 2] };
         self.walk(0, path.strip_prefix('/'), &mut found);
         found
     }
@@ -306,10 +280,7 @@ impl TemplateIndex {
             Some(slash) => (&left[..slash], Some(&left[slash + 1..])),
             None => (left, None),
         };
-        if let Ok(place) = node
-            .literals
-            .binary_search_by(|(known, _)| (**known).cmp(segment))
-        {
+        if let Ok(place) = node.literals.binary_search_by(|(known, _)| (**known).cmp(segment)) {
             self.walk(node.literals[place].1, after, found);
         }
         if let Some(any) = node.any
@@ -328,22 +299,13 @@ mod tests {
 
     fn met(templates: &[&str], path: &str) -> Vec<usize> {
         let templates: Vec<PathTemplate> = templates.iter().map(|t| t.parse().unwrap()).collect();
-        TemplateIndex::exact(templates.iter())
-            .matches(path)
-            .iter()
-            .collect()
+        TemplateIndex::exact(templates.iter()).matches(path).iter().collect()
     }
 
     #[test]
     fn a_path_meets_every_template_that_describes_it() {
-        let templates = [
-            "*",
-            "/bookmarks/{id}",
-            "/bookmarks/import",
-            "/bookmarks/*",
-            "/",
-            "/bookmarks",
-        ];
+        let templates =
+            ["*", "/bookmarks/{id}", "/bookmarks/import", "/bookmarks/*", "/", "/bookmarks"];
         assert_eq!(met(&templates, "/bookmarks/import"), [0, 1, 2, 3]);
         assert_eq!(met(&templates, "/bookmarks/7"), [0, 1, 3]);
         assert_eq!(met(&templates, "/bookmarks/7/tags"), [0, 3]);
@@ -354,9 +316,8 @@ mod tests {
 
     #[test]
     fn a_folded_path_meets_templates_of_any_case_and_slash() {
-        let templates: Vec<PathTemplate> = ["/Admin/", "/admin/{id}"]
-            .map(|t| t.parse().unwrap())
-            .into();
+        let templates: Vec<PathTemplate> =
+            ["/Admin/", "/admin/{id}"].map(|t| t.parse().unwrap()).into();
         let index = TemplateIndex::folded(templates.iter());
         assert_eq!(index.matches("/admin").iter().collect::<Vec<_>>(), [0]);
         assert_eq!(index.matches("/admin/x").iter().collect::<Vec<_>>(), [1]);
@@ -364,17 +325,7 @@ mod tests {
 
     #[test]
     fn impossible_templates_are_refused() {
-        for text in [
-            "",
-            "bookmarks",
-            "/a//b",
-            "/a/../b",
-            "/a{id}",
-            "/*/b",
-            "/{}",
-            "/a b",
-            "/a?b",
-        ] {
+        for text in ["", "bookmarks", "/a//b", "/a/../b", "/a{id}", "/*/b", "/{}", "/a b", "/a?b"] {
             assert!(text.parse::<PathTemplate>().is_err(), "{text}");
         }
     }

@@ -26,10 +26,7 @@ impl Timestamp {
 
     /// Whole seconds to wait from `now` until this point, rounded up, at least one.
     pub fn seconds_from(self, now: Self) -> u64 {
-        u64::try_from(self.millis_since(now))
-            .unwrap_or(0)
-            .div_ceil(1000)
-            .max(1)
+        u64::try_from(self.millis_since(now)).unwrap_or(0).div_ceil(1000).max(1)
     }
 
     fn civil(self) -> Option<jiff::Timestamp> {
@@ -70,9 +67,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -83,9 +78,7 @@ pub struct Span {
 }
 
 /// The longest span that any rule may name; budget windows are held in memory for as long.
-pub const SPAN_MAX: Span = Span {
-    millis: 400 * 86_400_000,
-};
+pub const SPAN_MAX: Span = Span { millis: 400 * 86_400_000 };
 
 const UNITS: &[(i64, &[&str])] = &[
     (1, &["ms", "millisecond", "milliseconds"]),
@@ -99,9 +92,7 @@ const UNITS: &[(i64, &[&str])] = &[
 impl Span {
     /// A span of whole milliseconds, where it lies within the bounds.
     pub fn from_millis(millis: i64) -> Option<Self> {
-        (1..=SPAN_MAX.millis)
-            .contains(&millis)
-            .then_some(Self { millis })
+        (1..=SPAN_MAX.millis).contains(&millis).then_some(Self { millis })
     }
 
     /// A span of whole seconds; for constants.
@@ -109,13 +100,8 @@ impl Span {
     /// # Panics
     /// At compile time, when the constant is out of bounds.
     pub const fn from_secs(secs: u32) -> Self {
-        assert!(
-            secs > 0 && secs <= 400 * 86_400,
-            "a span is positive and at most 400 days"
-        );
-        Self {
-            millis: secs as i64 * 1000,
-        }
+        assert!(secs > 0 && secs <= 400 * 86_400, "a span is positive and at most 400 days");
+        Self { millis: secs as i64 * 1000 }
     }
 
     /// The length in milliseconds.
@@ -147,11 +133,7 @@ impl fmt::Display for Span {
             .expect("every span is a whole number of milliseconds");
         let count = self.millis / millis;
         let singular = names.len() - 2;
-        write!(
-            f,
-            "{count} {}",
-            names[if count == 1 { singular } else { singular + 1 }]
-        )
+        write!(f, "{count} {}", names[if count == 1 { singular } else { singular + 1 }])
     }
 }
 
@@ -168,15 +150,10 @@ impl FromStr for Span {
     fn from_str(text: &str) -> Result<Self, InvalidSpan> {
         let invalid = || InvalidSpan(text.to_owned());
         let trimmed = text.trim();
-        let digits = trimmed
-            .find(|c: char| !c.is_ascii_digit())
-            .ok_or_else(invalid)?;
+        let digits = trimmed.find(|c: char| !c.is_ascii_digit()).ok_or_else(invalid)?;
         let count: i64 = trimmed[..digits].parse().map_err(|_| invalid())?;
         let unit = Self::of_unit(trimmed[digits..].trim()).ok_or_else(invalid)?;
-        count
-            .checked_mul(unit.millis)
-            .and_then(Self::from_millis)
-            .ok_or_else(invalid)
+        count.checked_mul(unit.millis).and_then(Self::from_millis).ok_or_else(invalid)
     }
 }
 
@@ -186,35 +163,23 @@ mod tests {
 
     #[test]
     fn spans_read_as_people_write_them() {
-        for (text, millis) in [
-            ("10 s", 10_000),
-            ("1 hour", 3_600_000),
-            ("250ms", 250),
-            ("2 weeks", 1_209_600_000),
-        ] {
+        for (text, millis) in
+            [("10 s", 10_000), ("1 hour", 3_600_000), ("250ms", 250), ("2 weeks", 1_209_600_000)]
+        {
             assert_eq!(text.parse::<Span>().unwrap().millis(), millis, "{text}");
         }
-        for text in [
-            "",
-            "10",
-            "s",
-            "0 s",
-            "-1 s",
-            "1 fortnight",
-            "401 days",
-            "99999999999999999999 s",
-        ] {
+        for text in
+            ["", "10", "s", "0 s", "-1 s", "1 fortnight", "401 days", "99999999999999999999 s"]
+        {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn spans_are_shown_in_the_largest_whole_unit() {
-        for (text, shown) in [
-            ("90 m", "90 minutes"),
-            ("60 m", "1 hour"),
-            ("1500 ms", "1500 milliseconds"),
-        ] {
+        for (text, shown) in
+            [("90 m", "90 minutes"), ("60 m", "1 hour"), ("1500 ms", "1500 milliseconds")]
+        {
             assert_eq!(text.parse::<Span>().unwrap().to_string(), shown);
         }
     }

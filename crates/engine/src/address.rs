@@ -34,10 +34,7 @@ impl AddressTable {
             return state.clone();
         }
         let known = self.previous.load().pin().get(&address).cloned();
-        let state = present
-            .pin()
-            .get_or_insert_with(address, || known.unwrap_or_default())
-            .clone();
+        let state = present.pin().get_or_insert_with(address, || known.unwrap_or_default()).clone();
         if self.len.fetch_add(1, Ordering::Relaxed) >= GENERATION_MAX {
             self.len.store(0, Ordering::Relaxed);
             self.previous.store(self.present.swap(Arc::default()));

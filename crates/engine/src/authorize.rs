@@ -68,12 +68,7 @@ impl Engine {
             }
             Identity::Unknown => Caller::Unknown,
         };
-        let call = Call {
-            api: incoming.api,
-            operation: incoming.operation,
-            caller,
-            now,
-        };
+        let call = Call { api: incoming.api, operation: incoming.operation, caller, now };
         let mut verdict = decide(incoming.policy, &call);
         if let Err(refusal) = &mut verdict
             && refusal.reason == Reason::KeyUnknown
@@ -99,11 +94,7 @@ impl Engine {
     fn slow_down_guessing(&self, address: IpAddr, refusal: &mut Refusal) {
         let limit = self.settings.load().key_failures;
         let now = self.store.now();
-        if let Err(seconds) = self
-            .failures
-            .state(address)
-            .admit(slice::from_ref(&limit), now)
-        {
+        if let Err(seconds) = self.failures.state(address).admit(slice::from_ref(&limit), now) {
             *refusal = Refusal::new(Reason::RateLimited)
                 .because("Too many requests with unknown keys came from this address.")
                 .retry_after_secs(seconds);

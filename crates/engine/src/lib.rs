@@ -17,12 +17,16 @@ use keystile_core::time::{Span, Timestamp};
 use keystile_store::Store;
 
 pub mod address;
+mod application;
 pub mod authorize;
 pub mod command;
 mod execute;
 mod housekeep;
+mod journal;
+mod key;
 pub mod refused;
 pub mod reserve;
+mod status;
 mod view;
 
 use address::AddressTable;
@@ -98,8 +102,7 @@ impl Engine {
     pub fn replace_policy(&self, policy: Policy, settings: EngineSettings) {
         self.policy.store(Arc::new(policy));
         self.settings.store(Arc::new(settings));
-        self.policy_note
-            .store(Arc::new(format!("read at {}", self.store.now())));
+        self.policy_note.store(Arc::new(format!("read at {}", self.store.now())));
     }
 
     /// Notes that a new policy could not be read; the one in force stays.
@@ -107,8 +110,6 @@ impl Engine {
         let now = self.store.now();
         let before = self.policy_note.load();
         let before = before.split("; a reload at").next().unwrap_or_default();
-        self.policy_note.store(Arc::new(format!(
-            "{before}; a reload at {now} failed: {problem}"
-        )));
+        self.policy_note.store(Arc::new(format!("{before}; a reload at {now} failed: {problem}")));
     }
 }

@@ -37,28 +37,15 @@ impl RefusalLog {
             Identity::Keyless | Identity::Unknown => None,
         };
         let origin = (facts.api.clone(), facts.method.clone(), facts.address);
-        let mut kind = Kind {
-            key: key.as_ref().map(|key| key.id),
-            reason,
-            origin: Some(origin),
-        };
+        let mut kind = Kind { key: key.as_ref().map(|key| key.id), reason, origin: Some(origin) };
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         if kinds.len() >= KINDS_MAX && !kinds.contains_key(&kind) {
-            kind = Kind {
-                key: None,
-                reason,
-                origin: None,
-            };
+            kind = Kind { key: None, reason, origin: None };
         }
         kinds
             .entry(kind)
             .and_modify(|record| record.count = record.count.saturating_add(1))
-            .or_insert(RefusedRecord {
-                key,
-                facts,
-                reason,
-                count: 1,
-            });
+            .or_insert(RefusedRecord { key, facts, reason, count: 1 });
     }
 
     fn take(&self) -> Vec<RefusedRecord> {

@@ -62,19 +62,12 @@ impl Engine {
             Identity::Keyless => Subject::Address(facts.address),
             Identity::Unknown => Subject::Nobody,
         };
-        let request = ReserveRequest {
-            subject,
-            permit,
-            cost,
-            policy: policy.clone(),
-            facts,
-            is_observed,
-        };
+        let request =
+            ReserveRequest { subject, permit, cost, policy: policy.clone(), facts, is_observed };
         match self.store.reserve(request).await {
-            Ok(Ok(reserved)) => Ok(Reservation {
-                store: self.store.clone(),
-                reserved: Some(reserved),
-            }),
+            Ok(Ok(reserved)) => {
+                Ok(Reservation { store: self.store.clone(), reserved: Some(reserved) })
+            }
             Ok(Err(refused)) => Err(Refused {
                 refusal: refused.refusal,
                 plan: refused.plan,
@@ -82,10 +75,7 @@ impl Engine {
                 is_recorded: refused.is_recorded,
             }),
             // An observed API is never in its callers' way; the log says that the store fails.
-            Err(_) if is_observed => Ok(Reservation {
-                store: self.store.clone(),
-                reserved: None,
-            }),
+            Err(_) if is_observed => Ok(Reservation { store: self.store.clone(), reserved: None }),
             Err(_) => Err(Refused {
                 refusal: Refusal::new(Reason::StoreUnavailable).retry_after_secs(RETRY_SECS),
                 plan: None,
@@ -124,10 +114,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(reserved) = self.reserved.take() {
-            let unknown = Settlement {
-                outcome: Outcome::Unknown,
-                ..Settlement::NOT_SENT
-            };
+            let unknown = Settlement { outcome: Outcome::Unknown, ..Settlement::NOT_SENT };
             self.store.settle(reserved, unknown);
         }
     }

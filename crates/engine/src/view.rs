@@ -39,11 +39,5 @@ pub(crate) fn application(row: ApplicationRow) -> ApplicationView {
 }
 
 pub(crate) fn event(row: EventRow) -> EventView {
-    EventView {
-        id: row.id,
-        time: row.time,
-        kind: row.kind,
-        actor: row.actor,
-        detail: row.detail,
-    }
+    EventView { id: row.id, time: row.time, kind: row.kind, actor: row.actor, detail: row.detail }
 }

@@ -31,8 +31,13 @@ pub(crate) struct Console {
 }
 
 /// Serves the pages for ever.
-pub(crate) async fn serve(listener: TcpListener, console: Arc<Console>, certificates: Option<Arc<Certificates>>) {
-    let acceptor = certificates.map(|certificates| TlsAcceptor::from(Arc::new(server_config(certificates))));
+pub(crate) async fn serve(
+    listener: TcpListener,
+    console: Arc<Console>,
+    certificates: Option<Arc<Certificates>>,
+) {
+    let acceptor =
+        certificates.map(|certificates| TlsAcceptor::from(Arc::new(server_config(certificates))));
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -82,9 +87,10 @@ fn answer(console: &Console, request: &Request<Incoming>) -> Response<Full<Bytes
         "/healthz" => text(StatusCode::OK, "ok\n"),
         "/readyz" => match console.engine.store().fault() {
             None => text(StatusCode::OK, "ready\n"),
-            Some(fault) => {
-                text(StatusCode::SERVICE_UNAVAILABLE, &format!("writes cannot be recorded: {fault}\n"))
-            }
+            Some(fault) => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &format!("writes cannot be recorded: {fault}\n"),
+            ),
         },
         "/metrics" => {
             let is_well = if console.engine.store().fault().is_none() { 1.0 } else { 0.0 };
@@ -107,6 +113,9 @@ fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
 
 /// Describes the metrics that the console adds.
 pub(crate) fn describe_metrics() {
-    metrics::describe_gauge!("keystile_store_writable", "1 while writes can be recorded, otherwise 0.");
+    metrics::describe_gauge!(
+        "keystile_store_writable",
+        "1 while writes can be recorded, otherwise 0."
+    );
     metrics::describe_gauge!("keystile_keys", "Keys of any state.");
 }

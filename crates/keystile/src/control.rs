@@ -103,7 +103,9 @@ async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Re
     tokio::io::BufReader::new(reading.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
     let answer = match serde_json::from_str::<Request>(&line) {
         Ok(Request { command: Command::Reload, .. }) => server.reload(),
-        Ok(Request { login, command }) => server.engine().execute(command, Actor::CommandLine(login)).await,
+        Ok(Request { login, command }) => {
+            server.engine().execute(command, Actor::CommandLine(login)).await
+        }
         Err(error) => Answer::Failed(Failure {
             message: format!("the server does not understand the command: {error}"),
             help: Some("use the same version of keystile for both".to_owned()),

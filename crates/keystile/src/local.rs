@@ -48,28 +48,35 @@ impl Local {
     /// A file with mistakes is no obstacle while a server runs: that has its policy, and its owner may
     /// have to lock a key just now.
     pub fn of(target: &Target) -> Result<Self, Failure> {
-        let (configuration, configured) = match target.config.as_deref().map(|file| (file, config::load(file))) {
-            None => (None, None),
-            Some((_, Ok(configuration))) => {
-                let data = configuration.data.clone();
-                (Some(configuration), Some(data))
-            }
-            Some((file, Err(report))) => {
-                let data = target.data.clone().or_else(|| config::data_of(file));
-                if !data.as_deref().is_some_and(control::is_served) {
-                    return Err(Failure {
-                        message: format!("the configuration has mistakes\n\n{}", report.render(100, Colors::Off)),
-                        help: Some("mend them, or give only --data DIR".to_owned()),
-                    });
+        let (configuration, configured) =
+            match target.config.as_deref().map(|file| (file, config::load(file))) {
+                None => (None, None),
+                Some((_, Ok(configuration))) => {
+                    let data = configuration.data.clone();
+                    (Some(configuration), Some(data))
                 }
-                (None, data)
-            }
-        };
-        let data = target.data.clone().or(configured).unwrap_or_else(|| PathBuf::from("keystile-data"));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Failure {
-            message: format!("the program cannot start its runtime: {error}"),
-            help: None,
-        })?;
+                Some((file, Err(report))) => {
+                    let data = target.data.clone().or_else(|| config::data_of(file));
+                    if !data.as_deref().is_some_and(control::is_served) {
+                        return Err(Failure {
+                            message: format!(
+                                "the configuration has mistakes\n\n{}",
+                                report.render(100, Colors::Off)
+                            ),
+                            help: Some("mend them, or give only --data DIR".to_owned()),
+                        });
+                    }
+                    (None, data)
+                }
+            };
+        let data =
+            target.data.clone().or(configured).unwrap_or_else(|| PathBuf::from("keystile-data"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(
+            |error| Failure {
+                message: format!("the program cannot start its runtime: {error}"),
+                help: None,
+            },
+        )?;
         Ok(Self { data, configuration, engine: None, without_server: WithoutServer::Open, runtime })
     }
 
@@ -82,10 +89,13 @@ impl Local {
 
     /// Where callers arrive, for a `curl` line.
     pub fn gate(&self) -> Option<String> {
-        let of_file = self.configuration.as_ref().and_then(|configuration| configuration.gate.listen.first());
-        of_file.map(ToString::to_string).or_else(|| match control::send(&self.data, &Command::Status) {
-            Some(Ok(Answer::Status(status))) => status.gate.first().cloned(),
-            _ => None,
+        let of_file =
+            self.configuration.as_ref().and_then(|configuration| configuration.gate.listen.first());
+        of_file.map(ToString::to_string).or_else(|| {
+            match control::send(&self.data, &Command::Status) {
+                Some(Ok(Answer::Status(status))) => status.gate.first().cloned(),
+                _ => None,
+            }
         })
     }
 
@@ -98,31 +108,42 @@ impl Local {
         }
         if self.without_server == WithoutServer::Fail {
             return Err(Failure {
-                message: format!("no server is running on {}, so nothing comes", self.data.display()),
-                help: Some("start one: keystile run\nor look at what is on record: keystile journal list".to_owned()),
+                message: format!(
+                    "no server is running on {}, so nothing comes",
+                    self.data.display()
+                ),
+                help: Some(
+                    "start one: keystile run\nor look at what is on record: keystile journal list"
+                        .to_owned(),
+                ),
             });
         }
-        let engine = match &self.engine {
-            Some(engine) => engine.clone(),
-            None => {
-                if !self.data.join("keystile.db").exists() && !creates_something(command) {
-                    return Err(nothing_there(&self.data));
-                }
-                let engine = self.open()?;
-                self.engine.insert(engine).clone()
+        let engine = if let Some(engine) = &self.engine {
+            engine.clone()
+        } else {
+            if !self.data.join("keystile.db").exists() && !creates_something(command) {
+                return Err(nothing_there(&self.data));
             }
+            let engine = self.open()?;
+            self.engine.insert(engine).clone()
         };
-        Ok(self.runtime.block_on(engine.execute(command.clone(), Actor::CommandLine(control::login()))))
+        Ok(self
+            .runtime
+            .block_on(engine.execute(command.clone(), Actor::CommandLine(control::login()))))
     }
 
     fn open(&mut self) -> Result<Arc<Engine>, Failure> {
-        let directory = self.runtime.block_on(server::hold(&self.data)).map_err(|error| match error {
-            StoreError::InUse { .. } => Failure {
-                message: format!("a Keystile holds {} but does not answer", self.data.display()),
-                help: Some("it may be starting or stopping: try again in a moment".to_owned()),
-            },
-            other => other.into(),
-        })?;
+        let directory =
+            self.runtime.block_on(server::hold(&self.data)).map_err(|error| match error {
+                StoreError::InUse { .. } => Failure {
+                    message: format!(
+                        "a Keystile holds {} but does not answer",
+                        self.data.display()
+                    ),
+                    help: Some("it may be starting or stopping: try again in a moment".to_owned()),
+                },
+                other => other.into(),
+            })?;
         let (store, _) = Store::open(directory)?;
         let (policy, settings) = match self.configuration.take() {
             Some(configuration) => {
@@ -158,6 +179,8 @@ fn creates_something(command: &Command) -> bool {
 fn nothing_there(data: &std::path::Path) -> Failure {
     Failure {
         message: format!("there is no Keystile store in {}", data.display()),
-        help: Some("name it with --data DIR or --config FILE, or start one: keystile run".to_owned()),
+        help: Some(
+            "name it with --data DIR or --config FILE, or start one: keystile run".to_owned(),
+        ),
     }
 }

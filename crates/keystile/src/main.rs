@@ -21,10 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // The first thing: whoever makes a TLS configuration later finds its provider.
-    if rustls::crypto::ring::default_provider()
-        .install_default()
-        .is_err()
-    {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
         return ExitCode::FAILURE;
     }
     let arguments = match cli::parse() {
@@ -66,13 +63,8 @@ fn carry_out(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<ExitC
 }
 
 fn failed(error: &anyhow::Error) -> Failure {
-    let of_store = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<StoreError>());
-    Failure {
-        message: format!("{error:#}"),
-        help: of_store.and_then(StoreError::help),
-    }
+    let of_store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
+    Failure { message: format!("{error:#}"), help: of_store.and_then(StoreError::help) }
 }
 
 fn serve(work: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failure> {
@@ -106,11 +98,7 @@ fn run_server(arguments: &RunArguments) -> Result<(), Failure> {
 }
 
 fn init(arguments: &InitArguments, terminal: &mut Terminal<'_>) -> Result<ExitCode, Failure> {
-    let overwrite = if arguments.force {
-        Overwrite::Yes
-    } else {
-        Overwrite::Never
-    };
+    let overwrite = if arguments.force { Overwrite::Yes } else { Overwrite::Never };
     run::init(&arguments.file, overwrite).map_err(|error| Failure {
         message: format!("{error:#}"),
         help: Some("name another file, or replace it with --force".to_owned()),
@@ -132,10 +120,8 @@ fn check(arguments: &CheckArguments, terminal: &mut Terminal<'_>) -> ExitCode {
         terminal.print_json(&problems)
     } else {
         let width = usize::from(terminal.screen.width.unwrap_or(100));
-        let text: Vec<String> = problems
-            .iter()
-            .map(|problem| problem.render(width, Colors::Off))
-            .collect();
+        let text: Vec<String> =
+            problems.iter().map(|problem| problem.render(width, Colors::Off)).collect();
         let verdict = match (is_sound, problems.len()) {
             (true, 0) => format!("{} is good.", path.display()),
             (true, _) => format!("{} works; see the warnings.", path.display()),
@@ -148,10 +134,9 @@ fn check(arguments: &CheckArguments, terminal: &mut Terminal<'_>) -> ExitCode {
     };
     terminal.finish(match (written, is_sound) {
         (Ok(()), true) => Ok(()),
-        (Ok(()), false) => Err(Stop::Reported),
         (Err(error), true) => Err(Stop::Output(error)),
         // A reader that leaves does not make the file good.
-        (Err(_), false) => Err(Stop::Reported),
+        (Ok(()) | Err(_), false) => Err(Stop::Reported),
     })
 }
 
@@ -162,11 +147,7 @@ fn owner(command: &OwnerCommand, terminal: &mut Terminal<'_>) -> Result<ExitCode
     }
     let gate = local.gate();
     let mut send = |command| local.send(&command);
-    let mut session = Session {
-        terminal,
-        send: &mut send,
-        gate,
-    };
+    let mut session = Session { terminal, send: &mut send, gate };
     Ok(cli::dispatch(command, &mut session))
 }
 

@@ -25,7 +25,9 @@ pub enum RunError {
 }
 
 /// What a command line asks to run, and the file that a reload reads.
-pub fn configuration(arguments: &RunArguments) -> Result<(Configuration, Option<PathBuf>), RunError> {
+pub fn configuration(
+    arguments: &RunArguments,
+) -> Result<(Configuration, Option<PathBuf>), RunError> {
     let target = arguments.target();
     let mistakes = |report| RunError::Configuration(Box::new(report));
     let mode = if arguments.observe { Mode::Observe } else { Mode::Enforce };
@@ -65,7 +67,8 @@ pub async fn run(
     let warnings = configuration.warnings.clone();
     let server = Server::start(configuration, file).await?;
     let scheme = if has_tls { "https" } else { "http" };
-    let gate: Vec<_> = server.gate().iter().map(|address| format!("{scheme}://{address}")).collect();
+    let gate: Vec<_> =
+        server.gate().iter().map(|address| format!("{scheme}://{address}")).collect();
     let said = greet(&server, &gate, &data, &warnings, arguments, talk);
     let said = match (said, gate.first()) {
         (Ok(()), Some(gate)) if server.engine().store().keys().is_empty() => {
@@ -99,7 +102,10 @@ fn greet(
     writeln!(talk, "Health   http://{}/readyz  (and /metrics)", server.console())?;
     writeln!(talk, "Data     {}", data.display())?;
     if arguments.observe {
-        writeln!(talk, "Observe  nothing is refused; `keystile journal list` says what would have been")?;
+        writeln!(
+            talk,
+            "Observe  nothing is refused; `keystile journal list` says what would have been"
+        )?;
     }
     Ok(())
 }
@@ -116,14 +122,20 @@ async fn first_key(
         let text = "No key yet. Issue one: keystile key create --application NAME --plan PLAN";
         return Ok(writeln!(talk, "\n{text}"));
     }
-    let command = Command::CreateKeys { application: "first".to_owned(), plan: Some("open".to_owned()), count: 1 };
+    let command = Command::CreateKeys {
+        application: "first".to_owned(),
+        plan: Some("open".to_owned()),
+        count: 1,
+    };
     let answer = server.engine().execute(command, Actor::CommandLine(control::login())).await;
     let Answer::NewKeys(keys) = answer else {
         anyhow::bail!("the first key could not be issued: {answer:?}");
     };
     let Some(key) = keys.first() else { return Ok(Ok(())) };
     let shown = writeln!(talk, "\nThe first key, shown only now:\n\n    {}\n", key.key);
-    Ok(shown.and_then(|()| writeln!(talk, "Try it:\n\n    curl -i -H 'X-API-Key: {}' {gate}/\n", key.key)))
+    Ok(shown.and_then(|()| {
+        writeln!(talk, "Try it:\n\n    curl -i -H 'X-API-Key: {}' {gate}/\n", key.key)
+    }))
 }
 
 /// Writes the first configuration file; never over another without `force`.
@@ -134,7 +146,8 @@ pub fn init(file: &Path, overwrite: Overwrite) -> anyhow::Result<()> {
         Overwrite::Never => options.create_new(true),
         Overwrite::Yes => options.create(true).truncate(true),
     };
-    let mut opened = options.open(file).with_context(|| format!("{} cannot be written", file.display()))?;
+    let mut opened =
+        options.open(file).with_context(|| format!("{} cannot be written", file.display()))?;
     opened.write_all(config::INITIAL_FILE.as_bytes())?;
     Ok(())
 }

@@ -102,10 +102,14 @@ fn metrics_handle() -> PrometheusHandle {
 
 impl Server {
     /// Starts a server; once this returns it serves. `file` is what a reload reads.
-    pub async fn start(configuration: Configuration, file: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub async fn start(
+        configuration: Configuration,
+        file: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
         let metrics = metrics_handle();
         let settings = engine_settings(&configuration);
-        let Configuration { data, gate, console: console_settings, policy, observes_all, .. } = configuration;
+        let Configuration { data, gate, console: console_settings, policy, observes_all, .. } =
+            configuration;
         let directory = hold(&data).await?;
         let (store, opened) = Store::open(directory)?;
         let engine = Arc::new(Engine::new(store, policy, settings));
@@ -125,7 +129,11 @@ impl Server {
         engine.server.set(info).expect("the engine was made just now");
         let shared = Arc::new(Shared { engine: engine.clone(), file, observes_all, data });
         let mut tasks = JoinSet::new();
-        tasks.spawn(console::serve(listener, Arc::new(Console { engine: engine.clone(), metrics: metrics.clone() }), certificates.clone()));
+        tasks.spawn(console::serve(
+            listener,
+            Arc::new(Console { engine: engine.clone(), metrics: metrics.clone() }),
+            certificates.clone(),
+        ));
         tasks.spawn(control::serve(control, shared.clone()));
         tasks.spawn(keep_house(engine, metrics, certificates));
         Ok(Self { shared, gate, console, tasks, left_unknown: opened.left_unknown })
@@ -199,7 +207,11 @@ fn notify_system(states: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
-async fn keep_house(engine: Arc<Engine>, metrics: PrometheusHandle, certificates: Option<Arc<Certificates>>) {
+async fn keep_house(
+    engine: Arc<Engine>,
+    metrics: PrometheusHandle,
+    certificates: Option<Arc<Certificates>>,
+) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -221,12 +233,16 @@ impl control::Server for Shared {
         let Some(file) = &self.file else {
             return Answer::Failed(Failure {
                 message: "this server was started without a configuration file".to_owned(),
-                help: Some("write one with `keystile init`, then `keystile run --config keystile.toml`".to_owned()),
+                help: Some(
+                    "write one with `keystile init`, then `keystile run --config keystile.toml`"
+                        .to_owned(),
+                ),
             });
         };
         match config::load(file) {
             Ok(configuration) => {
-                let configuration = if self.observes_all { configuration.observing() } else { configuration };
+                let configuration =
+                    if self.observes_all { configuration.observing() } else { configuration };
                 let settings = engine_settings(&configuration);
                 self.engine.replace_policy(configuration.policy, settings);
                 tracing::info!(file = %file.display(), "the policy was read again");
@@ -237,12 +253,22 @@ impl control::Server for Shared {
             }
             Err(report) => {
                 let problems = report.render(100, config::Colors::Off);
-                let summary = report.problems().first().map(|problem| problem.message().to_owned()).unwrap_or_default();
+                let summary = report
+                    .problems()
+                    .first()
+                    .map(|problem| problem.message().to_owned())
+                    .unwrap_or_default();
                 tracing::error!(file = %file.display(), problem = %summary, "the configuration has mistakes; the policy in force stays");
                 self.engine.note_failed_reload(&summary);
                 Answer::Failed(Failure {
-                    message: format!("{} has mistakes; the policy in force stays\n\n{problems}", file.display()),
-                    help: Some(format!("mend them, try `keystile check {}`, and reload again", file.display())),
+                    message: format!(
+                        "{} has mistakes; the policy in force stays\n\n{problems}",
+                        file.display()
+                    ),
+                    help: Some(format!(
+                        "mend them, try `keystile check {}`, and reload again",
+                        file.display()
+                    )),
                 })
             }
         }

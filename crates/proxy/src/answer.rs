@@ -63,23 +63,14 @@ pub(crate) fn refusal(refusal: &Refusal, occasion: Occasion<'_>) -> Response<Byt
     *response.status_mut() =
         StatusCode::from_u16(reason.status()).expect("reasons have valid statuses");
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
-    headers.insert(
-        http::header::CACHE_CONTROL,
-        HeaderValue::from_static("no-store"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(seconds) = now_helps {
         headers.insert(RETRY_AFTER, seconds.into());
     }
     match reason {
         Reason::KeyMissing | Reason::KeyUnknown => {
-            headers.insert(
-                WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"API key\""),
-            );
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"API key\""));
         }
         Reason::MethodNotAllowed => {
             headers.insert(
@@ -152,10 +143,7 @@ pub(crate) fn page(path: &str) -> Option<Response<Bytes>> {
                 )
             })
             .collect();
-        document(
-            "Refusals",
-            &format!("<p>Why a call may be refused here:</p>\n<ul>\n{items}</ul>"),
-        )
+        document("Refusals", &format!("<p>Why a call may be refused here:</p>\n<ul>\n{items}</ul>"))
     } else {
         let reason: Reason = name.parse().ok()?;
         let body = format!(
@@ -169,20 +157,14 @@ pub(crate) fn page(path: &str) -> Option<Response<Bytes>> {
     };
     let mut response = Response::new(Bytes::from(html));
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=utf-8"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(
         http::header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
             "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
         ),
     );
-    headers.insert(
-        http::header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Some(response)
 }
 
@@ -192,11 +174,7 @@ fn marked_up(text: &str) -> String {
     let mut parts = escaped.split('`');
     let mut html = parts.next().unwrap_or_default().to_owned();
     while let Some(code) = parts.next() {
-        let _ = write!(
-            html,
-            "<code>{code}</code>{}",
-            parts.next().unwrap_or_default()
-        );
+        let _ = write!(html, "<code>{code}</code>{}", parts.next().unwrap_or_default());
     }
     html
 }
@@ -220,22 +198,12 @@ mod tests {
         for reason in Reason::ALL {
             let answer = refusal(
                 &Refusal::new(*reason),
-                Occasion {
-                    base: "http://a",
-                    ..Occasion::default()
-                },
+                Occasion { base: "http://a", ..Occasion::default() },
             );
             let problem: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
-            let path = problem["type"]
-                .as_str()
-                .unwrap()
-                .strip_prefix("http://a")
-                .unwrap();
+            let path = problem["type"].as_str().unwrap().strip_prefix("http://a").unwrap();
             let page = page(path).unwrap();
-            assert!(
-                String::from_utf8_lossy(page.body()).contains(reason.title()),
-                "{reason}"
-            );
+            assert!(String::from_utf8_lossy(page.body()).contains(reason.title()), "{reason}");
         }
         assert!(page(&format!("{PROBLEM_PAGES}no_such_reason")).is_none());
         assert!(page(PROBLEM_PAGES).is_some());

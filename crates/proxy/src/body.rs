@@ -38,11 +38,7 @@ pub(crate) struct BodyProgress {
 impl BodyProgress {
     /// That of a body that is in memory.
     pub(crate) fn whole(bytes: u64) -> Self {
-        Self {
-            bytes: Cell::new(bytes),
-            has_ended: Cell::new(true),
-            refused: Cell::new(None),
-        }
+        Self { bytes: Cell::new(bytes), has_ended: Cell::new(true), refused: Cell::new(None) }
     }
 }
 
@@ -109,21 +105,16 @@ impl StreamedBody {
                 // The upstream may now be slow to take it, which is its own affair for a while.
                 self.pace.await_answer(&self.deadlines, &self.deadline);
                 if let Some(data) = frame.data_ref() {
-                    self.progress
-                        .bytes
-                        .set(self.progress.bytes.get() + data.len() as u64);
+                    self.progress.bytes.set(self.progress.bytes.get() + data.len() as u64);
                 }
-                match self.fault() {
-                    Some(reason) => {
-                        self.progress.refused.set(Some(reason));
-                        Poll::Ready(Some(Err(BodyError::Refused(reason))))
+                if let Some(reason) = self.fault() {
+                    self.progress.refused.set(Some(reason));
+                    Poll::Ready(Some(Err(BodyError::Refused(reason))))
+                } else {
+                    if self.incoming.is_end_stream() {
+                        self.end();
                     }
-                    None => {
-                        if self.incoming.is_end_stream() {
-                            self.end();
-                        }
-                        Poll::Ready(Some(Ok(frame)))
-                    }
+                    Poll::Ready(Some(Ok(frame)))
                 }
             }
             Some(Err(error)) => Poll::Ready(Some(Err(BodyError::Caller(error)))),
@@ -213,24 +204,12 @@ impl AnswerBody {
     pub(crate) fn held(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let held = (!bytes.is_empty()).then_some(bytes);
-        Self {
-            source: Source::Held(held),
-            lease: None,
-            under_way: None,
-            bytes: 0,
-            at_end: None,
-        }
+        Self { source: Source::Held(held), lease: None, under_way: None, bytes: 0, at_end: None }
     }
 
     /// The body of an upstream's answer.
     pub(crate) fn upstream(incoming: Incoming, lease: Option<crate::upstream::Lease>) -> Self {
-        Self {
-            source: Source::Upstream(incoming),
-            lease,
-            under_way: None,
-            bytes: 0,
-            at_end: None,
-        }
+        Self { source: Source::Upstream(incoming), lease, under_way: None, bytes: 0, at_end: None }
     }
 
     /// Ends the request when the answer has gone out.

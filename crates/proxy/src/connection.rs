@@ -43,6 +43,10 @@ pub(crate) struct Progress {
 }
 
 /// What was seen of the present head.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the bytes so far"
+)]
 #[derive(Clone, Copy, Debug, Default)]
 struct HeadScan {
     line_bytes: usize,
@@ -101,8 +105,7 @@ impl Progress {
 
     /// A request's head is complete.
     pub(crate) fn begin_request(self: &Arc<Self>) -> UnderWay {
-        self.under_way
-            .store(self.requests_under_way() + 1, Ordering::Relaxed);
+        self.under_way.store(self.requests_under_way() + 1, Ordering::Relaxed);
         self.deadline.lift();
         if self.phase() != OPAQUE {
             self.phase.store(EXCHANGE, Ordering::Relaxed);
@@ -151,7 +154,7 @@ impl Progress {
             }
             HEAD => self.scan_head(scan, bytes),
             OPAQUE if self.requests_under_way() == 0 => {
-                self.deadline.set(&self.deadlines, self.idle_timeout)
+                self.deadline.set(&self.deadlines, self.idle_timeout);
             }
             _ => {}
         }
@@ -159,15 +162,13 @@ impl Progress {
 
     fn scan_head(&self, scan: &mut HeadScan, bytes: &[u8]) {
         scan.read(bytes);
-        self.has_faulty_head
-            .store(scan.is_faulty, Ordering::Relaxed);
+        self.has_faulty_head.store(scan.is_faulty, Ordering::Relaxed);
     }
 
     /// A peer that does not take what is sent to it has as long as one that says nothing.
     fn note_write(&self, is_blocked: bool) {
         if is_blocked {
-            self.deadline
-                .set_earlier(&self.deadlines, self.idle_timeout);
+            self.deadline.set_earlier(&self.deadlines, self.idle_timeout);
         } else if self.requests_under_way() > 0 {
             self.deadline.lift();
         }
@@ -231,11 +232,7 @@ pub(crate) struct Watched<S> {
 
 impl<S> Watched<S> {
     pub(crate) fn new(stream: S, progress: Arc<Progress>) -> Self {
-        Self {
-            stream,
-            progress,
-            scan: HeadScan::default(),
-        }
+        Self { stream, progress, scan: HeadScan::default() }
     }
 }
 
@@ -246,11 +243,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let Self {
-            stream,
-            progress,
-            scan,
-        } = &mut *self;
+        let Self { stream, progress, scan } = &mut *self;
         ready!(Pin::new(stream).poll_read(context, buf))?;
         progress.note_read(scan, &buf.filled()[before..]);
         Poll::Ready(Ok(()))
@@ -312,15 +305,9 @@ mod tests {
 
     #[test]
     fn heads_that_a_parser_would_repair_are_noticed_wherever_they_are_cut() {
-        assert!(!is_faulty(
-            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na\nb"
-        ));
-        assert!(is_faulty(
-            b"POST / HTTP/1.1\r\nHost: a\nContent-Length: 3\r\n\r\n"
-        ));
-        assert!(is_faulty(
-            b"POST / HTTP/1.1\r\nContent-Length: 3\r\ncontent-length: 3\r\n\r\n"
-        ));
+        assert!(!is_faulty(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na\nb"));
+        assert!(is_faulty(b"POST / HTTP/1.1\r\nHost: a\nContent-Length: 3\r\n\r\n"));
+        assert!(is_faulty(b"POST / HTTP/1.1\r\nContent-Length: 3\r\ncontent-length: 3\r\n\r\n"));
         assert!(is_faulty(
             b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
         ));

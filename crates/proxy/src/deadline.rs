@@ -88,10 +88,8 @@ impl Deadlines {
 impl Deadline {
     /// Sets it to a span from now.
     pub(crate) fn set(&self, deadlines: &Deadlines, span: Span) {
-        self.at.store(
-            deadlines.now().saturating_add(span.millis().unsigned_abs()),
-            Ordering::Relaxed,
-        );
+        self.at
+            .store(deadlines.now().saturating_add(span.millis().unsigned_abs()), Ordering::Relaxed);
     }
 
     /// Sets it to a span from now where that is earlier than it is.
@@ -101,8 +99,7 @@ impl Deadline {
 
     /// Sets it to a moment of the core's clock where that is earlier than it is.
     pub(crate) fn set_earlier_at(&self, at: u64) {
-        self.at
-            .store(self.at.load(Ordering::Relaxed).min(at), Ordering::Relaxed);
+        self.at.store(self.at.load(Ordering::Relaxed).min(at), Ordering::Relaxed);
     }
 
     /// Lifts it.

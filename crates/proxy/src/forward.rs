@@ -104,8 +104,7 @@ fn adapt(request: &mut Request<RequestBody>, lease: &Lease, keep_host: bool) {
     *request.version_mut() = Version::HTTP_2;
     let host = request.headers_mut().remove(HOST);
     let authority = host.as_ref().and_then(|host| host.to_str().ok());
-    let target =
-        request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    let target = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
     let scheme = if scheme == Scheme::HTTPS { "https" } else { "http" };
     if let Some(authority) = authority
         && let Ok(uri) =

@@ -74,13 +74,7 @@ pub(crate) fn read(core: &Core, peer: &Peer, parts: &Parts, is_faulty: bool) -> 
         headers: &parts.headers,
     };
     let unread = |refusal: Refusal, base: String| {
-        let facts = facts(
-            parts,
-            address,
-            "",
-            String::new(),
-            cut(parts.uri.path(), PATH_BYTES_MAX),
-        );
+        let facts = facts(parts, address, "", String::new(), cut(parts.uri.path(), PATH_BYTES_MAX));
         Verdict::Refused(Box::new(RefusedHead {
             refusal,
             identity: Identity::Keyless,
@@ -90,10 +84,7 @@ pub(crate) fn read(core: &Core, peer: &Peer, parts: &Parts, is_faulty: bool) -> 
         }))
     };
     if is_faulty {
-        return unread(
-            Reason::FramingInvalid.into(),
-            base_of(peer, parts, host_field(parts)),
-        );
+        return unread(Reason::FramingInvalid.into(), base_of(peer, parts, host_field(parts)));
     }
     let canonical = match grammar::canonical(&head, &core.grammar) {
         Ok(canonical) => canonical,
@@ -107,20 +98,10 @@ pub(crate) fn read(core: &Core, peer: &Peer, parts: &Parts, is_faulty: bool) -> 
     }
     let policy = core.engine.policy();
     let Some(api) = policy.api(&canonical.host, &canonical.folded) else {
-        return unread(
-            Reason::HostUnknown.into(),
-            base_of(peer, parts, Some(canonical.authority)),
-        );
+        return unread(Reason::HostUnknown.into(), base_of(peer, parts, Some(canonical.authority)));
     };
-    let reading = Reading {
-        core,
-        peer,
-        parts,
-        address,
-        canonical: &canonical,
-        policy: &policy,
-        api,
-    };
+    let reading =
+        Reading { core, peer, parts, address, canonical: &canonical, policy: &policy, api };
     match reading.decide() {
         Ok(job) => Verdict::Forward(job),
         Err(refused) => Verdict::Refused(refused),
@@ -159,16 +140,10 @@ impl Reading<'_> {
             credential::find(headers, self.canonical.query, &spec.credential).map_err(early)?;
         let method = &self.parts.method;
         let operation =
-            self.api
-                .api
-                .operation(method, &self.canonical.path, &self.canonical.folded);
+            self.api.api.operation(method, &self.canonical.path, &self.canonical.folded);
         let label = || self.api.api.label(method, &operation);
         if self.canonical.upgrade && !operation.websocket {
-            return Err(refused(
-                Reason::UpgradeRefused.into(),
-                Identity::Keyless,
-                label(),
-            ));
+            return Err(refused(Reason::UpgradeRefused.into(), Identity::Keyless, label()));
         }
         let authorization = self.core.engine.authorize(&Incoming {
             policy: self.policy,
@@ -208,13 +183,7 @@ impl Reading<'_> {
     fn refused(&self, refusal: Refusal, identity: Identity, operation: String) -> Box<RefusedHead> {
         let mut facts = self.facts(operation);
         facts.path = cut(&facts.path, PATH_BYTES_MAX);
-        Box::new(RefusedHead {
-            refusal,
-            identity,
-            facts,
-            base: self.base(),
-            is_last: false,
-        })
+        Box::new(RefusedHead { refusal, identity, facts, base: self.base(), is_last: false })
     }
 
     fn job(
@@ -240,11 +209,7 @@ impl Reading<'_> {
                 forwarded_place,
                 &spec.credential,
             ),
-            base: if facts.is_some() {
-                self.base()
-            } else {
-                String::new()
-            },
+            base: if facts.is_some() { self.base() } else { String::new() },
             facts,
             place: forwarded_place,
             address: self.address,
@@ -274,13 +239,7 @@ fn host_field(parts: &Parts) -> Option<&str> {
 }
 
 fn content_length(parts: &Parts) -> Option<u64> {
-    parts
-        .headers
-        .get(CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+    parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn facts(

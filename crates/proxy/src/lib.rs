@@ -78,9 +78,7 @@ pub struct Gate {
 impl Gate {
     /// Binds all addresses and begins to serve. A port of 0 is chosen by the system.
     pub fn open(engine: &Arc<Engine>, settings: GateSettings) -> Result<Self, OpenError> {
-        let workers = settings
-            .workers
-            .or_else(|| std::thread::available_parallelism().ok());
+        let workers = settings.workers.or_else(|| std::thread::available_parallelism().ok());
         let workers = workers.map_or(1, NonZeroUsize::get);
         let certificates = settings.tls.as_ref().map(Certificates::read).transpose()?;
         let mut addresses = Vec::new();
@@ -111,13 +109,7 @@ impl Gate {
             };
             cores.push(spawn_core(number, start).map_err(OpenError::Core)?);
         }
-        Ok(Self {
-            addresses,
-            cores,
-            drain,
-            census,
-            certificates,
-        })
+        Ok(Self { addresses, cores, drain, census, certificates })
     }
 
     /// Where it listens.
@@ -132,9 +124,7 @@ impl Gate {
 
     /// Reads the certificate again where its files have changed.
     pub fn refresh_certificates(&self) -> Result<(), TlsError> {
-        self.certificates
-            .as_ref()
-            .map_or(Ok(()), |certificates| certificates.refresh())
+        self.certificates.as_ref().map_or(Ok(()), |certificates| certificates.refresh())
     }
 
     /// Takes no more connections, lets requests under way finish within the drain timeout, and ends.
@@ -150,16 +140,14 @@ impl Gate {
 }
 
 fn spawn_core(number: usize, start: CoreStart) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name(format!("gate-{number}"))
-        .spawn(move || {
-            let runtime = Builder::new_current_thread()
-                .enable_all()
-                .max_blocking_threads(4)
-                .build_local(LocalOptions::default());
-            let served = runtime.and_then(|runtime| runtime.block_on(listen::run_core(start)));
-            if let Err(error) = served {
-                tracing::error!(%error, "a core ended");
-            }
-        })
+    std::thread::Builder::new().name(format!("gate-{number}")).spawn(move || {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(4)
+            .build_local(LocalOptions::default());
+        let served = runtime.and_then(|runtime| runtime.block_on(listen::run_core(start)));
+        if let Err(error) = served {
+            tracing::error!(%error, "a core ended");
+        }
+    })
 }

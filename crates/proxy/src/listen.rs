@@ -26,11 +26,11 @@ use tokio_rustls::TlsAcceptor;
 use crate::answer::{self, Occasion};
 use crate::connection::{Progress, Watched};
 use crate::deadline::Deadlines;
-use crate::pool::Pool;
 use crate::identity::IdentityCache;
+use crate::pool::Pool;
 use crate::serve::{Core, LocalExecutor, Peer, address_text, serve};
-use crate::small::Joined;
 use crate::settings::GateSettings;
+use crate::small::Joined;
 use crate::tls::{self, Certificates};
 
 /// The head buffer of the parser: the largest head, and the body bytes that come with it.
@@ -42,11 +42,7 @@ const BACKLOG: i32 = 4096;
 
 /// Sockets are shared by port: each core has its own, and the kernel spreads connections over them.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
@@ -75,14 +71,8 @@ impl Census {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let counted = Counted {
-            census: self.clone(),
-            address,
-        };
-        let mut by_address = self
-            .by_address
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let counted = Counted { census: self.clone(), address };
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let of_address = by_address.entry(address).or_insert(0);
         *of_address += 1;
         let is_within = *of_address <= settings.connections_per_address;
@@ -101,11 +91,7 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.census.open.fetch_sub(1, Ordering::Relaxed);
         metrics::gauge!("keystile_connections").decrement(1);
-        let mut by_address = self
-            .census
-            .by_address
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut by_address = self.census.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(of_address) = by_address.get_mut(&self.address) {
             *of_address -= 1;
             if *of_address == 0 {
@@ -133,9 +119,7 @@ pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
     tokio::task::spawn_local(async move { ticking.run().await });
     let core = Rc::new(Core {
         engine: start.engine,
-        grammar: GrammarRules {
-            extra_methods: start.settings.methods.clone(),
-        },
+        grammar: GrammarRules { extra_methods: start.settings.methods.clone() },
         settings: start.settings,
         deadlines,
         pool: Pool::default(),
@@ -159,10 +143,7 @@ pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
     while accepting.join_next().await.is_some() {}
     let mut open = connections.take();
     let drained = async { while open.join_next().await.is_some() {} };
-    if tokio::time::timeout(core.settings.drain_timeout.duration(), drained)
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(core.settings.drain_timeout.duration(), drained).await.is_err() {
         tracing::warn!(
             connections = open.len(),
             "connections were cut because they did not finish in time"
@@ -223,13 +204,7 @@ impl Door {
 /// Tells a caller over the caps why, without reading what it wants.
 async fn turn_away(mut stream: TcpStream) {
     let refusal = Refusal::new(Reason::ConnectionsExceeded).retry_after_secs(1);
-    let answer = answer::refusal(
-        &refusal,
-        Occasion {
-            is_last: true,
-            ..Occasion::default()
-        },
-    );
+    let answer = answer::refusal(&refusal, Occasion { is_last: true, ..Occasion::default() });
     let body = String::from_utf8_lossy(answer.body());
     let text = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
@@ -249,18 +224,12 @@ async fn connection(
     // Answers are small and written whole.
     let _ = stream.set_nodelay(true);
     let settings = &core.settings;
-    let progress = Progress::new(
-        core.deadlines.clone(),
-        settings.head_timeout,
-        settings.idle_timeout,
-    );
+    let progress =
+        Progress::new(core.deadlines.clone(), settings.head_timeout, settings.idle_timeout);
     let peer = Rc::new(Peer {
         address,
         is_tls: acceptor.is_some(),
-        is_trusted: settings
-            .trusted_proxies
-            .iter()
-            .any(|range| range.contains(address)),
+        is_trusted: settings.trusted_proxies.iter().any(|range| range.contains(address)),
         address_text: address_text(address),
         progress: progress.clone(),
     });
@@ -286,7 +255,7 @@ async fn connection(
     match progress.deadline.bound(served).await {
         Some(Ok(())) => {}
         Some(Err(error)) => {
-            tracing::debug!(peer.address = %address, %error, "a connection broke off")
+            tracing::debug!(peer.address = %address, %error, "a connection broke off");
         }
         None => tracing::debug!(peer.address = %address, "a connection was too slow"),
     }

@@ -13,10 +13,7 @@ pub(crate) struct Meter {
 impl Meter {
     pub(crate) fn of(api: &str) -> Self {
         let forwarded = |kind: &'static str| counter!("keystile_requests_total", "api" => api.to_owned(), "kind" => kind);
-        Self {
-            reads: forwarded("read"),
-            writes: forwarded("write"),
-        }
+        Self { reads: forwarded("read"), writes: forwarded("write") }
     }
 
     /// Counts an answer that Keystile gave itself.
@@ -36,8 +33,5 @@ pub fn describe() {
         "keystile_refusals_total",
         "Requests that Keystile answered itself, by API and reason."
     );
-    metrics::describe_gauge!(
-        "keystile_connections",
-        "Connections of callers that are open."
-    );
+    metrics::describe_gauge!("keystile_connections", "Connections of callers that are open.");
 }

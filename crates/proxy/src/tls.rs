@@ -76,20 +76,14 @@ impl ResolvesServerCert for Certificates {
 }
 
 fn modified(files: &TlsFiles) -> Option<SystemTime> {
-    let of = |path: &Path| {
-        std::fs::metadata(path)
-            .and_then(|metadata| metadata.modified())
-            .ok()
-    };
+    let of = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     of(&files.certificate).max(of(&files.key))
 }
 
 fn certified(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| TlsError::File {
-        path: files.key.clone(),
-        fault: error.to_string(),
-    })?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|error| TlsError::File { path: files.key.clone(), fault: error.to_string() })?;
     let pair = |fault: rustls::Error| TlsError::Pair {
         certificate: files.certificate.clone(),
         fault: fault.to_string(),
@@ -99,26 +93,17 @@ fn certified(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let fault = |fault: String| TlsError::File {
-        path: path.to_owned(),
-        fault,
-    };
+    let fault = |fault: String| TlsError::File { path: path.to_owned(), fault };
     let file = File::open(path).map_err(|error| fault(error.to_string()))?;
     let chain = CertificateDer::pem_reader_iter(BufReader::new(file))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| fault(error.to_string()))?;
-    if chain.is_empty() {
-        Err(fault("it has no certificate".to_owned()))
-    } else {
-        Ok(chain)
-    }
+    if chain.is_empty() { Err(fault("it has no certificate".to_owned())) } else { Ok(chain) }
 }
 
 /// What the gate offers its callers: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
 pub fn server_config(certificates: Arc<Certificates>) -> ServerConfig {
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_cert_resolver(certificates);
+    let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config
 }
@@ -136,9 +121,7 @@ pub(crate) fn client_config(trusted: Option<&Path>) -> Result<ClientConfig, TlsE
             })?;
         }
     }
-    let mut config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

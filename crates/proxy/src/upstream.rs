@@ -107,17 +107,8 @@ impl Upstream {
         deadlines: Arc<Deadlines>,
     ) -> Result<Self, tls::TlsError> {
         let client = Arc::new(tls::client_config(rule.trusted_certificates.as_deref())?);
-        let origins = rule
-            .origins
-            .iter()
-            .map(|uri| origin(uri, rule, &client))
-            .collect();
-        Ok(Self {
-            origins,
-            next: Cell::new(0),
-            connect_timeout: rule.connect_timeout,
-            deadlines,
-        })
+        let origins = rule.origins.iter().map(|uri| origin(uri, rule, &client)).collect();
+        Ok(Self { origins, next: Cell::new(0), connect_timeout: rule.connect_timeout, deadlines })
     }
 
     /// How many origins there are.
@@ -159,20 +150,12 @@ impl Upstream {
                 Ok((sender, was_idle_long)) => {
                     origin.down_until.set(0);
                     let (origin, deadlines) = (origin.clone(), self.deadlines.clone());
-                    return Ok(Lease {
-                        origin,
-                        sender,
-                        was_idle_long,
-                        deadlines,
-                    });
+                    return Ok(Lease { origin, sender, was_idle_long, deadlines });
                 }
                 Err(source) => {
                     origin.down_until.set(now + DOWN_MILLIS);
                     tracing::warn!(upstream.origin = %origin.authority, error = %source, "an upstream cannot be reached");
-                    refused = Some(Unreachable {
-                        origin: origin.authority.clone(),
-                        source,
-                    });
+                    refused = Some(Unreachable { origin: origin.authority.clone(), source });
                 }
             }
         }
@@ -185,33 +168,21 @@ impl Upstream {
         }
         match timeout(self.connect_timeout.duration(), origin.dial(want)).await {
             Ok(dialled) => dialled.map(|sender| (sender, false)),
-            Err(_) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "it did not accept in time",
-            )),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it did not accept in time")),
         }
     }
 }
 
 fn origin(uri: &Uri, rule: &UpstreamRule, client: &Arc<rustls::ClientConfig>) -> Rc<Origin> {
-    let authority = uri
-        .authority()
-        .expect("origins are checked with the configuration")
-        .clone();
+    let authority = uri.authority().expect("origins are checked with the configuration").clone();
     let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
-    let name = authority
-        .host()
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned();
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
     let tls = is_tls
         .then(|| ServerName::try_from(name).ok())
         .flatten()
         .map(|name| (name, TlsConnector::from(client.clone())));
     Rc::new(Origin {
-        port: authority
-            .port_u16()
-            .unwrap_or(if is_tls { 443 } else { 80 }),
+        port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
         authority,
         tls,
         speaks_http2: Cell::new(rule.http2_prior_knowledge),
@@ -271,17 +242,11 @@ impl Origin {
     }
 
     async fn dial(self: &Rc<Self>, want: Want) -> io::Result<Sender> {
-        let host = self
-            .authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']');
+        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((host, self.port)).await?;
         stream.set_nodelay(true)?;
         let Some((name, connector)) = &self.tls else {
-            return self
-                .shake_hands(stream, want, self.speaks_http2.get())
-                .await;
+            return self.shake_hands(stream, want, self.speaks_http2.get()).await;
         };
         let stream = connector.connect(name.clone(), stream).await?;
         let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -299,18 +264,14 @@ impl Origin {
     {
         let io = TokioIo::new(Joined(stream));
         if speaks_http2 && want != Want::Http1 {
-            let (sender, connection) = http2::Builder::new(LocalExecutor)
-                .handshake(io)
-                .await
-                .map_err(io::Error::other)?;
+            let (sender, connection) =
+                http2::Builder::new(LocalExecutor).handshake(io).await.map_err(io::Error::other)?;
             tokio::task::spawn_local(log_end(connection));
             *self.http2.borrow_mut() = Some(sender.clone());
             return Ok(Sender::Http2(sender));
         }
-        let (sender, connection) = http1::Builder::new()
-            .handshake(io)
-            .await
-            .map_err(io::Error::other)?;
+        let (sender, connection) =
+            http1::Builder::new().handshake(io).await.map_err(io::Error::other)?;
         tokio::task::spawn_local(log_end(connection.with_upgrades()));
         Ok(Sender::Http1(sender))
     }
@@ -361,9 +322,10 @@ impl Lease {
                 sender.try_send_request(request).await
             }
         };
-        sent.map_err(|mut failed| match failed.take_message() {
-            Some(request) => SendFailure::Untouched(Box::new(request)),
-            None => {
+        sent.map_err(|mut failed| {
+            if let Some(request) = failed.take_message() {
+                SendFailure::Untouched(Box::new(request))
+            } else {
                 let error = failed.into_error();
                 if is_declined(&error) {
                     SendFailure::Declined(error)
@@ -381,15 +343,12 @@ impl Lease {
         };
         let mut idle = self.origin.idle.borrow_mut();
         if !sender.is_closed() && idle.len() < IDLE_MAX {
-            idle.push(Idle {
-                sender,
-                since: self.deadlines.now(),
-            });
+            idle.push(Idle { sender, since: self.deadlines.now() });
         }
     }
 }
 
-/// Whether the upstream proved that it did not process the request: REFUSED_STREAM (RFC 9113 section
+/// Whether the upstream proved that it did not process the request: `REFUSED_STREAM` (RFC 9113 section
 /// 8.7), or a graceful GOAWAY that names an earlier stream as the last (section 6.8).
 fn is_declined(error: &hyper::Error) -> bool {
     let mut source = std::error::Error::source(error);

@@ -179,12 +179,7 @@ fn over_budget(
     answer.map(AnswerBody::held)
 }
 
-fn settled(
-    core: &Rc<Core>,
-    reservation: Reservation,
-    mut answer: Answer,
-    known: Known,
-) -> Answer {
+fn settled(core: &Rc<Core>, reservation: Reservation, mut answer: Answer, known: Known) -> Answer {
     let status = answer.status().as_u16();
     let response_bytes = answer.body().size_hint().exact();
     if let Some((plan, standings)) = reservation.standings() {

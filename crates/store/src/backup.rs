@@ -28,20 +28,14 @@ pub fn backup(store: &Store, to: &Path) -> Result<Contents> {
         return Err(Error::Exists(format!("a file {}", to.display())));
     }
     let partial = to.with_extension("partial");
-    let fault = |source| Error::Directory {
-        path: to.to_owned(),
-        source,
-    };
+    let fault = |source| Error::Directory { path: to.to_owned(), source };
     remove_if_there(&partial).map_err(fault)?;
     // The file exists with its permissions before anything secret is in it.
     directory::write_private(&partial, &[]).map_err(fault)?;
     let name = partial
         .to_str()
         .ok_or_else(|| Error::Conflict("the file's name is not UTF-8".to_owned()))?;
-    let source = connect(
-        &store.directory().database(),
-        OpenFlags::SQLITE_OPEN_READ_ONLY,
-    )?;
+    let source = connect(&store.directory().database(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     source.execute("VACUUM INTO ?1", [name])?;
     let pepper = std::fs::read(store.directory().pepper_file()).map_err(fault)?;
     let copy = connect(&partial, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -56,10 +50,7 @@ pub fn backup(store: &Store, to: &Path) -> Result<Contents> {
 
 /// Checks that a file is a whole backup.
 pub fn verify(file: &Path) -> Result<Contents> {
-    let fault = |source| Error::Directory {
-        path: file.to_owned(),
-        source,
-    };
+    let fault = |source| Error::Directory { path: file.to_owned(), source };
     let bytes = std::fs::metadata(file).map_err(fault)?.len();
     let copy = connect(&file.to_owned(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let sound: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
@@ -78,9 +69,7 @@ pub fn verify(file: &Path) -> Result<Contents> {
         return Err(Error::Corrupt("it is cut off".to_owned()));
     }
     let count = |table| {
-        copy.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
-            row.get::<_, i64>(0)
-        })
+        copy.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
     };
     for table in ["application", "event", "journal_by_subject"] {
         count(table).map_err(|_| Error::Corrupt(format!("it has no table {table}")))?;
@@ -100,10 +89,7 @@ pub fn verify(file: &Path) -> Result<Contents> {
 pub fn restore(directory: &DataDirectory, file: &Path) -> Result<Contents> {
     let contents = verify(file)?;
     let database = directory.database();
-    let fault = |source| Error::Directory {
-        path: database.clone(),
-        source,
-    };
+    let fault = |source| Error::Directory { path: database.clone(), source };
     let partial = database.with_extension("restoring");
     remove_if_there(&partial).map_err(fault)?;
     std::fs::copy(file, &partial).map_err(fault)?;
@@ -111,9 +97,7 @@ pub fn restore(directory: &DataDirectory, file: &Path) -> Result<Contents> {
     let pepper = pepper_of(&copy)?;
     copy.execute("DELETE FROM meta WHERE name IN ('pepper', 'clock')", [])?;
     drop(copy);
-    std::fs::File::open(&partial)
-        .and_then(|copy| copy.sync_all())
-        .map_err(fault)?;
+    std::fs::File::open(&partial).and_then(|copy| copy.sync_all()).map_err(fault)?;
     set_aside(directory).map_err(fault)?;
     directory::write_private(&directory.pepper_file(), &pepper).map_err(fault)?;
     std::fs::rename(&partial, &database).map_err(fault)?;
@@ -168,7 +152,5 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     if text.len() != 64 || !text.is_ascii() {
         return None;
     }
-    (0..32)
-        .map(|place| u8::from_str_radix(&text[place * 2..place * 2 + 2], 16).ok())
-        .collect()
+    (0..32).map(|place| u8::from_str_radix(&text[place * 2..place * 2 + 2], 16).ok()).collect()
 }

@@ -70,22 +70,11 @@ impl Work<'_> {
         new: &NewKeyRow,
         actor: &Actor,
     ) -> Result<Arc<KeyEntry>> {
-        let entry = key::insert_key(
-            self.connection,
-            &mut self.memory.rows,
-            application,
-            new,
-            self.now,
-        )?;
+        let entry =
+            key::insert_key(self.connection, &mut self.memory.rows, application, new, self.now)?;
         let detail = format!("issued as {} on the plan {}", new.prefix, new.plan);
         let (kind, key) = (EventKind::KeyCreated, Some(entry.row));
-        let event = Event {
-            kind,
-            key,
-            application: Some(application.row),
-            actor,
-            detail: &detail,
-        };
+        let event = Event { kind, key, application: Some(application.row), actor, detail: &detail };
         event::insert(self.connection, self.now, &event)?;
         let (store, hash, shared) = (store.clone(), new.hash, entry.clone());
         self.after_commit(move || store.keys.insert(hash, shared));
@@ -113,12 +102,7 @@ impl Work<'_> {
         if let Some(lock) = row.lock.as_ref().filter(|lock| lock.holds_at(self.now)) {
             self.lock_key(&successor, lock)?;
         }
-        self.expire_key(
-            entry,
-            ends,
-            actor,
-            &format!("its successor is {}", new.prefix),
-        )?;
+        self.expire_key(entry, ends, actor, &format!("its successor is {}", new.prefix))?;
         Ok(successor)
     }
 
@@ -130,21 +114,15 @@ impl Work<'_> {
         actor: &Actor,
     ) -> Result<()> {
         let (kind, text, detail) = match state {
-            ApplicationState::Active => (
-                EventKind::ApplicationResumed,
-                "active",
-                "its keys may call again",
-            ),
-            ApplicationState::Suspended => (
-                EventKind::ApplicationSuspended,
-                "suspended",
-                "none of its keys may call",
-            ),
+            ApplicationState::Active => {
+                (EventKind::ApplicationResumed, "active", "its keys may call again")
+            }
+            ApplicationState::Suspended => {
+                (EventKind::ApplicationSuspended, "suspended", "none of its keys may call")
+            }
         };
-        self.connection.execute(
-            "UPDATE application SET state = ?2 WHERE id = ?1",
-            params![row, text],
-        )?;
+        self.connection
+            .execute("UPDATE application SET state = ?2 WHERE id = ?1", params![row, text])?;
         self.tell_of_application(kind, row, actor, detail)?;
         let entry = self.application_entry(row)?;
         self.after_commit(move || entry.set_state(state));
@@ -166,13 +144,7 @@ impl Work<'_> {
         event::insert(
             self.connection,
             self.now,
-            &Event {
-                kind,
-                key: None,
-                application: Some(row),
-                actor,
-                detail,
-            },
+            &Event { kind, key: None, application: Some(row), actor, detail },
         )
     }
 }
@@ -200,16 +172,8 @@ impl Work<'_> {
     ) -> Result<Vec<CountedBudget>> {
         let (row, _) = self.find_key(key)?;
         let budgets: Vec<usize> = (0..plan.budgets().len()).collect();
-        let debit = Debit {
-            subject: row.row,
-            policy,
-            plan,
-            budgets: &budgets,
-            cost: 0,
-        };
-        self.memory
-            .ledger
-            .open(self.connection, &self.memory.index, &debit, self.now)?;
+        let debit = Debit { subject: row.row, policy, plan, budgets: &budgets, cost: 0 };
+        self.memory.ledger.open(self.connection, &self.memory.index, &debit, self.now)?;
         let standings = self.memory.ledger.standings(&debit, self.now);
         Ok(standings
             .into_iter()
@@ -217,12 +181,7 @@ impl Work<'_> {
                 let Budget { name, quota, .. } = plan.budgets()[standing.place].clone();
                 let used = standing.used;
                 let frees_at = (used > 0).then_some(standing.frees_at);
-                CountedBudget {
-                    name,
-                    quota,
-                    used,
-                    frees_at,
-                }
+                CountedBudget { name, quota, used, frees_at }
             })
             .collect())
     }

@@ -30,24 +30,16 @@ fn boottime_millis() -> i64 {
 }
 
 /// The wall clock, which may be wrong and may step.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this module is where the wall clock is read"
-)]
+#[expect(clippy::disallowed_methods, reason = "this module is where the wall clock is read")]
 pub fn wall_clock() -> Timestamp {
-    let since_epoch = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Changes with every boot of the machine; empty where the system does not tell, which is then taken
 /// for another boot each time.
 fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 impl StoreClock {

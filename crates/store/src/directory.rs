@@ -32,29 +32,15 @@ const NETWORK_FILE_SYSTEMS: [(u32, &str); 8] = [
 impl DataDirectory {
     /// Creates the directory where it is missing, and takes it for this process.
     pub fn hold(path: &Path) -> Result<Self> {
-        let fault = |source| Error::Directory {
-            path: path.to_owned(),
-            source,
-        };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(fault)?;
+        let fault = |source| Error::Directory { path: path.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fault)?;
         refuse_network(path)?;
         let lock_path = path.join("keystile.lock");
-        let lock = open_private(&lock_path).map_err(|source| Error::Directory {
-            path: lock_path,
-            source,
-        })?;
+        let lock = open_private(&lock_path)
+            .map_err(|source| Error::Directory { path: lock_path, source })?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(Error::InUse {
-                path: path.to_owned(),
-            }),
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(fault(source)),
         }
     }
@@ -78,18 +64,13 @@ impl DataDirectory {
     /// The pepper; made anew only for a store that is `fresh`, because another pepper forgets every key.
     pub(crate) fn pepper(&self, store: Freshness) -> Result<Pepper> {
         let path = self.pepper_file();
-        let fault = |source| Error::Directory {
-            path: path.clone(),
-            source,
-        };
+        let fault = |source| Error::Directory { path: path.clone(), source };
         match File::open(&path) {
             Ok(mut file) => {
                 let mut bytes = Vec::new();
                 file.read_to_end(&mut bytes).map_err(fault)?;
-                let bytes = bytes.try_into().map_err(|_| Error::Pepper {
-                    path,
-                    fault: "damaged",
-                })?;
+                let bytes =
+                    bytes.try_into().map_err(|_| Error::Pepper { path, fault: "damaged" })?;
                 Ok(Pepper::new(bytes))
             }
             Err(error)
@@ -99,10 +80,9 @@ impl DataDirectory {
                 write_private(&path, &bytes).map_err(fault)?;
                 Ok(Pepper::new(bytes))
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::Pepper {
-                path,
-                fault: "missing",
-            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(Error::Pepper { path, fault: "missing" })
+            }
             Err(error) => Err(fault(error)),
         }
     }
@@ -118,42 +98,24 @@ pub(crate) enum Freshness {
 }
 
 fn refuse_network(path: &Path) -> Result<()> {
-    let status = rustix::fs::statfs(path).map_err(|errno| Error::Directory {
-        path: path.to_owned(),
-        source: errno.into(),
-    })?;
-    let magic = status.f_type as u64 & 0xFFFF_FFFF;
-    match NETWORK_FILE_SYSTEMS
-        .iter()
-        .find(|(known, _)| u64::from(*known) == magic)
-    {
-        Some((_, kind)) => Err(Error::NetworkFileSystem {
-            path: path.to_owned(),
-            kind,
-        }),
+    let status = rustix::fs::statfs(path)
+        .map_err(|errno| Error::Directory { path: path.to_owned(), source: errno.into() })?;
+    let magic = status.f_type.cast_unsigned() & 0xFFFF_FFFF;
+    match NETWORK_FILE_SYSTEMS.iter().find(|(known, _)| u64::from(*known) == magic) {
+        Some((_, kind)) => Err(Error::NetworkFileSystem { path: path.to_owned(), kind }),
         None => Ok(()),
     }
 }
 
 fn open_private(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 /// Writes a new file that only this user can read, durably; never half of it under its name.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let partial = path.with_extension("partial");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&partial)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&partial, path)?;
@@ -162,9 +124,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 /// Makes a new name in a folder durable.
 pub(crate) fn sync_folder(file: &Path) -> std::io::Result<()> {
-    let folder = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder =
+        file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }

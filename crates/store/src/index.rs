@@ -60,22 +60,12 @@ impl SubjectIndex {
                 })
             })?
             .collect::<Result<_>>()?;
-        Ok(Self {
-            indexed_to,
-            tail,
-            merging: Vec::new(),
-            merged: 0,
-        })
+        Ok(Self { indexed_to, tail, merging: Vec::new(), merged: 0 })
     }
 
     /// Adds a row that was just inserted.
     pub(crate) fn push(&mut self, subject: i64, id: i64, time: Timestamp, cost: u32) {
-        self.tail.push(Entry {
-            subject,
-            id,
-            time,
-            cost,
-        });
+        self.tail.push(Entry { subject, id, time, cost });
     }
 
     /// Forgets rows whose transaction failed.
@@ -91,9 +81,8 @@ impl SubjectIndex {
             self.tail[place].cost = 0;
             return Ok(());
         }
-        if let Ok(place) = self
-            .merging
-            .binary_search_by_key(&(subject, id), |entry| (entry.subject, entry.id))
+        if let Ok(place) =
+            self.merging.binary_search_by_key(&(subject, id), |entry| (entry.subject, entry.id))
         {
             self.merging[place].cost = 0;
         }
@@ -122,16 +111,11 @@ impl SubjectIndex {
                 Ok((row.get(0)?, Timestamp(row.get(1)?), row.get(2)?))
             })?
             .collect::<Result<_>>()?;
-        let of_subject = self
-            .merging
-            .partition_point(|entry| entry.subject < subject);
-        let merging = self.merging[of_subject..]
-            .iter()
-            .take_while(|entry| entry.subject == subject);
+        let of_subject = self.merging.partition_point(|entry| entry.subject < subject);
+        let merging =
+            self.merging[of_subject..].iter().take_while(|entry| entry.subject == subject);
         let tail = self.tail.iter().filter(|entry| entry.subject == subject);
-        let waiting = merging
-            .chain(tail)
-            .filter(|entry| entry.id >= first && entry.cost > 0);
+        let waiting = merging.chain(tail).filter(|entry| entry.id >= first && entry.cost > 0);
         found.extend(waiting.map(|entry| (entry.id, entry.time, entry.cost)));
         Ok(found)
     }
@@ -159,12 +143,7 @@ impl SubjectIndex {
             statement.execute(params![entry.subject, entry.id, entry.time.0, entry.cost])?;
         }
         if end == self.merging.len() {
-            let last = self
-                .merging
-                .iter()
-                .map(|entry| entry.id)
-                .max()
-                .unwrap_or(self.indexed_to);
+            let last = self.merging.iter().map(|entry| entry.id).max().unwrap_or(self.indexed_to);
             schema::set_meta(connection, "indexed_to", &last.to_string())?;
         }
         Ok(())
@@ -174,12 +153,8 @@ impl SubjectIndex {
     pub(crate) fn step_committed(&mut self) {
         self.merged = self.merging.len().min(self.merged + STEP);
         if self.merged == self.merging.len() {
-            self.indexed_to = self
-                .merging
-                .iter()
-                .map(|entry| entry.id)
-                .max()
-                .unwrap_or(self.indexed_to);
+            self.indexed_to =
+                self.merging.iter().map(|entry| entry.id).max().unwrap_or(self.indexed_to);
             self.merging = Vec::new();
         }
     }
@@ -187,7 +162,5 @@ impl SubjectIndex {
 
 /// The last row that is surely in the table.
 pub(crate) fn indexed_to(connection: &Connection) -> Result<i64> {
-    Ok(schema::meta(connection, "indexed_to")?
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0))
+    Ok(schema::meta(connection, "indexed_to")?.and_then(|text| text.parse().ok()).unwrap_or(0))
 }

@@ -138,9 +138,8 @@ pub(crate) fn close_pending(connection: &Connection, from: i64) -> Result<usize>
 pub(crate) fn last(connection: &Connection) -> Result<(i64, Timestamp)> {
     let mut statement =
         connection.prepare_cached("SELECT id, time FROM journal ORDER BY id DESC LIMIT 1")?;
-    let found = statement
-        .query_row([], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))
-        .optional()?;
+    let found =
+        statement.query_row([], |row| Ok((row.get(0)?, Timestamp(row.get(1)?)))).optional()?;
     Ok(found.unwrap_or((0, Timestamp(0))))
 }
 
@@ -151,9 +150,7 @@ pub(crate) fn operation_of(
 ) -> Result<Option<(String, String, String)>> {
     let mut statement =
         connection.prepare_cached("SELECT api, method, path FROM journal WHERE id = ?1")?;
-    Ok(statement
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?)
+    Ok(statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?)
 }
 
 /// A number that no row before a time reaches and none at or after it is below; one past the last where
@@ -166,9 +163,7 @@ pub(crate) fn first_id_at(connection: &Connection, time: Timestamp) -> Result<i6
     while low < high {
         let middle = low + (high - low) / 2;
         let found = statement
-            .query_row([middle], |row| {
-                Ok((row.get::<_, i64>(0)?, Timestamp(row.get(1)?)))
-            })
+            .query_row([middle], |row| Ok((row.get::<_, i64>(0)?, Timestamp(row.get(1)?))))
             .optional()?;
         match found {
             Some((id, at)) if at < time => low = id + 1,
@@ -232,14 +227,7 @@ pub fn list(connection: &Connection, query: &RecordQuery) -> Result<Vec<WriteRec
     let mut found = Vec::new();
     for subject in subjects {
         let tail = first.max(indexed_to.saturating_add(1));
-        found.extend(select(
-            connection,
-            query,
-            "journal",
-            Some(*subject),
-            tail,
-            last,
-        )?);
+        found.extend(select(connection, query, "journal", Some(*subject), tail, last)?);
         let indexed = "journal_by_subject AS place CROSS JOIN journal ON journal.id = place.id";
         found.extend(select(
             connection,
@@ -261,9 +249,7 @@ pub fn list(connection: &Connection, query: &RecordQuery) -> Result<Vec<WriteRec
 /// The first and last row number that the query's times and places leave.
 fn bounds(connection: &Connection, query: &RecordQuery) -> Result<(i64, i64)> {
     let mut first = query.after.map_or(1, |after| after.0.saturating_add(1));
-    let mut last = query
-        .before
-        .map_or(i64::MAX, |before| before.0.saturating_sub(1));
+    let mut last = query.before.map_or(i64::MAX, |before| before.0.saturating_sub(1));
     if let Some(since) = query.since {
         first = first.max(first_id_at(connection, since)?);
     }
@@ -290,11 +276,7 @@ fn select(
         sql += &format!(" AND {place}.subject = ?");
         values.push(subject.into());
     }
-    let texts = [
-        ("api", &query.api),
-        ("operation", &query.operation),
-        ("method", &query.method),
-    ];
+    let texts = [("api", &query.api), ("operation", &query.operation), ("method", &query.method)];
     for (column, text) in texts {
         if let Some(text) = text {
             sql += &format!(" AND {column} = ?");
@@ -312,9 +294,7 @@ fn select(
     sql += &format!(" ORDER BY {place}.id {direction} LIMIT ?");
     values.push(i64::from(query.limit).into());
     let mut statement = connection.prepare_cached(&sql)?;
-    statement
-        .query_and_then(params_from_iter(values), record)?
-        .collect()
+    statement.query_and_then(params_from_iter(values), record)?.collect()
 }
 
 fn record(row: &Row<'_>) -> Result<WriteRecord> {
@@ -352,9 +332,7 @@ pub fn count(connection: &Connection) -> Result<u64> {
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    Ok(first
-        .zip(last)
-        .map_or(0, |(first, last)| (last - first + 1).unsigned_abs()))
+    Ok(first.zip(last).map_or(0, |(first, last)| (last - first + 1).unsigned_abs()))
 }
 
 /// How many records there are since a time.
@@ -367,11 +345,7 @@ pub fn count_since(connection: &Connection, since: Timestamp) -> Result<u64> {
 
 /// The time of a subject's last record.
 pub fn last_of_subject(connection: &Connection, subject: i64) -> Result<Option<Timestamp>> {
-    let query = RecordQuery {
-        subjects: Some(vec![subject]),
-        limit: 1,
-        ..RecordQuery::default()
-    };
+    let query = RecordQuery { subjects: Some(vec![subject]), limit: 1, ..RecordQuery::default() };
     Ok(list(connection, &query)?.first().map(|record| record.time))
 }
 
@@ -386,8 +360,6 @@ pub(crate) fn delete_before(connection: &Connection, time: Timestamp, limit: u32
         ),
         params![end, limit],
     )?;
-    Ok(connection.execute(
-        &format!("DELETE FROM journal WHERE id IN ({doomed})"),
-        params![end, limit],
-    )?)
+    Ok(connection
+        .execute(&format!("DELETE FROM journal WHERE id IN ({doomed})"), params![end, limit])?)
 }

@@ -28,15 +28,15 @@ pub struct ApplicationEntry {
 impl ApplicationEntry {
     /// Whether it may call.
     pub fn state(&self) -> ApplicationState {
-        match self.is_suspended.load(Ordering::Acquire) {
-            true => ApplicationState::Suspended,
-            false => ApplicationState::Active,
+        if self.is_suspended.load(Ordering::Acquire) {
+            ApplicationState::Suspended
+        } else {
+            ApplicationState::Active
         }
     }
 
     pub(crate) fn set_state(&self, state: ApplicationState) {
-        self.is_suspended
-            .store(state == ApplicationState::Suspended, Ordering::Release);
+        self.is_suspended.store(state == ApplicationState::Suspended, Ordering::Release);
     }
 }
 
@@ -96,10 +96,7 @@ impl KeyEntry {
             self.standing.store(ACTIVE, Ordering::Release);
             return;
         };
-        self.locked_until.store(
-            lock.until.map_or(i64::MAX, |until| until.0),
-            Ordering::Release,
-        );
+        self.locked_until.store(lock.until.map_or(i64::MAX, |until| until.0), Ordering::Release);
         let standing = match lock.level {
             LockLevel::Writes => WRITES_LOCKED,
             LockLevel::All => ALL_LOCKED,
@@ -198,10 +195,8 @@ pub(crate) fn load(connection: &Connection, table: &KeyTable) -> Result<Rows> {
 }
 
 fn load_key(row: &Row<'_>, rows: &mut Rows, table: &KeyTable) -> Result<()> {
-    let application = rows
-        .application(row.get(2)?)
-        .ok_or_else(|| corrupt("a key has no application"))?
-        .clone();
+    let application =
+        rows.application(row.get(2)?).ok_or_else(|| corrupt("a key has no application"))?.clone();
     let hash = KeyHash::from_slice(row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?)
         .ok_or_else(|| corrupt("a key's hash has another length"))?;
     let plan = rows.plan(&row.get::<_, String>(3)?);
@@ -216,10 +211,7 @@ fn load_key(row: &Row<'_>, rows: &mut Rows, table: &KeyTable) -> Result<()> {
     }
     if let Some(lock) = row.get::<_, Option<String>>(7)? {
         let lock = lock_from(&lock)?;
-        entry.set_lock(Some(LockNotice {
-            level: lock.level,
-            until: lock.until,
-        }));
+        entry.set_lock(Some(LockNotice { level: lock.level, until: lock.until }));
     }
     if row.get::<_, Option<i64>>(6)?.is_some() {
         entry.set_revoked();
@@ -247,8 +239,7 @@ fn corrupt(fault: &str) -> Error {
 }
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T> {
-    text.parse()
-        .map_err(|error: T::Err| Error::Corrupt(error.to_string()))
+    text.parse().map_err(|error: T::Err| Error::Corrupt(error.to_string()))
 }
 
 pub(crate) fn lock_from(json: &str) -> Result<Lock> {
@@ -348,12 +339,7 @@ pub fn list_keys(connection: &Connection, query: &KeyQuery) -> Result<Vec<KeyRow
     ))?;
     statement
         .query_and_then(
-            params![
-                query.after_row,
-                query.application_row,
-                query.plan,
-                query.limit
-            ],
+            params![query.after_row, query.application_row, query.plan, query.limit],
             key_row,
         )?
         .collect()
@@ -364,15 +350,14 @@ pub fn find_key(connection: &Connection, id_or_prefix: &str) -> Result<KeyRow> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {KEY_COLUMNS} WHERE key.uid = ?1 OR key.prefix = ?1 LIMIT 2"
     ))?;
-    let mut found: Vec<KeyRow> = statement
-        .query_and_then([id_or_prefix], key_row)?
-        .collect::<Result<_>>()?;
+    let mut found: Vec<KeyRow> =
+        statement.query_and_then([id_or_prefix], key_row)?.collect::<Result<_>>()?;
     match (found.pop(), found.pop()) {
         (Some(key), None) => Ok(key),
         (None, _) => Err(Error::Missing(format!("key {id_or_prefix}"))),
-        (Some(_), Some(_)) => Err(Error::Conflict(format!(
-            "several keys begin with {id_or_prefix}; use the id"
-        ))),
+        (Some(_), Some(_)) => {
+            Err(Error::Conflict(format!("several keys begin with {id_or_prefix}; use the id")))
+        }
     }
 }
 
@@ -381,9 +366,7 @@ pub fn find_key_by_hash(connection: &Connection, hash: &KeyHash) -> Result<KeyRo
     let mut statement =
         connection.prepare_cached(&format!("SELECT {KEY_COLUMNS} WHERE key.hash = ?1"))?;
     let mut found = statement.query_and_then([hash.as_bytes().as_slice()], key_row)?;
-    found
-        .next()
-        .unwrap_or_else(|| Err(Error::Missing("key with this text".to_owned())))
+    found.next().unwrap_or_else(|| Err(Error::Missing("key with this text".to_owned())))
 }
 
 /// Applications by name.
@@ -403,9 +386,7 @@ pub fn find_application(connection: &Connection, name_or_id: &str) -> Result<App
                 (SELECT count(*) FROM key WHERE key.application = application.id AND revoked IS NULL)
          FROM application WHERE name = ?1 OR uid = ?1 ORDER BY name = ?1 DESC LIMIT 1",
     )?;
-    let found = statement
-        .query_and_then([name_or_id], application_row)?
-        .next();
+    let found = statement.query_and_then([name_or_id], application_row)?.next();
     found.unwrap_or_else(|| Err(Error::Missing(format!("application {name_or_id}"))))
 }
 
@@ -416,11 +397,7 @@ fn application_row(row: &Row<'_>) -> Result<ApplicationRow> {
         id: row.get(1)?,
         name: row.get(2)?,
         plan: row.get(3)?,
-        state: if is_suspended {
-            ApplicationState::Suspended
-        } else {
-            ApplicationState::Active
-        },
+        state: if is_suspended { ApplicationState::Suspended } else { ApplicationState::Active },
         created: Timestamp(row.get(5)?),
         keys: row.get(6)?,
     })
@@ -449,9 +426,7 @@ pub(crate) fn insert_application(
     now: Timestamp,
 ) -> Result<Arc<ApplicationEntry>> {
     let taken = connection
-        .query_row("SELECT 1 FROM application WHERE name = ?1", [name], |_| {
-            Ok(())
-        })
+        .query_row("SELECT 1 FROM application WHERE name = ?1", [name], |_| Ok(()))
         .optional()?;
     if taken.is_some() {
         return Err(Error::Exists(format!("an application named {name}")));
@@ -492,12 +467,8 @@ pub(crate) fn insert_key(
         now.0
     ])?;
     let plan = rows.plan(&key.plan);
-    let entry = Arc::new(new_entry(
-        connection.last_insert_rowid(),
-        key.id,
-        application.clone(),
-        plan,
-    ));
+    let entry =
+        Arc::new(new_entry(connection.last_insert_rowid(), key.id, application.clone(), plan));
     rows.keys.insert(entry.row, entry.clone());
     Ok(entry)
 }
@@ -524,7 +495,5 @@ pub(crate) fn exist(connection: &Connection) -> Result<bool> {
 pub fn plans_in_use(connection: &Connection) -> Result<Vec<String>> {
     let mut statement =
         connection.prepare("SELECT DISTINCT plan FROM key WHERE revoked IS NULL ORDER BY plan")?;
-    Ok(statement
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?)
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }

@@ -90,14 +90,8 @@ impl Ledger {
         }
         let counts_after = counts_after(connection, debit.subject)?;
         let counters = count_again(connection, index, debit, counts_after, now)?;
-        self.accounts.insert(
-            debit.subject,
-            Account {
-                plan: debit.plan.clone(),
-                counters,
-                counts_after,
-            },
-        );
+        self.accounts
+            .insert(debit.subject, Account { plan: debit.plan.clone(), counters, counts_after });
         Ok(())
     }
 
@@ -123,11 +117,7 @@ impl Ledger {
 
     /// Gives back what a record took at a time.
     pub(crate) fn give_back(&mut self, debit: &Debit<'_>, id: i64, at: Timestamp) {
-        if self
-            .accounts
-            .get(&debit.subject)
-            .is_some_and(|account| id <= account.counts_after)
-        {
+        if self.accounts.get(&debit.subject).is_some_and(|account| id <= account.counts_after) {
             return;
         }
         if let Some(account) = self.accounts.get_mut(&debit.subject)
@@ -190,25 +180,18 @@ fn count_again(
 ) -> Result<Vec<Counter>> {
     let budgets = debit.plan.budgets();
     let mut counters = vec![Counter::default(); budgets.len()];
-    let Some(longest) = budgets
-        .iter()
-        .map(|budget| budget.quota.window.span_max().millis())
-        .max()
+    let Some(longest) = budgets.iter().map(|budget| budget.quota.window.span_max().millis()).max()
     else {
         return Ok(counters);
     };
     let since = Timestamp(now.0.saturating_sub(longest.saturating_add(longest / 30)));
     let zone = debit.policy.time_zone();
-    let everywhere: Vec<usize> = (0..budgets.len())
-        .filter(|place| !budgets[*place].is_scoped)
-        .collect();
+    let everywhere: Vec<usize> =
+        (0..budgets.len()).filter(|place| !budgets[*place].is_scoped).collect();
     let is_scoped = everywhere.len() < budgets.len();
     for (id, time, cost) in index.debits(connection, debit.subject, after, since)? {
-        let places = if is_scoped {
-            scoped_places(connection, debit, id)?
-        } else {
-            everywhere.clone()
-        };
+        let places =
+            if is_scoped { scoped_places(connection, debit, id)? } else { everywhere.clone() };
         for place in places {
             counters[place].add(budgets[place].quota.window, time, cost, zone);
         }

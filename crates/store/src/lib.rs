@@ -83,19 +83,12 @@ impl Store {
     /// was left open by a crash, and reads all keys into memory.
     pub fn open(directory: DataDirectory) -> Result<(Arc<Self>, Opened)> {
         // Versions before 3.51.3 can lose commits when the WAL is reset while a reader starts.
-        assert!(
-            rusqlite::version_number() >= 3_051_003,
-            "the bundled SQLite is too old"
-        );
+        assert!(rusqlite::version_number() >= 3_051_003, "the bundled SQLite is too old");
         let mut connection = connect(&directory.database(), OpenFlags::default())?;
         // First of all, so that a file which is not ours stays as it is.
         schema::migrate(&mut connection)?;
         connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000")?;
-        let freshness = if key::exist(&connection)? {
-            Freshness::Used
-        } else {
-            Freshness::New
-        };
+        let freshness = if key::exist(&connection)? { Freshness::Used } else { Freshness::New };
         let pepper = directory.pepper(freshness)?;
         let pending_from =
             schema::meta(&connection, "pending_from")?.and_then(|text| text.parse().ok());
@@ -123,10 +116,7 @@ impl Store {
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run())
-            .map_err(|source| Error::Directory {
-                path: directory.path().to_owned(),
-                source,
-            })?;
+            .map_err(|source| Error::Directory { path: directory.path().to_owned(), source })?;
         let store = Self {
             queue,
             writer: Mutex::new(Some(thread)),
@@ -180,11 +170,7 @@ impl Store {
     /// Writes down what became of a write. Not awaited: were it lost in a crash, the write would be
     /// `unknown`, which is then the truth.
     pub fn settle(&self, reserved: Box<Reserved>, settlement: Settlement) {
-        if self
-            .queue
-            .send(Message::Settle(reserved, settlement))
-            .is_err()
-        {
+        if self.queue.send(Message::Settle(reserved, settlement)).is_err() {
             tracing::error!("a write was settled after the store had closed");
         }
     }
@@ -229,11 +215,7 @@ impl Store {
 
     /// Reads beside the writer, from a consistent state. Blocks: call it off the request path.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let pooled = self
-            .readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match pooled {
             Some(connection) => connection,
             None => connect(
@@ -252,11 +234,7 @@ impl Store {
     /// Writes down what is waiting and closes. Later calls find the store unavailable.
     pub fn close(&self) {
         let _ = self.queue.send(Message::Stop);
-        let writer = self
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if writer.is_some_and(|writer| writer.join().is_err()) {
             tracing::error!("the store's writer had failed");
         }
@@ -303,8 +281,7 @@ fn in_savepoint<T>(
     work.go_back(mark);
     // Where the change ended the whole transaction there is no savepoint left; the writer sees to that.
     if !work.connection().is_autocommit() {
-        work.connection()
-            .execute_batch("ROLLBACK TO change; RELEASE change")?;
+        work.connection().execute_batch("ROLLBACK TO change; RELEASE change")?;
     }
     result
 }

@@ -42,11 +42,9 @@ impl Subject {
                     IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
                     IpAddr::V6(address) => address.octets(),
                 };
-                let hash = octets
-                    .iter()
-                    .fold(0xCBF2_9CE4_8422_2325_u64, |hash, octet| {
-                        (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01B3)
-                    });
+                let hash = octets.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, octet| {
+                    (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01B3)
+                });
                 -i64::try_from(hash >> 1).unwrap_or(i64::MAX).max(1)
             }
         }
@@ -110,7 +108,7 @@ pub(crate) fn reserve(work: &mut Work<'_>, request: &ReserveRequest) -> Result<R
     let now = work.now;
     if let Err(refusal) = check_again(work, &request.subject) {
         if !request.is_observed {
-            return Ok(Err(refused(refusal, request.permit.plan(), Vec::new())));
+            return Ok(Err(Box::new(refused(refusal, request.permit.plan(), Vec::new()))));
         }
         objection = objection.or(Some(refusal.reason));
     }
@@ -124,9 +122,7 @@ pub(crate) fn reserve(work: &mut Work<'_>, request: &ReserveRequest) -> Result<R
             budgets: request.permit.budgets(),
             cost: request.cost,
         };
-        work.memory
-            .ledger
-            .open(work.connection, &work.memory.index, &debit, now)?;
+        work.memory.ledger.open(work.connection, &work.memory.index, &debit, now)?;
         if let Some(place) = work.memory.ledger.exhausted(&debit, now) {
             if !request.is_observed {
                 return exhausted(work, request, &debit, place).map(Err);
@@ -168,13 +164,8 @@ fn refused(
     refusal: Refusal,
     plan: Option<&Arc<Plan>>,
     standings: Vec<BudgetStanding>,
-) -> Box<ReserveRefused> {
-    Box::new(ReserveRefused {
-        refusal,
-        plan: plan.cloned(),
-        standings,
-        is_recorded: false,
-    })
+) -> ReserveRefused {
+    ReserveRefused { refusal, plan: plan.cloned(), standings, is_recorded: false }
 }
 
 fn over_budget(plan: &Plan, subject: &Subject) -> Reason {
@@ -199,7 +190,7 @@ fn exhausted(
     else {
         let mut refusal = Refusal::new(Reason::BudgetExhausted);
         refusal.retry_after_secs = work.memory.ledger.room_in_secs(debit, place, work.now);
-        return Ok(refused(refusal, Some(debit.plan), standings));
+        return Ok(Box::new(refused(refusal, Some(debit.plan), standings)));
     };
     let budget = &debit.plan.budgets()[place];
     let facts = &request.facts;
@@ -210,27 +201,19 @@ fn exhausted(
         actor: Actor::Budget(budget.name.clone()),
         since: work.now,
         until: until.end(work.now, earlier_locks),
-        evidence: Some(format!(
-            "{} {} from {}",
-            facts.method, facts.path, facts.address
-        )),
+        evidence: Some(format!("{} {} from {}", facts.method, facts.path, facts.address)),
     };
     work.lock_key(key, &lock)?;
     insert(work, request, Outcome::Refused, Some(Reason::KeyLocked), 0)?;
-    let refusal = locked(LockNotice {
-        level,
-        until: lock.until,
-    });
+    let refusal = locked(LockNotice { level, until: lock.until });
     Ok(Box::new(ReserveRefused {
         is_recorded: true,
-        ..*refused(refusal, Some(debit.plan), standings)
+        ..refused(refusal, Some(debit.plan), standings)
     }))
 }
 
 fn earlier_locks(work: &Work<'_>, key: &KeyEntry) -> Result<u32> {
-    let mut statement = work
-        .connection
-        .prepare_cached("SELECT locks FROM key WHERE id = ?1")?;
+    let mut statement = work.connection.prepare_cached("SELECT locks FROM key WHERE id = ?1")?;
     Ok(statement.query_row([key.row], |row| row.get(0))?)
 }
 
@@ -243,9 +226,7 @@ fn insert(
 ) -> Result<i64> {
     let id = work.next_id();
     let subject = request.subject.number();
-    let status = (outcome == Outcome::Refused)
-        .then(|| reason.map(Reason::status))
-        .flatten();
+    let status = (outcome == Outcome::Refused).then(|| reason.map(Reason::status)).flatten();
     let plan = request.permit.plan().map(|plan| plan.name());
     let facts = &request.facts;
     let record = NewRecord {
@@ -286,9 +267,7 @@ pub(crate) fn settle(
     journal::settle(work.connection, id, settlement)?;
     if reserved.is_given_back(settlement.outcome) && reserved.cost > 0 {
         journal::forgive(work.connection, id)?;
-        work.memory
-            .index
-            .forgive(work.connection, reserved.subject, id)?;
+        work.memory.index.forgive(work.connection, reserved.subject, id)?;
         if let Some(plan) = &reserved.plan {
             let debit = Debit {
                 subject: reserved.subject,

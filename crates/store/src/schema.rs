@@ -110,10 +110,7 @@ pub(crate) fn version(connection: &Connection) -> Result<u32> {
     }
     let known = known();
     if version > known {
-        return Err(Error::Newer {
-            found: version,
-            known,
-        });
+        return Err(Error::Newer { found: version, known });
     }
     Ok(version)
 }

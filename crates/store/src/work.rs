@@ -49,9 +49,7 @@ pub(crate) struct Mark {
 
 impl std::fmt::Debug for Work<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Work")
-            .field("now", &self.now)
-            .finish_non_exhaustive()
+        f.debug_struct("Work").field("now", &self.now).finish_non_exhaustive()
     }
 }
 
@@ -111,11 +109,8 @@ impl<'w> Work<'w> {
 
     /// Whether a key may be used, with what this transaction did to it.
     pub(crate) fn state_of(&self, key: &KeyEntry) -> KeyState {
-        let shared = if self.revoked.contains(&key.row) {
-            KeyState::Revoked
-        } else {
-            key.state(self.now)
-        };
+        let shared =
+            if self.revoked.contains(&key.row) { KeyState::Revoked } else { key.state(self.now) };
         match (shared, self.locks.get(&key.row)) {
             (KeyState::Revoked, _) | (_, None) => shared,
             (KeyState::Active | KeyState::Locked(_), Some(None)) => KeyState::Active,
@@ -154,10 +149,7 @@ impl<'w> Work<'w> {
             None => lock.reason.clone(),
         };
         self.tell(EventKind::KeyLocked, key, &lock.actor, &detail)?;
-        let notice = LockNotice {
-            level: lock.level,
-            until: lock.until,
-        };
+        let notice = LockNotice { level: lock.level, until: lock.until };
         self.locks.insert(key.row, Some(notice));
         let key = key.clone();
         self.after_commit(move || key.set_lock(Some(notice)));
@@ -182,9 +174,8 @@ impl<'w> Work<'w> {
 
     /// Lets a key's budgets begin anew: what is on record so far no longer counts in them.
     pub fn reset_budgets(&mut self, key: &KeyEntry) -> Result<()> {
-        let mut statement = self
-            .connection
-            .prepare_cached("UPDATE key SET counts_after = ?2 WHERE id = ?1")?;
+        let mut statement =
+            self.connection.prepare_cached("UPDATE key SET counts_after = ?2 WHERE id = ?1")?;
         statement.execute(params![key.row, self.memory.last_id])?;
         self.memory.ledger.forget(key.row);
         Ok(())
@@ -225,21 +216,14 @@ impl<'w> Work<'w> {
         event::insert(
             self.connection,
             self.now,
-            &Event {
-                kind,
-                key: row,
-                application,
-                actor,
-                detail,
-            },
+            &Event { kind, key: row, application, actor, detail },
         )
     }
 
     /// Opens locks whose time has run out, so that listings say so. Requests see it without this.
     pub(crate) fn open_expired_locks(&mut self) -> Result<()> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT id, lock FROM key WHERE lock IS NOT NULL")?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT id, lock FROM key WHERE lock IS NOT NULL")?;
         let locked: Vec<(i64, String)> = statement
             .query_and_then([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_>>()?;

@@ -72,12 +72,9 @@ pub(crate) struct Health {
 impl Health {
     /// What SQLite said when the last commit failed; `None` while commits succeed.
     pub(crate) fn fault(&self) -> Option<String> {
-        self.is_failing.load(Ordering::Acquire).then(|| {
-            self.fault
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone()
-        })
+        self.is_failing
+            .load(Ordering::Acquire)
+            .then(|| self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     fn set(&self, fault: Option<String>) {
@@ -129,11 +126,7 @@ impl Writer {
                 self.keep_house();
                 housekept = Instant::now();
             }
-            self.merge_step(if last_group == 0 {
-                Pressure::Idle
-            } else {
-                Pressure::Busy
-            });
+            self.merge_step(if last_group == 0 { Pressure::Idle } else { Pressure::Busy });
             if is_stopping {
                 break;
             }
@@ -183,10 +176,7 @@ impl Writer {
                         self.unsettled.push((reserved, Settlement::NOT_SENT));
                     }
                 }
-                answers
-                    .completions
-                    .into_iter()
-                    .for_each(|tell| tell(Committed::Yes));
+                answers.completions.into_iter().for_each(|tell| tell(Committed::Yes));
             }
             Err(error) => {
                 self.recover(&error, last_id);
@@ -197,13 +187,8 @@ impl Writer {
                 for sender in waiting {
                     let _ = sender.send(Err(Error::Unavailable));
                 }
-                answers
-                    .completions
-                    .into_iter()
-                    .for_each(|tell| tell(Committed::No));
-                self.memory
-                    .open
-                    .extend(answers.settled.iter().map(|(reserved, _)| reserved.id.0));
+                answers.completions.into_iter().for_each(|tell| tell(Committed::No));
+                self.memory.open.extend(answers.settled.iter().map(|(reserved, _)| reserved.id.0));
                 self.unsettled.extend(answers.settled);
                 self.unsettled.truncate(UNSETTLED_MAX);
             }
@@ -222,10 +207,10 @@ impl Writer {
         let mut outcome = begin(&self.connection);
         let mut work = Work::new(&self.connection, &mut self.memory, self.clock.now());
         if outcome.is_ok() {
-            let again = answers.settled.iter();
-            outcome = again
-                .map(|(reserved, settlement)| reserve::settle(&mut work, reserved, settlement))
-                .collect();
+            let mut again = answers.settled.iter();
+            outcome = again.try_for_each(|(reserved, settlement)| {
+                reserve::settle(&mut work, reserved, settlement)
+            });
         }
         for message in group {
             let result = run(&mut work, message, answers, waiting, outcome.is_ok());
@@ -234,7 +219,9 @@ impl Writer {
         let effects = work.into_effects();
         outcome?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
-        effects.into_iter().for_each(|effect| effect());
+        for effect in effects {
+            effect();
+        }
         answers.settled.clear();
         Ok(())
     }
@@ -278,23 +265,14 @@ impl Writer {
         if self.health.fault().is_some() || !self.memory.index.wants_step(pressure) {
             return;
         }
-        let pending_from = self
-            .memory
-            .open
-            .first()
-            .copied()
-            .unwrap_or(self.memory.last_id + 1);
+        let pending_from = self.memory.open.first().copied().unwrap_or(self.memory.last_id + 1);
         let merged = begin(&self.connection)
             .and_then(|()| self.memory.index.step(&self.connection))
             .and_then(|()| {
                 schema::set_meta(&self.connection, "pending_from", &pending_from.to_string())
             })
             .and_then(|()| {
-                Ok(self
-                    .connection
-                    .prepare_cached("COMMIT")?
-                    .execute([])
-                    .map(|_| ())?)
+                Ok(self.connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())?)
             });
         match merged {
             Ok(()) => self.memory.index.step_committed(),
@@ -309,10 +287,7 @@ impl Writer {
         while self.health.fault().is_none() && self.memory.index.wants_step(Pressure::Idle) {
             self.merge_step(Pressure::Idle);
         }
-        if let Err(error) = self
-            .connection
-            .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
-        {
+        if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
             tracing::debug!(%error, "the log stays beside the database until the next start");
         }
     }
@@ -340,11 +315,8 @@ fn run(
             }
         },
         Message::Settle(reserved, settlement) => {
-            let result = if is_sound {
-                reserve::settle(work, &reserved, &settlement)
-            } else {
-                Ok(())
-            };
+            let result =
+                if is_sound { reserve::settle(work, &reserved, &settlement) } else { Ok(()) };
             answers.settled.push((reserved, settlement));
             return result;
         }
@@ -352,9 +324,7 @@ fn run(
             journal::set_response_bytes(work.connection, id, bytes)?;
         }
         Message::Refused(refused) if is_sound => {
-            return refused
-                .iter()
-                .try_for_each(|refused| reserve::record_refused(work, refused));
+            return refused.iter().try_for_each(|refused| reserve::record_refused(work, refused));
         }
         // Outside of the transaction a change would commit by itself. Dropped, it answers that the
         // store is unavailable.

@@ -60,28 +60,15 @@ fn a_calendar_counter_is_empty_in_the_next_period() {
     let noon: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
     counter.add(window, noon, 3, &TimeZone::UTC);
     assert_eq!(
-        counter.used(
-            window,
-            "2026-11-24T23:59:59.999Z".parse().unwrap(),
-            &TimeZone::UTC
-        ),
+        counter.used(window, "2026-11-24T23:59:59.999Z".parse().unwrap(), &TimeZone::UTC),
         3
     );
-    assert_eq!(
-        counter.used(
-            window,
-            "2026-11-25T00:00:00Z".parse().unwrap(),
-            &TimeZone::UTC
-        ),
-        0
-    );
+    assert_eq!(counter.used(window, "2026-11-25T00:00:00Z".parse().unwrap(), &TimeZone::UTC), 0);
 }
 
 /// Admits writes one after the other and checks the promise against a list of all that was admitted.
 fn run(quota: Quota, writes: &[(i64, u32)]) {
-    let Window::Rolling(span) = quota.window else {
-        unreachable!()
-    };
+    let Window::Rolling(span) = quota.window else { unreachable!() };
     let (mut counter, mut admitted, mut now) =
         (Counter::default(), Vec::new(), 1_700_000_000_000_i64);
     for (wait, cost) in writes {

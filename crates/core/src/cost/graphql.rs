@@ -40,9 +40,7 @@ fn query_parameter(query: &str) -> Result<String, Uncountable> {
     match (values.next(), values.next()) {
         (Some((_, value)), None) => percent_decoded(value)
             .ok_or_else(|| Uncountable::new("The query parameter is not UTF-8.")),
-        _ => Err(Uncountable::new(
-            "A GraphQL request in the address needs one `query` parameter.",
-        )),
+        _ => Err(Uncountable::new("A GraphQL request in the address needs one `query` parameter.")),
     }
 }
 
@@ -65,11 +63,9 @@ fn percent_decoded(text: &str) -> Option<String> {
 
 fn in_json(value: &Value) -> Result<u32, Uncountable> {
     match value {
-        Value::Array(requests) if !requests.is_empty() => {
-            requests.iter().try_fold(0_u32, |sum, request| {
-                Ok(sum.saturating_add(in_json(request)?))
-            })
-        }
+        Value::Array(requests) if !requests.is_empty() => requests
+            .iter()
+            .try_fold(0_u32, |sum, request| Ok(sum.saturating_add(in_json(request)?))),
         Value::Object(request) => match request.get("query") {
             Some(Value::String(document)) => in_document(document),
             _ => Err(Uncountable::new("The GraphQL request has no `query` text.")),
@@ -79,10 +75,7 @@ fn in_json(value: &Value) -> Result<u32, Uncountable> {
 }
 
 fn in_document(text: &str) -> Result<u32, Uncountable> {
-    let parsed = Parser::new(text)
-        .recursion_limit(DEPTH_MAX)
-        .token_limit(TOKENS_MAX)
-        .parse();
+    let parsed = Parser::new(text).recursion_limit(DEPTH_MAX).token_limit(TOKENS_MAX).parse();
     if let Some(error) = parsed.errors().next() {
         return Err(Uncountable::new(format!(
             "The GraphQL document cannot be read: {}.",
@@ -111,21 +104,19 @@ fn in_document(text: &str) -> Result<u32, Uncountable> {
     if operations.is_empty() {
         return Err(Uncountable::new("The GraphQL document has no operation."));
     }
-    operations
-        .iter()
-        .filter(|operation| is_mutation(operation))
-        .try_fold(0_u32, |sum, operation| {
+    operations.iter().filter(|operation| is_mutation(operation)).try_fold(
+        0_u32,
+        |sum, operation| {
             let fields = operation
                 .selection_set()
                 .ok_or_else(|| Uncountable::new("A mutation has no fields."))?;
             Ok(sum.saturating_add(root_fields(&fields, &fragments, DEPTH_MAX)?.max(1)))
-        })
+        },
+    )
 }
 
 fn is_mutation(operation: &OperationDefinition) -> bool {
-    operation
-        .operation_type()
-        .is_some_and(|kind| kind.mutation_token().is_some())
+    operation.operation_type().is_some_and(|kind| kind.mutation_token().is_some())
 }
 
 fn fragment_name(fragment: &cst::FragmentDefinition) -> Option<String> {
@@ -139,9 +130,7 @@ fn root_fields(
     depth: usize,
 ) -> Result<u32, Uncountable> {
     let Some(depth) = depth.checked_sub(1) else {
-        return Err(Uncountable::new(
-            "The fragments of the GraphQL document go in a circle.",
-        ));
+        return Err(Uncountable::new("The fragments of the GraphQL document go in a circle."));
     };
     set.selections().try_fold(0_u32, |sum, selection| {
         let count = match selection {
@@ -181,15 +170,9 @@ mod tests {
     fn queries_read_and_each_root_field_of_a_mutation_writes() {
         assert_eq!(count("{ me { name } }"), Some(0));
         assert_eq!(count("query A { a } query B { b }"), Some(0));
-        assert_eq!(
-            count("mutation { a: drop(id: 1) b: drop(id: 2) c: drop(id: 3) }"),
-            Some(3)
-        );
+        assert_eq!(count("mutation { a: drop(id: 1) b: drop(id: 2) c: drop(id: 3) }"), Some(3));
         assert_eq!(count("query A { a } mutation B { b { c d } }"), Some(1));
-        assert_eq!(
-            count("mutation { ...F ... on M { c } } fragment F on M { a b }"),
-            Some(3)
-        );
+        assert_eq!(count("mutation { ...F ... on M { c } } fragment F on M { a b }"), Some(3));
     }
 
     #[test]
@@ -197,14 +180,8 @@ mod tests {
         let batch = "[{\"query\": \"mutation { a }\"}, {\"query\": \"{ b }\"}, {\"query\": \"mutation { c d }\"}]";
         assert_eq!(mutations(CallText::Body(batch.as_bytes())), Ok(3));
         assert_eq!(mutations(CallText::Body(b"mutation { a b }")), Ok(2));
-        assert_eq!(
-            mutations(CallText::Query("x=1&query=mutation%7Ba%20b%7D")),
-            Ok(2)
-        );
-        assert_eq!(
-            mutations(CallText::Query("%71uery=mutation+%7Ba%7D")),
-            Ok(1)
-        );
+        assert_eq!(mutations(CallText::Query("x=1&query=mutation%7Ba%20b%7D")), Ok(2));
+        assert_eq!(mutations(CallText::Query("%71uery=mutation+%7Ba%7D")), Ok(1));
     }
 
     #[test]

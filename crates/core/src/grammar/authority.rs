@@ -17,11 +17,7 @@ const HOST_BYTES_MAX: usize = 254;
 /// HTTP/1 must send Host (RFC 9112 section 3.2). HTTP/2 may leave it to `:authority`.
 pub(super) fn of<'a>(head: &Head<'a>, host: Option<&'a HeaderValue>) -> Result<&'a str, Refusal> {
     let host = match host {
-        Some(value) => Some(
-            value
-                .to_str()
-                .map_err(|_| Refusal::new(Reason::HostInvalid))?,
-        ),
+        Some(value) => Some(value.to_str().map_err(|_| Refusal::new(Reason::HostInvalid))?),
         None => None,
     };
     let target = head.uri.authority().map(Authority::as_str);

@@ -48,18 +48,9 @@ pub(super) fn check<'a>(head: &Head<'a>) -> Result<Fields<'a>, Refusal> {
 }
 
 fn request_line_bytes(head: &Head<'_>) -> usize {
-    let scheme = head
-        .uri
-        .scheme_str()
-        .map_or(0, |scheme| scheme.len() + "://".len());
-    let authority = head
-        .uri
-        .authority()
-        .map_or(0, |authority| authority.as_str().len());
-    let target = head
-        .uri
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
+    let scheme = head.uri.scheme_str().map_or(0, |scheme| scheme.len() + "://".len());
+    let authority = head.uri.authority().map_or(0, |authority| authority.as_str().len());
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     head.method.as_str().len() + scheme + authority + target + "  HTTP/1.1\r\n".len()
 }
 
@@ -130,11 +121,7 @@ fn check_framing(version: Version, fields: &Fields<'_>) -> Result<(), Refusal> {
         }
         (Some(_), Some(_)) => false,
     };
-    if is_clear {
-        Ok(())
-    } else {
-        Err(Reason::FramingInvalid.into())
-    }
+    if is_clear { Ok(()) } else { Err(Reason::FramingInvalid.into()) }
 }
 
 /// The length that the digits state; signs, lists and white space state none.
@@ -153,21 +140,11 @@ fn asks_upgrade(head: &Head<'_>, fields: &Fields<'_>) -> Result<bool, Refusal> {
         return Ok(false);
     };
     let has_body = fields.transfer_encoding.is_some()
-        || fields
-            .content_length
-            .and_then(length_of)
-            .is_some_and(|length| length > 0);
-    let is_whole = protocol
-        .as_bytes()
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"websocket")
+        || fields.content_length.and_then(length_of).is_some_and(|length| length > 0);
+    let is_whole = protocol.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket")
         && fields.connection == Connection::Upgrades
         && head.version == Version::HTTP_11
         && *head.method == Method::GET
         && !has_body;
-    if is_whole {
-        Ok(true)
-    } else {
-        Err(Reason::UpgradeRefused.into())
-    }
+    if is_whole { Ok(true) } else { Err(Reason::UpgradeRefused.into()) }
 }

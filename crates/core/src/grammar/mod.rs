@@ -91,11 +91,7 @@ pub fn canonical<'a>(head: &Head<'a>, rules: &GrammarRules) -> Result<Canonical<
     let fields = fields::check(head)?;
     let authority = authority::of(head, fields.host)?;
     let host = authority::host(authority)?;
-    let path::Path {
-        exact,
-        folded,
-        has_matrix_parameter,
-    } = path::canonical(raw_path(head.uri)?)?;
+    let path::Path { exact, folded, has_matrix_parameter } = path::canonical(raw_path(head.uri)?)?;
     let query = head.uri.query();
     check_query(query.unwrap_or_default())?;
     Ok(Canonical {
@@ -134,11 +130,7 @@ fn check_method(method: &Method, rules: &GrammarRules) -> Result<(), Refusal> {
 /// The path as sent. `Uri::path` would answer `/` for the target `?a`, which is no origin form.
 fn raw_path(uri: &Uri) -> Result<&str, Refusal> {
     let target = uri.path_and_query().map_or("", |target| target.as_str());
-    if target.starts_with('/') {
-        Ok(uri.path())
-    } else {
-        Err(Reason::TargetInvalid.into())
-    }
+    if target.starts_with('/') { Ok(uri.path()) } else { Err(Reason::TargetInvalid.into()) }
 }
 
 /// Holds a query to printable ASCII and whole escapes.
@@ -149,10 +141,7 @@ fn check_query(query: &str) -> Result<(), Refusal> {
     let invalid =
         || Refusal::new(Reason::TargetInvalid).because("The query holds a character it may not.");
     let query = query.as_bytes();
-    if !query
-        .iter()
-        .all(|byte| byte.is_ascii_graphic() && *byte != b'#')
-    {
+    if !query.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#') {
         return Err(invalid());
     }
     for at in memchr::memchr_iter(b'%', query) {

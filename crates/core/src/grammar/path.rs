@@ -44,24 +44,16 @@ fn refused(detail: &'static str) -> Refusal {
 
 /// Reads a path that starts with `/`.
 pub(super) fn canonical(raw: &str) -> Result<Path<'_>, Refusal> {
-    let seen = raw
-        .bytes()
-        .fold(0, |seen, byte| seen | CLASS[usize::from(byte)]);
+    let seen = raw.bytes().fold(0, |seen, byte| seen | CLASS[usize::from(byte)]);
     if seen & REFUSED != 0 {
-        return Err(refused(
-            "The path holds a character that must be percent-encoded.",
-        ));
+        return Err(refused("The path holds a character that must be percent-encoded."));
     }
     if seen & PERCENT == 0 {
         check_segments(raw)?;
         let is_folded = seen & (CAPITAL | SEMICOLON) == 0;
         return Ok(Path {
             exact: Cow::Borrowed(raw),
-            folded: if is_folded {
-                without_trailing_slash(raw).into()
-            } else {
-                fold_path(raw)
-            },
+            folded: if is_folded { without_trailing_slash(raw).into() } else { fold_path(raw) },
             has_matrix_parameter: seen & SEMICOLON != 0,
         });
     }
@@ -69,16 +61,8 @@ pub(super) fn canonical(raw: &str) -> Result<Path<'_>, Refusal> {
     check_segments(&exact)?;
     let folded = fold_path(&exact).into_owned();
     let has_matrix_parameter = seen & SEMICOLON != 0 || exact.contains("%3B");
-    let exact = if exact == raw {
-        Cow::Borrowed(raw)
-    } else {
-        Cow::Owned(exact)
-    };
-    Ok(Path {
-        exact,
-        folded: Cow::Owned(folded),
-        has_matrix_parameter,
-    })
+    let exact = if exact == raw { Cow::Borrowed(raw) } else { Cow::Owned(exact) };
+    Ok(Path { exact, folded: Cow::Owned(folded), has_matrix_parameter })
 }
 
 /// Decodes what needs no escape, and writes the escapes that stay in capital digits.
@@ -164,9 +148,7 @@ fn segment_name(segment: &str) -> &str {
 
 fn check_name(name: &str) -> Result<(), Refusal> {
     match name {
-        "" => Err(refused(
-            "The path holds a segment of nothing but parameters.",
-        )),
+        "" => Err(refused("The path holds a segment of nothing but parameters.")),
         "." | ".." => Err(refused("The path holds a dot segment.")),
         _ => Ok(()),
     }

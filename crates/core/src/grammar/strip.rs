@@ -10,11 +10,8 @@ use smallvec::SmallVec;
 /// trailers` stays, since gRPC needs it, and so does Trailer. A door that passes a WebSocket on
 /// sets Connection and Upgrade anew. Does not allocate where nothing is to go, or few fields are.
 pub fn strip_untrusted(headers: &mut HeaderMap) {
-    let untrusted: SmallVec<[HeaderName; 8]> = headers
-        .keys()
-        .filter(|name| is_untrusted(name.as_str()))
-        .cloned()
-        .collect();
+    let untrusted: SmallVec<[HeaderName; 8]> =
+        headers.keys().filter(|name| is_untrusted(name.as_str())).cloned().collect();
     for name in untrusted {
         headers.remove(name);
     }
@@ -28,13 +25,8 @@ pub fn strip_untrusted(headers: &mut HeaderMap) {
 fn is_untrusted(name: &str) -> bool {
     match name.strip_prefix("x-") {
         Some(rest) => {
-            const BY_PROXIES: [&str; 5] = [
-                "forwarded",
-                "original-",
-                "rewrite-",
-                "http-method",
-                "keystile-",
-            ];
+            const BY_PROXIES: [&str; 5] =
+                ["forwarded", "original-", "rewrite-", "http-method", "keystile-"];
             matches!(rest, "real-ip" | "method-override")
                 || BY_PROXIES.iter().any(|start| rest.starts_with(start))
         }

@@ -32,10 +32,7 @@ impl Sent {
     }
 
     fn http2(method: &str, target: &str, fields: &[(&str, &str)]) -> Self {
-        Self {
-            version: Version::HTTP_2,
-            ..Self::http1(method, target, fields)
-        }
+        Self { version: Version::HTTP_2, ..Self::http1(method, target, fields) }
     }
 
     fn get(target: &str) -> Self {
@@ -43,12 +40,7 @@ impl Sent {
     }
 
     fn head(&self) -> Head<'_> {
-        Head {
-            method: &self.method,
-            uri: &self.uri,
-            version: self.version,
-            headers: &self.headers,
-        }
+        Head { method: &self.method, uri: &self.uri, version: self.version, headers: &self.headers }
     }
 
     fn read(&self) -> Result<Canonical<'_>, Refusal> {
@@ -91,14 +83,7 @@ fn dot_segments_are_refused_raw_and_encoded() {
         "/a/..%3bx/admin",
         "/a/.%3B",
     ]);
-    for target in [
-        "/...",
-        "/a/..b",
-        "/a/b..",
-        "/.well-known/x",
-        "/a.b/c.",
-        "/a/.%20",
-    ] {
+    for target in ["/...", "/a/..b", "/a/b..", "/.well-known/x", "/a.b/c.", "/a/.%20"] {
         assert_eq!(Sent::get(target).verdict(), "ok", "{target}");
     }
 }
@@ -156,10 +141,7 @@ fn nul_control_and_broken_escapes_are_refused() {
 #[test]
 fn matrix_parameters_are_marked_for_the_caller_to_judge() {
     for target in ["/admin;x/b", "/a;", "/a%3bx", "/a%3B", "/a;b=1;c=2"] {
-        assert!(
-            Sent::get(target).read().unwrap().has_matrix_parameter,
-            "{target}"
-        );
+        assert!(Sent::get(target).read().unwrap().has_matrix_parameter, "{target}");
     }
     assert!(!Sent::get("/a?b;c").read().unwrap().has_matrix_parameter);
 }
@@ -218,32 +200,17 @@ fn only_origin_form_passes_and_absolute_form_that_agrees_with_host() {
         assert_eq!(sent.verdict(), expected, "{method} {target}");
     }
     let uri = Uri::from(PathAndQuery::from_static("?a"));
-    assert_eq!(
-        Sent {
-            uri,
-            ..Sent::get("/")
-        }
-        .verdict(),
-        "target_invalid"
-    );
+    assert_eq!(Sent { uri, ..Sent::get("/") }.verdict(), "target_invalid");
 }
 
 #[test]
 fn methods_are_known_or_listed() {
     let fields = [("host", "a")];
-    for method in [
-        "GET", "HEAD", "OPTIONS", "QUERY", "POST", "PUT", "PATCH", "DELETE",
-    ] {
-        assert_eq!(
-            Sent::http1(method, "/", &fields).verdict(),
-            "ok",
-            "{method}"
-        );
+    for method in ["GET", "HEAD", "OPTIONS", "QUERY", "POST", "PUT", "PATCH", "DELETE"] {
+        assert_eq!(Sent::http1(method, "/", &fields).verdict(), "ok", "{method}");
     }
     let long = "A".repeat(300);
-    for method in [
-        "post", "Get", "FOO", "TRACE", "CONNECT", "PROPFIND", "GET1", &long,
-    ] {
+    for method in ["post", "Get", "FOO", "TRACE", "CONNECT", "PROPFIND", "GET1", &long] {
         let verdict = Sent::http1(method, "/", &fields).verdict();
         assert_eq!(verdict, "method_not_allowed", "{method}");
     }
@@ -266,17 +233,11 @@ fn methods_are_known_or_listed() {
 
 #[test]
 fn queries_are_printable_and_wholly_escaped() {
-    for query in [
-        "", "a=1&b", "a=%00%ff", "a[]=1", "a={b}", "a=b|c", "a=?/", "a='^`\\",
-    ] {
+    for query in ["", "a=1&b", "a=%00%ff", "a[]=1", "a={b}", "a=b|c", "a=?/", "a='^`\\"] {
         assert_eq!(Sent::get(&format!("/?{query}")).verdict(), "ok", "{query}");
     }
     for query in ["a=%", "a=%4", "%zz", "a=é"] {
-        assert_eq!(
-            Sent::get(&format!("/?{query}")).verdict(),
-            "target_invalid",
-            "{query}"
-        );
+        assert_eq!(Sent::get(&format!("/?{query}")).verdict(), "target_invalid", "{query}");
     }
 }
 
@@ -287,36 +248,18 @@ fn framing_is_stated_once_and_clearly() {
         (&[("content-length", "42")], "ok"),
         (&[("transfer-encoding", "chunked")], "ok"),
         (&[("transfer-encoding", "Chunked")], "ok"),
-        (
-            &[("content-length", "1"), ("transfer-encoding", "chunked")],
-            "framing_invalid",
-        ),
-        (
-            &[("content-length", "1"), ("content-length", "1")],
-            "framing_invalid",
-        ),
+        (&[("content-length", "1"), ("transfer-encoding", "chunked")], "framing_invalid"),
+        (&[("content-length", "1"), ("content-length", "1")], "framing_invalid"),
         (&[("content-length", "1, 1")], "framing_invalid"),
         (&[("content-length", "+1")], "framing_invalid"),
         (&[("content-length", "-1")], "framing_invalid"),
         (&[("content-length", "0x1")], "framing_invalid"),
         (&[("content-length", "")], "framing_invalid"),
         (&[("content-length", "1 ")], "framing_invalid"),
-        (
-            &[("content-length", "99999999999999999999")],
-            "framing_invalid",
-        ),
+        (&[("content-length", "99999999999999999999")], "framing_invalid"),
         (&[("transfer-encoding", "gzip, chunked")], "framing_invalid"),
-        (
-            &[("transfer-encoding", "chunked, chunked")],
-            "framing_invalid",
-        ),
-        (
-            &[
-                ("transfer-encoding", "chunked"),
-                ("transfer-encoding", "chunked"),
-            ],
-            "framing_invalid",
-        ),
+        (&[("transfer-encoding", "chunked, chunked")], "framing_invalid"),
+        (&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], "framing_invalid"),
         (&[("transfer-encoding", "identity")], "framing_invalid"),
         (&[("transfer-encoding", "xchunked")], "framing_invalid"),
         (&[("transfer-encoding", "")], "framing_invalid"),
@@ -324,84 +267,43 @@ fn framing_is_stated_once_and_clearly() {
         let fields = [&[("host", "a")], fields].concat();
         let sent = Sent::http1("POST", "/", &fields);
         assert_eq!(sent.verdict(), expected, "{fields:?}");
-        let old = Sent {
-            version: Version::HTTP_10,
-            ..sent
-        };
+        let old = Sent { version: Version::HTTP_10, ..sent };
         let coded = fields.iter().any(|(name, _)| *name == "transfer-encoding");
-        assert_eq!(
-            old.verdict(),
-            if coded { "framing_invalid" } else { expected },
-            "{fields:?}"
-        );
+        assert_eq!(old.verdict(), if coded { "framing_invalid" } else { expected }, "{fields:?}");
     }
     let fields = [("transfer-encoding", "chunked")];
-    assert_eq!(
-        Sent::http2("POST", "https://a/", &fields).verdict(),
-        "framing_invalid"
-    );
+    assert_eq!(Sent::http2("POST", "https://a/", &fields).verdict(), "framing_invalid");
 }
 
 #[test]
 fn fields_that_are_read_differently_stand_once() {
     for (fields, expected) in [
-        (
-            &[("content-type", "a/b"), ("content-type", "a/b")][..],
-            "header_invalid",
-        ),
-        (
-            &[("idempotency-key", "1"), ("idempotency-key", "2")],
-            "header_invalid",
-        ),
+        (&[("content-type", "a/b"), ("content-type", "a/b")][..], "header_invalid"),
+        (&[("idempotency-key", "1"), ("idempotency-key", "2")], "header_invalid"),
         (&[("x_keystile_plan", "trusted")], "header_invalid"),
         (&[("content_length", "1")], "header_invalid"),
         (&[("connection", "x-api-key")], "header_invalid"),
         (&[("connection", "close, X-Api-Key")], "header_invalid"),
-        (
-            &[("connection", "close"), ("connection", "te")],
-            "header_invalid",
-        ),
-        (
-            &[
-                ("connection", "upgrade, http2-settings"),
-                ("upgrade", "h2c"),
-            ],
-            "header_invalid",
-        ),
+        (&[("connection", "close"), ("connection", "te")], "header_invalid"),
+        (&[("connection", "upgrade, http2-settings"), ("upgrade", "h2c")], "header_invalid"),
         (&[("connection", "Keep-Alive, close")], "ok"),
         (&[("connection", " keep-alive ,, ")], "ok"),
         (&[("connection", "upgrade")], "ok"),
-        (
-            &[("accept", "a/b"), ("accept", "c/d"), ("te", "trailers")],
-            "ok",
-        ),
+        (&[("accept", "a/b"), ("accept", "c/d"), ("te", "trailers")], "ok"),
     ] {
         let fields = [&[("host", "a")], fields].concat();
-        assert_eq!(
-            Sent::http1("GET", "/", &fields).verdict(),
-            expected,
-            "{fields:?}"
-        );
+        assert_eq!(Sent::http1("GET", "/", &fields).verdict(), expected, "{fields:?}");
     }
     let fields = [("connection", "close")];
-    assert_eq!(
-        Sent::http2("GET", "https://a/", &fields).verdict(),
-        "header_invalid"
-    );
-    assert_eq!(
-        Sent::http2("GET", "https://a/", &[("te", "trailers")]).verdict(),
-        "ok"
-    );
+    assert_eq!(Sent::http2("GET", "https://a/", &fields).verdict(), "header_invalid");
+    assert_eq!(Sent::http2("GET", "https://a/", &[("te", "trailers")]).verdict(), "ok");
 }
 
 #[test]
 fn values_cannot_hold_control_characters() {
     // `fields.rs` relies on it.
     for byte in (0..0x20).chain([0x7f]).filter(|byte| *byte != b'\t') {
-        assert!(
-            HeaderValue::from_bytes(&[b'a', byte, b'b']).is_err(),
-            "{byte}"
-        );
+        assert!(HeaderValue::from_bytes(&[b'a', byte, b'b']).is_err(), "{byte}");
     }
 }
 
@@ -446,22 +348,13 @@ fn a_request_names_exactly_one_valid_host() {
         }
     }
     assert_eq!(Sent::http1("GET", "/", &[]).verdict(), "host_invalid");
-    assert_eq!(
-        Sent::http1("GET", "http://a/", &[]).verdict(),
-        "host_invalid"
-    );
+    assert_eq!(Sent::http1("GET", "http://a/", &[]).verdict(), "host_invalid");
     let twice = [("host", "a"), ("host", "a")];
     assert_eq!(Sent::http1("GET", "/", &twice).verdict(), "host_invalid");
-    let old = Sent {
-        version: Version::HTTP_10,
-        ..Sent::http1("GET", "/", &[])
-    };
+    let old = Sent { version: Version::HTTP_10, ..Sent::http1("GET", "/", &[]) };
     assert_eq!(old.verdict(), "host_invalid");
     let long = "a".repeat(255);
-    assert_eq!(
-        Sent::http1("GET", "/", &[("host", &long)]).verdict(),
-        "host_invalid"
-    );
+    assert_eq!(Sent::http1("GET", "/", &[("host", &long)]).verdict(), "host_invalid");
 }
 
 #[test]
@@ -476,11 +369,7 @@ fn http2_takes_its_host_from_authority_and_host_must_agree() {
         ("/", &[], "host_invalid"),
         ("https://a//b", &[], "path_invalid"),
     ] {
-        assert_eq!(
-            Sent::http2("GET", target, fields).verdict(),
-            expected,
-            "{target} {fields:?}"
-        );
+        assert_eq!(Sent::http2("GET", target, fields).verdict(), expected, "{target} {fields:?}");
     }
 }
 
@@ -494,10 +383,7 @@ fn a_head_has_a_size() {
     assert_eq!(Sent::http1("GET", "/", &fields).verdict(), "head_too_large");
 
     let line = "GET / HTTP/1.1\r\nhost: a\r\nx: \r\n".len();
-    for (bytes, expected) in [
-        (HEAD_BYTES_MAX, "ok"),
-        (HEAD_BYTES_MAX + 1, "head_too_large"),
-    ] {
+    for (bytes, expected) in [(HEAD_BYTES_MAX, "ok"), (HEAD_BYTES_MAX + 1, "head_too_large")] {
         let value = "v".repeat(bytes - line);
         let fields = [("host", "a"), ("x", &*value)];
         assert_eq!(Sent::http1("GET", "/", &fields).verdict(), expected);
@@ -508,54 +394,25 @@ fn a_head_has_a_size() {
 
 #[test]
 fn only_a_whole_websocket_upgrade_is_passed_on() {
-    let whole = [
-        ("host", "a"),
-        ("connection", "keep-alive, Upgrade"),
-        ("upgrade", "WebSocket"),
-    ];
+    let whole = [("host", "a"), ("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")];
     assert!(Sent::http1("GET", "/", &whole).read().unwrap().upgrade);
     assert!(!Sent::http1("GET", "/", &whole[..2]).read().unwrap().upgrade);
 
-    assert_eq!(
-        Sent::http1("POST", "/", &whole).verdict(),
-        "upgrade_refused"
-    );
-    let old = Sent {
-        version: Version::HTTP_10,
-        ..Sent::http1("GET", "/", &whole)
-    };
+    assert_eq!(Sent::http1("POST", "/", &whole).verdict(), "upgrade_refused");
+    let old = Sent { version: Version::HTTP_10, ..Sent::http1("GET", "/", &whole) };
     assert_eq!(old.verdict(), "upgrade_refused");
-    assert_eq!(
-        Sent::http2("GET", "https://a/", &whole[2..]).verdict(),
-        "upgrade_refused"
-    );
+    assert_eq!(Sent::http2("GET", "https://a/", &whole[2..]).verdict(), "upgrade_refused");
     for fields in [
         &[("upgrade", "websocket")][..],
         &[("connection", "upgrade"), ("upgrade", "h2c")],
         &[("connection", "upgrade"), ("upgrade", "websocket, h2c")],
-        &[
-            ("connection", "upgrade"),
-            ("upgrade", "websocket"),
-            ("upgrade", "websocket"),
-        ],
-        &[
-            ("connection", "upgrade"),
-            ("upgrade", "websocket"),
-            ("content-length", "5"),
-        ],
-        &[
-            ("connection", "upgrade"),
-            ("upgrade", "websocket"),
-            ("transfer-encoding", "chunked"),
-        ],
+        &[("connection", "upgrade"), ("upgrade", "websocket"), ("upgrade", "websocket")],
+        &[("connection", "upgrade"), ("upgrade", "websocket"), ("content-length", "5")],
+        &[("connection", "upgrade"), ("upgrade", "websocket"), ("transfer-encoding", "chunked")],
         &[("connection", "upgrade"), ("upgrade", "")],
     ] {
         let fields = [&[("host", "a")], fields].concat();
-        assert_eq!(
-            Sent::http1("GET", "/", &fields).verdict(),
-            "upgrade_refused",
-            "{fields:?}"
-        );
+        assert_eq!(Sent::http1("GET", "/", &fields).verdict(), "upgrade_refused", "{fields:?}");
     }
 }
 

@@ -13,10 +13,7 @@ pub(super) fn dispatch(
 ) -> Result<(), Stop> {
     match command {
         ApplicationCommand::Create { name, plan, common } => {
-            let command = Command::CreateApplication {
-                name: name.clone(),
-                plan: plan.clone(),
-            };
+            let command = Command::CreateApplication { name: name.clone(), plan: plan.clone() };
             create(command, common.form(), session)
         }
         ApplicationCommand::List(common) => list(common.form(), session),
@@ -41,9 +38,7 @@ fn create(command: Command, form: Form, session: &mut Session<'_, '_>) -> Result
     match (answer, form) {
         (Answer::Application(details), Form::Json) => session.terminal.print_json(&details)?,
         (Answer::Done(sentence), Form::Json) => {
-            session
-                .terminal
-                .print_json(&serde_json::json!({ "done": sentence }))?;
+            session.terminal.print_json(&serde_json::json!({ "done": sentence }))?;
         }
         (Answer::Done(sentence), Form::Text) => session.terminal.say(&sentence)?,
         (Answer::Application(_), Form::Text) => {
@@ -72,9 +67,7 @@ fn list(form: Form, session: &mut Session<'_, '_>) -> Result<(), Stop> {
 }
 
 fn show(arguments: &ApplicationArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
-    let command = Command::ShowApplication {
-        application: arguments.application.clone(),
-    };
+    let command = Command::ShowApplication { application: arguments.application.clone() };
     let Answer::Application(details) = session.ask(command)? else {
         return Err(Stop::unexpected());
     };
@@ -94,9 +87,7 @@ fn set_state(
     done: &str,
     session: &mut Session<'_, '_>,
 ) -> Result<(), Stop> {
-    let command = Command::SetApplicationState {
-        application: arguments.application.clone(),
-        state,
-    };
+    let command =
+        Command::SetApplicationState { application: arguments.application.clone(), state };
     session.ask_done(command, arguments.common.form(), done)
 }

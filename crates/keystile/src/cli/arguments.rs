@@ -207,10 +207,7 @@ impl RunArguments {
     /// What to run on; with `--upstream` no file is looked for.
     pub fn target(&self) -> Target {
         match self.upstream {
-            Some(_) => Target {
-                config: None,
-                data: Some(self.target.resolve_data()),
-            },
+            Some(_) => Target { config: None, data: Some(self.target.resolve_data()) },
             None => self.target.resolve(),
         }
     }
@@ -262,9 +259,7 @@ impl CheckArguments {
     /// The file to look at.
     pub fn path(&self) -> PathBuf {
         let given = self.file.clone().or_else(|| self.config.clone());
-        given
-            .or_else(|| Target::of_environment().config)
-            .unwrap_or_else(|| CONFIG_DEFAULT.into())
+        given.or_else(|| Target::of_environment().config).unwrap_or_else(|| CONFIG_DEFAULT.into())
     }
 }
 

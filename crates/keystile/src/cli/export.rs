@@ -21,9 +21,7 @@ pub(super) fn export(
     session: &mut Session<'_, '_>,
 ) -> Result<(), Stop> {
     let filter =
-        arguments
-            .filter
-            .resolve(arguments.period, session.terminal.screen.now, Order::Latest);
+        arguments.filter.resolve(arguments.period, session.terminal.screen.now, Order::Latest);
     let Some(path) = &arguments.output else {
         let mut lines = Vec::new();
         return copy(filter, arguments, session, &mut |session, records| {
@@ -71,9 +69,7 @@ fn copy(
     }
     bar.finish_and_clear();
     if arguments.output.is_some() {
-        session
-            .terminal
-            .say(&format!("{} records written.", bar.position()))?;
+        session.terminal.say(&format!("{} records written.", bar.position()))?;
     }
     Ok(())
 }
@@ -90,10 +86,7 @@ fn progress(
         return Ok(ProgressBar::hidden());
     }
     let everything = *filter == RecordFilter::default();
-    let total = match everything
-        .then(|| session.ask(Command::Status))
-        .transpose()?
-    {
+    let total = match everything.then(|| session.ask(Command::Status)).transpose()? {
         Some(Answer::Status(status)) => Some(status.records),
         _ => None,
     };
@@ -109,9 +102,9 @@ fn progress(
 fn write(out: &mut dyn Write, format: ExportFormat, records: Records<'_>) -> io::Result<()> {
     match (format, records) {
         (ExportFormat::Jsonl, Records::Head) => Ok(()),
-        (ExportFormat::Jsonl, Records::Page(records)) => records
-            .iter()
-            .try_for_each(|record| json::write_line(out, record, Layout::Line)),
+        (ExportFormat::Jsonl, Records::Page(records)) => {
+            records.iter().try_for_each(|record| json::write_line(out, record, Layout::Line))
+        }
         (ExportFormat::Csv, Records::Head) => {
             let mut csv = csv::Writer::from_writer(out);
             csv.write_record(CSV_HEAD)?;
@@ -169,10 +162,7 @@ fn csv_row(record: &WriteRecord) -> [String; 19] {
         number(record.status.map(u64::from)),
         number(record.duration_ms),
         record.outcome.to_string(),
-        record
-            .reason
-            .map(|reason| reason.to_string())
-            .unwrap_or_default(),
+        record.reason.map(|reason| reason.to_string()).unwrap_or_default(),
         record.cost.to_string(),
         record.count.to_string(),
     ]
@@ -201,19 +191,16 @@ impl Destination {
     fn open(path: &Path, arguments: &ExportArguments) -> Result<Self, Stop> {
         let failure = |error| file_failure(path, &error);
         match path.metadata() {
-            Ok(found) if found.is_dir() => Err(Stop::failed(
-                format!("{} is a directory", path.display()),
-                "name a file in it",
-            )),
+            Ok(found) if found.is_dir() => {
+                Err(Stop::failed(format!("{} is a directory", path.display()), "name a file in it"))
+            }
             Ok(found) if !found.is_file() => {
                 let file = File::options().write(true).open(path).map_err(failure)?;
                 Ok(Self::Special(BufWriter::new(file)))
             }
             Ok(_) if !arguments.force => Err(exists(path)),
             Ok(_) | Err(_) => {
-                let folder = path
-                    .parent()
-                    .filter(|folder| !folder.as_os_str().is_empty());
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
                 let file = NamedTempFile::new_in(folder).map_err(failure)?;
                 Ok(Self::Complete(BufWriter::new(file)))
@@ -226,15 +213,10 @@ impl Destination {
         match self {
             Self::Special(mut file) => file.flush().map_err(failure),
             Self::Complete(file) => {
-                let file = file
-                    .into_inner()
-                    .map_err(|error| failure(error.into_error()))?;
+                let file = file.into_inner().map_err(|error| failure(error.into_error()))?;
                 file.as_file().sync_all().map_err(failure)?;
-                let kept = if arguments.force {
-                    file.persist(path)
-                } else {
-                    file.persist_noclobber(path)
-                };
+                let kept =
+                    if arguments.force { file.persist(path) } else { file.persist_noclobber(path) };
                 match kept {
                     Ok(_) => Ok(()),
                     Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
@@ -285,12 +267,7 @@ mod tests {
     #[test]
     fn columns_are_the_fields_of_a_record() {
         let json = serde_json::to_value(a_record(1)).unwrap();
-        let mut fields: Vec<_> = json
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let mut fields: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let mut head = CSV_HEAD.to_vec();
         fields.sort_unstable();
         head.sort_unstable();

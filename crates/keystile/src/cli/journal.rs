@@ -55,10 +55,9 @@ fn list(arguments: &ListRecordsArguments, session: &mut Session<'_, '_>) -> Resu
     }
     // Who asked for so many knows that there may be more.
     if let (true, None, Some(last)) = (more, arguments.limit, records.last()) {
-        session.terminal.say(&format!(
-            "There are more: keystile journal list --before {}",
-            last.id
-        ))?;
+        session
+            .terminal
+            .say(&format!("There are more: keystile journal list --before {}", last.id))?;
     }
     Ok(())
 }
@@ -70,9 +69,7 @@ fn collect(
     session: &mut Session<'_, '_>,
 ) -> Result<Vec<WriteRecord>, Stop> {
     let order = arguments.before.map_or(Order::Latest, Order::Before);
-    let mut filter = arguments
-        .filter
-        .resolve(arguments.period, session.terminal.screen.now, order);
+    let mut filter = arguments.filter.resolve(arguments.period, session.terminal.screen.now, order);
     let mut records: Vec<WriteRecord> = Vec::new();
     while records.len() <= limit {
         let missing = u32::try_from(limit + 1 - records.len()).unwrap_or(u32::MAX);
@@ -88,14 +85,9 @@ fn collect(
 }
 
 fn empty_text(arguments: &ListRecordsArguments) -> &'static str {
-    let everything = RecordFilter {
-        limit: 0,
-        ..RecordFilter::default()
-    };
+    let everything = RecordFilter { limit: 0, ..RecordFilter::default() };
     let order = arguments.before.map_or(Order::Latest, Order::Before);
-    if arguments
-        .filter
-        .resolve(arguments.period, keystile_core::time::Timestamp(0), order)
+    if arguments.filter.resolve(arguments.period, keystile_core::time::Timestamp(0), order)
         == everything
     {
         "No writes on record yet. Send one through the gate, and watch: keystile journal follow"
@@ -105,11 +97,7 @@ fn empty_text(arguments: &ListRecordsArguments) -> &'static str {
 }
 
 fn show(id: RecordId, common: &CommonArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
-    let filter = RecordFilter {
-        order: Order::Only(id),
-        limit: 1,
-        ..RecordFilter::default()
-    };
+    let filter = RecordFilter { order: Order::Only(id), limit: 1, ..RecordFilter::default() };
     let found = page(filter, session)?;
     let Some(record) = found.first() else {
         return Err(Stop::failed(

@@ -17,10 +17,8 @@ pub(super) fn write_line(
     layout: Layout,
 ) -> io::Result<()> {
     match layout {
-        Layout::Line => value.serialize(&mut Serializer::with_formatter(
-            &mut *out,
-            Visible(CompactFormatter),
-        ))?,
+        Layout::Line => value
+            .serialize(&mut Serializer::with_formatter(&mut *out, Visible(CompactFormatter)))?,
         Layout::Indented => {
             let formatter = Visible(PrettyFormatter::new());
             value.serialize(&mut Serializer::with_formatter(&mut *out, formatter))?;
@@ -95,10 +93,7 @@ mod tests {
     fn hidden_characters_are_escaped_and_read_back() {
         let text = "a\u{202e}b\u{200b}\u{7f}\u{1b}\n\"\\é日\u{e0041}z";
         let shown = line(&text, Layout::Line);
-        assert_eq!(
-            shown,
-            "\"a\\u202eb\\u200b\\u007f\\u001b\\n\\\"\\\\é日\\udb40\\udc41z\"\n"
-        );
+        assert_eq!(shown, "\"a\\u202eb\\u200b\\u007f\\u001b\\n\\\"\\\\é日\\udb40\\udc41z\"\n");
         assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
     }
 

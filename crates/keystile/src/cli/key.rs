@@ -26,15 +26,9 @@ pub(super) fn dispatch(command: &KeyCommand, session: &mut Session<'_, '_>) -> R
         KeyCommand::List(arguments) => list(arguments, session),
         KeyCommand::Show(arguments) => show(arguments, session),
         KeyCommand::Lock(arguments) => lock(arguments, session),
-        KeyCommand::Unlock { key, reset_budget } => unlock(
-            key,
-            if *reset_budget {
-                Budgets::Reset
-            } else {
-                Budgets::Keep
-            },
-            session,
-        ),
+        KeyCommand::Unlock { key, reset_budget } => {
+            unlock(key, if *reset_budget { Budgets::Reset } else { Budgets::Keep }, session)
+        }
         KeyCommand::Roll { key, grace } => roll(key, *grace, session),
         KeyCommand::Revoke { key, yes } => {
             if *yes {
@@ -81,14 +75,9 @@ fn show_new(keys: &[NewKey], session: &mut Session<'_, '_>) -> Result<(), Stop> 
     let Some(first) = keys.first() else {
         return Ok(());
     };
-    let (subject, verb) = if keys.len() == 1 {
-        ("This key is", "it")
-    } else {
-        ("These keys are", "them")
-    };
-    let NewKey {
-        application, plan, ..
-    } = first;
+    let (subject, verb) =
+        if keys.len() == 1 { ("This key is", "it") } else { ("These keys are", "them") };
+    let NewKey { application, plan, .. } = first;
     session.terminal.say(&format!(
         "{subject} for application {} on plan {}, and shown only now: keep {verb} safe.",
         printable(application),
@@ -111,10 +100,7 @@ fn curl_line(key: &str, gate: &str) -> String {
         _ if gate.contains("://") => gate.trim_end_matches('/').to_owned(),
         _ => format!("http://{gate}"),
     };
-    format!(
-        "curl -i -H 'X-API-Key: {key}' '{}/'",
-        origin.replace('\'', "%27")
-    )
+    format!("curl -i -H 'X-API-Key: {key}' '{}/'", origin.replace('\'', "%27"))
 }
 
 fn list(arguments: &ListKeysArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
@@ -135,10 +121,7 @@ fn list(arguments: &ListKeysArguments, session: &mut Session<'_, '_>) -> Result<
     }
     // Who asked for so many knows that there may be more.
     if let (Rest::Some, None, Some(last)) = (rest, arguments.limit, keys.last()) {
-        session.terminal.say(&format!(
-            "There are more: keystile key list --after {}",
-            last.id
-        ))?;
+        session.terminal.say(&format!("There are more: keystile key list --after {}", last.id))?;
     }
     Ok(())
 }
@@ -162,10 +145,7 @@ fn collect(
             application: arguments.application.clone(),
             plan: arguments.plan.clone(),
             state: arguments.state.map(|state| state.name().to_owned()),
-            after: keys
-                .last()
-                .map(|key| key.id.clone())
-                .or_else(|| arguments.after.clone()),
+            after: keys.last().map(|key| key.id.clone()).or_else(|| arguments.after.clone()),
             limit: PAGE.min(missing),
         };
         let Answer::Keys(page) = session.ask(Command::ListKeys(filter))? else {
@@ -182,14 +162,7 @@ fn collect(
 }
 
 fn empty_text(arguments: &ListKeysArguments) -> &'static str {
-    let ListKeysArguments {
-        application,
-        plan,
-        state,
-        after,
-        limit: _,
-        common: _,
-    } = arguments;
+    let ListKeysArguments { application, plan, state, after, limit: _, common: _ } = arguments;
     if application.is_none() && plan.is_none() && state.is_none() && after.is_none() {
         "No keys yet. Create one: keystile key create --application NAME --plan PLAN"
     } else {
@@ -210,9 +183,7 @@ fn show(arguments: &KeyArguments, session: &mut Session<'_, '_>) -> Result<(), S
 }
 
 fn find(key: &str, session: &mut Session<'_, '_>) -> Result<Box<KeyDetails>, Stop> {
-    match session.ask(Command::ShowKey {
-        key: key.to_owned(),
-    })? {
+    match session.ask(Command::ShowKey { key: key.to_owned() })? {
         Answer::Key(details) => Ok(details),
         _ => Err(Stop::unexpected()),
     }
@@ -236,10 +207,7 @@ fn unlock(
     let key = &arguments.key;
     let form = arguments.common.form();
     session.ask_done(
-        Command::UnlockKey {
-            key: key.clone(),
-            budgets,
-        },
+        Command::UnlockKey { key: key.clone(), budgets },
         form,
         "The key is unlocked.",
     )?;
@@ -253,11 +221,7 @@ fn unlock(
 fn warn_of_budgets(key: &str, session: &mut Session<'_, '_>) -> Result<(), Stop> {
     let details = find(key, session)?;
     let now = session.terminal.screen.now;
-    let mut used_up = details
-        .budgets
-        .iter()
-        .filter(|budget| budget.remaining == 0)
-        .peekable();
+    let mut used_up = details.budgets.iter().filter(|budget| budget.remaining == 0).peekable();
     if used_up.peek().is_none() {
         return Ok(());
     }
@@ -273,15 +237,9 @@ fn warn_of_budgets(key: &str, session: &mut Session<'_, '_>) -> Result<(), Stop>
 }
 
 fn used_up_text(budget: &BudgetView, now: Timestamp) -> String {
-    let BudgetView {
-        name,
-        quota,
-        frees_at,
-        ..
-    } = budget;
-    let until = frees_at.map_or_else(String::new, |time| {
-        format!(" until {}", exact_and_relative(time, now))
-    });
+    let BudgetView { name, quota, frees_at, .. } = budget;
+    let until = frees_at
+        .map_or_else(String::new, |time| format!(" until {}", exact_and_relative(time, now)));
     if name == quota {
         format!("Its write budget of {quota} is still used up{until}.")
     } else {
@@ -326,12 +284,7 @@ fn revoke_when_confirmed(
         return revoke(arguments, session);
     }
     let details = find(&arguments.key, session)?;
-    let KeyView {
-        prefix,
-        application,
-        plan,
-        ..
-    } = &details.key;
+    let KeyView { prefix, application, plan, .. } = &details.key;
     session.terminal.say(&format!(
         "Key {} of application {}, plan {}, will never work again. Revoke it? [y/N]",
         printable(prefix),
@@ -349,9 +302,7 @@ fn revoke_when_confirmed(
 }
 
 fn revoke(arguments: &KeyArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
-    let command = Command::RevokeKey {
-        key: arguments.key.clone(),
-    };
+    let command = Command::RevokeKey { key: arguments.key.clone() };
     session.ask_done(command, arguments.common.form(), "The key is revoked.")
 }
 
@@ -369,10 +320,7 @@ mod tests {
             ("https://api.example.org/", "https://api.example.org/"),
             ("a'; rm -rf ~; '", "http://a%27; rm -rf ~; %27/"),
         ] {
-            assert_eq!(
-                curl_line("ks_1", gate),
-                format!("curl -i -H 'X-API-Key: ks_1' '{url}'")
-            );
+            assert_eq!(curl_line("ks_1", gate), format!("curl -i -H 'X-API-Key: ks_1' '{url}'"));
         }
     }
 }

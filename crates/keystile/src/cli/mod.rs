@@ -43,11 +43,7 @@ pub fn parse() -> Result<Arguments, ExitCode> {
     Arguments::try_parse().map_err(|error| {
         // Nobody is left to tell when the text cannot be printed.
         let _ = error.print();
-        if error.use_stderr() {
-            ExitCode::from(2)
-        } else {
-            ExitCode::SUCCESS
-        }
+        if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
     })
 }
 

@@ -46,10 +46,7 @@ struct Cell {
 
 impl Cell {
     fn new(text: impl AsRef<str>) -> Self {
-        Self {
-            text: printable(text.as_ref()).into_owned(),
-            tone: Tone::Plain,
-        }
+        Self { text: printable(text.as_ref()).into_owned(), tone: Tone::Plain }
     }
 
     /// A text that may be long: cut where it would push its neighbors off a terminal.
@@ -103,11 +100,7 @@ struct Column {
 
 impl Column {
     const fn new(title: &'static str) -> Self {
-        Self {
-            title,
-            width_min: 0,
-            whole: false,
-        }
+        Self { title, width_min: 0, whole: false }
     }
 
     const fn from(mut self, width_min: u16) -> Self {
@@ -162,9 +155,7 @@ impl Listing<'_> {
             let pairs = self.columns.iter().zip(row);
             details(
                 screen,
-                &pairs
-                    .map(|(column, cell)| (column.title, cell.clone()))
-                    .collect::<Vec<_>>(),
+                &pairs.map(|(column, cell)| (column.title, cell.clone())).collect::<Vec<_>>(),
             )
         };
         self.rows.iter().map(block).collect::<Vec<_>>().join("\n")
@@ -194,9 +185,7 @@ fn plain_table(screen: &Screen) -> Table {
     // What the streams are was found out once; the table must not look again.
     table.force_no_tty().load_style(presets::NOTHING);
     if let Some(width) = screen.width {
-        table
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(width);
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     if (screen.stdout, screen.color) == (Medium::Terminal, Color::Wanted) {
         table.enforce_styling();

@@ -9,18 +9,12 @@ use super::session::{Stop, Terminal};
 
 /// Refuses to restore from nothing, or over a data directory that holds something without `--force`.
 pub fn check(arguments: &RestoreArguments, data: &Path) -> Result<(), Failure> {
-    let failure = |message: String, help: &str| {
-        Err(Failure {
-            message,
-            help: Some(help.to_owned()),
-        })
-    };
+    let failure =
+        |message: String, help: &str| Err(Failure { message, help: Some(help.to_owned()) });
     match arguments.file.metadata() {
         Err(error) => {
-            let message = format!(
-                "the backup {} cannot be read: {error}",
-                arguments.file.display()
-            );
+            let message =
+                format!("the backup {} cannot be read: {error}", arguments.file.display());
             return failure(message, "name a file that `keystile backup` wrote");
         }
         Ok(found) if !found.is_file() => {
@@ -32,10 +26,8 @@ pub fn check(arguments: &RestoreArguments, data: &Path) -> Result<(), Failure> {
     // A directory that cannot be read is the store's to complain about.
     let holds_something = std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_some());
     if holds_something && !arguments.force {
-        let message = format!(
-            "{} already holds data, which a restore would replace",
-            data.display()
-        );
+        let message =
+            format!("{} already holds data, which a restore would replace", data.display());
         return failure(
             message,
             "name an empty directory with --data, or replace the data with --force",
@@ -50,11 +42,8 @@ pub fn report_done(
     data: &Path,
     terminal: &mut Terminal<'_>,
 ) -> Result<(), Stop> {
-    let sentence = format!(
-        "{} now holds what was in {}.",
-        data.display(),
-        arguments.file.display()
-    );
+    let sentence =
+        format!("{} now holds what was in {}.", data.display(), arguments.file.display());
     match arguments.common.form() {
         Form::Text => terminal.say(&sentence)?,
         Form::Json => terminal.print_json(&serde_json::json!({ "done": sentence }))?,
@@ -83,19 +72,12 @@ mod tests {
         let data = folder.path().join("data");
         assert!(check(&arguments(&file, &[]), &data).is_err(), "no backup");
         std::fs::write(&file, "").unwrap();
-        assert_eq!(
-            check(&arguments(&file, &[]), &data),
-            Ok(()),
-            "no data directory"
-        );
+        assert_eq!(check(&arguments(&file, &[]), &data), Ok(()), "no data directory");
         std::fs::create_dir(&data).unwrap();
         assert_eq!(check(&arguments(&file, &[]), &data), Ok(()), "an empty one");
         std::fs::write(data.join("store"), "").unwrap();
         assert!(check(&arguments(&file, &[]), &data).is_err(), "a full one");
         assert_eq!(check(&arguments(&file, &["--force"]), &data), Ok(()));
-        assert!(
-            check(&arguments(&data, &["--force"]), &data).is_err(),
-            "a directory as backup"
-        );
+        assert!(check(&arguments(&data, &["--force"]), &data).is_err(), "a directory as backup");
     }
 }

@@ -10,11 +10,7 @@ pub(super) fn reload(
     arguments: &CommonArguments,
     session: &mut Session<'_, '_>,
 ) -> Result<(), Stop> {
-    session.ask_done(
-        Command::Reload,
-        arguments.form(),
-        "The configuration was read again.",
-    )
+    session.ask_done(Command::Reload, arguments.form(), "The configuration was read again.")
 }
 
 pub(super) fn status(
@@ -47,10 +43,7 @@ pub(super) fn back_up(
         let message = format!("{} exists, and a backup overwrites nothing", to.display());
         return Err(Stop::failed(message, "choose another name"));
     }
-    let done = format!(
-        "The store is copied to {}, and the copy is verified.",
-        to.display()
-    );
+    let done = format!("The store is copied to {}, and the copy is verified.", to.display());
     session.ask_done(Command::Backup { to }, arguments.common.form(), &done)
 }
 
@@ -68,10 +61,7 @@ pub(super) fn diagnose(
             session.terminal.stdout.write_all(table.as_bytes())?;
         }
     }
-    let problems = findings
-        .iter()
-        .filter(|finding| finding.level == FindingLevel::Problem)
-        .count();
+    let problems = findings.iter().filter(|finding| finding.level == FindingLevel::Problem).count();
     match (problems, arguments.form()) {
         (0, Form::Text) => Ok(session.terminal.say("No problem was found.")?),
         (0, Form::Json) => Ok(()),
@@ -81,9 +71,7 @@ pub(super) fn diagnose(
             Err(Stop::Reported)
         }
         (_, Form::Text) => {
-            session
-                .terminal
-                .say(&format!("{problems} problems were found."))?;
+            session.terminal.say(&format!("{problems} problems were found."))?;
             Err(Stop::Reported)
         }
     }

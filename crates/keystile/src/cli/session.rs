@@ -52,11 +52,7 @@ impl Screen {
     /// Looks at the process's own streams and environment.
     pub fn detect(now: Timestamp) -> Self {
         let medium = |is_terminal| {
-            if is_terminal {
-                Medium::Terminal
-            } else {
-                Medium::Other
-            }
+            if is_terminal { Medium::Terminal } else { Medium::Other }
         };
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let color = match (set("NO_COLOR"), set("TERM")) {
@@ -98,9 +94,7 @@ pub struct Terminal<'a> {
 
 impl fmt::Debug for Terminal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Terminal")
-            .field("screen", &self.screen)
-            .finish_non_exhaustive()
+        f.debug_struct("Terminal").field("screen", &self.screen).finish_non_exhaustive()
     }
 }
 
@@ -141,10 +135,7 @@ impl Terminal<'_> {
             }
             Err(Stop::Output(error)) => {
                 let message = format!("the output cannot be written: {error}");
-                self.complain(&Failure {
-                    message,
-                    help: None,
-                });
+                self.complain(&Failure { message, help: None });
                 ExitCode::FAILURE
             }
             Err(Stop::Failed(failure)) => {
@@ -163,11 +154,7 @@ impl Terminal<'_> {
             (Medium::Other, _) | (_, Color::Unwanted) => (Style::new(), Style::new()),
         };
         // Nobody is left to tell when standard error is gone.
-        let _ = writeln!(
-            self.stderr,
-            "{red}error{red:#}: {}",
-            printable_lines(&failure.message)
-        );
+        let _ = writeln!(self.stderr, "{red}error{red:#}: {}", printable_lines(&failure.message));
         if let Some(help) = &failure.help {
             let _ = writeln!(self.stderr, "{bold}help{bold:#}: {}", printable_lines(help));
         }
@@ -186,11 +173,7 @@ pub struct Session<'a, 't> {
 
 impl fmt::Debug for Session<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            terminal,
-            send: _,
-            gate,
-        } = self;
+        let Self { terminal, send: _, gate } = self;
         f.debug_struct("Session")
             .field("terminal", terminal)
             .field("gate", gate)
@@ -220,9 +203,7 @@ impl Session<'_, '_> {
         };
         match form {
             Form::Text => self.terminal.say(&sentence)?,
-            Form::Json => self
-                .terminal
-                .print_json(&serde_json::json!({ "done": sentence }))?,
+            Form::Json => self.terminal.print_json(&serde_json::json!({ "done": sentence }))?,
         }
         Ok(())
     }
@@ -242,10 +223,7 @@ pub enum Stop {
 impl Stop {
     /// A failure with advice.
     pub(super) fn failed(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::Failed(Failure {
-            message: message.into(),
-            help: Some(help.into()),
-        })
+        Self::Failed(Failure { message: message.into(), help: Some(help.into()) })
     }
 
     /// The answer is of another kind than the question.

@@ -20,15 +20,9 @@ pub struct Target {
 impl Target {
     /// What `KEYSTILE_CONFIG` and `KEYSTILE_DATA` name; empty values are as good as none.
     pub fn of_environment() -> Self {
-        let path = |name| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
-        Self {
-            config: path("KEYSTILE_CONFIG"),
-            data: path("KEYSTILE_DATA"),
-        }
+        let path =
+            |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Self { config: path("KEYSTILE_CONFIG"), data: path("KEYSTILE_DATA") }
     }
 
     fn is_empty(&self) -> bool {
@@ -67,34 +61,22 @@ impl TargetArguments {
     /// The environment counts only where no argument is given, so that an argument never
     /// meets half of another installation.
     fn choose(&self, environment: Target, config_exists: bool) -> Target {
-        let given = Target {
-            config: self.config.clone(),
-            data: self.data.clone(),
-        };
+        let given = Target { config: self.config.clone(), data: self.data.clone() };
         if !given.is_empty() {
             given
         } else if !environment.is_empty() {
             environment
         } else if config_exists {
-            Target {
-                config: Some(CONFIG_DEFAULT.into()),
-                data: None,
-            }
+            Target { config: Some(CONFIG_DEFAULT.into()), data: None }
         } else {
-            Target {
-                config: None,
-                data: Some(DATA_DEFAULT.into()),
-            }
+            Target { config: None, data: Some(DATA_DEFAULT.into()) }
         }
     }
 
     /// What to run without a configuration: only a data directory.
     pub fn resolve_data(&self) -> PathBuf {
         let environment = || Target::of_environment().data;
-        self.data
-            .clone()
-            .or_else(environment)
-            .unwrap_or_else(|| DATA_DEFAULT.into())
+        self.data.clone().or_else(environment).unwrap_or_else(|| DATA_DEFAULT.into())
     }
 }
 
@@ -104,46 +86,20 @@ mod tests {
 
     fn target(config: &str, data: &str) -> Target {
         let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
-        Target {
-            config: path(config),
-            data: path(data),
-        }
+        Target { config: path(config), data: path(data) }
     }
 
     #[test]
     fn arguments_go_before_the_environment_and_that_before_what_lies_around() {
         for (given, environment, exists, chosen) in [
-            (
-                target("a.toml", ""),
-                target("b.toml", "b"),
-                true,
-                target("a.toml", ""),
-            ),
+            (target("a.toml", ""), target("b.toml", "b"), true, target("a.toml", "")),
             (target("", "a"), target("b.toml", ""), true, target("", "a")),
-            (
-                target("a.toml", "a"),
-                target("", ""),
-                true,
-                target("a.toml", "a"),
-            ),
+            (target("a.toml", "a"), target("", ""), true, target("a.toml", "a")),
             (target("", ""), target("", "b"), true, target("", "b")),
-            (
-                target("", ""),
-                target("", ""),
-                true,
-                target("keystile.toml", ""),
-            ),
-            (
-                target("", ""),
-                target("", ""),
-                false,
-                target("", "keystile-data"),
-            ),
+            (target("", ""), target("", ""), true, target("keystile.toml", "")),
+            (target("", ""), target("", ""), false, target("", "keystile-data")),
         ] {
-            let arguments = TargetArguments {
-                config: given.config,
-                data: given.data,
-            };
+            let arguments = TargetArguments { config: given.config, data: given.data };
             assert_eq!(arguments.choose(environment, exists), chosen);
         }
     }

@@ -84,12 +84,8 @@ pub(super) fn a_locked_key() -> KeyDetails {
         until: None,
         evidence: Some("DELETE /bookmarks/41 from 192.0.2.7".into()),
     };
-    let key = KeyView {
-        state: "locked".into(),
-        lock: Some(lock),
-        last_write: Some(since),
-        ..a_key(7)
-    };
+    let key =
+        KeyView { state: "locked".into(), lock: Some(lock), last_write: Some(since), ..a_key(7) };
     let budget = |name: &str, used, remaining, frees_at| BudgetView {
         name: name.into(),
         quota: name.into(),
@@ -109,13 +105,7 @@ pub(super) fn a_locked_key() -> KeyDetails {
         detail: detail.into(),
     };
     let events = vec![
-        event(
-            2,
-            since,
-            "key_locked",
-            actor,
-            "The write budget of 10 per day was used up.",
-        ),
+        event(2, since, "key_locked", actor, "The write budget of 10 per day was used up."),
         event(
             1,
             at("2026-11-20T09:00:00Z"),
@@ -124,11 +114,7 @@ pub(super) fn a_locked_key() -> KeyDetails {
             "On plan open.",
         ),
     ];
-    KeyDetails {
-        key,
-        budgets,
-        events,
-    }
+    KeyDetails { key, budgets, events }
 }
 
 /// The streams of a test.
@@ -158,11 +144,7 @@ struct Stream<'a>(&'a mut Vec<u8>, bool);
 
 impl Write for Stream<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.1 {
-            self.0.write(bytes)
-        } else {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
+        if self.1 { self.0.write(bytes) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -182,11 +164,7 @@ impl Stage {
             stderr: &mut self.stderr,
             screen: self.screen,
         };
-        work(&mut Session {
-            terminal: &mut terminal,
-            send,
-            gate: self.gate.clone(),
-        })
+        work(&mut Session { terminal: &mut terminal, send, gate: self.gate.clone() })
     }
 
     /// Runs a line, whose words are parted by spaces, and says whether it succeeded.
@@ -221,10 +199,7 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
-        Self {
-            answers: answers.into_iter().collect(),
-            asked: Vec::new(),
-        }
+        Self { answers: answers.into_iter().collect(), asked: Vec::new() }
     }
 
     pub(super) fn run(&mut self, line: &str) -> (Stage, bool) {

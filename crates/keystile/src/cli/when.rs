@@ -50,11 +50,7 @@ impl FromStr for When {
 
 /// Reads the grace period of a rolled key in milliseconds; `0` means none.
 pub(super) fn parse_grace(text: &str) -> Result<i64, InvalidSpan> {
-    if text.trim() == "0" {
-        Ok(0)
-    } else {
-        text.parse::<Span>().map(Span::millis)
-    }
+    if text.trim() == "0" { Ok(0) } else { text.parse::<Span>().map(Span::millis) }
 }
 
 /// A time as people say it, seen from now: `3 min ago`, `in 2 h`; the date where it is far.
@@ -68,17 +64,12 @@ pub(super) fn relative(time: Timestamp, now: Timestamp) -> String {
         secs if secs < 31 * DAY => format!("{} d", secs / DAY),
         _ => return date(time),
     };
-    if seconds < 0 {
-        format!("in {length}")
-    } else {
-        format!("{length} ago")
-    }
+    if seconds < 0 { format!("in {length}") } else { format!("{length} ago") }
 }
 
 fn date(time: Timestamp) -> String {
     let text = time.to_string();
-    text.split_once('T')
-        .map_or(text.clone(), |(date, _)| date.to_owned())
+    text.split_once('T').map_or(text.clone(), |(date, _)| date.to_owned())
 }
 
 /// A time to the second, in UTC.
@@ -114,11 +105,7 @@ mod tests {
             ("1 day", "2026-11-23T12:00:00Z"),
             ("30 min ago", "2026-11-24T11:30:00Z"),
         ] {
-            assert_eq!(
-                text.parse::<When>().unwrap().resolve(now),
-                at(time),
-                "{text}"
-            );
+            assert_eq!(text.parse::<When>().unwrap().resolve(now), at(time), "{text}");
         }
         for text in ["", "ago", "yesterday", "2026-13-01", "-2h", "0 s"] {
             assert_eq!(text.parse::<When>(), Err(InvalidWhen), "{text}");
@@ -138,14 +125,8 @@ mod tests {
         ] {
             assert_eq!(relative(at(time), now), shown);
         }
-        assert_eq!(
-            relative(Timestamp(i64::MIN), Timestamp(i64::MAX)),
-            "out of range"
-        );
-        assert_eq!(
-            exact(at("2026-11-24T11:56:10.9Z")),
-            "2026-11-24 11:56:10 UTC"
-        );
+        assert_eq!(relative(Timestamp(i64::MIN), Timestamp(i64::MAX)), "out of range");
+        assert_eq!(exact(at("2026-11-24T11:56:10.9Z")), "2026-11-24 11:56:10 UTC");
     }
 
     #[test]

@@ -26,19 +26,11 @@ impl Source {
         // A file that somebody sent may hold escape sequences. They reach the terminal as blanks,
         // one for one, so that places stay the same.
         let calm = |c: char| {
-            if c.is_ascii_control() && !matches!(c, '\n' | '\t') {
-                ' '
-            } else {
-                c
-            }
+            if c.is_ascii_control() && !matches!(c, '\n' | '\t') { ' ' } else { c }
         };
         let name: String = name.chars().map(calm).collect();
         let shown = NamedSource::new(&name, text.chars().map(calm).collect());
-        Arc::new(Self {
-            shown,
-            name,
-            text: text.to_owned(),
-        })
+        Arc::new(Self { shown, name, text: text.to_owned() })
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -120,14 +112,7 @@ impl Diagnostic {
     pub(crate) fn new(source: &Arc<Source>, place: Option<Place>, message: String) -> Self {
         let place = place.map(|place| source.clamped(place));
         let (severity, label, help) = (Severity::Error, None, None);
-        Self {
-            source: Arc::clone(source),
-            place,
-            severity,
-            message,
-            label,
-            help,
-        }
+        Self { source: Arc::clone(source), place, severity, message, label, help }
     }
 
     pub(crate) fn warn(&mut self) -> &mut Self {
@@ -171,9 +156,7 @@ impl Diagnostic {
     }
 
     fn position(&self) -> Option<(usize, usize)> {
-        self.place
-            .as_ref()
-            .map(|place| self.source.line_and_column(place.start))
+        self.place.as_ref().map(|place| self.source.line_and_column(place.start))
     }
 
     /// Whether the configuration can be used all the same.
@@ -256,10 +239,7 @@ struct Shown<'a>(&'a Diagnostic);
 
 impl Shown<'_> {
     fn snippet(&self) -> Option<&Place> {
-        self.0
-            .place
-            .as_ref()
-            .filter(|place| self.0.source.is_showable(place))
+        self.0.place.as_ref().filter(|place| self.0.source.is_showable(place))
     }
 }
 
@@ -289,15 +269,11 @@ impl miette::Diagnostic for Shown<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.0
-            .help
-            .as_ref()
-            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.0.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.snippet()
-            .map(|_| &self.0.source.shown as &dyn SourceCode)
+        self.snippet().map(|_| &self.0.source.shown as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -342,16 +318,9 @@ impl Report {
 
     /// As in `keystile.toml: 2 mistakes, 1 warning`.
     fn summary(&self) -> String {
-        let count = |severity| {
-            self.problems
-                .iter()
-                .filter(|problem| problem.severity == severity)
-                .count()
-        };
-        let file = self
-            .problems
-            .first()
-            .map_or("configuration", Diagnostic::file);
+        let count =
+            |severity| self.problems.iter().filter(|problem| problem.severity == severity).count();
+        let file = self.problems.first().map_or("configuration", Diagnostic::file);
         let plural = |count| if count == 1 { "" } else { "s" };
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         let mistakes = format!("{file}: {errors} mistake{}", plural(errors));

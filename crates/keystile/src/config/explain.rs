@@ -15,10 +15,9 @@ pub(super) fn syntax(source: &Arc<Source>, error: &toml::de::Error) -> Diagnosti
     let text = source.at(&place);
     let said = error.message();
     let (message, help) = match said {
-        "duplicate key" => (
-            format!("{} is given twice", quoted(text)),
-            Some("keep one of the two".to_owned()),
-        ),
+        "duplicate key" => {
+            (format!("{} is given twice", quoted(text)), Some("keep one of the two".to_owned()))
+        }
         _ if said.starts_with("string values must be quoted") => (
             "text must stand in quotes".to_owned(),
             Some(format!("write {:?}", text.trim())).filter(|_| !text.trim().is_empty()),
@@ -46,11 +45,7 @@ pub(super) fn syntax(source: &Arc<Source>, error: &toml::de::Error) -> Diagnosti
 
 /// A mistake that is nowhere in the table, so that reading cannot go on.
 pub(super) fn other(source: &Arc<Source>, error: &toml::de::Error) -> Diagnostic {
-    Diagnostic::new(
-        source,
-        error.span(),
-        format!("this cannot be read: {}", error.message()),
-    )
+    Diagnostic::new(source, error.span(), format!("this cannot be read: {}", error.message()))
 }
 
 /// A mistake of form that serde found in what was removed; a misspelt key in it is set right.
@@ -80,18 +75,12 @@ pub(super) fn form(source: &Arc<Source>, said: &str, removed: &mut Removed) -> D
     if found == "integer" && wanted.contains("whole number") {
         return at_value(format!("the number for `{key}` is too large"));
     }
-    let what = if matches!(removed.path.last(), Some(Step::Index(_))) {
-        "each entry of "
-    } else {
-        ""
-    };
+    let what =
+        if matches!(removed.path.last(), Some(Step::Index(_))) { "each entry of " } else { "" };
     let mut problem = at_value(format!("{what}`{key}` must be {wanted}"));
     problem.label(format!("this is {} {found}", article(found)));
     if let ("table", "an array", Some(Step::Key(_))) = (found, wanted, removed.path.last()) {
-        problem.help(format!(
-            "write it with two brackets: {}",
-            table_name(&removed.path)
-        ));
+        problem.help(format!("write it with two brackets: {}", table_name(&removed.path)));
     } else {
         problem.help_if(example(&removed.path));
     }
@@ -148,34 +137,21 @@ fn last_key(path: &[Step]) -> &str {
 
 /// An example of the value at a path, as a line of the file.
 fn example(path: &[Step]) -> Option<String> {
-    let path = if let [path @ .., Step::Index(_)] = path {
-        path
-    } else {
-        path
-    };
+    let path = if let [path @ .., Step::Index(_)] = path { path } else { path };
     let schema = schema::at(path)?;
     let value = schema
         .get("examples")
         .and_then(|examples| examples.get(0))
         .or_else(|| schema.get("default"))?;
-    Some(format!(
-        "write it as in {} = {}",
-        last_key(path),
-        toml_value(value)
-    ))
+    Some(format!("write it as in {} = {}", last_key(path), toml_value(value)))
 }
 
 /// A JSON value as TOML writes it.
 pub(super) fn toml_value(value: &Value) -> String {
     match value {
-        Value::Array(entries) => format!(
-            "[{}]",
-            entries
-                .iter()
-                .map(toml_value)
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
+        Value::Array(entries) => {
+            format!("[{}]", entries.iter().map(toml_value).collect::<Vec<_>>().join(", "))
+        }
         other => other.to_string(),
     }
 }
@@ -191,11 +167,7 @@ fn plain_type(wanted: &str) -> &str {
 }
 
 fn article(noun: &str) -> &'static str {
-    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
-        "an"
-    } else {
-        "a"
-    }
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
 fn either_quoted(words: &[&str]) -> String {
@@ -210,11 +182,8 @@ pub(super) fn quoted(text: &str) -> String {
 
 fn shown(text: &str) -> String {
     const CHARS_MAX: usize = 60;
-    let mut shown: String = text
-        .chars()
-        .take(CHARS_MAX)
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect();
+    let mut shown: String =
+        text.chars().take(CHARS_MAX).map(|c| if c.is_control() { '?' } else { c }).collect();
     if text.chars().nth(CHARS_MAX).is_some() {
         shown.push('…');
     }

@@ -61,11 +61,7 @@ pub fn load(path: &Path) -> Result<Configuration, Report> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = String::from_utf8_lossy(good).matches('\n').count() + 1;
-        Report::of_file(
-            &name,
-            format!("line {line} is not UTF-8 text"),
-            "save the file in UTF-8",
-        )
+        Report::of_file(&name, format!("line {line} is not UTF-8 text"), "save the file in UTF-8")
     })?;
     from_text(&text, &name, path.parent().unwrap_or(Path::new("")))
 }
@@ -91,11 +87,7 @@ pub fn data_of(path: &Path) -> Option<PathBuf> {
 pub fn from_text(text: &str, file_name: &str, base: &Path) -> Result<Configuration, Report> {
     if text.len() > FILE_BYTES_MAX {
         let message = "it has more than 1 MiB, so it is no configuration".to_owned();
-        return Err(Report::of_file(
-            file_name,
-            message,
-            "name another file with `--config FILE`",
-        ));
+        return Err(Report::of_file(file_name, message, "name another file with `--config FILE`"));
     }
     let source = Source::new(file_name, text);
     resolve::resolve(&source, read::read(&source), base)

@@ -24,21 +24,12 @@ pub fn for_upstream(
     data: PathBuf,
 ) -> Result<Configuration, Report> {
     let source = Source::new("--upstream", upstream);
-    let one = |value: &str| OneOrMany {
-        values: vec![spot(value.to_owned())],
-        place: 0..0,
-    };
+    let one = |value: &str| OneOrMany { values: vec![spot(value.to_owned())], place: 0..0 };
     let mut file = File::default();
     file.gate.listen = listen.map(|listen| one(&listen.to_string()));
-    let upstream = Spot {
-        value: upstream.to_owned(),
-        place: 0..upstream.len(),
-    };
+    let upstream = Spot { value: upstream.to_owned(), place: 0..upstream.len() };
     let api = raw::Api {
-        upstream: Some(OneOrMany {
-            place: upstream.place.clone(),
-            values: vec![upstream],
-        }),
+        upstream: Some(OneOrMany { place: upstream.place.clone(), values: vec![upstream] }),
         mode: Some(spot(match mode {
             Mode::Off => raw::Mode::Off,
             Mode::Observe => raw::Mode::Observe,
@@ -50,19 +41,12 @@ pub fn for_upstream(
     let budgets = WRITE_BUDGETS.map(|quota| spot(TextOr::Text(quota.to_owned())));
     let plan = raw::Plan {
         allow: Some(one("api: *")),
-        write_budget: Some(OneOrMany {
-            values: budgets.into(),
-            place: 0..0,
-        }),
+        write_budget: Some(OneOrMany { values: budgets.into(), place: 0..0 }),
         ..raw::Plan::default()
     };
     file.plan.insert(spot("open".to_owned()), plan);
-    let reading = Reading {
-        file: Some(file),
-        problems: Vec::new(),
-        lost: Vec::new(),
-        is_broken: false,
-    };
+    let reading =
+        Reading { file: Some(file), problems: Vec::new(), lost: Vec::new(), is_broken: false };
     let mut configuration = resolve::resolve(&source, reading, Path::new(""))?;
     configuration.data = data;
     Ok(configuration)

@@ -61,41 +61,26 @@ pub(super) struct Reading {
 /// Reads a text as far as it goes.
 pub(super) fn read(source: &Arc<Source>) -> Reading {
     let (table, errors) = DeTable::parse_recoverable(source.text());
-    let mut problems: Vec<_> = errors
-        .iter()
-        .take(PROBLEMS_MAX)
-        .map(|error| explain::syntax(source, error))
-        .collect();
+    let mut problems: Vec<_> =
+        errors.iter().take(PROBLEMS_MAX).map(|error| explain::syntax(source, error)).collect();
     let is_broken = !problems.is_empty();
     // After a broken header nobody knows which table the lines below it belong to.
-    let is_hopeless = problems
-        .iter()
-        .any(|problem| is_broken_header(source, problem));
+    let is_hopeless = problems.iter().any(|problem| is_broken_header(source, problem));
     let (mut file, mut lost) = (None, Vec::new());
     if !is_hopeless {
         let syntax_lines: Vec<_> = problems.iter().map(Diagnostic::line).collect();
         let found;
         (file, found, lost) = deserialize(source, table);
-        problems.extend(
-            found
-                .into_iter()
-                .filter(|problem| !syntax_lines.contains(&problem.line())),
-        );
+        problems
+            .extend(found.into_iter().filter(|problem| !syntax_lines.contains(&problem.line())));
     }
     problems.truncate(PROBLEMS_MAX);
-    Reading {
-        file,
-        problems,
-        lost,
-        is_broken,
-    }
+    Reading { file, problems, lost, is_broken }
 }
 
 fn is_broken_header(source: &Source, problem: &Diagnostic) -> bool {
     let start = problem.place().map_or(0, |place| place.start);
-    let line_start = source.text()[..start]
-        .rfind('\n')
-        .map_or(0, |newline| newline + 1);
+    let line_start = source.text()[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let is_header = source.text()[line_start..].trim_start().starts_with('[');
     is_header && !problem.message().contains("twice")
 }
@@ -116,10 +101,7 @@ fn deserialize(
             break;
         };
         problems.push(explain::form(source, error.message(), &mut removed));
-        lost.push(Lost {
-            path: removed.path,
-            key_place: removed.key_place,
-        });
+        lost.push(Lost { path: removed.path, key_place: removed.key_place });
     }
     (None, problems, lost)
 }
@@ -131,9 +113,7 @@ fn remove(table: &mut DeTable<'_>, place: &Place) -> Option<Removed> {
         return Some(removed);
     }
     let around = |outer: &Place| outer.start <= place.start && place.end <= outer.end;
-    remove_where(table, &mut Vec::new(), &|key, value| {
-        around(key) || around(value)
-    })
+    remove_where(table, &mut Vec::new(), &|key, value| around(key) || around(value))
 }
 
 /// Takes out the first key or value that fits, deeper ones first.
@@ -151,15 +131,8 @@ fn remove_where(
         if target.is_none() && fits(&key.span(), &value.span()) {
             let found = value.get_ref().type_str();
             let (key_place, value_place) = (key.span(), value.span());
-            target = Some((
-                key.clone(),
-                Removed {
-                    path: path.clone(),
-                    key_place,
-                    value_place,
-                    found,
-                },
-            ));
+            target =
+                Some((key.clone(), Removed { path: path.clone(), key_place, value_place, found }));
         }
         path.pop();
     }

@@ -35,17 +35,10 @@ fn describe_table(text: &mut String, table: &Table) {
         let _ = writeln!(text, "{about}\n");
     }
     for key in schema::keys(&table.path) {
-        let path: Vec<_> = table
-            .path
-            .iter()
-            .cloned()
-            .chain([Step::Key(key.to_owned())])
-            .collect();
+        let path: Vec<_> = table.path.iter().cloned().chain([Step::Key(key.to_owned())]).collect();
         // Tables have a heading of their own.
         if table.path.is_empty()
-            && schema::tables()
-                .iter()
-                .any(|other| other.path.first() == path.first())
+            && schema::tables().iter().any(|other| other.path.first() == path.first())
         {
             continue;
         }
@@ -56,11 +49,7 @@ fn describe_table(text: &mut String, table: &Table) {
 }
 
 fn describe_key(text: &mut String, key: &str, schema: &Value, words: &[&str]) {
-    let _ = writeln!(
-        text,
-        "### `{key}`\n\n{}\n",
-        description(schema).unwrap_or_default()
-    );
+    let _ = writeln!(text, "### `{key}`\n\n{}\n", description(schema).unwrap_or_default());
     let mut facts = vec![format!("- Type: {}", type_name(schema))];
     if !words.is_empty() {
         let words: Vec<_> = words.iter().map(|word| format!("`{word:?}`")).collect();
@@ -69,12 +58,7 @@ fn describe_key(text: &mut String, key: &str, schema: &Value, words: &[&str]) {
     if let Some(default) = schema.get("default") {
         facts.push(format!("- Default: `{}`", toml_value(default)));
     }
-    for example in schema
-        .get("examples")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for example in schema.get("examples").and_then(Value::as_array).into_iter().flatten() {
         facts.push(format!("- Example: `{key} = {}`", toml_value(example)));
     }
     let _ = writeln!(text, "{}\n", facts.join("\n"));
@@ -90,11 +74,7 @@ fn type_name(schema: &Value) -> String {
     type_names(schema, &mut names);
     match names.as_slice() {
         [one @ .., "array"] if !one.is_empty() => {
-            let these = if one.len() == 1 {
-                one.concat()
-            } else {
-                "these".to_owned()
-            };
+            let these = if one.len() == 1 { one.concat() } else { "these".to_owned() };
             format!("{}, or array of {these}", one.join(", "))
         }
         names => names.join(" or "),

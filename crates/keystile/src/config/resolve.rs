@@ -49,31 +49,16 @@ pub(super) fn resolve(
     reading: Reading,
     base: &Path,
 ) -> Result<Configuration, Report> {
-    let Reading {
-        file,
-        problems,
-        lost,
-        is_broken,
-    } = reading;
+    let Reading { file, problems, lost, is_broken } = reading;
     let Some(file) = file else {
         return Err(report(problems));
     };
     let (methods, names) = (Vec::new(), BTreeMap::new());
-    let mut resolver = Resolver {
-        source: Arc::clone(source),
-        base,
-        problems,
-        lost,
-        is_broken,
-        methods,
-        names,
-    };
+    let mut resolver =
+        Resolver { source: Arc::clone(source), base, problems, lost, is_broken, methods, names };
     let mut configuration = resolver.file(&file);
     let problems = resolver.problems;
-    if problems
-        .iter()
-        .any(|problem| problem.severity() == Severity::Error)
-    {
+    if problems.iter().any(|problem| problem.severity() == Severity::Error) {
         return Err(report(problems));
     }
     configuration.warnings = report(problems).problems().to_vec();
@@ -108,19 +93,14 @@ impl Resolver<'_> {
         let after = self.source.text().get(table.end..).unwrap_or_default();
         // The place of a table under a header is the header; the table goes on until the next one.
         let is_header = self.source.at(table).starts_with('[');
-        let rest = if is_header {
-            after.find("\n[").unwrap_or(after.len())
-        } else {
-            0
-        };
+        let rest = if is_header { after.find("\n[").unwrap_or(after.len()) } else { 0 };
         let whole = table.start..table.end + rest;
         let is_it = |lost: &Lost| {
             let is_here = whole.start <= lost.key_place.start && lost.key_place.end <= whole.end;
             is_here && matches!(lost.path.last(), Some(Step::Key(name)) if name == key)
         };
         if !self.is_broken && !self.lost.iter().any(is_it) {
-            self.error(table, message)
-                .help(format!("write it as in {example}"));
+            self.error(table, message).help(format!("write it as in {example}"));
         }
     }
 
@@ -144,9 +124,7 @@ impl Resolver<'_> {
         let plans = self.plans(&file.plan);
         let retention = self.retention(&file.journal, &plans);
         Configuration {
-            data: self
-                .base
-                .join(file.data.as_ref().map_or(DATA, |data| self.data(data))),
+            data: self.base.join(file.data.as_ref().map_or(DATA, |data| self.data(data))),
             gate,
             console,
             policy: Policy::new(apis, plans, time_zone),
@@ -170,10 +148,8 @@ impl Resolver<'_> {
             return TimeZone::UTC;
         };
         TimeZone::get(&name.value).unwrap_or_else(|_| {
-            let known: Vec<_> = jiff::tz::db()
-                .available()
-                .map(|name| name.as_str().to_owned())
-                .collect();
+            let known: Vec<_> =
+                jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
             let help = match closest(&name.value, known.iter().map(String::as_str)) {
                 Some(meant) => format!("did you mean {meant:?}?"),
                 None if known.is_empty() => {
@@ -182,11 +158,7 @@ impl Resolver<'_> {
                 None => "write a name of the IANA database, as in \"Europe/Berlin\" or \"UTC\""
                     .to_owned(),
             };
-            self.error(
-                &name.place,
-                format!("there is no time zone {:?}", name.value),
-            )
-            .help(help);
+            self.error(&name.place, format!("there is no time zone {:?}", name.value)).help(help);
             TimeZone::UTC
         })
     }
@@ -207,11 +179,7 @@ impl Resolver<'_> {
         let retention = self.parsed_span(setting)?;
         let longest = plans
             .iter()
-            .flat_map(|plan| {
-                plan.write_budgets
-                    .iter()
-                    .map(move |budget| (plan, budget.quota))
-            })
+            .flat_map(|plan| plan.write_budgets.iter().map(move |budget| (plan, budget.quota)))
             .max_by_key(|(_, quota)| quota.window.span_max());
         if let Some((plan, quota)) = longest
             && quota.window.span_max() > retention
@@ -221,10 +189,8 @@ impl Resolver<'_> {
                 plan.name,
             );
             let least = quota.window.span_max();
-            self.error(&setting.place, message).help(format!(
-                "keep it for at least {least:?}",
-                least = least.to_string()
-            ));
+            self.error(&setting.place, message)
+                .help(format!("keep it for at least {least:?}", least = least.to_string()));
         }
         Some(retention)
     }

@@ -35,11 +35,7 @@ impl Configuration {
     /// The same, with nothing refused.
     #[must_use]
     pub fn observing(self) -> Self {
-        Self {
-            policy: self.policy.observing(),
-            observes_all: true,
-            ..self
-        }
+        Self { policy: self.policy.observing(), observes_all: true, ..self }
     }
 }
 

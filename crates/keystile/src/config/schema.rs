@@ -11,10 +11,7 @@ use super::read::Step;
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let mut schema = settings
-        .into_generator()
-        .into_root_schema_for::<File>()
-        .to_value();
+    let mut schema = settings.into_generator().into_root_schema_for::<File>().to_value();
     without_null(&mut schema);
     schema
 });
@@ -75,11 +72,7 @@ pub(super) fn at(path: &[Step]) -> Option<&'static Value> {
             shape
                 .get("properties")
                 .and_then(|keys| keys.get(key))
-                .or_else(|| {
-                    shape
-                        .get("additionalProperties")
-                        .filter(|any| any.is_object())
-                })
+                .or_else(|| shape.get("additionalProperties").filter(|any| any.is_object()))
         }),
         Step::Index(_) => shapes(node).find_map(|shape| shape.get("items")),
     })
@@ -87,16 +80,10 @@ pub(super) fn at(path: &[Step]) -> Option<&'static Value> {
 
 /// A schema and the alternatives in it.
 fn shapes(node: &'static Value) -> impl Iterator<Item = &'static Value> {
-    let choices = ["anyOf", "oneOf"]
-        .into_iter()
-        .filter_map(|name| node.get(name)?.as_array())
-        .flatten();
+    let choices =
+        ["anyOf", "oneOf"].into_iter().filter_map(|name| node.get(name)?.as_array()).flatten();
     std::iter::once(node).chain(choices.flat_map(|choice| {
-        let nested = choice
-            .get("anyOf")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let nested = choice.get("anyOf").and_then(Value::as_array).into_iter().flatten();
         std::iter::once(choice).chain(nested)
     }))
 }
@@ -121,22 +108,10 @@ fn keys_of(node: &'static Value) -> Vec<&'static str> {
 /// The words that the value at a path may be.
 pub(super) fn words(path: &[Step]) -> Vec<&'static str> {
     let constants = |shape: &'static Value| {
-        let listed = shape
-            .get("enum")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        shape
-            .get("const")
-            .into_iter()
-            .chain(listed)
-            .filter_map(Value::as_str)
+        let listed = shape.get("enum").and_then(Value::as_array).into_iter().flatten();
+        shape.get("const").into_iter().chain(listed).filter_map(Value::as_str)
     };
-    at(path)
-        .into_iter()
-        .flat_map(shapes)
-        .flat_map(constants)
-        .collect()
+    at(path).into_iter().flat_map(shapes).flat_map(constants).collect()
 }
 
 /// One table of the file, as headings and messages name it.
@@ -151,13 +126,7 @@ pub(super) fn tables() -> Vec<Table> {
         title,
         path: keys
             .iter()
-            .map(|key| {
-                if *key == "0" {
-                    Step::Index(0)
-                } else {
-                    Step::Key((*key).to_owned())
-                }
-            })
+            .map(|key| if *key == "0" { Step::Index(0) } else { Step::Key((*key).to_owned()) })
             .collect(),
     };
     vec![
@@ -171,10 +140,7 @@ pub(super) fn tables() -> Vec<Table> {
         table("[api.NAME]", &["api", "NAME"]),
         table("[[api.NAME.operation]]", &["api", "NAME", "operation", "0"]),
         table("[plan.NAME]", &["plan", "NAME"]),
-        table(
-            "[plan.NAME] write_budget",
-            &["plan", "NAME", "write_budget", "0"],
-        ),
+        table("[plan.NAME] write_budget", &["plan", "NAME", "write_budget", "0"]),
         table("[plan.NAME] lock", &["plan", "NAME", "lock"]),
     ]
 }

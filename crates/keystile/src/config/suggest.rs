@@ -18,12 +18,7 @@ pub(crate) fn closest<'a>(
     };
     candidates
         .into_iter()
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(&word, &folded(candidate)),
-                candidate,
-            )
-        })
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &folded(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= bound && *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -31,21 +26,14 @@ pub(crate) fn closest<'a>(
 
 fn folded(word: &str) -> String {
     let letters = word.chars().filter(|c| !matches!(c, '_' | '-'));
-    letters
-        .take(CHARS_MAX)
-        .flat_map(char::to_lowercase)
-        .collect()
+    letters.take(CHARS_MAX).flat_map(char::to_lowercase).collect()
 }
 
 /// As in `a`, `a or b`, `a, b or c`.
 pub(crate) fn either<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let mut words: Vec<&str> = words.into_iter().collect();
     let last = words.pop().unwrap_or_default();
-    if words.is_empty() {
-        last.to_owned()
-    } else {
-        format!("{} or {last}", words.join(", "))
-    }
+    if words.is_empty() { last.to_owned() } else { format!("{} or {last}", words.join(", ")) }
 }
 
 #[cfg(test)]

@@ -28,9 +28,7 @@ fn good(text: &str) -> Configuration {
 fn bad(text: &str) -> String {
     let report = read(text).expect_err("the file has a mistake");
     let lines = report.problems().iter().map(|problem| {
-        let help = problem
-            .help_text()
-            .map_or(String::new(), |help| format!("\n  help: {help}"));
+        let help = problem.help_text().map_or(String::new(), |help| format!("\n  help: {help}"));
         problem.to_string().replacen("keystile.toml:", "", 1) + &help
     });
     lines.collect::<Vec<_>>().join("\n")

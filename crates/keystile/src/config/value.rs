@@ -23,10 +23,7 @@ pub(super) struct Spot<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Spot<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = toml::Spanned::deserialize(deserializer)?;
-        Ok(Self {
-            place: spanned.span(),
-            value: spanned.into_inner(),
-        })
+        Ok(Self { place: spanned.span(), value: spanned.into_inner() })
     }
 }
 
@@ -87,10 +84,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Spot { value, place } = Spot::<Shape<T>>::deserialize(deserializer)?;
         let values = match value {
-            Shape::One(value) => vec![Spot {
-                value,
-                place: place.clone(),
-            }],
+            Shape::One(value) => vec![Spot { value, place: place.clone() }],
             Shape::Many(values) => values,
         };
         Ok(Self { values, place })

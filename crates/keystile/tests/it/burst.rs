@@ -82,18 +82,10 @@ fn of_500_parallel_deletes_with_kill_9_in_the_middle_at_most_10_arrive() {
     let before = site.upstream.writes();
     assert!((passed..=10).contains(&before));
     site.start();
-    assert!(
-        site.journal()
-            .iter()
-            .all(|row| row["outcome"] != "pending")
-    );
+    assert!(site.journal().iter().all(|row| row["outcome"] != "pending"));
     let [more, locked, broken] = burst(&caller, "/again", || {});
     assert_eq!((more + locked, broken), (CALLERS, 0));
-    let counted: Vec<_> = site
-        .journal()
-        .into_iter()
-        .filter(|row| row["cost"] == 1)
-        .collect();
+    let counted: Vec<_> = site.journal().into_iter().filter(|row| row["cost"] == 1).collect();
     assert_eq!(counted.len(), 10, "what was under way stays counted");
     assert!(site.upstream.writes() <= 10);
     assert_eq!(site.upstream.writes(), before + more);

@@ -32,12 +32,7 @@ fn site(by: By) -> (Site, crate::harness::Key) {
 }
 
 fn fields(value: &Value) -> Vec<&str> {
-    value
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect()
+    value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
 #[track_caller]
@@ -62,10 +57,7 @@ fn keys_are_created_listed_and_shown() {
         let mut names = fields(&made);
         names.sort_unstable();
         assert_eq!(names, ["application", "id", "key", "plan"]);
-        assert_eq!(
-            (&made["application"], &made["plan"]),
-            (&"new".into(), &"trusted".into())
-        );
+        assert_eq!((&made["application"], &made["plan"]), (&"new".into(), &"trusted".into()));
         let again = site.json(&["key", "create", "--application", "new"]);
         assert_eq!(again["plan"], "trusted", "the application's own plan");
         let several = site.json(&["key", "create", "--application", "new", "--count", "3"]);
@@ -76,19 +68,11 @@ fn keys_are_created_listed_and_shown() {
         assert_eq!(listed.len(), 6);
         for key in listed {
             assert_has(key, &["id", "prefix", "application", "plan", "state"]);
-            assert_eq!(
-                key.get("key"),
-                None,
-                "the key is shown when it is created only"
-            );
+            assert_eq!(key.get("key"), None, "the key is shown when it is created only");
         }
         assert_eq!(listed[0]["id"], first.id.as_str());
         assert_eq!(listed[0]["application"], "reader app");
-        assert!(
-            first
-                .text
-                .starts_with(listed[0]["prefix"].as_str().unwrap())
-        );
+        assert!(first.text.starts_with(listed[0]["prefix"].as_str().unwrap()));
         let of_new = site.json(&["key", "list", "--application", "new", "--limit", "2"]);
         assert_eq!(of_new.as_array().unwrap().len(), 2);
         let after = site.json(&["key", "list", "--after", &first.id]);
@@ -100,10 +84,7 @@ fn keys_are_created_listed_and_shown() {
         for name in [first.id.as_str(), prefix, &first.text] {
             let shown = site.json(&["key", "show", name]);
             assert_eq!(shown["id"], first.id.as_str());
-            assert_has(
-                &shown,
-                &["prefix", "application", "plan", "state", "budgets", "events"],
-            );
+            assert_has(&shown, &["prefix", "application", "plan", "state", "budgets", "events"]);
             assert_eq!(shown["budgets"][0]["used"], 3);
         }
     });
@@ -118,45 +99,25 @@ fn keys_are_locked_unlocked_rolled_and_revoked() {
             assert_eq!(shown["state"], state);
             shown
         };
-        let done = site.json(&[
-            "key", "lock", &key.id, "--level", "all", "--reason", "leaked",
-        ]);
+        let done = site.json(&["key", "lock", &key.id, "--level", "all", "--reason", "leaked"]);
         assert_eq!(fields(&done), ["done"]);
         let lock = state("locked")["lock"].clone();
-        assert_eq!(
-            (&lock["level"], &lock["reason"]),
-            (&"all".into(), &"leaked".into())
-        );
+        assert_eq!((&lock["level"], &lock["reason"]), (&"all".into(), &"leaked".into()));
         assert_eq!(lock["actor"]["by"], "command_line");
-        assert_eq!(
-            fields(&site.json(&["key", "unlock", &key.id])),
-            ["done"]
-        );
+        assert_eq!(fields(&site.json(&["key", "unlock", &key.id])), ["done"]);
         state("active");
         let next = site.json(&["key", "roll", &key.id, "--grace", "2 hours"]);
         let mut names = fields(&next);
         names.sort_unstable();
         assert_eq!(names, ["application", "id", "key", "plan"]);
         assert!(state("active")["expires"].is_string());
-        assert_eq!(
-            fields(&site.json(&["key", "revoke", &key.id, "--yes"])),
-            ["done"]
-        );
+        assert_eq!(fields(&site.json(&["key", "revoke", &key.id, "--yes"])), ["done"]);
         let shown = state("revoked");
         let events = shown["events"].as_array().unwrap();
-        let kinds: Vec<_> = events
-            .iter()
-            .map(|event| event["kind"].as_str().unwrap())
-            .collect();
+        let kinds: Vec<_> = events.iter().map(|event| event["kind"].as_str().unwrap()).collect();
         assert_eq!(
             kinds,
-            [
-                "key_revoked",
-                "key_rolled",
-                "key_unlocked",
-                "key_locked",
-                "key_created"
-            ]
+            ["key_revoked", "key_rolled", "key_unlocked", "key_locked", "key_created"]
         );
         for refused in [["key", "unlock"], ["key", "roll"]] {
             let said = site.run(&[&refused[..], &[&key.id]].concat()).bad();
@@ -171,17 +132,11 @@ fn applications_are_created_listed_suspended_and_resumed() {
         let (site, key) = site(by);
         let made = site.json(&["application", "create", "second", "--plan", "open"]);
         assert_has(&made, &["id", "name", "plan", "state", "keys"]);
-        let said = site
-            .run(&["application", "create", "second", "--plan", "open"])
-            .bad();
+        let said = site.run(&["application", "create", "second", "--plan", "open"]).bad();
         assert!(said.contains("already") && said.contains("second"), "{said}");
         let listed = site.json(&["application", "list"]);
-        let names: Vec<_> = listed
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|one| one["name"].clone())
-            .collect();
+        let names: Vec<_> =
+            listed.as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
         assert_eq!(names, ["reader app", "second"]);
         let done = site.json(&["application", "suspend", "reader app"]);
         assert_eq!(fields(&done), ["done"]);
@@ -190,10 +145,7 @@ fn applications_are_created_listed_suspended_and_resumed() {
         assert_eq!(shown["keys_list"][0]["id"], key.id.as_str());
         let id = shown["id"].as_str().unwrap();
         site.json(&["application", "resume", id]);
-        assert_eq!(
-            site.json(&["application", "show", id])["state"],
-            "active"
-        );
+        assert_eq!(site.json(&["application", "show", id])["state"], "active");
         for line in [["application", "show"], ["application", "suspend"]] {
             let said = site.run(&[&line[..], &["nobody"]].concat()).bad();
             assert!(said.contains("there is no") && said.contains("nobody"), "{said}");
@@ -208,17 +160,8 @@ fn the_journal_is_listed_and_shown() {
         let listed = site.json(&["journal", "list"]);
         let listed = listed.as_array().unwrap();
         assert_eq!(listed.len(), 4);
-        let names = [
-            "id",
-            "time",
-            "key",
-            "application",
-            "api",
-            "method",
-            "path",
-            "status",
-            "outcome",
-        ];
+        let names =
+            ["id", "time", "key", "application", "api", "method", "path", "status", "outcome"];
         for record in listed {
             assert_has(record, &names);
         }
@@ -262,11 +205,7 @@ fn the_state_of_things_is_told() {
         }
         let findings = site.json(&["doctor"]);
         assert!(
-            findings
-                .as_array()
-                .unwrap()
-                .iter()
-                .all(|finding| finding["level"] == "good"),
+            findings.as_array().unwrap().iter().all(|finding| finding["level"] == "good"),
             "{findings}"
         );
         match by {
@@ -285,26 +224,45 @@ fn every_command_of_the_issue_exists() {
     let site = Site::new(OPEN);
     let help = |line: &[&str]| site.run(&[line, &["--help"]].concat()).good().stdout;
     for line in [
-        "run", "demo", "init", "check", "schema", "reload", "status", "key create", "key list",
-        "key show", "key lock", "key unlock", "key roll", "key revoke", "application create",
-        "application list", "application show", "application suspend", "application resume",
-        "journal list", "journal show", "journal follow", "journal export", "backup", "restore",
-        "doctor", "completions", "man", "version",
+        "run",
+        "demo",
+        "init",
+        "check",
+        "schema",
+        "reload",
+        "status",
+        "key create",
+        "key list",
+        "key show",
+        "key lock",
+        "key unlock",
+        "key roll",
+        "key revoke",
+        "application create",
+        "application list",
+        "application show",
+        "application suspend",
+        "application resume",
+        "journal list",
+        "journal show",
+        "journal follow",
+        "journal export",
+        "backup",
+        "restore",
+        "doctor",
+        "completions",
+        "man",
+        "version",
     ] {
         let words: Vec<_> = line.split(' ').collect();
         assert!(help(&words).contains("Usage:"), "{line}");
-        let needs_store = !matches!(
-            words[0],
-            "demo" | "init" | "schema" | "completions" | "man" | "version"
-        );
+        let needs_store =
+            !matches!(words[0], "demo" | "init" | "schema" | "completions" | "man" | "version");
         if needs_store {
             assert!(help(&words).contains("--config"), "{line} takes --config");
         }
     }
-    assert_eq!(
-        site.json(&["version"]),
-        json!({"version": env!("CARGO_PKG_VERSION")})
-    );
+    assert_eq!(site.json(&["version"]), json!({"version": env!("CARGO_PKG_VERSION")}));
     let schema = site.run(&["schema"]).json();
     assert_has(&schema, &["$schema", "properties"]);
     assert!(site.run(&["man"]).good().stdout.contains("keystile"));

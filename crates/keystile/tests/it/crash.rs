@@ -56,12 +56,7 @@ impl Log {
                 Some(_) => (false, false),
                 None => (false, true),
             };
-            let sent = Sent {
-                path,
-                key,
-                is_after_lock,
-                verdict,
-            };
+            let sent = Sent { path, key, is_after_lock, verdict };
             self.sent.lock().unwrap().push(sent);
             if is_refused || is_down {
                 pause(2);
@@ -121,9 +116,7 @@ fn no_kill_breaks_a_promise() {
         }
         torment(&mut site, Dice(seed));
         let lockable = keys.len() - 2;
-        wait_until("all budgets are used up", || {
-            log.locked.lock().unwrap().len() == lockable
-        });
+        wait_until("all budgets are used up", || log.locked.lock().unwrap().len() == lockable);
         log.is_over.store(true, Ordering::Relaxed);
     });
     let mut sent = log.sent.into_inner().unwrap();
@@ -132,12 +125,7 @@ fn no_kill_breaks_a_promise() {
     site.stop();
     let journal = site.journal();
     let rows = by_path(&journal);
-    println!(
-        "{} sent, {} received, {} on record",
-        sent.len(),
-        received.len(),
-        rows.len()
-    );
+    println!("{} sent, {} received, {} on record", sent.len(), received.len(), rows.len());
     assert!(received.len() > 500, "there was too little traffic");
 
     let arrived: BTreeSet<&str> = received.iter().map(|write| write.path.as_str()).collect();
@@ -151,16 +139,11 @@ fn no_kill_breaks_a_promise() {
     }
     for (place, key) in keys.iter().enumerate() {
         let of_key = |row: &&&Value| row["key"] == key.id.as_str();
-        let counted: u64 = rows
-            .values()
-            .filter(of_key)
-            .map(|row| row["cost"].as_u64().unwrap())
-            .sum();
+        let counted: u64 =
+            rows.values().filter(of_key).map(|row| row["cost"].as_u64().unwrap()).sum();
         let budget = BUDGETS[place / 2];
-        let came = received
-            .iter()
-            .filter(|write| write.field("x-keystile-key") == Some(&key.id))
-            .count();
+        let came =
+            received.iter().filter(|write| write.field("x-keystile-key") == Some(&key.id)).count();
         println!("key {place}: {came} received, {counted} counted, budget {budget}");
         assert!(came <= budget, "P1: {came} of {budget} were forwarded");
         if place < keys.len() - 2 {
@@ -195,19 +178,10 @@ fn hold_the_journal_against(rows: &BTreeMap<&str, &Value>, arrived: &BTreeSet<&s
 
 /// What callers were told is true.
 fn hold_callers_against(sent: &[Sent], rows: &BTreeMap<&str, &Value>, arrived: &BTreeSet<&str>) {
-    for Sent {
-        path,
-        key,
-        is_after_lock,
-        verdict,
-    } in sent
-    {
+    for Sent { path, key, is_after_lock, verdict } in sent {
         let path = path.as_str();
         if *is_after_lock {
-            assert!(
-                !arrived.contains(path),
-                "P3: {path} of key {key} was forwarded past its lock"
-            );
+            assert!(!arrived.contains(path), "P3: {path} of key {key} was forwarded past its lock");
         }
         match verdict {
             Some((200, _)) => {

@@ -21,8 +21,7 @@ fn a_lock_stops_the_next_write_and_an_unlock_lets_it_go_on() {
         site.run(&["key", "lock", &key.id, "--reason", "look"]).good();
         assert_eq!(caller.post("/a").verdict(), locked);
         assert_eq!(caller.get("/a").status, 200);
-        site.run(&["key", "lock", &key.id, "--reason", "look", "--level", "all"])
-            .good();
+        site.run(&["key", "lock", &key.id, "--reason", "look", "--level", "all"]).good();
         assert_eq!(caller.get("/a").verdict(), locked);
         site.run(&["key", "unlock", &key.id]).good();
         assert_eq!(caller.get("/a").status, 200);
@@ -43,9 +42,7 @@ fn a_lock_for_a_time_opens_by_itself() {
     assert!(answer.body.contains("opens by itself at"), "{}", answer.body);
     wait_until("the lock opens", || caller.post("/a").status == 200);
     assert!(start.elapsed().as_millis() >= 1_900, "it opened early");
-    wait_until("the opening is on record", || {
-        site.events(&key, "key_unlocked") == 1
-    });
+    wait_until("the opening is on record", || site.events(&key, "key_unlocked") == 1);
     assert_eq!(site.key(&key)["state"], "active");
 }
 
@@ -65,11 +62,8 @@ fn a_lock_for_a_time_that_ran_out_while_the_server_was_down_is_open() {
 fn an_acknowledged_lock_is_there_after_kill_9() {
     let mut site = Site::new(OPEN).started();
     for _ in 0..3 {
-        let (key, rolled, revoked) = (
-            site.issue("app", "open"),
-            site.issue("app", "open"),
-            site.issue("app", "open"),
-        );
+        let (key, rolled, revoked) =
+            (site.issue("app", "open"), site.issue("app", "open"), site.issue("app", "open"));
         site.issue("other", "open");
         site.run(&["key", "roll", &rolled.id, "--grace", "0"]).good();
         site.run(&["key", "revoke", &revoked.id, "--yes"]).good();
@@ -77,15 +71,9 @@ fn an_acknowledged_lock_is_there_after_kill_9() {
         site.run(&["key", "lock", &key.id, "--reason", "look"]).good();
         site.kill();
         site.start();
-        assert_eq!(
-            site.caller(&key).post("/a").verdict(),
-            verdict(403, "key_locked")
-        );
+        assert_eq!(site.caller(&key).post("/a").verdict(), verdict(403, "key_locked"));
         for key in [&rolled, &revoked] {
-            assert_eq!(
-                site.caller(key).get("/a").verdict(),
-                verdict(403, "key_revoked")
-            );
+            assert_eq!(site.caller(key).get("/a").verdict(), verdict(403, "key_revoked"));
         }
         let shown = site.json(&["application", "show", "other"]);
         assert_eq!(shown["state"], "suspended");
@@ -112,10 +100,7 @@ fn a_rolled_key_works_for_its_grace_and_then_never_again() {
     // Rolling it again must not bring it back.
     let said = site.run(&["key", "roll", &old.id]).bad();
     assert!(said.contains("revoked"), "{said}");
-    assert_eq!(
-        site.caller(&old).get("/a").verdict(),
-        verdict(403, "key_revoked")
-    );
+    assert_eq!(site.caller(&old).get("/a").verdict(), verdict(403, "key_revoked"));
     assert_eq!(site.caller(&next).post("/a").status, 200);
 }
 
@@ -159,8 +144,8 @@ fn a_key_created_without_a_server_works_once_one_runs() {
 
 #[test]
 fn an_unlock_keeps_what_was_counted_and_a_reset_forgets_it() {
-    let site =
-        Site::new("[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"3 per day\"\n").started();
+    let site = Site::new("[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"3 per day\"\n")
+        .started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     let write = || caller.post("/a").status;

@@ -32,10 +32,7 @@ fn a_write_that_the_upstream_applies_or_refuses_counts() {
         let answer = caller.post(path);
         assert!(path.contains(&answer.status.to_string()));
         let row = row(&site, path);
-        assert_eq!(
-            (&row["outcome"], &row["status"]),
-            (&outcome.into(), &answer.status.into())
-        );
+        assert_eq!((&row["outcome"], &row["status"]), (&outcome.into(), &answer.status.into()));
         assert_eq!(
             answer.field("keystile-write"),
             row["id"].as_str(),
@@ -56,10 +53,7 @@ fn a_write_whose_upstream_dies_is_unknown_counted_and_sent_once() {
     let row = row(&site, "/die/1");
     assert_eq!(row["outcome"], "unknown");
     assert_eq!(answer.field("keystile-write"), row["id"].as_str());
-    assert_eq!(
-        (site.upstream.times("/die/1"), used(&site, &key)),
-        (1, 1.into())
-    );
+    assert_eq!((site.upstream.times("/die/1"), used(&site, &key)), (1, 1.into()));
 }
 
 #[test]
@@ -76,11 +70,7 @@ fn a_write_that_could_not_be_sent_is_given_back() {
         assert_eq!(answer.verdict(), (502, "upstream_unreachable".to_owned()));
     }
     assert_eq!(used(&site, &key), 0);
-    assert!(
-        site.journal()
-            .iter()
-            .all(|row| row["outcome"] == "not_sent" && row["cost"] == 0)
-    );
+    assert!(site.journal().iter().all(|row| row["outcome"] == "not_sent" && row["cost"] == 0));
 }
 
 #[test]
@@ -88,16 +78,10 @@ fn the_outcome_is_learned_when_the_caller_hangs_up() {
     let site = Site::new(FIVE_A_DAY).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
-    let call = caller
-        .connect()
-        .unwrap()
-        .send(&caller, "DELETE", "/slow/300")
-        .unwrap();
+    let call = caller.connect().unwrap().send(&caller, "DELETE", "/slow/300").unwrap();
     wait_until("the write is under way", || site.upstream.writes() == 1);
     drop(call);
-    wait_until("its outcome is on record", || {
-        row(&site, "/slow/300")["outcome"] == "applied"
-    });
+    wait_until("its outcome is on record", || row(&site, "/slow/300")["outcome"] == "applied");
     assert_eq!(used(&site, &key), 1);
 }
 

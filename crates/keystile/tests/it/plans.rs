@@ -45,19 +45,14 @@ fn locked() -> (u16, String) {
 #[test]
 fn the_configuration_of_the_issue_is_accepted_as_it_stands() {
     let site = Site::of_text(ISSUE);
-    for arguments in [
-        ["check"].as_slice(),
-        &["check", "keystile.toml"],
-        &["check", "--config", "keystile.toml"],
-    ] {
+    for arguments in
+        [["check"].as_slice(), &["check", "keystile.toml"], &["check", "--config", "keystile.toml"]]
+    {
         let checked = site.run(arguments).good();
         assert_eq!(checked.stderr, "keystile.toml is good.\n");
     }
     assert_eq!(site.json(&["check"]), serde_json::json!([]));
-    assert!(
-        !site.path("keystile-data").exists(),
-        "a check leaves nothing behind"
-    );
+    assert!(!site.path("keystile-data").exists(), "a check leaves nothing behind");
 }
 
 #[test]
@@ -70,24 +65,13 @@ fn the_eleventh_delete_of_a_day_locks_the_key_for_writes_and_reads_go_on() {
         assert_eq!(answer.status, 200);
         let limits = answer.field("ratelimit").unwrap();
         assert!(limits.contains(&format!(";r={};", 9 - number)), "{limits}");
-        assert!(
-            answer
-                .field("ratelimit-policy")
-                .unwrap()
-                .contains("q=10;w=86400")
-        );
+        assert!(answer.field("ratelimit-policy").unwrap().contains("q=10;w=86400"));
     }
     let refused = caller.delete("/bookmarks/10");
     assert_eq!(refused.verdict(), locked());
-    assert_eq!(
-        refused.field("content-type"),
-        Some("application/problem+json")
-    );
+    assert_eq!(refused.field("content-type"), Some("application/problem+json"));
     let problem: serde_json::Value = serde_json::from_str(&refused.body).unwrap();
-    assert_eq!(
-        (&problem["level"], &problem["status"]),
-        (&"writes".into(), &403.into())
-    );
+    assert_eq!((&problem["level"], &problem["status"]), (&"writes".into(), &403.into()));
     assert!(problem["unlock"].as_str().unwrap().contains("owner"));
     assert_eq!(caller.post("/bookmarks").verdict(), locked());
     assert_eq!(caller.get("/bookmarks").status, 200);
@@ -99,22 +83,11 @@ fn the_eleventh_delete_of_a_day_locks_the_key_for_writes_and_reads_go_on() {
     assert_eq!(shown["state"], "locked");
     assert_eq!(shown["lock"]["level"], "writes");
     assert_eq!(shown["lock"]["until"], serde_json::Value::Null);
-    assert_eq!(
-        shown["lock"]["evidence"],
-        "DELETE /bookmarks/10 from 127.0.0.1"
-    );
-    assert!(
-        shown["lock"]["reason"]
-            .as_str()
-            .unwrap()
-            .contains("10 per day")
-    );
+    assert_eq!(shown["lock"]["evidence"], "DELETE /bookmarks/10 from 127.0.0.1");
+    assert!(shown["lock"]["reason"].as_str().unwrap().contains("10 per day"));
     assert_eq!(site.events(&key, "key_locked"), 1);
     let budgets = shown["budgets"].as_array().unwrap();
-    let used: Vec<_> = budgets
-        .iter()
-        .map(|budget| budget["used"].as_u64().unwrap())
-        .collect();
+    let used: Vec<_> = budgets.iter().map(|budget| budget["used"].as_u64().unwrap()).collect();
     assert_eq!(used, [10, 10, 10]);
 }
 
@@ -153,22 +126,14 @@ fn visitors_read_without_a_key_within_their_rate_and_write_nothing() {
     assert_eq!(visitor.get("/bookmarks").status, 200);
     let refused = visitor.post("/bookmarks");
     assert_eq!(refused.verdict(), (401, "key_missing".to_owned()));
-    assert!(
-        refused
-            .field("www-authenticate")
-            .unwrap()
-            .starts_with("bearer")
-    );
+    assert!(refused.field("www-authenticate").unwrap().starts_with("bearer"));
     assert_eq!(visitor.delete("/bookmarks/1").status, 401);
     wait_until("visitors are slowed down", || {
         let answer = visitor.get("/bookmarks");
         let is_limited = answer.status == 429;
         if is_limited {
             assert_eq!(
-                (
-                    answer.reason().as_deref(),
-                    answer.field("retry-after").is_some()
-                ),
+                (answer.reason().as_deref(), answer.field("retry-after").is_some()),
                 (Some("rate_limited"), true)
             );
         }
@@ -199,10 +164,7 @@ fn the_upstream_is_told_who_calls_and_never_sees_the_key() {
     let key = site.issue("Zoë's app", "open");
     assert_eq!(site.caller(&key).post("/bookmarks").status, 200);
     let received = site.upstream.received().pop().unwrap();
-    assert_eq!(
-        received.field("x-keystile-application"),
-        Some("Zo%C3%AB's app")
-    );
+    assert_eq!(received.field("x-keystile-application"), Some("Zo%C3%AB's app"));
     assert_eq!(received.field("x-keystile-key"), Some(key.id.as_str()));
     assert_eq!(received.field("x-keystile-plan"), Some("open"));
     assert!(!received.head.contains(&key.text));

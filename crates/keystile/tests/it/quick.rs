@@ -10,11 +10,8 @@ use crate::harness::{Caller, Finished, Site, keystile, wait_until};
 fn guarded(more: &[&str]) -> Site {
     let mut site = Site::new("");
     std::fs::remove_file(site.path("keystile.toml")).unwrap();
-    let (origin, gate, console) = (
-        site.upstream.origin(),
-        site.gate.to_string(),
-        site.console.to_string(),
-    );
+    let (origin, gate, console) =
+        (site.upstream.origin(), site.gate.to_string(), site.console.to_string());
     let line = ["run", "--upstream", &origin, "--listen", &gate];
     site.start_with(&[&line, &["--console", &console][..], more].concat());
     site.wait_until_ready();
@@ -24,23 +21,13 @@ fn guarded(more: &[&str]) -> Site {
 #[test]
 fn the_first_key_is_printed_once_with_a_curl_line_that_works() {
     let mut site = guarded(&[]);
-    wait_until("the greeting is there", || {
-        site.server().stdout().contains("curl")
-    });
+    wait_until("the greeting is there", || site.server().stdout().contains("curl"));
     let greeting = site.server().stdout();
-    let key = greeting
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("ks_"))
-        .unwrap();
-    let curl = greeting
-        .lines()
-        .find(|line| line.trim().starts_with("curl"))
-        .unwrap();
+    let key = greeting.lines().find_map(|line| line.trim().strip_prefix("ks_")).unwrap();
+    let curl = greeting.lines().find(|line| line.trim().starts_with("curl")).unwrap();
     assert!(curl.contains(key));
     let answer = match Command::new("curl").arg("--version").output() {
-        Ok(_) => Finished::of(Command::new("sh").args(["-c", curl]))
-            .good()
-            .stdout,
+        Ok(_) => Finished::of(Command::new("sh").args(["-c", curl])).good().stdout,
         Err(_) => Caller::new(site.gate, Some(&format!("ks_{key}")))
             .get("/")
             .head
@@ -52,28 +39,12 @@ fn the_first_key_is_printed_once_with_a_curl_line_that_works() {
     assert_eq!(site.json(&["status"])["plans"], serde_json::json!(["open"]));
 
     site.stop();
-    let (origin, gate, console) = (
-        site.upstream.origin(),
-        site.gate.to_string(),
-        site.console.to_string(),
-    );
-    site.start_with(&[
-        "run",
-        "--upstream",
-        &origin,
-        "--listen",
-        &gate,
-        "--console",
-        &console,
-    ]);
+    let (origin, gate, console) =
+        (site.upstream.origin(), site.gate.to_string(), site.console.to_string());
+    site.start_with(&["run", "--upstream", &origin, "--listen", &gate, "--console", &console]);
     site.wait_until_ready();
     assert!(!site.server().stdout().contains("ks_"));
-    assert_eq!(
-        Caller::new(site.gate, Some(&format!("ks_{key}")))
-            .get("/again")
-            .status,
-        200
-    );
+    assert_eq!(Caller::new(site.gate, Some(&format!("ks_{key}"))).get("/again").status, 200);
 }
 
 #[test]
@@ -84,10 +55,7 @@ fn keys_and_data_of_an_unconfigured_server_are_for_its_user_only() {
         let path = site.path("keystile-data").join(name);
         path.metadata().unwrap().permissions().mode() & 0o777
     };
-    assert_eq!(
-        (mode(""), mode("pepper"), mode("control.sock")),
-        (0o700, 0o600, 0o600)
-    );
+    assert_eq!((mode(""), mode("pepper"), mode("control.sock")), (0o700, 0o600, 0o600));
 }
 
 #[test]
@@ -98,12 +66,7 @@ fn observing_refuses_nothing_and_the_journal_says_what_it_would_have_refused() {
     let (stranger, caller) = (site.stranger(), site.caller(&key));
     assert_eq!(stranger.get("/read").status, 200);
     assert_eq!(stranger.post("/keyless").status, 200);
-    assert_eq!(
-        Caller::new(site.gate, Some("nonsense"))
-            .post("/unknown")
-            .status,
-        200
-    );
+    assert_eq!(Caller::new(site.gate, Some("nonsense")).post("/unknown").status, 200);
     for number in 0..61 {
         assert_eq!(caller.post("/budget").status, 200, "write {number}");
     }
@@ -111,8 +74,7 @@ fn observing_refuses_nothing_and_the_journal_says_what_it_would_have_refused() {
     let journal = site.journal();
     let would = |path: &str| -> Vec<(Value, Value)> {
         let rows = journal.iter().filter(|row| row["path"] == path);
-        rows.map(|row| (row["outcome"].clone(), row["reason"].clone()))
-            .collect()
+        rows.map(|row| (row["outcome"].clone(), row["reason"].clone())).collect()
     };
     let applied = |reason: Option<&str>| ("applied".into(), reason.into());
     assert_eq!(would("/keyless"), [applied(Some("key_missing"))]);
@@ -140,15 +102,7 @@ fn observing_lasts_through_a_reload() {
 fn two_servers_never_share_a_port() {
     let site = guarded(&[]);
     let (origin, gate) = (site.upstream.origin(), site.gate.to_string());
-    let line = [
-        "run",
-        "--upstream",
-        &origin,
-        "--listen",
-        &gate,
-        "--data",
-        "other",
-    ];
+    let line = ["run", "--upstream", &origin, "--listen", &gate, "--data", "other"];
     let refused = Finished::of(&mut keystile(
         site.folder(),
         &[&line, &["--console", "127.0.0.1:0"][..]].concat(),

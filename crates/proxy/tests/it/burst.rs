@@ -8,7 +8,9 @@ use keystile_core::refusal::Reason;
 use keystile_engine::command::{Budgets, Command};
 use tokio::task::JoinSet;
 
-use crate::harness::{Answer, Caller, Caller2, Reply, Rig, Upstream, api, plan, request2, settings};
+use crate::harness::{
+    Answer, Caller, Caller2, Reply, Rig, Upstream, api, plan, request2, settings,
+};
 
 async fn rig(upstream: &Upstream, level: LockLevel) -> Rig {
     let mut plan = plan("tight", &["10 per day"]);
@@ -22,13 +24,22 @@ async fn rig(upstream: &Upstream, level: LockLevel) -> Rig {
 async fn exactly_ten(rig: &Rig, upstream: &Upstream, key: &str, answers: &[Answer]) {
     assert_eq!(answers.len(), 500);
     let applied = answers.iter().filter(|answer| answer.status == 200).count();
-    let locked = answers.iter().filter(|answer| answer.status == 403 && answer.refusal().1 == "key_locked").count();
+    let locked = answers
+        .iter()
+        .filter(|answer| answer.status == 403 && answer.refusal().1 == "key_locked")
+        .count();
     assert_eq!((applied, locked), (10, 490));
     assert_eq!(upstream.seen().len(), 10);
     assert_eq!(rig.used(key).await, 10);
     assert_eq!(rig.events(key, "key_locked").await, 1);
     let records = rig.records().await;
-    let count = |outcome| records.iter().filter(|record| record.outcome == outcome).map(|record| record.count).sum::<u32>();
+    let count = |outcome| {
+        records
+            .iter()
+            .filter(|record| record.outcome == outcome)
+            .map(|record| record.count)
+            .sum::<u32>()
+    };
     assert_eq!((count(Outcome::Applied), count(Outcome::Refused)), (10, 490));
     let refused = records.iter().filter(|record| record.outcome == Outcome::Refused);
     assert!(refused.into_iter().all(|record| record.reason == Some(Reason::KeyLocked)));
@@ -66,7 +77,9 @@ async fn of_500_parallel_deletes_over_http2_exactly_the_budget_is_forwarded() {
         let caller = Caller2::connect(rig.address).await;
         for number in 0..125 {
             let (mut caller, key) = (caller.share(), key.clone());
-            calls.spawn(async move { caller.call(request2("DELETE", &format!("/{number}"), &key), b"").await.unwrap() });
+            calls.spawn(async move {
+                caller.call(request2("DELETE", &format!("/{number}"), &key), b"").await.unwrap()
+            });
         }
     }
     let answers = calls.join_all().await;
@@ -78,7 +91,8 @@ async fn of_500_parallel_deletes_over_http2_exactly_the_budget_is_forwarded() {
 
 #[tokio::test]
 async fn a_slow_upstream_does_not_widen_a_budget() {
-    let upstream = Upstream::start(|_| Reply::ok().after(std::time::Duration::from_millis(500))).await;
+    let upstream =
+        Upstream::start(|_| Reply::ok().after(std::time::Duration::from_millis(500))).await;
     let rig = rig(&upstream, LockLevel::Writes).await;
     let key = rig.key("tight").await;
     let answers = burst1(&rig, &key).await;
@@ -95,13 +109,20 @@ async fn a_lock_tells_what_helps_and_holds_until_it_is_opened() {
     }
     let answer = rig.call("DELETE", "/eleventh", &key, b"").await;
     let problem = answer.problem();
-    assert_eq!((answer.status, &problem["reason"], &problem["level"]), (403, &"key_locked".into(), &"writes".into()));
+    assert_eq!(
+        (answer.status, &problem["reason"], &problem["level"]),
+        (403, &"key_locked".into(), &"writes".into())
+    );
     assert!(problem["unlock"].as_str().unwrap().contains("owner"), "{problem}");
     assert_eq!(answer.field("retry-after"), None, "waiting does not help");
     let lock = rig.details(&key).await.key.lock.unwrap();
     assert_eq!(lock.evidence.as_deref(), Some("DELETE /eleventh from 127.0.0.1"));
     rig.tell(Command::UnlockKey { key: key.clone(), budgets: Budgets::Keep }).await;
-    assert_eq!(rig.call("DELETE", "/x", &key, b"").await.status, 403, "what was counted stays counted");
+    assert_eq!(
+        rig.call("DELETE", "/x", &key, b"").await.status,
+        403,
+        "what was counted stays counted"
+    );
     rig.tell(Command::UnlockKey { key: key.clone(), budgets: Budgets::Reset }).await;
     assert_eq!(rig.call("DELETE", "/x", &key, b"").await.status, 200);
     assert_eq!(upstream.seen().len(), 11);
@@ -130,7 +151,13 @@ async fn a_lock_for_a_time_opens_by_itself() {
     let rig = rig(&upstream, LockLevel::Writes).await;
     let key = rig.key("tight").await;
     let reason = "a breather".to_owned();
-    rig.tell(Command::LockKey { key: key.clone(), level: LockLevel::Writes, reason, for_millis: Some(400) }).await;
+    rig.tell(Command::LockKey {
+        key: key.clone(),
+        level: LockLevel::Writes,
+        reason,
+        for_millis: Some(400),
+    })
+    .await;
     let answer = rig.call("DELETE", "/x", &key, b"").await;
     assert!(answer.problem()["unlock"].as_str().unwrap().starts_with("It opens by itself at 20"));
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;

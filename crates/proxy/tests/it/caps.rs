@@ -42,12 +42,19 @@ async fn one_address_cannot_take_all_connections() {
     let rig = rig(&upstream, settings);
     let key = rig.key("open").await;
     let mut open = open_ones(&rig, 3).await;
-    assert_eq!(rig.caller().await.answer().await.unwrap().refusal(), (503, "connections_exceeded".to_owned()));
+    assert_eq!(
+        rig.caller().await.answer().await.unwrap().refusal(),
+        (503, "connections_exceeded".to_owned())
+    );
     assert_eq!(open[0].call("GET", "/x", &key, b"").await.status, 200, "open ones are served");
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
     let mut neighbour = Caller::over(socket.connect(rig.address).await.unwrap());
-    assert_eq!(neighbour.call("GET", "/x", &key, b"").await.status, 200, "and so is another address");
+    assert_eq!(
+        neighbour.call("GET", "/x", &key, b"").await.status,
+        200,
+        "and so is another address"
+    );
 }
 
 #[tokio::test]

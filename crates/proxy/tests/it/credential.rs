@@ -12,7 +12,8 @@ async fn call_with(rig: &Rig, target: &str, fields: &str) -> Answer {
 
 fn with_query(upstream: &Upstream) -> keystile_core::api::ApiSpec {
     let mut api = api(&[upstream.origin()]);
-    api.credential = CredentialRule { query_parameter: Some("api_key".into()), ..CredentialRule::default() };
+    api.credential =
+        CredentialRule { query_parameter: Some("api_key".into()), ..CredentialRule::default() };
     api
 }
 
@@ -21,7 +22,8 @@ fn basic(user: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bytes = format!("{user}:");
     let digits = bytes.as_bytes().chunks(3).flat_map(|part| {
-        let number = part.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte)) << (8 * (3 - part.len()));
+        let number = part.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte))
+            << (8 * (3 - part.len()));
         (0..=part.len()).map(move |place| DIGITS[(number >> (18 - 6 * place) & 63) as usize])
     });
     String::from_utf8(digits.collect()).unwrap()
@@ -30,7 +32,8 @@ fn basic(user: &str) -> String {
 #[tokio::test]
 async fn a_key_is_read_from_each_place_and_never_reaches_the_upstream() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::open(vec![with_query(&upstream)], vec![plan("open", &["100 per day"])], settings());
+    let rig =
+        Rig::open(vec![with_query(&upstream)], vec![plan("open", &["100 per day"])], settings());
     let key = rig.key("open").await;
     for (target, fields) in [
         ("/x?a=1", format!("X-API-Key: {key}\r\n")),
@@ -74,13 +77,17 @@ async fn a_key_is_forwarded_where_the_api_asks_for_it() {
 #[tokio::test]
 async fn a_key_given_twice_is_refused_and_charges_neither() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::open(vec![with_query(&upstream)], vec![plan("open", &["100 per day"])], settings());
+    let rig =
+        Rig::open(vec![with_query(&upstream)], vec![plan("open", &["100 per day"])], settings());
     let (one, two) = (rig.key("open").await, rig.key("open").await);
     for (target, fields) in [
         ("/x".to_owned(), format!("X-API-Key: {one}\r\nAuthorization: Bearer {two}\r\n")),
         ("/x".to_owned(), format!("X-API-Key: {one}\r\nX-API-Key: {two}\r\n")),
         ("/x".to_owned(), format!("X-API-Key: {one}\r\nx-api-key: {one}\r\n")),
-        ("/x".to_owned(), format!("Authorization: Bearer {one}\r\nAuthorization: Bearer {two}\r\n")),
+        (
+            "/x".to_owned(),
+            format!("Authorization: Bearer {one}\r\nAuthorization: Bearer {two}\r\n"),
+        ),
         (format!("/x?api_key={two}"), format!("X-API-Key: {one}\r\n")),
         (format!("/x?api_key={one}&api%5Fkey={two}"), String::new()),
     ] {
@@ -104,7 +111,10 @@ async fn malformed_mistyped_and_unknown_keys_are_told_the_same() {
         let answer = call_with(&rig, "/x", &format!("X-API-Key: {text}\r\n")).await;
         assert_eq!(answer.refusal(), (401, "key_unknown".to_owned()), "{text}");
         assert!(answer.field("www-authenticate").is_some());
-        bodies.push((answer.body, answer.fields.into_iter().filter(|(name, _)| name != "date").collect::<Vec<_>>()));
+        bodies.push((
+            answer.body,
+            answer.fields.into_iter().filter(|(name, _)| name != "date").collect::<Vec<_>>(),
+        ));
     }
     assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]));
     let missing = call_with(&rig, "/x", "").await;
@@ -118,14 +128,20 @@ async fn revoked_keys_and_suspended_applications_are_refused_at_once() {
     let rig = Rig::simple(&upstream);
     let (revoked, suspended) = (rig.key("open").await, rig.key("open").await);
     rig.tell(Command::RevokeKey { key: revoked.clone() }).await;
-    assert_eq!(rig.call("GET", "/x", &revoked, b"").await.refusal(), (403, "key_revoked".to_owned()));
+    assert_eq!(
+        rig.call("GET", "/x", &revoked, b"").await.refusal(),
+        (403, "key_revoked".to_owned())
+    );
     assert_eq!(rig.call("GET", "/x", &suspended, b"").await.status, 200);
     rig.tell(Command::SetApplicationState {
         application: "app on open".to_owned(),
         state: keystile_core::decision::ApplicationState::Suspended,
     })
     .await;
-    assert_eq!(rig.call("GET", "/x", &suspended, b"").await.refusal(), (403, "application_suspended".to_owned()));
+    assert_eq!(
+        rig.call("GET", "/x", &suspended, b"").await.refusal(),
+        (403, "application_suspended".to_owned())
+    );
     assert_eq!(upstream.seen().len(), 1);
 }
 
@@ -142,7 +158,11 @@ async fn guessing_keys_is_slowed_down_by_address_and_others_are_not() {
     let throttled = rig.call("GET", "/x", "guess", b"").await;
     assert_eq!(throttled.refusal(), (429, "rate_limited".to_owned()));
     assert!(throttled.field("retry-after").unwrap().parse::<u64>().unwrap() > 0);
-    assert_eq!(rig.call("GET", "/x", &key, b"").await.status, 200, "whoever has a key is not in its way");
+    assert_eq!(
+        rig.call("GET", "/x", &key, b"").await.status,
+        200,
+        "whoever has a key is not in its way"
+    );
 }
 
 #[tokio::test]
@@ -152,7 +172,8 @@ async fn callers_without_a_key_are_counted_by_address() {
     visitor.rate_limits = vec!["3 per minute".parse().unwrap()];
     let mut settings = settings();
     settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![visitor, plan("open", &[])], settings);
+    let rig =
+        Rig::open(vec![api(&[upstream.origin()])], vec![visitor, plan("open", &[])], settings);
     let from = async |address: &str| {
         let text = format!("GET /x HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {address}\r\n\r\n");
         rig.raw(text.as_bytes()).await.unwrap()

@@ -9,7 +9,11 @@ use crate::harness::{Reply, Rig, Upstream, Wire, api, nobody, plan, settings};
 #[tokio::test]
 async fn addresses_take_turns() {
     let (one, two) = (Upstream::ok().await, Upstream::ok().await);
-    let rig = Rig::open(vec![api(&[one.origin(), two.origin()])], vec![plan("open", &["100 per day"])], settings());
+    let rig = Rig::open(
+        vec![api(&[one.origin(), two.origin()])],
+        vec![plan("open", &["100 per day"])],
+        settings(),
+    );
     let key = rig.key("open").await;
     for _ in 0..10 {
         assert_eq!(rig.call("DELETE", "/x", &key, b"").await.status, 200);
@@ -59,7 +63,11 @@ async fn no_write_is_ever_seen_twice_however_connections_end() {
         _ => Reply::ok(),
     })
     .await;
-    let rig = Rig::open(vec![api(&[upstream.origin(), upstream.origin()])], vec![plan("open", &["1000 per day"])], settings());
+    let rig = Rig::open(
+        vec![api(&[upstream.origin(), upstream.origin()])],
+        vec![plan("open", &["1000 per day"])],
+        settings(),
+    );
     let key = rig.key("open").await;
     for number in 0..200_usize {
         let padding = "x".repeat(number % 7);
@@ -82,7 +90,10 @@ async fn no_write_is_ever_seen_twice_however_connections_end() {
 #[tokio::test]
 async fn a_read_on_a_connection_that_went_stale_is_repeated() {
     // Each connection serves one request, and is closed only when the next one comes over it.
-    let upstream = Upstream::start(|seen| if seen.target == "/again" && seen.connection == 0 { Reply::Close } else { Reply::ok() }).await;
+    let upstream = Upstream::start(|seen| {
+        if seen.target == "/again" && seen.connection == 0 { Reply::Close } else { Reply::ok() }
+    })
+    .await;
     let rig = Rig::simple(&upstream);
     let key = rig.key("open").await;
     assert_eq!(rig.call("GET", "/first", &key, b"").await.status, 200);

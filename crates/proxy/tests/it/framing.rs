@@ -10,9 +10,17 @@ const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: api.test\r\nX-API-Key: {
 
 /// Sends a head (all of it but Host and key) and what follows; then a request hidden behind it.
 /// Gives every answer until the connection ends.
-async fn answers(rig: &Rig, key: &str, first_line: &str, fields: &str, content: &str) -> Vec<Answer> {
+async fn answers(
+    rig: &Rig,
+    key: &str,
+    first_line: &str,
+    fields: &str,
+    content: &str,
+) -> Vec<Answer> {
     let smuggled = SMUGGLED.replace("{key}", key);
-    let text = format!("{first_line}\r\nHost: api.test\r\nX-API-Key: {key}\r\n{fields}\r\n{content}{smuggled}");
+    let text = format!(
+        "{first_line}\r\nHost: api.test\r\nX-API-Key: {key}\r\n{fields}\r\n{content}{smuggled}"
+    );
     let mut caller = rig.caller().await;
     caller.send(text.as_bytes()).await;
     let mut answers = Vec::new();
@@ -23,7 +31,11 @@ async fn answers(rig: &Rig, key: &str, first_line: &str, fields: &str, content: 
 }
 
 fn never_smuggled(upstream: &Upstream) {
-    assert!(!upstream.lines().iter().any(|line| line.contains("smuggled")), "{:?}", upstream.lines());
+    assert!(
+        !upstream.lines().iter().any(|line| line.contains("smuggled")),
+        "{:?}",
+        upstream.lines()
+    );
 }
 
 #[tokio::test]
@@ -88,7 +100,10 @@ async fn heads_whose_lines_have_two_readings_are_refused_and_the_connection_clos
         assert_eq!(answers.len(), 1, "{fields:?}: {answers:?}");
         assert_eq!(answers[0].status, 400, "{fields:?}");
     }
-    let whole = request("POST", "/x", &key, b"").into_iter().filter(|byte| *byte != b'\r').collect::<Vec<_>>();
+    let whole = request("POST", "/x", &key, b"")
+        .into_iter()
+        .filter(|byte| *byte != b'\r')
+        .collect::<Vec<_>>();
     assert_eq!(rig.raw(&whole).await.unwrap().status, 400, "bare line feeds throughout");
     assert_eq!(upstream.lines(), Vec::<String>::new());
 }
@@ -111,7 +126,10 @@ async fn versions_that_have_no_such_framing_are_refused() {
         ("POST /x HTTP/1.1 ", ""),
     ] {
         let answers = answers(&rig, &key, line, fields, "0\r\n\r\n").await;
-        assert!(answers.len() <= 1 && answers.iter().all(|answer| answer.status >= 400), "{line}: {answers:?}");
+        assert!(
+            answers.len() <= 1 && answers.iter().all(|answer| answer.status >= 400),
+            "{line}: {answers:?}"
+        );
     }
     assert_eq!(upstream.lines(), Vec::<String>::new());
 }
@@ -141,7 +159,9 @@ async fn the_body_of_a_refused_request_is_not_read_as_the_next_one() {
     let rig = Rig::simple(&upstream);
     let key = rig.key("open").await;
     let hidden = SMUGGLED.replace("{key}", &key);
-    for head in ["X-Other: a\r\n", "X-API-Key: nonsense\r\n", "Upgrade: h2c\r\nConnection: upgrade\r\n"] {
+    for head in
+        ["X-Other: a\r\n", "X-API-Key: nonsense\r\n", "Upgrade: h2c\r\nConnection: upgrade\r\n"]
+    {
         let text = format!(
             "POST /x HTTP/1.1\r\nHost: api.test\r\n{head}Content-Length: {}\r\n\r\n{hidden}{hidden}",
             hidden.len()
@@ -175,12 +195,17 @@ async fn chunks_that_are_framed_badly_reach_the_upstream_as_no_whole_request() {
         &flood,
     ] {
         let shown = &content[..content.len().min(40)];
-        let answers = answers(&rig, &key, "POST /x HTTP/1.1", "Transfer-Encoding: chunked\r\n", content).await;
+        let answers =
+            answers(&rig, &key, "POST /x HTTP/1.1", "Transfer-Encoding: chunked\r\n", content)
+                .await;
         assert!(answers.len() <= 1, "{shown:?}: {answers:?}");
         assert!(answers.iter().all(|answer| answer.status >= 400), "{shown:?}: {answers:?}");
     }
     assert!(upstream.seen().iter().all(|seen| !seen.is_whole), "{:?}", upstream.seen());
-    assert!(rig.outcomes().await.iter().all(|outcome| *outcome == Outcome::Unknown), "what was begun counts");
+    assert!(
+        rig.outcomes().await.iter().all(|outcome| *outcome == Outcome::Unknown),
+        "what was begun counts"
+    );
 }
 
 #[tokio::test]
@@ -188,7 +213,9 @@ async fn a_caller_whose_chunks_cannot_be_read_is_told_that_the_fault_is_theirs()
     let upstream = Upstream::ok().await;
     let rig = Rig::simple(&upstream);
     let key = rig.key("open").await;
-    let answers = answers(&rig, &key, "POST /x HTTP/1.1", "Transfer-Encoding: chunked\r\n", "zz\r\nab\r\n").await;
+    let answers =
+        answers(&rig, &key, "POST /x HTTP/1.1", "Transfer-Encoding: chunked\r\n", "zz\r\nab\r\n")
+            .await;
     assert_eq!(answers[0].refusal(), (400, "framing_invalid".to_owned()));
     assert_eq!(answers[0].field("keystile-outcome"), Some("unknown"));
 }
@@ -219,11 +246,15 @@ async fn a_doubtful_head_behind_another_request_is_the_last_of_its_connection() 
             "Content-Length: 5\r\nContent-Length: 5\r\n",
             "X-A: b\nContent-Length: 5\r\n",
         ] {
-            let head = format!("POST /second HTTP/1.1\r\nHost: api.test\r\nX-API-Key: {key}\r\n{fields}\r\n");
+            let head = format!(
+                "POST /second HTTP/1.1\r\nHost: api.test\r\nX-API-Key: {key}\r\n{fields}\r\n"
+            );
             let smuggled = SMUGGLED.replace("{key}", &key);
             let content = if fields.contains("chunked") { "0\r\n\r\n" } else { "abcde" };
             let mut caller = rig.caller().await;
-            caller.send(&[&first, head.as_bytes(), content.as_bytes(), smuggled.as_bytes()].concat()).await;
+            caller
+                .send(&[&first, head.as_bytes(), content.as_bytes(), smuggled.as_bytes()].concat())
+                .await;
             assert_eq!(caller.answer().await.unwrap().status, 200);
             drop(caller.answer().await);
             assert!(caller.answer().await.is_none(), "{fields}");
@@ -234,12 +265,14 @@ async fn a_doubtful_head_behind_another_request_is_the_last_of_its_connection() 
 
 #[tokio::test]
 async fn requests_in_one_packet_are_answered_in_order() {
-    let upstream = Upstream::start(|seen| crate::harness::Reply::status("200 OK", &seen.target)).await;
+    let upstream =
+        Upstream::start(|seen| crate::harness::Reply::status("200 OK", &seen.target)).await;
     let rig = Rig::simple(&upstream);
     let key = rig.key("open").await;
     let mut bytes = Vec::new();
     for number in 0..20 {
-        let (method, body): (_, &[u8]) = if number % 3 == 0 { ("POST", b"abcdefg") } else { ("GET", b"") };
+        let (method, body): (_, &[u8]) =
+            if number % 3 == 0 { ("POST", b"abcdefg") } else { ("GET", b"") };
         bytes.extend(request(method, &format!("/{number}"), &key, body));
     }
     let mut caller = rig.caller().await;
@@ -247,8 +280,12 @@ async fn requests_in_one_packet_are_answered_in_order() {
     for number in 0..20 {
         assert_eq!(caller.answer().await.unwrap().text(), format!("/{number}"));
     }
-    let lines: Vec<_> = upstream.seen().iter().map(|seen| (seen.target.clone(), seen.body.len())).collect();
-    assert_eq!(lines, (0..20).map(|n| (format!("/{n}"), if n % 3 == 0 { 7 } else { 0 })).collect::<Vec<_>>());
+    let lines: Vec<_> =
+        upstream.seen().iter().map(|seen| (seen.target.clone(), seen.body.len())).collect();
+    assert_eq!(
+        lines,
+        (0..20).map(|n| (format!("/{n}"), if n % 3 == 0 { 7 } else { 0 })).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
@@ -295,7 +332,8 @@ async fn a_body_longer_than_it_says_is_cut_where_it_says() {
     let upstream = Upstream::ok().await;
     let rig = Rig::simple(&upstream);
     let key = rig.key("open").await;
-    let mut text = format!("POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 3\r\n\r\n");
+    let mut text =
+        format!("POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 3\r\n\r\n");
     let _ = write!(text, "abcTRAILING NONSENSE\r\n\r\n");
     let mut caller = rig.caller().await;
     caller.send(text.as_bytes()).await;

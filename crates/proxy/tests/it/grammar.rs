@@ -137,7 +137,8 @@ async fn a_refused_method_is_told_which_are_accepted_and_a_listed_one_writes() {
     let upstream = Upstream::ok().await;
     let mut settings = settings();
     settings.methods = vec!["PURGE".parse().unwrap()];
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings);
+    let rig =
+        Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings);
     let key = rig.key("open").await;
     let answer = rig.call("FOO", "/a", &key, b"").await;
     assert_eq!(answer.refusal(), (405, "method_not_allowed".to_owned()));
@@ -210,9 +211,15 @@ async fn a_folded_path_is_not_what_a_plan_allows() {
     let rig = Rig::open(vec![api(&[upstream.origin()])], vec![narrow], settings());
     let key = rig.key("narrow").await;
     assert_eq!(rig.call("PUT", "/notes/1", &key, b"").await.status, 200);
-    for (method, target) in [("PUT", "/NOTES/1"), ("PUT", "/notes/1/"), ("PUT", "/notes"), ("DELETE", "/notes/1")] {
+    for (method, target) in
+        [("PUT", "/NOTES/1"), ("PUT", "/notes/1/"), ("PUT", "/notes"), ("DELETE", "/notes/1")]
+    {
         let answer = rig.call(method, target, &key, b"").await;
-        assert_eq!(answer.refusal(), (403, "operation_not_in_plan".to_owned()), "{method} {target}");
+        assert_eq!(
+            answer.refusal(),
+            (403, "operation_not_in_plan".to_owned()),
+            "{method} {target}"
+        );
     }
     let refused = rig.records().await;
     assert!(refused.iter().skip(1).all(|record| record.reason == Some(Reason::OperationNotInPlan)));
@@ -239,8 +246,16 @@ async fn a_host_that_is_missing_repeated_or_malformed_is_refused() {
     let rig = Rig::simple(&upstream);
     let key = rig.key("open").await;
     let fields = format!("X-API-Key: {key}\r\n\r\n");
-    for hosts in ["", "Host: a\r\nHost: a\r\n", "Host: a@b\r\n", "Host: \r\n", "Host: a b\r\n", "Host: a:99999\r\n"] {
-        let answer = rig.raw(format!("DELETE /x HTTP/1.1\r\n{hosts}{fields}").as_bytes()).await.unwrap();
+    for hosts in [
+        "",
+        "Host: a\r\nHost: a\r\n",
+        "Host: a@b\r\n",
+        "Host: \r\n",
+        "Host: a b\r\n",
+        "Host: a:99999\r\n",
+    ] {
+        let answer =
+            rig.raw(format!("DELETE /x HTTP/1.1\r\n{hosts}{fields}").as_bytes()).await.unwrap();
         assert_eq!(answer.refusal(), (400, "host_invalid".to_owned()), "{hosts}");
     }
     assert_eq!(upstream.lines(), Vec::<String>::new());

@@ -15,7 +15,8 @@ async fn a_head_has_32_kib_and_no_more() {
     let rig = Rig::simple(&upstream);
     let key = rig.key("open").await;
     let filled = |length: usize| format!("X-Fill: {}\r\n", "a".repeat(length));
-    let others = format!("GET /x HTTP/1.1\r\nHost: api.test\r\nX-API-Key: {key}\r\nX-Fill: \r\n").len();
+    let others =
+        format!("GET /x HTTP/1.1\r\nHost: api.test\r\nX-API-Key: {key}\r\nX-Fill: \r\n").len();
     let room = HEAD_BYTES_MAX - others;
     assert_eq!(status_of(&rig, &key, &filled(room)).await, Some(200));
     for length in [room + 1, 40_000, 100_000, 1_000_000] {
@@ -43,7 +44,8 @@ async fn a_head_has_100_fields_and_no_more() {
     let upstream = Upstream::ok().await;
     let rig = Rig::simple(&upstream);
     let key = rig.key("open").await;
-    let fields = |count: usize| (0..count).map(|number| format!("X-{number}: a\r\n")).collect::<String>();
+    let fields =
+        |count: usize| (0..count).map(|number| format!("X-{number}: a\r\n")).collect::<String>();
     let repeated = "X-Same: a\r\n".repeat(FIELDS_MAX);
     assert_eq!(status_of(&rig, &key, &fields(FIELDS_MAX - 2)).await, Some(200));
     for fields in [fields(FIELDS_MAX - 1), fields(FIELDS_MAX), fields(1000), repeated] {
@@ -66,7 +68,8 @@ async fn http_1_0_is_served_and_its_connection_closed() {
     assert_eq!(answer.field("transfer-encoding"), None, "HTTP/1.0 knows no chunks");
     assert_eq!(answer.text(), "abcde");
     assert!(caller.answer().await.is_none());
-    let hostless = rig.raw(format!("GET /x HTTP/1.0\r\nX-API-Key: {key}\r\n\r\n").as_bytes()).await.unwrap();
+    let hostless =
+        rig.raw(format!("GET /x HTTP/1.0\r\nX-API-Key: {key}\r\n\r\n").as_bytes()).await.unwrap();
     assert_eq!(hostless.refusal(), (400, "host_invalid".to_owned()));
 }
 
@@ -81,7 +84,10 @@ async fn a_connection_serves_many_requests_and_ends_when_asked() {
     }
     assert_eq!(upstream.connections(), 1, "reads share a kept connection");
     caller
-        .send(format!("GET /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nConnection: close\r\n\r\n").as_bytes())
+        .send(
+            format!("GET /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        )
         .await;
     assert_eq!(caller.answer().await.unwrap().status, 200);
     assert!(caller.answer().await.is_none());

@@ -50,7 +50,8 @@ async fn the_upstream_is_told_who_calls_and_nobody_can_forge_it() {
                    X-Keystile-Other: 1\r\n";
     assert_eq!(call_with(&rig, spoofed).await, 200);
     let seen = upstream.seen().pop().unwrap();
-    let told: Vec<_> = seen.fields.iter().filter(|(name, _)| name.starts_with("x-keystile-")).collect();
+    let told: Vec<_> =
+        seen.fields.iter().filter(|(name, _)| name.starts_with("x-keystile-")).collect();
     assert_eq!(told.len(), 3, "{told:?}");
     assert_eq!(seen.field("x-keystile-plan"), Some("open"));
     assert_eq!(seen.field("x-keystile-application"), Some("app on open"));
@@ -72,7 +73,8 @@ async fn fields_with_an_underscore_are_refused() {
 async fn connection_cannot_nominate_a_field_that_is_needed() {
     let upstream = Upstream::ok().await;
     let rig = Rig::simple(&upstream);
-    for value in ["x-api-key", "close, X-Keystile-Plan", "keep-alive, te", "authorization", "host"] {
+    for value in ["x-api-key", "close, X-Keystile-Plan", "keep-alive, te", "authorization", "host"]
+    {
         assert_eq!(call_with(&rig, &format!("Connection: {value}\r\n")).await, 400, "{value}");
     }
     assert_eq!(upstream.lines(), Vec::<String>::new());
@@ -82,18 +84,26 @@ async fn connection_cannot_nominate_a_field_that_is_needed() {
 #[tokio::test]
 async fn a_forwarded_address_is_believed_only_from_a_trusted_proxy() {
     let fields = "X-Forwarded-For: 6.6.6.6, 203.0.113.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil.test\r\n";
-    for (trusted, address, scheme) in [(None, "127.0.0.1", "http"), (Some("127.0.0.0/8"), "203.0.113.9", "https")] {
+    for (trusted, address, scheme) in
+        [(None, "127.0.0.1", "http"), (Some("127.0.0.0/8"), "203.0.113.9", "https")]
+    {
         let upstream = Upstream::ok().await;
         let mut settings = settings();
         settings.trusted_proxies = trusted.iter().map(|range| range.parse().unwrap()).collect();
-        let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings);
+        let rig = Rig::open(
+            vec![api(&[upstream.origin()])],
+            vec![plan("open", &["10 per day"])],
+            settings,
+        );
         assert_eq!(call_with(&rig, fields).await, 200);
         let seen = upstream.seen().pop().unwrap();
         assert_eq!(seen.field("x-forwarded-for"), Some(address));
         assert_eq!(seen.field("x-forwarded-proto"), Some(scheme));
         assert_eq!(seen.field("x-forwarded-host"), Some("api.test"));
         assert_eq!(rig.records().await[0].address, address);
-        let problem = rig.raw(format!("DELETE /x HTTP/1.1\r\nHost: api.test\r\n{fields}\r\n").as_bytes()).await;
+        let problem = rig
+            .raw(format!("DELETE /x HTTP/1.1\r\nHost: api.test\r\n{fields}\r\n").as_bytes())
+            .await;
         let url = problem.unwrap().problem()["type"].as_str().unwrap().to_owned();
         assert!(url.starts_with(&format!("{scheme}://api.test/")), "{url}");
     }

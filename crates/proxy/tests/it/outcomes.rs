@@ -7,7 +7,8 @@ use keystile_core::operation::CountRule;
 use keystile_core::time::Span;
 
 use crate::harness::{
-    Answer, Caller, Log, Reply, Rig, Upstream, Wire, api, eventually, nobody, plan, request, rule, settings,
+    Answer, Caller, Log, Reply, Rig, Upstream, Wire, api, eventually, nobody, plan, request, rule,
+    settings,
 };
 
 /// The one record, once it has its outcome.
@@ -47,7 +48,8 @@ async fn a_write_that_the_upstream_takes_is_applied_and_counted() {
 
 #[tokio::test]
 async fn each_status_has_its_outcome_and_is_passed_through() {
-    let upstream = Upstream::start(|seen| Reply::status(&seen.target[1..].replace('_', " "), "said")).await;
+    let upstream =
+        Upstream::start(|seen| Reply::status(&seen.target[1..].replace('_', " "), "said")).await;
     let mut api = api(&[upstream.origin()]);
     api.operations = vec![rule("PUT *", |rule| rule.count = Some(CountRule::Applied))];
     let rig = Rig::open(vec![api], vec![plan("open", &["1000 per day"])], settings());
@@ -66,7 +68,11 @@ async fn each_status_has_its_outcome_and_is_passed_through() {
         let answer = rig.call(method, &format!("/{line}"), &key, b"").await;
         assert_eq!(answer.text(), "said", "{line}");
         assert_eq!(answer.status.to_string(), line[..3]);
-        assert_eq!(answer.field("keystile-outcome"), None, "what the upstream says is passed through");
+        assert_eq!(
+            answer.field("keystile-outcome"),
+            None,
+            "what the upstream says is passed through"
+        );
         assert_eq!(record(&rig).await.outcome, outcome, "{line}");
         used += stays;
         assert_eq!(rig.used(&key).await, used, "{method} {line}");
@@ -75,7 +81,8 @@ async fn each_status_has_its_outcome_and_is_passed_through() {
 
 #[tokio::test]
 async fn a_write_that_nobody_accepts_is_not_sent_and_given_back() {
-    let rig = Rig::open(vec![api(&[nobody().await])], vec![plan("open", &["1 per day"])], settings());
+    let rig =
+        Rig::open(vec![api(&[nobody().await])], vec![plan("open", &["1 per day"])], settings());
     let key = rig.key("open").await;
     for _ in 0..3 {
         let answer = rig.call("DELETE", "/x", &key, b"").await;
@@ -107,7 +114,11 @@ async fn an_upstream_that_does_not_accept_in_time_is_not_sent_to() {
 
 /// Reads the request, then dies without an answer.
 async fn dies_after_reading(reply: Reply) {
-    let upstream = Upstream::start(move |seen| if seen.target == "/warm" { Reply::ok() } else { reply.clone() }).await;
+    let upstream =
+        Upstream::start(
+            move |seen| if seen.target == "/warm" { Reply::ok() } else { reply.clone() },
+        )
+        .await;
     let rig = Rig::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
@@ -134,8 +145,13 @@ async fn a_write_on_a_reused_connection_that_resets_is_seen_once_and_unknown() {
 
 #[tokio::test]
 async fn half_an_answer_is_none() {
-    for half in ["HTTP/1.1 200", "HTTP/1.1 200 OK\r\nContent-Le", "\0\0\0", "SSH-2.0-OpenSSH\r\n", "HTTP/1.1 2OO OK\r\n\r\n"]
-    {
+    for half in [
+        "HTTP/1.1 200",
+        "HTTP/1.1 200 OK\r\nContent-Le",
+        "\0\0\0",
+        "SSH-2.0-OpenSSH\r\n",
+        "HTTP/1.1 2OO OK\r\n\r\n",
+    ] {
         dies_after_reading(Reply::Last(half.as_bytes().to_vec())).await;
     }
 }
@@ -165,7 +181,10 @@ async fn an_upstream_that_never_answers_makes_a_write_unknown() {
         tells_unknown(&answer, &record);
         assert_eq!((record.outcome, record.status), (Outcome::Unknown, Some(504)));
     }
-    assert_eq!(rig.call("GET", "/x", &key, b"").await.refusal(), (504, "upstream_timeout".to_owned()));
+    assert_eq!(
+        rig.call("GET", "/x", &key, b"").await.refusal(),
+        (504, "upstream_timeout".to_owned())
+    );
     assert_eq!(upstream.lines(), ["DELETE /x", "POST /x", "GET /x"]);
     assert_eq!(rig.used(&key).await, 2);
 }
@@ -177,20 +196,28 @@ async fn the_total_timeout_bounds_an_exchange_with_a_patient_first_byte() {
     api.upstream.total_timeout = Span::from_millis(400);
     let rig = Rig::open(vec![api], vec![plan("open", &["10 per day"])], settings());
     let key = rig.key("open").await;
-    assert_eq!(rig.call("DELETE", "/x", &key, b"").await.refusal(), (504, "upstream_timeout".to_owned()));
+    assert_eq!(
+        rig.call("DELETE", "/x", &key, b"").await.refusal(),
+        (504, "upstream_timeout".to_owned())
+    );
     assert_eq!(record(&rig).await.outcome, Outcome::Unknown);
 }
 
 #[tokio::test]
 async fn the_outcome_is_learned_when_the_caller_hangs_up() {
-    let upstream = Upstream::start(|_| Reply::status("204 No Content", "").after(Duration::from_millis(300))).await;
+    let upstream =
+        Upstream::start(|_| Reply::status("204 No Content", "").after(Duration::from_millis(300)))
+            .await;
     let rig = Rig::simple(&upstream);
     let key = rig.key("open").await;
     for (method, body) in [("DELETE", &b""[..]), ("POST", b"a body that came in whole")] {
         let mut caller = rig.caller().await;
         caller.send(&request(method, "/x", &key, body)).await;
         drop(caller);
-        eventually("the write", async || rig.records().await.last().is_some_and(|record| record.method == method)).await;
+        eventually("the write", async || {
+            rig.records().await.last().is_some_and(|record| record.method == method)
+        })
+        .await;
         let record = record(&rig).await;
         assert_eq!((record.outcome, record.status), (Outcome::Applied, Some(204)), "{method}");
     }
@@ -224,7 +251,9 @@ async fn a_body_that_breaks_off_leaves_the_write_unknown() {
     let rig = Rig::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
-    let head = format!("POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let head = format!(
+        "POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
     caller.send(format!("{head}5\r\nabcde\r\n").as_bytes()).await;
     eventually("the record", async || !rig.records().await.is_empty()).await;
     drop(caller);

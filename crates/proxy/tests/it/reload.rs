@@ -57,7 +57,8 @@ async fn no_request_fails_while_the_policy_is_replaced() {
 #[tokio::test]
 async fn a_request_finishes_under_the_policy_that_permitted_it_and_the_next_one_meets_the_new() {
     let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_millis(300))).await;
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["5 per day"])], settings());
+    let rig =
+        Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["5 per day"])], settings());
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     let mut narrow = plan("open", &["5 per day"]);
@@ -69,13 +70,17 @@ async fn a_request_finishes_under_the_policy_that_permitted_it_and_the_next_one_
     };
     let (answer, ()) = tokio::join!(call, replace);
     assert_eq!(answer.status, 200);
-    assert_eq!(caller.call("DELETE", "/x", &key, b"").await.refusal(), (403, "operation_not_in_plan".to_owned()));
+    assert_eq!(
+        caller.call("DELETE", "/x", &key, b"").await.refusal(),
+        (403, "operation_not_in_plan".to_owned())
+    );
 }
 
 #[tokio::test]
 async fn what_was_counted_stays_counted_under_a_new_policy() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["5 per day"])], settings());
+    let rig =
+        Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["5 per day"])], settings());
     let key = rig.key("open").await;
     for _ in 0..3 {
         assert_eq!(rig.call("DELETE", "/x", &key, b"").await.status, 200);
@@ -93,7 +98,10 @@ async fn a_key_whose_plan_is_gone_may_do_nothing() {
     let key = rig.key("open").await;
     rig.replace_policy(vec![api(&[upstream.origin()])], vec![plan("other", &[])]);
     for method in ["GET", "DELETE"] {
-        assert_eq!(rig.call(method, "/x", &key, b"").await.refusal(), (403, "operation_not_in_plan".to_owned()));
+        assert_eq!(
+            rig.call(method, "/x", &key, b"").await.refusal(),
+            (403, "operation_not_in_plan".to_owned())
+        );
     }
     let mut off = api(&[upstream.origin()]);
     off.mode = Mode::Off;

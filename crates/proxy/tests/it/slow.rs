@@ -32,8 +32,14 @@ async fn trickle(mut caller: Caller, bytes: &[u8], pause: Duration) -> (Duration
 
 fn is_about(elapsed: Duration, millis: u64) {
     let millis = Duration::from_millis(millis);
-    assert!(elapsed + Duration::from_millis(150) >= millis, "cut too early: {elapsed:?} of {millis:?}");
-    assert!(elapsed < millis + Duration::from_millis(1500), "cut too late: {elapsed:?} of {millis:?}");
+    assert!(
+        elapsed + Duration::from_millis(150) >= millis,
+        "cut too early: {elapsed:?} of {millis:?}"
+    );
+    assert!(
+        elapsed < millis + Duration::from_millis(1500),
+        "cut too late: {elapsed:?} of {millis:?}"
+    );
 }
 
 #[tokio::test]
@@ -130,7 +136,14 @@ async fn a_body_that_stops_is_answered_and_cut() {
     let key = rig.key("open").await;
     let began = Instant::now();
     let mut caller = rig.caller().await;
-    caller.send(format!("POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 9\r\n\r\nabc").as_bytes()).await;
+    caller
+        .send(
+            format!(
+                "POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 9\r\n\r\nabc"
+            )
+            .as_bytes(),
+        )
+        .await;
     let answer = caller.answer().await.unwrap();
     is_about(began.elapsed(), 600);
     assert_eq!(answer.refusal(), (408, "request_timeout".to_owned()));
@@ -144,7 +157,14 @@ async fn a_body_that_trickles_is_cut_by_its_mean_rate() {
     let rig = rig(&upstream, hurried(10_000, 5_000));
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
-    caller.send(format!("POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 900\r\n\r\n").as_bytes()).await;
+    caller
+        .send(
+            format!(
+                "POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 900\r\n\r\n"
+            )
+            .as_bytes(),
+        )
+        .await;
     let began = Instant::now();
     let slow = trickle(caller, &[b'a'; 300], Duration::from_millis(300));
     let others = async {
@@ -155,19 +175,34 @@ async fn a_body_that_trickles_is_cut_by_its_mean_rate() {
     };
     let ((elapsed, answer), ()) = tokio::join!(slow, others);
     is_about(elapsed, 10_000);
-    assert!(answer.starts_with(b"HTTP/1.1 408"), "{:?} after {:?}", String::from_utf8_lossy(&answer), began.elapsed());
+    assert!(
+        answer.starts_with(b"HTTP/1.1 408"),
+        "{:?} after {:?}",
+        String::from_utf8_lossy(&answer),
+        began.elapsed()
+    );
 }
 
 #[tokio::test]
 async fn a_counted_body_that_trickles_is_cut() {
     let upstream = Upstream::ok().await;
     let mut api = api(&[upstream.origin()]);
-    let body = keystile_core::operation::BodyRule { kind: keystile_core::operation::BodyKind::JsonRpc, cost_max: None };
+    let body = keystile_core::operation::BodyRule {
+        kind: keystile_core::operation::BodyKind::JsonRpc,
+        cost_max: None,
+    };
     api.operations = vec![crate::harness::rule("POST /rpc", |rule| rule.body = Some(body))];
     let rig = Rig::open(vec![api], vec![plan("open", &["100 per day"])], hurried(10_000, 800));
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
-    caller.send(format!("POST /rpc HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 900\r\n\r\n").as_bytes()).await;
+    caller
+        .send(
+            format!(
+                "POST /rpc HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 900\r\n\r\n"
+            )
+            .as_bytes(),
+        )
+        .await;
     let (elapsed, answer) = trickle(caller, &[b'['; 300], Duration::from_millis(100)).await;
     is_about(elapsed, 800);
     assert!(answer.starts_with(b"HTTP/1.1 408"));

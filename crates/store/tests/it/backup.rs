@@ -72,10 +72,7 @@ fn a_backup_made_while_writes_run_restores_to_one_moment_of_them() {
             });
         }
         while bench
-            .list(&keystile_store::journal::RecordQuery {
-                limit: 100,
-                ..Default::default()
-            })
+            .list(&keystile_store::journal::RecordQuery { limit: 100, ..Default::default() })
             .len()
             < 100
         {}
@@ -87,11 +84,7 @@ fn a_backup_made_while_writes_run_restores_to_one_moment_of_them() {
     assert!(copy.is_locked(locked));
     assert!(copy.reserve(locked).is_err());
     let records = copy.journal();
-    assert!(
-        records
-            .iter()
-            .all(|record| record.outcome != Outcome::Pending)
-    );
+    assert!(records.iter().all(|record| record.outcome != Outcome::Pending));
     assert!(
         records
             .iter()
@@ -124,18 +117,10 @@ fn a_restored_store_knows_its_keys_and_counts_and_closes_what_was_under_way() {
 #[test]
 fn a_backup_is_private_and_never_overwrites() {
     let (bench, _, folder, file) = backed_up();
-    assert_eq!(
-        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
-    assert!(matches!(
-        backup(bench.store(), &file),
-        Err(Error::Exists(_))
-    ));
-    let names: Vec<_> = std::fs::read_dir(folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(matches!(backup(bench.store(), &file), Err(Error::Exists(_))));
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["keystile.backup"]);
 }
 
@@ -147,23 +132,11 @@ fn a_cut_off_or_overwritten_backup_is_refused_and_the_store_stays() {
     bench.stop();
     let refuse = |bytes: &[u8]| {
         std::fs::write(&damaged, bytes).unwrap();
-        assert!(
-            verify(&damaged).is_err(),
-            "{} of {} bytes",
-            bytes.len(),
-            whole.len()
-        );
+        assert!(verify(&damaged).is_err(), "{} of {} bytes", bytes.len(), whole.len());
         let directory = DataDirectory::hold(bench.path()).unwrap();
         assert!(restore(&directory, &damaged).is_err());
     };
-    for length in [
-        0,
-        100,
-        4_096,
-        whole.len() / 2,
-        whole.len() - 4_096,
-        whole.len() - 1,
-    ] {
+    for length in [0, 100, 4_096, whole.len() / 2, whole.len() - 4_096, whole.len() - 1] {
         refuse(&whole[..length]);
     }
     for page in [0, 1, whole.len() / 8_192] {
@@ -186,10 +159,7 @@ fn an_edited_backup_is_refused() {
     ];
     for edit in edits {
         let (_bench, _, _folder, file) = backed_up();
-        Connection::open(&file)
-            .unwrap()
-            .execute_batch(edit)
-            .unwrap();
+        Connection::open(&file).unwrap().execute_batch(edit).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let directory = DataDirectory::hold(folder.path()).unwrap();
         assert!(verify(&file).is_err(), "{edit}");
@@ -202,10 +172,7 @@ fn an_edited_backup_is_refused() {
 fn a_data_directory_is_no_backup() {
     let (mut bench, _, _folder, _) = backed_up();
     bench.stop();
-    assert!(matches!(
-        verify(&bench.path().join("keystile.db")),
-        Err(Error::Corrupt(_))
-    ));
+    assert!(matches!(verify(&bench.path().join("keystile.db")), Err(Error::Corrupt(_))));
 }
 
 /// The replaced store is of use only with everything that it had: its latest commits and its pepper.
@@ -224,25 +191,16 @@ fn a_replaced_store_stays_beside_the_restored_one_whole() {
     restore(&DataDirectory::hold(crashed.path()).unwrap(), &file).unwrap();
 
     let aside = tempfile::tempdir().unwrap();
-    for name in std::fs::read_dir(crashed.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-    {
+    for name in std::fs::read_dir(crashed.path()).unwrap().map(|entry| entry.unwrap().file_name()) {
         let name = name.to_str().unwrap();
         if let Some((before, after)) = name.split_once(".before-restore") {
-            std::fs::copy(
-                crashed.path().join(name),
-                aside.path().join(format!("{before}{after}")),
-            )
-            .unwrap();
+            std::fs::copy(crashed.path().join(name), aside.path().join(format!("{before}{after}")))
+                .unwrap();
         }
     }
     let copy = Bench::at(crashed, &other);
     assert_eq!(copy.used(key), [3]);
-    assert_eq!(
-        std::fs::read(aside.path().join("pepper")).ok(),
-        Some(pepper)
-    );
+    assert_eq!(std::fs::read(aside.path().join("pepper")).ok(), Some(pepper));
     let before = Bench::at(aside, &bench);
     assert_eq!(before.used(replaced), [5]);
 }

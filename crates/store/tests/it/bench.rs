@@ -21,10 +21,7 @@ use crate::make::{owner, policy, settlement, subject, write};
 
 /// Waits for an answer of the store.
 pub(crate) fn wait<T>(answer: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(answer)
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(answer)
 }
 
 pub(crate) struct Bench {
@@ -39,10 +36,7 @@ impl Bench {
     pub(crate) fn new(plans: &[PlanSpec]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data");
-        Self {
-            _folder: Some(folder),
-            ..Self::on(&path, plans)
-        }
+        Self { _folder: Some(folder), ..Self::on(&path, plans) }
     }
 
     /// A store on a directory that somebody else looks after.
@@ -61,10 +55,7 @@ impl Bench {
     /// A store on another directory, with the policy of this one.
     pub(crate) fn at(folder: tempfile::TempDir, like: &Self) -> Self {
         let path = folder.path().to_owned();
-        Self {
-            _folder: Some(folder),
-            ..Self::on(&path, &like.plans)
-        }
+        Self { _folder: Some(folder), ..Self::on(&path, &like.plans) }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -77,10 +68,7 @@ impl Bench {
 
     pub(crate) fn stop(&mut self) {
         let store = self.store.take().unwrap();
-        assert!(
-            Arc::into_inner(store).is_some(),
-            "somebody still holds the store"
-        );
+        assert!(Arc::into_inner(store).is_some(), "somebody still holds the store");
     }
 
     pub(crate) fn start(&mut self) -> Opened {
@@ -99,15 +87,11 @@ impl Bench {
         self.stop();
         let database = rusqlite::Connection::open(self.path.join("keystile.db")).unwrap();
         let anchor: String = database
-            .query_row("SELECT value FROM meta WHERE name = 'clock'", [], |row| {
-                row.get(0)
-            })
+            .query_row("SELECT value FROM meta WHERE name = 'clock'", [], |row| row.get(0))
             .unwrap();
         let (boot, offset) = anchor.split_once(' ').unwrap();
         let later = format!("{boot} {}", offset.parse::<i64>().unwrap() + millis);
-        database
-            .execute("UPDATE meta SET value = ?1 WHERE name = 'clock'", [later])
-            .unwrap();
+        database.execute("UPDATE meta SET value = ?1 WHERE name = 'clock'", [later]).unwrap();
         drop(database);
         self.start();
     }
@@ -132,17 +116,11 @@ impl Bench {
     pub(crate) fn issue_text(&self, plan: &str, text: &[u8]) -> KeyHash {
         let hash = self.store().pepper().hash(text);
         let id = KeyId::new(Uuid::now_v7());
-        let row = NewKeyRow {
-            id,
-            hash,
-            prefix: format!("ks_{id}"),
-            plan: plan.to_owned(),
-        };
+        let row = NewKeyRow { id, hash, prefix: format!("ks_{id}"), plan: plan.to_owned() };
         let (store, plan) = (self.store().clone(), plan.to_owned());
         self.change(move |work| {
             let (application, _) = work.application_or_new(&plan, Some(&plan), &owner())?;
-            work.create_key(&store, &application, &row, &owner())
-                .map(|_| ())
+            work.create_key(&store, &application, &row, &owner()).map(|_| ())
         })
         .unwrap();
         hash
@@ -153,9 +131,7 @@ impl Bench {
     }
 
     pub(crate) fn row(&self, key: KeyHash) -> KeyRow {
-        self.store()
-            .read(|read| key::find_key_by_hash(read, &key))
-            .unwrap()
+        self.store().read(|read| key::find_key_by_hash(read, &key)).unwrap()
     }
 
     pub(crate) fn state(&self, key: KeyHash) -> KeyState {
@@ -190,12 +166,8 @@ impl Bench {
 
     pub(crate) fn reserve_from(&self, address: &str) -> ReserveAnswer {
         let address: IpAddr = address.parse().unwrap();
-        let request = write(
-            &self.policy,
-            Subject::Address(address),
-            ("notes", "POST", "/notes"),
-            1,
-        );
+        let request =
+            write(&self.policy, Subject::Address(address), ("notes", "POST", "/notes"), 1);
         wait(self.store().reserve(request)).unwrap()
     }
 
@@ -205,8 +177,7 @@ impl Bench {
 
     pub(crate) fn unlock(&self, key: KeyHash) {
         let entry = self.entry(key);
-        self.change(move |work| work.unlock_key(&entry, &owner(), "seen to"))
-            .unwrap();
+        self.change(move |work| work.unlock_key(&entry, &owner(), "seen to")).unwrap();
     }
 
     pub(crate) fn reset(&self, key: KeyHash) {
@@ -221,17 +192,11 @@ impl Bench {
             let plan = policy.plan(&entry.plan).unwrap();
             work.budgets(&entry.id.to_string(), &policy, plan)
         });
-        counted
-            .unwrap()
-            .into_iter()
-            .map(|budget| budget.used)
-            .collect()
+        counted.unwrap().into_iter().map(|budget| budget.used).collect()
     }
 
     pub(crate) fn list(&self, query: &RecordQuery) -> Vec<WriteRecord> {
-        self.store()
-            .read(|read| journal::list(read, query))
-            .unwrap()
+        self.store().read(|read| journal::list(read, query)).unwrap()
     }
 
     /// All records, earliest first.
@@ -246,16 +211,11 @@ impl Bench {
 
     pub(crate) fn events(&self, key: KeyHash) -> Vec<EventRow> {
         let row = self.row(key).row;
-        self.store()
-            .read(|read| event::list_of_key(read, row, 1000))
-            .unwrap()
+        self.store().read(|read| event::list_of_key(read, row, 1000)).unwrap()
     }
 
     pub(crate) fn events_named(&self, key: KeyHash, name: &str) -> usize {
-        self.events(key)
-            .iter()
-            .filter(|event| event.kind == name)
-            .count()
+        self.events(key).iter().filter(|event| event.kind == name).count()
     }
 }
 

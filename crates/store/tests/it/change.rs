@@ -80,15 +80,9 @@ fn a_change_that_fails_leaves_nothing_behind() {
         Err(Error::Conflict("changed my mind".to_owned()))
     });
     assert!(matches!(failed, Err(Error::Conflict(_))));
-    assert!(
-        bench.is_locked(key),
-        "requests see an unlock that never was"
-    );
+    assert!(bench.is_locked(key), "requests see an unlock that never was");
     assert_eq!(bench.events_named(key, "key_unlocked"), 0);
-    assert_eq!(
-        bench.reserve(key).unwrap_err().refusal.reason,
-        Reason::KeyLocked
-    );
+    assert_eq!(bench.reserve(key).unwrap_err().refusal.reason, Reason::KeyLocked);
     assert_eq!(bench.used(key), [3]);
     bench.reopen();
     assert!(bench.is_locked(key));
@@ -121,10 +115,7 @@ fn a_lock_stops_the_writes_after_it_in_the_same_transaction() {
     let (changes, writes) = in_one_group(&bench, key, vec![locking], 2);
     assert!(changes[0].is_ok());
     let reason = |write: Result<ReserveAnswer>| write.unwrap().unwrap_err().refusal.reason;
-    assert_eq!(
-        writes.into_iter().map(reason).collect::<Vec<_>>(),
-        [Reason::KeyLocked; 2]
-    );
+    assert_eq!(writes.into_iter().map(reason).collect::<Vec<_>>(), [Reason::KeyLocked; 2]);
 }
 
 #[test]
@@ -164,10 +155,8 @@ fn giving_back_what_was_counted_before_a_reset_frees_nothing_after_it() {
 #[test]
 fn the_name_of_an_application_is_taken_once() {
     let (bench, _) = bench();
-    let again = bench.change(|work| {
-        work.create_application("small", "small", &owner())
-            .map(|_| ())
-    });
+    let again =
+        bench.change(|work| work.create_application("small", "small", &owner()).map(|_| ()));
     assert!(matches!(again, Err(Error::Exists(_))));
     let unknown = bench.change(|work| work.application_or_new("new", None, &owner()).map(|_| ()));
     assert!(matches!(unknown, Err(Error::Conflict(_))));
@@ -180,12 +169,6 @@ fn a_closed_store_answers_that_it_is_unavailable() {
     bench.store().close();
     bench.store().close();
     bench.settle(reserved, keystile_core::journal::Outcome::Applied);
-    assert!(matches!(
-        bench.ask(key, ("notes", "POST", "/notes"), 1),
-        Err(Error::Unavailable)
-    ));
-    assert!(matches!(
-        wait(bench.store().flush()),
-        Err(Error::Unavailable)
-    ));
+    assert!(matches!(bench.ask(key, ("notes", "POST", "/notes"), 1), Err(Error::Unavailable)));
+    assert!(matches!(wait(bench.store().flush()), Err(Error::Unavailable)));
 }

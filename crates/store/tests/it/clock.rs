@@ -20,9 +20,7 @@ fn bench() -> Bench {
 
 fn set_anchor(bench: &Bench, anchor: &str) {
     let database = Connection::open(bench.path().join("keystile.db")).unwrap();
-    database
-        .execute("UPDATE meta SET value = ?1 WHERE name = 'clock'", [anchor])
-        .unwrap();
+    database.execute("UPDATE meta SET value = ?1 WHERE name = 'clock'", [anchor]).unwrap();
 }
 
 #[test]
@@ -41,17 +39,11 @@ fn a_lock_for_a_time_opens_by_itself_and_says_so() {
     // Requests see it at once, listings a moment later.
     while bench.row(key).lock.is_some() {
         std::thread::sleep(std::time::Duration::from_millis(20));
-        assert!(
-            bench.store().now().0 < until.0 + 5_000,
-            "the lock stays listed"
-        );
+        assert!(bench.store().now().0 < until.0 + 5_000, "the lock stays listed");
     }
     assert!(bench.store().now() >= until);
     let told = bench.events(key).remove(0);
-    assert_eq!(
-        (told.kind.as_str(), told.actor),
-        ("key_unlocked", Actor::Time)
-    );
+    assert_eq!((told.kind.as_str(), told.actor), ("key_unlocked", Actor::Time));
     assert_eq!(bench.events_named(key, "key_unlocked"), 1);
     // Its budget is still used up, so its next write locks it again.
     assert!(bench.reserve(key).is_err());
@@ -121,11 +113,7 @@ fn the_anchor_of_another_boot_is_not_believed() {
     let mut bench = bench();
     let key = bench.issue("never");
     bench.reserve_many(key, 4);
-    for anchor in [
-        "11111111-2222-3333-4444-555555555555 99999999999999",
-        "nonsense",
-        "",
-    ] {
+    for anchor in ["11111111-2222-3333-4444-555555555555 99999999999999", "nonsense", ""] {
         bench.stop();
         set_anchor(&bench, anchor);
         bench.start();

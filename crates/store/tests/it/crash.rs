@@ -81,12 +81,7 @@ struct Said {
 
 fn run_and_kill(bench: &Bench, lines_max: usize, pause: Duration) -> Said {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "crash::child_that_is_killed",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args(["--exact", "crash::child_that_is_killed", "--nocapture", "--test-threads=1"])
         .env(DIRECTORY, bench.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -100,10 +95,7 @@ fn run_and_kill(bench: &Bench, lines_max: usize, pause: Duration) -> Said {
         match line.split(' ').collect::<Vec<_>>().as_slice() {
             ["admitted", key, id] => {
                 let (key, id): (usize, i64) = (key.parse().unwrap(), id.parse().unwrap());
-                assert!(
-                    said.admitted[key].insert(id),
-                    "the id {id} was given out twice"
-                );
+                assert!(said.admitted[key].insert(id), "the id {id} was given out twice");
                 heard += 1;
             }
             ["locked", "0"] => {
@@ -128,20 +120,13 @@ fn charged(journal: &[WriteRecord], key: &KeyRow) -> u64 {
     let counts = |record: &&WriteRecord| {
         record.key.as_ref() == Some(&key.id) && record.id.0 > key.counts_after
     };
-    journal
-        .iter()
-        .filter(counts)
-        .map(|record| u64::from(record.cost))
-        .sum()
+    journal.iter().filter(counts).map(|record| u64::from(record.cost)).sum()
 }
 
 #[test]
 fn no_admitted_write_and_no_lock_is_lost_when_the_process_is_killed() {
     let mut bench = Bench::new(&plans());
-    let keys = [
-        bench.issue_text("locking", KEYS[0]),
-        bench.issue_text("never", KEYS[1]),
-    ];
+    let keys = [bench.issue_text("locking", KEYS[0]), bench.issue_text("never", KEYS[1])];
     let mut dice = Dice(0x2545_F491_4F6C_DD1D);
     let (mut last_id, mut locks, mut left_unknown) = (0, 0, 0);
     for _ in 0..20 {
@@ -151,11 +136,7 @@ fn no_admitted_write_and_no_lock_is_lost_when_the_process_is_killed() {
         left_unknown += bench.start().left_unknown;
 
         let journal = bench.journal();
-        assert!(
-            journal
-                .iter()
-                .all(|record| record.outcome != Outcome::Pending)
-        );
+        assert!(journal.iter().all(|record| record.outcome != Outcome::Pending));
         let [locking, never] = keys.map(|key| bench.row(key));
         for (row, admitted) in [(&locking, &said.admitted[0]), (&never, &said.admitted[1])] {
             let on_record: BTreeSet<_> = journal
@@ -165,24 +146,15 @@ fn no_admitted_write_and_no_lock_is_lost_when_the_process_is_killed() {
                 })
                 .map(|record| record.id.0)
                 .collect();
-            assert!(
-                on_record.is_superset(admitted),
-                "an admitted write is not on record"
-            );
-            assert!(
-                admitted.iter().all(|id| *id > last_id),
-                "an id was given out again"
-            );
+            assert!(on_record.is_superset(admitted), "an admitted write is not on record");
+            assert!(admitted.iter().all(|id| *id > last_id), "an id was given out again");
         }
         last_id = journal.last().unwrap().id.0;
 
         let charged = charged(&journal, &locking);
         assert!(charged <= QUOTA);
         assert_eq!(bench.used(keys[0]), [charged]);
-        assert_eq!(
-            locking.lock.is_some(),
-            matches!(bench.state(keys[0]), KeyState::Locked(_))
-        );
+        assert_eq!(locking.lock.is_some(), matches!(bench.state(keys[0]), KeyState::Locked(_)));
         if said.is_locked {
             assert!(locking.lock.is_some(), "the lock is lost");
             assert_eq!(charged, QUOTA);
@@ -197,10 +169,7 @@ fn no_admitted_write_and_no_lock_is_lost_when_the_process_is_killed() {
         }
     }
     assert!(locks > 0, "no round came as far as a lock");
-    assert!(
-        left_unknown > 0,
-        "no round was killed with writes under way"
-    );
+    assert!(left_unknown > 0, "no round was killed with writes under way");
     assert_eq!(
         bench.events_named(keys[0], "key_locked"),
         bench.events_named(keys[0], "key_unlocked") + usize::from(bench.is_locked(keys[0]))

@@ -39,15 +39,9 @@ fn a_store_of_a_newer_version_is_left_alone() {
     let mut bench = bench();
     bench.stop();
     let file = bench.path().join("keystile.db");
-    Connection::open(&file)
-        .unwrap()
-        .pragma_update(None, "user_version", 4_000)
-        .unwrap();
+    Connection::open(&file).unwrap().pragma_update(None, "user_version", 4_000).unwrap();
     let before = std::fs::read(&file).unwrap();
-    assert!(matches!(
-        open(bench.path()),
-        Err(Error::Newer { found: 4_000, .. })
-    ));
+    assert!(matches!(open(bench.path()), Err(Error::Newer { found: 4_000, .. })));
     assert_eq!(std::fs::read(&file).unwrap(), before);
 }
 
@@ -60,16 +54,11 @@ fn a_database_of_another_program_is_left_alone() {
         other
             .execute_batch("CREATE TABLE recipe (name TEXT); INSERT INTO recipe VALUES ('soup')")
             .unwrap();
-        other
-            .pragma_update(None, "application_id", application_id)
-            .unwrap();
+        other.pragma_update(None, "application_id", application_id).unwrap();
         drop(other);
         let before = std::fs::read(&file).unwrap();
         assert!(matches!(open(folder.path()), Err(Error::NotKeystile)));
-        assert!(
-            std::fs::read(&file).unwrap() == before,
-            "the other program's file was changed"
-        );
+        assert!(std::fs::read(&file).unwrap() == before, "the other program's file was changed");
     }
 }
 
@@ -77,10 +66,7 @@ fn a_database_of_another_program_is_left_alone() {
 fn a_file_of_garbage_is_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("keystile.db"), [0x5A; 9_000]).unwrap();
-    assert!(matches!(
-        open(folder.path()),
-        Err(Error::Corrupt(_) | Error::NotKeystile)
-    ));
+    assert!(matches!(open(folder.path()), Err(Error::Corrupt(_) | Error::NotKeystile)));
 }
 
 #[test]
@@ -110,21 +96,9 @@ fn without_its_pepper_a_store_with_keys_does_not_start() {
     let pepper = bench.path().join("pepper");
     let kept = std::fs::read(&pepper).unwrap();
     std::fs::write(&pepper, &kept[..31]).unwrap();
-    assert!(matches!(
-        open(bench.path()),
-        Err(Error::Pepper {
-            fault: "damaged",
-            ..
-        })
-    ));
+    assert!(matches!(open(bench.path()), Err(Error::Pepper { fault: "damaged", .. })));
     std::fs::remove_file(&pepper).unwrap();
-    assert!(matches!(
-        open(bench.path()),
-        Err(Error::Pepper {
-            fault: "missing",
-            ..
-        })
-    ));
+    assert!(matches!(open(bench.path()), Err(Error::Pepper { fault: "missing", .. })));
     assert!(!pepper.exists());
     std::fs::write(&pepper, kept).unwrap();
     bench.start();
@@ -142,21 +116,12 @@ fn a_first_start_that_was_killed_half_way_can_be_repeated() {
 #[test]
 fn every_error_says_something_of_use() {
     let faults = [
-        Error::InUse {
-            path: "/data".into(),
-        },
+        Error::InUse { path: "/data".into() },
         Error::NotKeystile,
         Error::Newer { found: 9, known: 1 },
         Error::Corrupt("page 3".to_owned()),
-        Error::Pepper {
-            path: "/data/pepper".into(),
-            fault: "missing",
-        },
+        Error::Pepper { path: "/data/pepper".into(), fault: "missing" },
         Error::Unavailable,
     ];
-    assert!(
-        faults
-            .iter()
-            .all(|fault| fault.help().is_some() && !fault.to_string().is_empty())
-    );
+    assert!(faults.iter().all(|fault| fault.help().is_some() && !fault.to_string().is_empty()));
 }

@@ -30,10 +30,7 @@ fn burst(bench: &Bench, subject: &Subject, threads: usize, each: usize) -> Vec<R
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(ask)).collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect()
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     })
 }
 
@@ -46,29 +43,17 @@ fn of_500_writes_at_once_a_quota_of_10_admits_10_and_locks_once() {
     let (admitted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!((admitted.len(), refused.len()), (10, 490));
     let refused: Vec<_> = refused.into_iter().filter_map(Result::err).collect();
-    assert!(
-        refused
-            .iter()
-            .all(|refused| refused.refusal.reason == Reason::KeyLocked)
-    );
+    assert!(refused.iter().all(|refused| refused.refusal.reason == Reason::KeyLocked));
     assert!(refused.iter().all(|refused| refused.refusal.lock.is_some()));
-    assert_eq!(
-        refused.iter().filter(|refused| refused.is_recorded).count(),
-        1
-    );
+    assert_eq!(refused.iter().filter(|refused| refused.is_recorded).count(), 1);
 
     let journal = bench.journal();
     assert_eq!(journal.len(), 11);
     assert!(
-        journal[..10]
-            .iter()
-            .all(|record| record.outcome == Outcome::Pending && record.cost == 1)
+        journal[..10].iter().all(|record| record.outcome == Outcome::Pending && record.cost == 1)
     );
     let attempt = &journal[10];
-    assert_eq!(
-        (attempt.outcome, attempt.reason),
-        (Outcome::Refused, Some(Reason::KeyLocked))
-    );
+    assert_eq!((attempt.outcome, attempt.reason), (Outcome::Refused, Some(Reason::KeyLocked)));
     assert_eq!((attempt.status, attempt.cost), (Some(403), 0));
 
     let row = bench.row(key);
@@ -91,10 +76,8 @@ fn ids_and_times_of_a_burst_rise_together_and_remaining_counts_down() {
         .collect();
     admitted.sort_by_key(|reserved| reserved.id);
     assert!(admitted.is_sorted_by_key(|reserved| reserved.time));
-    let remaining: Vec<_> = admitted
-        .iter()
-        .map(|reserved| reserved.standings[0].remaining)
-        .collect();
+    let remaining: Vec<_> =
+        admitted.iter().map(|reserved| reserved.standings[0].remaining).collect();
     assert_eq!(remaining, (0..60).rev().collect::<Vec<_>>());
 }
 
@@ -123,21 +106,11 @@ fn no_budget_is_charged_when_one_of_several_refuses() {
 fn a_write_that_costs_more_than_is_left_is_refused_whole() {
     let bench = Bench::new(&[plan("never", &[("10 per day", &[])], LockRule::Never)]);
     let key = bench.issue("never");
-    assert_eq!(
-        bench.ask(key, POST, 7).unwrap().unwrap().standings[0].remaining,
-        3
-    );
+    assert_eq!(bench.ask(key, POST, 7).unwrap().unwrap().standings[0].remaining, 3);
     assert!(bench.ask(key, POST, 4).unwrap().is_err());
     assert_eq!(bench.used(key), [7]);
     assert!(bench.ask(key, POST, 3).unwrap().is_ok());
-    assert_eq!(
-        bench
-            .journal()
-            .iter()
-            .map(|record| record.cost)
-            .collect::<Vec<_>>(),
-        [7, 3]
-    );
+    assert_eq!(bench.journal().iter().map(|record| record.cost).collect::<Vec<_>>(), [7, 3]);
 }
 
 #[test]
@@ -150,20 +123,9 @@ fn a_plan_that_never_locks_refuses_and_says_when_there_is_room() {
     let seconds = refused.refusal.retry_after_secs.unwrap();
     assert!((3600..=3661).contains(&seconds), "{seconds} s");
     assert!(!refused.is_recorded);
-    assert_eq!(
-        (refused.standings[0].used, refused.standings[0].remaining),
-        (2, 0)
-    );
+    assert_eq!((refused.standings[0].used, refused.standings[0].remaining), (2, 0));
     // What never fits is not worth waiting for.
-    assert_eq!(
-        bench
-            .ask(key, POST, 3)
-            .unwrap()
-            .unwrap_err()
-            .refusal
-            .retry_after_secs,
-        None
-    );
+    assert_eq!(bench.ask(key, POST, 3).unwrap().unwrap_err().refusal.retry_after_secs, None);
     assert_eq!(bench.state(key), KeyState::Active);
     assert_eq!(bench.events_named(key, "key_locked"), 0);
 }
@@ -207,14 +169,8 @@ fn an_observed_api_counts_and_objects_but_never_refuses() {
         assert!(wait(bench.store().reserve(request)).unwrap().is_ok());
     }
     let reasons: Vec<_> = bench.journal().iter().map(|record| record.reason).collect();
-    assert_eq!(
-        reasons,
-        [None, None, Some(Reason::KeyLocked), Some(Reason::KeyLocked)]
-    );
-    assert_eq!(
-        (bench.state(key), bench.used(key)),
-        (KeyState::Active, vec![4])
-    );
+    assert_eq!(reasons, [None, None, Some(Reason::KeyLocked), Some(Reason::KeyLocked)]);
+    assert_eq!((bench.state(key), bench.used(key)), (KeyState::Active, vec![4]));
 }
 
 #[test]

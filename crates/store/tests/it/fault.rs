@@ -34,9 +34,7 @@ fn plans() -> [keystile_core::policy::PlanSpec; 2] {
 
 /// Another program that has begun to write to the file.
 fn block(bench: &Bench) -> Connection {
-    bench
-        .change(|work| Ok(work.connection().busy_timeout(Duration::ZERO)?))
-        .unwrap();
+    bench.change(|work| Ok(work.connection().busy_timeout(Duration::ZERO)?)).unwrap();
     let other = Connection::open(bench.path().join("keystile.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     other
@@ -46,9 +44,8 @@ fn block(bench: &Bench) -> Connection {
 fn bound_pages(bench: &Bench, spare: i64) {
     bench
         .change(move |work| {
-            let pages: i64 = work
-                .connection()
-                .pragma_query_value(None, "page_count", |row| row.get(0))?;
+            let pages: i64 =
+                work.connection().pragma_query_value(None, "page_count", |row| row.get(0))?;
             let bound = pages + spare;
             Ok(work
                 .connection()
@@ -69,19 +66,13 @@ fn unbound_pages(bench: &Bench) {
 fn wait_for_recovery(bench: &Bench) {
     let start = bench.store().now().0;
     while bench.store().fault().is_some() {
-        assert!(
-            bench.store().now().0 < start + 5_000,
-            "the store does not recover by itself"
-        );
+        assert!(bench.store().now().0 < start + 5_000, "the store does not recover by itself");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 fn refused(bench: &Bench, key: KeyHash) -> bool {
-    matches!(
-        bench.ask(key, ("notes", "POST", "/notes"), 1),
-        Err(Error::Unavailable)
-    )
+    matches!(bench.ask(key, ("notes", "POST", "/notes"), 1), Err(Error::Unavailable))
 }
 
 #[test]
@@ -91,39 +82,20 @@ fn while_another_program_holds_the_file_writes_are_refused_and_reads_go_on() {
     let other = block(&bench);
     assert!(refused(&bench, key));
     assert!(bench.store().fault().is_some());
-    for (reserved, outcome) in reserved
-        .into_iter()
-        .zip([Outcome::NotSent, Outcome::Applied])
-    {
+    for (reserved, outcome) in reserved.into_iter().zip([Outcome::NotSent, Outcome::Applied]) {
         bench.settle(reserved, outcome);
     }
-    assert!(matches!(
-        wait(bench.store().flush()),
-        Err(Error::Unavailable)
-    ));
+    assert!(matches!(wait(bench.store().flush()), Err(Error::Unavailable)));
     assert!(refused(&bench, key));
-    let query = RecordQuery {
-        limit: 10,
-        ..RecordQuery::default()
-    };
-    assert!(
-        bench
-            .list(&query)
-            .iter()
-            .all(|record| record.outcome == Outcome::Pending)
-    );
+    let query = RecordQuery { limit: 10, ..RecordQuery::default() };
+    assert!(bench.list(&query).iter().all(|record| record.outcome == Outcome::Pending));
     assert_eq!(bench.list(&query).len(), 4);
     assert_eq!(bench.state(key), KeyState::Active);
     drop(other);
     wait_for_recovery(&bench);
     // What was settled in the meantime is written down, without anybody asking again.
-    let outcomes = |bench: &Bench| {
-        bench
-            .journal()
-            .iter()
-            .map(|record| record.outcome)
-            .collect::<Vec<_>>()
-    };
+    let outcomes =
+        |bench: &Bench| bench.journal().iter().map(|record| record.outcome).collect::<Vec<_>>();
     assert_eq!(outcomes(&bench)[..2], [Outcome::NotSent, Outcome::Applied]);
     assert_eq!(bench.used(key), [3]);
     bench.reserve_many(key, 7);
@@ -147,10 +119,7 @@ fn a_change_in_a_transaction_that_could_not_begin_is_not_made() {
     });
     assert!(matches!(locked, Err(Error::Unavailable)));
     wait_for_recovery(&bench);
-    assert_eq!(
-        (bench.row(key).lock, bench.state(key)),
-        (None, KeyState::Active)
-    );
+    assert_eq!((bench.row(key).lock, bench.state(key)), (None, KeyState::Active));
 }
 
 #[test]
@@ -173,10 +142,7 @@ fn a_change_after_a_write_that_filled_the_disk_is_not_made_by_half() {
     wait_for_recovery(&bench);
     assert_eq!(bench.row(key).lock.is_some(), is_locked);
     assert_eq!(bench.is_locked(key), is_locked);
-    let admitted = writes
-        .iter()
-        .filter(|write| matches!(write, Ok(Ok(_))))
-        .count();
+    let admitted = writes.iter().filter(|write| matches!(write, Ok(Ok(_)))).count();
     assert_eq!(
         bench.journal().len(),
         admitted,
@@ -218,13 +184,9 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     fn mount(at: &Path) -> Option<Self> {
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
-            .arg(at)
-            .output();
-        mounted
-            .is_ok_and(|mounted| mounted.status.success())
-            .then(|| Self(at.to_owned()))
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(at).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Self(at.to_owned()))
     }
 
     fn fill(&self) {
@@ -263,30 +225,18 @@ fn a_full_disk_refuses_writes_keeps_settlements_and_recovers_by_itself() {
     }
     assert!(bench.store().fault().is_some(), "the disk was never full");
     assert!(refused(&bench, key));
-    assert!(matches!(
-        bench.ask(locking, ("notes", "POST", "/notes"), 1),
-        Err(Error::Unavailable)
-    ));
-    assert!(
-        !bench.is_locked(locking),
-        "a lock that is not durable is seen"
-    );
+    assert!(matches!(bench.ask(locking, ("notes", "POST", "/notes"), 1), Err(Error::Unavailable)));
+    assert!(!bench.is_locked(locking), "a lock that is not durable is seen");
     for (reserved, outcome) in held.into_iter().zip([Outcome::NotSent, Outcome::Applied]) {
         bench.settle(reserved, outcome);
     }
     assert!(wait(bench.store().flush()).is_err());
-    let query = RecordQuery {
-        limit: 1,
-        ..RecordQuery::default()
-    };
+    let query = RecordQuery { limit: 1, ..RecordQuery::default() };
     assert_eq!(bench.list(&query).len(), 1);
     disk.free();
     wait_for_recovery(&bench);
     let journal = bench.journal();
-    assert_eq!(
-        (journal[0].outcome, journal[1].outcome),
-        (Outcome::NotSent, Outcome::Applied)
-    );
+    assert_eq!((journal[0].outcome, journal[1].outcome), (Outcome::NotSent, Outcome::Applied));
     assert_eq!(bench.used(key), [1]);
     bench.reserve_many(key, 9);
     assert!(bench.reserve(key).is_err());

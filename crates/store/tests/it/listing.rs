@@ -37,43 +37,22 @@ fn large() -> Large {
             let facts = facts(APIS[dice.roll(2)], method, &format!("/{}", dice.roll(50)));
             let reason = [Reason::RateLimited, Reason::KeyLocked][dice.roll(2)];
             let key = key.map(|place| bench.entry(keys[place]));
-            RefusedRecord {
-                key,
-                facts,
-                reason,
-                count: 1 + u32::try_from(dice.roll(3)).unwrap(),
-            }
+            RefusedRecord { key, facts, reason, count: 1 + u32::try_from(dice.roll(3)).unwrap() }
         };
-        bench
-            .store()
-            .record_refused((0..994).map(|_| refusal(&mut dice)).collect());
-        for outcome in [
-            Outcome::Applied,
-            Outcome::RefusedByUpstream,
-            Outcome::NotSent,
-            Outcome::Unknown,
-        ] {
+        bench.store().record_refused((0..994).map(|_| refusal(&mut dice)).collect());
+        for outcome in
+            [Outcome::Applied, Outcome::RefusedByUpstream, Outcome::NotSent, Outcome::Unknown]
+        {
             let operation = (APIS[dice.roll(2)], METHODS[dice.roll(3)], "/x");
-            let reserved = bench
-                .ask(keys[dice.roll(3)], operation, 1)
-                .unwrap()
-                .unwrap();
+            let reserved = bench.ask(keys[dice.roll(3)], operation, 1).unwrap().unwrap();
             bench.store().settle(reserved, settlement(outcome));
         }
         // Two of each thousand stay pending.
-        bench
-            .ask(keys[dice.roll(2)], ("notes", "POST", "/x"), 1)
-            .unwrap()
-            .unwrap();
-        bench
-            .ask(keys[0], ("notes", "POST", "/x"), 1)
-            .unwrap()
-            .unwrap();
+        bench.ask(keys[dice.roll(2)], ("notes", "POST", "/x"), 1).unwrap().unwrap();
+        bench.ask(keys[0], ("notes", "POST", "/x"), 1).unwrap().unwrap();
     }
     let spread = format!("UPDATE journal SET time = time - ({ROWS} - id) * 1000");
-    bench
-        .change(move |work| Ok(work.connection().execute(&spread, [])?))
-        .unwrap();
+    bench.change(move |work| Ok(work.connection().execute(&spread, [])?)).unwrap();
     wait(bench.store().flush()).unwrap();
     bench.reload_policy();
     let rows = keys.iter().map(|key| bench.row(*key)).collect();
@@ -82,10 +61,7 @@ fn large() -> Large {
 
 fn fits(large: &Large, query: &RecordQuery, record: &WriteRecord) -> bool {
     let of_subject = |subjects: &Vec<i64>| match &record.key {
-        Some(key) => large
-            .rows
-            .iter()
-            .any(|row| row.id == *key && subjects.contains(&row.row)),
+        Some(key) => large.rows.iter().any(|row| row.id == *key && subjects.contains(&row.row)),
         None => subjects.contains(&0),
     };
     let is = |wanted: &Option<String>, text: &String| {
@@ -94,9 +70,7 @@ fn fits(large: &Large, query: &RecordQuery, record: &WriteRecord) -> bool {
     is(&query.api, &record.api)
         && is(&query.operation, &record.operation)
         && is(&query.method, &record.method)
-        && query
-            .outcome
-            .is_none_or(|outcome| outcome == record.outcome)
+        && query.outcome.is_none_or(|outcome| outcome == record.outcome)
         && query.since.is_none_or(|since| record.time >= since)
         && query.until.is_none_or(|until| record.time < until)
         && query.after.is_none_or(|after| record.id > after)
@@ -108,19 +82,12 @@ fn by_hand(large: &Large, all: &[WriteRecord], query: &RecordQuery) -> Vec<Recor
     let fitting = |record: &&WriteRecord| fits(large, query, record);
     let limit = query.limit as usize;
     match query.direction {
-        Direction::EarliestFirst => all
-            .iter()
-            .filter(fitting)
-            .take(limit)
-            .map(|record| record.id)
-            .collect(),
-        Direction::LatestFirst => all
-            .iter()
-            .rev()
-            .filter(fitting)
-            .take(limit)
-            .map(|record| record.id)
-            .collect(),
+        Direction::EarliestFirst => {
+            all.iter().filter(fitting).take(limit).map(|record| record.id).collect()
+        }
+        Direction::LatestFirst => {
+            all.iter().rev().filter(fitting).take(limit).map(|record| record.id).collect()
+        }
     }
 }
 
@@ -161,12 +128,7 @@ fn compare(large: &Large, queries: usize, seed: u64) {
     let mut dice = Dice(seed);
     for _ in 0..queries {
         let query = random_query(large, &all, &mut dice);
-        let listed: Vec<_> = large
-            .bench
-            .list(&query)
-            .iter()
-            .map(|record| record.id)
-            .collect();
+        let listed: Vec<_> = large.bench.list(&query).iter().map(|record| record.id).collect();
         assert_eq!(listed, by_hand(large, &all, &query), "{query:?}");
     }
 }
@@ -196,10 +158,7 @@ fn shared() -> &'static Large {
 #[test]
 fn filters_places_times_and_orders_agree_with_a_plain_filter() {
     let large = shared();
-    assert_eq!(
-        large.bench.store().read(journal::count).unwrap(),
-        u64::try_from(ROWS).unwrap()
-    );
+    assert_eq!(large.bench.store().read(journal::count).unwrap(), u64::try_from(ROWS).unwrap());
     compare(large, 80, 7);
 }
 
@@ -208,26 +167,12 @@ fn pages_in_either_order_hold_every_record_once() {
     let large = shared();
     let all = large.bench.journal();
     for direction in [Direction::LatestFirst, Direction::EarliestFirst] {
-        let query = RecordQuery {
-            direction,
-            limit: 5_000,
-            ..RecordQuery::default()
-        };
-        let of_key = RecordQuery {
-            subjects: Some(vec![large.rows[1].row]),
-            limit: 3_000,
-            ..query.clone()
-        };
-        let rare = RecordQuery {
-            outcome: Some(Outcome::NotSent),
-            limit: 10,
-            ..query.clone()
-        };
+        let query = RecordQuery { direction, limit: 5_000, ..RecordQuery::default() };
+        let of_key =
+            RecordQuery { subjects: Some(vec![large.rows[1].row]), limit: 3_000, ..query.clone() };
+        let rare = RecordQuery { outcome: Some(Outcome::NotSent), limit: 10, ..query.clone() };
         for query in [query, of_key, rare] {
-            let everything = RecordQuery {
-                limit: u32::MAX,
-                ..query.clone()
-            };
+            let everything = RecordQuery { limit: u32::MAX, ..query.clone() };
             assert_eq!(pages(large, &query), by_hand(large, &all, &everything));
         }
     }
@@ -239,23 +184,13 @@ fn counts_and_last_times_agree_with_a_plain_filter() {
     let all = large.bench.journal();
     for place in [0, 1, ROWS / 2, ROWS - 1] {
         let since = all[place].time;
-        let counted = large
-            .bench
-            .store()
-            .read(|read| journal::count_since(read, since))
-            .unwrap();
+        let counted = large.bench.store().read(|read| journal::count_since(read, since)).unwrap();
         assert_eq!(counted, u64::try_from(ROWS - place).unwrap());
     }
     for row in &large.rows {
-        let last = large
-            .bench
-            .store()
-            .read(|read| journal::last_of_subject(read, row.row))
-            .unwrap();
-        let by_hand = all
-            .iter()
-            .rev()
-            .find(|record| record.key.as_ref() == Some(&row.id));
+        let last =
+            large.bench.store().read(|read| journal::last_of_subject(read, row.row)).unwrap();
+        let by_hand = all.iter().rev().find(|record| record.key.as_ref() == Some(&row.id));
         assert_eq!(last, by_hand.map(|record| record.time));
     }
 }
@@ -269,28 +204,15 @@ fn retention_deletes_from_the_start_and_listings_and_counts_follow() {
     let end = before[30_000].time;
     let mut deleted = Vec::new();
     while deleted.last() != Some(&0) {
-        deleted.push(
-            large
-                .bench
-                .change(move |work| work.delete_records_before(end, 12_000))
-                .unwrap(),
-        );
+        deleted
+            .push(large.bench.change(move |work| work.delete_records_before(end, 12_000)).unwrap());
     }
     assert_eq!(deleted, [12_000, 12_000, 6_000, 0]);
     assert!(large.bench.journal() == before[30_000..]);
     compare(&large, 20, 13);
-    let count = |since| {
-        large
-            .bench
-            .store()
-            .read(|read| journal::count_since(read, since))
-            .unwrap()
-    };
+    let count = |since| large.bench.store().read(|read| journal::count_since(read, since)).unwrap();
     assert_eq!(large.bench.store().read(journal::count).unwrap(), 42_000);
-    assert_eq!(
-        (count(Timestamp(0)), count(end), count(before[71_999].time)),
-        (42_000, 42_000, 1)
-    );
+    assert_eq!((count(Timestamp(0)), count(end), count(before[71_999].time)), (42_000, 42_000, 1));
     large.bench.reopen();
     assert!(large.bench.journal() == before[30_000..]);
     // Even where everything is old, the numbers of records go on where they were.
@@ -299,8 +221,5 @@ fn retention_deletes_from_the_start_and_listings_and_counts_follow() {
         .change(move |work| work.delete_records_before(Timestamp(i64::MAX), u32::MAX))
         .unwrap();
     large.bench.reopen();
-    assert_eq!(
-        large.bench.reserve(large.keys[0]).unwrap().id,
-        RecordId(72_001)
-    );
+    assert_eq!(large.bench.reserve(large.keys[0]).unwrap().id, RecordId(72_001));
 }

@@ -1,9 +1,6 @@
 //! Tests of the store as the engine uses it: on a real directory, through its public face.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test ends at the first thing that goes wrong"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
 
 mod backup;
 mod bench;

@@ -16,21 +16,15 @@ use keystile_store::journal::Settlement;
 use keystile_store::key::KeyEntry;
 use keystile_store::reserve::{RefusedRecord, ReserveRequest, Subject};
 
-pub(crate) const LOCKS: LockRule = LockRule::Lock {
-    level: LockLevel::Writes,
-    until: LockUntil::Unlocked,
-};
+pub(crate) const LOCKS: LockRule =
+    LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked };
 
 /// A lock for some milliseconds.
 pub(crate) fn locks_for(millis: i64) -> LockRule {
     let span = Span::from_millis(millis).unwrap();
     LockRule::Lock {
         level: LockLevel::Writes,
-        until: LockUntil::For {
-            span,
-            growth: 1,
-            span_max: span,
-        },
+        until: LockUntil::For { span, growth: 1, span_max: span },
     }
 }
 
@@ -52,10 +46,7 @@ pub(crate) fn plan(name: &str, budgets: &[(&str, &[&str])], lock: LockRule) -> P
 }
 
 fn api(name: &str, count: CountRule) -> ApiSpec {
-    let rule = OperationRule {
-        count: Some(count),
-        ..OperationRule::new("*".parse().unwrap())
-    };
+    let rule = OperationRule { count: Some(count), ..OperationRule::new("*".parse().unwrap()) };
     ApiSpec {
         name: name.to_owned(),
         hosts: Vec::new(),
@@ -81,10 +72,7 @@ fn api(name: &str, count: CountRule) -> ApiSpec {
 
 /// The API `notes` keeps what the upstream refuses counted, `drafts` gives it back.
 pub(crate) fn policy(plans: &[PlanSpec]) -> Arc<Policy> {
-    let apis = vec![
-        api("notes", CountRule::Sent),
-        api("drafts", CountRule::Applied),
-    ];
+    let apis = vec![api("notes", CountRule::Sent), api("drafts", CountRule::Applied)];
     Arc::new(Policy::new(apis, plans.to_vec(), jiff::tz::TimeZone::UTC))
 }
 
@@ -108,25 +96,14 @@ pub(crate) fn facts(api: &str, method: &str, path: &str) -> RequestFacts {
 pub(crate) fn refusals(key: Option<&Arc<KeyEntry>>, many: usize) -> Vec<RefusedRecord> {
     let facts = facts("notes", "PUT", "/notes/9");
     vec![
-        RefusedRecord {
-            key: key.cloned(),
-            facts,
-            reason: Reason::OperationNotInPlan,
-            count: 1
-        };
+        RefusedRecord { key: key.cloned(), facts, reason: Reason::OperationNotInPlan, count: 1 };
         many
     ]
 }
 
 pub(crate) fn settlement(outcome: Outcome) -> Settlement {
     let status = (outcome != Outcome::NotSent).then_some(200);
-    Settlement {
-        outcome,
-        status,
-        duration_ms: 3,
-        request_bytes: None,
-        response_bytes: Some(5),
-    }
+    Settlement { outcome, status, duration_ms: 3, request_bytes: None, response_bytes: Some(5) }
 }
 
 pub(crate) fn subject(key: &Arc<KeyEntry>) -> Subject {
@@ -155,23 +132,8 @@ pub(crate) fn write(
         Subject::Address(_) => Caller::Keyless { rate: &keyless },
         Subject::Nobody => Caller::Unknown,
     };
-    let permit = decide(
-        policy,
-        &Call {
-            api,
-            operation: &found,
-            caller,
-            now: Timestamp(0),
-        },
-    )
-    .unwrap();
+    let permit =
+        decide(policy, &Call { api, operation: &found, caller, now: Timestamp(0) }).unwrap();
     let facts = facts(api_name, method, path);
-    ReserveRequest {
-        subject,
-        permit,
-        cost,
-        policy: policy.clone(),
-        facts,
-        is_observed: false,
-    }
+    ReserveRequest { subject, permit, cost, policy: policy.clone(), facts, is_observed: false }
 }

@@ -13,11 +13,7 @@ const TAIL_MAX: usize = 65_536;
 
 fn bench() -> (Bench, KeyHash) {
     let bench = Bench::new(&[
-        plan(
-            "never",
-            &[("200 per day", &[]), ("150 per week", &["*: DELETE *"])],
-            LockRule::Never,
-        ),
+        plan("never", &[("200 per day", &[]), ("150 per week", &["*: DELETE *"])], LockRule::Never),
         plan("other", &[], LockRule::Never),
     ]);
     let key = bench.issue("never");
@@ -47,10 +43,7 @@ fn merged_to(bench: &Bench) -> i64 {
 
 fn merged_rows(bench: &Bench) -> i64 {
     let sql = "SELECT count(*) FROM journal_by_subject";
-    bench
-        .store()
-        .read(|read| Ok(read.query_row(sql, [], |row| row.get(0))?))
-        .unwrap()
+    bench.store().read(|read| Ok(read.query_row(sql, [], |row| row.get(0))?)).unwrap()
 }
 
 /// Counts anew from the journal rather than from memory.
@@ -64,12 +57,7 @@ fn what_is_given_back_before_while_and_after_it_is_merged_counts_no_more() {
     let (mut bench, key) = bench();
     let mut reserved = bench.reserve_many(key, 90);
     for _ in 0..30 {
-        reserved.push(
-            bench
-                .ask(key, ("notes", "DELETE", "/notes/1"), 2)
-                .unwrap()
-                .unwrap(),
-        );
+        reserved.push(bench.ask(key, ("notes", "DELETE", "/notes/1"), 2).unwrap().unwrap());
     }
     assert_eq!(bench.used(key), [150, 60]);
     bench.settle(reserved.remove(0), Outcome::NotSent);
@@ -101,11 +89,7 @@ fn what_is_given_back_before_while_and_after_it_is_merged_counts_no_more() {
     }
     bench.reopen();
     assert_eq!(bench.used(key), in_memory);
-    let costs: u64 = bench
-        .journal()
-        .iter()
-        .map(|record| u64::from(record.cost))
-        .sum();
+    let costs: u64 = bench.journal().iter().map(|record| u64::from(record.cost)).sum();
     assert_eq!(costs, in_memory[0]);
 }
 
@@ -132,11 +116,7 @@ fn a_restart_in_the_middle_of_a_merge_repeats_it() {
     copy.reopen();
     assert_eq!(copy.used(key), [23, 0]);
     let row = copy.row(key).row;
-    let query = RecordQuery {
-        subjects: Some(vec![row]),
-        limit: 1_000,
-        ..RecordQuery::default()
-    };
+    let query = RecordQuery { subjects: Some(vec![row]), limit: 1_000, ..RecordQuery::default() };
     assert_eq!(copy.list(&query).len(), 23);
 }
 
@@ -156,14 +136,8 @@ fn a_stop_leaves_nothing_unmerged() {
 fn a_scoped_budget_counts_merged_rows_of_its_operations_only() {
     let (mut bench, key) = bench();
     for _ in 0..4 {
-        bench
-            .ask(key, ("notes", "DELETE", "/notes/1"), 3)
-            .unwrap()
-            .unwrap();
-        bench
-            .ask(key, ("drafts", "DELETE", "/x"), 1)
-            .unwrap()
-            .unwrap();
+        bench.ask(key, ("notes", "DELETE", "/notes/1"), 3).unwrap().unwrap();
+        bench.ask(key, ("drafts", "DELETE", "/x"), 1).unwrap().unwrap();
         bench.reserve(key).unwrap();
     }
     bench.reopen();

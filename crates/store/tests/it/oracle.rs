@@ -14,15 +14,8 @@ const HOUR: i64 = 3_600_000;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Reserve {
-        key: usize,
-        operation: usize,
-        cost: u32,
-    },
-    Settle {
-        which: usize,
-        outcome: Outcome,
-    },
+    Reserve { key: usize, operation: usize, cost: u32 },
+    Settle { which: usize, outcome: Outcome },
     Unlock(usize),
     Reset(usize),
     Reopen,
@@ -41,10 +34,8 @@ const OPERATIONS: [(&str, &str, &str); 4] = [
 type ModelBudget = (u64, i64, bool);
 
 /// The plans of the first and the second key.
-const BUDGETS: [&[ModelBudget]; 2] = [
-    &[(12, 24 * HOUR, false), (5, 40 * HOUR, true)],
-    &[(7, 6 * HOUR, false)],
-];
+const BUDGETS: [&[ModelBudget]; 2] =
+    [&[(12, 24 * HOUR, false), (5, 40 * HOUR, true)], &[(7, 6 * HOUR, false)]];
 
 #[derive(Clone, Copy)]
 struct Write {
@@ -64,23 +55,15 @@ impl Model {
     /// What one budget holds of the writes since a time.
     fn used(&self, key: usize, budget: ModelBudget, since: i64) -> u64 {
         let counts = |write: &&Write| write.time > since && (!budget.2 || write.is_deletion);
-        self.writes[key]
-            .iter()
-            .flatten()
-            .filter(counts)
-            .map(|write| write.cost)
-            .sum()
+        self.writes[key].iter().flatten().filter(counts).map(|write| write.cost).sum()
     }
 
     /// Whether all budgets have room; `late` is how much longer they may hold what they hold.
     fn has_room(&self, key: usize, write: Write, late: impl Fn(i64) -> i64) -> bool {
-        BUDGETS[key]
-            .iter()
-            .filter(|budget| !budget.2 || write.is_deletion)
-            .all(|budget| {
-                let since = write.time - budget.1 - late(budget.1);
-                self.used(key, *budget, since) + write.cost <= budget.0
-            })
+        BUDGETS[key].iter().filter(|budget| !budget.2 || write.is_deletion).all(|budget| {
+            let since = write.time - budget.1 - late(budget.1);
+            self.used(key, *budget, since) + write.cost <= budget.0
+        })
     }
 
     fn check(
@@ -93,36 +76,26 @@ impl Model {
     ) {
         match answer {
             Ok(reserved) => {
-                let write = Write {
-                    time: reserved.time.0,
-                    ..write
-                };
+                let write = Write { time: reserved.time.0, ..write };
                 assert!(!self.is_locked[key], "a locked key was admitted");
                 assert!(
                     self.has_room(key, write, |_| 0),
                     "more than the quota was admitted in a window"
                 );
                 self.writes[key].push(Some(write));
-                self.open
-                    .push((reserved, key, self.writes[key].len() - 1, is_draft));
+                self.open.push((reserved, key, self.writes[key].len() - 1, is_draft));
             }
             Err(refused) if self.is_locked[key] => {
                 assert_eq!(refused.refusal.reason, Reason::KeyLocked);
             }
             Err(refused) => {
-                let write = Write {
-                    time: asked,
-                    ..write
-                };
+                let write = Write { time: asked, ..write };
                 assert!(
                     !self.has_room(key, write, |window| window / 60 + 2),
                     "refused with room left"
                 );
                 let reason = [Reason::KeyLocked, Reason::BudgetExhausted][key];
-                assert_eq!(
-                    (refused.refusal.reason, refused.is_recorded),
-                    (reason, key == 0)
-                );
+                assert_eq!((refused.refusal.reason, refused.is_recorded), (reason, key == 0));
                 self.is_locked[key] = key == 0;
             }
         }
@@ -143,11 +116,7 @@ impl Model {
 fn bench() -> (Bench, [KeyHash; 2]) {
     let deletions: &[&str] = &["*: DELETE *"];
     let bench = Bench::new(&[
-        plan(
-            "two",
-            &[("12 per day", &[]), ("5 per 40 hours", deletions)],
-            LOCKS,
-        ),
+        plan("two", &[("12 per day", &[]), ("5 per 40 hours", deletions)], LOCKS),
         plan("one", &[("7 per 6 hours", &[])], LockRule::Never),
     ]);
     let keys = [bench.issue("two"), bench.issue("one")];
@@ -175,19 +144,12 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn run(bench: &mut Bench, keys: [KeyHash; 2], model: &mut Model, step: Step) {
     match step {
-        Step::Reserve {
-            key,
-            operation,
-            cost,
-        } => {
+        Step::Reserve { key, operation, cost } => {
             let operation = OPERATIONS[operation];
             let asked = bench.store().now().0;
             let answer = bench.ask(keys[key], operation, cost).unwrap();
-            let write = Write {
-                time: asked,
-                cost: u64::from(cost),
-                is_deletion: operation.1 == "DELETE",
-            };
+            let write =
+                Write { time: asked, cost: u64::from(cost), is_deletion: operation.1 == "DELETE" };
             model.check(key, write, operation.0 == "drafts", asked, answer);
         }
         Step::Settle { which, outcome } => model.settle(bench, which, outcome),
@@ -244,11 +206,7 @@ fn a_short_window_never_admits_more_and_frees_within_a_sixtieth() {
     let start = bench.store().now().0;
     let (mut admitted, mut refused): (Vec<(i64, u64)>, u32) = (Vec::new(), 0);
     let used = |admitted: &[(i64, u64)], since: i64| -> u64 {
-        admitted
-            .iter()
-            .filter(|(time, _)| *time > since)
-            .map(|(_, cost)| cost)
-            .sum()
+        admitted.iter().filter(|(time, _)| *time > since).map(|(_, cost)| cost).sum()
     };
     for turn in 0_u32.. {
         let asked = bench.store().now().0;

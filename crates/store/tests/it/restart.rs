@@ -45,24 +45,12 @@ fn a_lock_and_its_story_survive_a_restart() {
     assert_eq!((bench.row(busy), bench.row(by_hand)), rows);
     assert_eq!(
         bench.state(busy),
-        KeyState::Locked(LockNotice {
-            level: LockLevel::Writes,
-            until: None
-        })
+        KeyState::Locked(LockNotice { level: LockLevel::Writes, until: None })
     );
-    let notice = LockNotice {
-        level: LockLevel::All,
-        until: Some(Timestamp(until)),
-    };
+    let notice = LockNotice { level: LockLevel::All, until: Some(Timestamp(until)) };
     assert_eq!(bench.state(by_hand), KeyState::Locked(notice));
-    assert_eq!(
-        bench.reserve(busy).unwrap_err().refusal.reason,
-        Reason::KeyLocked
-    );
-    assert_eq!(
-        bench.reserve(by_hand).unwrap_err().refusal.lock,
-        Some(notice)
-    );
+    assert_eq!(bench.reserve(busy).unwrap_err().refusal.reason, Reason::KeyLocked);
+    assert_eq!(bench.reserve(by_hand).unwrap_err().refusal.lock, Some(notice));
     // Unlocked with its counts kept, the key locks again at its next write.
     bench.unlock(busy);
     bench.reopen();
@@ -97,49 +85,30 @@ fn a_reset_survives_a_restart() {
 #[test]
 fn revocation_suspension_and_the_end_of_a_rolled_key_survive_a_restart() {
     let mut bench = bench();
-    let (revoked, suspended, rolled) = (
-        bench.issue("small"),
-        bench.issue("never"),
-        bench.issue("small"),
-    );
+    let (revoked, suspended, rolled) =
+        (bench.issue("small"), bench.issue("never"), bench.issue("small"));
     let entry = bench.entry(revoked);
-    bench
-        .change(move |work| work.revoke_key(&entry, &owner(), "leaked"))
-        .unwrap();
+    bench.change(move |work| work.revoke_key(&entry, &owner(), "leaked")).unwrap();
     let application = bench.row(suspended).application_row;
     bench
         .change(move |work| {
             work.set_application_state(application, ApplicationState::Suspended, &owner())
         })
         .unwrap();
-    let (store, hash) = (
-        bench.store().clone(),
-        bench.store().pepper().hash(b"successor"),
-    );
+    let (store, hash) = (bench.store().clone(), bench.store().pepper().hash(b"successor"));
     let (id, new) = (bench.row(rolled).id, KeyId::new(Uuid::now_v7()));
     bench
         .change(move |work| {
-            let new = NewKeyRow {
-                id: new,
-                hash,
-                prefix: "ks_new".to_owned(),
-                plan: "small".to_owned(),
-            };
+            let new =
+                NewKeyRow { id: new, hash, prefix: "ks_new".to_owned(), plan: "small".to_owned() };
             let (old, ends) = (work.find_key(&id)?, Timestamp(work.now().0 + 5_000));
-            work.roll_key(&store, &old, &new, ends, &owner())
-                .map(|_| ())
+            work.roll_key(&store, &old, &new, ends, &owner()).map(|_| ())
         })
         .unwrap();
     let check = |bench: &Bench| {
         assert_eq!(bench.state(revoked), KeyState::Revoked);
-        assert_eq!(
-            bench.reserve(revoked).unwrap_err().refusal.reason,
-            Reason::KeyRevoked
-        );
-        assert_eq!(
-            bench.entry(suspended).application.state(),
-            ApplicationState::Suspended
-        );
+        assert_eq!(bench.reserve(revoked).unwrap_err().refusal.reason, Reason::KeyRevoked);
+        assert_eq!(bench.entry(suspended).application.state(), ApplicationState::Suspended);
         assert_eq!(
             bench.reserve(suspended).unwrap_err().refusal.reason,
             Reason::ApplicationSuspended
@@ -154,10 +123,7 @@ fn revocation_suspension_and_the_end_of_a_rolled_key_survive_a_restart() {
     bench.reopen_later(6_000);
     check(&bench);
     assert_eq!(bench.state(rolled), KeyState::Revoked);
-    assert_eq!(
-        bench.reserve(rolled).unwrap_err().refusal.reason,
-        Reason::KeyRevoked
-    );
+    assert_eq!(bench.reserve(rolled).unwrap_err().refusal.reason, Reason::KeyRevoked);
 }
 
 #[test]
@@ -166,23 +132,15 @@ fn a_lock_passes_on_to_the_successor() {
     let key = bench.issue("small");
     bench.reserve_many(key, 10);
     assert!(bench.reserve(key).is_err());
-    let (store, hash, id) = (
-        bench.store().clone(),
-        bench.store().pepper().hash(b"successor"),
-        bench.row(key).id,
-    );
+    let (store, hash, id) =
+        (bench.store().clone(), bench.store().pepper().hash(b"successor"), bench.row(key).id);
     bench
         .change(move |work| {
             let new = KeyId::new(Uuid::now_v7());
-            let new = NewKeyRow {
-                id: new,
-                hash,
-                prefix: "ks_new".to_owned(),
-                plan: "small".to_owned(),
-            };
+            let new =
+                NewKeyRow { id: new, hash, prefix: "ks_new".to_owned(), plan: "small".to_owned() };
             let old = work.find_key(&id)?;
-            work.roll_key(&store, &old, &new, work.now(), &owner())
-                .map(|_| ())
+            work.roll_key(&store, &old, &new, work.now(), &owner()).map(|_| ())
         })
         .unwrap();
     assert!(bench.is_locked(hash));
@@ -197,11 +155,7 @@ fn what_was_under_way_at_a_stop_is_unknown_and_stays_counted() {
     bench.settle(reserved.remove(0), Outcome::NotSent);
     drop(reserved);
     assert_eq!(bench.reopen().left_unknown, 4);
-    let outcomes: Vec<_> = bench
-        .journal()
-        .iter()
-        .map(|record| record.outcome)
-        .collect();
+    let outcomes: Vec<_> = bench.journal().iter().map(|record| record.outcome).collect();
     assert_eq!(outcomes[..2], [Outcome::Applied, Outcome::NotSent]);
     assert_eq!(outcomes[2..], [Outcome::Unknown; 4]);
     assert_eq!(bench.used(key), [5]);
@@ -242,12 +196,7 @@ fn a_write_that_the_upstream_refused_is_given_back_only_where_the_api_says_so() 
 fn a_write_that_its_caller_gave_up_while_it_was_recorded_is_given_back() {
     let mut bench = bench();
     let key = bench.issue("never");
-    let request = write(
-        &bench.policy,
-        subject(&bench.entry(key)),
-        ("notes", "POST", "/notes"),
-        1,
-    );
+    let request = write(&bench.policy, subject(&bench.entry(key)), ("notes", "POST", "/notes"), 1);
     let (release, held) = std::sync::mpsc::channel::<()>();
     let store = bench.store().clone();
     wait(async {
@@ -260,11 +209,7 @@ fn a_write_that_its_caller_gave_up_while_it_was_recorded_is_given_back() {
     drop(store);
     let outcomes: Vec<_> = {
         bench.reopen();
-        bench
-            .journal()
-            .iter()
-            .map(|record| record.outcome)
-            .collect()
+        bench.journal().iter().map(|record| record.outcome).collect()
     };
     assert_eq!(outcomes, [Outcome::NotSent]);
     assert_eq!(bench.used(key), [0]);
@@ -279,11 +224,6 @@ fn every_event_of_a_key_is_told_once_and_in_order() {
     assert!(bench.reserve(key).is_err());
     bench.unlock(key);
     bench.reopen();
-    let kinds: Vec<_> = bench
-        .events(key)
-        .into_iter()
-        .rev()
-        .map(|event| event.kind)
-        .collect();
+    let kinds: Vec<_> = bench.events(key).into_iter().rev().map(|event| event.kind).collect();
     assert_eq!(kinds, ["key_created", "key_locked", "key_unlocked"]);
 }

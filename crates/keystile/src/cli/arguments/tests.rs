@@ -33,18 +33,10 @@ fn help_fits_a_narrow_terminal() {
             check(subcommand);
         }
         for width in [60, 80] {
-            let help = command
-                .clone()
-                .term_width(width)
-                .render_long_help()
-                .to_string();
+            let help = command.clone().term_width(width).render_long_help().to_string();
             // clap breaks every text but the usage line.
             for line in help.lines().filter(|line| !line.starts_with("Usage:")) {
-                assert!(
-                    line.chars().count() <= width,
-                    "{}: {line}",
-                    command.get_name()
-                );
+                assert!(line.chars().count() <= width, "{}: {line}", command.get_name());
             }
         }
     }
@@ -62,23 +54,9 @@ fn run_takes_a_file_or_an_upstream() {
     };
     assert_eq!(run.upstream.as_deref(), Some("http://127.0.0.1:3000"));
     assert!(run.observe && run.listen == ["127.0.0.1:80".parse().unwrap()]);
-    assert_eq!(
-        run.target(),
-        Target {
-            config: None,
-            data: Some("d".into())
-        }
-    );
-    let CliCommand::Run(run) = parse("keystile run --config k.toml") else {
-        panic!()
-    };
-    assert_eq!(
-        run.target(),
-        Target {
-            config: Some("k.toml".into()),
-            data: None
-        }
-    );
+    assert_eq!(run.target(), Target { config: None, data: Some("d".into()) });
+    let CliCommand::Run(run) = parse("keystile run --config k.toml") else { panic!() };
+    assert_eq!(run.target(), Target { config: Some("k.toml".into()), data: None });
     refuses("keystile run --config k.toml --upstream http://127.0.0.1:3000");
     refuses("keystile run --listen nowhere");
 }
@@ -89,25 +67,13 @@ fn demo_init_check_schema_and_restore_are_parsed_for_the_caller() {
     else {
         panic!()
     };
-    assert_eq!(
-        (demo.gate, demo.console),
-        ("127.0.0.1:1".parse().ok(), "127.0.0.1:2".parse().ok())
-    );
-    let CliCommand::Init(init) = parse("keystile init") else {
-        panic!()
-    };
+    assert_eq!((demo.gate, demo.console), ("127.0.0.1:1".parse().ok(), "127.0.0.1:2".parse().ok()));
+    let CliCommand::Init(init) = parse("keystile init") else { panic!() };
     assert!(init.file.to_str() == Some("keystile.toml") && !init.force);
-    let CliCommand::Init(init) = parse("keystile init a.toml --force") else {
-        panic!()
-    };
+    let CliCommand::Init(init) = parse("keystile init a.toml --force") else { panic!() };
     assert!(init.file.to_str() == Some("a.toml") && init.force);
-    for line in [
-        "keystile check a.toml --json",
-        "keystile check --json --config a.toml",
-    ] {
-        let CliCommand::Check(check) = parse(line) else {
-            panic!()
-        };
+    for line in ["keystile check a.toml --json", "keystile check --json --config a.toml"] {
+        let CliCommand::Check(check) = parse(line) else { panic!() };
         assert!(check.json && check.path().to_str() == Some("a.toml"));
     }
     refuses("keystile check a.toml --config b.toml");
@@ -151,9 +117,7 @@ fn every_command_on_a_store_takes_a_target_and_json() {
         };
         assert_eq!(command.target().config, Some("c".into()), "{line}");
     }
-    let CliCommand::Owner(command) = parse("keystile journal export --data d") else {
-        panic!()
-    };
+    let CliCommand::Owner(command) = parse("keystile journal export --data d") else { panic!() };
     assert_eq!(command.target().data, Some("d".into()));
 }
 
@@ -170,11 +134,7 @@ fn key_commands() {
         panic!()
     };
     assert_eq!(
-        (
-            create.application.as_str(),
-            create.plan.as_deref(),
-            create.count
-        ),
+        (create.application.as_str(), create.plan.as_deref(), create.count),
         ("a", Some("p"), 3)
     );
     let KeyCommand::List(list) =
@@ -186,39 +146,17 @@ fn key_commands() {
         (list.state, list.limit, list.after.as_deref()),
         (Some(StateArgument::Locked), Some(5), Some("key_1"))
     );
-    let KeyCommand::Lock(lock) = key("lock k --level all --reason r --for 2h") else {
-        panic!()
-    };
-    assert_eq!(
-        (lock.level, lock.span),
-        (LevelArgument::All, "2 hours".parse().ok())
-    );
-    let KeyCommand::Lock(lock) = key("lock k --reason r") else {
-        panic!()
-    };
+    let KeyCommand::Lock(lock) = key("lock k --level all --reason r --for 2h") else { panic!() };
+    assert_eq!((lock.level, lock.span), (LevelArgument::All, "2 hours".parse().ok()));
+    let KeyCommand::Lock(lock) = key("lock k --reason r") else { panic!() };
     assert_eq!((lock.level, lock.span), (LevelArgument::Writes, None));
     assert!(matches!(
         key("unlock k --reset-budget"),
-        KeyCommand::Unlock {
-            reset_budget: true,
-            ..
-        }
+        KeyCommand::Unlock { reset_budget: true, .. }
     ));
-    assert!(matches!(
-        key("roll k"),
-        KeyCommand::Roll {
-            grace: 86_400_000,
-            ..
-        }
-    ));
-    assert!(matches!(
-        key("roll k --grace 5min"),
-        KeyCommand::Roll { grace: 300_000, .. }
-    ));
-    assert!(matches!(
-        key("revoke k --yes"),
-        KeyCommand::Revoke { yes: true, .. }
-    ));
+    assert!(matches!(key("roll k"), KeyCommand::Roll { grace: 86_400_000, .. }));
+    assert!(matches!(key("roll k --grace 5min"), KeyCommand::Roll { grace: 300_000, .. }));
+    assert!(matches!(key("revoke k --yes"), KeyCommand::Revoke { yes: true, .. }));
     for line in [
         "lock k",
         "lock k --reason r --level some",
@@ -240,9 +178,7 @@ fn journal_commands() {
         panic!()
     };
     let now = "2026-11-24T12:00:00Z".parse().unwrap();
-    let filter = list
-        .filter
-        .resolve(list.period, now, keystile_engine::command::Order::Latest);
+    let filter = list.filter.resolve(list.period, now, keystile_engine::command::Order::Latest);
     assert_eq!(
         (filter.method.as_deref(), filter.outcome),
         (Some("DELETE"), Some(Outcome::NotSent))
@@ -255,10 +191,7 @@ fn journal_commands() {
     else {
         panic!()
     };
-    assert_eq!(
-        (export.format, export.output),
-        (ExportFormat::Csv, Some("f".into()))
-    );
+    assert_eq!((export.format, export.output), (ExportFormat::Csv, Some("f".into())));
     for line in [
         "list --outcome fine",
         "list --since soon",
@@ -282,10 +215,5 @@ fn usage_errors_exit_with_2() {
     ] {
         refuses(line);
     }
-    assert_eq!(
-        Arguments::try_parse_from(["keystile", "--help"])
-            .unwrap_err()
-            .exit_code(),
-        0
-    );
+    assert_eq!(Arguments::try_parse_from(["keystile", "--help"]).unwrap_err().exit_code(), 0);
 }

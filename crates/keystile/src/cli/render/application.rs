@@ -28,19 +28,12 @@ pub(in super::super) fn applications(applications: &[ApplicationView], screen: &
             Cell::new(&application.id),
         ]
     };
-    Listing {
-        columns: COLUMNS,
-        rows: applications.iter().map(row).collect(),
-    }
-    .render(screen)
+    Listing { columns: COLUMNS, rows: applications.iter().map(row).collect() }.render(screen)
 }
 
 /// An application with its keys.
 pub(in super::super) fn application(details_of: &ApplicationDetails, screen: &Screen) -> String {
-    let ApplicationDetails {
-        application,
-        keys_list,
-    } = details_of;
+    let ApplicationDetails { application, keys_list } = details_of;
     let mut page = details(
         screen,
         &[
@@ -48,14 +41,8 @@ pub(in super::super) fn application(details_of: &ApplicationDetails, screen: &Sc
             ("Id", Cell::new(&application.id)),
             ("Plan", Cell::new(&application.plan)),
             ("State", state(application.state)),
-            (
-                "Created",
-                Cell::new(exact_and_relative(application.created, screen.now)),
-            ),
-            (
-                "Keys",
-                Cell::new(format!("{} not revoked", application.keys)),
-            ),
+            ("Created", Cell::new(exact_and_relative(application.created, screen.now))),
+            ("Keys", Cell::new(format!("{} not revoked", application.keys))),
         ],
     );
     if !keys_list.is_empty() {

@@ -26,12 +26,8 @@ const BUDGET_COLUMNS: &[Column] = &[
     Column::new("FREES"),
 ];
 
-const EVENT_COLUMNS: &[Column] = &[
-    Column::new("WHEN"),
-    Column::new("WHAT"),
-    Column::new("BY"),
-    Column::new("DETAIL"),
-];
+const EVENT_COLUMNS: &[Column] =
+    &[Column::new("WHEN"), Column::new("WHAT"), Column::new("BY"), Column::new("DETAIL")];
 
 /// A list of keys.
 pub(in super::super) fn keys(keys: &[KeyView], screen: &Screen) -> String {
@@ -46,20 +42,12 @@ pub(in super::super) fn keys(keys: &[KeyView], screen: &Screen) -> String {
             Cell::new(&key.id),
         ]
     };
-    Listing {
-        columns: KEY_COLUMNS,
-        rows: keys.iter().map(row).collect(),
-    }
-    .render(screen)
+    Listing { columns: KEY_COLUMNS, rows: keys.iter().map(row).collect() }.render(screen)
 }
 
 /// A key with its budgets and what happened to it.
 pub(in super::super) fn key(details_of: &KeyDetails, screen: &Screen) -> String {
-    let KeyDetails {
-        key,
-        budgets,
-        events,
-    } = details_of;
+    let KeyDetails { key, budgets, events } = details_of;
     let now = screen.now;
     let mut rows = vec![
         ("Id", Cell::new(&key.id)),
@@ -85,10 +73,9 @@ pub(in super::super) fn key(details_of: &KeyDetails, screen: &Screen) -> String 
 }
 
 fn lock_rows(lock: &Lock, now: Timestamp) -> Vec<(&'static str, Cell)> {
-    let until = lock.until.map_or_else(
-        || "it is unlocked".to_owned(),
-        |until| exact_and_relative(until, now),
-    );
+    let until = lock
+        .until
+        .map_or_else(|| "it is unlocked".to_owned(), |until| exact_and_relative(until, now));
     let mut rows = vec![
         ("  Reason", Cell::new(&lock.reason)),
         ("  By", Cell::new(lock.actor.to_string())),
@@ -117,14 +104,8 @@ fn state(key: &KeyView, now: Timestamp) -> Cell {
 
 fn budget_table(budgets: &[BudgetView], screen: &Screen) -> String {
     let row = |budget: &BudgetView| {
-        let tone = if budget.remaining == 0 {
-            Tone::Bad
-        } else {
-            Tone::Plain
-        };
-        let frees = budget
-            .frees_at
-            .map_or_else(String::new, |time| relative(time, screen.now));
+        let tone = if budget.remaining == 0 { Tone::Bad } else { Tone::Plain };
+        let frees = budget.frees_at.map_or_else(String::new, |time| relative(time, screen.now));
         vec![
             Cell::new(&budget.name),
             Cell::new(&budget.quota),
@@ -133,11 +114,7 @@ fn budget_table(budgets: &[BudgetView], screen: &Screen) -> String {
             Cell::new(frees),
         ]
     };
-    Listing {
-        columns: BUDGET_COLUMNS,
-        rows: budgets.iter().map(row).collect(),
-    }
-    .render(screen)
+    Listing { columns: BUDGET_COLUMNS, rows: budgets.iter().map(row).collect() }.render(screen)
 }
 
 fn event_table(events: &[EventView], screen: &Screen) -> String {
@@ -149,9 +126,5 @@ fn event_table(events: &[EventView], screen: &Screen) -> String {
             Cell::new(&event.detail),
         ]
     };
-    Listing {
-        columns: EVENT_COLUMNS,
-        rows: events.iter().map(row).collect(),
-    }
-    .render(screen)
+    Listing { columns: EVENT_COLUMNS, rows: events.iter().map(row).collect() }.render(screen)
 }

@@ -27,48 +27,28 @@ pub(in super::super) fn records(records: &[WriteRecord], screen: &Screen) -> Str
             Cell::listed(&format!("{} {}", record.method, record.path), screen),
             Cell::listed(record.application.as_deref().unwrap_or("-"), screen),
             Cell::new(&record.address),
-            Cell::new(
-                record
-                    .status
-                    .map_or_else(|| "-".to_owned(), |status| status.to_string()),
-            ),
+            Cell::new(record.status.map_or_else(|| "-".to_owned(), |status| status.to_string())),
             Cell::new(outcome(record)).tone(tone(record.outcome)),
         ]
     };
-    Listing {
-        columns: COLUMNS,
-        rows: records.iter().map(row).collect(),
-    }
-    .render(screen)
+    Listing { columns: COLUMNS, rows: records.iter().map(row).collect() }.render(screen)
 }
 
 /// All that is on record of one write.
 pub(in super::super) fn record(record: &WriteRecord, screen: &Screen) -> String {
     let text = |text: &Option<String>| Cell::new(text.as_deref().unwrap_or("-"));
     let number = |number: Option<u64>, unit: &str| {
-        Cell::new(number.map_or_else(
-            || "not known".to_owned(),
-            |number| format!("{number} {unit}"),
-        ))
+        Cell::new(
+            number.map_or_else(|| "not known".to_owned(), |number| format!("{number} {unit}")),
+        )
     };
-    let status = record.status.map_or_else(
-        || "nobody was answered".to_owned(),
-        |status| status.to_string(),
-    );
+    let status =
+        record.status.map_or_else(|| "nobody was answered".to_owned(), |status| status.to_string());
     let mut rows = vec![
         ("Record", Cell::new(record.id.to_string())),
-        (
-            "Time",
-            Cell::new(exact_and_relative(record.time, screen.now)),
-        ),
-        (
-            "Outcome",
-            Cell::new(outcome(record)).tone(tone(record.outcome)),
-        ),
-        (
-            "Request",
-            Cell::new(format!("{} {}", record.method, record.path)),
-        ),
+        ("Time", Cell::new(exact_and_relative(record.time, screen.now))),
+        ("Outcome", Cell::new(outcome(record)).tone(tone(record.outcome))),
+        ("Request", Cell::new(format!("{} {}", record.method, record.path))),
         ("API", Cell::new(&record.api)),
         ("Operation", Cell::new(&record.operation)),
         ("Application", text(&record.application)),
@@ -94,13 +74,8 @@ pub(in super::super) fn follow_line(record: &WriteRecord, screen: &Screen) -> St
         (Medium::Terminal, Color::Wanted) => style(tone(record.outcome)),
         (Medium::Other, _) | (_, Color::Unwanted) => Style::new(),
     };
-    let status = record
-        .status
-        .map_or_else(|| "-".to_owned(), |status| status.to_string());
-    let who = record
-        .application
-        .as_deref()
-        .map_or_else(String::new, |name| format!("{name} at "));
+    let status = record.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+    let who = record.application.as_deref().map_or_else(String::new, |name| format!("{name} at "));
     format!(
         "{time}  {id}  {style}{outcome}{style:#}  {status}  {request}  {who}{address}",
         time = exact(record.time),

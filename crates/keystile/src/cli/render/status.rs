@@ -7,16 +7,10 @@ use super::super::session::Screen;
 use super::super::when::exact_and_relative;
 use super::{Cell, Column, Listing, Tone, details, section};
 
-const API_COLUMNS: &[Column] = &[
-    Column::new("API"),
-    Column::new("MODE").whole(),
-    Column::new("UPSTREAM"),
-];
-const FINDING_COLUMNS: &[Column] = &[
-    Column::new("LEVEL").whole(),
-    Column::new("WHAT"),
-    Column::new("FINDING"),
-];
+const API_COLUMNS: &[Column] =
+    &[Column::new("API"), Column::new("MODE").whole(), Column::new("UPSTREAM")];
+const FINDING_COLUMNS: &[Column] =
+    &[Column::new("LEVEL").whole(), Column::new("WHAT"), Column::new("FINDING")];
 
 /// How the server is.
 pub(in super::super) fn status(status: &StatusView, screen: &Screen) -> String {
@@ -40,14 +34,7 @@ pub(in super::super) fn status(status: &StatusView, screen: &Screen) -> String {
             )),
         ),
         ("Journal", Cell::new(journal(status))),
-        (
-            "Store",
-            Cell::new(format!(
-                "{}, {}",
-                status.store,
-                HumanBytes(status.store_bytes)
-            )),
-        ),
+        ("Store", Cell::new(format!("{}, {}", status.store, HumanBytes(status.store_bytes)))),
     ]);
     let mut page = details(screen, &rows);
     if !status.apis.is_empty() {
@@ -75,22 +62,14 @@ fn journal(status: &StatusView) -> String {
 
 fn apis(apis: &[ApiView], screen: &Screen) -> String {
     let row = |api: &ApiView| {
-        let tone = if api.mode == "enforce" {
-            Tone::Plain
-        } else {
-            Tone::Warning
-        };
+        let tone = if api.mode == "enforce" { Tone::Plain } else { Tone::Warning };
         vec![
             Cell::new(&api.name),
             Cell::new(&api.mode).tone(tone),
             Cell::new(api.upstream.join(", ")),
         ]
     };
-    Listing {
-        columns: API_COLUMNS,
-        rows: apis.iter().map(row).collect(),
-    }
-    .render(screen)
+    Listing { columns: API_COLUMNS, rows: apis.iter().map(row).collect() }.render(screen)
 }
 
 /// What was looked at, worst last, where the eye rests.
@@ -107,15 +86,7 @@ pub(in super::super) fn findings(findings: &[Finding], screen: &Screen) -> Strin
         if let Some(help) = &finding.help {
             message = format!("{message} Help: {help}");
         }
-        vec![
-            Cell::new(word).tone(tone),
-            Cell::new(&finding.subject),
-            Cell::new(message),
-        ]
+        vec![Cell::new(word).tone(tone), Cell::new(&finding.subject), Cell::new(message)]
     };
-    Listing {
-        columns: FINDING_COLUMNS,
-        rows: sorted.iter().map(row).collect(),
-    }
-    .render(screen)
+    Listing { columns: FINDING_COLUMNS, rows: sorted.iter().map(row).collect() }.render(screen)
 }

@@ -17,10 +17,7 @@ fn pages(render: impl Fn(&Screen) -> String) -> String {
     let page = |width: u16| {
         let page = render(&screen(Some(width)));
         for line in page.lines() {
-            assert!(
-                line.chars().count() <= usize::from(width),
-                "{line:?} at {width}"
-            );
+            assert!(line.chars().count() <= usize::from(width), "{line:?} at {width}");
         }
         format!("{}\n{page}", "-".repeat(width.into()))
     };
@@ -36,14 +33,8 @@ fn some_keys() -> Vec<KeyView> {
             ..a_key(2)
         },
         a_locked_key().key,
-        KeyView {
-            expires: Some(at("2026-11-25T10:00:00Z")),
-            ..a_key(3)
-        },
-        KeyView {
-            state: "revoked".into(),
-            ..a_key(4)
-        },
+        KeyView { expires: Some(at("2026-11-25T10:00:00Z")), ..a_key(3) },
+        KeyView { state: "revoked".into(), ..a_key(4) },
     ]
 }
 
@@ -69,10 +60,7 @@ fn some_records() -> Vec<WriteRecord> {
             application: None,
             ..a_record(102)
         },
-        WriteRecord {
-            reason: Some(Reason::RateLimited),
-            ..a_record(101)
-        },
+        WriteRecord { reason: Some(Reason::RateLimited), ..a_record(101) },
         WriteRecord {
             outcome: Outcome::RefusedByUpstream,
             status: Some(404),
@@ -125,10 +113,7 @@ fn applications() {
         application("reader", ApplicationState::Active),
         application("crawler", ApplicationState::Suspended),
     ];
-    let details = ApplicationDetails {
-        application: listed[0].clone(),
-        keys_list: some_keys(),
-    };
+    let details = ApplicationDetails { application: listed[0].clone(), keys_list: some_keys() };
     insta::assert_snapshot!(pages(|screen| {
         format!(
             "{}\n{}",
@@ -150,18 +135,11 @@ fn the_server() {
         apis: vec![ApiView {
             name: "bookmarks".into(),
             mode: "observe".into(),
-            upstream: vec![
-                "http://127.0.0.1:7071".into(),
-                "http://127.0.0.1:7072".into(),
-            ],
+            upstream: vec!["http://127.0.0.1:7071".into(), "http://127.0.0.1:7072".into()],
         }],
         plans: vec!["open".into(), "trusted".into()],
         policy: "Read 2026-11-24 09:00:00 UTC from keystile.toml.".into(),
-        keys: KeyCounts {
-            active: 12,
-            locked: 1,
-            revoked: 0,
-        },
+        keys: KeyCounts { active: 12, locked: 1, revoked: 0 },
         records: 1_234_567,
         writes_today: 4321,
         store_bytes: 84_000_000,
@@ -185,12 +163,7 @@ fn findings() {
             "The disk is full.",
             Some("Free some space, then run `keystile doctor` again."),
         ),
-        finding(
-            FindingLevel::Good,
-            "configuration",
-            "keystile.toml has no mistakes.",
-            None,
-        ),
+        finding(FindingLevel::Good, "configuration", "keystile.toml has no mistakes.", None),
         finding(
             FindingLevel::Warning,
             "upstream",
@@ -224,12 +197,9 @@ fn nothing_from_outside_reaches_a_terminal_as_it_is() {
         ..a_record(1)
     };
     let mut key = a_locked_key();
-    for text in [
-        &mut key.key.application,
-        &mut key.key.plan,
-        &mut key.key.state,
-        &mut key.key.prefix,
-    ] {
+    for text in
+        [&mut key.key.application, &mut key.key.plan, &mut key.key.state, &mut key.key.prefix]
+    {
         *text = hostile.into();
     }
     let lock = key.key.lock.as_mut().unwrap();
@@ -248,26 +218,16 @@ fn nothing_from_outside_reaches_a_terminal_as_it_is() {
             assert!(!page.chars().any(|c| c != '\n' && is_hidden(c)), "{page:?}");
         }
     }
-    assert_eq!(
-        super::follow_line(&record, &screen(None)).lines().count(),
-        1
-    );
+    assert_eq!(super::follow_line(&record, &screen(None)).lines().count(), 1);
 }
 
 #[test]
 fn color_repeats_what_a_word_says_and_only_on_terminals() {
-    let terminal = |color| Screen {
-        stdout: Medium::Terminal,
-        color,
-        ..screen(Some(100))
-    };
+    let terminal = |color| Screen { stdout: Medium::Terminal, color, ..screen(Some(100)) };
     let plain = super::keys(&some_keys(), &screen(Some(100)));
     assert_eq!(super::keys(&some_keys(), &terminal(Color::Unwanted)), plain);
     let colored = super::keys(&some_keys(), &terminal(Color::Wanted));
     assert!(colored.contains("\u{1b}["));
-    let piped = Screen {
-        color: Color::Wanted,
-        ..screen(Some(100))
-    };
+    let piped = Screen { color: Color::Wanted, ..screen(Some(100)) };
     assert_eq!(super::keys(&some_keys(), &piped), plain);
 }

@@ -7,23 +7,12 @@ use super::{Engine, a_record, failure};
 fn a_record_is_shown_or_reported_missing() {
     let (stage, succeeded) =
         Engine::new([Answer::Records(vec![])]).run("keystile journal show write_5");
-    assert!(
-        !succeeded
-            && stage
-                .stderr()
-                .starts_with("error: no record has the id write_5\n")
-    );
+    assert!(!succeeded && stage.stderr().starts_with("error: no record has the id write_5\n"));
     let mut engine = Engine::new([Answer::Records(vec![a_record(5)])]);
     let (stage, _) = engine.run("keystile journal show 5 --json");
-    assert_eq!(
-        serde_json::from_str::<WriteRecord>(stage.stdout()).unwrap(),
-        a_record(5)
-    );
-    let expected = RecordFilter {
-        order: Order::Only(RecordId(5)),
-        limit: 1,
-        ..RecordFilter::default()
-    };
+    assert_eq!(serde_json::from_str::<WriteRecord>(stage.stdout()).unwrap(), a_record(5));
+    let expected =
+        RecordFilter { order: Order::Only(RecordId(5)), limit: 1, ..RecordFilter::default() };
     assert!(matches!(&engine.asked[..], [Command::ListRecords(filter)] if *filter == expected));
 }
 
@@ -39,20 +28,14 @@ fn an_export_pages_to_the_end() {
     let mut engine = Engine::new(pages());
     let (stage, succeeded) = engine.run("keystile journal export");
     assert!(succeeded);
-    let records: Vec<WriteRecord> = stage
-        .stdout()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let records: Vec<WriteRecord> =
+        stage.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(records, [a_record(1), a_record(2), a_record(3)]);
     let orders = engine.asked.iter().map(|command| match command {
         Command::ListRecords(filter) => filter.order,
         other => panic!("{other:?}"),
     });
-    assert_eq!(
-        orders.collect::<Vec<_>>(),
-        [0, 2, 3].map(|id| Order::After(RecordId(id)))
-    );
+    assert_eq!(orders.collect::<Vec<_>>(), [0, 2, 3].map(|id| Order::After(RecordId(id))));
     let (stage, _) = Engine::new(pages()).run("keystile journal export --format csv");
     insta::assert_snapshot!(stage.stdout(), @r"
     id,time,key,application,plan,api,operation,method,path,address,user_agent,request_bytes,response_bytes,status,duration_ms,outcome,reason,cost,count

@@ -6,14 +6,9 @@ use super::{Engine, Stage, a_locked_key, failure, new_key};
 #[test]
 fn a_new_key_is_the_only_data_and_comes_with_a_line_to_paste() {
     let mut engine = Engine::new([Answer::NewKeys(vec![new_key(1)])]);
-    let stage = Stage {
-        gate: Some("127.0.0.1:7070".into()),
-        ..Stage::default()
-    };
-    let (stage, succeeded) = engine.run_on(
-        stage,
-        "keystile key create --application reader --plan open",
-    );
+    let stage = Stage { gate: Some("127.0.0.1:7070".into()), ..Stage::default() };
+    let (stage, succeeded) =
+        engine.run_on(stage, "keystile key create --application reader --plan open");
     assert!(succeeded);
     assert_eq!(stage.stdout(), "ks_secret1\n");
     insta::assert_snapshot!(stage.stderr(), @r"
@@ -44,9 +39,7 @@ fn keys_that_were_issued_are_shown_even_when_the_next_fail() {
     assert_eq!(stage.stdout().lines().count(), 1000);
     assert!(stage.stderr().ends_with("help: try \"open\"\n"));
     let counts = engine.asked.iter().map(|command| match command {
-        Command::CreateKeys {
-            count, plan: None, ..
-        } => *count,
+        Command::CreateKeys { count, plan: None, .. } => *count,
         other => panic!("{other:?}"),
     });
     assert_eq!(counts.collect::<Vec<_>>(), [1000, 500]);
@@ -55,10 +48,7 @@ fn keys_that_were_issued_are_shown_even_when_the_next_fail() {
 #[test]
 fn an_unlocked_key_whose_budget_is_used_up_comes_with_a_warning() {
     let answers = || {
-        [
-            Answer::Done("Key ks_4fGh2k07 is unlocked.".into()),
-            Answer::Key(Box::new(a_locked_key())),
-        ]
+        [Answer::Done("Key ks_4fGh2k07 is unlocked.".into()), Answer::Key(Box::new(a_locked_key()))]
     };
     let (stage, succeeded) = Engine::new(answers()).run("keystile key unlock ks_4fGh2k07");
     assert!(succeeded && stage.stdout().is_empty());
@@ -71,18 +61,9 @@ fn an_unlocked_key_whose_budget_is_used_up_comes_with_a_warning() {
     let mut engine = Engine::new(answers());
     let (stage, _) = engine.run("keystile key unlock ks_4fGh2k07 --reset-budget");
     assert_eq!(stage.stderr().lines().count(), 1);
-    assert!(matches!(
-        engine.asked[..],
-        [Command::UnlockKey {
-            budgets: Budgets::Reset,
-            ..
-        }]
-    ));
+    assert!(matches!(engine.asked[..], [Command::UnlockKey { budgets: Budgets::Reset, .. }]));
     let (stage, _) = Engine::new(answers()).run("keystile key unlock ks_4fGh2k07 --json");
-    assert_eq!(
-        stage.stdout(),
-        "{\"done\":\"Key ks_4fGh2k07 is unlocked.\"}\n"
-    );
+    assert_eq!(stage.stdout(), "{\"done\":\"Key ks_4fGh2k07 is unlocked.\"}\n");
 }
 
 #[test]
@@ -90,20 +71,14 @@ fn revoking_asks_only_a_person() {
     let done = || Answer::Done("Key ks_4fGh2k07 is revoked.".into());
     let details = || Answer::Key(Box::new(a_locked_key()));
     let person = |stdin| {
-        let mut stage = Stage {
-            stdin,
-            ..Stage::default()
-        };
+        let mut stage = Stage { stdin, ..Stage::default() };
         (stage.screen.stdin, stage.screen.stderr) = (Medium::Terminal, Medium::Terminal);
         stage
     };
     let line = "keystile key revoke ks_4fGh2k07";
     let (stage, succeeded) = Engine::new([details(), done()]).run_on(person("Yes\n"), line);
     assert!(
-        succeeded
-            && stage
-                .stderr()
-                .ends_with("Revoke it? [y/N]\nKey ks_4fGh2k07 is revoked.\n")
+        succeeded && stage.stderr().ends_with("Revoke it? [y/N]\nKey ks_4fGh2k07 is revoked.\n")
     );
     for answer in ["", "\n", "no\n"] {
         let mut engine = Engine::new([details()]);
@@ -111,11 +86,7 @@ fn revoking_asks_only_a_person() {
         assert!(!succeeded && stage.stderr().ends_with("Nothing was changed.\n"));
         assert!(matches!(engine.asked[..], [Command::ShowKey { .. }]));
     }
-    assert!(
-        Engine::new([done()])
-            .run_on(person(""), &format!("{line} --yes"))
-            .1
-    );
+    assert!(Engine::new([done()]).run_on(person(""), &format!("{line} --yes")).1);
     assert!(Engine::new([done()]).run(line).1);
 }
 
@@ -125,34 +96,17 @@ fn rolling_shows_the_successor_and_what_becomes_of_the_old_key() {
     let mut engine = Engine::new([answer(), answer()]);
     let (stage, _) = engine.run("keystile key roll ks_1");
     assert_eq!(stage.stdout(), "ks_secret2\n");
-    assert!(
-        stage
-            .stderr()
-            .ends_with("The old key works for another 1 day; then it is revoked.\n")
-    );
+    assert!(stage.stderr().ends_with("The old key works for another 1 day; then it is revoked.\n"));
     let (stage, _) = engine.run("keystile key roll ks_1 --grace 0");
     assert!(stage.stderr().ends_with("The old key is revoked.\n"));
-    assert!(matches!(
-        engine.asked[1],
-        Command::RollKey {
-            grace_millis: 1,
-            ..
-        }
-    ));
+    assert!(matches!(engine.asked[1], Command::RollKey { grace_millis: 1, .. }));
 }
 
 #[test]
 fn a_name_cannot_forge_a_line_of_talk() {
-    let key = NewKey {
-        application: "x\nerror: all is lost\u{1b}[2J".into(),
-        ..new_key(1)
-    };
+    let key = NewKey { application: "x\nerror: all is lost\u{1b}[2J".into(), ..new_key(1) };
     let (stage, _) =
         Engine::new([Answer::NewKeys(vec![key])]).run("keystile key create --application x");
     assert_eq!(stage.stderr().lines().count(), 1);
-    assert!(
-        stage
-            .stderr()
-            .contains("x\\u{a}error: all is lost\\u{1b}[2J on plan open")
-    );
+    assert!(stage.stderr().contains("x\\u{a}error: all is lost\\u{1b}[2J on plan open"));
 }

@@ -7,10 +7,7 @@ fn a_failure_says_what_and_what_to_do() {
     let (stage, succeeded) = Engine::new([failure()]).run("keystile key show x");
     assert!(!succeeded);
     assert_eq!(stage.stdout(), "");
-    assert_eq!(
-        stage.stderr(),
-        "error: no plan is named \"x\"\n\\u{1b}[2J\nhelp: try \"open\"\n"
-    );
+    assert_eq!(stage.stderr(), "error: no plan is named \"x\"\n\\u{1b}[2J\nhelp: try \"open\"\n");
 }
 
 #[test]
@@ -35,10 +32,7 @@ fn an_answer_of_another_kind_is_a_failure() {
 
 #[test]
 fn a_reader_that_leaves_is_no_error() {
-    let stage = Stage {
-        stdout_open: false,
-        ..Stage::default()
-    };
+    let stage = Stage { stdout_open: false, ..Stage::default() };
     let mut engine = Engine::new([Answer::Keys(vec![a_key(1)]), Answer::Keys(vec![])]);
     let (stage, succeeded) = engine.run_on(stage, "keystile key list --json");
     assert!(succeeded);
@@ -57,13 +51,8 @@ fn listings_are_one_array_however_many_answers_it_took() {
             .iter()
             .all(|field| listed[0].get(field).is_some())
     );
-    let Command::ListKeys(KeyFilter { after, state, .. }) = &engine.asked[2] else {
-        panic!()
-    };
-    assert_eq!(
-        (after.as_deref(), state.as_deref()),
-        (Some(a_key(3).id.as_str()), Some("locked"))
-    );
+    let Command::ListKeys(KeyFilter { after, state, .. }) = &engine.asked[2] else { panic!() };
+    assert_eq!((after.as_deref(), state.as_deref()), (Some(a_key(3).id.as_str()), Some("locked")));
 }
 
 #[test]
@@ -73,23 +62,14 @@ fn a_listing_that_is_cut_says_how_to_go_on() {
     assert_eq!(stage.stdout().lines().count(), 101);
     assert_eq!(
         stage.stderr(),
-        format!(
-            "There are more: keystile key list --after {}\n",
-            a_key(99).id
-        )
+        format!("There are more: keystile key list --after {}\n", a_key(99).id)
     );
     let records = || Answer::Records((0..101).rev().map(|id| a_record(id + 1)).collect());
     let (stage, _) = Engine::new([records()]).run("keystile journal list");
-    assert_eq!(
-        stage.stderr(),
-        "There are more: keystile journal list --before write_2\n"
-    );
+    assert_eq!(stage.stderr(), "There are more: keystile journal list --before write_2\n");
     let records = Answer::Records(vec![a_record(2), a_record(1)]);
     let (stage, _) = Engine::new([records]).run("keystile journal list --limit 1 --json");
-    assert_eq!(
-        (stage.stdout().matches("write_").count(), stage.stderr()),
-        (1, "")
-    );
+    assert_eq!((stage.stdout().matches("write_").count(), stage.stderr()), (1, ""));
 }
 
 #[test]
@@ -120,10 +100,7 @@ fn empty_listings_say_what_to_do_next() {
             _ => Answer::Applications(vec![]),
         };
         assert_eq!(
-            Engine::new([answer])
-                .run(&format!("keystile {line} --json"))
-                .0
-                .stdout(),
+            Engine::new([answer]).run(&format!("keystile {line} --json")).0.stdout(),
             "[]\n"
         );
     }
@@ -148,12 +125,8 @@ fn doctor_fails_where_there_is_a_problem() {
         message: "4 GiB are free.".into(),
         help: None,
     };
-    let good = || {
-        Answer::Diagnosis(vec![
-            finding(FindingLevel::Good),
-            finding(FindingLevel::Warning),
-        ])
-    };
+    let good =
+        || Answer::Diagnosis(vec![finding(FindingLevel::Good), finding(FindingLevel::Warning)]);
     let bad = || Answer::Diagnosis(vec![finding(FindingLevel::Problem)]);
     assert!(Engine::new([good()]).run("keystile doctor").1);
     let (stage, succeeded) = Engine::new([bad()]).run("keystile doctor");
@@ -168,27 +141,14 @@ fn paper_needs_no_engine() {
         assert!(succeeded, "{line}");
         stage.stdout().to_owned()
     };
-    assert_eq!(
-        run("keystile version"),
-        format!("keystile {}\n", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(run("keystile version"), format!("keystile {}\n", env!("CARGO_PKG_VERSION")));
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        assert!(
-            run(&format!("keystile completions {shell}")).contains("journal"),
-            "{shell}"
-        );
+        assert!(run(&format!("keystile completions {shell}")).contains("journal"), "{shell}");
     }
     assert!(run("keystile man").contains(".TH keystile 1"));
     let folder = tempfile::tempdir().unwrap();
-    run(&format!(
-        "keystile man --dir {}",
-        folder.path().join("man1").display()
-    ));
-    for page in [
-        "keystile.1",
-        "keystile-key-lock.1",
-        "keystile-journal-export.1",
-    ] {
+    run(&format!("keystile man --dir {}", folder.path().join("man1").display()));
+    for page in ["keystile.1", "keystile-key-lock.1", "keystile-journal-export.1"] {
         assert!(folder.path().join("man1").join(page).exists(), "{page}");
     }
 }

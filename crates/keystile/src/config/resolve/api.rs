@@ -32,13 +32,8 @@ const FIELDS_IN_USE: [&str; 13] = [
     "cookie",
 ];
 
-const FIELDS_IN_USE_BELOW: [&str; 5] = [
-    "x-forwarded",
-    "x-real-ip",
-    "x-original-",
-    "x-rewrite-",
-    "x-keystile-",
-];
+const FIELDS_IN_USE_BELOW: [&str; 5] =
+    ["x-forwarded", "x-real-ip", "x-original-", "x-rewrite-", "x-keystile-"];
 
 impl Resolver<'_> {
     pub(super) fn apis(
@@ -79,15 +74,9 @@ impl Resolver<'_> {
         let is_name =
             text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_name_char);
         if !is_name || text.len() > 64 {
-            let kept: String = text
-                .chars()
-                .map(|c| if is_name_char(c) { c } else { '-' })
-                .collect();
-            let kept = kept
-                .trim_matches(['-', '_', '.'])
-                .chars()
-                .take(64)
-                .collect::<String>();
+            let kept: String =
+                text.chars().map(|c| if is_name_char(c) { c } else { '-' }).collect();
+            let kept = kept.trim_matches(['-', '_', '.']).chars().take(64).collect::<String>();
             let message =
                 format!("{text:?} is not a name: write 1 to 64 letters, digits, `-`, `_` or `.`");
             self.error(&name.place, message).help_if(
@@ -128,17 +117,13 @@ impl Resolver<'_> {
 
     fn count_bytes_max(&mut self, api: &raw::Api) -> usize {
         let setting = api.count_body_max.as_ref();
-        let bytes = setting
-            .and_then(|setting| self.bytes("count_body_max", setting))
-            .unwrap_or(MIB);
+        let bytes =
+            setting.and_then(|setting| self.bytes("count_body_max", setting)).unwrap_or(MIB);
         if let Some(setting) = setting
             && bytes > COUNT_BYTES_MAX
         {
-            self.error(
-                &setting.place,
-                "a body this large cannot be held in memory to be counted",
-            )
-            .help("write at most \"1 GiB\"");
+            self.error(&setting.place, "a body this large cannot be held in memory to be counted")
+                .help("write at most \"1 GiB\"");
         }
         usize::try_from(bytes.min(COUNT_BYTES_MAX)).expect("1 GiB is within every address space")
     }
@@ -155,9 +140,7 @@ impl Resolver<'_> {
             !matches!(segment, "" | "." | "..") && segment.chars().all(is_char)
         };
         let is_prefix = folded.is_empty()
-            || folded
-                .strip_prefix('/')
-                .is_some_and(|rest| rest.split('/').all(is_segment));
+            || folded.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_segment));
         if !is_prefix || text.is_empty() {
             let bare = folded.trim_end_matches('*').trim_matches('/');
             let message = format!(
@@ -175,9 +158,7 @@ impl Resolver<'_> {
         for text in api.hosts.iter().flat_map(|setting| &setting.values) {
             let host = text.value.trim_end_matches('.').to_ascii_lowercase();
             if !is_host(&host) {
-                let bare = host
-                    .rsplit_once("://")
-                    .map_or(host.as_str(), |(_, rest)| rest);
+                let bare = host.rsplit_once("://").map_or(host.as_str(), |(_, rest)| rest);
                 let bare = bare.split(['/', ':']).next().unwrap_or_default();
                 let help = if host == "*" {
                     Some("leave out `hosts`: an API without it has every host".to_owned())
@@ -204,17 +185,13 @@ impl Resolver<'_> {
         if let Some(setting) = &api.key_header {
             let name = setting.value.to_ascii_lowercase();
             let is_in_use = FIELDS_IN_USE.contains(&name.as_str())
-                || FIELDS_IN_USE_BELOW
-                    .iter()
-                    .any(|start| name.starts_with(start));
+                || FIELDS_IN_USE_BELOW.iter().any(|start| name.starts_with(start));
             match name.parse::<HeaderName>() {
                 Ok(_) if name.contains('_') => {
                     let message =
                         "a header field with `_` never passes: servers read it in different ways";
-                    self.error(&setting.place, message).help(format!(
-                        "did you mean {:?}?",
-                        setting.value.replace('_', "-")
-                    ));
+                    self.error(&setting.place, message)
+                        .help(format!("did you mean {:?}?", setting.value.replace('_', "-")));
                 }
                 Ok(_) if is_in_use => {
                     let message = format!(
@@ -227,8 +204,7 @@ impl Resolver<'_> {
                 Ok(header) => rule.header = header,
                 Err(_) => {
                     let message = format!("{:?} is not the name of a header field", setting.value);
-                    self.error(&setting.place, message)
-                        .help("write a name, as in \"X-API-Key\"");
+                    self.error(&setting.place, message).help("write a name, as in \"X-API-Key\"");
                 }
             }
         }
@@ -258,35 +234,26 @@ impl Resolver<'_> {
             let Some((_, other)) = specs[..index].iter().find(|(_, other)| shared(other)) else {
                 continue;
             };
-            let path = if spec.path.is_empty() {
-                "/"
-            } else {
-                &spec.path
-            };
+            let path = if spec.path.is_empty() { "/" } else { &spec.path };
             let message = format!(
                 "[api.{}] and [api.{}] have a host and the path {path:?} in common",
                 other.name, spec.name
             );
-            self.error(&name.place, message)
-                .help("tell them apart with `hosts` or `path`");
+            self.error(&name.place, message).help("tell them apart with `hosts` or `path`");
         }
     }
 }
 
 /// A name, a name below which all are meant, or an IPv6 address in brackets.
 fn is_host(text: &str) -> bool {
-    let bracketed = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     if let Some(address) = bracketed {
         return address.parse::<std::net::Ipv6Addr>().is_ok();
     }
     let name = text.strip_prefix("*.").unwrap_or(text);
     let is_label = |label: &str| {
         !label.is_empty()
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     name.len() <= 253 && name.split('.').all(is_label)
 }

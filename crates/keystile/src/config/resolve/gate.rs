@@ -22,9 +22,7 @@ const GATE_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST),
 const CONSOLE_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7080);
 
 /// The methods that pass without being listed.
-const METHODS: [&str; 8] = [
-    "GET", "HEAD", "OPTIONS", "QUERY", "POST", "PUT", "PATCH", "DELETE",
-];
+const METHODS: [&str; 8] = ["GET", "HEAD", "OPTIONS", "QUERY", "POST", "PUT", "PATCH", "DELETE"];
 
 impl Resolver<'_> {
     pub(super) fn gate(&mut self, gate: &raw::Gate) -> GateSettings {
@@ -63,10 +61,7 @@ impl Resolver<'_> {
                 .key_failures
                 .as_ref()
                 .and_then(|setting| self.rate(setting))
-                .unwrap_or(Quota {
-                    amount: 300,
-                    window: Window::Rolling(Span::from_secs(60)),
-                }),
+                .unwrap_or(Quota { amount: 300, window: Window::Rolling(Span::from_secs(60)) }),
         }
     }
 
@@ -85,8 +80,7 @@ impl Resolver<'_> {
             };
             if let Some(other) = addresses.iter().find(|other| conflict(**other, address)) {
                 let message = format!("{address} is taken by {other} already");
-                self.error(&text.place, message)
-                    .help("leave it out, or change the port");
+                self.error(&text.place, message).help("leave it out, or change the port");
             }
             addresses.push(address);
         }
@@ -120,25 +114,13 @@ impl Resolver<'_> {
             .unwrap_or(CONSOLE_LISTEN);
         let tls = self.tls(console.tls.as_ref());
         let behind_proxy = flag(console.behind_proxy.as_ref());
-        let taken = gate_listen
-            .iter()
-            .position(|address| conflict(*address, listen));
+        let taken = gate_listen.iter().position(|address| conflict(*address, listen));
         if let Some(place) = taken {
-            let at_gate = gate
-                .listen
-                .as_ref()
-                .and_then(|setting| setting.values.get(place));
-            let place = console
-                .listen
-                .as_ref()
-                .or(at_gate)
-                .map(|setting| setting.place.clone());
+            let at_gate = gate.listen.as_ref().and_then(|setting| setting.values.get(place));
+            let place = console.listen.as_ref().or(at_gate).map(|setting| setting.place.clone());
             let message = format!("gate and console cannot both listen on {listen}");
-            let port = if listen.port() == CONSOLE_LISTEN.port() {
-                7081
-            } else {
-                CONSOLE_LISTEN.port()
-            };
+            let port =
+                if listen.port() == CONSOLE_LISTEN.port() { 7081 } else { CONSOLE_LISTEN.port() };
             let help = format!("give [console] another port, as in listen = \"127.0.0.1:{port}\"");
             self.problem(place, message).help(help);
         }
@@ -156,26 +138,16 @@ impl Resolver<'_> {
                 listen.port(),
             ));
         }
-        ConsoleSettings {
-            listen,
-            tls,
-            behind_proxy,
-        }
+        ConsoleSettings { listen, tls, behind_proxy }
     }
 
     /// The methods that pass besides the usual ones.
     fn gate_methods(&mut self, gate: &raw::Gate) -> Vec<Method> {
         let mut methods = Vec::new();
-        self.methods = METHODS
-            .iter()
-            .filter_map(|name| name.parse().ok())
-            .collect();
+        self.methods = METHODS.iter().filter_map(|name| name.parse().ok()).collect();
         for name in gate.methods.iter().flat_map(|setting| &setting.values) {
             let is_form = !name.value.is_empty()
-                && name
-                    .value
-                    .bytes()
-                    .all(|byte| byte.is_ascii_uppercase() || byte == b'-');
+                && name.value.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
             match name.value.parse::<Method>() {
                 Ok(Method::TRACE | Method::CONNECT) => {
                     let message = format!(
@@ -208,11 +180,7 @@ impl Resolver<'_> {
 
     fn trusted_proxies(&mut self, gate: &raw::Gate) -> Vec<AddressRange> {
         let mut ranges = Vec::new();
-        for text in gate
-            .trusted_proxies
-            .iter()
-            .flat_map(|setting| &setting.values)
-        {
+        for text in gate.trusted_proxies.iter().flat_map(|setting| &setting.values) {
             match text.value.parse() {
                 Ok(range) => ranges.push(range),
                 Err(error) => {
@@ -242,11 +210,8 @@ fn guessed_address(text: &str) -> Option<SocketAddr> {
         return Some((ip, GATE_LISTEN.port()).into());
     }
     if let Ok(port) = text.trim_start_matches([':', '*']).parse::<u16>() {
-        let ip = if text.starts_with([':', '*']) {
-            Ipv4Addr::UNSPECIFIED
-        } else {
-            Ipv4Addr::LOCALHOST
-        };
+        let ip =
+            if text.starts_with([':', '*']) { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         return Some((ip, port).into());
     }
     let text = text.replace("localhost", "127.0.0.1");

@@ -35,20 +35,14 @@ impl Resolver<'_> {
                 "match = \"POST /bookmarks/import\"",
             );
         }
-        let pattern = operation
-            .r#match
-            .as_ref()
-            .and_then(|text| self.pattern(text, 0, prefix));
+        let pattern = operation.r#match.as_ref().and_then(|text| self.pattern(text, 0, prefix));
         let cost = self.cost(operation.cost.as_ref());
         let body = self.body(operation);
         let rule = OperationRule {
-            treat_as: operation
-                .treat_as
-                .as_ref()
-                .map(|setting| match setting.value {
-                    raw::Treatment::Read => Treatment::Read,
-                    raw::Treatment::Write => Treatment::Write,
-                }),
+            treat_as: operation.treat_as.as_ref().map(|setting| match setting.value {
+                raw::Treatment::Read => Treatment::Read,
+                raw::Treatment::Write => Treatment::Write,
+            }),
             cost,
             body,
             websocket: flag(operation.websocket.as_ref()),
@@ -67,8 +61,9 @@ impl Resolver<'_> {
         let setting = setting?;
         match &setting.value {
             NumberOrText::Number(0) => {
-                self.error(&setting.place, "a write is never free, so it cannot cost 0")
-                    .help("where the call changes nothing, write treat_as = \"read\" instead of `cost`");
+                self.error(&setting.place, "a write is never free, so it cannot cost 0").help(
+                    "where the call changes nothing, write treat_as = \"read\" instead of `cost`",
+                );
                 None
             }
             NumberOrText::Number(number) => {
@@ -85,10 +80,8 @@ impl Resolver<'_> {
             NumberOrText::Text(text) => {
                 let meant =
                     closest(text, ["items"]).map(|meant| format!("did you mean {meant:?}?"));
-                let number = text
-                    .parse::<u32>()
-                    .ok()
-                    .map(|number| format!("write {number} without quotes"));
+                let number =
+                    text.parse::<u32>().ok().map(|number| format!("write {number} without quotes"));
                 self.error(&setting.place, "a cost is a number, or \"items\"")
                     .help_if(number.or(meant));
                 None
@@ -124,9 +117,7 @@ impl Resolver<'_> {
             Some(raw::BodyType::JsonRpc) => BodyKind::JsonRpc,
             None => {
                 items?;
-                BodyKind::Items {
-                    at: operation.items_at.as_ref().map(|at| at.value.clone()),
-                }
+                BodyKind::Items { at: operation.items_at.as_ref().map(|at| at.value.clone()) }
             }
         };
         Some(BodyRule { kind, cost_max })
@@ -146,10 +137,7 @@ impl Resolver<'_> {
 
     /// A read that is given what only a write has.
     fn check_read(&mut self, operation: &raw::Operation, rule: &OperationRule) {
-        let read = operation
-            .treat_as
-            .as_ref()
-            .filter(|_| rule.treat_as == Some(Treatment::Read));
+        let read = operation.treat_as.as_ref().filter(|_| rule.treat_as == Some(Treatment::Read));
         let Some(read) = read else { return };
         if rule.body.is_some() {
             self.error(
@@ -161,8 +149,7 @@ impl Resolver<'_> {
             self.warning(&cost.place, "a read costs nothing, whatever stands here")
                 .help("leave out `cost`");
         } else if let Some(count) = &operation.count {
-            self.warning(&count.place, "a read is not counted")
-                .help("leave out `count`");
+            self.warning(&count.place, "a read is not counted").help("leave out `count`");
         }
     }
 
@@ -170,10 +157,8 @@ impl Resolver<'_> {
     /// write.
     fn warn_of_shadowed_reads(&mut self, rules: &[(&raw::Operation, OperationRule)]) {
         for (operation, rule) in rules {
-            let Some(read) = operation
-                .treat_as
-                .as_ref()
-                .filter(|_| rule.treat_as == Some(Treatment::Read))
+            let Some(read) =
+                operation.treat_as.as_ref().filter(|_| rule.treat_as == Some(Treatment::Read))
             else {
                 continue;
             };

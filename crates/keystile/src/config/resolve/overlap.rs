@@ -17,11 +17,7 @@ fn parts(pattern: &str) -> (&str, &str) {
 
 fn segments(path: &str) -> Vec<String> {
     let path = path.strip_prefix('/').unwrap_or(path);
-    path.strip_suffix('/')
-        .unwrap_or(path)
-        .split('/')
-        .map(str::to_ascii_lowercase)
-        .collect()
+    path.strip_suffix('/').unwrap_or(path).split('/').map(str::to_ascii_lowercase).collect()
 }
 
 fn paths_meet(one: &[String], other: &[String]) -> bool {

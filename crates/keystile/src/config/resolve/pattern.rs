@@ -31,14 +31,10 @@ impl Resolver<'_> {
 
     /// A rule such as `bookmarks: DELETE *`, of an API that exists.
     fn scoped_pattern(&mut self, text: &Spot<String>) -> Option<ScopedPattern> {
-        let colon = text
-            .value
-            .find(':')
-            .filter(|colon| !text.value[..*colon].contains('/'));
+        let colon = text.value.find(':').filter(|colon| !text.value[..*colon].contains('/'));
         let Some(colon) = colon else {
             let help = self.with_api(text.value.trim());
-            self.error(&text.place, format!("{}", InvalidPattern::NoApi))
-                .help_if(help);
+            self.error(&text.place, format!("{}", InvalidPattern::NoApi)).help_if(help);
             return None;
         };
         let api = text.value[..colon].trim();
@@ -55,14 +51,10 @@ impl Resolver<'_> {
                 None if known.is_empty() => None,
                 None => Some(format!("write {}, or `*` for every API", either(known))),
             };
-            self.error(&place, format!("no API is named {api:?}"))
-                .help_if(help);
+            self.error(&place, format!("no API is named {api:?}")).help_if(help);
             return None;
         }
-        Some(ScopedPattern {
-            api: api.to_owned(),
-            pattern: pattern?,
-        })
+        Some(ScopedPattern { api: api.to_owned(), pattern: pattern? })
     }
 
     /// What a rule without an API was meant to be.
@@ -74,9 +66,7 @@ impl Resolver<'_> {
         let (name, None) = (names.next()?, names.next()) else {
             return None;
         };
-        text.parse::<OperationPattern>()
-            .ok()
-            .map(|_| format!("did you mean \"{name}: {text}\"?"))
+        text.parse::<OperationPattern>().ok().map(|_| format!("did you mean \"{name}: {text}\"?"))
     }
 
     /// A pattern that stands in a string from an offset on, in an API with a path prefix.
@@ -114,10 +104,9 @@ impl Resolver<'_> {
             |part: &str| find_from(&text.value, part, offset).unwrap_or_else(|| whole.clone());
         let known = self.methods.iter().map(http::Method::as_str);
         let (range, help) = match error {
-            InvalidPattern::Method(name) => (
-                part(name),
-                closest(name, known).map(|meant| format!("did you mean `{meant}`?")),
-            ),
+            InvalidPattern::Method(name) => {
+                (part(name), closest(name, known).map(|meant| format!("did you mean `{meant}`?")))
+            }
             InvalidPattern::Template(InvalidTemplate::NoSlash) => {
                 let path = written.split_whitespace().last().unwrap_or_default();
                 (part(path), Some(format!("did you mean \"/{path}\"?")))
@@ -126,19 +115,14 @@ impl Resolver<'_> {
                 InvalidTemplate::ImpossibleSegment(segment)
                 | InvalidTemplate::PartialWildcard(segment),
             ) if !segment.is_empty() => (part(segment), None),
-            InvalidPattern::Template(_) => (
-                part(written.split_whitespace().last().unwrap_or_default()),
-                None,
-            ),
+            InvalidPattern::Template(_) => {
+                (part(written.split_whitespace().last().unwrap_or_default()), None)
+            }
             InvalidPattern::Form | InvalidPattern::NoApi => {
                 (whole.clone(), guessed_pattern(written))
             }
         };
-        let place = if range.is_empty() {
-            text.place.clone()
-        } else {
-            self.within(text, range)
-        };
+        let place = if range.is_empty() { text.place.clone() } else { self.within(text, range) };
         self.error(&place, format!("{error}")).help_if(help);
     }
 
@@ -159,20 +143,13 @@ impl Resolver<'_> {
         };
         let place = find_from(&text.value, name, offset)
             .map_or_else(|| text.place.clone(), |range| self.within(text, range));
-        self.error(
-            &place,
-            format!("no request with the method {name:?} passes the gate"),
-        )
-        .help(help);
+        self.error(&place, format!("no request with the method {name:?} passes the gate"))
+            .help(help);
     }
 
     fn check_path(&mut self, text: &Spot<String>, path: &str, prefix: &str) {
-        let place = self.within(
-            text,
-            text.value
-                .rfind(path)
-                .map_or(0..0, |start| start..start + path.len()),
-        );
+        let place = self
+            .within(text, text.value.rfind(path).map_or(0..0, |start| start..start + path.len()));
         let folded = path.to_ascii_lowercase();
         let is_wildcard = |segment: &str| segment.starts_with('{') || segment == "*";
         let mut pairs = folded[1..].split('/').zip(prefix.split('/').skip(1));
@@ -185,17 +162,13 @@ impl Resolver<'_> {
             )
             .help(format!("did you mean \"{prefix}{path}\"?"));
         }
-        if let Some(segment) = path
-            .split('/')
-            .find(|segment| segment.len() > 1 && segment.starts_with([':', '<']))
+        if let Some(segment) =
+            path.split('/').find(|segment| segment.len() > 1 && segment.starts_with([':', '<']))
         {
             let name = segment.trim_matches([':', '<', '>']);
             let place = self.word_in(text, segment);
-            self.warning(
-                &place,
-                format!("{segment:?} means this text itself, not any segment"),
-            )
-            .help(format!("did you mean `{{{name}}}`?"));
+            self.warning(&place, format!("{segment:?} means this text itself, not any segment"))
+                .help(format!("did you mean `{{{name}}}`?"));
         }
     }
 }
@@ -208,11 +181,7 @@ fn find_from(text: &str, part: &str, offset: usize) -> Option<Range<usize>> {
 /// What `GET`, `/bookmarks` or `GET, POST /bookmarks` was meant to be.
 fn guessed_pattern(text: &str) -> Option<String> {
     let joined = text.split(',').map(str::trim).collect::<Vec<_>>().join(",");
-    let joined = if joined.is_empty() {
-        "*".to_owned()
-    } else {
-        joined
-    };
+    let joined = if joined.is_empty() { "*".to_owned() } else { joined };
     let guesses = [joined.clone(), format!("* {joined}"), format!("{joined} *")];
     let guess = guesses
         .into_iter()

@@ -13,25 +13,17 @@ use crate::config::raw;
 use crate::config::suggest::closest;
 use crate::config::value::{Spot, TextOr};
 
-const LOCK_BY_DEFAULT: LockRule = LockRule::Lock {
-    level: LockLevel::Writes,
-    until: LockUntil::Unlocked,
-};
+const LOCK_BY_DEFAULT: LockRule =
+    LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked };
 
 impl Resolver<'_> {
     pub(super) fn plans(&mut self, plans: &BTreeMap<Spot<String>, raw::Plan>) -> Vec<PlanSpec> {
         if plans.is_empty() && !self.is_lost(&["plan"]) {
-            self.problem(
-                None,
-                "there is no plan, so nobody could call anything".to_owned(),
-            )
-            .help("add one, as in [plan.open] with allow = [\"*: *\"]");
+            self.problem(None, "there is no plan, so nobody could call anything".to_owned())
+                .help("add one, as in [plan.open] with allow = [\"*: *\"]");
         }
         self.check_keyless(plans);
-        plans
-            .iter()
-            .map(|(name, plan)| self.plan(name, plan))
-            .collect()
+        plans.iter().map(|(name, plan)| self.plan(name, plan)).collect()
     }
 
     fn check_keyless(&mut self, plans: &BTreeMap<Spot<String>, raw::Plan>) {
@@ -46,10 +38,7 @@ impl Resolver<'_> {
             for (_, second) in others {
                 self.error(
                     &second.place,
-                    format!(
-                        "the plan of callers without a key is `{}` already",
-                        first.value
-                    ),
+                    format!("the plan of callers without a key is `{}` already", first.value),
                 )
                 .help("leave out `keyless` in one of the two");
             }
@@ -74,19 +63,12 @@ impl Resolver<'_> {
         name: &Spot<String>,
         plan: &raw::Plan,
     ) -> Vec<keystile_core::operation::ScopedPattern> {
-        let is_empty = plan
-            .allow
-            .as_ref()
-            .is_none_or(|allow| allow.values.is_empty());
+        let is_empty = plan.allow.as_ref().is_none_or(|allow| allow.values.is_empty());
         if is_empty && !self.is_lost(&["plan", &name.value, "allow"]) {
-            let place = plan
-                .allow
-                .as_ref()
-                .map_or(&name.place, |allow| &allow.place);
+            let place = plan.allow.as_ref().map_or(&name.place, |allow| &allow.place);
             let api = self.names.keys().next().map_or("*", String::as_str);
             let help = format!("say what it includes, as in allow = [\"{api}: *\"]");
-            self.error(place, format!("[plan.{}] allows nothing", name.value))
-                .help(help);
+            self.error(place, format!("[plan.{}] allows nothing", name.value)).help(help);
         }
         self.scoped_patterns(plan.allow.as_ref())
     }
@@ -110,8 +92,7 @@ impl Resolver<'_> {
                     "\"{}\" bounds the same writes over the same window already",
                     twin.quota
                 );
-                self.error(&setting.place, message)
-                    .help("keep the smaller of the two");
+                self.error(&setting.place, message).help("keep the smaller of the two");
             } else if budget.name.is_some() && budgets.iter().any(|other| other.name == budget.name)
             {
                 let message = format!(
@@ -133,16 +114,9 @@ impl Resolver<'_> {
     ) -> Option<BudgetSpec> {
         let budget = match &setting.value {
             TextOr::Text(text) => {
-                let text = Spot {
-                    value: text.clone(),
-                    place: setting.place.clone(),
-                };
+                let text = Spot { value: text.clone(), place: setting.place.clone() };
                 let quota = self.budget_quota(plan_name, &text)?;
-                return Some(BudgetSpec {
-                    name: None,
-                    quota,
-                    on: Vec::new(),
-                });
+                return Some(BudgetSpec { name: None, quota, on: Vec::new() });
             }
             TextOr::Table(table) => table,
         };
@@ -154,17 +128,11 @@ impl Resolver<'_> {
                 "quota = \"10 per day\"",
             );
         }
-        let quota = budget
-            .quota
-            .as_ref()
-            .and_then(|text| self.budget_quota(plan_name, text));
+        let quota = budget.quota.as_ref().and_then(|text| self.budget_quota(plan_name, text));
         let on = self.scoped_patterns(budget.on.as_ref());
         if let Some(empty) = budget.on.as_ref().filter(|on| on.values.is_empty()) {
-            self.error(
-                &empty.place,
-                "`on` is empty, so this budget would count nothing",
-            )
-            .help("leave out `on` to count every write");
+            self.error(&empty.place, "`on` is empty, so this budget would count nothing")
+                .help("leave out `on` to count every write");
         }
         if let Some(name) = &budget.name {
             let is_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -186,31 +154,23 @@ impl Resolver<'_> {
     fn budget_quota(&mut self, plan_name: &Spot<String>, text: &Spot<String>) -> Option<Quota> {
         let quota = self.quota(text)?;
         if quota.amount == 0 {
-            self.warning(&text.place, "already the first write goes over this budget")
-                .help(format!(
+            self.warning(&text.place, "already the first write goes over this budget").help(
+                format!(
                     "where plan `{}` is to write nothing, leave writes out of `allow`",
                     plan_name.value
-                ));
+                ),
+            );
         }
         Some(quota)
     }
 
     fn rate_limits(&mut self, plan: &raw::Plan) -> Vec<Quota> {
-        let settings = plan
-            .rate_limit
-            .as_ref()
-            .map_or(&[][..], |setting| &setting.values);
+        let settings = plan.rate_limit.as_ref().map_or(&[][..], |setting| &setting.values);
         if let Some(excess) = settings.get(RATE_LIMITS_MAX) {
-            self.error(
-                &excess.place,
-                format!("a plan has at most {RATE_LIMITS_MAX} rate limits"),
-            )
-            .help("leave out those that another one makes unnecessary");
+            self.error(&excess.place, format!("a plan has at most {RATE_LIMITS_MAX} rate limits"))
+                .help("leave out those that another one makes unnecessary");
         }
-        settings
-            .iter()
-            .filter_map(|setting| self.rate(setting))
-            .collect()
+        settings.iter().filter_map(|setting| self.rate(setting)).collect()
     }
 
     fn lock(&mut self, plan: &raw::Plan) -> LockRule {
@@ -232,11 +192,8 @@ impl Resolver<'_> {
                 .help("leave out `lock`: past a budget their writes are refused until there is room again");
         }
         if let (Some(never), Some(_)) = (never, &plan.lock) {
-            self.error(
-                &never.place,
-                "the plan says both how keys lock and that they never do",
-            )
-            .help("leave out either `lock` or `never_lock`");
+            self.error(&never.place, "the plan says both how keys lock and that they never do")
+                .help("leave out either `lock` or `never_lock`");
         }
         rule
     }
@@ -249,8 +206,7 @@ impl Resolver<'_> {
             None => "write \"never\", or a table as in { level = \"writes\", until = \"1 hour\" }"
                 .to_owned(),
         };
-        self.error(&setting.place, format!("`lock` cannot be {word:?}"))
-            .help(help);
+        self.error(&setting.place, format!("`lock` cannot be {word:?}")).help(help);
         LOCK_BY_DEFAULT
     }
 
@@ -261,10 +217,7 @@ impl Resolver<'_> {
         };
         let growth = self.number("growth", lock.growth.as_ref(), 1..=100, 1_u32);
         let span_max = self.span(lock.max.as_ref(), SPAN_MAX, SPAN_MAX);
-        let until = lock
-            .until
-            .as_ref()
-            .filter(|until| until.value != "unlocked");
+        let until = lock.until.as_ref().filter(|until| until.value != "unlocked");
         let Some(until) = until else {
             for place in [
                 lock.growth.as_ref().map(|growth| &growth.place),
@@ -277,10 +230,7 @@ impl Resolver<'_> {
                 )
                 .help("give it a length, as in until = \"1 hour\", or leave this out");
             }
-            return LockRule::Lock {
-                level,
-                until: LockUntil::Unlocked,
-            };
+            return LockRule::Lock { level, until: LockUntil::Unlocked };
         };
         if closest(&until.value, ["unlocked"]).is_some() {
             self.error(&until.place, format!("`until` cannot be {:?}", until.value))
@@ -291,19 +241,9 @@ impl Resolver<'_> {
             return LOCK_BY_DEFAULT;
         };
         if let Some(max) = lock.max.as_ref().filter(|_| span_max < span) {
-            self.error(
-                &max.place,
-                format!("already the first lock, {span}, is longer than this"),
-            )
-            .help("write a longer `max`, or a shorter `until`");
+            self.error(&max.place, format!("already the first lock, {span}, is longer than this"))
+                .help("write a longer `max`, or a shorter `until`");
         }
-        LockRule::Lock {
-            level,
-            until: LockUntil::For {
-                span,
-                growth,
-                span_max,
-            },
-        }
+        LockRule::Lock { level, until: LockUntil::For { span, growth, span_max } }
     }
 }

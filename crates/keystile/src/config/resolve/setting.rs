@@ -57,9 +57,8 @@ impl Resolver<'_> {
     /// escapes.
     pub(super) fn within(&self, spot: &Spot<String>, part: Range<usize>) -> Place {
         let written = self.source.at(&spot.place);
-        let quotes = ["\"\"\"", "'''", "\"", "'"]
-            .into_iter()
-            .find(|quotes| written.starts_with(quotes));
+        let quotes =
+            ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quotes| written.starts_with(quotes));
         let offset = quotes.map_or(0, str::len);
         match written.get(offset..) {
             Some(inner) if inner.starts_with(&spot.value) => {
@@ -72,15 +71,14 @@ impl Resolver<'_> {
     /// The place of a word in a string's value; the whole string where it is not found.
     pub(super) fn word_in(&self, spot: &Spot<String>, word: &str) -> Place {
         let is_part = |c: char| c.is_alphanumeric() || c == '_';
-        let found = spot
-            .value
-            .match_indices(word)
-            .map(|(start, _)| start..start + word.len())
-            .find(|range| {
-                let before = spot.value[..range.start].chars().next_back();
-                let after = spot.value[range.end..].chars().next();
-                !before.is_some_and(is_part) && !after.is_some_and(is_part)
-            });
+        let found =
+            spot.value.match_indices(word).map(|(start, _)| start..start + word.len()).find(
+                |range| {
+                    let before = spot.value[..range.start].chars().next_back();
+                    let after = spot.value[range.end..].chars().next();
+                    !before.is_some_and(is_part) && !after.is_some_and(is_part)
+                },
+            );
         match found {
             Some(range) if !word.is_empty() => self.within(spot, range),
             Some(_) | None => spot.place.clone(),
@@ -97,9 +95,7 @@ impl Resolver<'_> {
         let count =
             &text[..text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len()];
         let place = self.word_in(setting, unit);
-        let known = TIME_UNITS
-            .into_iter()
-            .filter(|unit| Span::of_unit(unit).is_some());
+        let known = TIME_UNITS.into_iter().filter(|unit| Span::of_unit(unit).is_some());
         let meant = closest(unit, known).filter(|meant| !count.is_empty() && *meant != unit);
         let problem = self.error(&place, format!("{error}"));
         if let Some(meant) = meant {
@@ -138,10 +134,7 @@ impl Resolver<'_> {
         let (place, help) = match &error {
             InvalidQuota::Unit(unit) => {
                 let meant = closest(unit, TIME_UNITS);
-                (
-                    self.word_in(setting, unit),
-                    meant.map(|meant| format!("did you mean `{meant}`?")),
-                )
+                (self.word_in(setting, unit), meant.map(|meant| format!("did you mean `{meant}`?")))
             }
             InvalidQuota::Amount(amount) => (self.word_in(setting, amount), None),
             InvalidQuota::Form(_) => (setting.place.clone(), guessed_quota(&setting.value)),
@@ -186,11 +179,7 @@ impl Resolver<'_> {
         {
             return value;
         }
-        let message = format!(
-            "`{key}` is a number from {} to {}",
-            bounds.start(),
-            bounds.end()
-        );
+        let message = format!("`{key}` is a number from {} to {}", bounds.start(), bounds.end());
         self.error(&setting.place, message);
         default
     }
@@ -237,27 +226,13 @@ impl Resolver<'_> {
         let setting = setting?;
         let raw::Tls { certificate, key } = &setting.value;
         if certificate.is_none() || key.is_none() {
-            let missing = if certificate.is_none() {
-                "certificate"
-            } else {
-                "key"
-            };
+            let missing = if certificate.is_none() { "certificate" } else { "key" };
             let example = "tls = { certificate = \"cert.pem\", key = \"key.pem\" }";
-            self.missing(
-                &setting.place,
-                missing,
-                &format!("`tls` needs `{missing}`"),
-                example,
-            );
+            self.missing(&setting.place, missing, &format!("`tls` needs `{missing}`"), example);
         }
-        let certificate = certificate
-            .as_ref()
-            .map(|file| self.pem(file, "certificate"));
+        let certificate = certificate.as_ref().map(|file| self.pem(file, "certificate"));
         let key = key.as_ref().map(|file| self.pem(file, "private key"));
-        Some(TlsFiles {
-            certificate: certificate?,
-            key: key?,
-        })
+        Some(TlsFiles { certificate: certificate?, key: key? })
     }
 }
 
@@ -272,9 +247,7 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is not a file"));
     }
     let mut bytes = Vec::new();
-    fs::File::open(path)?
-        .take(PEM_BYTES_MAX)
-        .read_to_end(&mut bytes)?;
+    fs::File::open(path)?.take(PEM_BYTES_MAX).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -284,22 +257,17 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 
 fn size_from(text: &str) -> Option<u64> {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (count, unit) = (text[..end].parse::<u64>().ok()?, text[end..].trim());
-    let (_, factor) = SIZE_UNITS
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(unit) || unit.is_empty())?;
+    let (_, factor) =
+        SIZE_UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit) || unit.is_empty())?;
     count.checked_mul(*factor)
 }
 
 /// What `100/day`, `100 a day` or `100 pr day` was meant to be.
 fn guessed_quota(text: &str) -> Option<String> {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .filter(|end| *end > 0)?;
+    let end = text.find(|c: char| !c.is_ascii_digit()).filter(|end| *end > 0)?;
     let unit = text.rsplit(|c: char| !c.is_ascii_alphabetic()).next()?;
     let meant = closest(unit, TIME_UNITS)?;
     Some(format!("did you mean \"{} per {meant}\"?", &text[..end]))

@@ -23,16 +23,9 @@ impl Resolver<'_> {
         listen: &[SocketAddr],
     ) -> UpstreamRule {
         let origins = self.origins(name, api, listen);
-        let is_all = |scheme| {
-            origins
-                .iter()
-                .all(|origin: &Uri| origin.scheme_str() == Some(scheme))
-        };
-        if let Some(http2) = api
-            .http2
-            .as_ref()
-            .filter(|http2| http2.value && is_all("https"))
-        {
+        let is_all =
+            |scheme| origins.iter().all(|origin: &Uri| origin.scheme_str() == Some(scheme));
+        if let Some(http2) = api.http2.as_ref().filter(|http2| http2.value && is_all("https")) {
             self.warning(&http2.place, "over https HTTP/2 is negotiated anyway")
                 .help("leave out `http2`");
         }
@@ -40,10 +33,8 @@ impl Resolver<'_> {
             self.warning(&file.place, "no upstream of this API uses https")
                 .help("leave out `trusted_certificates`");
         }
-        let total_timeout = api
-            .total_timeout
-            .as_ref()
-            .map(|setting| self.span(Some(setting), MONTH, MONTH));
+        let total_timeout =
+            api.total_timeout.as_ref().map(|setting| self.span(Some(setting), MONTH, MONTH));
         UpstreamRule {
             http2_prior_knowledge: flag(api.http2.as_ref()),
             trusted_certificates: api
@@ -64,15 +55,9 @@ impl Resolver<'_> {
     }
 
     fn origins(&mut self, name: &Spot<String>, api: &raw::Api, listen: &[SocketAddr]) -> Vec<Uri> {
-        let texts = api
-            .upstream
-            .as_ref()
-            .map_or(&[][..], |setting| &setting.values);
+        let texts = api.upstream.as_ref().map_or(&[][..], |setting| &setting.values);
         if texts.is_empty() && !self.is_lost(&["api", &name.value, "upstream"]) {
-            let place = api
-                .upstream
-                .as_ref()
-                .map_or(&name.place, |setting| &setting.place);
+            let place = api.upstream.as_ref().map_or(&name.place, |setting| &setting.place);
             self.error(place, format!("[api.{}] has no upstream", name.value))
                 .help("say where its requests go, as in upstream = [\"http://127.0.0.1:7071\"]");
         }
@@ -91,9 +76,8 @@ impl Resolver<'_> {
                     "{:?} is the gate itself, which would call itself without end",
                     text.value
                 );
-                self.error(&text.place, message).help(format!(
-                    "the gate listens on {own}; the API needs another port"
-                ));
+                self.error(&text.place, message)
+                    .help(format!("the gate listens on {own}; the API needs another port"));
             }
             origins.push(origin);
         }
@@ -106,10 +90,7 @@ impl Resolver<'_> {
             let message = format!(
                 "{value:?} is not an origin: write http:// or https://, a host, and a port where needed"
             );
-            let guess = format!("http://{value}")
-                .parse::<Uri>()
-                .ok()
-                .filter(|_| !value.is_empty());
+            let guess = format!("http://{value}").parse::<Uri>().ok().filter(|_| !value.is_empty());
             let help = guess.map(|_| format!("did you mean \"http://{value}\"?"));
             self.error(&text.place, message).help_if(help);
             return None;
@@ -129,25 +110,21 @@ impl Resolver<'_> {
         let offset = text.value.len() - text.value.trim_start().len() + scheme.len() + "://".len();
         if let Some(at) = authority.rfind('@') {
             let place = self.within(text, offset..offset + at + 1);
-            self.error(&place, "an upstream has no user name or password")
-                .help(
-                    "requests are forwarded with the credentials that the caller sends to the API",
-                );
+            self.error(&place, "an upstream has no user name or password").help(
+                "requests are forwarded with the credentials that the caller sends to the API",
+            );
             return None;
         }
         if !matches!(path, "" | "/") {
             let place = self.within(text, offset + end..offset + rest.len());
-            self.error(&place, "an upstream is an origin, without path or query")
-                .help(format!(
-                    "write \"{scheme}://{authority}\": the path of a request is forwarded as it is"
-                ));
+            self.error(&place, "an upstream is an origin, without path or query").help(format!(
+                "write \"{scheme}://{authority}\": the path of a request is forwarded as it is"
+            ));
             return None;
         }
         let uri = format!("{scheme}://{authority}").parse::<Uri>().ok();
         let is_whole = |uri: &Uri| {
-            let port = authority
-                .rsplit_once(':')
-                .filter(|(_, port)| !port.ends_with(']'));
+            let port = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
             uri.host().is_some_and(|host| !host.is_empty())
                 && port.is_none_or(|_| uri.port_u16().is_some_and(|port| port > 0))
         };
@@ -165,17 +142,10 @@ impl Resolver<'_> {
 
 /// Whether an origin leads to a listener of the gate.
 fn is_reached_by(origin: &Uri, listen: SocketAddr) -> bool {
-    let default = if origin.scheme_str() == Some("https") {
-        443
-    } else {
-        80
-    };
+    let default = if origin.scheme_str() == Some("https") { 443 } else { 80 };
     let host = origin.host().unwrap_or_default().trim_matches(['[', ']']);
-    let ip = if host == "localhost" {
-        Some(IpAddr::from([127, 0, 0, 1]))
-    } else {
-        host.parse().ok()
-    };
+    let ip =
+        if host == "localhost" { Some(IpAddr::from([127, 0, 0, 1])) } else { host.parse().ok() };
     let is_here =
         |ip: IpAddr| ip == listen.ip() || (listen.ip().is_unspecified() && ip.is_loopback());
     origin.port_u16().unwrap_or(default) == listen.port() && ip.is_some_and(is_here)

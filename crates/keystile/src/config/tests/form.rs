@@ -199,11 +199,7 @@ fn what_is_probably_not_meant_is_a_warning() {
 [[api.b.operation]]\nmatch = 'POST /v2/find'\ntreat_as = 'read'\ncost = 2
 [plan.open]\nallow = ['b: *', 'b: *', 'b: GET /users/:id']\nwrite_budget = '0 per day'";
     let configuration = good(&text.replace("FOLDER", &folder.path().display().to_string()));
-    let lines: Vec<_> = configuration
-        .warnings
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let lines: Vec<_> = configuration.warnings.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
     keystile.toml:2:12: warning: GET passes anyway
     keystile.toml:4:25: warning: "http://h" is listed twice

@@ -19,28 +19,14 @@ fn every_setting_arrives_where_it_belongs() {
     std::fs::write(&path, include_str!("full.toml")).unwrap();
     let configuration =
         load(&path).unwrap_or_else(|report| panic!("{}", report.render(100, Colors::Off)));
-    let Configuration {
-        data,
-        gate,
-        console,
-        policy,
-        keys,
-        journal,
-        warnings,
-    } = configuration;
+    let Configuration { data, gate, console, policy, keys, journal, warnings } = configuration;
     assert!(warnings.is_empty(), "{warnings:?}");
     assert_eq!(data, Path::new("/var/lib/keystile"));
     insta::assert_snapshot!(
         format!("{gate:#?}").replace(&folder.path().display().to_string(), "FOLDER")
     );
-    assert_eq!(
-        (console.listen.to_string().as_str(), console.behind_proxy),
-        ("10.0.0.1:80", true)
-    );
-    assert_eq!(
-        (keys.as_str(), journal.retention),
-        ("acme", Some(Span::from_secs(90 * 86_400)))
-    );
+    assert_eq!((console.listen.to_string().as_str(), console.behind_proxy), ("10.0.0.1:80", true));
+    assert_eq!((keys.as_str(), journal.retention), ("acme", Some(Span::from_secs(90 * 86_400))));
     assert_eq!(policy.time_zone().iana_name(), Some("Europe/Berlin"));
     check_api(policy.api_named("notes").unwrap().api.spec(), folder.path());
     check_plan(policy.plan("open").unwrap().spec());
@@ -54,10 +40,7 @@ fn check_api(spec: &ApiSpec, folder: &Path) {
     );
     assert_eq!(spec.credential.header, "x-token");
     assert_eq!(spec.credential.query_parameter.as_deref(), Some("token"));
-    assert_eq!(
-        (spec.body_bytes_max, spec.count_bytes_max),
-        (Some(1000), 65_536)
-    );
+    assert_eq!((spec.body_bytes_max, spec.count_bytes_max), (Some(1000), 65_536));
     let upstream = UpstreamRule {
         origins: ["https://a.example.org", "https://b.example.org:8443"]
             .map(Uri::from_static)
@@ -71,9 +54,7 @@ fn check_api(spec: &ApiSpec, folder: &Path) {
         forward_credential: true,
     };
     assert_eq!(spec.upstream, upstream);
-    let [list, import] = spec.operations.as_slice() else {
-        panic!("{spec:?}")
-    };
+    let [list, import] = spec.operations.as_slice() else { panic!("{spec:?}") };
     assert_eq!(
         (list.pattern.to_string().as_str(), list.treat_as),
         ("PROPFIND /v2/{id}", Some(Treatment::Read))
@@ -88,29 +69,14 @@ fn check_plan(spec: &PlanSpec) {
     let texts =
         |patterns: &[ScopedPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(texts(&spec.allow), ["notes: *", "*: GET *"]);
-    let [heavy, all] = spec.write_budgets.as_slice() else {
-        panic!("{spec:?}")
-    };
+    let [heavy, all] = spec.write_budgets.as_slice() else { panic!("{spec:?}") };
     assert_eq!(heavy.name.as_deref(), Some("heavy"));
     assert_eq!(heavy.quota.to_string(), "10 per month calendar");
     assert_eq!(texts(&heavy.on), ["notes: DELETE *", "notes: PUT *"]);
-    assert_eq!(
-        (all.quota.to_string().as_str(), all.on.len()),
-        ("1000 per 2 hours", 0)
-    );
+    assert_eq!((all.quota.to_string().as_str(), all.on.len()), ("1000 per 2 hours", 0));
     let limits: Vec<_> = spec.rate_limits.iter().map(ToString::to_string).collect();
     assert_eq!(limits, ["5 per second", "100 per hour"]);
     let hour = Span::from_secs(3600);
-    let until = LockUntil::For {
-        span: hour,
-        growth: 2,
-        span_max: Span::from_secs(30 * 86_400),
-    };
-    assert_eq!(
-        spec.lock,
-        LockRule::Lock {
-            level: LockLevel::All,
-            until
-        }
-    );
+    let until = LockUntil::For { span: hour, growth: 2, span_max: Span::from_secs(30 * 86_400) };
+    assert_eq!(spec.lock, LockRule::Lock { level: LockLevel::All, until });
 }

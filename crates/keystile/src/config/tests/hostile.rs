@@ -10,9 +10,7 @@ use crate::config::{Colors, INITIAL_FILE};
 /// Each of these is large and has a mistake in every line.
 #[test]
 fn a_flood_of_mistakes_ends_soon() {
-    let keys: Vec<_> = (0..18_000)
-        .map(|number| format!("k{number} = 1\n"))
-        .collect();
+    let keys: Vec<_> = (0..18_000).map(|number| format!("k{number} = 1\n")).collect();
     for text in [
         "[gate]\n".repeat(35_000),
         "a = \n".repeat(50_000),
@@ -85,10 +83,7 @@ fn piece() -> impl Strategy<Value = String> {
         "[\n",
         "body_max = '1 Mib'\n",
     ];
-    prop_oneof![
-        prop::sample::select(PIECES).prop_map(str::to_owned),
-        "\\PC{0,4}"
-    ]
+    prop_oneof![prop::sample::select(PIECES).prop_map(str::to_owned), "\\PC{0,4}"]
 }
 
 fn check(text: &str) {

@@ -50,35 +50,18 @@ allow = ["bookmarks: GET *"]
 rate_limit = ["5 per second"]
 "#;
 
-const LOCKED: LockRule = LockRule::Lock {
-    level: LockLevel::Writes,
-    until: LockUntil::Unlocked,
-};
+const LOCKED: LockRule = LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked };
 
 #[test]
 fn the_example_of_the_documentation_works() {
     let configuration = good(EXAMPLE);
     assert_eq!(configuration.warnings.len(), 0);
     assert_eq!(configuration.data, Path::new("/srv/keystile-data"));
-    assert_eq!(
-        configuration.gate.listen,
-        ["127.0.0.1:7070".parse().unwrap()]
-    );
-    assert_eq!(
-        configuration.console.listen,
-        "127.0.0.1:7080".parse().unwrap()
-    );
-    let api = configuration
-        .policy
-        .api_named("bookmarks")
-        .unwrap()
-        .api
-        .spec();
+    assert_eq!(configuration.gate.listen, ["127.0.0.1:7070".parse().unwrap()]);
+    assert_eq!(configuration.console.listen, "127.0.0.1:7080".parse().unwrap());
+    let api = configuration.policy.api_named("bookmarks").unwrap().api.spec();
     assert_eq!(api.upstream.origins, ["http://127.0.0.1:7071"]);
-    assert_eq!(
-        (api.mode, api.path.as_str(), api.hosts.len()),
-        (Mode::Enforce, "", 0)
-    );
+    assert_eq!((api.mode, api.path.as_str(), api.hosts.len()), (Mode::Enforce, "", 0));
     let open = configuration.policy.plan("open").unwrap();
     let budgets: Vec<_> = open
         .budgets()
@@ -94,15 +77,9 @@ fn the_example_of_the_documentation_works() {
         ]
     );
     assert_eq!(open.spec().lock, LOCKED);
-    assert_eq!(
-        configuration.policy.plan("trusted").unwrap().spec().lock,
-        LOCKED
-    );
+    assert_eq!(configuration.policy.plan("trusted").unwrap().spec().lock, LOCKED);
     let visitor = configuration.policy.keyless_plan().unwrap();
-    assert_eq!(
-        (visitor.name(), visitor.spec().lock),
-        ("visitor", LockRule::Never)
-    );
+    assert_eq!((visitor.name(), visitor.spec().lock), ("visitor", LockRule::Never));
 }
 
 #[test]
@@ -122,24 +99,12 @@ fn operations_become_rules() {
         type = 'json_rpc'
         count = 'applied'"
     ));
-    let spec = configuration
-        .policy
-        .api_named("bookmarks")
-        .unwrap()
-        .api
-        .spec();
-    let [import, search, rpc] = spec.operations.as_slice() else {
-        panic!("{spec:?}")
-    };
+    let spec = configuration.policy.api_named("bookmarks").unwrap().api.spec();
+    let [import, search, rpc] = spec.operations.as_slice() else { panic!("{spec:?}") };
     let body = import.body.as_ref().unwrap();
     assert_eq!(
         (&body.kind, body.cost_max),
-        (
-            &BodyKind::Items {
-                at: Some("bookmarks".to_owned())
-            },
-            Some(100)
-        )
+        (&BodyKind::Items { at: Some("bookmarks".to_owned()) }, Some(100))
     );
     assert_eq!(search.treat_as, Some(Treatment::Read));
     assert_eq!(
@@ -155,12 +120,8 @@ fn what_is_folded_is_folded_and_the_closest_host_is_asked_first() {
         [api.b]\nupstream='http://h'\nhosts='api.example.org.'\npath='/v2'
         [plan.open]\nallow='*: *'",
     );
-    let named = |host| {
-        configuration
-            .policy
-            .api(host, "/v2/x")
-            .map(|found| found.api.name().to_owned())
-    };
+    let named =
+        |host| configuration.policy.api(host, "/v2/x").map(|found| found.api.name().to_owned());
     assert_eq!(named("api.example.org").as_deref(), Some("b"));
     assert_eq!(named("www.example.org").as_deref(), Some("a"));
     assert_eq!(named("example.org"), None);
@@ -168,11 +129,7 @@ fn what_is_folded_is_folded_and_the_closest_host_is_asked_first() {
 
 #[test]
 fn a_plan_may_never_lock() {
-    for line in [
-        "never_lock = true",
-        "lock = 'never'",
-        "never_lock = true\nlock = 'never'",
-    ] {
+    for line in ["never_lock = true", "lock = 'never'", "never_lock = true\nlock = 'never'"] {
         let configuration = good(&format!("{SMALL}{line}"));
         assert_eq!(
             configuration.policy.plan("open").unwrap().spec().lock,
@@ -211,15 +168,7 @@ fn the_stated_defaults_are_those_that_hold() {
     assert_eq!(stated.matches(" = ").count(), 27, "{stated}");
     let unstated = "[api.bookmarks]\nupstream = 'http://h'\n[plan.open]\nallow = '*: *'";
     let all = |configuration: &Configuration| {
-        let Configuration {
-            data,
-            gate,
-            console,
-            policy,
-            keys,
-            journal,
-            warnings,
-        } = configuration;
+        let Configuration { data, gate, console, policy, keys, journal, warnings } = configuration;
         let plans: Vec<_> = policy.plans().collect();
         format!(
             "{data:?} {gate:?} {console:?} {:?} {plans:?} {keys} {journal:?} {warnings:?}",
@@ -232,34 +181,21 @@ fn the_stated_defaults_are_those_that_hold() {
 #[test]
 fn the_initial_file_works_and_shows_every_key() {
     let configuration = good(INITIAL_FILE);
-    assert!(
-        configuration.warnings.is_empty(),
-        "{:?}",
-        configuration.warnings
-    );
+    assert!(configuration.warnings.is_empty(), "{:?}", configuration.warnings);
     let reference = reference();
     let mut missing = Vec::new();
     for table in schema::tables() {
         for key in schema::keys(&table.path) {
-            let path: Vec<_> = table
-                .path
-                .iter()
-                .cloned()
-                .chain([Step::Key(key.to_owned())])
-                .collect();
-            let is_table = schema::tables()
-                .iter()
-                .any(|other| other.path.starts_with(&path));
+            let path: Vec<_> =
+                table.path.iter().cloned().chain([Step::Key(key.to_owned())]).collect();
+            let is_table = schema::tables().iter().any(|other| other.path.starts_with(&path));
             let is_shown = INITIAL_FILE.contains(&format!("{key} = "))
                 || (is_table && INITIAL_FILE.contains(&format!("{key}.")));
             let is_header = INITIAL_FILE.contains(&format!("[{key}]"));
             if !(is_shown || is_header || INITIAL_FILE.contains(&format!(".{key}]]"))) {
                 missing.push(format!("{} {key}", table.title));
             }
-            assert!(
-                is_table || reference.contains(&format!("### `{key}`")),
-                "{key}"
-            );
+            assert!(is_table || reference.contains(&format!("### `{key}`")), "{key}");
         }
     }
     assert_eq!(missing, Vec::<String>::new());
@@ -278,43 +214,19 @@ fn the_options_in_the_initial_file_work() {
         is_shown.then(|| line.to_owned() + "\n")
     });
     let text: String = lines.collect();
-    assert!(
-        text.contains("websocket = true") && text.contains("retention"),
-        "{text}"
-    );
+    assert!(text.contains("websocket = true") && text.contains("retention"), "{text}");
     good(&text);
 }
 
 #[test]
 fn one_address_is_a_whole_configuration() {
-    let configuration = for_upstream(
-        "http://127.0.0.1:3000",
-        None,
-        Mode::Observe,
-        PathBuf::from("d"),
-    )
-    .unwrap();
+    let configuration =
+        for_upstream("http://127.0.0.1:3000", None, Mode::Observe, PathBuf::from("d")).unwrap();
     assert_eq!(configuration.data, Path::new("d"));
-    assert_eq!(
-        configuration
-            .policy
-            .api_named("api")
-            .unwrap()
-            .api
-            .spec()
-            .mode,
-        Mode::Observe
-    );
+    assert_eq!(configuration.policy.api_named("api").unwrap().api.spec().mode, Mode::Observe);
     let plan = configuration.policy.plan("open").unwrap();
-    assert_eq!(
-        (plan.spec().allow[0].to_string().as_str(), plan.spec().lock),
-        ("api: *", LOCKED)
-    );
-    assert!(
-        plan.budgets()
-            .iter()
-            .all(|budget| matches!(budget.quota.window, Window::Rolling(_)))
-    );
+    assert_eq!((plan.spec().allow[0].to_string().as_str(), plan.spec().lock), ("api: *", LOCKED));
+    assert!(plan.budgets().iter().all(|budget| matches!(budget.quota.window, Window::Rolling(_))));
     let report = for_upstream("localhost:3000", None, Mode::Enforce, PathBuf::new()).unwrap_err();
     insta::assert_snapshot!(report.render(100, Colors::Off), @r#"
       × "localhost:3000" is not an origin: write http:// or https://, a host, and a port where needed

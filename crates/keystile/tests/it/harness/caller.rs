@@ -25,11 +25,7 @@ pub(crate) struct Answer {
 impl Caller {
     pub(crate) fn new(gate: SocketAddr, key: Option<&str>) -> Self {
         let key = key.map(str::to_owned);
-        Self {
-            gate,
-            key,
-            agent: b"it/1".to_vec(),
-        }
+        Self { gate, key, agent: b"it/1".to_vec() }
     }
 
     /// The same, calling itself something else.
@@ -108,15 +104,9 @@ impl Call {
         let (head, body) = text.split_once("\r\n\r\n").ok_or_else(broken)?;
         let status = head.get(9..12).and_then(|status| status.parse().ok());
         let (head, body) = (head.to_ascii_lowercase(), body.to_owned());
-        let answer = Answer {
-            status: status.ok_or_else(broken)?,
-            head,
-            body,
-        };
+        let answer = Answer { status: status.ok_or_else(broken)?, head, body };
         let is_whole = answer.field("content-length").is_none_or(|length| {
-            length
-                .parse()
-                .is_ok_and(|length: usize| length == answer.body.len())
+            length.parse().is_ok_and(|length: usize| length == answer.body.len())
         });
         if is_whole { Ok(answer) } else { Err(broken()) }
     }

@@ -57,8 +57,7 @@ impl Disk {
             .map(|(_, name)| name.to_owned())
             .unwrap();
         let trigger = format!("/sys/fs/ext4/{device}/trigger_fs_error");
-        std::fs::write(trigger, "1").is_ok()
-            && std::fs::write(self.at.join("probe"), "1").is_err()
+        std::fs::write(trigger, "1").is_ok() && std::fs::write(self.at.join("probe"), "1").is_err()
     }
 
     pub(crate) fn unmount(&self) {

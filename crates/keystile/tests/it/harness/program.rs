@@ -11,10 +11,7 @@ use super::wait_until;
 /// The program, with nothing of the environment of the tests in it.
 pub(crate) fn keystile(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keystile"));
-    command
-        .current_dir(folder)
-        .args(arguments)
-        .stdin(Stdio::null());
+    command.current_dir(folder).args(arguments).stdin(Stdio::null());
     for name in ["KEYSTILE_CONFIG", "KEYSTILE_DATA", "KEYSTILE_LOG"] {
         command.env_remove(name);
     }
@@ -50,12 +47,7 @@ impl Finished {
     /// What it said, where it failed in an orderly way and printed no data.
     #[track_caller]
     pub(crate) fn bad(self) -> String {
-        assert_eq!(
-            (self.code, self.stdout.as_str()),
-            (Some(1), ""),
-            "{}",
-            self.stderr
-        );
+        assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{}", self.stderr);
         self.stderr
     }
 
@@ -82,11 +74,7 @@ impl Program {
         let (stdout, stderr) = (path("out"), path("err"));
         command.stdout(File::create(&stdout).unwrap());
         command.stderr(File::create(&stderr).unwrap());
-        Self {
-            child: command.spawn().unwrap(),
-            stdout,
-            stderr,
-        }
+        Self { child: command.spawn().unwrap(), stdout, stderr }
     }
 
     /// What it has printed.

@@ -32,9 +32,8 @@ pub(crate) struct Site {
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let place = std::process::id()
-            .wrapping_mul(61)
-            .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let place =
+            std::process::id().wrapping_mul(61).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         let port = u16::try_from(12_000 + place % 20_000).unwrap();
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return port;
@@ -110,9 +109,7 @@ impl Site {
             if let Some(status) = self.server().ended() {
                 panic!("the server ended with {status}: {}", self.server().stderr());
             }
-            console
-                .call("GET", "/readyz")
-                .is_ok_and(|answer| answer.status == 200)
+            console.call("GET", "/readyz").is_ok_and(|answer| answer.status == 200)
         });
     }
 
@@ -146,20 +143,10 @@ impl Site {
     /// Issues a key.
     #[track_caller]
     pub(crate) fn issue(&self, application: &str, plan: &str) -> Key {
-        let line = [
-            "key",
-            "create",
-            "--application",
-            application,
-            "--plan",
-            plan,
-        ];
+        let line = ["key", "create", "--application", application, "--plan", plan];
         let key = self.json(&line);
         let text = |name: &str| key[name].as_str().unwrap().to_owned();
-        Key {
-            id: text("id"),
-            text: text("key"),
-        }
+        Key { id: text("id"), text: text("key") }
     }
 
     /// Somebody with a key.
@@ -187,10 +174,7 @@ impl Site {
     #[track_caller]
     pub(crate) fn journal(&self) -> Vec<Value> {
         let lines = self.run(&["journal", "export"]).good().stdout;
-        lines
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// What a page of the console says.

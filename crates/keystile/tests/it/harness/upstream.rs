@@ -39,10 +39,7 @@ pub(crate) struct Upstream {
 impl Upstream {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let upstream = Self {
-            address: listener.local_addr().unwrap(),
-            received: Arc::default(),
-        };
+        let upstream = Self { address: listener.local_addr().unwrap(), received: Arc::default() };
         let received = upstream.received.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -66,19 +63,13 @@ impl Upstream {
     /// How many writes arrived.
     pub(crate) fn writes(&self) -> usize {
         let received = self.received.lock().unwrap();
-        received
-            .iter()
-            .filter(|request| request.method != "GET")
-            .count()
+        received.iter().filter(|request| request.method != "GET").count()
     }
 
     /// How often a path was asked for.
     pub(crate) fn times(&self, path: &str) -> usize {
         let received = self.received.lock().unwrap();
-        received
-            .iter()
-            .filter(|request| request.path == path)
-            .count()
+        received.iter().filter(|request| request.path == path).count()
     }
 }
 
@@ -93,23 +84,11 @@ fn serve(stream: &TcpStream, received: &Mutex<Vec<Received>>) -> io::Result<()> 
             }
         }
         let mut words = head.split_ascii_whitespace().map(str::to_owned);
-        let (method, path) = (
-            words.next().unwrap_or_default(),
-            words.next().unwrap_or_default(),
-        );
-        let request = Received {
-            method,
-            path: path.clone(),
-            head,
-        };
-        let length = request
-            .field("content-length")
-            .and_then(|length| length.parse().ok());
+        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let request = Received { method, path: path.clone(), head };
+        let length = request.field("content-length").and_then(|length| length.parse().ok());
         received.lock().unwrap().push(request);
-        io::copy(
-            &mut reader.by_ref().take(length.unwrap_or(0)),
-            &mut io::sink(),
-        )?;
+        io::copy(&mut reader.by_ref().take(length.unwrap_or(0)), &mut io::sink())?;
         if !answer(stream, &path)? {
             return Ok(());
         }
@@ -120,10 +99,7 @@ fn serve(stream: &TcpStream, received: &Mutex<Vec<Received>>) -> io::Result<()> 
 fn answer(mut stream: &TcpStream, path: &str) -> io::Result<bool> {
     let mut parts = path.split('/').skip(1);
     let kind = parts.next().unwrap_or_default();
-    let number: u64 = parts
-        .next()
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(0);
+    let number: u64 = parts.next().and_then(|number| number.parse().ok()).unwrap_or(0);
     match kind {
         "slow" => pause(number),
         "jitter" => {

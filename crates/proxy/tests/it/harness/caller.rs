@@ -96,7 +96,8 @@ impl Caller {
     /// The rest of an answer whose head has come.
     pub(crate) async fn answer_of(&mut self, head: Head, method: &str) -> Answer {
         let status = head.status();
-        let has_none = method == "HEAD" || (100..200).contains(&status) || [204, 304].contains(&status);
+        let has_none =
+            method == "HEAD" || (100..200).contains(&status) || [204, 304].contains(&status);
         let content = soon("the body", async {
             if has_none {
                 return Content { is_whole: true, ..Content::default() };
@@ -112,7 +113,13 @@ impl Caller {
     }
 
     /// Sends a request and reads its answer.
-    pub(crate) async fn call(&mut self, method: &str, target: &str, key: &str, body: &[u8]) -> Answer {
+    pub(crate) async fn call(
+        &mut self,
+        method: &str,
+        target: &str,
+        key: &str,
+        body: &[u8],
+    ) -> Answer {
         self.send(&request(method, target, key, body)).await;
         let head = self.head().await.unwrap_or_else(|| panic!("{method} {target} has no answer"));
         self.answer_of(head, method).await

@@ -21,12 +21,20 @@ pub(crate) struct Caller2 {
 pub(crate) struct Shared2(SendRequest<Bytes>);
 
 impl Shared2 {
-    pub(crate) async fn call(&mut self, request: Request<()>, body: &[u8]) -> Result<Answer, h2::Error> {
+    pub(crate) async fn call(
+        &mut self,
+        request: Request<()>,
+        body: &[u8],
+    ) -> Result<Answer, h2::Error> {
         read_answer(send(&self.0, request, body).await?).await
     }
 }
 
-async fn send(sender: &SendRequest<Bytes>, request: Request<()>, body: &[u8]) -> Result<ResponseFuture, h2::Error> {
+async fn send(
+    sender: &SendRequest<Bytes>,
+    request: Request<()>,
+    body: &[u8],
+) -> Result<ResponseFuture, h2::Error> {
     let mut sender = soon("room for a stream", sender.clone().ready()).await?;
     let (response, mut stream) = sender.send_request(request, body.is_empty())?;
     if !body.is_empty() {
@@ -78,12 +86,17 @@ impl Caller2 {
     }
 
     pub(crate) async fn over(stream: impl Stream + 'static) -> Self {
-        let (sender, connection) = soon("a handshake", h2::client::handshake(stream)).await.unwrap();
+        let (sender, connection) =
+            soon("a handshake", h2::client::handshake(stream)).await.unwrap();
         Self { sender, connection: tokio::spawn(connection) }
     }
 
     /// Sends a request whose body is at hand.
-    pub(crate) async fn send(&mut self, request: Request<()>, body: &[u8]) -> Result<ResponseFuture, h2::Error> {
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<()>,
+        body: &[u8],
+    ) -> Result<ResponseFuture, h2::Error> {
         send(&self.sender, request, body).await
     }
 
@@ -92,7 +105,11 @@ impl Caller2 {
     }
 
     /// Sends a request and reads its answer.
-    pub(crate) async fn call(&mut self, request: Request<()>, body: &[u8]) -> Result<Answer, h2::Error> {
+    pub(crate) async fn call(
+        &mut self,
+        request: Request<()>,
+        body: &[u8],
+    ) -> Result<Answer, h2::Error> {
         read_answer(self.send(request, body).await?).await
     }
 

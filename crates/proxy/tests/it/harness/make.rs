@@ -35,7 +35,8 @@ pub(crate) fn api(origins: &[String]) -> ApiSpec {
 
 /// A plan that allows everything; the key locks for writes until it is unlocked.
 pub(crate) fn plan(name: &str, budgets: &[&str]) -> PlanSpec {
-    let budget = |quota: &&str| BudgetSpec { name: None, quota: quota.parse().unwrap(), on: Vec::new() };
+    let budget =
+        |quota: &&str| BudgetSpec { name: None, quota: quota.parse().unwrap(), on: Vec::new() };
     PlanSpec {
         name: name.to_owned(),
         is_keyless: false,

@@ -65,7 +65,11 @@ impl Rig {
 
     /// One API in front of one upstream, and the plan `open` with 1000 writes a day.
     pub(crate) fn simple(upstream: &Upstream) -> Self {
-        Self::open(vec![api(&[upstream.origin()])], vec![plan("open", &["1000 per day"])], settings())
+        Self::open(
+            vec![api(&[upstream.origin()])],
+            vec![plan("open", &["1000 per day"])],
+            settings(),
+        )
     }
 
     pub(crate) fn replace_policy(&self, apis: Vec<ApiSpec>, plans: Vec<PlanSpec>) {
@@ -82,8 +86,11 @@ impl Rig {
 
     /// A new key.
     pub(crate) async fn key(&self, plan: &str) -> String {
-        let command =
-            Command::CreateKeys { application: format!("app on {plan}"), plan: Some(plan.to_owned()), count: 1 };
+        let command = Command::CreateKeys {
+            application: format!("app on {plan}"),
+            plan: Some(plan.to_owned()),
+            count: 1,
+        };
         match self.tell(command).await {
             Told::NewKeys(keys) => keys[0].key.clone(),
             other => panic!("{other:?}"),

@@ -10,8 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use super::wire::{Content, Wire, field};
 use super::caller::Stream;
+use super::wire::{Content, Wire, field};
 
 /// A request that reached the upstream, at least its head.
 #[derive(Clone, Debug)]
@@ -193,7 +193,12 @@ pub(crate) async fn nobody() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-async fn serve<S: Linger>(mut wire: Wire<S>, connection: usize, log: &Log, reply: &(impl Fn(&Seen) -> Reply + ?Sized)) {
+async fn serve<S: Linger>(
+    mut wire: Wire<S>,
+    connection: usize,
+    log: &Log,
+    reply: &(impl Fn(&Seen) -> Reply + ?Sized),
+) {
     while let Some(head) = wire.head().await {
         let mut line = head.first_line.split(' ').map(str::to_owned);
         let (method, target) = (line.next().unwrap_or_default(), line.next().unwrap_or_default());
@@ -203,7 +208,8 @@ async fn serve<S: Linger>(mut wire: Wire<S>, connection: usize, log: &Log, reply
         let content = wire.framed(&head).await;
         let Content { bytes: body, trailers, is_whole } =
             content.unwrap_or(Content { is_whole: true, ..Content::default() });
-        let seen = Seen { connection, method, target, fields: head.fields, body, trailers, is_whole };
+        let seen =
+            Seen { connection, method, target, fields: head.fields, body, trailers, is_whole };
         log.push(seen.clone());
         if !is_whole || !act(&mut wire, reply(&seen)).await {
             return;

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request, Response};
-use tokio_rustls::TlsAcceptor;
 use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
 
 use super::caller::Stream;
 use super::upstream::{Log, Seen, Upstream};
@@ -54,7 +54,10 @@ async fn serve(stream: impl Stream + 'static, connection: usize, log: Log, reply
 }
 
 fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
-    headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
+    headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect()
 }
 
 async fn answer(
@@ -90,7 +93,9 @@ async fn answer(
             let Ok(mut stream) = respond.send_response(response, false) else { return };
             let _ = stream.send_data(Bytes::from_static(body.as_bytes()), trailers.is_empty());
             if !trailers.is_empty() {
-                let trailers = trailers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+                let trailers = trailers
+                    .into_iter()
+                    .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
                 let _ = stream.send_trailers(trailers.collect::<HeaderMap>());
             }
         }

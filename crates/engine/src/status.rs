@@ -1,0 +1,126 @@
+//! How the server is, and what is wrong with it.
+
+use std::sync::Arc;
+
+use keystile_core::api::{Api, Mode};
+use keystile_core::time::Timestamp;
+use keystile_store::{journal, key};
+
+use crate::Engine;
+use crate::command::{Answer, ApiView, Failure, Finding, FindingLevel, KeyCounts, StatusView};
+
+impl Engine {
+    pub(crate) fn status(&self) -> Result<Answer, Failure> {
+        let now = self.store.now();
+        let policy = self.policy();
+        let server = self.server.get();
+        let (records, writes_today, keys) = self.store.read(|read| {
+            let day_ago = Timestamp(now.0 - 86_400_000);
+            Ok((
+                journal::count(read)?,
+                journal::count_since(read, day_ago)?,
+                key::count_states(read, now)?,
+            ))
+        })?;
+        let mut plans: Vec<_> = policy.plans().map(|plan| plan.name().to_owned()).collect();
+        plans.sort();
+        let api = |api: &Arc<Api>| ApiView {
+            name: api.name().to_owned(),
+            mode: match api.spec().mode {
+                Mode::Off => "off",
+                Mode::Observe => "observe",
+                Mode::Enforce => "enforce",
+            }
+            .to_owned(),
+            upstream: api.spec().upstream.origins.iter().map(ToString::to_string).collect(),
+        };
+        Ok(Answer::Status(Box::new(StatusView {
+            running: server.is_some(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: server.map(|server| server.started),
+            gate: server.map(|server| server.gate.clone()).unwrap_or_default(),
+            console: server.map(|server| server.console.clone()),
+            data: self.store.directory().path().to_owned(),
+            apis: policy.apis().iter().map(api).collect(),
+            plans,
+            policy: self.policy_note.load().to_string(),
+            keys: KeyCounts { active: keys[0], locked: keys[1], revoked: keys[2] },
+            records,
+            writes_today,
+            store_bytes: store_bytes(&self.store.directory().database()),
+            store: self.store.fault().unwrap_or_else(|| "ok".to_owned()),
+        })))
+    }
+
+    pub(crate) fn diagnose(&self) -> Result<Answer, Failure> {
+        let good = |subject: &str, message: String| Finding {
+            level: FindingLevel::Good,
+            subject: subject.to_owned(),
+            message,
+            help: None,
+        };
+        let mut findings = vec![match self.store.fault() {
+            None => good("commits", "the store records what it should".to_owned()),
+            Some(fault) => Finding {
+                level: FindingLevel::Problem,
+                subject: "commits".to_owned(),
+                message: format!("the store cannot commit: {fault}"),
+                help: Some(
+                    "make room on the disk, or make it writable; writes go on by themselves"
+                        .to_owned(),
+                ),
+            },
+        }];
+        let sound = self.store.read(keystile_store::check)?;
+        findings.push(match sound {
+            None => good("database", "the file is sound".to_owned()),
+            Some(fault) => Finding {
+                level: FindingLevel::Problem,
+                subject: "database".to_owned(),
+                message: fault,
+                help: Some("stop Keystile, keep a copy, and restore the latest backup".to_owned()),
+            },
+        });
+        let drift = keystile_store::clock::wall_clock().0 - self.store.now().0;
+        findings.push(if drift.abs() <= 5_000 {
+            good("clock", "the store's clock and the wall clock agree".to_owned())
+        } else {
+            Finding {
+                level: FindingLevel::Warning,
+                subject: "clock".to_owned(),
+                message: format!("the wall clock is {} s from the store's clock", drift / 1000),
+                help: Some("budgets stay exact; the times in the journal follow at the next boot of the machine".to_owned()),
+            }
+        });
+        let policy = self.policy();
+        let missing: Vec<String> = self
+            .store
+            .read(key::plans_in_use)?
+            .into_iter()
+            .filter(|plan| policy.plan(plan).is_none())
+            .collect();
+        findings.push(if missing.is_empty() || policy.apis().is_empty() {
+            good("plans", "every key's plan is in the policy".to_owned())
+        } else {
+            Finding {
+                level: FindingLevel::Warning,
+                subject: "plans".to_owned(),
+                message: format!(
+                    "keys are on plans that the policy does not have: {}",
+                    missing.join(", ")
+                ),
+                help: Some(
+                    "add the plans to the configuration, or give the keys' applications new keys"
+                        .to_owned(),
+                ),
+            }
+        });
+        Ok(Answer::Diagnosis(findings))
+    }
+}
+
+fn store_bytes(database: &std::path::Path) -> u64 {
+    let size =
+        |path: &std::path::Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    size(database) + size(&database.with_extension("db-wal"))
+}

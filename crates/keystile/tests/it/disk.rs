@@ -1,0 +1,139 @@
+//! The disk is full or read-only: writes stop, reads go on, and nothing is admitted twice.
+
+use crate::harness::{Answer, Disk, Key, Site, wait_until};
+
+const TEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"10 per day\"\n";
+const NOT_TRIED: &str = "not tried: only root may mount a disk of its own";
+
+fn site_on(folder: &str) -> Site {
+    let site = Site::new(TEN);
+    let text = format!("data = \"{folder}/data\"\n{}", site.configuration());
+    std::fs::write(site.path("keystile.toml"), text).unwrap();
+    site
+}
+
+fn is_paused(answer: &Answer) -> bool {
+    if answer.status == 200 {
+        return false;
+    }
+    assert_eq!(answer.verdict(), (503, "store_unavailable".to_owned()));
+    let wait: u32 = answer.field("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait));
+    true
+}
+
+/// The store fails: what can be done, and what cannot.
+fn assert_fails_closed(site: &Site, key: &Key) {
+    let caller = site.caller(key);
+    let before = site.upstream.writes();
+    assert!(is_paused(&caller.post("/while-paused")));
+    assert!(is_paused(&caller.delete("/while-paused")));
+    assert_eq!(caller.get("/while-paused").status, 200);
+    assert_eq!(site.upstream.writes(), before, "P7: a write was sent");
+    let (status, page) = site.page("/readyz");
+    assert_eq!(status, 503);
+    assert!(page.contains("writes cannot be recorded"), "{page}");
+    assert_eq!(site.page("/healthz").0, 200);
+    assert!(site.page("/metrics").1.contains("keystile_store_writable 0"));
+    let lock = ["key", "lock", &key.id, "--reason", "look"];
+    let said = site.run(&lock).bad();
+    assert!(said.contains("cannot record"), "{said}");
+    let status = site.json(&["status"]);
+    assert_ne!(status["store"], "ok");
+    let doctor = site.run(&["doctor"]);
+    assert_eq!(doctor.code, Some(1));
+    assert!(doctor.stdout.contains("the store cannot commit"), "{doctor:?}");
+    assert!(!site.json(&["key", "list"]).as_array().unwrap().is_empty());
+}
+
+/// Uses up what is left of the budget of ten.
+fn assert_exactly_ten(site: &Site, key: &Key) {
+    let caller = site.caller(key);
+    wait_until("the budget is used up", || match caller.post("/rest").status {
+        200 => false,
+        status => {
+            assert_eq!(status, 403);
+            true
+        }
+    });
+    assert_eq!(site.upstream.writes(), 10);
+    let journal = site.journal();
+    assert_eq!(journal.iter().filter(|row| row["cost"] == 1).count(), 10);
+    assert!(journal.iter().all(|row| row["outcome"] != "pending"));
+}
+
+#[test]
+fn a_full_disk_pauses_writes_until_there_is_room_and_the_budget_stays_exact() {
+    let mut site = site_on("disk");
+    let Some(disk) = Disk::small(&site.path("disk")) else {
+        return println!("{NOT_TRIED}");
+    };
+    site.start();
+    let key = site.issue("app", "open");
+    let caller = site.caller(&key);
+    for _ in 0..3 {
+        assert_eq!(caller.post("/before").status, 200);
+    }
+    disk.fill();
+    wait_until("the disk is full", || {
+        assert!(site.upstream.writes() < 9, "the budget is used up before");
+        is_paused(&caller.post("/last"))
+    });
+    assert_fails_closed(&site, &key);
+    disk.free();
+    wait_until("it goes on by itself", || site.page("/readyz").0 == 200);
+    assert!(site.page("/metrics").1.contains("keystile_store_writable 1"));
+    assert_exactly_ten(&site, &key);
+    site.kill();
+    site.start();
+    assert_eq!(site.key(&key)["state"], "locked");
+    site.stop();
+}
+
+#[test]
+fn a_disk_that_is_full_at_the_start_is_reported() {
+    let mut site = site_on("disk");
+    let Some(disk) = Disk::small(&site.path("disk")) else {
+        return println!("{NOT_TRIED}");
+    };
+    disk.fill();
+    let said = site.run(&["run"]).bad();
+    assert!(said.contains("full") || said.contains("No space left"), "{said}");
+    disk.free();
+    site.start();
+    let key = site.issue("app", "open");
+    assert_eq!(site.caller(&key).post("/a").status, 200);
+    site.stop();
+}
+
+#[test]
+fn a_disk_that_turns_read_only_pauses_writes_and_the_budget_stays_exact() {
+    let mut site = site_on("disk");
+    let image = site.path("image");
+    let Some(disk) = Disk::fragile(&site.path("disk"), &image) else {
+        return println!("{NOT_TRIED}");
+    };
+    site.start();
+    let key = site.issue("app", "open");
+    let caller = site.caller(&key);
+    for _ in 0..3 {
+        assert_eq!(caller.post("/before").status, 200);
+    }
+    if !disk.turn_read_only() {
+        return println!("not tried: this kernel does not turn a disk read-only on demand");
+    }
+    wait_until("writes are paused", || {
+        assert!(site.upstream.writes() < 9, "the budget is used up before");
+        is_paused(&caller.post("/last"))
+    });
+    assert_fails_closed(&site, &key);
+    site.server().signal("TERM");
+    assert_eq!(site.server().wait(), Some(0));
+    let said = site.run(&["run"]).bad();
+    assert!(said.contains("disk/data"), "{said}");
+    disk.unmount();
+    assert!(disk.mount_image(&image));
+    site.start();
+    assert_exactly_ten(&site, &key);
+    site.stop();
+}

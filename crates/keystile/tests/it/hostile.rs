@@ -1,0 +1,140 @@
+//! What strangers choose is shown as text: nothing they write moves a cursor or hides itself.
+
+use std::process::Command;
+
+use crate::harness::{Finished, Program, Site, keystile, wait_until};
+
+const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"1000 per day\"\n";
+/// A right-to-left override, a zero-width space and tags are no control characters, and names may have them.
+const NAME: &str = "app \u{202e}ppa\u{2066}\u{200b}\u{feff}<svg onload=1>\u{e0041}";
+/// In a header field: the control sequence introducer of one character, in UTF-8 and as a bare byte.
+const AGENT: &[u8] = b"agent\t\xc2\x9b31m\xe2\x80\xae\x9b2J<script>";
+
+/// Characters that a terminal obeys or that cannot be seen.
+fn is_hidden(c: char) -> bool {
+    (c.is_control() && c != '\n')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+#[track_caller]
+fn assert_visible(text: &str) {
+    let hidden = text.chars().find(|c| is_hidden(*c));
+    assert_eq!(hidden, None, "{text:?}");
+}
+
+fn site() -> Site {
+    let site = Site::new(OPEN).started();
+    let key = site.issue(NAME, "open");
+    let caller = site.caller(&key).agent(AGENT);
+    assert_eq!(caller.post("/%e2%80%ae/%F0%9F%92%A9").status, 200);
+    for path in ["/a%1b%5b2J", "/a/../b", "/a;b", "/%ff", "/%c2%9b"] {
+        assert!(caller.call("DELETE", path).unwrap().status < 500, "{path}");
+    }
+    site.run(&["key", "lock", &key.id, "--reason", "\u{1b}[31mred\r\nnext \u{202e}"]).good();
+    assert_eq!(caller.delete("/b").status, 403);
+    wait_until("refusals are on record", || {
+        site.journal().iter().any(|row| row["reason"] == "key_locked")
+    });
+    site
+}
+
+#[test]
+fn no_command_prints_what_a_terminal_would_obey() {
+    let mut site = site();
+    let id = site.json(&["key", "list"])[0]["id"].as_str().unwrap().to_owned();
+    let lines: [&[&str]; 12] = [
+        &["status"],
+        &["key", "list"],
+        &["key", "show", &id],
+        &["key", "list", "--json"],
+        &["key", "show", &id, "--json"],
+        &["application", "list"],
+        &["application", "show", NAME],
+        &["journal", "list"],
+        &["journal", "list", "--json"],
+        &["journal", "show", "write_1"],
+        &["journal", "export"],
+        &["journal", "export", "--format", "csv"],
+    ];
+    for line in lines {
+        let finished = site.run(line).good();
+        assert_visible(&finished.stdout);
+        assert_visible(&finished.stderr);
+        let is_about_app = line[0] != "status" && !line.contains(&"write_1");
+        assert!(!is_about_app || finished.stdout.contains("202e"), "{line:?}: {finished:?}");
+    }
+    for line in [
+        ["key", "show", "\u{1b}[2Jnosuch\u{202e}"].as_slice(),
+        &["application", "show", "\u{1b}[2Jnosuch\u{202e}"],
+        &["key", "lock", &id, "--reason", "again"],
+        &["key", "unlock", &id],
+        &["check", "\u{1b}[2Jnosuch\u{202e}.toml"],
+    ] {
+        assert_visible(&site.run(line).stderr);
+    }
+    site.stop();
+}
+
+#[test]
+fn what_programs_read_is_what_strangers_wrote() {
+    let site = site();
+    assert_eq!(site.json(&["application", "list"])[0]["name"], NAME);
+    let agent = String::from_utf8_lossy(AGENT).into_owned();
+    assert_eq!(site.journal()[0]["user_agent"], agent);
+}
+
+#[test]
+fn on_a_terminal_only_our_own_colors_are_obeyed() {
+    let site = site();
+    let is_there = Command::new("script").arg("--version").output();
+    if is_there.is_err() {
+        return println!("not tried: there is no `script` to make a terminal");
+    }
+    for line in ["key list", "journal list", "application list", "journal show write_1"] {
+        let mut command = Command::new("script");
+        let program = format!("{} {line}", env!("CARGO_BIN_EXE_keystile"));
+        command.current_dir(site.folder()).env("TERM", "xterm");
+        command.args(["-qec", &program, "/dev/null"]);
+        let shown = Finished::of(&mut command).good().stdout.replace('\r', "");
+        let mut plain = String::new();
+        let mut rest = shown.as_str();
+        while let Some((text, after)) = rest.split_once("\u{1b}[") {
+            plain.push_str(text);
+            let end = after.find('m').unwrap();
+            assert!(after[..end].chars().all(|c| c.is_ascii_digit() || c == ';'), "{after:?}");
+            rest = &after[end + 1..];
+        }
+        assert_visible(&(plain + rest));
+    }
+}
+
+#[test]
+fn a_follower_and_the_log_are_as_careful() {
+    let mut site = site();
+    let follow = keystile(site.folder(), &["journal", "follow"]);
+    let follower = Program::start(follow, site.folder(), "follow");
+    let key = site.issue(NAME, "open");
+    let caller = site.caller(&key).agent(AGENT);
+    wait_until("a line comes", || {
+        assert!(caller.post("/%e2%80%ae").status == 200);
+        follower.stdout().contains("/%e2%80%ae") || follower.stdout().contains("/%E2%80%AE")
+    });
+    assert_visible(&follower.stdout());
+    site.server().signal("TERM");
+    site.server().wait();
+    assert_visible(&site.server().stderr());
+    assert_visible(&site.server().stdout());
+}
+
+#[test]
+fn a_name_with_control_characters_is_refused() {
+    let site = Site::new(OPEN);
+    let long = "x".repeat(101);
+    for name in ["", " ", " a", "a\nb", "\u{1b}[31m", "\u{9b}", "app_1", &long] {
+        let line = ["key", "create", "--application", name, "--plan", "open"];
+        let said = site.run(&line).bad();
+        assert!(said.contains("1 to 100 characters"), "{said}");
+        assert_visible(&said);
+    }
+}

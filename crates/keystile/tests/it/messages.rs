@@ -1,0 +1,200 @@
+//! What somebody reads who makes a mistake, and the exit code that says so to a program.
+
+use std::process::Stdio;
+
+use crate::harness::{Finished, Program, Site, keystile, wait_until};
+
+const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"1000 per day\"\n\
+                    [plan.trusted]\nallow = \"bookmarks: *\"\n";
+
+#[track_caller]
+fn assert_says(said: &str, texts: &[&str]) {
+    for text in texts {
+        assert!(said.contains(text), "{text:?} is not in {said}");
+    }
+}
+
+#[test]
+fn without_a_configuration_there_is_nothing_to_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |line: &[&str]| Finished::of(&mut keystile(folder.path(), line));
+    assert_says(
+        &run(&["run"]).bad(),
+        &["error: there is no keystile.toml here", "--upstream http://", "keystile init"],
+    );
+    assert_says(
+        &run(&["run", "--config", "nowhere.toml"]).bad(),
+        &["nowhere.toml: there is no such file", "keystile init"],
+    );
+    assert_eq!(run(&["check"]).code, Some(1));
+    for line in [["key", "list"].as_slice(), &["status"], &["journal", "list"], &["doctor"]] {
+        assert_says(
+            &run(line).bad(),
+            &["there is no Keystile store in keystile-data", "keystile run"],
+        );
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[test]
+fn a_line_that_makes_no_sense_is_answered_with_2() {
+    let site = Site::new(OPEN);
+    for line in [
+        [].as_slice(),
+        &["rnu"],
+        &["key"],
+        &["key", "lock", "x"],
+        &["run", "--upstream"],
+        &["run", "--upstream", "http://a", "--config", "b"],
+        &["key", "lock", "x", "--reason", "y", "--for", "soon"],
+        &["journal", "list", "--since", "yesterday"],
+    ] {
+        let finished = site.run(line);
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{line:?}");
+        assert!(finished.stderr.contains("sage") || finished.stderr.contains("help"));
+    }
+    assert_says(&site.run(&["rnu"]).stderr, &["'run'"]);
+}
+
+#[test]
+fn a_port_that_is_in_use_is_named() {
+    let site = Site::new(OPEN).started();
+    let (gate, console) = (site.gate.to_string(), site.console.to_string());
+    let taken = |listen: &str, console: &str| {
+        site.run(&[
+            "run",
+            "--data",
+            "other",
+            "--config",
+            "keystile.toml",
+            "--listen",
+            listen,
+            "--console",
+            console,
+        ])
+        .bad()
+    };
+    assert_says(&taken(&gate, "127.0.0.1:0"), &["cannot listen on", &gate, "in use"]);
+    assert_says(&taken("127.0.0.1:0", &console), &["cannot listen on", &console, "in use"]);
+    site.json(&["status"]);
+}
+
+#[test]
+fn an_upstream_that_is_missing_or_wrong_is_pointed_at() {
+    let site = Site::new("");
+    site.configure("[api.bookmarks]\nmode = \"observe\"\n[plan.open]\nallow = \"bookmarks: *\"\n");
+    for line in [["check"].as_slice(), &["run"]] {
+        assert_says(&site.run(line).bad(), &["keystile.toml:1:1", "upstream"]);
+    }
+    let said = site.run(&["run", "--upstream", "htp://127.0.0.1:1"]).bad();
+    assert_says(&said, &["--upstream:1:1", "htp", "did you mean \"http://127.0.0.1:1\"?"]);
+    let nowhere = site.run(&["run", "--upstream", "not a url"]).bad();
+    assert_says(&nowhere, &["--upstream"]);
+}
+
+#[test]
+fn an_unknown_plan_api_or_key_of_the_file_is_corrected() {
+    let site =
+        Site::new(&OPEN.replace("\"bookmarks: *\"\nwrite_budget", "\"bokmarks: *\"\nwrite_bugdet"));
+    let said = site.run(&["check"]).bad();
+    assert_says(
+        &said,
+        &["did you mean `bookmarks`?", "did you mean `write_budget`?", "2 mistakes", "───"],
+    );
+    let listed = site.run(&["check", "--json"]);
+    assert_eq!(listed.code, Some(1));
+    let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
+    for mistake in listed.as_array().unwrap() {
+        assert!(mistake["line"].as_u64() > Some(0) && mistake["column"].as_u64() > Some(0));
+        assert!(mistake["help"].as_str().unwrap().starts_with("did you mean"), "{mistake}");
+    }
+}
+
+#[test]
+fn an_unknown_plan_is_answered_with_those_that_exist() {
+    let mut site = Site::new(OPEN);
+    for _ in 0..2 {
+        for line in [
+            ["key", "create", "--application", "app", "--plan", "opne"].as_slice(),
+            &["application", "create", "app", "--plan", "opne"],
+        ] {
+            assert_says(&site.run(line).bad(), &["no plan opne", "open, trusted"]);
+        }
+        site.start();
+    }
+    assert_says(
+        &site.run(&["key", "create", "--application", "app"]).bad(),
+        &["app is new", "--plan PLAN"],
+    );
+    assert_eq!(site.json(&["application", "list"]), serde_json::json!([]));
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let site = Site::new(OPEN);
+    site.issue("app", "open");
+    let key = site.json(&["key", "list"])[0]["id"].as_str().unwrap().to_owned();
+    for line in [
+        ["key", "list"].as_slice(),
+        &["key", "show", &key, "--json"],
+        &["schema"],
+        &["check", "--json"],
+        &["status"],
+        &["man"],
+        &["completions", "zsh"],
+        &["version"],
+        &["journal", "export"],
+        &["--help"],
+    ] {
+        let mut child = keystile(site.folder(), line)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.as_str()), (Some(0), ""), "{line:?}");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    let site = Site::new(OPEN);
+    site.issue("app", "open");
+    for line in [
+        ["key", "list", "--json"].as_slice(),
+        &["schema"],
+        &["check", "--json"],
+        &["status"],
+        &["version"],
+        &["journal", "export", "--format", "csv"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = keystile(site.folder(), line)
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line:?}");
+        assert_says(&String::from_utf8(output.stderr).unwrap(), &["the output cannot be written"]);
+    }
+}
+
+#[test]
+fn a_server_goes_on_when_nobody_reads_its_greeting() {
+    let mut site = Site::new(OPEN);
+    let key = site.issue("app", "open");
+    let line = format!("exec \"$0\" run | true; wait");
+    let mut command = std::process::Command::new("sh");
+    command.current_dir(site.folder()).args(["-c", &line, env!("CARGO_BIN_EXE_keystile")]);
+    let shell = Program::start(command, site.folder(), "shell");
+    wait_until("the server is ready", || {
+        site.caller(&key).call("GET", "/a").is_ok_and(|answer| answer.status == 200)
+    });
+    assert_eq!(site.caller(&key).post("/a").status, 200);
+    drop(shell);
+    site.start_with(&["version"]);
+}
