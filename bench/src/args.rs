@@ -12,9 +12,7 @@ pub struct Args {
 impl Args {
     /// Reads the words this program was started with.
     pub fn from_environment() -> Self {
-        Self {
-            words: std::env::args().skip(1).collect(),
-        }
+        Self { words: std::env::args().skip(1).collect() }
     }
 
     /// The first word.
@@ -32,15 +30,12 @@ impl Args {
     pub fn number<T: FromStr>(&self, name: &str, default: T) -> Outcome<T> {
         match self.text(name) {
             None => Ok(default),
-            Some(text) => text
-                .parse()
-                .map_err(|_| format!("{name} {text}: not a number").into()),
+            Some(text) => text.parse().map_err(|_| format!("{name} {text}: not a number").into()),
         }
     }
 
     /// The text after `name`; its absence is an error.
     pub fn required(&self, name: &str) -> Outcome<&str> {
-        self.text(name)
-            .ok_or_else(|| format!("{name} is missing").into())
+        self.text(name).ok_or_else(|| format!("{name} is missing").into())
     }
 }

@@ -1,7 +1,6 @@
 //! `compare`: every peer under the same load, in interleaved rounds, as medians and ratios.
 
 use std::path::Path;
-use std::time::Duration;
 
 use crate::Outcome;
 use crate::args::Args;
@@ -10,7 +9,7 @@ use crate::load::{Load, Mix};
 use crate::measure::{Sample, measure, undisturbed};
 use crate::peer::{Kind, Running, Setting, Template};
 use crate::process::Memory;
-use crate::quiet::FOREIGN_MAX;
+use crate::quiet::{FOREIGN_MAX, PATIENCE_SECONDS, Patience};
 use crate::scratch::Scratch;
 use crate::table::{self, median, spread};
 use crate::upstream::Upstream;
@@ -28,36 +27,11 @@ struct Target {
 }
 
 const TARGETS: [Target; 5] = [
-    Target {
-        mix: Mix::Reads,
-        of: Kind::Keystile,
-        to: Kind::HaProxy,
-        limit: 0.90,
-    },
-    Target {
-        mix: Mix::Reads,
-        of: Kind::Keystile,
-        to: Kind::NginxLua,
-        limit: 0.75,
-    },
-    Target {
-        mix: Mix::Reads,
-        of: Kind::Keystile,
-        to: Kind::Relay,
-        limit: 1.35,
-    },
-    Target {
-        mix: Mix::Mixed,
-        of: Kind::Keystile,
-        to: Kind::NginxLuaRedis,
-        limit: 1.00,
-    },
-    Target {
-        mix: Mix::Mixed,
-        of: Kind::Keystile,
-        to: Kind::KeystileOff,
-        limit: 1.20,
-    },
+    Target { mix: Mix::Reads, of: Kind::Keystile, to: Kind::HaProxy, limit: 0.90 },
+    Target { mix: Mix::Reads, of: Kind::Keystile, to: Kind::NginxLua, limit: 0.75 },
+    Target { mix: Mix::Reads, of: Kind::Keystile, to: Kind::Relay, limit: 1.35 },
+    Target { mix: Mix::Mixed, of: Kind::Keystile, to: Kind::NginxLuaRedis, limit: 1.00 },
+    Target { mix: Mix::Mixed, of: Kind::Keystile, to: Kind::KeystileOff, limit: 1.20 },
 ];
 
 /// What every round does.
@@ -65,8 +39,7 @@ struct Plan<'a> {
     /// One slice.
     load: Load<'a>,
     slices: usize,
-    /// How long to wait for other work on the machine to end, before each measurement.
-    patience: Duration,
+    patience: Patience,
 }
 
 /// All rounds of one peer.
@@ -81,24 +54,11 @@ impl Series {
     fn last_round(&self) -> String {
         let text = |samples: &[Sample]| {
             samples.last().map_or_else(String::new, |sample| {
-                let noise = if sample.foreign > FOREIGN_MAX {
-                    " (noisy)"
-                } else {
-                    ""
-                };
-                format!(
-                    "{:.2} us, {:.0}/s{noise}",
-                    sample.cpu_us(),
-                    sample.requests_per_second()
-                )
+                let noise = if sample.foreign > FOREIGN_MAX { " (noisy)" } else { "" };
+                format!("{:.2} us, {:.0}/s{noise}", sample.cpu_us(), sample.requests_per_second())
             })
         };
-        format!(
-            "{}: reads {}; mixed {}",
-            self.kind.name(),
-            text(&self.reads),
-            text(&self.mixed)
-        )
+        format!("{}: reads {}; mixed {}", self.kind.name(), text(&self.reads), text(&self.mixed))
     }
 
     fn samples(&self, mix: Mix) -> &[Sample] {
@@ -117,37 +77,21 @@ pub async fn run(args: &Args) -> Outcome<()> {
         Some(binary) => Some(Template::make(Path::new(binary), KEYS).await?),
         None => None,
     };
-    let keys = template
-        .as_ref()
-        .map_or_else(|| Keys::invent(KEYS), |made| made.keys.clone());
+    let keys = template.as_ref().map_or_else(|| Keys::invent(KEYS), |made| made.keys.clone());
     let scratch = Scratch::new()?;
     keys.write_sent(&scratch)?;
     let upstream = Upstream::start().await?;
-    let setting = Setting {
-        keys: &keys,
-        upstream: upstream.port,
-        keystile: template.as_ref(),
-    };
+    let setting = Setting { keys: &keys, upstream: upstream.port, keystile: template.as_ref() };
 
     let plan = Plan {
-        load: Load {
-            scratch: &scratch,
-            connections: CONNECTIONS,
-            seconds: 1,
-            mix: Mix::Reads,
-        },
+        load: Load { scratch: &scratch, connections: CONNECTIONS, seconds: 1, mix: Mix::Reads },
         slices: args.number("--seconds", 5)?,
-        patience: Duration::from_secs(args.number("--patience", 60)?),
+        patience: Patience::new(args.number("--patience", PATIENCE_SECONDS)?),
     };
 
     let mut all: Vec<Series> = kinds
         .into_iter()
-        .map(|kind| Series {
-            kind,
-            reads: Vec::new(),
-            mixed: Vec::new(),
-            memory: Vec::new(),
-        })
+        .map(|kind| Series { kind, reads: Vec::new(), mixed: Vec::new(), memory: Vec::new() })
         .collect();
     for round in 0..rounds {
         one_round(&mut all, &setting, &plan, round).await?;
@@ -169,10 +113,7 @@ fn kinds(args: &Args) -> Outcome<Vec<Kind>> {
         return names.split(',').map(Kind::named).collect();
     }
     let here = args.text("--keystile").is_some();
-    Ok(Kind::ALL
-        .into_iter()
-        .filter(|kind| here || !kind.is_keystile())
-        .collect())
+    Ok(Kind::ALL.into_iter().filter(|kind| here || !kind.is_keystile()).collect())
 }
 
 /// Starts all peers afresh and gives each a second of load in turn, so that a slow drift of the
@@ -187,14 +128,7 @@ async fn one_round(
     for series in all.iter() {
         let peer = Running::start(series.kind, setting).await?;
         // Warm: connections to the upstream, compiled Lua, touched memory.
-        measure(
-            &peer,
-            Load {
-                mix: Mix::Mixed,
-                ..plan.load
-            },
-        )
-        .await?;
+        measure(&peer, Load { mix: Mix::Mixed, ..plan.load }).await?;
         peers.push(peer);
     }
     for mix in [Mix::Reads, Mix::Mixed] {
@@ -203,7 +137,7 @@ async fn one_round(
             for step in 0..all.len() {
                 let at = (round + slice + step) % all.len();
                 samples[at]
-                    .add(undisturbed(&peers[at], Load { mix, ..plan.load }, plan.patience).await?);
+                    .add(undisturbed(&peers[at], Load { mix, ..plan.load }, &plan.patience).await?);
             }
         }
         for (series, sample) in all.iter_mut().zip(samples) {
@@ -269,52 +203,26 @@ fn print_ratios(all: &[Series]) {
         };
         let pairs = || of.samples(target.mix).iter().zip(to.samples(target.mix));
         let cpu: Vec<f64> = pairs().map(|(of, to)| of.cpu_us() / to.cpu_us()).collect();
-        let rate: Vec<f64> = pairs()
-            .map(|(of, to)| of.requests_per_second() / to.requests_per_second())
-            .collect();
+        let rate: Vec<f64> =
+            pairs().map(|(of, to)| of.requests_per_second() / to.requests_per_second()).collect();
         let (low, high) = spread(&cpu);
         rows.push(vec![
-            format!(
-                "{}: {} / {}",
-                mix_name(target.mix),
-                target.of.name(),
-                target.to.name()
-            ),
+            format!("{}: {} / {}", mix_name(target.mix), target.of.name(), target.to.name()),
             format!("{:.2}", median(&cpu)),
             format!("{low:.2} to {high:.2}"),
             format!("{:.2}", target.limit),
-            if median(&cpu) <= target.limit {
-                "met"
-            } else {
-                "MISSED"
-            }
-            .to_owned(),
+            if median(&cpu) <= target.limit { "met" } else { "MISSED" }.to_owned(),
             format!("{:.2}", median(&rate)),
         ]);
     }
     if rows.is_empty() {
         return;
     }
-    let head = [
-        "ratio, median of the rounds",
-        "CPU",
-        "spread",
-        "at most",
-        "",
-        "requests/s",
-    ];
+    let head = ["ratio, median of the rounds", "CPU", "spread", "at most", "", "requests/s"];
     table::print("Ratios", &head, &rows);
     if let Some(keystile) = series(Kind::Keystile) {
-        let peak = keystile
-            .memory
-            .iter()
-            .map(|memory| memory.highest_mib)
-            .fold(0.0, f64::max);
-        let verdict = if peak <= MEMORY_MAX_MIB {
-            "met"
-        } else {
-            "MISSED"
-        };
+        let peak = keystile.memory.iter().map(|memory| memory.highest_mib).fold(0.0, f64::max);
+        let verdict = if peak <= MEMORY_MAX_MIB { "met" } else { "MISSED" };
         println!(
             "keystile's memory with {KEYS} keys and {CONNECTIONS} connections: \
              {peak:.1} MiB at its peak, at most {MEMORY_MAX_MIB:.0}: {verdict}"
@@ -323,9 +231,7 @@ fn print_ratios(all: &[Series]) {
 }
 
 fn print_noise(all: &[Series]) {
-    let samples = all
-        .iter()
-        .flat_map(|series| series.reads.iter().chain(&series.mixed));
+    let samples = all.iter().flat_map(|series| series.reads.iter().chain(&series.mixed));
     let (total, noisy) = samples.fold((0, 0), |(total, noisy), sample| {
         (total + 1, noisy + usize::from(sample.foreign > FOREIGN_MAX))
     });

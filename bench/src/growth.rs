@@ -10,7 +10,7 @@ use crate::load::{Load, Mix};
 use crate::measure::{measure, undisturbed};
 use crate::peer::{Kind, Running, Setting, Template};
 use crate::process::{LOAD_CORE, as_f64, command, cpu_seconds};
-use crate::quiet;
+use crate::quiet::{PATIENCE_SECONDS, Patience};
 use crate::scratch::Scratch;
 use crate::table;
 use crate::transfer::Transferred;
@@ -28,8 +28,7 @@ struct Bench<'a> {
     kind: Kind,
     binary: Option<&'a Path>,
     seconds: u64,
-    /// How long to wait for other work on the machine to end, before each measurement.
-    patience: Duration,
+    patience: Patience,
     upstream: Upstream,
 }
 
@@ -50,7 +49,7 @@ pub async fn run(args: &Args) -> Outcome<()> {
         kind,
         binary,
         seconds: args.number("--seconds", 4)?,
-        patience: Duration::from_secs(args.number("--patience", 60)?),
+        patience: Patience::new(args.number("--patience", PATIENCE_SECONDS)?),
         upstream: Upstream::start().await?,
     };
     let only = args.text("--only");
@@ -72,15 +71,9 @@ impl Bench<'_> {
         Ok(match self.binary {
             Some(binary) if self.kind.is_keystile() => {
                 let template = Template::make(binary, count).await?;
-                Stock {
-                    keys: template.keys.clone(),
-                    template: Some(template),
-                }
+                Stock { keys: template.keys.clone(), template: Some(template) }
             }
-            _ => Stock {
-                keys: Keys::invent(count),
-                template: None,
-            },
+            _ => Stock { keys: Keys::invent(count), template: None },
         })
     }
 
@@ -102,22 +95,12 @@ impl Bench<'_> {
             eprintln!("{}: {connections} connections", self.kind.name());
             let peer = self.start(&stock).await?;
             let idle = peer.memory()?;
-            let load = Load {
-                scratch: &scratch,
-                connections,
-                seconds: self.seconds,
-                mix: Mix::Reads,
-            };
+            let load =
+                Load { scratch: &scratch, connections, seconds: self.seconds, mix: Mix::Reads };
             measure(&peer, Load { seconds: 1, ..load }).await?;
-            let reads = undisturbed(&peer, load, self.patience).await?;
-            let mixed = measure(
-                &peer,
-                Load {
-                    mix: Mix::Mixed,
-                    ..load
-                },
-            )
-            .await?;
+            let reads = undisturbed(&peer, load, &self.patience).await?;
+            let writing = Load { mix: Mix::Mixed, ..load };
+            let mixed = undisturbed(&peer, writing, &self.patience).await?;
             let memory = peer.memory()?;
             rows.push(vec![
                 connections.to_string(),
@@ -144,11 +127,7 @@ impl Bench<'_> {
             "RSS MiB",
             "peak MiB",
         ];
-        table::print(
-            &format!("{}, 1,000 keys, by connections", self.kind.name()),
-            &head,
-            &rows,
-        );
+        table::print(&format!("{}, 1,000 keys, by connections", self.kind.name()), &head, &rows);
         Ok(())
     }
 
@@ -157,31 +136,18 @@ impl Bench<'_> {
         for count in KEYS.into_iter().filter(|&count| count <= keys_max) {
             eprintln!("{}: {count} keys", self.kind.name());
             let stock = self.stock(count).await?;
-            let made = stock
-                .template
-                .as_ref()
-                .map_or(Duration::ZERO, |made| made.made_in);
+            let made = stock.template.as_ref().map_or(Duration::ZERO, |made| made.made_in);
             let scratch = Scratch::new()?;
             stock.keys.write_sent(&scratch)?;
             let started = Instant::now();
             let peer = self.start(&stock).await?;
             let start = started.elapsed();
-            let load = Load {
-                scratch: &scratch,
-                connections: 64,
-                seconds: self.seconds,
-                mix: Mix::Reads,
-            };
+            let load =
+                Load { scratch: &scratch, connections: 64, seconds: self.seconds, mix: Mix::Reads };
             measure(&peer, Load { seconds: 1, ..load }).await?;
-            let reads = undisturbed(&peer, load, self.patience).await?;
-            let mixed = measure(
-                &peer,
-                Load {
-                    mix: Mix::Mixed,
-                    ..load
-                },
-            )
-            .await?;
+            let reads = undisturbed(&peer, load, &self.patience).await?;
+            let writing = Load { mix: Mix::Mixed, ..load };
+            let mixed = undisturbed(&peer, writing, &self.patience).await?;
             let memory = peer.memory()?;
             let verdict = match memory.highest_mib {
                 _ if count != MEMORY_AT.0 || self.kind != Kind::Keystile => String::new(),
@@ -213,11 +179,7 @@ impl Bench<'_> {
             "peak MiB",
             "",
         ];
-        table::print(
-            &format!("{}, 64 connections, by keys", self.kind.name()),
-            &head,
-            &rows,
-        );
+        table::print(&format!("{}, 64 connections, by keys", self.kind.name()), &head, &rows);
         Ok(())
     }
 
@@ -230,11 +192,9 @@ impl Bench<'_> {
                 eprintln!("{}: {direction} of {bytes} bytes", self.kind.name());
                 let peer = self.start(&stock).await?;
                 let idle = peer.memory()?;
-                quiet::wait(self.patience).await?;
+                self.patience.wait().await?;
                 let before = cpu_seconds(&peer.pids())?;
-                let seen = self
-                    .transfer(&peer, &stock.keys.open[0], direction, bytes)
-                    .await?;
+                let seen = self.transfer(&peer, &stock.keys.open[0], direction, bytes).await?;
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 let cpu = cpu_seconds(&peer.pids())? - before;
                 let memory = peer.memory()?;
@@ -250,19 +210,9 @@ impl Bench<'_> {
                 ]);
             }
         }
-        let head = [
-            "body",
-            "requests",
-            "CPU us each",
-            "CPU us/MiB",
-            "MiB/s",
-            "idle MiB",
-            "peak MiB",
-        ];
-        let title = format!(
-            "{}, {BODY_CONNECTIONS} connections, by body",
-            self.kind.name()
-        );
+        let head =
+            ["body", "requests", "CPU us each", "CPU us/MiB", "MiB/s", "idle MiB", "peak MiB"];
+        let title = format!("{}, {BODY_CONNECTIONS} connections, by body", self.kind.name());
         table::print(&title, &head, &rows);
         Ok(())
     }
@@ -278,18 +228,12 @@ impl Bench<'_> {
         let mut client = command(LOAD_CORE, &program);
         client
             .args(["transfer", "--direction", direction, "--key", key])
-            .args([
-                "--port",
-                &peer.port.to_string(),
-                "--bytes",
-                &bytes.to_string(),
-            ])
+            .args(["--port", &peer.port.to_string(), "--bytes", &bytes.to_string()])
             .args(["--seconds", &self.seconds.to_string()])
             .args(["--connections", &BODY_CONNECTIONS.to_string()]);
         let limit = Duration::from_secs(self.seconds + 120);
-        let output = tokio::time::timeout(limit, client.output())
-            .await
-            .map_err(|_| "transfer hangs")??;
+        let output =
+            tokio::time::timeout(limit, client.output()).await.map_err(|_| "transfer hangs")??;
         if !output.status.success() {
             let talk = String::from_utf8_lossy(&output.stderr);
             return Err(format!("{direction} of {bytes} bytes: {talk}").into());

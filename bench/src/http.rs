@@ -35,18 +35,13 @@ async fn exchange(
     body: &[u8],
 ) -> Outcome<Answer> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    stream
-        .write_all(&request(port, method, path, key, body.len(), "close"))
-        .await?;
+    stream.write_all(&request(port, method, path, key, body.len(), "close")).await?;
     stream.write_all(body).await?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await?;
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").ok_or("half an answer")?;
-    Ok(Answer {
-        status: status(head)?,
-        body: body.to_owned(),
-    })
+    Ok(Answer { status: status(head)?, body: body.to_owned() })
 }
 
 /// The head of a request with a body of `body_bytes`.
@@ -58,9 +53,7 @@ pub fn request(
     body_bytes: usize,
     connection: &str,
 ) -> Vec<u8> {
-    let key = key
-        .map(|key| format!("X-API-Key: {key}\r\n"))
-        .unwrap_or_default();
+    let key = key.map(|key| format!("X-API-Key: {key}\r\n")).unwrap_or_default();
     let length = match method {
         "GET" => String::new(),
         _ => format!("Content-Type: application/json\r\nContent-Length: {body_bytes}\r\n"),

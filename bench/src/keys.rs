@@ -20,10 +20,7 @@ impl Keys {
     pub fn invent(count: usize) -> Self {
         let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
         let mut next = || format!("ks_{}_{}", base62(&mut seed, 43), base62(&mut seed, 6));
-        Self {
-            reader: next(),
-            open: (0..count).map(|_| next()).collect(),
-        }
+        Self { reader: next(), open: (0..count).map(|_| next()).collect() }
     }
 
     /// Writes the keys that the load generator sends, one a line, spread evenly over all.

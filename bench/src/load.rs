@@ -61,19 +61,12 @@ pub async fn send(load: Load<'_>, port: u16) -> Outcome<Report> {
         .arg(script)
         .arg(format!("http://127.0.0.1:{port}/"));
     let limit = Duration::from_secs(load.seconds + 60);
-    let output = tokio::time::timeout(limit, wrk.output())
-        .await
-        .map_err(|_| "wrk hangs")??;
+    let output = tokio::time::timeout(limit, wrk.output()).await.map_err(|_| "wrk hangs")??;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix("REPORT "))
-        .ok_or_else(|| {
-            format!(
-                "wrk says:\n{text}{}",
-                String::from_utf8_lossy(&output.stderr)
-            )
-        })?;
+        .ok_or_else(|| format!("wrk says:\n{text}{}", String::from_utf8_lossy(&output.stderr)))?;
     let report: Report = serde_json::from_str(line)?;
     if report.refused + report.broken > 0 || report.requests == 0 {
         return Err(format!("answers are missing or not 2xx:\n{text}").into());

@@ -31,9 +31,9 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 const USAGE: &str = "\
 usage:
   keystile-bench compare [--rounds 5] [--seconds 5] [--keystile PATH] [--peers a,b,...]
-                         [--patience 60]
+                         [--patience 300]
   keystile-bench growth  [--seconds 4] [--keystile PATH] [--peer keystile] [--only connections|keys|bodies]
-                         [--keys-max 1000000] [--patience 60]
+                         [--keys-max 1000000] [--patience 300]
 peers: relay haproxy nginx-lua nginx-lua-redis keystile keystile-off
 used by the commands above:
   keystile-bench relay --listen PORT --to PORT
@@ -42,10 +42,7 @@ used by the commands above:
 
 fn main() -> ExitCode {
     // One thread, the main one, starts every program: `setpriv --pdeathsig` watches the thread.
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("keystile-bench: no runtime: {error}");

@@ -1,12 +1,12 @@
 //! One measurement: a load against a running peer, and what it cost.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::load::{self, Load, Mix};
 use crate::peer::Running;
 use crate::process::{as_f64, cpu_seconds};
-use crate::quiet::{self, FOREIGN_MAX, Watch};
+use crate::quiet::{FOREIGN_MAX, Patience, Watch};
 use crate::table::median;
 
 /// How often a noisy measurement is repeated before its last result is taken.
@@ -86,17 +86,18 @@ pub async fn measure(peer: &Running, load: Load<'_>) -> Outcome<Sample> {
     })
 }
 
-/// Measures while the machine is quiet, and again when it was not; a `patience` of zero waits for
-/// nothing and takes what comes.
-pub async fn undisturbed(peer: &Running, load: Load<'_>, patience: Duration) -> Outcome<Sample> {
+/// Measures while the machine is quiet, and again when it was not, as long as `patience` lasts.
+pub async fn undisturbed(peer: &Running, load: Load<'_>, patience: &Patience) -> Outcome<Sample> {
     let mut tries = 0;
     loop {
-        quiet::wait(patience).await?;
+        patience.wait().await?;
+        let started = Instant::now();
         let sample = measure(peer, load).await?;
         tries += 1;
-        if sample.foreign <= FOREIGN_MAX || tries == TRIES || patience.is_zero() {
+        if sample.foreign <= FOREIGN_MAX || tries == TRIES || patience.is_used_up() {
             return Ok(sample);
         }
+        patience.spend(started.elapsed());
     }
 }
 
@@ -105,9 +106,5 @@ fn agree(peer: &Running, counted: u64, sent: u64, connections: u64) -> Outcome<(
     if counted <= sent && counted + connections + 1 >= sent {
         return Ok(());
     }
-    Err(format!(
-        "{} counted {counted} writes of {sent} sent",
-        peer.kind.name()
-    )
-    .into())
+    Err(format!("{} counted {counted} writes of {sent} sent", peer.kind.name()).into())
 }

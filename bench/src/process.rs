@@ -36,14 +36,7 @@ pub struct Memory {
 /// A command that will run on `core` and be killed when this program dies, however it dies.
 pub fn command(core: u32, program: &str) -> Command {
     let mut command = Command::new("setpriv");
-    command.args([
-        "--pdeathsig",
-        "KILL",
-        "taskset",
-        "-c",
-        &core.to_string(),
-        program,
-    ]);
+    command.args(["--pdeathsig", "KILL", "taskset", "-c", &core.to_string(), program]);
     command.stdin(Stdio::null()).kill_on_drop(true);
     command
 }
@@ -54,16 +47,9 @@ impl Process {
         let out = File::create(log)?;
         let mut command = command(core, program);
         command.args(args).stdout(out.try_clone()?).stderr(out);
-        let child = command
-            .spawn()
-            .map_err(|error| format!("{program}: {error}"))?;
+        let child = command.spawn().map_err(|error| format!("{program}: {error}"))?;
         let pid = child.id().ok_or("the program ended at once")?;
-        Ok(Self {
-            child,
-            pid,
-            label: program.to_owned(),
-            log: log.to_owned(),
-        })
+        Ok(Self { child, pid, label: program.to_owned(), log: log.to_owned() })
     }
 
     pub fn pid(&self) -> u32 {
@@ -73,9 +59,7 @@ impl Process {
     /// Waits until `port` accepts a connection.
     pub async fn accepts(&mut self, port: u16) -> Outcome<()> {
         self.until(port, |port| async move {
-            tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .is_ok()
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
         })
         .await
     }
@@ -122,21 +106,15 @@ impl Drop for Process {
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        eprintln!(
-            "keystile-bench: {} (pid {}) does not end",
-            self.label, self.pid
-        );
+        eprintln!("keystile-bench: {} (pid {}) does not end", self.label, self.pid);
     }
 }
 
 /// Seconds of processor time that the trees of `roots` have used.
 pub fn cpu_seconds(roots: &[u32]) -> Outcome<f64> {
     let table = stat_table()?;
-    let ticks: u64 = trees(roots, &table)
-        .iter()
-        .filter_map(|pid| table.get(pid))
-        .map(|stat| stat.ticks)
-        .sum();
+    let ticks: u64 =
+        trees(roots, &table).iter().filter_map(|pid| table.get(pid)).map(|stat| stat.ticks).sum();
     Ok(as_f64(ticks) / TICKS_PER_SECOND)
 }
 
@@ -156,14 +134,8 @@ pub fn memory(roots: &[u32]) -> Outcome<Memory> {
 pub fn core_busy_seconds(core: u32) -> Outcome<f64> {
     let text = fs::read_to_string("/proc/stat")?;
     let name = format!("cpu{core} ");
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(&name))
-        .ok_or("no such core")?;
-    let ticks: Vec<u64> = line
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
+    let line = text.lines().find_map(|line| line.strip_prefix(&name)).ok_or("no such core")?;
+    let ticks: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     // user nice system idle iowait irq softirq steal: all but idle and iowait.
     let busy: u64 = ticks
         .iter()
@@ -183,18 +155,12 @@ struct Stat {
 fn stat_table() -> Outcome<HashMap<u32, Stat>> {
     let mut table = HashMap::new();
     for entry in fs::read_dir("/proc")? {
-        let Some(pid) = entry?
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         // A process may end between the listing and the reading.
-        if let Some(stat) = fs::read_to_string(format!("/proc/{pid}/stat"))
-            .ok()
-            .as_deref()
-            .and_then(parse_stat)
+        if let Some(stat) =
+            fs::read_to_string(format!("/proc/{pid}/stat")).ok().as_deref().and_then(parse_stat)
         {
             table.insert(pid, stat);
         }
@@ -204,27 +170,18 @@ fn stat_table() -> Outcome<HashMap<u32, Stat>> {
 
 /// Reads one `/proc/PID/stat`: the name stands in parentheses and may itself contain any byte.
 fn parse_stat(text: &str) -> Option<Stat> {
-    let fields: Vec<&str> = text
-        .get(text.rfind(')')? + 2..)?
-        .split_whitespace()
-        .collect();
+    let fields: Vec<&str> = text.get(text.rfind(')')? + 2..)?.split_whitespace().collect();
     let field = |at: usize| fields.get(at).and_then(|word| word.parse::<u64>().ok());
     // After the name: state ppid ..., utime is the 12th, then stime, and those of ended children.
     let ticks = field(11)? + field(12)? + field(13)? + field(14)?;
-    Some(Stat {
-        parent: u32::try_from(field(1)?).ok()?,
-        ticks,
-    })
+    Some(Stat { parent: u32::try_from(field(1)?).ok()?, ticks })
 }
 
 fn trees(roots: &[u32], table: &HashMap<u32, Stat>) -> Vec<u32> {
     let mut found = roots.to_vec();
     let mut at = 0;
     while let Some(&parent) = found.get(at) {
-        let children = table
-            .iter()
-            .filter(|(_, stat)| stat.parent == parent)
-            .map(|(&pid, _)| pid);
+        let children = table.iter().filter(|(_, stat)| stat.parent == parent).map(|(&pid, _)| pid);
         let fresh: Vec<u32> = children.filter(|pid| !found.contains(pid)).collect();
         found.extend(fresh);
         at += 1;

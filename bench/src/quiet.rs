@@ -1,5 +1,6 @@
 //! Other work on the machine: waited for before a measurement, and seen after it.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
@@ -7,6 +8,9 @@ use crate::process::{LOAD_CORE, PROXY_CORE, core_busy_seconds, cpu_seconds};
 
 /// Above this share of the two cores used by others, a measurement is called noisy.
 pub const FOREIGN_MAX: f64 = 0.04;
+
+/// What `--patience` is when it is not given.
+pub const PATIENCE_SECONDS: u64 = 300;
 
 /// A point in time from which the use of the two cores by others is counted.
 pub struct Watch {
@@ -16,10 +20,7 @@ pub struct Watch {
 
 impl Watch {
     pub fn start() -> Outcome<Self> {
-        Ok(Self {
-            started: Instant::now(),
-            others: others_seconds()?,
-        })
+        Ok(Self { started: Instant::now(), others: others_seconds()? })
     }
 
     /// The share of one core that others have used since the start; 2 is all of both.
@@ -31,15 +32,36 @@ impl Watch {
     }
 }
 
-/// Waits until others leave both cores alone, at most for `patience`.
-pub async fn wait(patience: Duration) -> Outcome<()> {
-    let started = Instant::now();
-    loop {
-        let watch = Watch::start()?;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        if watch.share()? <= FOREIGN_MAX || started.elapsed() >= patience {
-            return Ok(());
+/// How long a run may still wait for other work to end; once it is used up, what comes is taken.
+pub struct Patience {
+    left: Cell<Duration>,
+}
+
+impl Patience {
+    pub fn new(seconds: u64) -> Self {
+        Self { left: Cell::new(Duration::from_secs(seconds)) }
+    }
+
+    pub fn is_used_up(&self) -> bool {
+        self.left.get().is_zero()
+    }
+
+    /// Takes off the time that a repeated measurement took.
+    pub fn spend(&self, time: Duration) {
+        self.left.set(self.left.get().saturating_sub(time));
+    }
+
+    /// Waits until others leave both cores alone.
+    pub async fn wait(&self) -> Outcome<()> {
+        while !self.is_used_up() {
+            let watch = Watch::start()?;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            if watch.share()? <= FOREIGN_MAX {
+                break;
+            }
+            self.spend(watch.started.elapsed());
         }
+        Ok(())
     }
 }
 

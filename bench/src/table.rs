@@ -13,24 +13,16 @@ pub fn median(values: &[f64]) -> f64 {
 
 /// The smallest and the largest value.
 pub fn spread(values: &[f64]) -> (f64, f64) {
-    values
-        .iter()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
-            (low.min(value), high.max(value))
-        })
+    values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
+        (low.min(value), high.max(value))
+    })
 }
 
 /// Prints rows under `head`, the first column to the left and the others to the right.
 pub fn print(title: &str, head: &[&str], rows: &[Vec<String>]) {
     let width = |at: usize| {
-        let cells = rows
-            .iter()
-            .filter_map(|row| row.get(at))
-            .map(|cell| cell.chars().count());
-        cells
-            .chain(head.get(at).map(|cell| cell.chars().count()))
-            .max()
-            .unwrap_or(0)
+        let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
+        cells.chain(head.get(at).map(|cell| cell.chars().count())).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     println!("\n{title}");
@@ -40,13 +32,11 @@ pub fn print(title: &str, head: &[&str], rows: &[Vec<String>]) {
             .iter()
             .zip(&widths)
             .enumerate()
-            .map(|(at, (cell, &width))| {
-                if at == 0 {
-                    format!("{cell:<width$}")
-                } else {
-                    format!("{cell:>width$}")
-                }
-            })
+            .map(
+                |(at, (cell, &width))| {
+                    if at == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+                },
+            )
             .collect();
         println!("{}", cells.join("  ").trim_end());
     }

@@ -49,10 +49,7 @@ pub async fn run(args: &Args) -> Outcome<()> {
         requests += task.await??;
     }
     let micros = u64::try_from(started.elapsed().as_micros())?;
-    println!(
-        "{}",
-        serde_json::to_string(&Transferred { requests, micros })?
-    );
+    println!("{}", serde_json::to_string(&Transferred { requests, micros })?);
     Ok(())
 }
 
@@ -93,10 +90,7 @@ async fn repeat(
 async fn receive(stream: &mut TcpStream, buffer: &mut [u8]) -> Outcome<usize> {
     let mut filled = 0;
     let head_end = loop {
-        if let Some(at) = buffer[..filled]
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n")
-        {
+        if let Some(at) = buffer[..filled].windows(4).position(|four| four == b"\r\n\r\n") {
             break at + 4;
         }
         match stream.read(&mut buffer[filled..]).await? {
@@ -114,9 +108,7 @@ async fn receive(stream: &mut TcpStream, buffer: &mut [u8]) -> Outcome<usize> {
         .find_map(|line| line.strip_prefix("content-length:"))
         .ok_or("an answer without a Content-Length")?;
     let length: usize = length.trim().parse()?;
-    let mut left = length
-        .checked_sub(filled - head_end)
-        .ok_or("more than the announced body")?;
+    let mut left = length.checked_sub(filled - head_end).ok_or("more than the announced body")?;
     while left > 0 {
         let part = left.min(buffer.len());
         match stream.read(&mut buffer[..part]).await? {

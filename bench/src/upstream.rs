@@ -24,20 +24,13 @@ impl Upstream {
         let conf = scratch.fill(
             "upstream.conf",
             include_str!("../templates/upstream.conf"),
-            &[
-                ("PORT", port.to_string()),
-                ("MODULES", NGINX_MODULES.to_owned()),
-            ],
+            &[("PORT", port.to_string()), ("MODULES", NGINX_MODULES.to_owned())],
         )?;
         let log = scratch.path().join("upstream.log");
         let conf = conf.display().to_string();
         let mut process = Process::start(LOAD_CORE, "nginx", &["-c", &conf], &log)?;
         process.answers(port, "/items/1").await?;
-        Ok(Self {
-            port,
-            _process: process,
-            scratch,
-        })
+        Ok(Self { port, _process: process, scratch })
     }
 
     /// Makes the file that `GET /items/blob-<bytes>` sends; it is sparse, so it takes no disk.

@@ -17,10 +17,7 @@ pub(super) async fn start(setting: &Setting<'_>) -> Outcome<Running> {
     let config = scratch.fill(
         "haproxy.cfg",
         include_str!("../../templates/haproxy.cfg"),
-        &[
-            ("PORT", port.to_string()),
-            ("UPSTREAM", setting.upstream.to_string()),
-        ],
+        &[("PORT", port.to_string()), ("UPSTREAM", setting.upstream.to_string())],
     )?;
     let config = config.display().to_string();
     let log = scratch.path().join("haproxy.log");
@@ -41,8 +38,6 @@ pub(super) async fn writes_counted(socket: &Path) -> Outcome<u64> {
     stream.write_all(b"show table gate\n").await?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await?;
-    let counters = text
-        .split_whitespace()
-        .filter_map(|word| word.strip_prefix("gpc0="));
+    let counters = text.split_whitespace().filter_map(|word| word.strip_prefix("gpc0="));
     Ok(counters.filter_map(|count| count.parse::<u64>().ok()).sum())
 }

@@ -61,19 +61,12 @@ impl Template {
         let open = create(&binary, &config, "bench", "open", count).await?;
         let made_in = started.elapsed();
         let reader = reader.into_iter().next().ok_or("no key for the reader")?;
-        Ok(Self {
-            binary,
-            scratch,
-            keys: Keys { open, reader },
-            made_in,
-        })
+        Ok(Self { binary, scratch, keys: Keys { open, reader }, made_in })
     }
 }
 
 pub(super) async fn start(kind: Kind, setting: &Setting<'_>) -> Outcome<Running> {
-    let template = setting
-        .keystile
-        .ok_or("no keystile binary: give --keystile PATH")?;
+    let template = setting.keystile.ok_or("no keystile binary: give --keystile PATH")?;
     let scratch = Scratch::new()?;
     copy_dir(&data_of(&template.scratch), &data_of(&scratch))?;
     let (port, console) = (free_port()?, free_port()?);
@@ -86,19 +79,9 @@ pub(super) async fn start(kind: Kind, setting: &Setting<'_>) -> Outcome<Running>
     process.accepts(port).await?;
     let count = match kind {
         Kind::KeystileOff => super::Count::Absent,
-        _ => super::Count::Keystile(Count {
-            console,
-            binary: template.binary.clone(),
-            config,
-        }),
+        _ => super::Count::Keystile(Count { console, binary: template.binary.clone(), config }),
     };
-    Ok(Running {
-        kind,
-        port,
-        processes: vec![process],
-        count,
-        _scratch: scratch,
-    })
+    Ok(Running { kind, port, processes: vec![process], count, _scratch: scratch })
 }
 
 fn data_of(scratch: &Scratch) -> PathBuf {
@@ -112,11 +95,7 @@ fn write_config(
     console: u16,
     upstream: u16,
 ) -> Outcome<PathBuf> {
-    let mode = if kind == Kind::KeystileOff {
-        "mode = \"off\""
-    } else {
-        ""
-    };
+    let mode = if kind == Kind::KeystileOff { "mode = \"off\"" } else { "" };
     scratch.fill(
         "keystile.toml",
         include_str!("../../templates/keystile.toml"),
@@ -138,14 +117,7 @@ async fn create(
 ) -> Outcome<Vec<String>> {
     let mut create = command(LOAD_CORE, binary);
     create
-        .args([
-            "key",
-            "create",
-            "--application",
-            application,
-            "--plan",
-            plan,
-        ])
+        .args(["key", "create", "--application", application, "--plan", plan])
         .args(["--count", &count.to_string(), "--json", "--config"])
         .arg(config);
     let output = create.output().await?;
@@ -197,20 +169,14 @@ impl Count {
         const NAME: &str = "keystile_requests_total{api=\"bench\",kind=\"write\"} ";
         let page = http::ask(self.console, "GET", "/metrics", None, b"").await?;
         let count = page.body.lines().find_map(|line| line.strip_prefix(NAME));
-        Ok(count
-            .ok_or("the metrics page has no count of writes")?
-            .trim()
-            .parse()?)
+        Ok(count.ok_or("the metrics page has no count of writes")?.trim().parse()?)
     }
 
     /// Records of the journal; those of refusals are among them.
     async fn journaled(&self) -> Outcome<u64> {
         let mut status = command(LOAD_CORE, &self.binary);
-        let output = status
-            .args(["status", "--json", "--config"])
-            .arg(&self.config)
-            .output()
-            .await?;
+        let output =
+            status.args(["status", "--json", "--config"]).arg(&self.config).output().await?;
         if !output.status.success() {
             let talk = String::from_utf8_lossy(&output.stderr);
             return Err(format!("keystile status: {talk}").into());

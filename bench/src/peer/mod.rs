@@ -123,10 +123,8 @@ impl Running {
     /// A fast answer is worth nothing if the guard behind it does not guard.
     async fn verify(&self, keys: &Keys) -> Outcome<()> {
         let open = keys.open.first().ok_or("no keys")?.as_str();
-        let mut expected = vec![
-            ("GET", "/items/1", Some(open), 200),
-            ("POST", "/items", Some(open), 200),
-        ];
+        let mut expected =
+            vec![("GET", "/items/1", Some(open), 200), ("POST", "/items", Some(open), 200)];
         if self.kind.guards() {
             expected.push(("GET", "/items/1", None, 401));
             expected.push(("GET", "/items/1", Some("ks_unknown"), 401));
@@ -155,13 +153,7 @@ async fn relay(setting: &Setting<'_>) -> Outcome<Running> {
     let port = free_port()?;
     let program = std::env::current_exe()?.display().to_string();
     let log = scratch.path().join("relay.log");
-    let args = [
-        "relay",
-        "--listen",
-        &port.to_string(),
-        "--to",
-        &setting.upstream.to_string(),
-    ];
+    let args = ["relay", "--listen", &port.to_string(), "--to", &setting.upstream.to_string()];
     let mut process = Process::start(PROXY_CORE, &program, &args, &log)?;
     process.accepts(port).await?;
     Ok(Running {

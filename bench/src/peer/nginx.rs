@@ -31,29 +31,15 @@ pub(super) async fn start(kind: Kind, setting: &Setting<'_>) -> Outcome<Running>
         ("DICT", dict_mib.to_string()),
         ("REDIS", redis.unwrap_or(0).to_string()),
     ];
-    let conf = scratch.fill(
-        "nginx.conf",
-        include_str!("../../templates/nginx.conf"),
-        &values,
-    )?;
-    scratch.fill(
-        "gate.lua",
-        include_str!("../../templates/gate.lua"),
-        &values,
-    )?;
+    let conf = scratch.fill("nginx.conf", include_str!("../../templates/nginx.conf"), &values)?;
+    scratch.fill("gate.lua", include_str!("../../templates/gate.lua"), &values)?;
     let conf = conf.display().to_string();
     let log = scratch.path().join("nginx.log");
     let mut nginx = Process::start(PROXY_CORE, "nginx", &["-c", &conf], &log)?;
     nginx.accepts(port).await?;
     processes.push(nginx);
     let count = redis.map_or(Count::NginxPage(admin), Count::Redis);
-    Ok(Running {
-        kind,
-        port,
-        processes,
-        count,
-        _scratch: scratch,
-    })
+    Ok(Running { kind, port, processes, count, _scratch: scratch })
 }
 
 /// Redis without persistence: the fast and usual way to count.
@@ -94,9 +80,6 @@ pub(super) async fn writes_counted_by_redis(port: u16) -> Outcome<u64> {
     let mut answer = vec![0; 256];
     let length = stream.read(&mut answer).await?;
     let text = String::from_utf8_lossy(&answer[..length]).into_owned();
-    let count = text
-        .trim_end()
-        .strip_prefix(':')
-        .ok_or_else(|| format!("redis says {text}"))?;
+    let count = text.trim_end().strip_prefix(':').ok_or_else(|| format!("redis says {text}"))?;
     Ok(count.parse()?)
 }

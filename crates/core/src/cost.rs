@@ -17,6 +17,13 @@ pub enum CallText<'a> {
     Body(&'a [u8]),
     /// The query string; GraphQL requests may come in one.
     Query(&'a str),
+    /// Both: GraphQL servers differ in which of the two they carry out.
+    Both {
+        /// The query string.
+        query: &'a str,
+        /// The whole body.
+        body: &'a [u8],
+    },
 }
 
 /// The body's form is not what its operation says.
@@ -35,9 +42,14 @@ impl Uncountable {
 /// A body that cannot be counted costs the rule's `cost_max`, and is refused where there is none.
 pub fn cost_of(rule: &BodyRule, cost_min: u32, text: CallText<'_>) -> Result<u32, Refusal> {
     let counted = match (&rule.kind, text) {
-        (BodyKind::Items { at: None }, CallText::Body(body)) => top_level(body),
-        (BodyKind::Items { at: Some(field) }, CallText::Body(body)) => in_field(body, field),
-        (BodyKind::JsonRpc, CallText::Body(body)) => json_rpc(body),
+        (BodyKind::Items { at: None }, CallText::Body(body) | CallText::Both { body, .. }) => {
+            top_level(body)
+        }
+        (
+            BodyKind::Items { at: Some(field) },
+            CallText::Body(body) | CallText::Both { body, .. },
+        ) => in_field(body, field),
+        (BodyKind::JsonRpc, CallText::Body(body) | CallText::Both { body, .. }) => json_rpc(body),
         (BodyKind::GraphQl, text) => graphql::mutations(text),
         (BodyKind::Items { .. } | BodyKind::JsonRpc, CallText::Query(_)) => Ok(1),
     };
@@ -91,7 +103,8 @@ impl<'de> Visitor<'de> for FieldEntries<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<u32, A::Error> {
         let mut found = None;
         while let Some(name) = fields.next_key::<String>()? {
-            if name != self.0 {
+            // Some parsers, such as Go's, take a field in whatever case it is written.
+            if !name.eq_ignore_ascii_case(self.0) {
                 fields.next_value::<IgnoredAny>()?;
             } else if found.replace(fields.next_value_seed(Entries)?).is_some() {
                 // Parsers differ in which of the two they keep.
@@ -186,6 +199,7 @@ mod tests {
             "[1,]",
             "\u{feff}[1]",
             "{\"rows\":[1],\"rows\":[1,2]}",
+            "{\"rows\":[1],\"Rows\":[1,2]}",
         ] {
             assert_eq!(
                 cost(items(Some("rows")), None, body),

@@ -155,6 +155,8 @@ pub enum Order {
     Latest,
     /// Latest first, only records before this one.
     Before(RecordId),
+    /// Earliest first, from the start; for exporting.
+    Earliest,
     /// Earliest first, only records after this one; for following and exporting.
     After(RecordId),
     /// Exactly this record.

@@ -34,7 +34,7 @@ impl Engine {
                 });
             }
             let (before, after) = match filter.order {
-                Order::Latest => (None, None),
+                Order::Latest | Order::Earliest => (None, None),
                 Order::Before(id) => (Some(id), None),
                 Order::After(id) => (None, Some(id)),
                 Order::Only(id) => {
@@ -55,7 +55,7 @@ impl Engine {
                     Order::Latest | Order::Before(_) | Order::Only(_) => {
                         journal::Direction::LatestFirst
                     }
-                    Order::After(_) => journal::Direction::EarliestFirst,
+                    Order::Earliest | Order::After(_) => journal::Direction::EarliestFirst,
                 },
                 limit: if filter.limit == 0 { LISTED_MAX } else { filter.limit.min(LISTED_MAX) },
             };

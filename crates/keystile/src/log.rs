@@ -4,9 +4,9 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// Begins to log to standard error.
-pub fn begin() {
-    let filter = EnvFilter::try_from_env("KEYSTILE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+/// Begins to log to standard error, at the `usual` level where the environment names none.
+pub fn begin(usual: &str) {
+    let filter = EnvFilter::try_from_env("KEYSTILE_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second log in one process, as in tests, is left as it is.
     let _ = if std::io::stderr().is_terminal() {

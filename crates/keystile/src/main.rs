@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     // What runs for long must not hold the process's streams.
     let ended = match &arguments.subcommand {
         CliCommand::Run(arguments) => run_server(arguments),
-        CliCommand::Demo(arguments) => serve(demo::run(arguments)),
+        CliCommand::Demo(arguments) => serve("warn", demo::run(arguments)),
         CliCommand::Init(_)
         | CliCommand::Check(_)
         | CliCommand::Schema
@@ -67,8 +67,8 @@ fn failed(error: &anyhow::Error) -> Failure {
     Failure { message: format!("{error:#}"), help: of_store.and_then(StoreError::help) }
 }
 
-fn serve(work: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failure> {
-    log::begin();
+fn serve(log_level: &str, work: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failure> {
+    log::begin(log_level);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -94,7 +94,7 @@ fn run_server(arguments: &RunArguments) -> Result<(), Failure> {
             ),
         },
     })?;
-    serve(async { run::run(configuration, file, arguments, &mut std::io::stdout()).await })
+    serve("info", async { run::run(configuration, file, arguments, &mut std::io::stdout()).await })
 }
 
 fn init(arguments: &InitArguments, terminal: &mut Terminal<'_>) -> Result<ExitCode, Failure> {

@@ -1,6 +1,7 @@
 //! Bodies on their way through the gate: streamed, counted, and held to a pace.
 
 use std::cell::Cell;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use keystile_core::grammar::strip_untrusted;
 use keystile_core::refusal::Reason;
 use keystile_core::time::Span;
 
@@ -22,6 +24,8 @@ pub(crate) enum BodyError {
     Caller(#[source] hyper::Error),
     #[error("the caller's body was refused: {0}")]
     Refused(Reason),
+    #[error("the upstream's body did not end in time")]
+    UpstreamTooSlow,
     #[error("the upstream's body broke off")]
     Upstream(#[source] hyper::Error),
 }
@@ -90,6 +94,17 @@ pub(crate) struct StreamedBody {
     pub(crate) began: u64,
 }
 
+/// What a body that cannot be read to its end is refused for: the parser calls malformed chunks invalid,
+/// and anything else means that the rest did not come.
+pub(crate) fn caller_fault(error: &hyper::Error) -> Reason {
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    match cause.map(io::Error::kind) {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Reason::FramingInvalid,
+        Some(_) | None => Reason::RequestTimeout,
+    }
+}
+
 /// A body may be slow for so long before its rate is looked at.
 const RATE_GRACE_MILLIS: u64 = 10_000;
 
@@ -101,7 +116,10 @@ impl StreamedBody {
             return Poll::Pending;
         };
         match polled {
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    strip_untrusted(trailers);
+                }
                 // The upstream may now be slow to take it, which is its own affair for a while.
                 self.pace.await_answer(&self.deadlines, &self.deadline);
                 if let Some(data) = frame.data_ref() {
@@ -117,7 +135,10 @@ impl StreamedBody {
                     Poll::Ready(Some(Ok(frame)))
                 }
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(BodyError::Caller(error)))),
+            Some(Err(error)) => {
+                self.progress.refused.set(Some(caller_fault(&error)));
+                Poll::Ready(Some(Err(BodyError::Caller(error))))
+            }
             None => {
                 self.end();
                 Poll::Ready(None)
@@ -243,8 +264,10 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let is_too_late = self.lease.as_ref().is_some_and(|lease| lease.is_too_late(context));
         let frame = match &mut self.source {
             Source::Held(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+            Source::Upstream(_) if is_too_late => Some(Err(BodyError::UpstreamTooSlow)),
             Source::Upstream(incoming) => ready!(Pin::new(incoming).poll_frame(context))
                 .map(|frame| frame.map_err(BodyError::Upstream)),
         };

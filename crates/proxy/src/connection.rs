@@ -9,14 +9,17 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use keystile_core::time::Span;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::deadline::{Deadline, Deadlines};
+use crate::deadline::{Deadline, Deadlines, locked};
+use crate::listen::Counted;
+use crate::scan::Scan;
+use crate::settings::GateSettings;
 
 /// Nothing is under way.
 const IDLE: u8 = 0;
@@ -39,25 +42,9 @@ pub(crate) struct Progress {
     phase: AtomicU8,
     /// Requests under way; more than one only over HTTP/2.
     under_way: AtomicU32,
-    has_faulty_head: AtomicBool,
-}
-
-/// What was seen of the present head.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own about the bytes so far"
-)]
-#[derive(Clone, Copy, Debug, Default)]
-struct HeadScan {
-    line_bytes: usize,
-    /// The first bytes of the present line, lower case: enough to know the two framing fields.
-    line_start: [u8; 18],
-    ends_in_cr: bool,
-    is_past_first_line: bool,
-    lengths: u8,
-    codings: u8,
-    is_faulty: bool,
-    is_complete: bool,
+    scan: Mutex<Scan>,
+    /// Kept for as long as anything of the connection is: an upgraded one, or a write whose caller has gone.
+    _counted: Counted,
 }
 
 /// A request of the connection, until its answer has gone out or was given up.
@@ -73,9 +60,10 @@ impl Drop for UnderWay {
 impl Progress {
     pub(crate) fn new(
         deadlines: Arc<Deadlines>,
-        head_timeout: Span,
-        idle_timeout: Span,
+        settings: &GateSettings,
+        counted: Counted,
     ) -> Arc<Self> {
+        let GateSettings { head_timeout, idle_timeout, .. } = *settings;
         let deadline = deadlines.watch();
         deadline.set(&deadlines, head_timeout);
         Arc::new(Self {
@@ -86,7 +74,8 @@ impl Progress {
             idle_timeout,
             phase: AtomicU8::new(IDLE),
             under_way: AtomicU32::new(0),
-            has_faulty_head: AtomicBool::new(false),
+            scan: Mutex::default(),
+            _counted: counted,
         })
     }
 
@@ -98,9 +87,11 @@ impl Progress {
         self.under_way.load(Ordering::Relaxed)
     }
 
-    /// The connection speaks something that has no HTTP/1 heads.
+    /// The connection speaks something that has no HTTP/1 heads. Its heads cannot be told from other bytes,
+    /// so while no request is under way nothing extends its deadline.
     pub(crate) fn set_opaque(&self) {
         self.phase.store(OPAQUE, Ordering::Relaxed);
+        self.deadline.set(&self.deadlines, self.idle_timeout);
     }
 
     /// A request's head is complete.
@@ -122,9 +113,10 @@ impl Progress {
         self.exchange.clone()
     }
 
-    /// Whether the head was framed in a way that the parser repaired.
+    /// Whether the next head was framed in a way that the parser repaired, or nobody knows. Asked once for
+    /// each request of an HTTP/1 connection, in order.
     pub(crate) fn had_faulty_head(&self) -> bool {
-        self.has_faulty_head.load(Ordering::Relaxed)
+        locked(&self.scan).next_head() != Some(false)
     }
 
     /// The body of the request has come in whole: the next bytes begin a head.
@@ -142,27 +134,18 @@ impl Progress {
         }
     }
 
-    fn note_read(&self, scan: &mut HeadScan, bytes: &[u8]) {
-        match self.phase() {
-            IDLE if !bytes.is_empty() => {
-                self.phase.store(HEAD, Ordering::Relaxed);
-                if self.requests_under_way() == 0 {
-                    self.deadline.set(&self.deadlines, self.head_timeout);
-                }
-                *scan = HeadScan::default();
-                self.scan_head(scan, bytes);
-            }
-            HEAD => self.scan_head(scan, bytes),
-            OPAQUE if self.requests_under_way() == 0 => {
-                self.deadline.set(&self.deadlines, self.idle_timeout);
-            }
-            _ => {}
+    fn note_read(&self, bytes: &[u8]) {
+        let phase = self.phase();
+        if phase == OPAQUE || bytes.is_empty() {
+            return;
         }
-    }
-
-    fn scan_head(&self, scan: &mut HeadScan, bytes: &[u8]) {
-        scan.read(bytes);
-        self.has_faulty_head.store(scan.is_faulty, Ordering::Relaxed);
+        if phase == IDLE {
+            self.phase.store(HEAD, Ordering::Relaxed);
+            if self.requests_under_way() == 0 {
+                self.deadline.set(&self.deadlines, self.head_timeout);
+            }
+        }
+        locked(&self.scan).read(bytes);
     }
 
     /// A peer that does not take what is sent to it has as long as one that says nothing.
@@ -175,64 +158,16 @@ impl Progress {
     }
 }
 
-impl HeadScan {
-    fn read(&mut self, mut bytes: &[u8]) {
-        while !self.is_complete && !bytes.is_empty() {
-            let Some(end) = memchr::memchr(b'\n', bytes) else {
-                self.extend_line(bytes);
-                return;
-            };
-            self.extend_line(&bytes[..end]);
-            self.end_line();
-            bytes = &bytes[end + 1..];
-        }
-    }
-
-    fn extend_line(&mut self, part: &[u8]) {
-        if !self.is_past_first_line && memchr::memchr(b'#', part).is_some() {
-            self.is_faulty = true;
-        }
-        if let Some(free) = self.line_start.get_mut(self.line_bytes..) {
-            for (kept, byte) in free.iter_mut().zip(part) {
-                *kept = byte.to_ascii_lowercase();
-            }
-        }
-        self.line_bytes += part.len();
-        if let Some(last) = part.last() {
-            self.ends_in_cr = *last == b'\r';
-        }
-    }
-
-    fn end_line(&mut self) {
-        let is_bare = !self.ends_in_cr;
-        let text_bytes = self.line_bytes - usize::from(self.ends_in_cr);
-        self.is_faulty |= is_bare;
-        if text_bytes == 0 {
-            // Blank lines before a request line are skipped by parsers (RFC 9112 section 2.2).
-            self.is_complete = self.is_past_first_line;
-        } else {
-            self.is_past_first_line = true;
-        }
-        self.lengths += u8::from(self.line_start.starts_with(b"content-length:"));
-        self.codings += u8::from(self.line_start.starts_with(b"transfer-encoding:"));
-        self.is_faulty |= self.lengths + self.codings > 1;
-        self.line_bytes = 0;
-        self.line_start = [0; 18];
-        self.ends_in_cr = false;
-    }
-}
-
 /// A connection's bytes, watched on their way.
 #[derive(Debug)]
 pub(crate) struct Watched<S> {
     stream: S,
     progress: Arc<Progress>,
-    scan: HeadScan,
 }
 
 impl<S> Watched<S> {
     pub(crate) fn new(stream: S, progress: Arc<Progress>) -> Self {
-        Self { stream, progress, scan: HeadScan::default() }
+        Self { stream, progress }
     }
 }
 
@@ -243,9 +178,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let Self { stream, progress, scan } = &mut *self;
-        ready!(Pin::new(stream).poll_read(context, buf))?;
-        progress.note_read(scan, &buf.filled()[before..]);
+        ready!(Pin::new(&mut self.stream).poll_read(context, buf))?;
+        self.progress.note_read(&buf.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }
@@ -281,41 +215,5 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bufs);
         self.progress.note_write(written.is_pending());
         written
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn is_faulty(head: &[u8]) -> bool {
-        let whole = {
-            let mut scan = HeadScan::default();
-            scan.read(head);
-            scan.is_faulty
-        };
-        for cut in 0..head.len() {
-            let mut scan = HeadScan::default();
-            scan.read(&head[..cut]);
-            scan.read(&head[cut..]);
-            assert_eq!(scan.is_faulty, whole, "cut at {cut}");
-        }
-        whole
-    }
-
-    #[test]
-    fn heads_that_a_parser_would_repair_are_noticed_wherever_they_are_cut() {
-        assert!(!is_faulty(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na\nb"));
-        assert!(is_faulty(b"POST / HTTP/1.1\r\nHost: a\nContent-Length: 3\r\n\r\n"));
-        assert!(is_faulty(b"POST / HTTP/1.1\r\nContent-Length: 3\r\ncontent-length: 3\r\n\r\n"));
-        assert!(is_faulty(
-            b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
-        ));
-        assert!(is_faulty(
-            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"
-        ));
-        assert!(is_faulty(b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n"));
-        assert!(!is_faulty(b"\r\nGET /a HTTP/1.1\r\nX-Note: #\r\n\r\n"));
-        assert!(is_faulty(b"GET /a HTTP/1.1\n\n"));
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -121,7 +121,7 @@ impl Deadline {
         self.has_passed.store(false, Ordering::Relaxed);
     }
 
-    fn poll_passed(&self, context: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_passed(&self, context: &Context<'_>) -> Poll<()> {
         if self.has_passed.load(Ordering::Relaxed) {
             return Poll::Ready(());
         }

@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use http::header::HOST;
+use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 use keystile_core::refusal::{Reason, Refusal};
 
@@ -35,7 +36,7 @@ pub(crate) async fn exchange(
     upstream: &Rc<Upstream>,
     outgoing: Outgoing,
 ) -> Result<(Response<Incoming>, Lease), Failure> {
-    let Outgoing { mut request, mut want, keep_host, progress, deadline, .. } = outgoing;
+    let Outgoing { mut request, mut want, keep_host, progress, deadline, total_end, .. } = outgoing;
     for _ in 0..=upstream.len() {
         let mut lease = match upstream.at_hand(want) {
             Some(lease) => lease,
@@ -51,7 +52,12 @@ pub(crate) async fn exchange(
             return Err(Failure::after(late(progress.as_deref())));
         };
         match (sent, again) {
-            (Ok(response), _) => return Ok((response, lease)),
+            (Ok(response), _) => {
+                if let Some(end) = total_end {
+                    lease.end_answer_at(&deadline, end);
+                }
+                return Ok((response, lease));
+            }
             (Err(SendFailure::Untouched(untouched)), _) => {
                 request = *untouched;
                 want = if want == Want::Any { Want::Fresh } else { want };
@@ -99,9 +105,14 @@ fn adapt(request: &mut Request<RequestBody>, lease: &Lease, keep_host: bool) {
     }
     let Some(scheme) = lease.speaks_http2() else {
         *request.version_mut() = Version::HTTP_11;
+        // Without this the client sends no body of unknown length with GET and HEAD.
+        if request.body().size_hint().exact().is_none() {
+            request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         return;
     };
     *request.version_mut() = Version::HTTP_2;
+    request.headers_mut().remove(TRANSFER_ENCODING);
     let host = request.headers_mut().remove(HOST);
     let authority = host.as_ref().and_then(|host| host.to_str().ok());
     let target = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));

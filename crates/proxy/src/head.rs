@@ -54,7 +54,8 @@ pub(crate) struct Job {
     pub(crate) permit: Option<Permit>,
     /// For the record of a write; reads have none.
     pub(crate) facts: Option<RequestFacts>,
-    pub(crate) target: PathAndQuery,
+    /// Where it differs from the request's own.
+    pub(crate) target: Option<PathAndQuery>,
     pub(crate) place: Option<CredentialPlace>,
     pub(crate) address: IpAddr,
     pub(crate) host: HeaderValue,
@@ -196,8 +197,11 @@ impl Reading<'_> {
         let spec = self.api.api.spec();
         let writes = facts.is_some();
         let forwarded_place = place.filter(|_| !spec.upstream.forward_credential);
-        let host = HeaderValue::from_str(self.canonical.authority)
-            .expect("the grammar accepts only visible hosts");
+        let host = match self.parts.headers.get(HOST) {
+            Some(host) => host.clone(),
+            None => HeaderValue::from_str(self.canonical.authority)
+                .expect("the grammar accepts only visible hosts"),
+        };
         Box::new(Job {
             api: self.api.api.clone(),
             policy: self.policy.clone(),

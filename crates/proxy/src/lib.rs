@@ -2,8 +2,8 @@
 //!
 //! # The life of a request, by file
 //!
-//! `listen` accepts it on one core, where it stays. `connection` watches its bytes on their way to hyper's
-//! parser. `head` reads what came out: grammar, API, credential, operation, decision. `serve` orders
+//! `listen` accepts it on one core, where it stays. `connection` and `scan` watch its bytes on their way to
+//! hyper's parser. `head` reads what came out: grammar, API, credential, operation, decision. `serve` orders
 //! what follows: `body` is counted if it must be, the engine reserves a write, `forward` makes the
 //! request that goes out and sends it through `upstream`, once. `answer` is what Keystile says
 //! itself.
@@ -33,6 +33,7 @@ mod listen;
 mod meter;
 mod outgoing;
 mod pool;
+mod scan;
 mod serve;
 pub mod settings;
 mod small;
@@ -86,6 +87,9 @@ impl Gate {
             (0..workers).map(|_| Vec::new()).collect();
         for asked in &settings.listen {
             let mut address = *asked;
+            // Shared sockets would let a second server take a part of the first one's callers, silently.
+            std::net::TcpListener::bind(address)
+                .map_err(|source| OpenError::Bind { address, source })?;
             for listeners in &mut by_core {
                 let bound = |source| OpenError::Bind { address, source };
                 let listener = listen::bind(address).map_err(bound)?;

@@ -59,19 +59,21 @@ pub(crate) struct Census {
 }
 
 /// A connection's place in the census.
-struct Counted {
+#[derive(Debug)]
+pub(crate) struct Counted {
     census: Arc<Census>,
+    peer: IpAddr,
     address: IpAddr,
 }
 
 impl Census {
-    fn admit(self: &Arc<Self>, address: IpAddr, settings: &GateSettings) -> Option<Counted> {
-        let address = counted_address(address);
+    fn admit(self: &Arc<Self>, peer: IpAddr, settings: &GateSettings) -> Option<Counted> {
+        let address = counted_address(peer);
         if self.open.fetch_add(1, Ordering::Relaxed) >= settings.connections_max {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let counted = Counted { census: self.clone(), address };
+        let counted = Counted { census: self.clone(), peer, address };
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let of_address = by_address.entry(address).or_insert(0);
         *of_address += 1;
@@ -142,10 +144,16 @@ pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
     }
     while accepting.join_next().await.is_some() {}
     let mut open = connections.take();
-    let drained = async { while open.join_next().await.is_some() {} };
+    let drained = async {
+        while open.join_next().await.is_some() {}
+        // A write whose caller has gone, or a WebSocket, keeps its place in the census.
+        while start.census.open() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
     if tokio::time::timeout(core.settings.drain_timeout.duration(), drained).await.is_err() {
         tracing::warn!(
-            connections = open.len(),
+            connections = start.census.open(),
             "connections were cut because they did not finish in time"
         );
     }
@@ -188,10 +196,7 @@ impl Door {
             Some(counted) => {
                 let (core, acceptor, drain) =
                     (self.core.clone(), self.acceptor.clone(), self.drain.clone());
-                connections.spawn_local(async move {
-                    connection(core, acceptor, drain, stream, address).await;
-                    drop(counted);
-                });
+                connections.spawn_local(connection(core, acceptor, drain, stream, counted));
             }
             None if self.acceptor.is_none() => {
                 connections.spawn_local(turn_away(stream));
@@ -217,15 +222,15 @@ async fn turn_away(mut stream: TcpStream) {
 async fn connection(
     core: Rc<Core>,
     acceptor: Option<TlsAcceptor>,
-    drain: watch::Receiver<bool>,
+    mut drain: watch::Receiver<bool>,
     stream: TcpStream,
-    address: IpAddr,
+    counted: Counted,
 ) {
     // Answers are small and written whole.
     let _ = stream.set_nodelay(true);
     let settings = &core.settings;
-    let progress =
-        Progress::new(core.deadlines.clone(), settings.head_timeout, settings.idle_timeout);
+    let address = counted.peer;
+    let progress = Progress::new(core.deadlines.clone(), settings, counted);
     let peer = Rc::new(Peer {
         address,
         is_tls: acceptor.is_some(),
@@ -236,14 +241,22 @@ async fn connection(
     let served = async {
         match acceptor {
             None => {
-                if speaks_http2(&stream).await? {
+                let Some(speaks_http2) = unless_drained(&mut drain, speaks_http2(&stream)).await
+                else {
+                    return Ok(());
+                };
+                if speaks_http2? {
                     serve_http2(core, peer.clone(), drain, stream).await
                 } else {
                     serve_http1(core, peer.clone(), drain, stream).await
                 }
             }
             Some(acceptor) => {
-                let stream = acceptor.accept(stream).await?;
+                let Some(accepted) = unless_drained(&mut drain, acceptor.accept(stream)).await
+                else {
+                    return Ok(());
+                };
+                let stream = accepted?;
                 if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                     serve_http2(core, peer.clone(), drain, stream).await
                 } else {
@@ -262,6 +275,18 @@ async fn connection(
 }
 
 type Served = Result<(), Box<dyn std::error::Error>>;
+
+/// Waits for what a connection begins with; `None` when no more connections are served.
+async fn unless_drained<T>(
+    drain: &mut watch::Receiver<bool>,
+    beginning: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        begun = beginning => Some(begun),
+        _ = drain.wait_for(|drain| *drain) => None,
+    }
+}
 
 /// Whether a plain connection begins with the HTTP/2 preface (RFC 9113 section 3.4). No HTTP/1 request
 /// that could pass begins with `PRI`.

@@ -50,21 +50,24 @@ pub(crate) struct Outgoing {
     /// How far the body has come; `None` when there is none to wait for.
     pub(crate) progress: Option<Rc<BodyProgress>>,
     pub(crate) deadline: Arc<Deadline>,
+    /// When the answer must have come to its end, on the core's clock.
+    pub(crate) total_end: Option<u64>,
     pub(crate) upgrade: Option<OnUpgrade>,
 }
 
-/// The target that is forwarded: the canonical path, and the query without the key.
+/// The target that is forwarded, the canonical path and the query without the key; `None` where the
+/// request's own target is just that.
 pub(crate) fn target(
     uri: &Uri,
     path: &str,
     place: Option<CredentialPlace>,
     rule: &CredentialRule,
-) -> PathAndQuery {
+) -> Option<PathAndQuery> {
     let strips_query = place == Some(CredentialPlace::Query);
     if let (Some(known), false) = (uri.path_and_query(), strips_query)
         && known.path() == path
     {
-        return known.clone();
+        return uri.authority().is_some().then(|| known.clone());
     }
     let query = match (uri.query(), strips_query) {
         (Some(query), true) => credential::strip_query(query, rule),
@@ -74,7 +77,7 @@ pub(crate) fn target(
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
-    text.parse().expect("the grammar accepts only what a target may hold")
+    Some(text.parse().expect("the grammar accepts only what a target may hold"))
 }
 
 impl Outgoing {
@@ -95,7 +98,9 @@ impl Outgoing {
             parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
         let deadline = peer.progress.exchange_deadline();
-        let (body, progress) = paced(core, peer, job, &deadline, body);
+        let now = core.deadlines.now();
+        let total_end = rule.total_timeout.map(|span| now + span.millis().unsigned_abs());
+        let (body, progress) = paced(core, peer, job, (&deadline, total_end), body);
         let want = match (&upgrade, &body) {
             (Some(_), _) => Want::Http1,
             // Only a read without a body can be repeated on another connection.
@@ -103,7 +108,8 @@ impl Outgoing {
             (None, _) => Want::Fresh,
         };
         let request = Request::from_parts(parts, body);
-        Self { request, want, keep_host: rule.keep_host, progress, deadline, upgrade }
+        let keep_host = rule.keep_host;
+        Self { request, want, keep_host, progress, deadline, total_end, upgrade }
     }
 }
 
@@ -124,25 +130,25 @@ fn rewrite_head(core: &Core, peer: &Peer, job: &Job, plan: Option<&str>, parts: 
     headers.insert(X_FORWARDED_HOST, job.host.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
     core.identities.tell(headers, &job.identity, plan);
-    parts.uri = Uri::from(job.target.clone());
+    if let Some(target) = &job.target {
+        parts.uri = Uri::from(target.clone());
+    }
 }
 
 fn paced(
     core: &Core,
     peer: &Peer,
     job: &Job,
-    deadline: &Arc<Deadline>,
+    (deadline, total_end): (&Arc<Deadline>, Option<u64>),
     body: Arrived,
 ) -> (RequestBody, Option<Rc<BodyProgress>>) {
     let spec = job.api.spec();
-    let rule = &spec.upstream;
-    let now = core.deadlines.now();
     let pace = Pace {
         bytes_max: spec.body_bytes_max,
         idle_timeout: core.settings.idle_timeout,
         rate_min: core.settings.body_rate_min,
-        first_byte_timeout: rule.first_byte_timeout,
-        total_end: rule.total_timeout.map(|span| now + span.millis().unsigned_abs()),
+        first_byte_timeout: spec.upstream.first_byte_timeout,
+        total_end,
     };
     let incoming = match body {
         Arrived::Streaming(incoming) if !incoming.is_end_stream() => incoming,
@@ -165,7 +171,7 @@ fn paced(
         deadlines: core.deadlines.clone(),
         deadline: deadline.clone(),
         pace,
-        began: now,
+        began: core.deadlines.now(),
     };
     (RequestBody::Streamed(Box::new(streamed)), Some(progress))
 }

@@ -5,10 +5,11 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Up to this many bytes are copied together.
-const SMALL: usize = 4096;
+const SMALL: usize = 2048;
 
 /// A stream whose small vectored writes are joined.
 #[derive(Debug)]
@@ -54,12 +55,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Joined<S> {
         if total > SMALL {
             return Pin::new(&mut self.0).poll_write_vectored(context, bufs);
         }
-        let mut joined = [0; SMALL];
-        let mut filled = 0;
+        let mut joined = SmallVec::<[u8; SMALL]>::new();
         for buf in bufs {
-            joined[filled..filled + buf.len()].copy_from_slice(buf);
-            filled += buf.len();
+            joined.extend_from_slice(buf);
         }
-        Pin::new(&mut self.0).poll_write(context, &joined[..filled])
+        Pin::new(&mut self.0).poll_write(context, &joined)
     }
 }

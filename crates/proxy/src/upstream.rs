@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Context;
 
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
@@ -19,7 +20,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::body::RequestBody;
-use crate::deadline::Deadlines;
+use crate::deadline::{Deadline, Deadlines};
 use crate::serve::LocalExecutor;
 use crate::small::Joined;
 use crate::tls;
@@ -74,6 +75,8 @@ pub(crate) struct Lease {
     sender: Sender,
     was_idle_long: bool,
     deadlines: Arc<Deadlines>,
+    /// When the answer must have come to its end.
+    answer_end: Option<Arc<Deadline>>,
 }
 
 enum Sender {
@@ -128,6 +131,7 @@ impl Upstream {
             sender,
             was_idle_long,
             deadlines: self.deadlines.clone(),
+            answer_end: None,
         })
     }
 
@@ -150,7 +154,13 @@ impl Upstream {
                 Ok((sender, was_idle_long)) => {
                     origin.down_until.set(0);
                     let (origin, deadlines) = (origin.clone(), self.deadlines.clone());
-                    return Ok(Lease { origin, sender, was_idle_long, deadlines });
+                    return Ok(Lease {
+                        origin,
+                        sender,
+                        was_idle_long,
+                        deadlines,
+                        answer_end: None,
+                    });
                 }
                 Err(source) => {
                     origin.down_until.set(now + DOWN_MILLIS);
@@ -287,6 +297,18 @@ impl Lease {
     /// Whether the connection may be closing at the other end just now.
     pub(crate) fn was_idle_long(&self) -> bool {
         self.was_idle_long
+    }
+
+    /// Bounds the answer whose head has come, by the deadline that bounded its head.
+    pub(crate) fn end_answer_at(&mut self, deadline: &Arc<Deadline>, end: u64) {
+        deadline.renew();
+        deadline.set_earlier_at(end);
+        self.answer_end = Some(deadline.clone());
+    }
+
+    /// Whether the answer should have come to its end by now.
+    pub(crate) fn is_too_late(&self, context: &Context<'_>) -> bool {
+        self.answer_end.as_ref().is_some_and(|end| end.poll_passed(context).is_ready())
     }
 
     /// The Host that the upstream goes by.

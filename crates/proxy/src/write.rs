@@ -19,7 +19,7 @@ use keystile_store::journal::Settlement;
 use tokio::sync::oneshot;
 
 use crate::answer::{self, Occasion};
-use crate::body::{AnswerBody, AtEnd};
+use crate::body::{AnswerBody, AtEnd, caller_fault};
 use crate::connection::UnderWay;
 use crate::forward::{self, Failure};
 use crate::head::Job;
@@ -87,11 +87,16 @@ async fn costed(
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             return Err(Reason::BodyTooLarge.into());
         }
-        Ok(Err(_)) | Err(_) => return Err(Reason::RequestTimeout.into()),
+        Ok(Err(error)) => {
+            let fault = error.downcast_ref().map_or(Reason::RequestTimeout, caller_fault);
+            return Err(fault.into());
+        }
+        Err(_) => return Err(Reason::RequestTimeout.into()),
     };
     peer.progress.end_body();
-    let text = match parts.uri.query().filter(|_| held.is_empty()) {
-        Some(query) => CallText::Query(query),
+    let text = match parts.uri.query() {
+        Some(query) if held.is_empty() => CallText::Query(query),
+        Some(query) => CallText::Both { query, body: &held },
         None => CallText::Body(&held),
     };
     let cost = cost_of(rule, cost_min, text)?;
@@ -207,7 +212,8 @@ fn failed(reservation: Reservation, job: &Job, failure: &Failure, known: Known) 
     let reason = failure.refusal.reason;
     Meter::refused(job.api.name(), reason);
     let unknown = reservation.id().filter(|_| failure.is_sent);
-    let is_last = matches!(reason, Reason::RequestTimeout | Reason::BodyTooLarge);
+    let is_last =
+        matches!(reason, Reason::FramingInvalid | Reason::RequestTimeout | Reason::BodyTooLarge);
     let occasion = Occasion { base: &job.base, unknown, is_last };
     let answer = answer::refusal(&failure.refusal, occasion);
     reservation.settle(Settlement {

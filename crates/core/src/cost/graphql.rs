@@ -5,10 +5,11 @@
 //! differently.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use apollo_parser::cst::{CstNode, Definition, OperationDefinition, Selection, SelectionSet};
 use apollo_parser::{Parser, cst};
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{CallText, Uncountable};
 
@@ -18,29 +19,51 @@ const TOKENS_MAX: usize = 50_000;
 
 pub(super) fn mutations(text: CallText<'_>) -> Result<u32, Uncountable> {
     match text {
-        CallText::Query(query) => in_document(&query_parameter(query)?),
-        CallText::Body(body) => match body.trim_ascii_start().first() {
-            Some(b'{' | b'[') if let Ok(value) = serde_json::from_slice::<Value>(body) => {
-                in_json(&value)
-            }
-            _ => {
-                let text = std::str::from_utf8(body)
-                    .map_err(|_| Uncountable::new("The body is not UTF-8."))?;
-                in_document(text)
-            }
+        CallText::Query(query) => match query_parameter(query)? {
+            Some(document) => in_document(&document),
+            None => Err(Uncountable::new(
+                "A GraphQL request in the address needs one `query` parameter.",
+            )),
         },
+        CallText::Body(body) => in_body(body),
+        CallText::Both { query, body } => {
+            let in_query = query_parameter(query)?.map_or(Ok(0), |document| in_document(&document));
+            Ok(in_query?.saturating_add(in_body(body)?))
+        }
     }
 }
 
-fn query_parameter(query: &str) -> Result<String, Uncountable> {
+fn in_body(body: &[u8]) -> Result<u32, Uncountable> {
+    if let Some(b'{' | b'[') = body.trim_ascii_start().first() {
+        match serde_json::from_slice(body) {
+            Ok(Documents(documents)) => {
+                return documents.iter().try_fold(0_u32, |sum, document| {
+                    Ok(sum.saturating_add(in_document(document)?))
+                });
+            }
+            Err(error) if error.is_data() => {
+                return Err(Uncountable::new(format!("The body cannot be counted: {error}.")));
+            }
+            // A bare document begins with a brace too.
+            Err(_) => {}
+        }
+    }
+    let text = std::str::from_utf8(body).map_err(|_| Uncountable::new("The body is not UTF-8."))?;
+    in_document(text)
+}
+
+/// The `query` parameter of an address; `None` where there is none.
+fn query_parameter(query: &str) -> Result<Option<String>, Uncountable> {
     let mut values = query
         .split('&')
-        .filter_map(|pair| pair.split_once('='))
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .filter(|(name, _)| percent_decoded(name).is_some_and(|name| name == "query"));
     match (values.next(), values.next()) {
+        (None, _) => Ok(None),
         (Some((_, value)), None) => percent_decoded(value)
+            .map(Some)
             .ok_or_else(|| Uncountable::new("The query parameter is not UTF-8.")),
-        _ => Err(Uncountable::new("A GraphQL request in the address needs one `query` parameter.")),
+        (Some(_), Some(_)) => Err(Uncountable::new("The `query` parameter is given twice.")),
     }
 }
 
@@ -61,16 +84,49 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn in_json(value: &Value) -> Result<u32, Uncountable> {
-    match value {
-        Value::Array(requests) if !requests.is_empty() => requests
-            .iter()
-            .try_fold(0_u32, |sum, request| Ok(sum.saturating_add(in_json(request)?))),
-        Value::Object(request) => match request.get("query") {
-            Some(Value::String(document)) => in_document(document),
-            _ => Err(Uncountable::new("The GraphQL request has no `query` text.")),
-        },
-        _ => Err(Uncountable::new("The body is not a GraphQL request.")),
+/// The `query` texts of a JSON request, or of a batch of them.
+struct Documents(Vec<String>);
+
+impl<'de> Deserialize<'de> for Documents {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyRequest)
+    }
+}
+
+struct AnyRequest;
+
+impl<'de> Visitor<'de> for AnyRequest {
+    type Value = Documents;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a GraphQL request or batch")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut requests: A) -> Result<Documents, A::Error> {
+        let mut all = Vec::new();
+        while let Some(Documents(documents)) = requests.next_element()? {
+            all.extend(documents);
+        }
+        if all.is_empty() {
+            Err(A::Error::custom("the batch is empty"))
+        } else {
+            Ok(Documents(all))
+        }
+    }
+
+    /// Parsers differ in which of two equal fields they keep, and some, such as Go's, take a field in
+    /// whatever case it is written.
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Documents, A::Error> {
+        let mut found = None;
+        while let Some(name) = fields.next_key::<String>()? {
+            if !name.eq_ignore_ascii_case("query") {
+                fields.next_value::<IgnoredAny>()?;
+            } else if found.replace(fields.next_value::<String>()?).is_some() {
+                return Err(A::Error::custom("the field `query` is given twice"));
+            }
+        }
+        let document = found.ok_or_else(|| A::Error::custom("there is no `query` text"))?;
+        Ok(Documents(vec![document]))
     }
 }
 
@@ -182,6 +238,30 @@ mod tests {
         assert_eq!(mutations(CallText::Body(b"mutation { a b }")), Ok(2));
         assert_eq!(mutations(CallText::Query("x=1&query=mutation%7Ba%20b%7D")), Ok(2));
         assert_eq!(mutations(CallText::Query("%71uery=mutation+%7Ba%7D")), Ok(1));
+    }
+
+    #[test]
+    fn an_address_and_a_body_count_together() {
+        let both =
+            |query, body: &str| mutations(CallText::Both { query, body: body.as_bytes() }).ok();
+        let read = "{\"query\": \"{ a }\"}";
+        assert_eq!(both("x=1", read), Some(0));
+        assert_eq!(both("query=mutation%7Ba%7D", read), Some(1));
+        assert_eq!(both("query=%7Ba%7D", "{\"query\": \"mutation { a b }\"}"), Some(2));
+        assert_eq!(both("query", read), None);
+        assert_eq!(both("query=%7Ba%7D&query=%7Ba%7D", read), None);
+    }
+
+    #[test]
+    fn a_field_that_two_parsers_read_differently_is_not_counted() {
+        for body in [
+            "{\"query\": \"mutation { a }\", \"query\": \"{ a }\"}",
+            "{\"query\": \"{ a }\", \"Query\": \"mutation { a }\"}",
+            "{\"query\": null, \"QUERY\": \"mutation { a }\"}",
+        ] {
+            assert!(mutations(CallText::Body(body.as_bytes())).is_err(), "{body}");
+        }
+        assert_eq!(mutations(CallText::Body(b"{\"QUERY\": \"mutation { a }\"}")), Ok(1));
     }
 
     #[test]

@@ -216,10 +216,10 @@ impl RunArguments {
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub struct DemoArguments {
-    /// Listen here for callers [default: a free port].
+    /// Listen here for callers [default: 127.0.0.1:7070, or a free port].
     #[arg(long, value_name = "ADDR")]
     pub gate: Option<SocketAddr>,
-    /// Listen here for health and metrics [default: a free port].
+    /// Listen here for health and metrics [default: 127.0.0.1:7080, or a free port].
     #[arg(long, value_name = "ADDR")]
     pub console: Option<SocketAddr>,
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use keystile_core::journal::{RecordId, WriteRecord};
+use keystile_core::journal::WriteRecord;
 use keystile_engine::command::{Answer, Command, Order, RecordFilter};
 use tempfile::NamedTempFile;
 
@@ -55,7 +55,7 @@ fn copy(
     sink: Sink<'_>,
 ) -> Result<(), Stop> {
     let bar = progress(&filter, arguments, session)?;
-    filter.order = Order::After(RecordId(0));
+    filter.order = Order::Earliest;
     filter.limit = PAGE;
     sink(session, Records::Head)?;
     loop {

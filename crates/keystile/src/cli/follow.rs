@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::thread::sleep;
 use std::time::Duration;
 
-use keystile_core::journal::{Outcome, RecordId, WriteRecord};
+use keystile_core::journal::{Outcome, WriteRecord};
 use keystile_engine::command::{Order, RecordFilter};
 
 use super::arguments::{FollowArguments, Form, PeriodArguments};
@@ -65,8 +65,8 @@ impl Follower {
         let mut filter = arguments.filter.resolve(PeriodArguments::default(), now, Order::Latest);
         filter.outcome = None;
         filter.limit = 1;
-        let latest = page(filter.clone(), session)?.first().map_or(RecordId(0), |record| record.id);
-        filter.order = Order::After(latest);
+        let found = page(filter.clone(), session)?;
+        filter.order = found.first().map_or(Order::Earliest, |record| Order::After(record.id));
         filter.limit = PAGE;
         Ok(Self { filter, outcome: arguments.filter.outcome, waiting: Vec::new() })
     }
@@ -143,6 +143,7 @@ mod tests {
         let Command::ListRecords(filter) = command else { panic!("{command:?}") };
         let mut found: Vec<_> = match filter.order {
             Order::Latest => journal.iter().rev().cloned().collect(),
+            Order::Earliest => journal.to_vec(),
             Order::After(id) => journal.iter().filter(|record| record.id > id).cloned().collect(),
             Order::Only(id) => journal.iter().filter(|record| record.id == id).cloned().collect(),
             Order::Before(_) => panic!("nobody asks backwards"),

@@ -35,7 +35,8 @@ fn an_export_pages_to_the_end() {
         Command::ListRecords(filter) => filter.order,
         other => panic!("{other:?}"),
     });
-    assert_eq!(orders.collect::<Vec<_>>(), [0, 2, 3].map(|id| Order::After(RecordId(id))));
+    let after = |id| Order::After(RecordId(id));
+    assert_eq!(orders.collect::<Vec<_>>(), [Order::Earliest, after(2), after(3)]);
     let (stage, _) = Engine::new(pages()).run("keystile journal export --format csv");
     insta::assert_snapshot!(stage.stdout(), @r"
     id,time,key,application,plan,api,operation,method,path,address,user_agent,request_bytes,response_bytes,status,duration_ms,outcome,reason,cost,count

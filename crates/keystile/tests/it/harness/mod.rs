@@ -14,7 +14,7 @@ pub(crate) use dice::Dice;
 pub(crate) use disk::Disk;
 pub(crate) use program::{Finished, Program, keystile};
 pub(crate) use site::{Key, Site, free_port};
-pub(crate) use upstream::{Received, Upstream};
+pub(crate) use upstream::Upstream;
 
 /// Nothing that is waited for takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);

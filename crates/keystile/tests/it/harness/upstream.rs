@@ -77,12 +77,13 @@ fn serve(stream: &TcpStream, received: &Mutex<Vec<Received>>) -> io::Result<()> 
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     loop {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if reader.read_line(&mut head)? == 0 {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if reader.read_until(b'\n', &mut head)? == 0 {
                 return Ok(());
             }
         }
+        let head = String::from_utf8_lossy(&head).into_owned();
         let mut words = head.split_ascii_whitespace().map(str::to_owned);
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let request = Received { method, path: path.clone(), head };

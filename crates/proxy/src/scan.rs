@@ -1,0 +1,304 @@
+//! Following a caller's bytes from head to head, to notice what the HTTP parser repairs.
+//!
+//! Several requests may lie in one packet, so this keeps count of bodies too: of lengths and chunks,
+//! as the parser does. Where the two could disagree the parser refuses, and the connection ends.
+
+use memchr::memchr;
+
+/// Heads that were looked at and not yet asked about; a packet holds fewer.
+const PENDING_MAX: usize = 4096;
+/// Enough to know the two framing fields.
+const LINE_START_BYTES: usize = 18;
+/// Longer sizes than a length may have are the parser's to refuse.
+const DIGITS_MAX: u32 = 16;
+
+/// Where in the stream of requests the next byte stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Head,
+    /// So many bytes of a body with a stated length.
+    Body(u64),
+    /// The line with a chunk's size, of which so many digits were read.
+    Size {
+        size: u64,
+        digits: u32,
+        has_ended: bool,
+    },
+    /// So many bytes of a chunk, its line end included.
+    Chunk(u64),
+    Trailers,
+    /// It cannot be told any more.
+    Lost,
+}
+
+/// What was seen of a connection's bytes.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    place: Place,
+    line_bytes: usize,
+    /// The first bytes of the present line, lower case.
+    line_start: [u8; LINE_START_BYTES],
+    ends_in_cr: bool,
+    /// Whether the line before this one ended in more than a bare line feed.
+    follows_crlf: bool,
+    is_past_first_line: bool,
+    lengths: u8,
+    codings: u8,
+    length: u64,
+    is_faulty: bool,
+    /// For each head that is complete and was not asked about, whether the parser repairs it.
+    complete: std::collections::VecDeque<bool>,
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        Self {
+            place: Place::Head,
+            line_bytes: 0,
+            line_start: [0; LINE_START_BYTES],
+            ends_in_cr: false,
+            follows_crlf: false,
+            is_past_first_line: false,
+            lengths: 0,
+            codings: 0,
+            length: 0,
+            is_faulty: false,
+            complete: std::collections::VecDeque::new(),
+        }
+    }
+}
+
+impl Scan {
+    /// Looks at what came in.
+    pub(crate) fn read(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            bytes = match self.place {
+                Place::Head | Place::Trailers => self.read_lines(bytes),
+                Place::Body(left) => {
+                    let (left, rest) = skip(left, bytes);
+                    self.place = if left == 0 { Place::Head } else { Place::Body(left) };
+                    rest
+                }
+                Place::Chunk(left) => {
+                    let (left, rest) = skip(left, bytes);
+                    let size = Place::Size { size: 0, digits: 0, has_ended: false };
+                    self.place = if left == 0 { size } else { Place::Chunk(left) };
+                    rest
+                }
+                Place::Size { size, digits, has_ended } => {
+                    self.read_size(size, digits, has_ended, bytes)
+                }
+                Place::Lost => return,
+            };
+        }
+    }
+
+    /// Whether the parser repaired the next head, in the order in which they came; `None` where that
+    /// is not known.
+    pub(crate) fn next_head(&mut self) -> Option<bool> {
+        self.complete.pop_front()
+    }
+
+    fn read_size<'b>(
+        &mut self,
+        mut size: u64,
+        mut digits: u32,
+        mut has_ended: bool,
+        bytes: &'b [u8],
+    ) -> &'b [u8] {
+        for (place, byte) in bytes.iter().enumerate() {
+            let rest = &bytes[place + 1..];
+            match (char::from(*byte).to_digit(16), *byte) {
+                (_, b'\n') if size == 0 => {
+                    self.place = Place::Trailers;
+                    self.follows_crlf = true;
+                    return rest;
+                }
+                (_, b'\n') => {
+                    self.place = Place::Chunk(size.saturating_add(2));
+                    return rest;
+                }
+                (Some(digit), _) if !has_ended && digits < DIGITS_MAX => {
+                    size = size << 4 | u64::from(digit);
+                    digits += 1;
+                }
+                (Some(_), _) if !has_ended => {
+                    self.place = Place::Lost;
+                    return rest;
+                }
+                (_, _) => has_ended = true,
+            }
+        }
+        self.place = Place::Size { size, digits, has_ended };
+        &[]
+    }
+
+    /// Reads lines up to the blank one that ends the head or the trailers.
+    fn read_lines<'b>(&mut self, mut bytes: &'b [u8]) -> &'b [u8] {
+        let begins = self.place;
+        while self.place == begins {
+            let Some(end) = memchr(b'\n', bytes) else {
+                self.extend_line(bytes);
+                return &[];
+            };
+            self.extend_line(&bytes[..end]);
+            bytes = &bytes[end + 1..];
+            let text_bytes = self.line_bytes - usize::from(self.ends_in_cr);
+            match begins {
+                Place::Trailers if text_bytes == 0 && self.ends_in_cr && self.follows_crlf => {
+                    self.place = Place::Head
+                }
+                Place::Trailers => {}
+                _ => self.end_head_line(text_bytes),
+            }
+            self.begin_line();
+        }
+        bytes
+    }
+
+    fn extend_line(&mut self, part: &[u8]) {
+        let is_first = self.place == Place::Head && !self.is_past_first_line;
+        self.is_faulty |= is_first && memchr(b'#', part).is_some();
+        if let Some(free) = self.line_start.get_mut(self.line_bytes..) {
+            for (kept, byte) in free.iter_mut().zip(part) {
+                *kept = byte.to_ascii_lowercase();
+            }
+        }
+        if self.line_start.starts_with(b"content-length:") {
+            self.extend_length(part);
+        }
+        self.line_bytes += part.len();
+        if let Some(last) = part.last() {
+            self.ends_in_cr = *last == b'\r';
+        }
+    }
+
+    /// Every digit after the colon. What else may stand there, the parser refuses.
+    fn extend_length(&mut self, part: &[u8]) {
+        let name_left = b"content-length:".len().saturating_sub(self.line_bytes);
+        for byte in part.iter().skip(name_left).filter(|byte| byte.is_ascii_digit()) {
+            self.length = self.length.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
+        }
+    }
+
+    fn end_head_line(&mut self, text_bytes: usize) {
+        self.is_faulty |= !self.ends_in_cr;
+        self.lengths += u8::from(self.line_start.starts_with(b"content-length:"));
+        self.codings += u8::from(self.line_start.starts_with(b"transfer-encoding:"));
+        self.is_faulty |= self.lengths.saturating_add(self.codings) > 1;
+        if text_bytes > 0 {
+            self.is_past_first_line = true;
+        } else if self.is_past_first_line {
+            // Blank lines before a request line are skipped by parsers (RFC 9112 section 2.2).
+            self.end_head();
+        }
+    }
+
+    fn end_head(&mut self) {
+        self.place =
+            match (self.complete.len() < PENDING_MAX, self.is_faulty, self.codings, self.length) {
+                // A faulty head is refused, and what follows it is not read.
+                (false, ..) | (_, true, ..) => Place::Lost,
+                (_, _, 0, 0) => Place::Head,
+                (_, _, 0, length) => Place::Body(length),
+                (_, _, _, _) => Place::Size { size: 0, digits: 0, has_ended: false },
+            };
+        self.complete.push_back(self.is_faulty);
+        self.is_past_first_line = false;
+        self.lengths = 0;
+        self.codings = 0;
+        self.length = 0;
+        self.is_faulty = false;
+    }
+
+    fn begin_line(&mut self) {
+        self.line_bytes = 0;
+        self.line_start = [0; LINE_START_BYTES];
+        self.follows_crlf = self.ends_in_cr;
+        self.ends_in_cr = false;
+    }
+}
+
+/// How much of a stretch is left after these bytes, and which of them lie behind it.
+fn skip(left: u64, bytes: &[u8]) -> (u64, &[u8]) {
+    match usize::try_from(left) {
+        Ok(left) if left <= bytes.len() => (0, &bytes[left..]),
+        _ => (left - bytes.len() as u64, &[]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is noticed of each head, the same wherever the bytes are cut.
+    fn heads(bytes: &[u8]) -> Vec<bool> {
+        let whole = {
+            let mut scan = Scan::default();
+            scan.read(bytes);
+            Vec::from(scan.complete)
+        };
+        for cut in 0..bytes.len() {
+            let mut scan = Scan::default();
+            scan.read(&bytes[..cut]);
+            scan.read(&bytes[cut..]);
+            assert_eq!(Vec::from(scan.complete), whole, "cut at {cut}");
+        }
+        let mut scan = Scan::default();
+        bytes.iter().for_each(|byte| scan.read(&[*byte]));
+        assert_eq!(Vec::from(scan.complete), whole, "byte by byte");
+        whole
+    }
+
+    #[test]
+    fn heads_that_a_parser_would_repair_are_noticed_wherever_they_are_cut() {
+        assert_eq!(heads(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na\nb"), [false]);
+        assert_eq!(heads(b"POST / HTTP/1.1\r\nHost: a\nContent-Length: 3\r\n\r\n"), [true]);
+        assert_eq!(
+            heads(b"POST / HTTP/1.1\r\nContent-Length: 3\r\ncontent-length: 3\r\n\r\n"),
+            [true]
+        );
+        assert_eq!(
+            heads(b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            [true]
+        );
+        assert_eq!(
+            heads(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"),
+            [true]
+        );
+        assert_eq!(heads(b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n"), [true]);
+        assert_eq!(heads(b"\r\nGET /a HTTP/1.1\r\nX-Note: #\r\n\r\n"), [false]);
+        assert_eq!(heads(b"GET /a HTTP/1.1\n\n"), [true]);
+    }
+
+    #[test]
+    fn a_head_behind_a_body_is_found_where_it_begins() {
+        let body = b"POST / HTTP/1.1\r\nContent-Length: 012\r\n\r\nGET / HTTP/1.";
+        assert_eq!(heads(&[&body[..], b"GET /a#b HTTP/1.1\r\n\r\n"].concat()), [false]);
+        let body = b"POST / HTTP/1.1\r\nContent-Length:14\r\n\r\nGET / HTTP/1.\n";
+        assert_eq!(heads(&[&body[..], b"GET /a#b HTTP/1.1\r\n\r\n"].concat()), [false, true]);
+        let chunks = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nA;x=1\r\n0\r\n\r\n\n\n\n\n\n\r\n0\r\nX: a\r\n\r\n";
+        assert_eq!(heads(&[&chunks[..], b"GET /b HTTP/1.1\nX: a\r\n\r\n"].concat()), [false, true]);
+        assert_eq!(
+            heads(&[&chunks[..], b"GET /b HTTP/1.1\r\nX: a\r\n\r\n"].concat().repeat(2)),
+            [false; 4]
+        );
+    }
+
+    #[test]
+    fn trailers_end_where_the_parser_ends_them() {
+        let chunks = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: a\n\r\n\r\n";
+        assert_eq!(heads(&[&chunks[..], b"GET /b HTTP/1.1\nX: a\r\n\r\n"].concat()), [false, true]);
+    }
+
+    #[test]
+    fn what_cannot_be_followed_says_nothing() {
+        let endless = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nGET / HTTP/1.1\r\n\r\n";
+        assert_eq!(heads(endless), [false]);
+        let mut scan = Scan::default();
+        for _ in 0..PENDING_MAX + 10 {
+            scan.read(b"GET / HTTP/1.1\r\n\r\n");
+        }
+        assert_eq!(scan.complete.len(), PENDING_MAX + 1);
+    }
+}
