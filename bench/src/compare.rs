@@ -239,6 +239,9 @@ fn print_noise(all: &[Series]) {
         "\n{noisy} of {total} measurements had more than {:.0} % of a core taken by something else.",
         FOREIGN_MAX * 100.0
     );
+    if noisy * 4 > total {
+        println!("That is too many to rely on the figures: run again when the machine is quiet.");
+    }
 }
 
 fn mix_name(mix: Mix) -> &'static str {

@@ -87,16 +87,14 @@ impl Local {
         self
     }
 
-    /// Where callers arrive, for a `curl` line.
+    /// Where callers arrive, for a `curl` line: the server knows best, which was perhaps told otherwise
+    /// than the file says.
     pub fn gate(&self) -> Option<String> {
-        let of_file =
-            self.configuration.as_ref().and_then(|configuration| configuration.gate.listen.first());
-        of_file.map(ToString::to_string).or_else(|| {
-            match control::send(&self.data, &Command::Status) {
-                Some(Ok(Answer::Status(status))) => status.gate.first().cloned(),
-                _ => None,
-            }
-        })
+        if let Some(Ok(Answer::Status(status))) = control::send(&self.data, &Command::Status) {
+            return status.gate.first().cloned();
+        }
+        let gate = &self.configuration.as_ref()?.gate;
+        gate.listen.first().map(|address| server::gate_name(*address, gate.tls.is_some()))
     }
 
     /// Carries out a command.

@@ -129,7 +129,7 @@ fn check(arguments: &CheckArguments, terminal: &mut Terminal<'_>) -> ExitCode {
             (false, count) => format!("{}: {count} mistakes.", path.display()),
         };
         text.iter()
-            .try_for_each(|text| writeln!(terminal.stderr, "{text}"))
+            .try_for_each(|text| terminal.say(text))
             .and_then(|()| terminal.say(&verdict))
     };
     terminal.finish(match (written, is_sound) {

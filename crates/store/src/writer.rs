@@ -35,6 +35,8 @@ const GROUP_MAX: usize = 512;
 /// How long the writer waits for company when writes come fast, and in which steps it looks.
 const GATHER_MAX: Duration = Duration::from_millis(3);
 const GATHER_STEP: Duration = Duration::from_micros(400);
+/// How long settlements linger for the commit of a write that somebody waits for.
+const LINGER: Duration = Duration::from_millis(50);
 /// How often it looks for work that nobody asked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Settlements that wait for a store that cannot commit; beyond, their records end as `unknown`.
@@ -108,25 +110,22 @@ impl Writer {
     /// Serves the queue until it is told to stop, or nobody can ask any more.
     pub(crate) fn run(mut self) {
         let mut group = Vec::new();
-        let mut last_group = 0;
+        let mut last_waiting = 0;
         let mut housekept = Instant::now();
         loop {
-            match self.queue.recv_timeout(HOUSEKEEPING) {
-                Ok(message) => group.push(message),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            self.gather(&mut group, last_group);
-            last_group = group.len();
-            let is_stopping = group.iter().any(|message| matches!(message, Message::Stop));
-            if !group.is_empty() {
+            let is_connected = self.collect(&mut group, last_waiting);
+            let is_stopping =
+                !is_connected || group.iter().any(|message| matches!(message, Message::Stop));
+            let is_idle = group.is_empty();
+            last_waiting = waiting(&group);
+            if !is_idle {
                 self.commit(std::mem::take(&mut group));
             }
             if housekept.elapsed() >= HOUSEKEEPING {
                 self.keep_house();
                 housekept = Instant::now();
             }
-            self.merge_step(if last_group == 0 { Pressure::Idle } else { Pressure::Busy });
+            self.merge_step(if is_idle { Pressure::Idle } else { Pressure::Busy });
             if is_stopping {
                 break;
             }
@@ -134,17 +133,34 @@ impl Writer {
         self.close();
     }
 
+    /// Waits for the next group; says whether anybody can still ask. What nobody waits for lingers, to
+    /// share the commit of what somebody does.
+    fn collect(&self, group: &mut Vec<Message>, last_waiting: usize) -> bool {
+        let mut patience = HOUSEKEEPING;
+        let mut first = None;
+        while waiting(group) == 0 && group.len() < GROUP_MAX {
+            match self.queue.recv_timeout(patience) {
+                Ok(message) => group.push(message),
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+            self.drain(group);
+            patience = LINGER.saturating_sub(first.get_or_insert_with(Instant::now).elapsed());
+        }
+        self.gather(group, last_waiting);
+        true
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "the writer's thread is its own; a wait here costs nobody a wake-up"
     )]
-    fn gather(&self, group: &mut Vec<Message>, last_group: usize) {
-        self.drain(group);
-        if last_group < 2 || group.is_empty() {
+    fn gather(&self, group: &mut Vec<Message>, last_waiting: usize) {
+        if last_waiting < 2 {
             return;
         }
         let start = Instant::now();
-        while group.len() < last_group.max(32) && start.elapsed() < GATHER_MAX {
+        while waiting(group) < last_waiting.max(32) && start.elapsed() < GATHER_MAX {
             let before = group.len();
             std::thread::sleep(GATHER_STEP);
             self.drain(group);
@@ -291,6 +307,15 @@ impl Writer {
             tracing::debug!(%error, "the log stays beside the database until the next start");
         }
     }
+}
+
+/// How many messages of a group somebody waits for.
+fn waiting(group: &[Message]) -> usize {
+    let is_waited_for = |message: &&Message| match message {
+        Message::Reserve(..) | Message::Change(_) | Message::Stop => true,
+        Message::Settle(..) | Message::ResponseBytes(..) | Message::Refused(_) => false,
+    };
+    group.iter().filter(is_waited_for).count()
 }
 
 fn begin(connection: &Connection) -> Result<()> {

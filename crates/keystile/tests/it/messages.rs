@@ -53,7 +53,7 @@ fn a_line_that_makes_no_sense_is_answered_with_2() {
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{line:?}");
         assert!(finished.stderr.contains("sage") || finished.stderr.contains("help"));
     }
-    assert_says(&site.run(&["rnu"]).stderr, &["'run'"]);
+    assert_says(&site.run(&["statsu"]).stderr, &["'status'"]);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn an_upstream_that_is_missing_or_wrong_is_pointed_at() {
     let site = Site::new("");
     site.configure("[api.bookmarks]\nmode = \"observe\"\n[plan.open]\nallow = \"bookmarks: *\"\n");
     for line in [["check"].as_slice(), &["run"]] {
-        assert_says(&site.run(line).bad(), &["keystile.toml:1:1", "upstream"]);
+        assert_says(&site.run(line).bad(), &["keystile.toml:1:6", "[api.bookmarks] has no upstream"]);
     }
     let said = site.run(&["run", "--upstream", "htp://127.0.0.1:1"]).bad();
     assert_says(&said, &["--upstream:1:1", "htp", "did you mean \"http://127.0.0.1:1\"?"]);

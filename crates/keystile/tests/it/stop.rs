@@ -127,6 +127,7 @@ fn a_follower_does_not_keep_a_server_from_starting() {
     pause(300);
     assert_eq!(follower.ended(), None);
     site.stop();
-    site.start();
     assert_eq!(follower.wait(), Some(1));
+    assert!(follower.stderr().contains("no server is running"));
+    site.start();
 }

@@ -35,7 +35,8 @@ fn every_folder_is_on_the_map() {
             let entry = entry.unwrap();
             let name = entry.file_name().into_string().unwrap();
             let is_on_map = |name: &str| text.contains(&format!("| `{name}` |"));
-            let is_tool = matches!(name.as_str(), "target" | ".git" | ".github" | ".config");
+            let is_tool =
+                matches!(name.as_str(), "target" | ".git" | ".github" | ".config" | ".cargo");
             if entry.path().is_dir() && !is_tool && !name.starts_with("keystile-data") {
                 let path = Path::new(folder).join(&name);
                 let path = path.to_str().unwrap();

@@ -6,7 +6,7 @@ use keystile::config;
 use keystile_core::refusal::Reason;
 use serde_json::Value;
 
-use crate::tree::{read, root, rust};
+use crate::tree::{SourceFile, read, root, rust};
 
 /// Compares a document with the text that the code gives, or rewrites it.
 fn hold(path: &str, expected: &str) {
@@ -98,7 +98,7 @@ fn every_refusal_reason_is_tried_by_a_test() {
     let tests = files
         .iter()
         .filter(|file| !file.path.contains("/tests/tidy/"))
-        .map(|file| file.test_part())
+        .map(SourceFile::test_part)
         .collect::<Vec<_>>();
     let untried = Reason::ALL
         .iter()

@@ -91,8 +91,8 @@ fn foreign_word(line: &str) -> Option<String> {
     }
     let (kind, name) = defined(line)?;
     let words = words_of(name);
-    let is_verb = |word: &&String| kind == "fn" && EMPTY_VERBS.contains(&word.as_str());
-    if words.first().filter(is_verb).is_some() && words.len() > 1 {
+    let starts_empty = words.first().is_some_and(|verb| EMPTY_VERBS.contains(&verb.as_str()));
+    if kind == "fn" && starts_empty && words.len() > 1 {
         return Some(format!("{name}: begin with a verb that says something"));
     }
     let empty = words.iter().find(|word| EMPTY.contains(&word.as_str()))?;

@@ -111,9 +111,9 @@ fn skipped(text: &str) -> usize {
         until("\"#", 3)
     } else if text.starts_with("'\"'") {
         3
-    } else if text.starts_with('"') {
+    } else if let Some(quoted) = text.strip_prefix('"') {
         let mut is_escaped = false;
-        let end = text[1..].find(|c| {
+        let end = quoted.find(|c| {
             let ends = c == '"' && !is_escaped;
             is_escaped = c == '\\' && !is_escaped;
             ends

@@ -86,6 +86,7 @@ async fn bytes_that_no_target_may_hold_never_reach_the_upstream() {
         let answer = rig.raw(&bytes).await.unwrap();
         assert_eq!(answer.status, 400, "{byte:#x}: {answer:?}");
     }
+    assert_eq!(rig.call("DELETE", "?a=b", &key, b"").await.status, 400);
     assert_eq!(upstream.lines(), Vec::<String>::new());
 }
 
@@ -95,7 +96,6 @@ async fn a_target_that_is_not_a_path_of_this_host_is_refused() {
         ("GET", "admin", 400),
         ("GET", "*", 400),
         ("OPTIONS", "*", 400),
-        ("GET", "?a=b", 400),
         ("GET", "http://other.test/x", 400),
         ("GET", "http://user@api.test/x", 400),
         ("GET", "ftp://api.test/x", 400),

@@ -1,1 +1,67 @@
-//! modes
+//! An API that is only observed, and one that is not guarded at all.
+
+use keystile_core::api::Mode;
+use keystile_core::journal::Outcome;
+use keystile_core::refusal::Reason;
+use keystile_engine::command::Command;
+
+use crate::harness::{Rig, Upstream, api, plan, settings};
+
+fn rig(upstream: &Upstream, mode: Mode) -> Rig {
+    let mut api = api(&[upstream.origin()]);
+    api.mode = mode;
+    let mut plan = plan("open", &["2 per day"]);
+    plan.allow = vec!["notes: PUT,GET *".parse().unwrap()];
+    Rig::open(vec![api], vec![plan], settings())
+}
+
+#[tokio::test]
+async fn observing_refuses_nothing_and_says_what_it_would_have_refused() {
+    let upstream = Upstream::ok().await;
+    let rig = rig(&upstream, Mode::Observe);
+    let (key, revoked) = (rig.key("open").await, rig.key("open").await);
+    rig.tell(Command::RevokeKey { key: revoked.clone() }).await;
+    let expected = [
+        ("PUT", &*key, None),
+        ("PUT", &key, None),
+        ("PUT", &key, Some(Reason::KeyLocked)),
+        ("DELETE", &key, Some(Reason::OperationNotInPlan)),
+        ("DELETE", "", Some(Reason::KeyMissing)),
+        ("DELETE", "nonsense", Some(Reason::KeyUnknown)),
+        ("PUT", &revoked, Some(Reason::KeyRevoked)),
+    ];
+    for (method, key, _) in expected {
+        assert_eq!(rig.call(method, "/x", key, b"").await.status, 200);
+        assert_eq!(rig.call("GET", "/x", key, b"").await.status, 200);
+    }
+    let records = rig.records().await;
+    assert_eq!(records.iter().map(|record| record.reason).collect::<Vec<_>>(), expected.map(|(_, _, reason)| reason));
+    assert!(records.iter().all(|record| record.outcome == Outcome::Applied && record.status == Some(200)));
+    assert_eq!(upstream.seen().len(), 14);
+    assert_eq!(rig.events(&key, "key_locked").await, 0);
+}
+
+#[tokio::test]
+async fn observing_still_refuses_what_cannot_be_forwarded_faithfully() {
+    let upstream = Upstream::ok().await;
+    let rig = rig(&upstream, Mode::Observe);
+    for target in ["/a/../b", "/a%2fb", "//a"] {
+        assert_eq!(rig.call("PUT", target, "", b"").await.status, 400);
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
+async fn an_api_that_is_off_passes_requests_without_key_or_journal() {
+    let upstream = Upstream::ok().await;
+    let rig = rig(&upstream, Mode::Off);
+    let key = rig.key("open").await;
+    for (method, key) in [("DELETE", &*key), ("DELETE", ""), ("POST", "nonsense"), ("GET", "")] {
+        assert_eq!(rig.call(method, "/x", key, b"").await.status, 200);
+    }
+    assert!(rig.records().await.is_empty());
+    assert_eq!(rig.call("PUT", "/a/../b", "", b"").await.status, 400, "the grammar holds all the same");
+    let spoofed = b"DELETE /x HTTP/1.1\r\nHost: a\r\nX-Keystile-Plan: trusted\r\n\r\n";
+    assert_eq!(rig.raw(spoofed).await.unwrap().status, 200);
+    assert_eq!(upstream.seen().pop().unwrap().field("x-keystile-plan"), None);
+}

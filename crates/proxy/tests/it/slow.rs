@@ -103,7 +103,8 @@ async fn a_beginning_of_the_http2_preface_is_cut_like_any_head() {
 async fn a_tls_handshake_that_does_not_come_is_cut() {
     let upstream = Upstream::ok().await;
     let mut settings = hurried(600, 10_000);
-    settings.tls = Some(Authority::new().issue("localhost"));
+    let authority = Authority::new();
+    settings.tls = Some(authority.issue("localhost"));
     let rig = rig(&upstream, settings);
     let began = Instant::now();
     let mut caller = rig.caller().await;
@@ -115,18 +116,17 @@ async fn a_tls_handshake_that_does_not_come_is_cut() {
 #[tokio::test]
 async fn an_http2_head_that_trickles_is_cut() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, hurried(1000, 1000));
+    let rig = rig(&upstream, hurried(10_000, 1000));
     let mut caller = rig.caller().await;
     caller.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
-    // SETTINGS and its acknowledgement come at once.
-    caller.wire.exactly(9).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    while tokio::time::timeout(Duration::from_millis(100), caller.wire.some()).await.is_ok() {}
-    // HEADERS of 200 bytes that never come to their end.
+    let settings = caller.wire.exactly(9).await;
+    assert_eq!(settings.bytes[3], 4);
+    while tokio::time::timeout(Duration::from_millis(50), caller.wire.some()).await.is_ok() {}
+    // HEADERS of 200 bytes, none of which is the last.
     let mut bytes = b"\0\0\xc8\x01\0\0\0\0\x01".to_vec();
     bytes.extend([0x82; 200]);
-    let (elapsed, _) = trickle(caller, &bytes[..100], Duration::from_millis(200)).await;
-    is_about(elapsed, 1000);
+    let (elapsed, _) = trickle(caller, &bytes[..100], Duration::from_millis(100)).await;
+    is_about(elapsed + Duration::from_millis(150), 1000);
 }
 
 #[tokio::test]

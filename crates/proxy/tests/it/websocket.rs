@@ -1,1 +1,157 @@
-//! websocket
+//! WebSockets: where an operation opts in, and nowhere else.
+
+use keystile_core::journal::Outcome;
+use keystile_core::operation::Treatment;
+use keystile_proxy::settings::GateSettings;
+use tokio::io::AsyncWriteExt;
+
+use crate::harness::{Caller, Rig, Seen, Upstream, Wire, api, eventually, plan, rule, settings};
+
+const ACCEPTED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+/// Accepts each handshake and sends back what comes.
+async fn echo() -> Upstream {
+    Upstream::raw(|stream, connection, log| async move {
+        let mut wire = Wire::new(stream);
+        let Some(head) = wire.head().await else { return };
+        let mut words = head.first_line.split(' ').map(str::to_owned);
+        let (method, target) = (words.next().unwrap(), words.next().unwrap());
+        let (body, trailers) = (Vec::new(), Vec::new());
+        log.push(Seen { connection, method, target, fields: head.fields, body, trailers, is_whole: true });
+        wire.write(ACCEPTED).await.unwrap();
+        loop {
+            let bytes = wire.some().await;
+            if bytes.is_empty() || wire.write(&bytes).await.is_err() {
+                break;
+            }
+        }
+        let _ = wire.stream.shutdown().await;
+    })
+    .await
+}
+
+fn rig(upstream: &Upstream, settings: GateSettings) -> Rig {
+    let mut api = api(&[upstream.origin()]);
+    api.operations = vec![
+        rule("GET /socket", |rule| rule.websocket = true),
+        rule("GET /writing", |rule| {
+            rule.websocket = true;
+            rule.treat_as = Some(Treatment::Write);
+        }),
+    ];
+    Rig::open(vec![api], vec![plan("open", &["10 per day"])], settings)
+}
+
+fn handshake(target: &str, key: &str, fields: &str) -> Vec<u8> {
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: api.test\r\nX-API-Key: {key}\r\n{fields}Sec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+const ASKS: &str = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n";
+
+async fn connect(rig: &Rig, target: &str, key: &str) -> Caller {
+    let mut caller = rig.caller().await;
+    caller.send(&handshake(target, key, ASKS)).await;
+    let head = caller.head().await.unwrap();
+    assert_eq!(head.status(), 101, "{head:?}");
+    assert_eq!(head.field("upgrade"), Some("websocket"));
+    assert_eq!(head.field("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    caller
+}
+
+#[tokio::test]
+async fn an_operation_that_opts_in_becomes_a_websocket() {
+    let upstream = echo().await;
+    let rig = rig(&upstream, settings());
+    let key = rig.key("open").await;
+    let mut caller = connect(&rig, "/socket", &key).await;
+    for message in [&b"\x81\x85hello"[..], &[0xff; 100_000], b"GET / HTTP/1.1\n\n"] {
+        caller.send(message).await;
+        let content = crate::harness::soon("the echo", caller.wire.exactly(message.len())).await;
+        assert_eq!(content.bytes, message);
+    }
+    let seen = upstream.seen().pop().unwrap();
+    assert_eq!((seen.field("connection"), seen.field("upgrade")), (Some("upgrade"), Some("websocket")));
+    assert_eq!(seen.field("x-api-key"), None);
+    assert_eq!(seen.field("x-keystile-plan"), Some("open"));
+    caller.finish().await;
+    assert!(caller.rest().await.is_empty());
+    assert!(rig.records().await.is_empty(), "it reads");
+}
+
+#[tokio::test]
+async fn a_websocket_that_writes_is_counted_once_and_on_record() {
+    let upstream = echo().await;
+    let rig = rig(&upstream, settings());
+    let key = rig.key("open").await;
+    let mut caller = connect(&rig, "/writing", &key).await;
+    caller.send(b"abc").await;
+    assert_eq!(caller.wire.exactly(3).await.bytes, b"abc");
+    assert_eq!(rig.used(&key).await, 1);
+    assert_eq!(rig.outcomes().await, [Outcome::Applied]);
+    assert_eq!(rig.records().await[0].status, Some(101));
+}
+
+#[tokio::test]
+async fn upgrades_are_refused_where_no_operation_opts_in() {
+    let upstream = echo().await;
+    let rig = rig(&upstream, settings());
+    let key = rig.key("open").await;
+    for (target, fields) in [
+        ("/other", ASKS),
+        ("/SOCKET", ASKS),
+        ("/socket", "Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"),
+        ("/socket", "Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n"),
+        ("/socket", "Upgrade: websocket\r\n"),
+        ("/socket", "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n"),
+        ("/socket", "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n"),
+    ] {
+        let answer = rig.raw(&handshake(target, &key, fields)).await.unwrap();
+        assert_eq!(answer.refusal(), (400, "upgrade_refused".to_owned()), "{target} {fields}");
+    }
+    let http10 = String::from_utf8(handshake("/socket", &key, ASKS)).unwrap().replace("HTTP/1.1", "HTTP/1.0");
+    assert_eq!(rig.raw(http10.as_bytes()).await.unwrap().status, 400);
+    assert_eq!(rig.raw(&handshake("/socket", "nonsense", ASKS)).await.unwrap().status, 401);
+    assert!(upstream.seen().is_empty());
+}
+
+/// What follows a handshake that was not accepted is HTTP again.
+#[tokio::test]
+async fn a_handshake_that_the_upstream_declines_leaves_no_tunnel() {
+    let upstream = Upstream::ok().await;
+    let rig = rig(&upstream, settings());
+    let key = rig.key("open").await;
+    let mut caller = rig.caller().await;
+    caller.send(&handshake("/socket", &key, ASKS)).await;
+    assert_eq!(caller.answer().await.unwrap().status, 200);
+    assert_eq!(caller.call("PUT", "/a/../b", &key, b"").await.status, 400);
+    assert_eq!(upstream.lines(), ["GET /socket"]);
+}
+
+#[tokio::test]
+async fn a_switch_that_nobody_asked_for_is_not_passed_on() {
+    let upstream = echo().await;
+    let rig = rig(&upstream, settings());
+    let key = rig.key("open").await;
+    assert_eq!(rig.call("GET", "/other", &key, b"").await.status, 502);
+    assert_eq!(rig.call("POST", "/other", &key, b"").await.status, 502);
+    assert_eq!(rig.outcomes().await, [Outcome::Unknown]);
+}
+
+#[tokio::test]
+async fn a_websocket_keeps_its_place_among_the_connections() {
+    let upstream = echo().await;
+    let mut settings = settings();
+    settings.connections_per_address = 2;
+    let rig = rig(&upstream, settings);
+    let key = rig.key("open").await;
+    let open = [connect(&rig, "/socket", &key).await, connect(&rig, "/writing", &key).await];
+    assert_eq!(rig.caller().await.answer().await.unwrap().refusal().1, "connections_exceeded");
+    drop(open);
+    eventually("room", async || rig.gate.as_ref().unwrap().connections() == 0).await;
+    connect(&rig, "/socket", &key).await;
+}

@@ -117,6 +117,11 @@ impl Site {
         self.server.as_mut().unwrap()
     }
 
+    /// What the server has said.
+    pub(crate) fn log(&self) -> String {
+        self.server.as_ref().map(Program::stderr).unwrap_or_default()
+    }
+
     /// Kills the server, as a power cut would.
     pub(crate) fn kill(&mut self) {
         self.server.take().unwrap().kill();

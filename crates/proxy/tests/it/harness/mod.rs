@@ -12,7 +12,7 @@ mod wire;
 use std::time::Duration;
 
 pub(crate) use caller::{Answer, Caller, request};
-pub(crate) use caller2::{Caller2, request2};
+pub(crate) use caller2::{Caller2, read_answer, request2};
 pub(crate) use certificates::Authority;
 pub(crate) use make::{api, keyless, plan, rule, settings};
 pub(crate) use rig::Rig;

@@ -1,0 +1,38 @@
+//! Measures the parts of Keystile that need no socket: admissions with fsync, the decision, and how
+//! starts, lists and debits do when the journal has grown.
+
+mod admissions;
+mod decision;
+mod journal;
+mod setting;
+
+use std::process::ExitCode;
+
+/// What a step gives back.
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const USAGE: &str = "\
+usage:
+  keystile-bench-store admissions [WAITING] [SECONDS]
+  keystile-bench-store decision
+  keystile-bench-store journal [RECORDS]";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let number = |place: usize, usual: u64| {
+        words.get(place).map_or(Ok(usual), |word| word.replace('_', "").parse::<u64>())
+    };
+    let outcome = (|| match words.first().map(String::as_str) {
+        Some("admissions") => admissions::run(number(1, 64)?, number(2, 5)?),
+        Some("decision") => decision::run(),
+        Some("journal") => journal::run(number(1, 10_000_000)?),
+        Some(_) | None => Err(USAGE.into()),
+    })();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("keystile-bench-store: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
