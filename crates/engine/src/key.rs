@@ -143,21 +143,26 @@ impl Engine {
                 application_row: application.map(|application| application.row),
                 plan: filter.plan.clone(),
                 after_row: after.map_or(0, |after| after.row),
-                limit,
+                // A key's state depends on the time, so it is filtered here, a page at a time: one
+                // locked key may stand behind many others.
+                limit: if filter.state.is_some() { LISTED_MAX } else { limit },
             };
             let mut found = Vec::new();
-            // A key's state depends on the time, so it is filtered here, a page at a time.
             loop {
                 let page = key::list_keys(read, &query)?;
                 let Some(last) = page.last().map(|row| row.row) else {
                     break;
                 };
-                let is_last_page = page.len() < limit as usize;
+                let is_last_page = page.len() < query.limit as usize;
                 for row in page {
-                    let last_write = journal::last_of_subject(read, row.row)?;
-                    let key = view::key(row, last_write, now);
+                    let subject = row.row;
+                    let mut key = view::key(row, None, now);
                     if filter.state.as_ref().is_none_or(|state| *state == key.state) {
+                        key.last_write = journal::last_of_subject(read, subject)?;
                         found.push(key);
+                    }
+                    if found.len() >= limit as usize {
+                        break;
                     }
                 }
                 if is_last_page || found.len() >= limit as usize {

@@ -94,7 +94,7 @@ impl Local {
             return status.gate.first().cloned();
         }
         let gate = &self.configuration.as_ref()?.gate;
-        gate.listen.first().map(|address| server::gate_name(*address, gate.tls.is_some()))
+        gate.listen.first().map(|address| server::gate_name(*address, gate.tls.as_ref()))
     }
 
     /// Carries out a command.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use keystile::cli::arguments::{
-    Arguments, CheckArguments, CliCommand, InitArguments, JournalCommand, OwnerCommand,
+    Arguments, CheckArguments, CliCommand, InitArguments, JournalCommand, KeyCommand, OwnerCommand,
     RestoreArguments, RunArguments,
 };
 use keystile::cli::{self, Session, Stop, Terminal};
@@ -128,9 +128,7 @@ fn check(arguments: &CheckArguments, terminal: &mut Terminal<'_>) -> ExitCode {
             (false, 1) => format!("{}: 1 mistake.", path.display()),
             (false, count) => format!("{}: {count} mistakes.", path.display()),
         };
-        text.iter()
-            .try_for_each(|text| terminal.say(text))
-            .and_then(|()| terminal.say(&verdict))
+        text.iter().try_for_each(|text| terminal.say(text)).and_then(|()| terminal.say(&verdict))
     };
     terminal.finish(match (written, is_sound) {
         (Ok(()), true) => Ok(()),
@@ -145,7 +143,11 @@ fn owner(command: &OwnerCommand, terminal: &mut Terminal<'_>) -> Result<ExitCode
     if matches!(command, OwnerCommand::Journal(JournalCommand::Follow(_))) {
         local = local.only_with_server();
     }
-    let gate = local.gate();
+    // Only a new key comes with a line to try it.
+    let gate = match command {
+        OwnerCommand::Key(KeyCommand::Create(_) | KeyCommand::Roll { .. }) => local.gate(),
+        _ => None,
+    };
     let mut send = |command| local.send(&command);
     let mut session = Session { terminal, send: &mut send, gate };
     Ok(cli::dispatch(command, &mut session))

@@ -9,6 +9,7 @@ use anyhow::Context;
 use keystile_engine::command::{Answer, Failure};
 use keystile_engine::{Engine, EngineSettings, ServerInfo};
 use keystile_proxy::Gate;
+use keystile_proxy::settings::TlsFiles;
 use keystile_proxy::tls::Certificates;
 use keystile_store::Store;
 use keystile_store::directory::DataDirectory;
@@ -54,6 +55,14 @@ pub fn engine_settings(configuration: &Configuration) -> EngineSettings {
         key_prefix: configuration.keys.clone(),
         retention: configuration.journal.retention,
         key_failures: configuration.gate.key_failures,
+    }
+}
+
+/// What callers use to reach a gate: an address, with a scheme where that is not plain HTTP.
+pub fn gate_name(address: SocketAddr, tls: Option<&TlsFiles>) -> String {
+    match tls {
+        Some(_) => format!("https://{address}"),
+        None => address.to_string(),
     }
 }
 
@@ -114,6 +123,7 @@ impl Server {
         let (store, opened) = Store::open(directory)?;
         let engine = Arc::new(Engine::new(store, policy, settings));
         refuse_shared_ports(&gate.listen)?;
+        let tls = gate.tls.clone();
         let gate = Gate::open(&engine, gate)?;
         let certificates = console_settings.tls.as_ref().map(Certificates::read).transpose()?;
         let listener = tokio::net::TcpListener::bind(console_settings.listen)
@@ -123,7 +133,11 @@ impl Server {
         let control = control::bind(&data).context("the control socket cannot be opened")?;
         let info = ServerInfo {
             started: engine.store().now(),
-            gate: gate.addresses().iter().map(ToString::to_string).collect(),
+            gate: gate
+                .addresses()
+                .iter()
+                .map(|address| gate_name(*address, tls.as_ref()))
+                .collect(),
             console: console.to_string(),
         };
         engine.server.set(info).expect("the engine was made just now");

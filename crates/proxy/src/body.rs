@@ -14,7 +14,7 @@ use keystile_core::grammar::strip_untrusted;
 use keystile_core::refusal::Reason;
 use keystile_core::time::Span;
 
-use crate::connection::{Progress, UnderWay};
+use crate::connection::{Patience, Progress, UnderWay};
 use crate::deadline::{Deadline, Deadlines};
 
 /// Why a body ended early.
@@ -211,6 +211,7 @@ pub(crate) struct AnswerBody {
     /// Holds the upstream connection until the body has ended, when that can serve the next request.
     lease: Option<crate::upstream::Lease>,
     under_way: Option<UnderWay>,
+    patience: Option<Patience>,
     bytes: u64,
     at_end: Option<AtEnd>,
 }
@@ -224,17 +225,22 @@ impl AnswerBody {
     /// A body that is in memory.
     pub(crate) fn held(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        let held = (!bytes.is_empty()).then_some(bytes);
-        Self { source: Source::Held(held), lease: None, under_way: None, bytes: 0, at_end: None }
+        Self::new(Source::Held((!bytes.is_empty()).then_some(bytes)), None)
     }
 
     /// The body of an upstream's answer.
     pub(crate) fn upstream(incoming: Incoming, lease: Option<crate::upstream::Lease>) -> Self {
-        Self { source: Source::Upstream(incoming), lease, under_way: None, bytes: 0, at_end: None }
+        Self::new(Source::Upstream(incoming), lease)
+    }
+
+    fn new(source: Source, lease: Option<crate::upstream::Lease>) -> Self {
+        Self { source, lease, under_way: None, patience: None, bytes: 0, at_end: None }
     }
 
     /// Ends the request when the answer has gone out.
     pub(crate) fn of(mut self, under_way: UnderWay) -> Self {
+        self.patience = under_way.patience();
+        self.patience.iter().for_each(Patience::begin);
         self.under_way = Some(under_way);
         self
     }
@@ -247,6 +253,7 @@ impl AnswerBody {
 
     fn end(&mut self) {
         self.under_way = None;
+        self.patience = None;
         if let Some(act) = self.at_end.take().and_then(|mut at_end| at_end.0.take()) {
             act(self.bytes);
         }
@@ -264,6 +271,7 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.patience.iter().for_each(Patience::end);
         let is_too_late = self.lease.as_ref().is_some_and(|lease| lease.is_too_late(context));
         let frame = match &mut self.source {
             Source::Held(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
@@ -277,6 +285,7 @@ impl Body for AnswerBody {
                 if self.is_end_stream() {
                     self.end();
                 }
+                self.patience.iter().for_each(Patience::begin);
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {

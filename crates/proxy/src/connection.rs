@@ -51,6 +51,39 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 pub(crate) struct UnderWay(Arc<Progress>);
 
+impl UnderWay {
+    /// How long the caller has to take more of an answer. Over HTTP/2 one can stop an answer by flow
+    /// control while the socket stays writable, so each answer has such a deadline; over HTTP/1 the
+    /// blocked socket tells.
+    pub(crate) fn patience(&self) -> Option<Patience> {
+        let progress = &self.0;
+        let is_opaque = progress.phase() == OPAQUE;
+        is_opaque.then(|| Patience {
+            deadline: progress.deadlines.watch_with(Some(progress.deadline.clone())),
+            progress: progress.clone(),
+        })
+    }
+}
+
+/// Ends a connection whose caller does not take what is sent to it.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    deadline: Arc<Deadline>,
+    progress: Arc<Progress>,
+}
+
+impl Patience {
+    /// The caller has to take something.
+    pub(crate) fn begin(&self) {
+        self.deadline.set(&self.progress.deadlines, self.progress.idle_timeout);
+    }
+
+    /// The caller waits for more.
+    pub(crate) fn end(&self) {
+        self.deadline.lift();
+    }
+}
+
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.end_request();

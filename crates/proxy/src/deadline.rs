@@ -37,6 +37,8 @@ pub(crate) struct Deadline {
     at: AtomicU64,
     has_passed: AtomicBool,
     waker: Mutex<Option<Waker>>,
+    /// What passes along with it.
+    other: Option<Arc<Deadline>>,
 }
 
 impl Deadlines {
@@ -55,10 +57,16 @@ impl Deadlines {
 
     /// A new deadline, lifted.
     pub(crate) fn watch(&self) -> Arc<Deadline> {
+        self.watch_with(None)
+    }
+
+    /// A new deadline, lifted, with which another passes.
+    pub(crate) fn watch_with(&self, other: Option<Arc<Deadline>>) -> Arc<Deadline> {
         let deadline = Arc::new(Deadline {
             at: AtomicU64::new(u64::MAX),
             has_passed: AtomicBool::new(false),
             waker: Mutex::default(),
+            other,
         });
         locked(&self.watched).push(Arc::downgrade(&deadline));
         deadline
@@ -112,6 +120,9 @@ impl Deadline {
         self.has_passed.store(true, Ordering::Relaxed);
         if let Some(waker) = locked(&self.waker).take() {
             waker.wake();
+        }
+        if let Some(other) = &self.other {
+            other.pass();
         }
     }
 

@@ -17,7 +17,7 @@ use keystile_core::grammar::{FIELDS_MAX, GrammarRules, HEAD_BYTES_MAX};
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_engine::Engine;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -301,7 +301,11 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
         if length == PREFACE.len() {
             return Ok(true);
         }
-        // Some of the preface: there is no event for more bytes than were peeked at.
+        // Some of the preface. Nothing more comes of a caller that has ended its side.
+        if stream.ready(Interest::READABLE).await?.is_read_closed() {
+            return Ok(false);
+        }
+        // There is no event for more bytes than were peeked at.
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

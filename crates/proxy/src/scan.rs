@@ -32,6 +32,10 @@ enum Place {
 }
 
 /// What was seen of a connection's bytes.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the bytes so far"
+)]
 #[derive(Debug)]
 pub(crate) struct Scan {
     place: Place,
@@ -146,7 +150,7 @@ impl Scan {
             let text_bytes = self.line_bytes - usize::from(self.ends_in_cr);
             match begins {
                 Place::Trailers if text_bytes == 0 && self.ends_in_cr && self.follows_crlf => {
-                    self.place = Place::Head
+                    self.place = Place::Head;
                 }
                 Place::Trailers => {}
                 _ => self.end_head_line(text_bytes),
@@ -245,7 +249,9 @@ mod tests {
             assert_eq!(Vec::from(scan.complete), whole, "cut at {cut}");
         }
         let mut scan = Scan::default();
-        bytes.iter().for_each(|byte| scan.read(&[*byte]));
+        for byte in bytes {
+            scan.read(&[*byte]);
+        }
         assert_eq!(Vec::from(scan.complete), whole, "byte by byte");
         whole
     }

@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::{Caller, Site, pause, wait_until};
+use crate::harness::{Call, Caller, Site, pause, wait_until};
 
 const CALLERS: usize = 500;
 const TEN_DELETES: &str = "[plan.open]\nallow = \"bookmarks: *\"\n\
@@ -34,7 +34,7 @@ fn burst(caller: &Caller, path: &str, meanwhile: impl FnOnce()) -> [usize; 3] {
                 start.wait();
                 let answer = connection
                     .and_then(|call| call.send(caller, "DELETE", &format!("{path}/{number}")))
-                    .and_then(|call| call.answer());
+                    .and_then(Call::answer);
                 let count = match answer.map(|answer| answer.verdict()) {
                     Ok((200, _)) => &tally.passed,
                     Ok((403, reason)) if reason == "key_locked" => &tally.locked,

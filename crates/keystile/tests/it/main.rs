@@ -24,3 +24,4 @@ mod plans;
 mod quick;
 mod reload;
 mod stop;
+mod windows;

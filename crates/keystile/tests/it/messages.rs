@@ -84,7 +84,10 @@ fn an_upstream_that_is_missing_or_wrong_is_pointed_at() {
     let site = Site::new("");
     site.configure("[api.bookmarks]\nmode = \"observe\"\n[plan.open]\nallow = \"bookmarks: *\"\n");
     for line in [["check"].as_slice(), &["run"]] {
-        assert_says(&site.run(line).bad(), &["keystile.toml:1:6", "[api.bookmarks] has no upstream"]);
+        assert_says(
+            &site.run(line).bad(),
+            &["keystile.toml:1:6", "[api.bookmarks] has no upstream"],
+        );
     }
     let said = site.run(&["run", "--upstream", "htp://127.0.0.1:1"]).bad();
     assert_says(&said, &["--upstream:1:1", "htp", "did you mean \"http://127.0.0.1:1\"?"]);
@@ -185,16 +188,14 @@ fn output_that_cannot_be_written_is_a_failure() {
 
 #[test]
 fn a_server_goes_on_when_nobody_reads_its_greeting() {
-    let mut site = Site::new(OPEN);
+    let site = Site::new(OPEN);
     let key = site.issue("app", "open");
-    let line = format!("exec \"$0\" run | true; wait");
-    let mut command = std::process::Command::new("sh");
-    command.current_dir(site.folder()).args(["-c", &line, env!("CARGO_BIN_EXE_keystile")]);
-    let shell = Program::start(command, site.folder(), "shell");
+    let mut server = Program::unheard(keystile(site.folder(), &["run"]), site.folder(), "server");
     wait_until("the server is ready", || {
         site.caller(&key).call("GET", "/a").is_ok_and(|answer| answer.status == 200)
     });
     assert_eq!(site.caller(&key).post("/a").status, 200);
-    drop(shell);
-    site.start_with(&["version"]);
+    assert!(server.stderr().contains("the greeting could not be written"));
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
 }

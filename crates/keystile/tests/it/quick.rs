@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Caller, Finished, Site, keystile, wait_until};
+use crate::harness::{Caller, Finished, Site, free_port, keystile, wait_until};
 
 /// A site without a configuration file, and a server in front of its upstream.
 fn guarded(more: &[&str]) -> Site {
@@ -96,6 +96,38 @@ fn observing_lasts_through_a_reload() {
     site.run(&["reload"]).good();
     assert_eq!(site.stranger().post("/after").status, 200);
     assert_eq!(site.json(&["status"])["apis"][0]["mode"], "observe");
+}
+
+#[test]
+fn a_new_key_is_the_only_data_and_comes_with_a_line_that_works() {
+    let mut site = Site::new("[plan.open]\nallow = \"bookmarks: *\"\n");
+    // The server listens elsewhere than its file says.
+    let gate = format!("127.0.0.1:{}", free_port());
+    site.start_with(&["run", "--listen", &gate]);
+    site.wait_until_ready();
+    let made = site.run(&["key", "create", "--application", "app", "--plan", "open"]).good();
+    let key = made.stdout.trim();
+    assert!(key.starts_with("ks_") && made.stdout.lines().count() == 1, "{made:?}");
+    let line = format!("curl -i -H 'X-API-Key: {key}' 'http://{gate}/'");
+    assert!(made.stderr.contains(&line), "{made:?}");
+    assert_eq!(Caller::new(gate.parse().unwrap(), Some(key)).get("/").status, 200);
+    let rolled = site.run(&["key", "roll", key]).good();
+    assert!(rolled.stderr.contains("works for another 1 day"), "{rolled:?}");
+    assert_ne!(rolled.stdout.trim(), key);
+}
+
+#[test]
+fn relative_paths_start_at_the_folder_of_the_file() {
+    let mut site = Site::new("[plan.open]\nallow = \"bookmarks: *\"\n");
+    std::fs::create_dir(site.path("etc")).unwrap();
+    std::fs::rename(site.path("keystile.toml"), site.path("etc/keystile.toml")).unwrap();
+    site.start_with(&["run", "--config", "etc/keystile.toml"]);
+    site.wait_until_ready();
+    assert!(site.path("etc/keystile-data/control.sock").exists());
+    let status = site.json(&["status", "--config", "etc/keystile.toml"]);
+    assert_eq!(status["running"], true);
+    let by_data = site.json(&["status", "--data", "etc/keystile-data"]);
+    assert_eq!(by_data["started"], status["started"]);
 }
 
 #[test]

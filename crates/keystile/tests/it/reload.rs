@@ -54,7 +54,7 @@ fn the_policy_is_swapped_under_traffic_and_no_request_fails() {
         is_over.store(true, Ordering::Relaxed);
     });
     println!("{} writes meanwhile", calls.load(Ordering::Relaxed));
-    assert!(calls.load(Ordering::Relaxed) > 50);
+    assert!(calls.load(Ordering::Relaxed) > 10, "there was too little traffic");
     let used = site.key(&key)["budgets"][0]["used"].as_u64().unwrap();
     assert_eq!(used, site.upstream.writes() as u64, "what was written stays counted");
 }

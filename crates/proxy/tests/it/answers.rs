@@ -36,21 +36,35 @@ async fn answers_to_writes_tell_how_the_budgets_stand() {
     let key = rig.key("open").await;
     let answer = rig.call("DELETE", "/x", &key, b"").await;
     let policies = items(answer.field("ratelimit-policy").unwrap());
-    let expected = [("writes-day", 50, 86_400), ("writes-2-minutes", 3, 120), ("notes-delete-hour", 10, 3600)];
+    let expected =
+        [("writes-day", 50, 86_400), ("writes-2-minutes", 3, 120), ("notes-delete-hour", 10, 3600)];
     for ((name, parameters), (wanted, quota, window)) in policies.iter().zip(expected) {
         assert_eq!(name, wanted);
         assert_eq!(*parameters, [("q".to_owned(), quota), ("w".to_owned(), window)]);
     }
     assert_eq!(policies.len(), 3);
-    let left = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, left)| ((*name).to_owned(), *left)).collect::<Vec<_>>();
-    assert_eq!(standing(&answer), left(&[("writes-day", 49), ("writes-2-minutes", 2), ("notes-delete-hour", 9)]));
+    let left = |pairs: &[(&str, u64)]| {
+        pairs.iter().map(|(name, left)| ((*name).to_owned(), *left)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        standing(&answer),
+        left(&[("writes-day", 49), ("writes-2-minutes", 2), ("notes-delete-hour", 9)])
+    );
     let answer = rig.call("POST", "/x", &key, b"").await;
     assert_eq!(standing(&answer), left(&[("writes-day", 48), ("writes-2-minutes", 1)]));
     assert_eq!(rig.call("PUT", "/x", &key, b"").await.status, 200);
     let refused = rig.call("PUT", "/x", &key, b"").await;
     assert_eq!(refused.refusal(), (403, "key_locked".to_owned()));
-    assert_eq!(standing(&refused), left(&[("writes-day", 47), ("writes-2-minutes", 0)]), "none is charged by a refusal");
-    assert_eq!(rig.call("GET", "/x", &key, b"").await.field("ratelimit"), None, "reads have no budget");
+    assert_eq!(
+        standing(&refused),
+        left(&[("writes-day", 47), ("writes-2-minutes", 0)]),
+        "none is charged by a refusal"
+    );
+    assert_eq!(
+        rig.call("GET", "/x", &key, b"").await.field("ratelimit"),
+        None,
+        "reads have no budget"
+    );
 }
 
 #[tokio::test]
@@ -70,7 +84,11 @@ async fn a_rate_limit_refuses_for_a_moment_and_says_how_long() {
     assert_eq!(answer.problem()["retry_after"], wait);
     tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
     assert_eq!(rig.call("DELETE", "/x", &key, b"").await.status, 200);
-    assert_eq!((rig.used(&key).await, rig.events(&key, "key_locked").await), (2, 0), "a rate limit never locks");
+    assert_eq!(
+        (rig.used(&key).await, rig.events(&key, "key_locked").await),
+        (2, 0),
+        "a rate limit never locks"
+    );
 }
 
 /// The members that every problem has, and the page that its type names.

@@ -12,7 +12,7 @@ use crate::harness::{
     Answer, Caller, Caller2, Reply, Rig, Upstream, api, plan, request2, settings,
 };
 
-async fn rig(upstream: &Upstream, level: LockLevel) -> Rig {
+fn rig(upstream: &Upstream, level: LockLevel) -> Rig {
     let mut plan = plan("tight", &["10 per day"]);
     plan.lock = LockRule::Lock { level, until: LockUntil::Unlocked };
     let mut settings = settings();
@@ -60,7 +60,7 @@ async fn burst1(rig: &Rig, key: &str) -> Vec<Answer> {
 #[tokio::test]
 async fn of_500_parallel_deletes_exactly_the_budget_is_forwarded() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, LockLevel::Writes).await;
+    let rig = rig(&upstream, LockLevel::Writes);
     let key = rig.key("tight").await;
     let answers = burst1(&rig, &key).await;
     exactly_ten(&rig, &upstream, &key, &answers).await;
@@ -70,7 +70,7 @@ async fn of_500_parallel_deletes_exactly_the_budget_is_forwarded() {
 #[tokio::test]
 async fn of_500_parallel_deletes_over_http2_exactly_the_budget_is_forwarded() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, LockLevel::All).await;
+    let rig = rig(&upstream, LockLevel::All);
     let key = rig.key("tight").await;
     let mut calls = JoinSet::new();
     for _ in 0..4 {
@@ -93,7 +93,7 @@ async fn of_500_parallel_deletes_over_http2_exactly_the_budget_is_forwarded() {
 async fn a_slow_upstream_does_not_widen_a_budget() {
     let upstream =
         Upstream::start(|_| Reply::ok().after(std::time::Duration::from_millis(500))).await;
-    let rig = rig(&upstream, LockLevel::Writes).await;
+    let rig = rig(&upstream, LockLevel::Writes);
     let key = rig.key("tight").await;
     let answers = burst1(&rig, &key).await;
     exactly_ten(&rig, &upstream, &key, &answers).await;
@@ -102,7 +102,7 @@ async fn a_slow_upstream_does_not_widen_a_budget() {
 #[tokio::test]
 async fn a_lock_tells_what_helps_and_holds_until_it_is_opened() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, LockLevel::Writes).await;
+    let rig = rig(&upstream, LockLevel::Writes);
     let key = rig.key("tight").await;
     for _ in 0..10 {
         assert_eq!(rig.call("DELETE", "/x", &key, b"").await.status, 200);
@@ -131,7 +131,7 @@ async fn a_lock_tells_what_helps_and_holds_until_it_is_opened() {
 #[tokio::test]
 async fn a_lock_by_hand_acts_on_the_next_request_of_an_open_connection() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, LockLevel::Writes).await;
+    let rig = rig(&upstream, LockLevel::Writes);
     let key = rig.key("tight").await;
     let mut caller = rig.caller().await;
     assert_eq!(caller.call("DELETE", "/x", &key, b"").await.status, 200);
@@ -148,7 +148,7 @@ async fn a_lock_by_hand_acts_on_the_next_request_of_an_open_connection() {
 #[tokio::test]
 async fn a_lock_for_a_time_opens_by_itself() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, LockLevel::Writes).await;
+    let rig = rig(&upstream, LockLevel::Writes);
     let key = rig.key("tight").await;
     let reason = "a breather".to_owned();
     rig.tell(Command::LockKey {

@@ -2,11 +2,18 @@
 
 use tokio::net::TcpStream;
 
-use crate::harness::{Authority, Caller, Caller2, Rig, Upstream, api, plan, request2, settings, soon};
+use crate::harness::{
+    Authority, Caller, Caller2, Rig, Upstream, api, plan, request2, settings, soon,
+};
 
 type Stream = tokio_rustls::client::TlsStream<TcpStream>;
 
-async fn connect(rig: &Rig, authority: &Authority, name: &str, protocols: &[&str]) -> std::io::Result<Stream> {
+async fn connect(
+    rig: &Rig,
+    authority: &Authority,
+    name: &str,
+    protocols: &[&str],
+) -> std::io::Result<Stream> {
     let stream = TcpStream::connect(rig.address).await.unwrap();
     let name = rustls::pki_types::ServerName::try_from(name.to_owned()).unwrap();
     soon("a handshake", authority.connector(protocols).connect(name, stream)).await
@@ -43,7 +50,9 @@ async fn links_in_refusals_are_https_where_the_caller_is() {
     let rig = rig(&upstream, &authority);
     let stream = connect(&rig, &authority, "localhost", &[]).await.unwrap();
     let answer = Caller::over(stream).call("DELETE", "/x", "", b"").await;
-    assert!(answer.problem()["type"].as_str().unwrap().starts_with("https://api.test/.well-known/"));
+    assert!(
+        answer.problem()["type"].as_str().unwrap().starts_with("https://api.test/.well-known/")
+    );
 }
 
 #[tokio::test]
@@ -63,7 +72,8 @@ async fn a_renewed_certificate_is_served_without_a_restart_and_a_broken_one_is_n
     let mut settings = settings();
     let files = authority.issue("localhost");
     settings.tls = Some(files.clone());
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings);
+    let rig =
+        Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings);
     let gate = rig.gate.as_ref().unwrap();
     let shown = async || {
         let stream = connect(&rig, &authority, "localhost", &[]).await.unwrap();

@@ -24,7 +24,8 @@ fn graphql(document: &str) -> Vec<u8> {
 async fn graphql_mutations_cost_their_root_fields_and_queries_are_reads() {
     let (upstream, rig, key) = rig(BodyKind::GraphQl, None).await;
     let mut used = 0;
-    let batch = "[{\"query\":\"mutation { a }\"},{\"query\":\"{ b }\"},{\"query\":\"mutation { c }\"}]";
+    let batch =
+        "[{\"query\":\"mutation { a }\"},{\"query\":\"{ b }\"},{\"query\":\"mutation { c }\"}]";
     for (body, cost) in [
         (graphql("{ me { name } }"), 0),
         (graphql("query A { a } query B { b }"), 0),
@@ -55,7 +56,11 @@ async fn a_mutation_in_the_address_is_a_write_whatever_the_body_says() {
         ("GET", "query=mutation%7Bdrop%7D", graphql("{ me }"), 5),
         ("POST", "operationName=x", graphql("mutation { a }"), 6),
     ] {
-        assert_eq!(rig.call(method, &format!("/op?{query}"), &key, &body).await.status, 200, "{query}");
+        assert_eq!(
+            rig.call(method, &format!("/op?{query}"), &key, &body).await.status,
+            200,
+            "{query}"
+        );
         assert_eq!(rig.used(&key).await, used, "{method} {query}");
     }
     assert_eq!(upstream.seen().len(), 6);
@@ -75,7 +80,12 @@ async fn graphql_that_cannot_be_read_is_refused_and_never_free() {
         b"\x1f\x8b\x08\0\0\0\0\0",
     ] {
         let answer = rig.call("POST", "/op", &key, body).await;
-        assert_eq!(answer.refusal(), (400, "body_uncountable".to_owned()), "{}", String::from_utf8_lossy(body));
+        assert_eq!(
+            answer.refusal(),
+            (400, "body_uncountable".to_owned()),
+            "{}",
+            String::from_utf8_lossy(body)
+        );
     }
     assert!(upstream.seen().is_empty());
     assert_eq!(rig.used(&key).await, 0);
@@ -106,7 +116,10 @@ async fn items_cost_their_number_and_all_or_none_are_admitted() {
 async fn json_rpc_batches_cost_their_entries() {
     let (_upstream, rig, key) = rig(BodyKind::JsonRpc, None).await;
     assert_eq!(rig.call("POST", "/op", &key, b"{\"method\":\"a\"}").await.status, 200);
-    assert_eq!(rig.call("POST", "/op", &key, b"[{\"method\":\"a\"},{\"method\":\"b\"}]").await.status, 200);
+    assert_eq!(
+        rig.call("POST", "/op", &key, b"[{\"method\":\"a\"},{\"method\":\"b\"}]").await.status,
+        200
+    );
     assert_eq!(rig.used(&key).await, 3);
     assert_eq!(rig.call("POST", "/op", &key, b"[1,").await.status, 400);
 }
@@ -117,7 +130,9 @@ async fn a_body_too_large_to_count_is_refused_however_it_is_framed() {
     let body = format!("[{}1]", "1,".repeat(5000));
     let answer = rig.call("POST", "/op", &key, body.as_bytes()).await;
     assert_eq!(answer.refusal(), (413, "body_too_large".to_owned()));
-    let head = format!("POST /op HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let head = format!(
+        "POST /op HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
     let chunked = format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
     assert_eq!(rig.raw(chunked.as_bytes()).await.unwrap().status, 413);
     assert!(upstream.seen().is_empty());
@@ -131,7 +146,10 @@ async fn a_locked_key_may_still_query_but_not_mutate() {
     }
     assert_eq!(rig.call("POST", "/other", &key, b"").await.status, 403);
     assert_eq!(rig.call("POST", "/op", &key, &graphql("{ me }")).await.status, 200);
-    assert_eq!(rig.call("POST", "/op", &key, &graphql("mutation { a }")).await.refusal(), (403, "key_locked".to_owned()));
+    assert_eq!(
+        rig.call("POST", "/op", &key, &graphql("mutation { a }")).await.refusal(),
+        (403, "key_locked".to_owned())
+    );
     assert_eq!(upstream.seen().len(), 31);
 }
 
@@ -157,7 +175,9 @@ async fn an_operation_may_cost_more_than_one() {
     api.operations = vec![rule("POST /import", |rule| rule.cost = Some(5))];
     let rig = Rig::open(vec![api], vec![plan("open", &["12 per day"])], settings());
     let key = rig.key("open").await;
-    for (target, status, used) in [("/import", 200, 5), ("/import", 200, 10), ("/x", 200, 11), ("/import", 403, 11)] {
+    for (target, status, used) in
+        [("/import", 200, 5), ("/import", 200, 10), ("/x", 200, 11), ("/import", 403, 11)]
+    {
         assert_eq!(rig.call("POST", target, &key, b"").await.status, status);
         assert_eq!(rig.used(&key).await, used);
     }

@@ -41,7 +41,7 @@ async fn what_is_under_way_finishes_and_new_connections_are_refused() {
     assert_eq!(over_http2.await.unwrap().status(), 200);
     drop(second);
     let took = draining.await.unwrap();
-    assert!(took < Duration::from_millis(3000), "{took:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
     assert_eq!(rig.outcomes().await, [Outcome::Applied]);
 }
 

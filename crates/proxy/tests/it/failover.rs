@@ -121,3 +121,17 @@ async fn an_upstream_that_restarts_is_reached_again() {
     assert_eq!(rig.call("POST", "/x", &key, b"").await.status, 201);
     next.await.unwrap();
 }
+
+#[tokio::test]
+async fn reads_survive_an_upstream_that_closes_after_each_answer() {
+    let upstream = Upstream::start(|_| {
+        Reply::Last(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec())
+    })
+    .await;
+    let rig = Rig::simple(&upstream);
+    let key = rig.key("open").await;
+    let mut caller = rig.caller().await;
+    for number in 0..200 {
+        assert_eq!(caller.call("GET", "/x", &key, b"").await.status, 200, "{number}");
+    }
+}

@@ -68,11 +68,34 @@ fn check<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value)) {
 /// Pieces of requests, so that random ones get far into the gate.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let words: &[&[u8]] = &[
-        b"GET ", b"POST ", b"DELETE ", b"/", b"/graphql", b"/a/../b", b"%2f", b" HTTP/1.1\r\n", b" HTTP/1.0\r\n",
-        b"Host: a\r\n", b"Content-Length: 5\r\n", b"Content-Length: ", b"Transfer-Encoding: chunked\r\n", b"\r\n",
-        b"\n", b"\r\n\r\n", b"0\r\n\r\n", b"5\r\nabcde\r\n", b"{\"query\":\"mutation{a}\"}", b"Expect: 100-continue\r\n",
-        b"Connection: close\r\n", b"Upgrade: websocket\r\nConnection: upgrade\r\n", b"X-API-Key: KEY\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\0\0\0\x04\0\0\0\0\0", b"\0\0\x01\x01\x05\0\0\0\x01\x82", b": ", b"\0",
+        b"GET ",
+        b"POST ",
+        b"DELETE ",
+        b"/",
+        b"/graphql",
+        b"/a/../b",
+        b"%2f",
+        b" HTTP/1.1\r\n",
+        b" HTTP/1.0\r\n",
+        b"Host: a\r\n",
+        b"Content-Length: 5\r\n",
+        b"Content-Length: ",
+        b"Transfer-Encoding: chunked\r\n",
+        b"\r\n",
+        b"\n",
+        b"\r\n\r\n",
+        b"0\r\n\r\n",
+        b"5\r\nabcde\r\n",
+        b"{\"query\":\"mutation{a}\"}",
+        b"Expect: 100-continue\r\n",
+        b"Connection: close\r\n",
+        b"Upgrade: websocket\r\nConnection: upgrade\r\n",
+        b"X-API-Key: KEY\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\0\0\0\x04\0\0\0\0\0",
+        b"\0\0\x01\x01\x05\0\0\0\x01\x82",
+        b": ",
+        b"\0",
     ];
     let words: Vec<Vec<u8>> = words.iter().map(|word| word.to_vec()).collect();
     prop_oneof![4 => proptest::sample::select(words), 1 => vec(any::<u8>(), 0..20)]
@@ -101,10 +124,12 @@ fn random_pieces_of_requests_neither_stop_nor_hang_the_gate() {
 #[test]
 fn random_frames_neither_stop_nor_hang_the_gate() {
     let place = Place::new();
-    let frame = (any::<u8>(), any::<u8>(), 0..6_u8, vec(any::<u8>(), 0..40)).prop_map(|(kind, flags, stream, body)| {
-        let length = u8::try_from(body.len()).unwrap();
-        [&[0, 0, length, kind % 11, flags, 0, 0, 0, stream], &body[..]].concat()
-    });
+    let frame = (any::<u8>(), any::<u8>(), 0..6_u8, vec(any::<u8>(), 0..40)).prop_map(
+        |(kind, flags, stream, body)| {
+            let length = u8::try_from(body.len()).unwrap();
+            [&[0, 0, length, kind % 11, flags, 0, 0, 0, stream], &body[..]].concat()
+        },
+    );
     check(60, &vec(frame, 0..12), |frames| {
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
         place.survives(&[preface, frames.concat()]);
@@ -123,12 +148,14 @@ fn content() -> impl Strategy<Value = Content> {
     prop_oneof![
         Just(Content::None),
         bytes().prop_map(Content::Length),
-        (vec(bytes(), 0..4), any::<bool>()).prop_map(|(chunks, trailers)| Content::Chunks(chunks, trailers)),
+        (vec(bytes(), 0..4), any::<bool>())
+            .prop_map(|(chunks, trailers)| Content::Chunks(chunks, trailers)),
     ]
 }
 
 fn written(target: &str, key: &str, content: &Content) -> Vec<u8> {
-    let mut bytes = request("POST", target, key, if let Content::Length(body) = content { body } else { b"" });
+    let mut bytes =
+        request("POST", target, key, if let Content::Length(body) = content { body } else { b"" });
     if let Content::Chunks(chunks, has_trailers) = content {
         bytes.truncate(bytes.len() - 2);
         bytes.extend(b"Transfer-Encoding: chunked\r\n\r\n");
@@ -137,7 +164,11 @@ fn written(target: &str, key: &str, content: &Content) -> Vec<u8> {
             bytes.extend(chunk);
             bytes.extend(b"\r\n");
         }
-        bytes.extend(if *has_trailers { &b"0\r\nX-Sum: 1\r\nX-B:\r\n\r\n"[..] } else { b"0\r\n\r\n" });
+        bytes.extend(if *has_trailers {
+            &b"0\r\nX-Sum: 1\r\nX-B:\r\n\r\n"[..]
+        } else {
+            b"0\r\n\r\n"
+        });
     }
     bytes
 }
@@ -173,7 +204,8 @@ fn good_requests_are_served_in_order_however_they_are_cut_into_packets() {
                 assert_eq!((answer.status, answer.text()), (200, &*format!("/{number}")));
             }
         });
-        let bodies: Vec<_> = place.upstream.seen().into_iter().skip(before).map(|seen| seen.body).collect();
+        let bodies: Vec<_> =
+            place.upstream.seen().into_iter().skip(before).map(|seen| seen.body).collect();
         let sent = contents.into_iter().map(|content| match content {
             Content::None => Vec::new(),
             Content::Length(body) => body,

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use keystile_core::journal::Outcome;
 use keystile_core::time::Span;
 
-use crate::harness::{Caller, Caller2, Reply, Rig, Upstream, api, eventually, plan, request2, settings, soon};
+use crate::harness::{
+    Caller, Caller2, Reply, Rig, Upstream, api, eventually, plan, request2, settings, soon,
+};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
@@ -67,7 +69,11 @@ async fn rapid_resets_end_the_connection_and_leave_little_work_behind() {
     let said = caller.rest().await;
     let has_goaway = said.windows(2).any(|pair| pair == [7, 0]);
     assert!(has_goaway || sent < 20_000, "the connection was ended");
-    assert!(upstream.seen().len() < 1000, "{} of 20000 reached the upstream", upstream.seen().len());
+    assert!(
+        upstream.seen().len() < 1000,
+        "{} of 20000 reached the upstream",
+        upstream.seen().len()
+    );
     serves(&rig, &key).await;
 }
 
@@ -78,7 +84,8 @@ async fn a_reset_write_is_counted_once_and_its_outcome_learned() {
     let key = rig.key("open").await;
     let caller = Caller2::connect(rig.address).await;
     let mut sender = caller.sender.clone().ready().await.unwrap();
-    let (_response, mut stream) = sender.send_request(request2("DELETE", "/x", &key), true).unwrap();
+    let (_response, mut stream) =
+        sender.send_request(request2("DELETE", "/x", &key), true).unwrap();
     eventually("the write", async || upstream.seen().len() == 1).await;
     stream.send_reset(h2::Reason::CANCEL);
     eventually("its outcome", async || rig.outcomes().await == [Outcome::Applied]).await;
@@ -144,7 +151,10 @@ async fn a_body_unlike_its_length_reaches_the_upstream_as_no_whole_request() {
         let mut request = request2("POST", "/x", &key);
         request.headers_mut().insert("content-length", length.parse().unwrap());
         let answer = caller.call(request, body).await;
-        assert!(answer.as_ref().is_err() || answer.as_ref().is_ok_and(|answer| answer.status >= 400), "{answer:?}");
+        assert!(
+            answer.as_ref().is_err() || answer.as_ref().is_ok_and(|answer| answer.status >= 400),
+            "{answer:?}"
+        );
     }
     assert!(upstream.seen().iter().all(|seen| !seen.is_whole));
     let mut caller = Caller2::connect(rig.address).await;
@@ -152,7 +162,10 @@ async fn a_body_unlike_its_length_reaches_the_upstream_as_no_whole_request() {
         let mut request = request2("POST", "/x", &key);
         request.headers_mut().insert("content-length", length.parse().unwrap());
         let answer = caller.call(request, b"a").await;
-        assert!(answer.as_ref().is_err() || answer.as_ref().is_ok_and(|answer| answer.status >= 400), "{length}: {answer:?}");
+        assert!(
+            answer.as_ref().is_err() || answer.as_ref().is_ok_and(|answer| answer.status >= 400),
+            "{length}: {answer:?}"
+        );
         if answer.is_err() {
             caller = Caller2::connect(rig.address).await;
         }
@@ -173,7 +186,13 @@ async fn an_http2_head_is_as_bounded_as_any() {
         }
         request
     };
-    for (count, length, passes) in [(90, 10, true), (101, 10, false), (2, 14_000, true), (3, 14_000, false), (1, 200_000, false)] {
+    for (count, length, passes) in [
+        (90, 10, true),
+        (101, 10, false),
+        (2, 14_000, true),
+        (3, 14_000, false),
+        (1, 200_000, false),
+    ] {
         let mut caller = Caller2::connect(rig.address).await;
         let answer = caller.call(filled(count, length), b"").await;
         match answer {
@@ -190,7 +209,8 @@ async fn an_http2_body_that_stops_is_answered_in_time() {
     let upstream = Upstream::ok().await;
     let mut settings = settings();
     settings.idle_timeout = Span::from_millis(500).unwrap();
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings);
+    let rig =
+        Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings);
     let key = rig.key("open").await;
     let caller = Caller2::connect(rig.address).await;
     let mut sender = caller.sender.clone().ready().await.unwrap();
@@ -207,7 +227,8 @@ async fn an_http2_caller_that_takes_nothing_of_its_answer_is_cut() {
     let upstream = Upstream::start(|_| Reply::status("200 OK", &"a".repeat(1 << 20))).await;
     let mut settings = settings();
     settings.idle_timeout = Span::from_millis(500).unwrap();
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings);
+    let rig =
+        Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings);
     let key = rig.key("open").await;
     let mut caller: Caller = rig.caller().await;
     // SETTINGS_INITIAL_WINDOW_SIZE of nothing.

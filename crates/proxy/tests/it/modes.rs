@@ -35,8 +35,15 @@ async fn observing_refuses_nothing_and_says_what_it_would_have_refused() {
         assert_eq!(rig.call("GET", "/x", key, b"").await.status, 200);
     }
     let records = rig.records().await;
-    assert_eq!(records.iter().map(|record| record.reason).collect::<Vec<_>>(), expected.map(|(_, _, reason)| reason));
-    assert!(records.iter().all(|record| record.outcome == Outcome::Applied && record.status == Some(200)));
+    assert_eq!(
+        records.iter().map(|record| record.reason).collect::<Vec<_>>(),
+        expected.map(|(_, _, reason)| reason)
+    );
+    assert!(
+        records
+            .iter()
+            .all(|record| record.outcome == Outcome::Applied && record.status == Some(200))
+    );
     assert_eq!(upstream.seen().len(), 14);
     assert_eq!(rig.events(&key, "key_locked").await, 0);
 }
@@ -60,7 +67,11 @@ async fn an_api_that_is_off_passes_requests_without_key_or_journal() {
         assert_eq!(rig.call(method, "/x", key, b"").await.status, 200);
     }
     assert!(rig.records().await.is_empty());
-    assert_eq!(rig.call("PUT", "/a/../b", "", b"").await.status, 400, "the grammar holds all the same");
+    assert_eq!(
+        rig.call("PUT", "/a/../b", "", b"").await.status,
+        400,
+        "the grammar holds all the same"
+    );
     let spoofed = b"DELETE /x HTTP/1.1\r\nHost: a\r\nX-Keystile-Plan: trusted\r\n\r\n";
     assert_eq!(rig.raw(spoofed).await.unwrap().status, 200);
     assert_eq!(upstream.seen().pop().unwrap().field("x-keystile-plan"), None);

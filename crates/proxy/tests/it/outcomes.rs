@@ -289,3 +289,22 @@ async fn an_intent_is_durable_before_a_byte_is_sent() {
     assert_eq!(caller.answer().await.unwrap().status, 200);
     assert_eq!(record(&rig).await.outcome, Outcome::Applied);
 }
+
+/// Nothing can be recorded: writes stop, reads flow from memory (P7).
+#[tokio::test]
+async fn a_store_that_cannot_commit_stops_writes_and_not_reads() {
+    let upstream = Upstream::ok().await;
+    let rig = Rig::simple(&upstream);
+    let key = rig.key("open").await;
+    let mut caller = rig.caller().await;
+    assert_eq!(caller.call("DELETE", "/x", &key, b"").await.status, 200);
+    rig.engine.store().close();
+    for _ in 0..3 {
+        let answer = caller.call("DELETE", "/x", &key, b"").await;
+        assert_eq!(answer.refusal(), (503, "store_unavailable".to_owned()));
+        assert!(answer.field("retry-after").is_some());
+        assert_eq!(caller.call("GET", "/x", &key, b"").await.status, 200);
+        assert_eq!(caller.call("GET", "/x", "nonsense", b"").await.status, 401);
+    }
+    assert_eq!(upstream.lines(), ["DELETE /x", "GET /x", "GET /x", "GET /x"]);
+}

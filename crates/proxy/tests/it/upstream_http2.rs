@@ -5,7 +5,9 @@ use keystile_core::journal::Outcome;
 use keystile_core::time::Span;
 use tokio::task::JoinSet;
 
-use crate::harness::{Answer, Caller, Log, Reply2, Rig, Seen, Upstream, Wire, api, plan, settings, start2};
+use crate::harness::{
+    Answer, Caller, Log, Reply2, Rig, Seen, Upstream, Wire, api, plan, settings, start2,
+};
 
 fn rig(upstream: &Upstream) -> Rig {
     let mut api = api(&[upstream.origin()]);
@@ -24,7 +26,10 @@ async fn write(rig: &Rig) -> (Answer, Outcome, u64) {
 
 #[tokio::test]
 async fn requests_share_one_connection() {
-    let upstream = start2(|seen| Reply2::Answer(if seen.method == "GET" { 200 } else { 201 }, "ok", Vec::new())).await;
+    let upstream = start2(|seen| {
+        Reply2::Answer(if seen.method == "GET" { 200 } else { 201 }, "ok", Vec::new())
+    })
+    .await;
     let rig = rig(&upstream);
     let key = rig.key("open").await;
     assert_eq!(rig.call("GET", "/first", &key, b"").await.status, 200);
@@ -38,7 +43,12 @@ async fn requests_share_one_connection() {
     }
     assert_eq!(calls.join_all().await, [201; 50]);
     assert_eq!(upstream.connections(), 1);
-    assert!(upstream.seen().iter().all(|seen| seen.field("connection").is_none() && seen.field("host").is_none()));
+    assert!(
+        upstream
+            .seen()
+            .iter()
+            .all(|seen| seen.field("connection").is_none() && seen.field("host").is_none())
+    );
 }
 
 #[tokio::test]
@@ -53,7 +63,13 @@ async fn a_refused_stream_was_not_sent_and_is_given_back() {
 
 #[tokio::test]
 async fn any_other_reset_leaves_the_write_unknown() {
-    for reason in [Reason::CANCEL, Reason::INTERNAL_ERROR, Reason::PROTOCOL_ERROR, Reason::NO_ERROR, Reason::ENHANCE_YOUR_CALM] {
+    for reason in [
+        Reason::CANCEL,
+        Reason::INTERNAL_ERROR,
+        Reason::PROTOCOL_ERROR,
+        Reason::NO_ERROR,
+        Reason::ENHANCE_YOUR_CALM,
+    ] {
         let upstream = start2(move |_| Reply2::Reset(reason)).await;
         let (answer, outcome, used) = write(&rig(&upstream)).await;
         assert_eq!(answer.refusal(), (502, "upstream_failed".to_owned()), "{reason}");
@@ -97,7 +113,7 @@ async fn raw(frames: &'static [&'static [u8]], closes: bool) -> Upstream {
             let _ = wire.write(frame).await;
         }
         if !closes {
-            wire.to_end().await;
+            wire.read_to_end().await;
         }
     })
     .await

@@ -34,7 +34,8 @@ async fn a_certificate_of_an_unknown_authority_is_refused_and_nothing_sent() {
 #[tokio::test]
 async fn a_certificate_for_another_name_is_refused_and_nothing_sent() {
     let authority = Authority::new();
-    let upstream = Upstream::start_tls(authority.acceptor("other.test", &[]), |_| Reply::ok()).await;
+    let upstream =
+        Upstream::start_tls(authority.acceptor("other.test", &[]), |_| Reply::ok()).await;
     is_refused(&rig(upstream.named_origin(), Some(authority.file())), &upstream).await;
 }
 
@@ -59,9 +60,13 @@ async fn a_plain_upstream_at_an_https_origin_is_refused_and_nothing_sent() {
 #[tokio::test]
 async fn a_trusted_certificate_is_accepted_and_the_protocol_negotiated() {
     let authority = Authority::new();
-    let first = Upstream::start_tls(authority.acceptor("localhost", &["http/1.1"]), |_| Reply::ok()).await;
+    let first =
+        Upstream::start_tls(authority.acceptor("localhost", &["http/1.1"]), |_| Reply::ok()).await;
     let silent = Upstream::start_tls(authority.acceptor("localhost", &[]), |_| Reply::ok()).await;
-    let second = start2_tls(authority.acceptor("localhost", &["h2", "http/1.1"]), |_| Reply2::Answer(200, "ok", Vec::new())).await;
+    let second = start2_tls(authority.acceptor("localhost", &["h2", "http/1.1"]), |_| {
+        Reply2::Answer(200, "ok", Vec::new())
+    })
+    .await;
     for upstream in [&first, &silent, &second] {
         let rig = rig(upstream.named_origin(), Some(authority.file()));
         let key = rig.key("open").await;

@@ -1,4 +1,4 @@
-//! WebSockets: where an operation opts in, and nowhere else.
+//! Upgrades to `WebSocket`: where an operation opts in, and nowhere else.
 
 use keystile_core::journal::Outcome;
 use keystile_core::operation::Treatment;
@@ -7,7 +7,8 @@ use tokio::io::AsyncWriteExt;
 
 use crate::harness::{Caller, Rig, Seen, Upstream, Wire, api, eventually, plan, rule, settings};
 
-const ACCEPTED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+const ACCEPTED: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                           Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// Accepts each handshake and sends back what comes.
@@ -18,7 +19,15 @@ async fn echo() -> Upstream {
         let mut words = head.first_line.split(' ').map(str::to_owned);
         let (method, target) = (words.next().unwrap(), words.next().unwrap());
         let (body, trailers) = (Vec::new(), Vec::new());
-        log.push(Seen { connection, method, target, fields: head.fields, body, trailers, is_whole: true });
+        log.push(Seen {
+            connection,
+            method,
+            target,
+            fields: head.fields,
+            body,
+            trailers,
+            is_whole: true,
+        });
         wire.write(ACCEPTED).await.unwrap();
         loop {
             let bytes = wire.some().await;
@@ -69,13 +78,16 @@ async fn an_operation_that_opts_in_becomes_a_websocket() {
     let rig = rig(&upstream, settings());
     let key = rig.key("open").await;
     let mut caller = connect(&rig, "/socket", &key).await;
-    for message in [&b"\x81\x85hello"[..], &[0xff; 100_000], b"GET / HTTP/1.1\n\n"] {
+    for message in [&b"\x81\x85hello"[..], &vec![0xff; 100_000], b"GET / HTTP/1.1\n\n"] {
         caller.send(message).await;
         let content = crate::harness::soon("the echo", caller.wire.exactly(message.len())).await;
         assert_eq!(content.bytes, message);
     }
     let seen = upstream.seen().pop().unwrap();
-    assert_eq!((seen.field("connection"), seen.field("upgrade")), (Some("upgrade"), Some("websocket")));
+    assert_eq!(
+        (seen.field("connection"), seen.field("upgrade")),
+        (Some("upgrade"), Some("websocket"))
+    );
     assert_eq!(seen.field("x-api-key"), None);
     assert_eq!(seen.field("x-keystile-plan"), Some("open"));
     caller.finish().await;
@@ -113,7 +125,9 @@ async fn upgrades_are_refused_where_no_operation_opts_in() {
         let answer = rig.raw(&handshake(target, &key, fields)).await.unwrap();
         assert_eq!(answer.refusal(), (400, "upgrade_refused".to_owned()), "{target} {fields}");
     }
-    let http10 = String::from_utf8(handshake("/socket", &key, ASKS)).unwrap().replace("HTTP/1.1", "HTTP/1.0");
+    let http10 = String::from_utf8(handshake("/socket", &key, ASKS))
+        .unwrap()
+        .replace("HTTP/1.1", "HTTP/1.0");
     assert_eq!(rig.raw(http10.as_bytes()).await.unwrap().status, 400);
     assert_eq!(rig.raw(&handshake("/socket", "nonsense", ASKS)).await.unwrap().status, 401);
     assert!(upstream.seen().is_empty());

@@ -1,6 +1,6 @@
 //! Chance that can be repeated.
 
-/// SplitMix64: the same seed gives the same throws.
+/// `SplitMix64`: the same seed gives the same throws.
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(pub(crate) u64);
 

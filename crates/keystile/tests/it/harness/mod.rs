@@ -9,7 +9,7 @@ mod upstream;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use caller::{Answer, Caller};
+pub(crate) use caller::{Answer, Call, Caller};
 pub(crate) use dice::Dice;
 pub(crate) use disk::Disk;
 pub(crate) use program::{Finished, Program, keystile};
@@ -29,6 +29,7 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// Lets some milliseconds pass.
+#[expect(clippy::disallowed_methods, reason = "a test that waits holds up nobody")]
 pub(crate) fn pause(millis: u64) {
     std::thread::sleep(Duration::from_millis(millis));
 }

@@ -77,6 +77,17 @@ impl Program {
         Self { child: command.spawn().unwrap(), stdout, stderr }
     }
 
+    /// The same, with nobody who reads what it prints.
+    pub(crate) fn unheard(mut command: Command, folder: &Path, name: &str) -> Self {
+        let path = |kind: &str| folder.join(format!("{name}.{kind}"));
+        let (stdout, stderr) = (path("out"), path("err"));
+        command.stdout(Stdio::piped());
+        command.stderr(File::create(&stderr).unwrap());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        Self { child, stdout, stderr }
+    }
+
     /// What it has printed.
     pub(crate) fn stdout(&self) -> String {
         std::fs::read_to_string(&self.stdout).unwrap()

@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use super::pause;
 
@@ -17,6 +18,7 @@ pub(crate) struct Received {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) head: String,
+    pub(crate) at: Instant,
 }
 
 impl Received {
@@ -86,7 +88,7 @@ fn serve(stream: &TcpStream, received: &Mutex<Vec<Received>>) -> io::Result<()> 
         let head = String::from_utf8_lossy(&head).into_owned();
         let mut words = head.split_ascii_whitespace().map(str::to_owned);
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let request = Received { method, path: path.clone(), head };
+        let request = Received { method, path: path.clone(), head, at: Instant::now() };
         let length = request.field("content-length").and_then(|length| length.parse().ok());
         received.lock().unwrap().push(request);
         io::copy(&mut reader.by_ref().take(length.unwrap_or(0)), &mut io::sink())?;

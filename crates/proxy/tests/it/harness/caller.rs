@@ -104,7 +104,7 @@ impl Caller {
             }
             match self.wire.framed(&head).await {
                 Some(content) => content,
-                None => self.wire.to_end().await,
+                None => self.wire.read_to_end().await,
             }
         })
         .await;
@@ -127,6 +127,6 @@ impl Caller {
 
     /// Everything that still comes, until the gate closes the connection.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
-        soon("the end of the connection", self.wire.to_end()).await.bytes
+        soon("the end of the connection", self.wire.read_to_end()).await.bytes
     }
 }

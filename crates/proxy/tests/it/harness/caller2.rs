@@ -6,7 +6,6 @@ use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, Request};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 
 use super::caller::{Answer, Stream};
 use super::soon;
@@ -14,7 +13,6 @@ use super::soon;
 /// An HTTP/2 connection to the gate.
 pub(crate) struct Caller2 {
     pub(crate) sender: SendRequest<Bytes>,
-    pub(crate) connection: JoinHandle<Result<(), h2::Error>>,
 }
 
 /// Another hand on the same connection.
@@ -88,7 +86,9 @@ impl Caller2 {
     pub(crate) async fn over(stream: impl Stream + 'static) -> Self {
         let (sender, connection) =
             soon("a handshake", h2::client::handshake(stream)).await.unwrap();
-        Self { sender, connection: tokio::spawn(connection) }
+        // It ends with its last handle, or when the gate ends it.
+        tokio::spawn(connection);
+        Self { sender }
     }
 
     /// Sends a request whose body is at hand.
@@ -111,11 +111,5 @@ impl Caller2 {
         body: &[u8],
     ) -> Result<Answer, h2::Error> {
         read_answer(self.send(request, body).await?).await
-    }
-
-    /// Waits until the gate has closed the connection.
-    pub(crate) async fn closed(self) -> Result<(), h2::Error> {
-        drop(self.sender);
-        soon("the end of the connection", self.connection).await.unwrap()
     }
 }

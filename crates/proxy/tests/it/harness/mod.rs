@@ -18,17 +18,15 @@ pub(crate) use make::{api, keyless, plan, rule, settings};
 pub(crate) use rig::Rig;
 pub(crate) use upstream::{Log, Reply, Seen, Upstream, nobody};
 pub(crate) use upstream2::{Reply2, start2, start2_tls};
-pub(crate) use wire::{Head, Wire};
+pub(crate) use wire::Wire;
 
 /// Nothing that a test waits for takes longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for something that must come soon.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
-        Ok(done) => done,
-        Err(_) => panic!("{what} did not come in time"),
-    }
+    let done = tokio::time::timeout(PATIENCE, future).await;
+    done.unwrap_or_else(|_| panic!("{what} did not come in time"))
 }
 
 /// Looks again and again until something is so.

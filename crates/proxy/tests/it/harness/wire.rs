@@ -58,14 +58,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Reads once; `false` at the end of the connection.
     async fn fill(&mut self) -> bool {
-        let mut bytes = [0; 16 * 1024];
-        match self.stream.read(&mut bytes).await {
-            Ok(0) | Err(_) => false,
-            Ok(length) => {
-                self.ahead.extend_from_slice(&bytes[..length]);
-                true
-            }
-        }
+        self.ahead.reserve(16 * 1024);
+        self.stream.read_buf(&mut self.ahead).await.is_ok_and(|length| length > 0)
     }
 
     async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
@@ -105,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Everything until the connection ends.
-    pub(crate) async fn to_end(&mut self) -> Content {
+    pub(crate) async fn read_to_end(&mut self) -> Content {
         while self.fill().await {}
         Content { bytes: std::mem::take(&mut self.ahead), trailers: Vec::new(), is_whole: true }
     }
