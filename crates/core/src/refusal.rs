@@ -211,7 +211,7 @@ mod tests {
     fn names_read_back_and_match_their_serde_form() {
         for reason in Reason::ALL {
             assert_eq!(reason.name().parse(), Ok(*reason));
-            assert_eq!(serde_json::to_string(reason).unwrap(), format!("\"{}\"", reason.name()),);
+            assert_eq!(serde_json::to_string(reason).unwrap(), format!("\"{}\"", reason.name()));
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use keystile_core::journal::RequestFacts;
+use keystile_core::journal::{Outcome, RequestFacts};
 use keystile_core::key::KeyId;
 use keystile_core::refusal::Reason;
 use keystile_store::reserve::RefusedRecord;
@@ -20,6 +20,7 @@ const KINDS_MAX: usize = 200;
 struct Kind {
     key: Option<KeyId>,
     reason: Reason,
+    outcome: Outcome,
     /// API, method and address; `None` once there are too many kinds.
     origin: Option<(String, String, IpAddr)>,
 }
@@ -31,21 +32,22 @@ pub struct RefusalLog {
 }
 
 impl RefusalLog {
-    fn add(&self, identity: &Identity, reason: Reason, facts: RequestFacts) {
+    fn add(&self, identity: &Identity, reason: Reason, outcome: Outcome, facts: RequestFacts) {
         let key = match identity {
             Identity::Key(key) => Some(key.clone()),
             Identity::Keyless | Identity::Unknown => None,
         };
         let origin = (facts.api.clone(), facts.method.clone(), facts.address);
-        let mut kind = Kind { key: key.as_ref().map(|key| key.id), reason, origin: Some(origin) };
+        let mut kind =
+            Kind { key: key.as_ref().map(|key| key.id), reason, outcome, origin: Some(origin) };
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         if kinds.len() >= KINDS_MAX && !kinds.contains_key(&kind) {
-            kind = Kind { key: None, reason, origin: None };
+            kind = Kind { key: None, reason, outcome, origin: None };
         }
         kinds
             .entry(kind)
             .and_modify(|record| record.count = record.count.saturating_add(1))
-            .or_insert(RefusedRecord { key, facts, reason, count: 1 });
+            .or_insert(RefusedRecord { key, facts, reason, outcome, count: 1 });
     }
 
     fn take(&self) -> Vec<RefusedRecord> {
@@ -57,7 +59,12 @@ impl RefusalLog {
 impl Engine {
     /// Puts a refusal on record, within a second.
     pub fn note_refused(&self, identity: &Identity, reason: Reason, facts: RequestFacts) {
-        self.refused.add(identity, reason, facts);
+        self.refused.add(identity, reason, Outcome::Refused, facts);
+    }
+
+    /// Puts on record that a read would have been refused, were its API not only observed.
+    pub fn note_objection(&self, identity: &Identity, reason: Reason, facts: RequestFacts) {
+        self.refused.add(identity, reason, Outcome::Applied, facts);
     }
 
     /// Writes down the refusals that wait.
@@ -90,7 +97,7 @@ mod tests {
         let log = RefusalLog::default();
         for number in 0..10_000_u32 {
             let address = (number % 1000).to_be_bytes();
-            log.add(&Identity::Unknown, Reason::KeyUnknown, facts("/x", address));
+            log.add(&Identity::Unknown, Reason::KeyUnknown, Outcome::Refused, facts("/x", address));
         }
         let lines = log.take();
         assert!(lines.len() <= KINDS_MAX + 1);

@@ -16,6 +16,7 @@ use keystile_engine::command::{Answer, Command, Failure};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
 
 /// The longest request line; commands are small.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
@@ -104,7 +105,14 @@ async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Re
     let answer = match serde_json::from_str::<Request>(&line) {
         Ok(Request { command: Command::Reload, .. }) => server.reload(),
         Ok(Request { login, command }) => {
-            server.engine().execute(command, Actor::CommandLine(login)).await
+            {
+                // Lists and backups read for long; they must not hold up health checks.
+                let engine = server.engine().clone();
+                let runtime = Handle::current();
+                let work =
+                    move || runtime.block_on(engine.execute(command, Actor::CommandLine(login)));
+                tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+            }
         }
         Err(error) => Answer::Failed(Failure {
             message: format!("the server does not understand the command: {error}"),

@@ -11,7 +11,7 @@ use keystile_engine::command::{Answer, Command};
 use crate::cli::arguments::RunArguments;
 use crate::config::{self, Colors, Configuration, Diagnostic, Report};
 use crate::control;
-use crate::server::Server;
+use crate::server::{Server, Signals};
 
 /// Why there is nothing to run.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,7 @@ pub async fn run(
     let has_tls = configuration.gate.tls.is_some();
     let data = configuration.data.clone();
     let warnings = configuration.warnings.clone();
+    let signals = Signals::listen()?;
     let server = Server::start(configuration, file).await?;
     let scheme = if has_tls { "https" } else { "http" };
     let gate: Vec<_> =
@@ -80,7 +81,8 @@ pub async fn run(
     if let Err(error) = said.and_then(|()| talk.flush()) {
         tracing::warn!(%error, "the greeting could not be written; the server goes on");
     }
-    server.until_signalled().await
+    server.until_signalled(signals).await;
+    Ok(())
 }
 
 fn greet(

@@ -15,8 +15,7 @@ use keystile_store::Store;
 use keystile_store::directory::DataDirectory;
 use keystile_store::error::Error as StoreError;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tokio::net::TcpSocket;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::config::{self, Configuration};
@@ -37,6 +36,25 @@ pub struct Server {
     console: SocketAddr,
     tasks: JoinSet<()>,
     left_unknown: usize,
+}
+
+/// The signals that a server minds. Made before it starts: one that came in between would end it.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Begins to listen to them.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
 }
 
 /// What the server's tasks share.
@@ -77,21 +95,6 @@ pub async fn hold(data: &std::path::Path) -> Result<DataDirectory, StoreError> {
     DataDirectory::hold(data)
 }
 
-/// The cores of a gate share its ports, which the system would also let them do with another Keystile
-/// of this user: callers would then meet the one or the other. A socket that does not share finds out.
-fn refuse_shared_ports(addresses: &[SocketAddr]) -> anyhow::Result<()> {
-    for address in addresses {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-        let bound = socket.and_then(|socket| {
-            // Connections of an earlier server that linger are in nobody's way.
-            socket.set_reuseaddr(true)?;
-            socket.bind(*address)
-        });
-        bound.with_context(|| format!("cannot listen on {address}"))?;
-    }
-    Ok(())
-}
-
 /// The process has one place where metrics are gathered, however many servers run in it.
 fn metrics_handle() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -122,7 +125,6 @@ impl Server {
         let directory = hold(&data).await?;
         let (store, opened) = Store::open(directory)?;
         let engine = Arc::new(Engine::new(store, policy, settings));
-        refuse_shared_ports(&gate.listen)?;
         let tls = gate.tls.clone();
         let gate = Gate::open(&engine, gate)?;
         let certificates = console_settings.tls.as_ref().map(Certificates::read).transpose()?;
@@ -169,24 +171,23 @@ impl Server {
     }
 
     /// Serves until SIGTERM or SIGINT, reloading at SIGHUP, and stops.
-    pub async fn until_signalled(self) -> anyhow::Result<()> {
+    pub async fn until_signalled(self, mut signals: Signals) {
         if self.left_unknown > 0 {
             tracing::warn!(
                 writes = self.left_unknown,
                 "writes were under way when the last server ended; their outcome is now `unknown`, and they stay counted"
             );
         }
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
         let mut certificates = tokio::time::interval(Duration::from_secs(10));
         notify_system(&[sd_notify::NotifyState::Ready]);
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hang_up.recv() => {
-                    control::Server::reload(&*self.shared);
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => break,
+                _ = signals.hang_up.recv() => {
+                    if let Answer::Failed(failure) = control::Server::reload(&*self.shared) {
+                        tracing::error!(problem = %failure.message, "SIGHUP changed nothing");
+                    }
                 }
                 _ = certificates.tick() => {
                     if let Err(error) = self.gate.refresh_certificates() {
@@ -198,7 +199,6 @@ impl Server {
         notify_system(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("stopping: requests under way may finish");
         self.stop().await;
-        Ok(())
     }
 
     /// Lets requests under way finish, writes down what waits, and ends.

@@ -159,7 +159,13 @@ impl Reading<'_> {
             Err(refusal) => Err(refused(refusal, identity, label())),
             Ok(permit) => {
                 let facts = match permit.charge() {
-                    Charge::Nothing => None,
+                    Charge::Nothing => {
+                        if let Some(objection) = permit.objection() {
+                            let facts = self.facts(label());
+                            self.core.engine.note_objection(&identity, objection.reason, facts);
+                        }
+                        None
+                    }
                     Charge::Writes(_) | Charge::ByBody { .. } => Some(self.facts(label())),
                 };
                 Ok(self.job(identity, Some(permit), facts, place))

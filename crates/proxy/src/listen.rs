@@ -321,8 +321,8 @@ where
 {
     let io = TokioIo::new(Watched::new(Joined(stream), peer.progress.clone()));
     let service = service_fn(move |request| {
-        let (core, peer) = (core.clone(), peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(serve(core, peer, request).await) }
+        let answer = serve(core.clone(), peer.clone(), request);
+        async move { Ok::<_, std::convert::Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
         .max_buf_size(READ_BUFFER_BYTES)
@@ -351,8 +351,8 @@ where
     peer.progress.set_opaque();
     let io = TokioIo::new(Watched::new(Joined(stream), peer.progress.clone()));
     let service = service_fn(move |request| {
-        let (core, peer) = (core.clone(), peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(serve(core, peer, request).await) }
+        let answer = serve(core.clone(), peer.clone(), request);
+        async move { Ok::<_, std::convert::Infallible>(answer.await) }
     });
     let connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())

@@ -26,6 +26,7 @@ use keystile_core::decision::Permit;
 use keystile_core::grammar::GrammarRules;
 use keystile_core::policy::Plan;
 use keystile_engine::Engine;
+use tokio::sync::oneshot;
 
 use crate::answer::{self, Occasion};
 use crate::body::AnswerBody;
@@ -39,7 +40,7 @@ use crate::outgoing::{Arrived, Outgoing};
 use crate::pool::Pool;
 use crate::settings::GateSettings;
 use crate::upstream::Lease;
-use crate::write::serve_write;
+use crate::write::begin_write;
 
 /// What the requests of one core share.
 pub(crate) struct Core {
@@ -101,25 +102,53 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
 
 pub(crate) type Answer = Response<AnswerBody>;
 
-/// Serves a request.
-pub(crate) async fn serve(core: Rc<Core>, peer: Rc<Peer>, request: Request<Incoming>) -> Answer {
+/// How far a request has come when its head has been read.
+enum Begun {
+    Answered(Answer),
+    Read(Box<Job>, Parts, Incoming, UnderWay),
+    Write(oneshot::Receiver<Answer>),
+}
+
+/// Serves a request. Its head is read, and a write begun, before the future is polled: hyper may find
+/// that the caller has hung up, and drop the future, before that.
+pub(crate) fn serve(
+    core: Rc<Core>,
+    peer: Rc<Peer>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Answer> {
+    let begun = begin(&core, &peer, request);
+    async move {
+        match begun {
+            Begun::Answered(answer) => answer,
+            Begun::Read(job, parts, body, under_way) => {
+                answer_read(&core, &peer, job, parts, Arrived::Streaming(body), under_way).await
+            }
+            Begun::Write(answer) => {
+                answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
+            }
+        }
+    }
+}
+
+fn begin(core: &Rc<Core>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begun {
     let under_way = peer.progress.begin_request();
     let is_faulty = request.version() != Version::HTTP_2 && peer.progress.had_faulty_head();
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
         peer.progress.end_body();
     }
-    match head::read(&core, &peer, &parts, is_faulty) {
-        Verdict::Page(page) => page.map(|page| AnswerBody::held(page).of(under_way)),
+    match head::read(core, peer, &parts, is_faulty) {
+        Verdict::Page(page) => {
+            Begun::Answered(page.map(|page| AnswerBody::held(page).of(under_way)))
+        }
         Verdict::Refused(refused) => {
-            refuse(&core, *refused, parts.version, &body).map(|body| body.of(under_way))
+            let answer = refuse(core, *refused, parts.version, &body);
+            Begun::Answered(answer.map(|body| body.of(under_way)))
         }
         Verdict::Forward(job) if job.writes => {
-            Box::pin(serve_write(core, peer, job, parts, body, under_way)).await
+            Begun::Write(begin_write(core.clone(), peer.clone(), job, parts, body, under_way))
         }
-        Verdict::Forward(job) => {
-            answer_read(&core, &peer, job, parts, Arrived::Streaming(body), under_way).await
-        }
+        Verdict::Forward(job) => Begun::Read(job, parts, body, under_way),
     }
 }
 

@@ -4,8 +4,8 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use http::Version;
 use http::request::Parts;
-use http::{StatusCode, Version};
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -25,7 +25,7 @@ use crate::forward::{self, Failure};
 use crate::head::Job;
 use crate::meter::Meter;
 use crate::outgoing::{Arrived, Outgoing};
-use crate::serve::{Answer, Core, Peer, answer_read, deliver, plain};
+use crate::serve::{Answer, Core, Peer, answer_read, deliver};
 
 /// What a call takes from its budgets, as its head or its body says.
 struct Costed {
@@ -34,34 +34,41 @@ struct Costed {
     body: Arrived,
 }
 
-/// Forwards a call that writes, or may write, as its body will tell.
-pub(crate) async fn serve_write(
+/// Begins to forward a call that writes, or may write, as its body will tell.
+pub(crate) fn begin_write(
     core: Rc<Core>,
     peer: Rc<Peer>,
+    job: Box<Job>,
+    parts: Parts,
+    body: Incoming,
+    under_way: UnderWay,
+) -> oneshot::Receiver<Answer> {
+    let (sender, answer) = oneshot::channel();
+    tokio::task::spawn_local(async move {
+        let answer = serve_write(&core, &peer, job, parts, body, under_way).await;
+        // When nobody waits any more the caller has gone, and the journal knows.
+        let _ = sender.send(answer);
+    });
+    answer
+}
+
+async fn serve_write(
+    core: &Rc<Core>,
+    peer: &Peer,
     mut job: Box<Job>,
     parts: Parts,
     body: Incoming,
     under_way: UnderWay,
 ) -> Answer {
     let permit = job.permit.take().expect("a call that may write has a permit");
-    let costed = match costed(&core, &peer, &job, permit, &parts, body).await {
-        Ok(costed) => costed,
-        Err(refusal) => {
-            let answer = refuse(&core, &job, &refusal, parts.version);
-            return answer.map(|body| body.of(under_way));
+    let answer = match costed(core, peer, &job, permit, &parts, body).await {
+        Ok(costed) if costed.cost == 0 => {
+            job.permit = Some(costed.permit);
+            return answer_read(core, peer, job, parts, costed.body, under_way).await;
         }
+        Ok(costed) => write(core, peer, job, costed, parts).await,
+        Err(refusal) => refuse(core, &job, &refusal, parts.version),
     };
-    if costed.cost == 0 {
-        job.permit = Some(costed.permit);
-        return answer_read(&core, &peer, job, parts, costed.body, under_way).await;
-    }
-    let (sender, answer) = oneshot::channel();
-    tokio::task::spawn_local(async move {
-        let answer = write(&core, &peer, job, costed, parts).await;
-        // When nobody waits any more the caller has gone, and the journal knows.
-        let _ = sender.send(answer);
-    });
-    let answer = answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR));
     answer.map(|body| body.of(under_way))
 }
 

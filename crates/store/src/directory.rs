@@ -50,6 +50,13 @@ impl DataDirectory {
         &self.path
     }
 
+    /// Creates the database file where it is missing, for this user only; SQLite gives the files beside it
+    /// the same mode.
+    pub(crate) fn create_database(&self) -> Result<()> {
+        let path = self.database();
+        open_private(&path).map(|_| ()).map_err(|source| Error::Directory { path, source })
+    }
+
     /// The database file.
     pub fn database(&self) -> PathBuf {
         self.path.join("keystile.db")

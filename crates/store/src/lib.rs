@@ -84,6 +84,7 @@ impl Store {
     pub fn open(directory: DataDirectory) -> Result<(Arc<Self>, Opened)> {
         // Versions before 3.51.3 can lose commits when the WAL is reset while a reader starts.
         assert!(rusqlite::version_number() >= 3_051_003, "the bundled SQLite is too old");
+        directory.create_database()?;
         let mut connection = connect(&directory.database(), OpenFlags::default())?;
         // First of all, so that a file which is not ours stays as it is.
         schema::migrate(&mut connection)?;

@@ -292,6 +292,8 @@ pub struct RefusedRecord {
     pub facts: RequestFacts,
     /// Why.
     pub reason: Reason,
+    /// Whether it was refused, or passed because its API is only observed.
+    pub outcome: Outcome,
     /// How many.
     pub count: u32,
 }
@@ -305,8 +307,8 @@ pub(crate) fn record_refused(work: &mut Work<'_>, refused: &RefusedRecord) -> Re
         subject,
         plan: refused.key.as_ref().map(|key| &*key.plan),
         facts: &refused.facts,
-        status: Some(refused.reason.status()),
-        outcome: Outcome::Refused,
+        status: (refused.outcome == Outcome::Refused).then(|| refused.reason.status()),
+        outcome: refused.outcome,
         reason: Some(refused.reason),
         cost: 0,
         count: refused.count,

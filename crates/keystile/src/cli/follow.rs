@@ -121,6 +121,11 @@ impl Follower {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a command line that waits blocks nobody")]
+fn pause() {
+    sleep(POLL);
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::arguments::{Arguments, CliCommand, JournalCommand, OwnerCommand};
@@ -220,9 +225,4 @@ mod tests {
         assert!(stage.run("keystile journal follow --json", &mut send));
         assert_eq!(stage.stderr(), "");
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a command line that waits blocks nobody")]
-fn pause() {
-    sleep(POLL);
 }

@@ -71,6 +71,7 @@ async fn a_flood_of_connections_leaves_the_gate_serving() {
         }
         assert!(rig.gate.as_ref().unwrap().connections() <= 50);
     }
-    eventually("room", async || rig.gate.as_ref().unwrap().connections() == 0).await;
+    // Some of the flood may still wait to be accepted.
+    eventually("room", async || rig.call("GET", "/x", &key, b"").await.status == 200).await;
     assert_eq!(rig.call("DELETE", "/x", &key, b"").await.status, 200);
 }

@@ -37,7 +37,13 @@ fn large() -> Large {
             let facts = facts(APIS[dice.roll(2)], method, &format!("/{}", dice.roll(50)));
             let reason = [Reason::RateLimited, Reason::KeyLocked][dice.roll(2)];
             let key = key.map(|place| bench.entry(keys[place]));
-            RefusedRecord { key, facts, reason, count: 1 + u32::try_from(dice.roll(3)).unwrap() }
+            RefusedRecord {
+                key,
+                facts,
+                reason,
+                outcome: Outcome::Refused,
+                count: 1 + u32::try_from(dice.roll(3)).unwrap(),
+            }
         };
         bench.store().record_refused((0..994).map(|_| refusal(&mut dice)).collect());
         for outcome in

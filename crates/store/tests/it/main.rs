@@ -1,5 +1,6 @@
 //! Tests of the store as the engine uses it: on a real directory, through its public face.
 
+#![expect(clippy::disallowed_methods, reason = "a test may wait on its own thread")]
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
 
 mod backup;

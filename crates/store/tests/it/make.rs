@@ -96,7 +96,13 @@ pub(crate) fn facts(api: &str, method: &str, path: &str) -> RequestFacts {
 pub(crate) fn refusals(key: Option<&Arc<KeyEntry>>, many: usize) -> Vec<RefusedRecord> {
     let facts = facts("notes", "PUT", "/notes/9");
     vec![
-        RefusedRecord { key: key.cloned(), facts, reason: Reason::OperationNotInPlan, count: 1 };
+        RefusedRecord {
+            key: key.cloned(),
+            facts,
+            reason: Reason::OperationNotInPlan,
+            outcome: Outcome::Refused,
+            count: 1
+        };
         many
     ]
 }
