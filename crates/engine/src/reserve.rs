@@ -12,6 +12,7 @@ use keystile_core::policy::{Plan, Policy};
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::time::Timestamp;
 use keystile_store::journal::Settlement;
+use keystile_store::mailbox::Mailbox;
 use keystile_store::reserve::{ReserveRequest, Reserved, Subject};
 use keystile_store::{BudgetStanding, Store};
 
@@ -45,7 +46,8 @@ pub struct Refused {
 }
 
 impl Engine {
-    /// Takes room for a write from its budgets and records its intent, durably.
+    /// Takes room for a write from its budgets and records its intent, durably. The answer comes through
+    /// the mailbox of the core that asks.
     pub async fn reserve(
         &self,
         policy: &Arc<Policy>,
@@ -53,6 +55,7 @@ impl Engine {
         permit: Permit,
         cost: u32,
         facts: RequestFacts,
+        mailbox: &Arc<Mailbox>,
     ) -> Result<Reservation, Refused> {
         let is_observed = policy
             .api_named(&facts.api)
@@ -64,7 +67,7 @@ impl Engine {
         };
         let request =
             ReserveRequest { subject, permit, cost, policy: policy.clone(), facts, is_observed };
-        match self.store.reserve(request).await {
+        match self.store.reserve_by_mail(request, mailbox).await {
             Ok(Ok(reserved)) => {
                 Ok(Reservation { store: self.store.clone(), reserved: Some(reserved) })
             }

@@ -126,6 +126,11 @@ pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
         deadlines,
         pool: Pool::default(),
         identities: IdentityCache::default(),
+        mailbox: Arc::default(),
+    });
+    let handing_out = core.clone();
+    tokio::task::spawn_local(async move {
+        handing_out.mailbox.hand_out(handing_out.engine.store()).await;
     });
     let acceptor = start
         .certificates

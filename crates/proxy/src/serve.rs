@@ -26,6 +26,7 @@ use keystile_core::decision::Permit;
 use keystile_core::grammar::GrammarRules;
 use keystile_core::policy::Plan;
 use keystile_engine::Engine;
+use keystile_store::mailbox::Mailbox;
 use tokio::sync::oneshot;
 
 use crate::answer::{self, Occasion};
@@ -50,6 +51,8 @@ pub(crate) struct Core {
     pub(crate) deadlines: Arc<Deadlines>,
     pub(crate) pool: Pool,
     pub(crate) identities: IdentityCache,
+    /// Where the answers of the store arrive.
+    pub(crate) mailbox: Arc<Mailbox>,
 }
 
 /// The other end of a connection.

@@ -132,7 +132,8 @@ async fn write(
     let plan = permit.plan().cloned();
     let kept = (job.api.spec().mode == Mode::Enforce).then(|| facts.clone());
     let began = Instant::now();
-    let reserved = core.engine.reserve(&job.policy, &job.identity, permit, cost, facts).await;
+    let reserved =
+        core.engine.reserve(&job.policy, &job.identity, permit, cost, facts, &core.mailbox).await;
     let reservation = match reserved {
         Ok(reservation) => reservation,
         Err(refused) => {

@@ -36,6 +36,7 @@ mod index;
 pub mod journal;
 pub mod key;
 mod ledger;
+pub mod mailbox;
 pub mod reserve;
 mod schema;
 mod work;
@@ -48,10 +49,11 @@ use index::SubjectIndex;
 use journal::Settlement;
 use key::KeyTable;
 pub use ledger::BudgetStanding;
+use mailbox::Mailbox;
 use reserve::{RefusedRecord, ReserveAnswer, ReserveRequest, Reserved};
 use work::Memory;
 pub use work::Work;
-use writer::{Committed, Health, Message, Writer};
+use writer::{Asker, Committed, Health, Message, Writer};
 
 /// How many reading connections are kept open.
 const READERS_MAX: usize = 4;
@@ -161,9 +163,27 @@ impl Store {
     /// The queue has no bound of its own: every request waits for its answer, so it holds at most one
     /// message for each connection that the gate admits, and one settlement for each before it.
     pub async fn reserve(&self, request: ReserveRequest) -> Result<ReserveAnswer> {
+        self.ask(request, None).await
+    }
+
+    /// The same for a core that hands out its answers itself; see [`Mailbox`].
+    pub async fn reserve_by_mail(
+        &self,
+        request: ReserveRequest,
+        mailbox: &Arc<Mailbox>,
+    ) -> Result<ReserveAnswer> {
+        self.ask(request, Some(mailbox.clone())).await
+    }
+
+    async fn ask(
+        &self,
+        request: ReserveRequest,
+        mailbox: Option<Arc<Mailbox>>,
+    ) -> Result<ReserveAnswer> {
         let (sender, answer) = oneshot::channel();
+        let asker = Asker { sender, mailbox };
         self.queue
-            .send(Message::Reserve(Box::new(request), sender))
+            .send(Message::Reserve(Box::new(request), asker))
             .map_err(|_| Error::Unavailable)?;
         answer.await.map_err(|_| Error::Unavailable)?
     }

@@ -26,6 +26,7 @@ use crate::clock::StoreClock;
 use crate::error::{Error, Result};
 use crate::index::Pressure;
 use crate::journal::{self, Settlement};
+use crate::mailbox::{Letter, Mailbox};
 use crate::reserve::{self, RefusedRecord, ReserveAnswer, ReserveRequest, Reserved};
 use crate::schema;
 use crate::work::{Memory, Work};
@@ -47,6 +48,39 @@ pub(crate) type Change = Box<dyn FnOnce(&mut Work<'_>) -> Completion + Send>;
 /// Told whether the transaction is durable.
 pub(crate) type Completion = Box<dyn FnOnce(Committed) + Send>;
 
+/// Who waits for room for a write.
+pub(crate) struct Asker {
+    pub(crate) sender: oneshot::Sender<Result<ReserveAnswer>>,
+    /// Where the answer is put, for a core that is woken once for many.
+    pub(crate) mailbox: Option<Arc<Mailbox>>,
+}
+
+/// Tells askers, each core in one wake-up; gives the reservations of those who have left.
+fn tell_askers(
+    told: impl Iterator<Item = (Asker, Result<ReserveAnswer>)>,
+) -> impl Iterator<Item = Box<Reserved>> {
+    let (mut left, mut mailboxes) = (Vec::new(), Vec::<Arc<Mailbox>>::new());
+    for (Asker { sender, mailbox }, answer) in told {
+        match mailbox {
+            None => {
+                if let Err(Ok(Ok(reserved))) = sender.send(answer) {
+                    left.push(reserved);
+                }
+            }
+            Some(mailbox) => {
+                mailbox.put(Letter { sender, answer });
+                if !mailboxes.iter().any(|known| Arc::ptr_eq(known, &mailbox)) {
+                    mailboxes.push(mailbox);
+                }
+            }
+        }
+    }
+    for mailbox in mailboxes {
+        mailbox.ring();
+    }
+    left.into_iter()
+}
+
 /// Whether a transaction is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Committed {
@@ -56,7 +90,7 @@ pub(crate) enum Committed {
 
 /// What is asked of the writer.
 pub(crate) enum Message {
-    Reserve(Box<ReserveRequest>, oneshot::Sender<Result<ReserveAnswer>>),
+    Reserve(Box<ReserveRequest>, Asker),
     Settle(Box<Reserved>, Settlement),
     ResponseBytes(i64, u64),
     Refused(Vec<RefusedRecord>),
@@ -101,7 +135,7 @@ pub(crate) struct Writer {
 /// What is told once the transaction has ended.
 #[derive(Default)]
 struct Answers {
-    reserved: Vec<(oneshot::Sender<Result<ReserveAnswer>>, ReserveAnswer)>,
+    reserved: Vec<(Asker, ReserveAnswer)>,
     completions: Vec<Completion>,
     settled: Vec<(Box<Reserved>, Settlement)>,
 }
@@ -186,23 +220,16 @@ impl Writer {
         match self.transact(group, &mut answers, &mut waiting) {
             Ok(()) => {
                 self.health.set(None);
-                for (sender, answer) in answers.reserved {
-                    if let Err(Ok(Ok(reserved))) = sender.send(Ok(answer)) {
-                        // Nobody is left to send it.
-                        self.unsettled.push((reserved, Settlement::NOT_SENT));
-                    }
-                }
+                let told = answers.reserved.into_iter().map(|(asker, answer)| (asker, Ok(answer)));
+                self.unsettled
+                    .extend(tell_askers(told).map(|reserved| (reserved, Settlement::NOT_SENT)));
                 answers.completions.into_iter().for_each(|tell| tell(Committed::Yes));
             }
             Err(error) => {
                 self.recover(&error, last_id);
-                for (sender, answer) in answers.reserved {
-                    drop(answer);
-                    let _ = sender.send(Err(Error::Unavailable));
-                }
-                for sender in waiting {
-                    let _ = sender.send(Err(Error::Unavailable));
-                }
+                let askers = answers.reserved.into_iter().map(|(asker, _)| asker).chain(waiting);
+                // Nothing was reserved, so nobody who has left leaves anything behind.
+                tell_askers(askers.map(|asker| (asker, Err(Error::Unavailable)))).for_each(drop);
                 answers.completions.into_iter().for_each(|tell| tell(Committed::No));
                 self.memory.open.extend(answers.settled.iter().map(|(reserved, _)| reserved.id.0));
                 self.unsettled.extend(answers.settled);
@@ -217,7 +244,7 @@ impl Writer {
         &mut self,
         group: Vec<Message>,
         answers: &mut Answers,
-        waiting: &mut Vec<oneshot::Sender<Result<ReserveAnswer>>>,
+        waiting: &mut Vec<Asker>,
     ) -> Result<()> {
         answers.settled = std::mem::take(&mut self.unsettled);
         let mut outcome = begin(&self.connection);
@@ -327,15 +354,15 @@ fn run(
     work: &mut Work<'_>,
     message: Message,
     answers: &mut Answers,
-    waiting: &mut Vec<oneshot::Sender<Result<ReserveAnswer>>>,
+    waiting: &mut Vec<Asker>,
     is_sound: bool,
 ) -> Result<()> {
     match message {
-        Message::Reserve(_, sender) if !is_sound => waiting.push(sender),
-        Message::Reserve(request, sender) => match reserve::reserve(work, &request) {
-            Ok(answer) => answers.reserved.push((sender, answer)),
+        Message::Reserve(_, asker) if !is_sound => waiting.push(asker),
+        Message::Reserve(request, asker) => match reserve::reserve(work, &request) {
+            Ok(answer) => answers.reserved.push((asker, answer)),
             Err(error) => {
-                waiting.push(sender);
+                waiting.push(asker);
                 return Err(error);
             }
         },

@@ -227,6 +227,23 @@ async fn the_outcome_is_learned_when_the_caller_hangs_up() {
 }
 
 #[tokio::test]
+async fn every_write_whose_caller_closes_at_once_is_forwarded_once() {
+    let upstream = Upstream::ok().await;
+    let rig = Rig::simple(&upstream);
+    let key = rig.key("open").await;
+    for number in 0..100 {
+        let mut caller = rig.caller().await;
+        caller.send(&request("DELETE", &format!("/{number}"), &key, b"")).await;
+    }
+    eventually("all writes", async || rig.used(&key).await == 100).await;
+    eventually("their outcomes", async || rig.outcomes().await == [Outcome::Applied; 100]).await;
+    let mut lines = upstream.lines();
+    lines.sort();
+    lines.dedup();
+    assert_eq!(lines.len(), 100);
+}
+
+#[tokio::test]
 async fn a_caller_that_resets_at_once_is_counted_all_the_same() {
     let upstream = Upstream::ok().await;
     let rig = Rig::simple(&upstream);
