@@ -14,8 +14,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use keystile_core::address::counted_address;
 use keystile_core::grammar::{FIELDS_MAX, GrammarRules, HEAD_BYTES_MAX};
+use keystile_core::journal::RequestFacts;
 use keystile_core::refusal::{Reason, Refusal};
-use keystile_engine::Engine;
+use keystile_engine::{Engine, Identity};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,6 +28,7 @@ use crate::answer::{self, Occasion};
 use crate::connection::{Progress, Watched};
 use crate::deadline::Deadlines;
 use crate::identity::IdentityCache;
+use crate::meter::Meter;
 use crate::pool::Pool;
 use crate::serve::{Core, LocalExecutor, Peer, address_text, serve};
 use crate::settings::GateSettings;
@@ -243,6 +245,7 @@ async fn connection(
         address_text: address_text(address),
         progress: progress.clone(),
     });
+    let noting = core.clone();
     let served = async {
         match acceptor {
             None => {
@@ -273,10 +276,33 @@ async fn connection(
     match progress.deadline.bound(served).await {
         Some(Ok(())) => {}
         Some(Err(error)) => {
+            if let Some(error) = error.downcast_ref::<hyper::Error>() {
+                note_unreadable(&noting, address, error);
+            }
             tracing::debug!(peer.address = %address, %error, "a connection broke off");
         }
         None => tracing::debug!(peer.address = %address, "a connection was too slow"),
     }
+}
+
+/// What the parser itself refuses it answers itself, without a body; that it came stands in the journal.
+fn note_unreadable(core: &Core, address: IpAddr, error: &hyper::Error) {
+    if !error.is_parse() {
+        return;
+    }
+    let reason =
+        if error.is_parse_too_large() { Reason::HeadTooLarge } else { Reason::FramingInvalid };
+    let facts = RequestFacts {
+        api: String::new(),
+        operation: String::new(),
+        method: String::new(),
+        path: String::new(),
+        address,
+        user_agent: None,
+        request_bytes: None,
+    };
+    Meter::refused("", reason);
+    core.engine.note_refused(&Identity::Keyless, reason, facts);
 }
 
 type Served = Result<(), Box<dyn std::error::Error>>;
