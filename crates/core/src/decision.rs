@@ -168,7 +168,7 @@ fn check(plan: Option<&Arc<Plan>>, call: &Call<'_>) -> Result<(), Refusal> {
         Caller::Keyless { rate } => (plan.filter(allows).ok_or(Reason::KeyMissing)?, rate),
         Caller::Unknown => return Err(Reason::KeyUnknown.into()),
         Caller::Key { state, application, rate, .. } => {
-            check_state(state, application, &call.operation.charge)?;
+            check_state(state, application, &call.operation.charge, call.now)?;
             (plan.filter(allows).ok_or(Reason::OperationNotInPlan)?, rate)
         }
     };
@@ -180,6 +180,7 @@ fn check_state(
     state: KeyState,
     application: ApplicationState,
     charge: &Charge,
+    now: Timestamp,
 ) -> Result<(), Refusal> {
     match (state, application) {
         (KeyState::Revoked, _) => Err(Reason::KeyRevoked.into()),
@@ -190,14 +191,15 @@ fn check_state(
         // Where only the body tells whether the call writes, the store holds the lock against it.
         (KeyState::Locked(lock), ApplicationState::Active) => match (lock.level, charge) {
             (LockLevel::Writes, Charge::Nothing | Charge::ByBody { .. }) => Ok(()),
-            (LockLevel::All, _) | (LockLevel::Writes, Charge::Writes(_)) => Err(locked(lock)),
+            (LockLevel::All, _) | (LockLevel::Writes, Charge::Writes(_)) => Err(locked(lock, now)),
         },
     }
 }
 
-/// The refusal of a call by a locked key.
-pub fn locked(lock: LockNotice) -> Refusal {
-    Refusal { lock: Some(lock), ..Refusal::new(Reason::KeyLocked) }
+/// The refusal of a call by a locked key; waiting helps only where the lock ends by itself.
+pub fn locked(lock: LockNotice, now: Timestamp) -> Refusal {
+    let retry_after_secs = lock.until.map(|until| until.seconds_from(now));
+    Refusal { lock: Some(lock), retry_after_secs, ..Refusal::new(Reason::KeyLocked) }
 }
 
 /// The places of a plan's budgets that count a write that is on record, for rebuilding a ledger.
@@ -217,4 +219,17 @@ pub fn budgets_of_record(
     let folded = crate::grammar::fold_path(path);
     let found = api.api.operation(&method, path, &folded);
     all.filter(|place| plan.counts(*place, api.place, &found.either)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_for_a_time_says_how_long_to_wait_and_one_until_unlocked_does_not() {
+        let now = Timestamp(1_000);
+        let until = |until| locked(LockNotice { level: LockLevel::All, until }, now);
+        assert_eq!(until(Some(Timestamp(61_000))).retry_after_secs, Some(60));
+        assert_eq!(until(None).retry_after_secs, None);
+    }
 }

@@ -11,8 +11,8 @@ use rusqlite::{Connection, params};
 use crate::error::Result;
 use crate::{journal, schema};
 
-/// So many rows wait in memory before a merge begins under load; at most about 4 MiB.
-const TAIL_MAX: usize = 65_536;
+/// So many rows wait in memory before a merge begins under load; at most about 2 MiB.
+const TAIL_MAX: usize = 32_768;
 /// So many rows are merged in one step; a few milliseconds.
 const STEP: usize = 2_048;
 

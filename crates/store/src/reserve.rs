@@ -155,7 +155,7 @@ fn check_again(work: &Work<'_>, subject: &Subject) -> std::result::Result<(), Re
     match (work.state_of(key), key.application.state()) {
         (KeyState::Revoked, _) => Err(Reason::KeyRevoked.into()),
         (_, ApplicationState::Suspended) => Err(Reason::ApplicationSuspended.into()),
-        (KeyState::Locked(lock), ApplicationState::Active) => Err(locked(lock)),
+        (KeyState::Locked(lock), ApplicationState::Active) => Err(locked(lock, work.now)),
         (KeyState::Active, ApplicationState::Active) => Ok(()),
     }
 }
@@ -205,7 +205,7 @@ fn exhausted(
     };
     work.lock_key(key, &lock)?;
     insert(work, request, Outcome::Refused, Some(Reason::KeyLocked), 0)?;
-    let refusal = locked(LockNotice { level, until: lock.until });
+    let refusal = locked(LockNotice { level, until: lock.until }, work.now);
     Ok(Box::new(ReserveRefused {
         is_recorded: true,
         ..refused(refusal, Some(debit.plan), standings)

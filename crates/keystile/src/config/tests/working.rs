@@ -13,7 +13,7 @@ use crate::config::explain::toml_value;
 use crate::config::read::Step;
 use crate::config::{Colors, Configuration, INITIAL_FILE, for_upstream, reference, schema};
 
-/// The file of issue 2, as it stands there.
+/// The example of the README, as it stands there.
 const EXAMPLE: &str = r#"
 data = "keystile-data"
 
