@@ -33,9 +33,10 @@ use crate::work::{Memory, Work};
 
 /// How many messages one transaction takes at most.
 const GROUP_MAX: usize = 512;
-/// How long the writer waits for company when writes come fast, and in which steps it looks.
-const GATHER_MAX: Duration = Duration::from_millis(3);
-const GATHER_STEP: Duration = Duration::from_micros(400);
+/// How long the writer waits for company when writes come fast: it looks after each pause, and goes on
+/// at once when nobody came. A few long pauses cost less than many short ones.
+const GATHER_PAUSES: [Duration; 3] =
+    [Duration::from_micros(400), Duration::from_micros(1_300), Duration::from_micros(1_300)];
 /// How long settlements linger for the commit of a write that somebody waits for.
 const LINGER: Duration = Duration::from_millis(50);
 /// How often it looks for work that nobody asked for.
@@ -193,10 +194,12 @@ impl Writer {
         if last_waiting < 2 {
             return;
         }
-        let start = Instant::now();
-        while waiting(group) < last_waiting.max(32) && start.elapsed() < GATHER_MAX {
+        for pause in GATHER_PAUSES {
             let before = group.len();
-            std::thread::sleep(GATHER_STEP);
+            if waiting(group) >= last_waiting.max(32) {
+                break;
+            }
+            std::thread::sleep(pause);
             self.drain(group);
             if group.len() == before {
                 break;
