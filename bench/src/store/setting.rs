@@ -16,8 +16,9 @@ use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
 use keystile_core::time::Span;
 use keystile_store::Store;
 use keystile_store::directory::DataDirectory;
-use keystile_store::key::{KeyEntry, NewKeyRow};
+use keystile_store::key::NewKeyRow;
 use keystile_store::reserve::{ReserveRequest, Subject};
+use keystile_store::table::KeyEntry;
 
 use crate::Outcome;
 

@@ -9,7 +9,7 @@ use keystile_core::decision::{Call, Caller, Permit, decide};
 use keystile_core::key::well_formed;
 use keystile_core::policy::{ApiRef, Policy};
 use keystile_core::refusal::{Reason, Refusal};
-use keystile_store::key::KeyEntry;
+use keystile_store::table::KeyEntry;
 
 use crate::Engine;
 

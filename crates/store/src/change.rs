@@ -13,8 +13,9 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::event::{self, Event, EventKind};
-use crate::key::{self, ApplicationEntry, KeyEntry, KeyRow, NewKeyRow};
+use crate::key::{self, KeyRow, NewKeyRow};
 use crate::ledger::Debit;
+use crate::table::{ApplicationEntry, KeyEntry};
 use crate::work::Work;
 use crate::{Store, journal};
 

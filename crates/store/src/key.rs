@@ -1,175 +1,17 @@
-//! Applications and keys: their rows, and the table in memory that every request is looked up in.
+//! Applications and keys in the database. Requests see them in [`crate::table`].
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
-use keystile_core::decision::{ApplicationState, KeyState};
+use keystile_core::decision::ApplicationState;
 use keystile_core::key::{ApplicationId, KeyHash, KeyId};
-use keystile_core::lock::{Lock, LockLevel};
-use keystile_core::rate::RateState;
+use keystile_core::lock::Lock;
 use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
-
-/// An application, as requests see it.
-#[derive(Debug)]
-pub struct ApplicationEntry {
-    pub(crate) row: i64,
-    /// Its id.
-    pub id: ApplicationId,
-    /// Its name.
-    pub name: Box<str>,
-    is_suspended: AtomicBool,
-}
-
-impl ApplicationEntry {
-    /// Whether it may call.
-    pub fn state(&self) -> ApplicationState {
-        if self.is_suspended.load(Ordering::Acquire) {
-            ApplicationState::Suspended
-        } else {
-            ApplicationState::Active
-        }
-    }
-
-    pub(crate) fn set_state(&self, state: ApplicationState) {
-        self.is_suspended.store(state == ApplicationState::Suspended, Ordering::Release);
-    }
-}
-
-/// A key, as requests see it. Only the store's writer changes it, after the change is durable.
-#[derive(Debug)]
-pub struct KeyEntry {
-    pub(crate) row: i64,
-    /// Its id.
-    pub id: KeyId,
-    /// Its application.
-    pub application: Arc<ApplicationEntry>,
-    /// The name of its plan.
-    pub plan: Arc<str>,
-    /// Its use of the plan's rate limits.
-    pub rate: RateState,
-    standing: AtomicU8,
-    /// When the lock opens by itself, `i64::MAX` for one that does not.
-    locked_until: AtomicI64,
-    /// When a rolled key stops working, `i64::MAX` for never.
-    expires: AtomicI64,
-}
-
-const ACTIVE: u8 = 0;
-const WRITES_LOCKED: u8 = 1;
-const ALL_LOCKED: u8 = 2;
-const REVOKED: u8 = 3;
-
-impl KeyEntry {
-    /// Its number, counted from 1 in the order of issue.
-    pub fn number(&self) -> i64 {
-        self.row
-    }
-
-    /// Whether it may be used at a time.
-    pub fn state(&self, now: Timestamp) -> KeyState {
-        if now.0 >= self.expires.load(Ordering::Relaxed) {
-            return KeyState::Revoked;
-        }
-        let level = match self.standing.load(Ordering::Acquire) {
-            ACTIVE => return KeyState::Active,
-            WRITES_LOCKED => LockLevel::Writes,
-            ALL_LOCKED => LockLevel::All,
-            _ => return KeyState::Revoked,
-        };
-        let until = self.locked_until.load(Ordering::Acquire);
-        if now.0 >= until {
-            return KeyState::Active;
-        }
-        KeyState::Locked(LockNotice {
-            level,
-            until: (until != i64::MAX).then_some(Timestamp(until)),
-        })
-    }
-
-    pub(crate) fn set_lock(&self, lock: Option<LockNotice>) {
-        let Some(lock) = lock else {
-            self.standing.store(ACTIVE, Ordering::Release);
-            return;
-        };
-        self.locked_until.store(lock.until.map_or(i64::MAX, |until| until.0), Ordering::Release);
-        let standing = match lock.level {
-            LockLevel::Writes => WRITES_LOCKED,
-            LockLevel::All => ALL_LOCKED,
-        };
-        self.standing.store(standing, Ordering::Release);
-    }
-
-    pub(crate) fn set_revoked(&self) {
-        self.standing.store(REVOKED, Ordering::Release);
-    }
-
-    pub(crate) fn set_expires(&self, at: Timestamp) {
-        self.expires.store(at.0, Ordering::Release);
-    }
-}
-
-/// Every key by its hash, for lookups without a lock.
-#[derive(Debug, Default)]
-pub struct KeyTable {
-    by_hash: papaya::HashMap<KeyHash, Arc<KeyEntry>>,
-    /// How many entries there are; the map counts only with an effort.
-    len: AtomicU64,
-}
-
-impl KeyTable {
-    /// The key with a hash.
-    pub fn find(&self, hash: &KeyHash) -> Option<Arc<KeyEntry>> {
-        self.by_hash.pin().get(hash).cloned()
-    }
-
-    /// How many keys there are, of any state.
-    pub fn len(&self) -> u64 {
-        self.len.load(Ordering::Relaxed)
-    }
-
-    /// Whether no key was ever issued.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub(crate) fn insert(&self, hash: KeyHash, entry: Arc<KeyEntry>) {
-        self.by_hash.pin().insert(hash, entry);
-        self.len.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// What the writer knows of keys and applications by row number.
-#[derive(Debug, Default)]
-pub(crate) struct Rows {
-    keys: HashMap<i64, Arc<KeyEntry>>,
-    applications: HashMap<i64, Arc<ApplicationEntry>>,
-    plans: HashMap<String, Arc<str>>,
-}
-
-impl Rows {
-    pub(crate) fn key(&self, row: i64) -> Option<&Arc<KeyEntry>> {
-        self.keys.get(&row)
-    }
-
-    pub(crate) fn application(&self, row: i64) -> Option<&Arc<ApplicationEntry>> {
-        self.applications.get(&row)
-    }
-
-    /// Plans are few and keys many: all keys of a plan share its name.
-    fn plan(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.plans.get(name) {
-            return known.clone();
-        }
-        let shared: Arc<str> = name.into();
-        self.plans.insert(name.to_owned(), shared.clone());
-        shared
-    }
-}
+use crate::table::{ApplicationEntry, KeyEntry, KeyTable, Rows};
 
 /// Reads all keys into memory.
 pub(crate) fn load(connection: &Connection, table: &KeyTable) -> Result<Rows> {
@@ -177,13 +19,9 @@ pub(crate) fn load(connection: &Connection, table: &KeyTable) -> Result<Rows> {
     let mut statement = connection.prepare("SELECT id, uid, name, state FROM application")?;
     let mut applications = statement.query([])?;
     while let Some(row) = applications.next()? {
-        let entry = ApplicationEntry {
-            row: row.get(0)?,
-            id: parsed(&row.get::<_, String>(1)?)?,
-            name: row.get::<_, String>(2)?.into(),
-            is_suspended: AtomicBool::new(row.get_ref(3)?.as_str() == Ok("suspended")),
-        };
-        rows.applications.insert(entry.row, Arc::new(entry));
+        let id = parsed(&row.get::<_, String>(1)?)?;
+        let (name, state): (String, _) = (row.get(2)?, state_from(row.get_ref(3)?));
+        rows.add_application(Arc::new(ApplicationEntry::new(row.get(0)?, id, &name, state)));
     }
     let mut statement = connection
         .prepare("SELECT id, uid, application, plan, hash, expires, revoked, lock FROM key")?;
@@ -200,7 +38,7 @@ fn load_key(row: &Row<'_>, rows: &mut Rows, table: &KeyTable) -> Result<()> {
     let hash = KeyHash::from_slice(row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?)
         .ok_or_else(|| corrupt("a key's hash has another length"))?;
     let plan = rows.plan(&row.get::<_, String>(3)?);
-    let entry = Arc::new(new_entry(
+    let entry = Arc::new(KeyEntry::new(
         row.get(0)?,
         parsed(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
         application,
@@ -216,21 +54,16 @@ fn load_key(row: &Row<'_>, rows: &mut Rows, table: &KeyTable) -> Result<()> {
     if row.get::<_, Option<i64>>(6)?.is_some() {
         entry.set_revoked();
     }
-    rows.keys.insert(entry.row, entry.clone());
+    rows.add_key(entry.clone());
     table.insert(hash, entry);
     Ok(())
 }
 
-fn new_entry(row: i64, id: KeyId, application: Arc<ApplicationEntry>, plan: Arc<str>) -> KeyEntry {
-    KeyEntry {
-        row,
-        id,
-        application,
-        plan,
-        rate: RateState::default(),
-        standing: AtomicU8::new(ACTIVE),
-        locked_until: AtomicI64::new(i64::MAX),
-        expires: AtomicI64::new(i64::MAX),
+fn state_from(column: ValueRef<'_>) -> ApplicationState {
+    if column.as_str() == Ok("suspended") {
+        ApplicationState::Suspended
+    } else {
+        ApplicationState::Active
     }
 }
 
@@ -391,13 +224,12 @@ pub fn find_application(connection: &Connection, name_or_id: &str) -> Result<App
 }
 
 fn application_row(row: &Row<'_>) -> Result<ApplicationRow> {
-    let is_suspended = row.get_ref(4)?.as_str() == Ok("suspended");
     Ok(ApplicationRow {
         row: row.get(0)?,
         id: row.get(1)?,
         name: row.get(2)?,
         plan: row.get(3)?,
-        state: if is_suspended { ApplicationState::Suspended } else { ApplicationState::Active },
+        state: state_from(row.get_ref(4)?),
         created: Timestamp(row.get(5)?),
         keys: row.get(6)?,
     })
@@ -436,13 +268,8 @@ pub(crate) fn insert_application(
         params![id.to_string(), name, plan, now.0],
     )?;
     let row = connection.last_insert_rowid();
-    let entry = Arc::new(ApplicationEntry {
-        row,
-        id,
-        name: name.into(),
-        is_suspended: AtomicBool::new(false),
-    });
-    rows.applications.insert(row, entry.clone());
+    let entry = Arc::new(ApplicationEntry::new(row, id, name, ApplicationState::Active));
+    rows.add_application(entry.clone());
     Ok(entry)
 }
 
@@ -468,8 +295,8 @@ pub(crate) fn insert_key(
     ])?;
     let plan = rows.plan(&key.plan);
     let entry =
-        Arc::new(new_entry(connection.last_insert_rowid(), key.id, application.clone(), plan));
-    rows.keys.insert(entry.row, entry.clone());
+        Arc::new(KeyEntry::new(connection.last_insert_rowid(), key.id, application.clone(), plan));
+    rows.add_key(entry.clone());
     Ok(entry)
 }
 

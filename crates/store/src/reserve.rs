@@ -14,8 +14,8 @@ use smallvec::SmallVec;
 
 use crate::error::Result;
 use crate::journal::{self, NewRecord, Settlement};
-use crate::key::KeyEntry;
 use crate::ledger::{BudgetStanding, Debit};
+use crate::table::KeyEntry;
 use crate::work::Work;
 
 /// Whose budgets a write counts in.

@@ -12,8 +12,9 @@ use rusqlite::{Connection, params};
 use crate::error::{Error, Result};
 use crate::event::{self, Event, EventKind};
 use crate::index::SubjectIndex;
-use crate::key::{self, ApplicationEntry, KeyEntry, KeyRow, Rows};
+use crate::key::{self, KeyRow};
 use crate::ledger::Ledger;
+use crate::table::{ApplicationEntry, KeyEntry, Rows};
 
 /// What the writer knows beside the database. It follows from the database, and is read from there
 /// again after a failed commit.

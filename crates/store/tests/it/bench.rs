@@ -12,8 +12,9 @@ use keystile_store::directory::DataDirectory;
 use keystile_store::error::Result;
 use keystile_store::event::{self, EventRow};
 use keystile_store::journal::{self, Direction, RecordQuery};
-use keystile_store::key::{self, KeyEntry, KeyRow, NewKeyRow};
+use keystile_store::key::{self, KeyRow, NewKeyRow};
 use keystile_store::reserve::{ReserveAnswer, Reserved, Subject};
+use keystile_store::table::KeyEntry;
 use keystile_store::{Opened, Store, Work};
 use uuid::Uuid;
 

@@ -13,8 +13,8 @@ use keystile_core::rate::RateState;
 use keystile_core::refusal::Reason;
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::journal::Settlement;
-use keystile_store::key::KeyEntry;
 use keystile_store::reserve::{RefusedRecord, ReserveRequest, Subject};
+use keystile_store::table::KeyEntry;
 
 pub(crate) const LOCKS: LockRule =
     LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked };

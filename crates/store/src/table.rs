@@ -1,0 +1,201 @@
+//! Keys and applications in memory: the table that every request is looked up in.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+
+use keystile_core::decision::{ApplicationState, KeyState};
+use keystile_core::key::{ApplicationId, KeyHash, KeyId};
+use keystile_core::lock::LockLevel;
+use keystile_core::rate::RateState;
+use keystile_core::refusal::LockNotice;
+use keystile_core::time::Timestamp;
+
+/// An application, as requests see it.
+#[derive(Debug)]
+pub struct ApplicationEntry {
+    pub(crate) row: i64,
+    /// Its id.
+    pub id: ApplicationId,
+    /// Its name.
+    pub name: Box<str>,
+    is_suspended: AtomicBool,
+}
+
+impl ApplicationEntry {
+    pub(crate) fn new(row: i64, id: ApplicationId, name: &str, state: ApplicationState) -> Self {
+        let is_suspended = AtomicBool::new(state == ApplicationState::Suspended);
+        Self { row, id, name: name.into(), is_suspended }
+    }
+
+    /// Whether it may call.
+    pub fn state(&self) -> ApplicationState {
+        if self.is_suspended.load(Ordering::Acquire) {
+            ApplicationState::Suspended
+        } else {
+            ApplicationState::Active
+        }
+    }
+
+    pub(crate) fn set_state(&self, state: ApplicationState) {
+        self.is_suspended.store(state == ApplicationState::Suspended, Ordering::Release);
+    }
+}
+
+/// A key, as requests see it. Only the store's writer changes it, after the change is durable.
+#[derive(Debug)]
+pub struct KeyEntry {
+    pub(crate) row: i64,
+    /// Its id.
+    pub id: KeyId,
+    /// Its application.
+    pub application: Arc<ApplicationEntry>,
+    /// The name of its plan.
+    pub plan: Arc<str>,
+    /// Its use of the plan's rate limits.
+    pub rate: RateState,
+    standing: AtomicU8,
+    /// When the lock opens by itself, `i64::MAX` for one that does not.
+    locked_until: AtomicI64,
+    /// When a rolled key stops working, `i64::MAX` for never.
+    expires: AtomicI64,
+}
+
+const ACTIVE: u8 = 0;
+const WRITES_LOCKED: u8 = 1;
+const ALL_LOCKED: u8 = 2;
+const REVOKED: u8 = 3;
+
+impl KeyEntry {
+    /// A key that may be used.
+    pub(crate) fn new(
+        row: i64,
+        id: KeyId,
+        application: Arc<ApplicationEntry>,
+        plan: Arc<str>,
+    ) -> Self {
+        Self {
+            row,
+            id,
+            application,
+            plan,
+            rate: RateState::default(),
+            standing: AtomicU8::new(ACTIVE),
+            locked_until: AtomicI64::new(i64::MAX),
+            expires: AtomicI64::new(i64::MAX),
+        }
+    }
+
+    /// Its number, counted from 1 in the order of issue.
+    pub fn number(&self) -> i64 {
+        self.row
+    }
+
+    /// Whether it may be used at a time.
+    pub fn state(&self, now: Timestamp) -> KeyState {
+        if now.0 >= self.expires.load(Ordering::Relaxed) {
+            return KeyState::Revoked;
+        }
+        let level = match self.standing.load(Ordering::Acquire) {
+            ACTIVE => return KeyState::Active,
+            WRITES_LOCKED => LockLevel::Writes,
+            ALL_LOCKED => LockLevel::All,
+            _ => return KeyState::Revoked,
+        };
+        let until = self.locked_until.load(Ordering::Acquire);
+        if now.0 >= until {
+            return KeyState::Active;
+        }
+        KeyState::Locked(LockNotice {
+            level,
+            until: (until != i64::MAX).then_some(Timestamp(until)),
+        })
+    }
+
+    pub(crate) fn set_lock(&self, lock: Option<LockNotice>) {
+        let Some(lock) = lock else {
+            self.standing.store(ACTIVE, Ordering::Release);
+            return;
+        };
+        self.locked_until.store(lock.until.map_or(i64::MAX, |until| until.0), Ordering::Release);
+        let standing = match lock.level {
+            LockLevel::Writes => WRITES_LOCKED,
+            LockLevel::All => ALL_LOCKED,
+        };
+        self.standing.store(standing, Ordering::Release);
+    }
+
+    pub(crate) fn set_revoked(&self) {
+        self.standing.store(REVOKED, Ordering::Release);
+    }
+
+    pub(crate) fn set_expires(&self, at: Timestamp) {
+        self.expires.store(at.0, Ordering::Release);
+    }
+}
+
+/// Every key by its hash, for lookups without a lock.
+#[derive(Debug, Default)]
+pub struct KeyTable {
+    by_hash: papaya::HashMap<KeyHash, Arc<KeyEntry>>,
+    /// How many entries there are; the map counts only with an effort.
+    len: AtomicU64,
+}
+
+impl KeyTable {
+    /// The key with a hash.
+    pub fn find(&self, hash: &KeyHash) -> Option<Arc<KeyEntry>> {
+        self.by_hash.pin().get(hash).cloned()
+    }
+
+    /// How many keys there are, of any state.
+    pub fn len(&self) -> u64 {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Whether no key was ever issued.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn insert(&self, hash: KeyHash, entry: Arc<KeyEntry>) {
+        self.by_hash.pin().insert(hash, entry);
+        self.len.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What the writer knows of keys and applications by row number.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    keys: HashMap<i64, Arc<KeyEntry>>,
+    applications: HashMap<i64, Arc<ApplicationEntry>>,
+    plans: HashMap<String, Arc<str>>,
+}
+
+impl Rows {
+    pub(crate) fn key(&self, row: i64) -> Option<&Arc<KeyEntry>> {
+        self.keys.get(&row)
+    }
+
+    pub(crate) fn application(&self, row: i64) -> Option<&Arc<ApplicationEntry>> {
+        self.applications.get(&row)
+    }
+
+    pub(crate) fn add_key(&mut self, key: Arc<KeyEntry>) {
+        self.keys.insert(key.row, key);
+    }
+
+    pub(crate) fn add_application(&mut self, application: Arc<ApplicationEntry>) {
+        self.applications.insert(application.row, application);
+    }
+
+    /// Plans are few and keys many: all keys of a plan share its name.
+    pub(crate) fn plan(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.plans.get(name) {
+            return known.clone();
+        }
+        let shared: Arc<str> = name.into();
+        self.plans.insert(name.to_owned(), shared.clone());
+        shared
+    }
+}
