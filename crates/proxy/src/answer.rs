@@ -90,6 +90,37 @@ pub(crate) fn refusal(refusal: &Refusal, occasion: Occasion<'_>) -> Response<Byt
     response
 }
 
+/// A refusal as the bytes of an answer that ends its connection, where no HTTP machinery writes them.
+pub(crate) fn as_bytes(refusal: &Refusal) -> Bytes {
+    let answer = self::refusal(refusal, Occasion { is_last: true, ..Occasion::default() });
+    let (head, body) = answer.into_parts();
+    let mut bytes = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
+    for (name, value) in &head.headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+    bytes.extend_from_slice(&body);
+    bytes.into()
+}
+
+/// Why the parser refused a head, where these bytes are just the answer that it gives by itself: a
+/// status, the connection's end, no length and perhaps the date.
+pub(crate) fn bare_refusal(bytes: &[u8]) -> Option<Reason> {
+    const FIELDS: [&str; 3] = ["connection: close", "content-length: 0", "date: "];
+    let head = std::str::from_utf8(bytes).ok()?.strip_suffix("\r\n\r\n")?;
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?;
+    let is_bare = lines.all(|line| FIELDS.iter().any(|field| line.starts_with(field)));
+    match status {
+        "400" if is_bare => Some(Reason::FramingInvalid),
+        "414" | "431" if is_bare => Some(Reason::HeadTooLarge),
+        _ => None,
+    }
+}
+
 /// Names a write's record, so that caller and owner can speak of it.
 pub(crate) fn note_write(headers: &mut HeaderMap, id: RecordId) {
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {

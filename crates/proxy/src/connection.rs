@@ -13,9 +13,11 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, Bytes};
 use keystile_core::time::Span;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::answer;
 use crate::deadline::{Deadline, Deadlines, locked};
 use crate::listen::Counted;
 use crate::scan::Scan;
@@ -192,15 +194,43 @@ impl Progress {
 }
 
 /// A connection's bytes, watched on their way.
+///
+/// What the parser refuses it answers itself, without a body. Such an answer goes out as problem details,
+/// like every other refusal.
 #[derive(Debug)]
 pub(crate) struct Watched<S> {
     stream: S,
     progress: Arc<Progress>,
+    /// What is yet to be written instead of the parser's own answer.
+    refusal: Bytes,
 }
 
 impl<S> Watched<S> {
     pub(crate) fn new(stream: S, progress: Arc<Progress>) -> Self {
-        Self { stream, progress }
+        Self { stream, progress, refusal: Bytes::new() }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Watched<S> {
+    /// Takes the parser's own answer, to a head that never became a request.
+    fn takes(&mut self, bytes: &[u8]) -> bool {
+        if self.progress.phase() != HEAD || self.progress.requests_under_way() > 0 {
+            return false;
+        }
+        let Some(reason) = answer::bare_refusal(bytes) else {
+            return false;
+        };
+        self.refusal = answer::as_bytes(&reason.into());
+        true
+    }
+
+    fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.refusal.has_remaining() {
+            let written =
+                ready!(Pin::new(&mut self.stream).poll_write(context, &self.refusal.clone()))?;
+            self.refusal.advance(written);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -223,16 +253,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.takes(buf) {
+            return Poll::Ready(Ok(buf.len()));
+        }
         let written = Pin::new(&mut self.stream).poll_write(context, buf);
         self.progress.note_write(written.is_pending());
         written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refusal(context))?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refusal(context))?;
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
@@ -245,6 +280,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [head] = bufs
+            && self.takes(head)
+        {
+            return Poll::Ready(Ok(head.len()));
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bufs);
         self.progress.note_write(written.is_pending());
         written

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::answer::{self, Occasion};
+use crate::answer;
 use crate::connection::{Progress, Watched};
 use crate::deadline::Deadlines;
 use crate::identity::IdentityCache;
@@ -216,14 +216,8 @@ impl Door {
 /// Tells a caller over the caps why, without reading what it wants.
 async fn turn_away(mut stream: TcpStream) {
     let refusal = Refusal::new(Reason::ConnectionsExceeded).retry_after_secs(1);
-    let answer = answer::refusal(&refusal, Occasion { is_last: true, ..Occasion::default() });
-    let body = String::from_utf8_lossy(answer.body());
-    let text = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(text.as_bytes())).await;
+    let answer = answer::as_bytes(&refusal);
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&answer)).await;
 }
 
 async fn connection(
@@ -285,7 +279,7 @@ async fn connection(
     }
 }
 
-/// What the parser itself refuses it answers itself, without a body; that it came stands in the journal.
+/// What the parser itself refuses stands in the journal too, as far as anybody could read it.
 fn note_unreadable(core: &Core, address: IpAddr, error: &hyper::Error) {
     if !error.is_parse() {
         return;

@@ -25,6 +25,7 @@ use hyper_util::rt::TokioIo;
 use keystile_core::decision::Permit;
 use keystile_core::grammar::GrammarRules;
 use keystile_core::policy::Plan;
+use keystile_core::refusal::Reason;
 use keystile_engine::Engine;
 use keystile_store::mailbox::Mailbox;
 use tokio::sync::oneshot;
@@ -217,7 +218,8 @@ pub(crate) fn deliver(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return match upgrade {
             Some(caller) => switch_protocols(response, caller, under_way),
-            None => plain(StatusCode::BAD_GATEWAY),
+            None => answer::refusal(&Reason::UpstreamFailed.into(), Occasion::default())
+                .map(AnswerBody::held),
         };
     }
     let headers = response.headers_mut();

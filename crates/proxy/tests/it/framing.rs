@@ -71,7 +71,7 @@ async fn heads_with_two_lengths_are_refused_and_the_connection_closed() {
     ] {
         let answers = answers(&rig, &key, "POST /x HTTP/1.1", fields, "0\r\n\r\n").await;
         assert_eq!(answers.len(), 1, "{fields}: {answers:?}");
-        assert_eq!(answers[0].status, 400, "{fields}");
+        assert_eq!(answers[0].refusal().0, 400, "{fields}");
     }
     assert_eq!(upstream.lines(), Vec::<String>::new());
     assert_eq!(rig.used(&key).await, 0);
@@ -98,7 +98,7 @@ async fn heads_whose_lines_have_two_readings_are_refused_and_the_connection_clos
     ] {
         let answers = answers(&rig, &key, "POST /x HTTP/1.1", fields, "0\r\n\r\n").await;
         assert_eq!(answers.len(), 1, "{fields:?}: {answers:?}");
-        assert_eq!(answers[0].status, 400, "{fields:?}");
+        assert_eq!(answers[0].refusal().0, 400, "{fields:?}");
     }
     let whole = request("POST", "/x", &key, b"")
         .into_iter()
@@ -127,7 +127,7 @@ async fn versions_that_have_no_such_framing_are_refused() {
     ] {
         let answers = answers(&rig, &key, line, fields, "0\r\n\r\n").await;
         assert!(
-            answers.len() <= 1 && answers.iter().all(|answer| answer.status >= 400),
+            answers.len() <= 1 && answers.iter().all(|answer| answer.refusal().0 >= 400),
             "{line}: {answers:?}"
         );
     }
