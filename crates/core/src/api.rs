@@ -148,6 +148,11 @@ impl Api {
         &self.spec.name
     }
 
+    /// Every pattern that the policy uses in it, each once.
+    pub fn patterns(&self) -> &[OperationPattern] {
+        &self.patterns
+    }
+
     /// The place of a pattern that was given to `new`.
     pub(crate) fn index_of(&self, pattern: &OperationPattern) -> Option<usize> {
         self.patterns.iter().position(|known| known == pattern)

@@ -113,6 +113,11 @@ impl OperationPattern {
         &self.template
     }
 
+    /// The methods; every one where empty.
+    pub fn methods(&self) -> &[Method] {
+        &self.methods
+    }
+
     /// Whether a method is meant. GET means HEAD too, which asks for the same without the body.
     pub fn has_method(&self, method: &Method) -> bool {
         self.methods.is_empty()

@@ -109,6 +109,23 @@ impl PathTemplate {
         self.segments.is_empty() && self.rest == Rest::Anything
     }
 
+    /// A path that meets the template: what is open in it is called `x`.
+    pub(crate) fn example(&self) -> String {
+        let mut path = String::new();
+        for segment in &self.segments {
+            path.push('/');
+            path.push_str(match segment {
+                Segment::Literal(text) => text,
+                Segment::Any(_) => "x",
+            });
+        }
+        match self.rest {
+            Rest::Anything => path + "/x-no-rule-names",
+            Rest::Nothing if path.is_empty() => "/".to_owned(),
+            Rest::Nothing => path,
+        }
+    }
+
     /// How closely the template describes a path; a higher rank names it better.
     pub(crate) fn rank(&self) -> u32 {
         let of_segment = |segment: &Segment| match segment {

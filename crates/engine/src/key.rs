@@ -175,27 +175,26 @@ impl Engine {
         })?)
     }
 
+    /// How the write budgets of a key stand; none where the policy does not have its plan.
+    pub(crate) async fn budgets_of(&self, row: &KeyRow) -> Result<Vec<BudgetView>, Failure> {
+        let (id, policy) = (row.id.clone(), self.policy());
+        let Some(plan) = policy.plan(&row.plan).cloned() else {
+            return Ok(Vec::new());
+        };
+        let counted = self.store.change(move |work| work.budgets(&id, &policy, &plan)).await?;
+        let view = |budget: keystile_store::change::CountedBudget| BudgetView {
+            name: budget.name,
+            quota: budget.quota.to_string(),
+            used: budget.used,
+            remaining: u64::from(budget.quota.amount).saturating_sub(budget.used),
+            frees_at: budget.frees_at,
+        };
+        Ok(counted.into_iter().map(view).collect())
+    }
+
     pub(crate) async fn show_key(&self, text: &str) -> Result<Answer, Failure> {
         let row = self.find_key(text)?;
-        let (id, policy) = (row.id.clone(), self.policy());
-        let plan = policy.plan(&row.plan).cloned();
-        let budgets = match plan {
-            Some(plan) => {
-                let counted =
-                    self.store.change(move |work| work.budgets(&id, &policy, &plan)).await?;
-                counted
-                    .into_iter()
-                    .map(|budget| BudgetView {
-                        name: budget.name,
-                        quota: budget.quota.to_string(),
-                        used: budget.used,
-                        remaining: u64::from(budget.quota.amount).saturating_sub(budget.used),
-                        frees_at: budget.frees_at,
-                    })
-                    .collect()
-            }
-            None => Vec::new(),
-        };
+        let budgets = self.budgets_of(&row).await?;
         let now = self.store.now();
         let details = self.store.read(|read| {
             let events = event::list_of_key(read, row.row, EVENTS_SHOWN)?;

@@ -21,9 +21,11 @@ mod application;
 pub mod authorize;
 pub mod command;
 mod execute;
+pub mod export;
 mod housekeep;
 mod journal;
 mod key;
+mod near;
 pub mod refused;
 pub mod reserve;
 mod status;
@@ -31,6 +33,8 @@ mod view;
 
 use address::AddressTable;
 pub use authorize::{Authorization, Identity, Incoming};
+pub use near::NearBudget;
+use near::NearTable;
 use refused::RefusalLog;
 pub use reserve::{Refused, Reservation};
 
@@ -65,6 +69,7 @@ pub struct Engine {
     keyless: AddressTable,
     failures: AddressTable,
     refused: RefusalLog,
+    near: NearTable,
     /// Set once a server serves; commands that run directly on the store leave it empty.
     pub server: OnceLock<ServerInfo>,
     /// When the policy was read, and what came of the last attempt to read it again.
@@ -82,6 +87,7 @@ impl Engine {
             keyless: AddressTable::default(),
             failures: AddressTable::default(),
             refused: RefusalLog::default(),
+            near: NearTable::default(),
             server: OnceLock::new(),
             policy_note: ArcSwap::from_pointee(note),
         }
@@ -95,6 +101,11 @@ impl Engine {
     /// The store.
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// When the policy was read, and what came of the last attempt to read it again.
+    pub fn policy_note(&self) -> Arc<String> {
+        self.policy_note.load_full()
     }
 
     /// Puts another policy in force, at once and as a whole. Requests that were permitted by the one

@@ -69,6 +69,9 @@ impl Engine {
             ReserveRequest { subject, permit, cost, policy: policy.clone(), facts, is_observed };
         match self.store.reserve_by_mail(request, mailbox).await {
             Ok(Ok(reserved)) => {
+                if let (Identity::Key(key), Some(plan)) = (identity, &reserved.plan) {
+                    self.near.note(key, plan, &reserved.standings);
+                }
                 Ok(Reservation { store: self.store.clone(), reserved: Some(reserved) })
             }
             Ok(Err(refused)) => Err(Refused {

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use keystile_core::journal::WriteRecord;
 use keystile_engine::command::{Answer, Command, Order, RecordFilter};
+use keystile_engine::export;
 use tempfile::NamedTempFile;
 
 use super::arguments::{ExportArguments, ExportFormat};
 use super::journal::{PAGE, page};
 use super::json::{self, Layout};
 use super::session::{Medium, Session, Stop};
-use super::text::printable;
 
 /// Writes all records that match, earliest first.
 pub(super) fn export(
@@ -107,75 +107,16 @@ fn write(out: &mut dyn Write, format: ExportFormat, records: Records<'_>) -> io:
         }
         (ExportFormat::Csv, Records::Head) => {
             let mut csv = csv::Writer::from_writer(out);
-            csv.write_record(CSV_HEAD)?;
+            csv.write_record(export::CSV_HEAD)?;
             csv.flush()
         }
         (ExportFormat::Csv, Records::Page(records)) => {
             let mut csv = csv::Writer::from_writer(out);
             for record in records {
-                csv.write_record(csv_row(record))?;
+                csv.write_record(export::csv_row(record))?;
             }
             csv.flush()
         }
-    }
-}
-
-const CSV_HEAD: [&str; 19] = [
-    "id",
-    "time",
-    "key",
-    "application",
-    "plan",
-    "api",
-    "operation",
-    "method",
-    "path",
-    "address",
-    "user_agent",
-    "request_bytes",
-    "response_bytes",
-    "status",
-    "duration_ms",
-    "outcome",
-    "reason",
-    "cost",
-    "count",
-];
-
-fn csv_row(record: &WriteRecord) -> [String; 19] {
-    let text = |text: &Option<String>| csv_cell(text.as_deref().unwrap_or_default());
-    let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
-    [
-        record.id.to_string(),
-        record.time.to_string(),
-        text(&record.key),
-        text(&record.application),
-        text(&record.plan),
-        csv_cell(&record.api),
-        csv_cell(&record.operation),
-        csv_cell(&record.method),
-        csv_cell(&record.path),
-        csv_cell(&record.address),
-        text(&record.user_agent),
-        number(record.request_bytes),
-        number(record.response_bytes),
-        number(record.status.map(u64::from)),
-        number(record.duration_ms),
-        record.outcome.to_string(),
-        record.reason.map(|reason| reason.to_string()).unwrap_or_default(),
-        record.cost.to_string(),
-        record.count.to_string(),
-    ]
-}
-
-/// A spreadsheet runs a cell that begins like a formula; a stranger chose what stands in it. Spaces in
-/// front are no protection, since some spreadsheets drop them.
-fn csv_cell(text: &str) -> String {
-    let shown = printable(text);
-    if shown.trim_start().starts_with(['=', '+', '-', '@']) {
-        format!("'{shown}")
-    } else {
-        shown.into_owned()
     }
 }
 
@@ -257,36 +198,4 @@ fn file_failure(path: &Path, error: &io::Error) -> Stop {
         format!("{} cannot be written: {error}", path.display()),
         "look at the directory's permissions and free space",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::a_record;
-    use super::*;
-
-    #[test]
-    fn columns_are_the_fields_of_a_record() {
-        let json = serde_json::to_value(a_record(1)).unwrap();
-        let mut fields: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
-        let mut head = CSV_HEAD.to_vec();
-        fields.sort_unstable();
-        head.sort_unstable();
-        assert_eq!(head, fields);
-    }
-
-    #[test]
-    fn a_spreadsheet_finds_no_formula() {
-        for (text, cell) in [
-            ("=HYPERLINK(\"//evil\")", "'=HYPERLINK(\"//evil\")"),
-            ("+1", "'+1"),
-            ("-1", "'-1"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("  =1", "'  =1"),
-            ("\t=1", "\\u{9}=1"),
-            ("/a=b", "/a=b"),
-            ("", ""),
-        ] {
-            assert_eq!(csv_cell(text), cell);
-        }
-    }
 }

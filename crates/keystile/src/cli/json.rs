@@ -8,7 +8,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
-use super::text::is_hidden;
+use keystile_core::text::is_hidden;
 
 /// Writes a value and ends the line.
 pub(super) fn write_line(

@@ -13,8 +13,8 @@ use super::arguments::{
 };
 use super::render;
 use super::session::{Medium, Session, Stop};
-use super::text::printable;
 use super::when::exact_and_relative;
+use keystile_core::text::printable;
 
 /// How many keys one command issues or lists; an answer stays small, however many are asked for.
 const PAGE: u32 = 1000;

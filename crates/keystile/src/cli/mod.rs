@@ -20,7 +20,6 @@ pub mod restore;
 mod server;
 mod session;
 mod target;
-mod text;
 mod when;
 
 #[cfg(test)]
@@ -33,9 +32,9 @@ use keystile_engine::command::Failure;
 
 use arguments::{Arguments, OwnerCommand, PaperCommand};
 
+pub use keystile_core::text::printable;
 pub use session::{Color, Medium, Screen, Session, Stop, Terminal};
 pub use target::{Target, TargetArguments};
-pub use text::printable;
 pub use when::{InvalidWhen, When};
 
 /// Reads the process's arguments; what is left where they ask for help or are wrong is the exit code.

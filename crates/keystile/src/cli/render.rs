@@ -14,8 +14,8 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use keystile_core::time::Timestamp;
 
 use super::session::{Color, Medium, Screen};
-use super::text::{printable, shortened};
 use super::when::{exact_and_relative, relative};
+use keystile_core::text::{printable, shortened};
 
 pub(super) use application::{application, applications};
 pub(super) use key::{key, keys};

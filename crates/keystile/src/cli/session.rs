@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::arguments::Form;
 use super::json::{self, Layout};
-use super::text::printable_lines;
+use keystile_core::text::printable_lines;
 
 /// What a stream is connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

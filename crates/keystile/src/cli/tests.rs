@@ -231,3 +231,13 @@ pub(super) fn failure() -> Answer {
         help: Some("try \"open\"".into()),
     })
 }
+
+#[test]
+fn columns_of_an_export_are_the_fields_of_a_record() {
+    let json = serde_json::to_value(a_record(1)).unwrap();
+    let mut fields: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut head = keystile_engine::export::CSV_HEAD.to_vec();
+    fields.sort_unstable();
+    head.sort_unstable();
+    assert_eq!(head, fields);
+}

@@ -4,9 +4,9 @@ use clap::builder::styling::{AnsiColor, Style};
 use keystile_core::journal::{Outcome, WriteRecord};
 
 use super::super::session::{Color, Medium, Screen};
-use super::super::text::printable;
 use super::super::when::{exact, exact_and_relative, relative};
 use super::{Cell, Column, Listing, Tone, details};
+use keystile_core::text::printable;
 
 const COLUMNS: &[Column] = &[
     Column::new("RECORD").whole(),

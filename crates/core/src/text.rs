@@ -13,12 +13,12 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// Like [`printable`] for a message of ours that may have several lines.
-pub(super) fn printable_lines(text: &str) -> Cow<'_, str> {
+pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c != '\n' && is_hidden(c))
 }
 
 /// At most so many characters of the text, with a sign where something is missing.
-pub(super) fn shortened(text: &str, chars_max: usize) -> Cow<'_, str> {
+pub fn shortened(text: &str, chars_max: usize) -> Cow<'_, str> {
     match text.char_indices().nth(chars_max) {
         None => Cow::Borrowed(text),
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
@@ -26,7 +26,7 @@ pub(super) fn shortened(text: &str, chars_max: usize) -> Cow<'_, str> {
 }
 
 /// Whether a character controls the terminal, changes how its neighbors read, or cannot be seen.
-pub(super) fn is_hidden(c: char) -> bool {
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
