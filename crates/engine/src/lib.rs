@@ -31,6 +31,8 @@ mod view;
 
 use address::AddressTable;
 pub use authorize::{Authorization, Identity, Incoming};
+pub use journal::KeyActivity;
+pub use keystile_store::journal::{Activity, AddressUse, HourCount, RecordPage};
 use refused::RefusalLog;
 pub use reserve::{Refused, Reservation};
 
