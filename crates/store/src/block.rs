@@ -55,7 +55,7 @@ CREATE TABLE journal_hour (
 const BLOCK: i64 = 128;
 /// Records of a segment: as many blocks as a number of the table has bits.
 pub(crate) const SEGMENT: i64 = BLOCK * 64;
-/// Records that one step reads; one to three milliseconds.
+/// Records that one step reads; a few milliseconds.
 const STEP: i64 = 2_048;
 /// While writes wait, steps take at most this share of the writer's time.
 const REST_BUSY: u32 = 20;

@@ -10,7 +10,7 @@ use keystile_core::time::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, StatementStatus, params_from_iter};
 
-use crate::block::{Column, Search, Stretch, facet, outcome_facets};
+use crate::block::{Column, SEGMENT, Search, Stretch, facet, outcome_facets};
 use crate::error::Result;
 use crate::index;
 use crate::journal::{code, first_id_at, last, outcome_of};
@@ -72,10 +72,15 @@ pub struct RecordPage {
     pub searched_to: Option<Timestamp>,
 }
 
-/// Steps of SQLite's machine after which a page is given up; about five milliseconds.
-const PAGE_STEPS: u64 = 200_000;
-/// What passing over a segment counts as.
-const PASSED_STEPS: u64 = 40;
+/// Work after which a page is given up, in steps of SQLite's machine over consecutive rows, each about a
+/// tenth of a microsecond. The stretch that is under way is looked through: up to half as much again.
+const PAGE_WORK: u64 = 80_000;
+/// What passing over a segment counts as: one seek.
+const PASSED_WORK: u64 = 45;
+/// What a step counts as where an index leads from row to row, which lie far apart.
+const LED_STEP_WORK: u64 = 4;
+/// So many stretches are tried before a subject's next record is looked for again, where it was near.
+const SKIP_AFTER: u32 = 16;
 
 const COLUMNS: &str =
     "journal.id, journal.time, key.uid, application.name, journal.plan, api, operation,
@@ -86,7 +91,7 @@ const JOINS: &str = "LEFT JOIN key ON key.id = journal.subject
 
 /// Records that fit a query, however long it takes to find them.
 pub fn list(connection: &Connection, query: &RecordQuery) -> Result<Vec<WriteRecord>> {
-    let mut listing = Listing { connection, query, wanted: query.limit, steps_left: u64::MAX };
+    let mut listing = Listing { connection, query, wanted: query.limit, work_left: u64::MAX };
     Ok(listing.gather()?.0)
 }
 
@@ -94,7 +99,7 @@ pub fn list(connection: &Connection, query: &RecordQuery) -> Result<Vec<WriteRec
 pub fn page(connection: &Connection, query: &RecordQuery) -> Result<RecordPage> {
     // One more shows whether there is another page.
     let wanted = query.limit.saturating_add(1);
-    let mut listing = Listing { connection, query, wanted, steps_left: PAGE_STEPS };
+    let mut listing = Listing { connection, query, wanted, work_left: PAGE_WORK };
     let (mut records, given_up_at) = listing.gather()?;
     if records.len() > query.limit as usize {
         records.truncate(query.limit as usize);
@@ -135,7 +140,7 @@ struct Listing<'q> {
     connection: &'q Connection,
     query: &'q RecordQuery,
     wanted: u32,
-    steps_left: u64,
+    work_left: u64,
 }
 
 impl Listing<'_> {
@@ -156,11 +161,12 @@ impl Listing<'_> {
             }
             let direction = self.query.direction;
             let mut search = Search::new(self.connection, facets, (first, last), direction)?;
-            while self.skip_to_subject(source, &mut search)?
+            let mut skips_in = 0;
+            while self.skip_to_subject(source, &mut search, &mut skips_in)?
                 && let Some(stretch) = search.advance()?
             {
                 match stretch {
-                    Stretch::Passed => self.charge(PASSED_STEPS),
+                    Stretch::Passed => self.charge(PASSED_WORK),
                     Stretch::Candidates(low, high) => {
                         self.select(source, (low, high), &mut found)?;
                     }
@@ -168,7 +174,7 @@ impl Listing<'_> {
                 if self.is_full(&found) {
                     return Ok((found, None));
                 }
-                if self.steps_left == 0 && search.first <= search.last {
+                if self.work_left == 0 && search.first <= search.last {
                     return Ok((found, Some(search.place())));
                 }
             }
@@ -180,15 +186,15 @@ impl Listing<'_> {
         found.len() >= self.wanted as usize
     }
 
-    fn charge(&mut self, steps: u64) {
-        self.steps_left = self.steps_left.saturating_sub(steps);
+    fn charge(&mut self, work: u64) {
+        self.work_left = self.work_left.saturating_sub(work);
     }
 
     /// The partial index on rare outcomes then leads from record to record.
     fn is_rare_outcome_only(&self) -> bool {
         let RecordQuery { subject, application, api, operation, method, address, outcome, .. } =
             self.query;
-        outcome.is_some_and(|outcome| code(outcome) >= 2)
+        outcome.is_some_and(is_rare)
             && subject.is_none()
             && application.is_none()
             && [api, operation, method, address].into_iter().all(Option::is_none)
@@ -229,11 +235,22 @@ impl Listing<'_> {
         Ok(parts)
     }
 
-    /// Moves a search on to the subject's next record, where a list leads to it; says whether there is one.
-    fn skip_to_subject(&self, source: Source, search: &mut Search<'_>) -> Result<bool> {
+    /// Moves a search on to the subject's next record, where a list leads to it; `false` where there is
+    /// none. A subject with records everywhere is not looked for at every stretch.
+    fn skip_to_subject(
+        &mut self,
+        source: Source,
+        search: &mut Search<'_>,
+        skips_in: &mut u32,
+    ) -> Result<bool> {
         let (Source::BySubject, Some(subject)) = (source, self.query.subject) else {
             return Ok(true);
         };
+        if *skips_in > 0 {
+            *skips_in -= 1;
+            return Ok(true);
+        }
+        self.charge(PASSED_WORK);
         // By the primary key.
         let sql = match search.direction() {
             Direction::LatestFirst => {
@@ -246,10 +263,14 @@ impl Listing<'_> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let found: Option<i64> =
             statement.query_row([subject, search.first, search.last], |row| row.get(0))?;
-        if let Some(id) = found {
-            search.move_to(id);
+        let Some(id) = found else {
+            return Ok(false);
+        };
+        if (search.place() - id).abs() < SEGMENT {
+            *skips_in = SKIP_AFTER;
         }
-        Ok(found.is_some())
+        search.move_to(id);
+        Ok(true)
     }
 
     fn select(
@@ -265,10 +286,16 @@ impl Listing<'_> {
         for record in statement.query_and_then(params_from_iter(values), record)? {
             found.push(record?);
         }
-        let steps = statement.get_status(StatementStatus::VmStep);
-        self.charge(u64::from(steps.unsigned_abs()));
+        let steps = u64::from(statement.get_status(StatementStatus::VmStep).unsigned_abs());
+        let is_led = source == Source::BySubject || self.query.outcome.is_some_and(is_rare);
+        self.charge(if is_led { steps * LED_STEP_WORK } else { steps });
         Ok(())
     }
+}
+
+/// Whether an outcome is in the partial index.
+fn is_rare(outcome: Outcome) -> bool {
+    code(outcome) >= 2
 }
 
 /// The first and last row number that the query's times and places leave.
@@ -320,8 +347,11 @@ fn statement(
         }
     }
     if let Some(outcome) = query.outcome {
-        // A literal, so that SQLite sees that the partial index on rare outcomes fits.
         sql += &format!(" AND outcome = {}", code(outcome));
+        // SQLite uses the partial index on rare outcomes only where its condition is said again.
+        if is_rare(outcome) {
+            sql += " AND outcome >= 2";
+        }
     }
     if let Some(application) = query.application {
         // Asked row by row: in a join SQLite might begin with the application's keys.
