@@ -10,7 +10,7 @@ use keystile_store::journal::{self, RecordQuery, Settlement};
 use rusqlite::{Connection, params};
 use tokio::runtime::Builder;
 
-use crate::{Outcome, setting};
+use crate::{Outcome, listing, setting};
 
 /// Grown records lie this far apart, so that few of them are in a day's window of each key.
 const APART_MILLIS: i64 = 700;
@@ -34,7 +34,21 @@ pub fn run(records: u64) -> Outcome<()> {
     let began = Instant::now();
     grow(&data, records)?;
     eprintln!("grown in {:.0} s", began.elapsed().as_secs_f64());
-    measure(&data, &policy, &runtime, records)
+    measure(&data, &policy, &runtime, records)?;
+    let store = setting::open(&data)?;
+    let before = size(&data)?;
+    let filled = listing::fill(&store, records)?.as_secs_f64();
+    println!("\nblocks filled in {filled:.0} s, {:.0} MiB", (size(&data)? - before) / 1_048_576.0);
+    listing::run(&store)?;
+    store.close();
+    Ok(())
+}
+
+/// The bytes that the tables take.
+fn size(data: &Path) -> Outcome<f64> {
+    let connection = Connection::open(data.join("keystile.db"))?;
+    let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+    Ok(connection.query_row(sql, [], |row| row.get(0))?)
 }
 
 fn measure(
@@ -56,8 +70,7 @@ fn measure(
         Ok(setting::median(times))
     };
     let latest = list_ms(&RecordQuery { limit: 100, ..RecordQuery::default() })?;
-    let of_key =
-        list_ms(&RecordQuery { subjects: Some(vec![7]), limit: 100, ..RecordQuery::default() })?;
+    let of_key = list_ms(&RecordQuery { subject: Some(7), limit: 100, ..RecordQuery::default() })?;
     // The first write of a key after a start counts its window again; later ones do not.
     let first = runtime.block_on(debits_us(&store, policy))?;
     let later = runtime.block_on(debits_us(&store, policy))?;
@@ -100,12 +113,34 @@ fn grow(data: &Path, records: u64) -> Outcome<()> {
         let mut insert = transaction.prepare(
             "INSERT INTO journal (id, time, subject, plan, api, operation, method, path, address, user_agent,
                                   request_bytes, response_bytes, status, duration_ms, outcome, cost, count)
-             VALUES (?1, ?2, ?3, 'open', 'bookmarks', 'POST *', 'POST', '/bookmarks', '127.0.0.1', 'bench',
-                     1024, 20, 201, 1, 1, 1, 1)",
+             VALUES (?1, ?2, ?3, 'open', 'bookmarks', ?4 || ' *', ?4, '/bookmarks', ?5, 'bench',
+                     1024, 20, 201, 1, ?6, ?6 = 1, 1)",
         )?;
+        let keys = i64::try_from(setting::KEYS)?;
         for number in 1..=records {
-            let subject = number % i64::try_from(setting::KEYS)? + 1;
-            insert.execute(params![last_id + number, begin + number * APART_MILLIS, subject])?;
+            let (subject, method, address, outcome) = if number % 1_000_000 == 500_000 {
+                (keys, "DELETE", listing::RARE_ADDRESS.to_owned(), 4)
+            } else {
+                let method = match number % 10 {
+                    0..7 => "POST",
+                    7 | 8 => "PUT",
+                    _ => "PATCH",
+                };
+                let place = number.wrapping_mul(2_654_435_761) / 64 % 20_000;
+                let outcome = match number % 100 {
+                    0..3 => 5,
+                    3 => 2,
+                    _ => 1,
+                };
+                (
+                    number % (keys - 1) + 1,
+                    method,
+                    format!("10.0.{}.{}", place / 200, place % 200),
+                    outcome,
+                )
+            };
+            let time = begin + number * APART_MILLIS;
+            insert.execute(params![last_id + number, time, subject, method, address, outcome])?;
         }
     }
     transaction.execute(

@@ -4,6 +4,7 @@
 mod admissions;
 mod decision;
 mod journal;
+mod listing;
 mod setting;
 
 use std::process::ExitCode;

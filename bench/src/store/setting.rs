@@ -24,6 +24,8 @@ use crate::Outcome;
 
 /// How many keys take part.
 pub const KEYS: usize = 1_000;
+/// How many applications they belong to; the last has only the last key.
+pub const APPLICATIONS: usize = 101;
 
 /// An API and a plan like those of the README, with budgets that nothing here exhausts.
 pub fn policy() -> Outcome<Policy> {
@@ -78,7 +80,9 @@ pub async fn issue(store: &Arc<Store>) -> Outcome<()> {
     store
         .change(move |work| {
             let actor = Actor::CommandLine("bench".to_owned());
-            let application = work.create_application("bench", "open", &actor)?;
+            let applications = (0..APPLICATIONS)
+                .map(|number| work.create_application(&format!("bench-{number}"), "open", &actor))
+                .collect::<Result<Vec<_>, _>>()?;
             for number in 0..KEYS {
                 let mut random = [7; 32];
                 random[..8].copy_from_slice(&number.to_be_bytes());
@@ -89,7 +93,8 @@ pub async fn issue(store: &Arc<Store>) -> Outcome<()> {
                     prefix: text.display_prefix().to_owned(),
                     plan: "open".to_owned(),
                 };
-                work.create_key(&owner, &application, &row, &actor)?;
+                let place = if number + 1 == KEYS { APPLICATIONS - 1 } else { number / 10 };
+                work.create_key(&owner, &applications[place], &row, &actor)?;
             }
             Ok(())
         })

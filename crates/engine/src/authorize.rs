@@ -54,6 +54,9 @@ impl Engine {
         let identity = self.identify(incoming.credential);
         let keyless;
         let now = self.store.now();
+        if let Identity::Key(key) = &identity {
+            key.note_call(now);
+        }
         let caller = match &identity {
             Identity::Key(key) => Caller::Key {
                 id: key.id,

@@ -134,6 +134,8 @@ pub struct RecordFilter {
     pub operation: Option<String>,
     /// Only those with this method.
     pub method: Option<String>,
+    /// Only those from this address.
+    pub address: Option<String>,
     /// Only those with this outcome.
     pub outcome: Option<Outcome>,
     /// Only those at or after this time.
@@ -233,6 +235,9 @@ pub struct KeyView {
     pub expires: Option<Timestamp>,
     /// Its last write on record.
     pub last_write: Option<Timestamp>,
+    /// Its last call of any kind, to the second; not known where it has not called since the server
+    /// started, or no server runs.
+    pub last_call: Option<Timestamp>,
 }
 
 /// A key with what happened to it.

@@ -1,65 +1,133 @@
 //! What owners read in the journal.
+//!
+//! The public methods read beside the writer and block for as long as that takes, usually a few
+//! milliseconds: call them off the threads that serve requests. They show what is durable; refusals
+//! of the last second may be missing.
 
-use keystile_core::journal::RecordId;
-use keystile_store::journal;
-use keystile_store::key::{self, KeyQuery};
+use std::net::IpAddr;
+
+use keystile_core::journal::{RecordId, WriteRecord};
+use keystile_core::time::{Span, Timestamp};
+use keystile_store::journal::{
+    self, Activity, AddressUse, Direction, HourCount, RecordPage, RecordQuery,
+};
+use keystile_store::key;
 
 use crate::Engine;
 use crate::command::{Answer, Failure, Order, RecordFilter};
 use crate::execute::LISTED_MAX;
+
+/// Addresses shown with a key.
+const ADDRESSES_SHOWN: usize = 20;
+
+/// What a key did lately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyActivity {
+    /// Its records by time, earliest first.
+    pub records: Activity,
+    /// When the first slot begins.
+    pub since: Timestamp,
+    /// How long each slot is.
+    pub slot: Span,
+    /// The addresses that it was last used from, the last first.
+    pub addresses: Vec<AddressUse>,
+}
 
 impl Engine {
     pub(crate) async fn list_records(&self, filter: &RecordFilter) -> Result<Answer, Failure> {
         self.write_refused();
         // A store that cannot commit can still be read.
         let _ = self.store.flush().await;
+        let query = self.query(filter)?;
+        Ok(self.store.read(|read| journal::list(read, &query)).map(Answer::Records)?)
+    }
+
+    /// A page of the records that fit a filter, found with a bounded amount of work.
+    ///
+    /// A page that says that it has not `searched_all` may be short or empty although more records fit
+    /// further on: go on with `next`, by [`Order::Before`] when the latest come first and by
+    /// [`Order::After`] otherwise. Blocks.
+    pub fn record_page(&self, filter: &RecordFilter) -> Result<RecordPage, Failure> {
+        let query = self.query(filter)?;
+        Ok(self.store.read(|read| journal::page(read, &query))?)
+    }
+
+    /// The records after one, or the latest where `None`, earliest first; for showing them as they come.
+    ///
+    /// Pending ones are among them: a record's outcome is in a later reading of it. Blocks.
+    pub fn latest_records(
+        &self,
+        after: Option<RecordId>,
+        limit: u32,
+    ) -> Result<Vec<WriteRecord>, Failure> {
+        let order = after.map_or(Order::Latest, Order::After);
+        let filter = RecordFilter { order, limit, ..RecordFilter::default() };
+        let mut records = self.record_page(&filter)?.records;
+        if after.is_none() {
+            records.reverse();
+        }
+        Ok(records)
+    }
+
+    /// Writes and refusals of each hour that overlaps a period and had any, earliest first. Exact, and
+    /// independent of retention. Blocks.
+    pub fn writes_by_hour(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<HourCount>, Failure> {
+        Ok(self.store.read(|read| journal::writes_by_hour(read, since, until))?)
+    }
+
+    /// What a key, by its id, prefix or text, did in slots of equal length up to now, and where it was
+    /// used from. Looks at its latest records only, and says so where there are more. Blocks.
+    pub fn key_activity(&self, key: &str, slot: Span, slots: u16) -> Result<KeyActivity, Failure> {
+        let row = self.find_key(key)?.row;
+        let covered = slot.millis().saturating_mul(i64::from(slots.max(1)));
+        let since = Timestamp(self.store.now().0.saturating_sub(covered).saturating_add(1));
+        let (records, addresses) = self.store.read(|read| {
+            let (slots, millis) = (usize::from(slots), slot.millis());
+            let records = journal::activity_of_subject(read, row, since, slots, millis)?;
+            Ok((records, journal::addresses_of_subject(read, row, ADDRESSES_SHOWN)?))
+        })?;
+        Ok(KeyActivity { records, since, slot, addresses })
+    }
+
+    /// What the store is asked for a filter.
+    fn query(&self, filter: &RecordFilter) -> Result<RecordQuery, Failure> {
         let key = filter.key.as_deref().map(|key| self.find_key(key)).transpose()?;
-        Ok(self.store.read(|read| {
-            let mut subjects = key.map(|key| vec![key.row]);
-            if let Some(name) = &filter.application {
-                let application = key::find_application(read, name)?;
-                let query = KeyQuery {
-                    application_row: Some(application.row),
-                    limit: LISTED_MAX,
-                    ..KeyQuery::default()
-                };
-                let of_application: Vec<i64> =
-                    key::list_keys(read, &query)?.iter().map(|key| key.row).collect();
-                let asked = subjects.take();
-                subjects = Some(match asked {
-                    Some(asked) => {
-                        asked.into_iter().filter(|row| of_application.contains(row)).collect()
-                    }
-                    None => of_application,
-                });
+        let find = |name: &String| self.store.read(|read| key::find_application(read, name));
+        let application = filter.application.as_ref().map(find).transpose()?;
+        let (before, after) = match filter.order {
+            Order::Latest | Order::Earliest => (None, None),
+            Order::Before(id) => (Some(id), None),
+            Order::After(id) => (None, Some(id)),
+            Order::Only(id) => {
+                (Some(RecordId(id.0.saturating_add(1))), Some(RecordId(id.0.saturating_sub(1))))
             }
-            let (before, after) = match filter.order {
-                Order::Latest | Order::Earliest => (None, None),
-                Order::Before(id) => (Some(id), None),
-                Order::After(id) => (None, Some(id)),
-                Order::Only(id) => {
-                    (Some(RecordId(id.0.saturating_add(1))), Some(RecordId(id.0.saturating_sub(1))))
-                }
-            };
-            let query = journal::RecordQuery {
-                subjects,
-                api: filter.api.clone(),
-                operation: filter.operation.clone(),
-                method: filter.method.clone(),
-                outcome: filter.outcome,
-                since: filter.since,
-                until: filter.until,
-                before,
-                after,
-                direction: match filter.order {
-                    Order::Latest | Order::Before(_) | Order::Only(_) => {
-                        journal::Direction::LatestFirst
-                    }
-                    Order::Earliest | Order::After(_) => journal::Direction::EarliestFirst,
-                },
-                limit: if filter.limit == 0 { LISTED_MAX } else { filter.limit.min(LISTED_MAX) },
-            };
-            journal::list(read, &query).map(Answer::Records)
-        })?)
+        };
+        // The journal has addresses as they are usually written.
+        let usual = |address: &String| match address.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().to_string(),
+            Err(_) => address.clone(),
+        };
+        Ok(RecordQuery {
+            subject: key.map(|key| key.row),
+            application: application.map(|application| application.row),
+            api: filter.api.clone(),
+            operation: filter.operation.clone(),
+            method: filter.method.clone(),
+            address: filter.address.as_ref().map(usual),
+            outcome: filter.outcome,
+            since: filter.since,
+            until: filter.until,
+            before,
+            after,
+            direction: match filter.order {
+                Order::Latest | Order::Before(_) | Order::Only(_) => Direction::LatestFirst,
+                Order::Earliest | Order::After(_) => Direction::EarliestFirst,
+            },
+            limit: if filter.limit == 0 { LISTED_MAX } else { filter.limit.min(LISTED_MAX) },
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use keystile_core::key::{KeyId, KeyText, well_formed};
 use keystile_core::lock::{Actor, Lock, LockLevel};
-use keystile_core::time::Span;
+use keystile_core::time::{Span, Timestamp};
 use keystile_store::error::Error;
 use keystile_store::key::{self, KeyQuery, KeyRow, NewKeyRow};
 use keystile_store::{event, journal};
@@ -108,6 +108,11 @@ impl Engine {
         Ok(Answer::NewKeys(issued))
     }
 
+    /// When a key last called this process.
+    fn last_call(&self, row: &KeyRow) -> Option<Timestamp> {
+        self.store.keys().find(&row.hash).and_then(|entry| entry.last_call())
+    }
+
     /// A key by its id, its prefix, or its text, which is looked up by hash and kept nowhere.
     pub(crate) fn find_key(&self, text: &str) -> Result<KeyRow, Failure> {
         let found = if well_formed(text.as_bytes()) {
@@ -156,7 +161,8 @@ impl Engine {
                 let is_last_page = page.len() < query.limit as usize;
                 for row in page {
                     let subject = row.row;
-                    let mut key = view::key(row, None, now);
+                    let last_call = self.last_call(&row);
+                    let mut key = view::key(row, None, last_call, now);
                     if filter.state.as_ref().is_none_or(|state| *state == key.state) {
                         key.last_write = journal::last_of_subject(read, subject)?;
                         found.push(key);
@@ -199,8 +205,9 @@ impl Engine {
         let details = self.store.read(|read| {
             let events = event::list_of_key(read, row.row, EVENTS_SHOWN)?;
             let last_write = journal::last_of_subject(read, row.row)?;
+            let last_call = self.last_call(&row);
             Ok(KeyDetails {
-                key: view::key(row, last_write, now),
+                key: view::key(row, last_write, last_call, now),
                 budgets,
                 events: events.into_iter().map(view::event).collect(),
             })

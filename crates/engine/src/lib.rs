@@ -35,6 +35,8 @@ use address::AddressTable;
 pub use authorize::{Authorization, Identity, Incoming};
 pub use near::NearBudget;
 use near::NearTable;
+pub use journal::KeyActivity;
+pub use keystile_store::journal::{Activity, AddressUse, HourCount, RecordPage};
 use refused::RefusalLog;
 pub use reserve::{Refused, Reservation};
 

@@ -6,7 +6,12 @@ use keystile_store::key::{ApplicationRow, KeyRow};
 
 use crate::command::{ApplicationView, EventView, KeyView};
 
-pub(crate) fn key(row: KeyRow, last_write: Option<Timestamp>, now: Timestamp) -> KeyView {
+pub(crate) fn key(
+    row: KeyRow,
+    last_write: Option<Timestamp>,
+    last_call: Option<Timestamp>,
+    now: Timestamp,
+) -> KeyView {
     let is_revoked = row.revoked.is_some() || row.expires.is_some_and(|expires| expires <= now);
     let lock = row.lock.filter(|lock| !is_revoked && lock.holds_at(now));
     let state = match (is_revoked, &lock) {
@@ -24,6 +29,7 @@ pub(crate) fn key(row: KeyRow, last_write: Option<Timestamp>, now: Timestamp) ->
         created: row.created,
         expires: row.expires,
         last_write,
+        last_call,
     }
 }
 

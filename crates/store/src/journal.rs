@@ -1,13 +1,19 @@
-//! The journal's rows: written before a write is sent, completed after, read by filters.
+//! The journal's rows: written before a write is sent, completed after, deleted when they are old.
+//!
+//! How they are listed is in `listing`, what follows from them in `index`, `block` and `hour`.
 
-use keystile_core::journal::{Outcome, RecordId, RequestFacts, WriteRecord};
+use keystile_core::journal::{Outcome, RequestFacts};
 use keystile_core::refusal::Reason;
 use keystile_core::time::Timestamp;
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params};
 
+pub use crate::activity::{
+    Activity, AddressUse, activity_of_subject, addresses_of_subject, last_of_subject,
+};
 use crate::error::{Error, Result};
-use crate::index;
+pub use crate::hour::{HourCount, writes_by_hour};
+pub use crate::listing::{Direction, RecordPage, RecordQuery, list, page};
+use crate::{block, hour, index};
 
 /// A row to insert.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +31,7 @@ pub(crate) struct NewRecord<'a> {
 }
 
 /// The outcome's number in the table.
-fn code(outcome: Outcome) -> i64 {
+pub(crate) fn code(outcome: Outcome) -> i64 {
     match outcome {
         Outcome::Pending => 0,
         Outcome::Applied => 1,
@@ -34,6 +40,12 @@ fn code(outcome: Outcome) -> i64 {
         Outcome::Unknown => 4,
         Outcome::Refused => 5,
     }
+}
+
+/// The outcome with a number of the table.
+pub(crate) fn outcome_of(code: i64) -> Result<Outcome> {
+    let known = usize::try_from(code).ok().and_then(|place| Outcome::ALL.get(place));
+    known.copied().ok_or_else(|| Error::Corrupt(format!("a record has the outcome {code}")))
 }
 
 pub(crate) fn insert(connection: &Connection, record: &NewRecord<'_>) -> Result<()> {
@@ -173,158 +185,6 @@ pub(crate) fn first_id_at(connection: &Connection, time: Timestamp) -> Result<i6
     Ok(low)
 }
 
-/// Which records to list.
-#[derive(Clone, Debug, Default)]
-pub struct RecordQuery {
-    /// Only those of these keys, by row number; everyone's where `None`.
-    pub subjects: Option<Vec<i64>>,
-    /// Only those of this API.
-    pub api: Option<String>,
-    /// Only those of this operation.
-    pub operation: Option<String>,
-    /// Only those with this method.
-    pub method: Option<String>,
-    /// Only those with this outcome.
-    pub outcome: Option<Outcome>,
-    /// Only those at or after this time.
-    pub since: Option<Timestamp>,
-    /// Only those before this time.
-    pub until: Option<Timestamp>,
-    /// Only those after this record.
-    pub after: Option<RecordId>,
-    /// Only those before this record.
-    pub before: Option<RecordId>,
-    /// Which end to begin at.
-    pub direction: Direction,
-    /// At most so many.
-    pub limit: u32,
-}
-
-/// The order of a listing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Direction {
-    /// Latest first.
-    #[default]
-    LatestFirst,
-    /// Earliest first.
-    EarliestFirst,
-}
-
-const COLUMNS: &str =
-    "journal.id, journal.time, key.uid, application.name, journal.plan, api, operation,
-    method, path, address, user_agent, request_bytes, response_bytes, status, duration_ms, outcome,
-    reason, journal.cost, journal.count";
-const JOINS: &str = "LEFT JOIN key ON key.id = journal.subject
-    LEFT JOIN application ON application.id = key.application";
-
-/// Records that fit a query.
-pub fn list(connection: &Connection, query: &RecordQuery) -> Result<Vec<WriteRecord>> {
-    let (first, last) = bounds(connection, query)?;
-    let Some(subjects) = &query.subjects else {
-        return select(connection, query, "journal", None, first, last);
-    };
-    let indexed_to = index::indexed_to(connection)?;
-    let mut found = Vec::new();
-    for subject in subjects {
-        let tail = first.max(indexed_to.saturating_add(1));
-        found.extend(select(connection, query, "journal", Some(*subject), tail, last)?);
-        let indexed = "journal_by_subject AS place CROSS JOIN journal ON journal.id = place.id";
-        found.extend(select(
-            connection,
-            query,
-            indexed,
-            Some(*subject),
-            first,
-            last.min(indexed_to),
-        )?);
-    }
-    match query.direction {
-        Direction::LatestFirst => found.sort_unstable_by_key(|record| std::cmp::Reverse(record.id)),
-        Direction::EarliestFirst => found.sort_unstable_by_key(|record| record.id),
-    }
-    found.truncate(query.limit as usize);
-    Ok(found)
-}
-
-/// The first and last row number that the query's times and places leave.
-fn bounds(connection: &Connection, query: &RecordQuery) -> Result<(i64, i64)> {
-    let mut first = query.after.map_or(1, |after| after.0.saturating_add(1));
-    let mut last = query.before.map_or(i64::MAX, |before| before.0.saturating_sub(1));
-    if let Some(since) = query.since {
-        first = first.max(first_id_at(connection, since)?);
-    }
-    if let Some(until) = query.until {
-        last = last.min(first_id_at(connection, until)? - 1);
-    }
-    Ok((first, last))
-}
-
-fn select(
-    connection: &Connection,
-    query: &RecordQuery,
-    source: &str,
-    subject: Option<i64>,
-    first: i64,
-    last: i64,
-) -> Result<Vec<WriteRecord>> {
-    let is_indexed = source != "journal";
-    let place = if is_indexed { "place" } else { "journal" };
-    let mut sql =
-        format!("SELECT {COLUMNS} FROM {source} {JOINS} WHERE {place}.id BETWEEN ? AND ?");
-    let mut values: Vec<Value> = vec![first.into(), last.into()];
-    if let Some(subject) = subject {
-        sql += &format!(" AND {place}.subject = ?");
-        values.push(subject.into());
-    }
-    let texts = [("api", &query.api), ("operation", &query.operation), ("method", &query.method)];
-    for (column, text) in texts {
-        if let Some(text) = text {
-            sql += &format!(" AND {column} = ?");
-            values.push(text.clone().into());
-        }
-    }
-    if let Some(outcome) = query.outcome {
-        // A literal, so that SQLite sees that the partial index on rare outcomes fits.
-        sql += &format!(" AND outcome = {}", code(outcome));
-    }
-    let direction = match query.direction {
-        Direction::LatestFirst => "DESC",
-        Direction::EarliestFirst => "ASC",
-    };
-    sql += &format!(" ORDER BY {place}.id {direction} LIMIT ?");
-    values.push(i64::from(query.limit).into());
-    let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_and_then(params_from_iter(values), record)?.collect()
-}
-
-fn record(row: &Row<'_>) -> Result<WriteRecord> {
-    let outcome: u8 = row.get(15)?;
-    let reason: Option<String> = row.get(16)?;
-    Ok(WriteRecord {
-        id: RecordId(row.get(0)?),
-        time: Timestamp(row.get(1)?),
-        key: row.get(2)?,
-        application: row.get(3)?,
-        plan: row.get(4)?,
-        api: row.get(5)?,
-        operation: row.get(6)?,
-        method: row.get(7)?,
-        path: row.get(8)?,
-        address: row.get(9)?,
-        user_agent: row.get(10)?,
-        request_bytes: row.get::<_, Option<i64>>(11)?.map(i64::unsigned_abs),
-        response_bytes: row.get::<_, Option<i64>>(12)?.map(i64::unsigned_abs),
-        status: row.get(13)?,
-        duration_ms: row.get::<_, Option<i64>>(14)?.map(i64::unsigned_abs),
-        outcome: *Outcome::ALL
-            .get(usize::from(outcome))
-            .ok_or_else(|| Error::Corrupt(format!("a record has the outcome {outcome}")))?,
-        reason: reason.and_then(|reason| reason.parse().ok()),
-        cost: row.get(17)?,
-        count: row.get(18)?,
-    })
-}
-
 /// How many records there are; their numbers are dense except where retention deleted from the start.
 pub fn count(connection: &Connection) -> Result<u64> {
     let (first, last): (Option<i64>, Option<i64>) = connection.query_row(
@@ -343,23 +203,26 @@ pub fn count_since(connection: &Connection, since: Timestamp) -> Result<u64> {
     Ok((last(connection)?.0 + 1 - first).unsigned_abs())
 }
 
-/// The time of a subject's last record.
-pub fn last_of_subject(connection: &Connection, subject: i64) -> Result<Option<Timestamp>> {
-    let query = RecordQuery { subjects: Some(vec![subject]), limit: 1, ..RecordQuery::default() };
-    Ok(list(connection, &query)?.first().map(|record| record.time))
-}
-
 /// Deletes records before a time, at most so many at once. Says how many went.
 pub(crate) fn delete_before(connection: &Connection, time: Timestamp, limit: u32) -> Result<usize> {
     let end = first_id_at(connection, time)?.min(index::indexed_to(connection)?);
     let doomed = "SELECT id FROM journal WHERE id < ?1 ORDER BY id LIMIT ?2";
-    connection.execute(
-        &format!(
-            "DELETE FROM journal_by_subject WHERE (subject, id) IN
-             (SELECT subject, id FROM journal WHERE id IN ({doomed}))"
-        ),
+    let last: Option<i64> = connection.query_row(
+        &format!("SELECT max(id) FROM ({doomed})"),
         params![end, limit],
+        |row| row.get(0),
     )?;
-    Ok(connection
-        .execute(&format!("DELETE FROM journal WHERE id IN ({doomed})"), params![end, limit])?)
+    let Some(last) = last else {
+        return Ok(0);
+    };
+    // What goes was counted; what is left begins after it.
+    hour::count_to(connection, last)?;
+    block::delete_before(connection, last.saturating_add(1))?;
+    // By the primary key of either table.
+    connection.execute(
+        "DELETE FROM journal_by_subject WHERE (subject, id) IN
+         (SELECT subject, id FROM journal WHERE id <= ?1)",
+        [last],
+    )?;
+    Ok(connection.execute("DELETE FROM journal WHERE id <= ?1", [last])?)
 }

@@ -35,8 +35,7 @@ pub(crate) fn load(connection: &Connection, table: &KeyTable) -> Result<Rows> {
 fn load_key(row: &Row<'_>, rows: &mut Rows, table: &KeyTable) -> Result<()> {
     let application =
         rows.application(row.get(2)?).ok_or_else(|| corrupt("a key has no application"))?.clone();
-    let hash = KeyHash::from_slice(row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?)
-        .ok_or_else(|| corrupt("a key's hash has another length"))?;
+    let hash = hash_of(row.get_ref(4)?)?;
     let plan = rows.plan(&row.get::<_, String>(3)?);
     let entry = Arc::new(KeyEntry::new(
         row.get(0)?,
@@ -57,6 +56,11 @@ fn load_key(row: &Row<'_>, rows: &mut Rows, table: &KeyTable) -> Result<()> {
     rows.add_key(entry.clone());
     table.insert(hash, entry);
     Ok(())
+}
+
+fn hash_of(column: ValueRef<'_>) -> Result<KeyHash> {
+    KeyHash::from_slice(column.as_blob().map_err(rusqlite::Error::from)?)
+        .ok_or_else(|| corrupt("a key's hash has another length"))
 }
 
 fn state_from(column: ValueRef<'_>) -> ApplicationState {
@@ -106,6 +110,8 @@ pub struct KeyRow {
     pub row: i64,
     /// Its id.
     pub id: String,
+    /// The hash of its text, by which requests find it.
+    pub hash: KeyHash,
     /// Its recognisable beginning.
     pub prefix: String,
     /// Its application's row number.
@@ -143,7 +149,7 @@ pub struct KeyQuery {
 
 const KEY_COLUMNS: &str =
     "key.id, key.uid, key.prefix, key.application, application.name, key.plan, key.created,
-    key.expires, key.revoked, key.lock, key.locks, key.counts_after
+    key.expires, key.revoked, key.lock, key.locks, key.counts_after, key.hash
     FROM key JOIN application ON application.id = key.application";
 
 fn key_row(row: &Row<'_>) -> Result<KeyRow> {
@@ -151,6 +157,7 @@ fn key_row(row: &Row<'_>) -> Result<KeyRow> {
     Ok(KeyRow {
         row: row.get(0)?,
         id: row.get(1)?,
+        hash: hash_of(row.get_ref(12)?)?,
         prefix: row.get(2)?,
         application_row: row.get(3)?,
         application: row.get(4)?,

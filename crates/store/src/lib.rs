@@ -11,7 +11,9 @@
 //! - [`Store`] is the handle that everyone shares.
 //! - `writer` commits in groups; [`Work`] is one of its transactions.
 //! - `reserve` is what happens to a write in it; `ledger` counts budgets; `journal` keeps the rows.
-//! - `index` keeps the journal by key without making each write pay for it.
+//! - `index` keeps the journal by key without making each write pay for it; `block` and `hour` do the
+//!   same for listings by value and for counts.
+//! - `listing` and `activity` read the journal for owners.
 //!
 //! Not here: what a plan allows (core), when something is asked of the store (engine).
 
@@ -26,16 +28,20 @@ use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
+mod activity;
 pub mod backup;
+mod block;
 pub mod change;
 pub mod clock;
 pub mod directory;
 pub mod error;
 pub mod event;
+mod hour;
 mod index;
 pub mod journal;
 pub mod key;
 mod ledger;
+mod listing;
 pub mod mailbox;
 pub mod reserve;
 mod schema;
@@ -43,6 +49,7 @@ pub mod table;
 mod work;
 mod writer;
 
+use block::Blocks;
 use clock::StoreClock;
 use directory::{DataDirectory, Freshness};
 use error::{Error, Result};
@@ -103,6 +110,7 @@ impl Store {
         let memory = Memory {
             ledger: ledger::Ledger::default(),
             index: SubjectIndex::open(&connection)?,
+            blocks: Blocks::open(&connection)?,
             rows: key::load(&connection, &keys)?,
             open: std::collections::BTreeSet::new(),
             last_id,

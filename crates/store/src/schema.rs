@@ -9,7 +9,8 @@ const APPLICATION_ID: i32 = 0x4B53_544C;
 
 /// One step per version; step `n` brings a file of version `n` to version `n + 1`. Steps are never
 /// edited after a release, only added.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE application (
@@ -96,7 +97,9 @@ SELECT 'write_' || journal.id AS id,
 FROM journal
 LEFT JOIN key ON key.id = journal.subject
 LEFT JOIN application ON application.id = key.application;
-"];
+",
+    crate::block::SCHEMA,
+];
 
 /// The version of a file that is a store of this program or of an earlier one; 0 for an empty file.
 pub(crate) fn version(connection: &Connection) -> Result<u32> {

@@ -42,7 +42,8 @@ impl ApplicationEntry {
     }
 }
 
-/// A key, as requests see it. Only the store's writer changes it, after the change is durable.
+/// A key, as requests see it. Only the store's writer changes what it may do, after the change is
+/// durable.
 #[derive(Debug)]
 pub struct KeyEntry {
     pub(crate) row: i64,
@@ -59,7 +60,12 @@ pub struct KeyEntry {
     locked_until: AtomicI64,
     /// When a rolled key stops working, `i64::MAX` for never.
     expires: AtomicI64,
+    /// When it last called, to the second; `i64::MIN` where it has not since the start.
+    last_call: AtomicI64,
 }
+
+/// The last call is noted no more often than this.
+const LAST_CALL_MILLIS: i64 = 1_000;
 
 const ACTIVE: u8 = 0;
 const WRITES_LOCKED: u8 = 1;
@@ -83,6 +89,7 @@ impl KeyEntry {
             standing: AtomicU8::new(ACTIVE),
             locked_until: AtomicI64::new(i64::MAX),
             expires: AtomicI64::new(i64::MAX),
+            last_call: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -110,6 +117,22 @@ impl KeyEntry {
             level,
             until: (until != i64::MAX).then_some(Timestamp(until)),
         })
+    }
+
+    /// Takes note of a call. Written only when a second has passed, so that the cores which share a busy
+    /// key do not take its cache line from each other on every request.
+    pub fn note_call(&self, now: Timestamp) {
+        let known = self.last_call.load(Ordering::Relaxed);
+        if now.0.saturating_sub(known) >= LAST_CALL_MILLIS {
+            self.last_call.store(now.0, Ordering::Relaxed);
+        }
+    }
+
+    /// When it last called, to the second, whether or not it was let through; `None` where it has not
+    /// since this process started.
+    pub fn last_call(&self) -> Option<Timestamp> {
+        let known = self.last_call.load(Ordering::Relaxed);
+        (known != i64::MIN).then_some(Timestamp(known))
     }
 
     pub(crate) fn set_lock(&self, lock: Option<LockNotice>) {
@@ -197,5 +220,29 @@ impl Rows {
         let shared: Arc<str> = name.into();
         self.plans.insert(name.to_owned(), shared.clone());
         shared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keystile_core::decision::ApplicationState;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn the_last_call_is_known_to_the_second() {
+        let application = ApplicationEntry::new(
+            1,
+            ApplicationId::new(Uuid::nil()),
+            "a",
+            ApplicationState::Active,
+        );
+        let key = KeyEntry::new(1, KeyId::new(Uuid::nil()), Arc::new(application), "p".into());
+        assert_eq!(key.last_call(), None);
+        for (call, known) in [(5_000, 5_000), (5_999, 5_000), (6_000, 6_000), (4_000, 6_000)] {
+            key.note_call(Timestamp(call));
+            assert_eq!(key.last_call(), Some(Timestamp(known)));
+        }
     }
 }

@@ -9,6 +9,7 @@ use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
+use crate::block::{Blocks, SEGMENT};
 use crate::error::{Error, Result};
 use crate::event::{self, Event, EventKind};
 use crate::index::SubjectIndex;
@@ -22,10 +23,20 @@ use crate::table::{ApplicationEntry, KeyEntry, Rows};
 pub(crate) struct Memory {
     pub(crate) ledger: Ledger,
     pub(crate) index: SubjectIndex,
+    pub(crate) blocks: Blocks,
     pub(crate) rows: Rows,
     /// Records whose writes are under way.
     pub(crate) open: BTreeSet<i64>,
     pub(crate) last_id: i64,
+}
+
+impl Memory {
+    /// The last record that blocks may be filled with: none from the first write that is under way,
+    /// unless that holds up more than a segment.
+    pub(crate) fn settled_to(&self) -> i64 {
+        let before_open = self.open.first().map_or(self.last_id, |open| open - 1);
+        before_open.max(self.last_id - SEGMENT)
+    }
 }
 
 /// The transaction that is open, as changes see it.

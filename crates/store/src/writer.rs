@@ -160,7 +160,9 @@ impl Writer {
                 self.keep_house();
                 housekept = Instant::now();
             }
-            self.merge_step(if is_idle { Pressure::Idle } else { Pressure::Busy });
+            let pressure = if is_idle { Pressure::Idle } else { Pressure::Busy };
+            self.merge_step(pressure);
+            self.block_step(pressure);
             if is_stopping {
                 break;
             }
@@ -171,7 +173,7 @@ impl Writer {
     /// Waits for the next group; says whether anybody can still ask. What nobody waits for lingers, to
     /// share the commit of what somebody does.
     fn collect(&self, group: &mut Vec<Message>, last_waiting: usize) -> bool {
-        let mut patience = HOUSEKEEPING;
+        let mut patience = self.patience();
         let mut first = None;
         while waiting(group) == 0 && group.len() < GROUP_MAX {
             match self.queue.recv_timeout(patience) {
@@ -184,6 +186,15 @@ impl Writer {
         }
         self.gather(group, last_waiting);
         true
+    }
+
+    /// How long to wait when nobody asks for anything.
+    fn patience(&self) -> Duration {
+        let due_in = self.memory.blocks.due_in(self.memory.settled_to());
+        match (due_in, self.health.fault()) {
+            (Some(due_in), None) => due_in.min(HOUSEKEEPING),
+            (None, _) | (_, Some(_)) => HOUSEKEEPING,
+        }
     }
 
     #[expect(
@@ -264,7 +275,7 @@ impl Writer {
         }
         let effects = work.into_effects();
         outcome?;
-        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        commit(&self.connection)?;
         for effect in effects {
             effect();
         }
@@ -317,13 +328,29 @@ impl Writer {
             .and_then(|()| {
                 schema::set_meta(&self.connection, "pending_from", &pending_from.to_string())
             })
-            .and_then(|()| {
-                Ok(self.connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())?)
-            });
+            .and_then(|()| commit(&self.connection));
         match merged {
             Ok(()) => self.memory.index.step_committed(),
             Err(error) => self.recover(&error, self.memory.last_id),
         }
+    }
+
+    /// Fills blocks with some records, in a transaction that nobody waits for. What a stop leaves is done
+    /// after the next start.
+    fn block_step(&mut self, pressure: Pressure) {
+        let to = self.memory.settled_to();
+        if self.health.fault().is_some() || self.memory.blocks.due_in(to) != Some(Duration::ZERO) {
+            return;
+        }
+        let began = Instant::now();
+        let filled = begin(&self.connection)
+            .and_then(|()| self.memory.blocks.step(&self.connection, to))
+            .and_then(|()| commit(&self.connection));
+        if let Err(error) = filled {
+            self.recover(&error, self.memory.last_id);
+            self.memory.blocks.forget();
+        }
+        self.memory.blocks.rest(began.elapsed(), pressure);
     }
 
     fn close(mut self) {
@@ -350,6 +377,11 @@ fn waiting(group: &[Message]) -> usize {
 
 fn begin(connection: &Connection) -> Result<()> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    Ok(())
+}
+
+fn commit(connection: &Connection) -> Result<()> {
+    connection.prepare_cached("COMMIT")?.execute([])?;
     Ok(())
 }
 

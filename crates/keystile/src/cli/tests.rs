@@ -70,6 +70,7 @@ pub(super) fn a_key(number: u32) -> KeyView {
         created: at("2026-11-20T09:00:00Z"),
         expires: None,
         last_write: None,
+        last_call: None,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::make::{facts, plan, settlement};
 const ROWS: usize = 72_000;
 const APIS: [&str; 2] = ["notes", "drafts"];
 const METHODS: [&str; 3] = ["POST", "PUT", "DELETE"];
+const ADDRESSES: [&str; 3] = ["2001:db8::9", "192.0.2.8", "192.0.2.9"];
 
 struct Large {
     bench: Bench,
@@ -26,15 +27,23 @@ struct Large {
 
 /// Refusals and writes of three keys and of nobody, one second apart, merged up to somewhere.
 fn large() -> Large {
-    let mut bench = Bench::new(&[plan("free", &[], LockRule::Never)]);
-    let keys: Vec<_> = (0..3).map(|_| bench.issue("free")).collect();
+    let mut bench = Bench::new(&["free", "other"].map(|name| plan(name, &[], LockRule::Never)));
+    // An application bears the name of the plan of its first key.
+    let keys: Vec<_> = ["free", "free", "other"].map(|plan| bench.issue(plan)).into();
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
     for _ in 0..ROWS / 1_000 {
         let refusal = |dice: &mut Dice| {
             // The last key is rare.
             let key = [None, Some(0), Some(0), Some(1), Some(1)][dice.roll(5)];
             let method = METHODS[dice.roll(3)];
-            let facts = facts(APIS[dice.roll(2)], method, &format!("/{}", dice.roll(50)));
+            let mut facts = facts(APIS[dice.roll(2)], method, &format!("/{}", dice.roll(50)));
+            // The first address is in every block, the last in few.
+            let place = match dice.roll(20_000) {
+                0 => 2,
+                1..200 => 1,
+                _ => 0,
+            };
+            facts.address = ADDRESSES[place].parse().unwrap();
             let reason = [Reason::RateLimited, Reason::KeyLocked][dice.roll(2)];
             let key = key.map(|place| bench.entry(keys[place]));
             RefusedRecord {
@@ -66,22 +75,23 @@ fn large() -> Large {
 }
 
 fn fits(large: &Large, query: &RecordQuery, record: &WriteRecord) -> bool {
-    let of_subject = |subjects: &Vec<i64>| match &record.key {
-        Some(key) => large.rows.iter().any(|row| row.id == *key && subjects.contains(&row.row)),
-        None => subjects.contains(&0),
-    };
+    let row = large.rows.iter().find(|row| Some(&row.id) == record.key.as_ref());
     let is = |wanted: &Option<String>, text: &String| {
         wanted.as_ref().is_none_or(|wanted| wanted == text)
     };
     is(&query.api, &record.api)
         && is(&query.operation, &record.operation)
         && is(&query.method, &record.method)
+        && is(&query.address, &record.address)
         && query.outcome.is_none_or(|outcome| outcome == record.outcome)
         && query.since.is_none_or(|since| record.time >= since)
         && query.until.is_none_or(|until| record.time < until)
         && query.after.is_none_or(|after| record.id > after)
         && query.before.is_none_or(|before| record.id < before)
-        && query.subjects.as_ref().is_none_or(of_subject)
+        && query.subject.is_none_or(|subject| subject == row.map_or(0, |row| row.row))
+        && query
+            .application
+            .is_none_or(|wanted| row.is_some_and(|row| row.application_row == wanted))
 }
 
 fn by_hand(large: &Large, all: &[WriteRecord], query: &RecordQuery) -> Vec<RecordId> {
@@ -102,11 +112,14 @@ fn some<T>(dice: &mut Dice, one_in: usize, value: impl FnOnce(&mut Dice) -> T) -
 }
 
 fn random_query(large: &Large, all: &[WriteRecord], dice: &mut Dice) -> RecordQuery {
-    let subjects = |dice: &mut Dice| match dice.roll(5) {
-        0 => vec![0],
-        1 => Vec::new(),
-        2 => large.rows.iter().map(|row| row.row).collect(),
-        _ => vec![large.rows[dice.roll(3)].row],
+    let subject = |dice: &mut Dice| match dice.roll(5) {
+        0 => 0,
+        1 => 99,
+        _ => large.rows[dice.roll(3)].row,
+    };
+    let application = |dice: &mut Dice| match dice.roll(5) {
+        0 => 99,
+        _ => large.rows[dice.roll(3)].application_row,
     };
     let time = |dice: &mut Dice| match dice.roll(8) {
         0 => Timestamp(0),
@@ -115,7 +128,11 @@ fn random_query(large: &Large, all: &[WriteRecord], dice: &mut Dice) -> RecordQu
     };
     let place = |dice: &mut Dice| all[dice.roll(all.len())].id;
     RecordQuery {
-        subjects: some(dice, 2, subjects),
+        subject: some(dice, 3, subject),
+        application: some(dice, 3, application),
+        address: some(dice, 3, |dice| {
+            ["192.0.2.1", ADDRESSES[dice.roll(3)]][dice.roll(5).min(1)].to_owned()
+        }),
         api: some(dice, 3, |dice| APIS[dice.roll(2)].to_owned()),
         operation: some(dice, 5, |dice| format!("{} *", METHODS[dice.roll(3)])),
         method: some(dice, 3, |dice| METHODS[dice.roll(3)].to_owned()),
@@ -136,6 +153,30 @@ fn compare(large: &Large, queries: usize, seed: u64) {
         let query = random_query(large, &all, &mut dice);
         let listed: Vec<_> = large.bench.list(&query).iter().map(|record| record.id).collect();
         assert_eq!(listed, by_hand(large, &all, &query), "{query:?}");
+        let limit = u32::try_from([7, 50, 1_000][dice.roll(3)]).unwrap();
+        let everything = by_hand(large, &all, &RecordQuery { limit: 1_200, ..query.clone() });
+        assert_eq!(walk(large, &RecordQuery { limit, ..query }, 1_200), everything);
+    }
+}
+
+/// Walks from page to page, to the end or until there is enough.
+fn walk(large: &Large, query: &RecordQuery, enough: usize) -> Vec<RecordId> {
+    let (mut query, mut found) = (query.clone(), Vec::new());
+    loop {
+        let page = large.bench.store().read(|read| journal::page(read, &query)).unwrap();
+        assert!(page.records.len() <= query.limit as usize, "{query:?}");
+        let is_full = page.records.len() == query.limit as usize;
+        assert!(!page.searched_all || is_full || page.next.is_none(), "{query:?}");
+        assert_eq!(page.searched_to.is_some(), !page.searched_all, "{query:?}");
+        found.extend(page.records.iter().map(|record| record.id));
+        found.truncate(enough);
+        let Some(next) = page.next.filter(|_| found.len() < enough) else {
+            return found;
+        };
+        match query.direction {
+            Direction::LatestFirst => query.before = Some(next),
+            Direction::EarliestFirst => query.after = Some(next),
+        }
     }
 }
 
@@ -175,7 +216,7 @@ fn pages_in_either_order_hold_every_record_once() {
     for direction in [Direction::LatestFirst, Direction::EarliestFirst] {
         let query = RecordQuery { direction, limit: 5_000, ..RecordQuery::default() };
         let of_key =
-            RecordQuery { subjects: Some(vec![large.rows[1].row]), limit: 3_000, ..query.clone() };
+            RecordQuery { subject: Some(large.rows[1].row), limit: 3_000, ..query.clone() };
         let rare = RecordQuery { outcome: Some(Outcome::NotSent), limit: 10, ..query.clone() };
         for query in [query, of_key, rare] {
             let everything = RecordQuery { limit: u32::MAX, ..query.clone() };

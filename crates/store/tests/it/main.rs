@@ -5,6 +5,7 @@
 
 mod backup;
 mod bench;
+mod blocks;
 mod change;
 mod clock;
 mod crash;

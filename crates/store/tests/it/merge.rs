@@ -116,7 +116,7 @@ fn a_restart_in_the_middle_of_a_merge_repeats_it() {
     copy.reopen();
     assert_eq!(copy.used(key), [23, 0]);
     let row = copy.row(key).row;
-    let query = RecordQuery { subjects: Some(vec![row]), limit: 1_000, ..RecordQuery::default() };
+    let query = RecordQuery { subject: Some(row), limit: 1_000, ..RecordQuery::default() };
     assert_eq!(copy.list(&query).len(), 23);
 }
 

@@ -1,5 +1,6 @@
 //! Arguments of `journal`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
@@ -74,6 +75,9 @@ pub struct FilterArguments {
     /// Only this method.
     #[arg(long, value_name = "METHOD", help_heading = "Filters", value_parser = method_parser())]
     pub method: Option<String>,
+    /// Only from this address.
+    #[arg(long, value_name = "ADDR", help_heading = "Filters")]
+    pub address: Option<IpAddr>,
     /// Only writes that ended so.
     #[arg(long, help_heading = "Filters", value_parser = outcome_parser())]
     pub outcome: Option<Outcome>,
@@ -99,6 +103,7 @@ impl FilterArguments {
             api: self.api.clone(),
             operation: self.operation.clone(),
             method: self.method.clone(),
+            address: self.address.map(|address| address.to_canonical().to_string()),
             outcome: self.outcome,
             since: period.since.map(|when| when.resolve(now)),
             until: period.until.map(|when| when.resolve(now)),

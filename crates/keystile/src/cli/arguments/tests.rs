@@ -171,7 +171,7 @@ fn key_commands() {
 
 #[test]
 fn journal_commands() {
-    let line = "list --key k --application a --api b --operation o --method delete --outcome not_sent --since 2h --until 2026-11-24 --limit 5 --before write_9";
+    let line = "list --key k --application a --api b --operation o --method delete --address ::FFFF:192.0.2.7 --outcome not_sent --since 2h --until 2026-11-24 --limit 5 --before write_9";
     let CliCommand::Owner(OwnerCommand::Journal(JournalCommand::List(list))) =
         parse(&format!("keystile journal {line}"))
     else {
@@ -183,6 +183,7 @@ fn journal_commands() {
         (filter.method.as_deref(), filter.outcome),
         (Some("DELETE"), Some(Outcome::NotSent))
     );
+    assert_eq!(filter.address.as_deref(), Some("192.0.2.7"));
     assert_eq!(filter.since, "2026-11-24T10:00:00Z".parse().ok());
     assert_eq!(filter.until, "2026-11-24T00:00:00Z".parse().ok());
     assert_eq!((list.limit, list.before), (Some(5), Some(RecordId(9))));
@@ -195,6 +196,7 @@ fn journal_commands() {
     for line in [
         "list --outcome fine",
         "list --since soon",
+        "list --address nowhere",
         "show",
         "show nothing",
         "export --force",
