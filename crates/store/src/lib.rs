@@ -26,6 +26,7 @@ use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
+pub mod audit;
 pub mod backup;
 pub mod change;
 pub mod clock;
@@ -37,12 +38,16 @@ pub mod journal;
 pub mod key;
 mod ledger;
 pub mod mailbox;
+pub mod owner;
 pub mod reserve;
 mod schema;
+pub mod session;
 pub mod table;
+pub mod token;
 mod work;
 mod writer;
 
+use audit::AuditHead;
 use clock::StoreClock;
 use directory::{DataDirectory, Freshness};
 use error::{Error, Result};
@@ -92,7 +97,8 @@ impl Store {
         // First of all, so that a file which is not ours stays as it is.
         schema::migrate(&mut connection)?;
         connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000")?;
-        let freshness = if key::exist(&connection)? { Freshness::Used } else { Freshness::New };
+        let is_used = key::exist(&connection)? || event::exist(&connection)?;
+        let freshness = if is_used { Freshness::Used } else { Freshness::New };
         let pepper = directory.pepper(freshness)?;
         let pending_from =
             schema::meta(&connection, "pending_from")?.and_then(|text| text.parse().ok());
@@ -104,6 +110,7 @@ impl Store {
             ledger: ledger::Ledger::default(),
             index: SubjectIndex::open(&connection)?,
             rows: key::load(&connection, &keys)?,
+            audit: AuditHead::open(&connection, &pepper)?,
             open: std::collections::BTreeSet::new(),
             last_id,
         };

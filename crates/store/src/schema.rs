@@ -3,13 +3,16 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::error::{Error, Result};
+use crate::owner;
 
 /// Marks the file as Keystile's (`PRAGMA application_id`, "KSTL").
-const APPLICATION_ID: i32 = 0x4B53_544C;
+pub(crate) const APPLICATION_ID: i32 = 0x4B53_544C;
 
 /// One step per version; step `n` brings a file of version `n` to version `n + 1`. Steps are never
 /// edited after a release, only added.
-const STEPS: &[&str] = &["
+pub(crate) const STEPS: &[&str] = &[FIRST, owner::TABLES];
+
+const FIRST: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE application (
@@ -96,7 +99,7 @@ SELECT 'write_' || journal.id AS id,
 FROM journal
 LEFT JOIN key ON key.id = journal.subject
 LEFT JOIN application ON application.id = key.application;
-"];
+";
 
 /// The version of a file that is a store of this program or of an earlier one; 0 for an empty file.
 pub(crate) fn version(connection: &Connection) -> Result<u32> {
