@@ -83,6 +83,10 @@ pub enum Actor {
     Token(String),
     /// Somebody who followed a one-click link; the name says which.
     Link(String),
+    /// Somebody who did not prove who they are.
+    Stranger,
+    /// The system that the server runs on, by a signal.
+    System,
     /// The end of a lock that was set for a time.
     Time,
 }
@@ -95,6 +99,8 @@ impl fmt::Display for Actor {
             Self::Owner(name) => write!(f, "owner {name}"),
             Self::Token(name) => write!(f, "token {name}"),
             Self::Link(name) => write!(f, "link {name}"),
+            Self::Stranger => f.write_str("somebody"),
+            Self::System => f.write_str("system"),
             Self::Time => f.write_str("time"),
         }
     }

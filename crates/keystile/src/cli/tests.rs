@@ -70,6 +70,7 @@ pub(super) fn a_key(number: u32) -> KeyView {
         created: at("2026-11-20T09:00:00Z"),
         expires: None,
         last_write: None,
+        note: None,
     }
 }
 
@@ -101,6 +102,9 @@ pub(super) fn a_locked_key() -> KeyDetails {
         id,
         time,
         kind: kind.into(),
+        key: Some(a_key(7).id),
+        application: Some("reader".into()),
+        subject: None,
         actor,
         detail: detail.into(),
     };
@@ -175,7 +179,7 @@ impl Stage {
     ) -> bool {
         let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
         let code = self.with_session(send, |session| match arguments.subcommand {
-            CliCommand::Owner(command) => super::dispatch(&command, session),
+            CliCommand::Store(command) => super::dispatch(&command, session),
             CliCommand::Paper(command) => super::print(&command, session.terminal),
             other => panic!("{other:?} is not carried out here"),
         });

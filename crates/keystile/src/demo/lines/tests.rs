@@ -78,6 +78,7 @@ fn locked() -> KeyView {
         created: Timestamp(0),
         expires: None,
         last_write: None,
+        note: None,
     }
 }
 
