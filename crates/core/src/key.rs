@@ -179,6 +179,12 @@ impl Pepper {
         Self(Hmac::new_from_slice(&secret).expect("HMAC takes a secret of any length"))
     }
 
+    /// A secret that follows from this one, for another use: hashes of one use say nothing in another.
+    #[must_use]
+    pub fn derived(&self, used_for: &str) -> Self {
+        Self::new(self.hash(used_for.as_bytes()).0)
+    }
+
     /// The hash under which the key is kept and looked up.
     pub fn hash(&self, key: &[u8]) -> KeyHash {
         let mut state = self.0.clone();
@@ -301,6 +307,9 @@ macro_rules! ids {
 ids! {
     KeyId, "key_", "a key";
     ApplicationId, "app_", "an application";
+    OwnerId, "owner_", "an owner";
+    PasskeyId, "passkey_", "a passkey";
+    TokenId, "token_", "a token";
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ impl LockUntil {
     }
 }
 
-/// Who changed the state of a key or application.
+/// Who did something: to a key or an application, or to what guards them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "by", content = "name")]
 pub enum Actor {
@@ -77,6 +77,16 @@ pub enum Actor {
     Budget(String),
     /// Somebody at the command line; the name is their login where known.
     CommandLine(String),
+    /// An owner at the console; the name is theirs.
+    Owner(String),
+    /// A program at the admin API; the name is its token's.
+    Token(String),
+    /// Somebody who followed a one-click link; the name says which.
+    Link(String),
+    /// Somebody who did not prove who they are.
+    Stranger,
+    /// The system that the server runs on, by a signal.
+    System,
     /// The end of a lock that was set for a time.
     Time,
 }
@@ -86,6 +96,11 @@ impl fmt::Display for Actor {
         match self {
             Self::Budget(name) => write!(f, "budget {name}"),
             Self::CommandLine(login) => write!(f, "command line ({login})"),
+            Self::Owner(name) => write!(f, "owner {name}"),
+            Self::Token(name) => write!(f, "token {name}"),
+            Self::Link(name) => write!(f, "link {name}"),
+            Self::Stranger => f.write_str("somebody"),
+            Self::System => f.write_str("system"),
             Self::Time => f.write_str("time"),
         }
     }

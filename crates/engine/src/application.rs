@@ -2,12 +2,16 @@
 
 use keystile_core::decision::ApplicationState;
 use keystile_core::lock::Actor;
+use keystile_store::change::Progress;
 use keystile_store::error::Error;
-use keystile_store::key;
+use keystile_store::key::{self, ApplicationRow};
 
 use crate::command::{Answer, ApplicationDetails, Failure, KeyFilter};
-use crate::execute::{check_name, failure};
+use crate::execute::{check_name, checked_note, failure};
 use crate::{Engine, view};
+
+/// Keys put on another plan in one transaction.
+const CHANGED_AT_ONCE: u32 = 2_000;
 
 impl Engine {
     pub(crate) async fn create_application(
@@ -25,17 +29,22 @@ impl Engine {
         self.show_application(&shown)
     }
 
+    pub(crate) fn list_applications(&self) -> Result<Answer, Failure> {
+        let rows = self.store.read(key::list_applications)?;
+        Ok(Answer::Applications(rows.into_iter().map(view::application).collect()))
+    }
+
+    fn find_application(&self, name: &str) -> Result<ApplicationRow, Failure> {
+        self.store.read(|read| key::find_application(read, name)).map_err(|error| match error {
+            Error::Missing(what) => {
+                failure(format!("there is no {what}"), "list them: keystile application list")
+            }
+            other => other.into(),
+        })
+    }
+
     pub(crate) fn show_application(&self, name: &str) -> Result<Answer, Failure> {
-        let row =
-            self.store.read(|read| key::find_application(read, name)).map_err(
-                |error| match error {
-                    Error::Missing(what) => failure(
-                        format!("there is no {what}"),
-                        "list them: keystile application list",
-                    ),
-                    other => other.into(),
-                },
-            )?;
+        let row = self.find_application(name)?;
         let filter = KeyFilter { application: Some(row.name.clone()), ..KeyFilter::default() };
         let keys_list = self.list_keys(&filter)?;
         Ok(Answer::Application(Box::new(ApplicationDetails {
@@ -50,7 +59,7 @@ impl Engine {
         state: ApplicationState,
         actor: Actor,
     ) -> Result<Answer, Failure> {
-        let row = self.store.read(|read| key::find_application(read, name))?;
+        let row = self.find_application(name)?;
         if row.state != state {
             self.store
                 .change(move |work| work.set_application_state(row.row, state, &actor))
@@ -62,5 +71,59 @@ impl Engine {
                 format!("Suspended {}: none of its keys may call.", row.name)
             }
         }))
+    }
+
+    /// The keys follow that are on the application's present plan; one that has a plan of its own keeps
+    /// it. In parts, because writes wait for each: the application comes last, so that what a crash left
+    /// undone is done by the same command again.
+    pub(crate) async fn change_application_plan(
+        &self,
+        name: &str,
+        plan: String,
+        actor: Actor,
+    ) -> Result<Answer, Failure> {
+        self.check_plan(&plan)?;
+        let row = self.find_application(name)?;
+        let (mut after, mut changed) = (0, 0);
+        loop {
+            let (plan, actor) = (plan.clone(), actor.clone());
+            let (keys, progress) = self
+                .store
+                .change(move |work| {
+                    work.set_application_plan(row.row, &plan, (after, CHANGED_AT_ONCE), &actor)
+                })
+                .await?;
+            changed += keys;
+            match progress {
+                Progress::Unfinished { after: last } => after = last,
+                Progress::Done => break,
+            }
+        }
+        if row.plan == plan {
+            return Ok(Answer::Done(format!("{} is on the plan {plan} already.", row.name)));
+        }
+        let keys = match changed {
+            0 => "none of its keys was on its plan before".to_owned(),
+            1 => "1 key of it follows".to_owned(),
+            count => format!("{count} keys of it follow"),
+        };
+        Ok(Answer::Done(format!("{} is on the plan {plan}; {keys}.", row.name)))
+    }
+
+    pub(crate) async fn set_application_note(
+        &self,
+        name: &str,
+        note: &str,
+        actor: Actor,
+    ) -> Result<Answer, Failure> {
+        let note = checked_note(note)?;
+        let row = self.find_application(name)?;
+        let said = if note.is_some() { "Noted for" } else { "Removed the note of" };
+        if note != row.note {
+            self.store
+                .change(move |work| work.set_application_note(row.row, note.as_deref(), &actor))
+                .await?;
+        }
+        Ok(Answer::Done(format!("{said} {}.", row.name)))
     }
 }

@@ -52,19 +52,22 @@ impl Engine {
     /// Decides on a request, from memory.
     pub fn authorize(&self, incoming: &Incoming<'_>) -> Authorization {
         let identity = self.identify(incoming.credential);
-        let keyless;
+        let (keyless, plan);
         let now = self.store.now();
         if let Identity::Key(key) = &identity {
             key.note_call(now);
         }
         let caller = match &identity {
-            Identity::Key(key) => Caller::Key {
-                id: key.id,
-                state: key.state(now),
-                application: key.application.state(),
-                plan: &key.plan,
-                rate: &key.rate,
-            },
+            Identity::Key(key) => {
+                plan = key.plan();
+                Caller::Key {
+                    id: key.id,
+                    state: key.state(now),
+                    application: key.application.state(),
+                    plan: &plan,
+                    rate: &key.rate,
+                }
+            }
             Identity::Keyless => {
                 keyless = self.keyless.state(incoming.address);
                 Caller::Keyless { rate: &keyless }

@@ -6,9 +6,14 @@
 
 use keystile_core::decision::ApplicationState;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
-use keystile_core::lock::{Actor, Lock, LockLevel};
+use keystile_core::lock::{Lock, LockLevel};
+use keystile_core::scope::Scope;
 use keystile_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use crate::audit::{AuditFault, AuditReport, EventFilter, EventView};
+pub use crate::owner::{ClaimLink, OwnerView};
+pub use crate::token::{NewToken, TokenView};
 
 /// What an owner asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -64,6 +69,34 @@ pub enum Command {
         /// Its id, prefix or text.
         key: String,
     },
+    /// Puts a key on another plan. What it wrote before counts in the budgets of that.
+    ChangeKeyPlan {
+        /// Its id, prefix or text.
+        key: String,
+        /// The plan.
+        plan: String,
+    },
+    /// Notes something about a key; an empty note removes the one before.
+    SetKeyNote {
+        /// Its id, prefix or text.
+        key: String,
+        /// The note.
+        note: String,
+    },
+    /// Puts an application on another plan, and with it those of its keys that are on its present one.
+    ChangeApplicationPlan {
+        /// Its name or id.
+        application: String,
+        /// The plan.
+        plan: String,
+    },
+    /// Notes something about an application; an empty note removes the one before.
+    SetApplicationNote {
+        /// Its name or id.
+        application: String,
+        /// The note.
+        note: String,
+    },
     /// Creates an application without a key.
     CreateApplication {
         /// Its name.
@@ -87,6 +120,35 @@ pub enum Command {
     },
     /// Records of the journal.
     ListRecords(RecordFilter),
+    /// What happened, latest first.
+    ListEvents(EventFilter),
+    /// Looks whether the record of what happened is whole.
+    VerifyAudit,
+    /// Makes a link with which somebody becomes an owner, once.
+    MakeClaimLink,
+    /// Owners by name.
+    ListOwners,
+    /// Removes an owner; never the last one.
+    RemoveOwner {
+        /// Their name or id.
+        owner: String,
+    },
+    /// Makes a token for the admin API.
+    CreateToken {
+        /// Its name, by which its acts are known.
+        name: String,
+        /// What it may do.
+        scope: Scope,
+        /// For how many milliseconds; until it is revoked where `None`.
+        for_millis: Option<i64>,
+    },
+    /// Tokens, oldest first.
+    ListTokens,
+    /// Revokes a token for good.
+    RevokeToken {
+        /// Its name or id.
+        token: String,
+    },
     /// Copies the store into a new file and verifies the copy.
     Backup {
         /// The file, which must not exist.
@@ -183,6 +245,18 @@ pub enum Answer {
     Application(Box<ApplicationDetails>),
     /// Records of the journal.
     Records(Vec<WriteRecord>),
+    /// What happened.
+    Events(Vec<EventView>),
+    /// Whether the record of it is whole.
+    Audit(Box<AuditReport>),
+    /// A link for a new owner, which is shown only here.
+    ClaimLink(Box<ClaimLink>),
+    /// A list of owners.
+    Owners(Vec<OwnerView>),
+    /// A token with its text, which is shown only here.
+    NewToken(Box<NewToken>),
+    /// A list of tokens.
+    Tokens(Vec<TokenView>),
     /// How the server is.
     Status(Box<StatusView>),
     /// What was looked at.
@@ -238,6 +312,8 @@ pub struct KeyView {
     /// Its last call of any kind, to the second; not known where it has not called since the server
     /// started, or no server runs.
     pub last_call: Option<Timestamp>,
+    /// What an owner noted about it.
+    pub note: Option<String>,
 }
 
 /// A key with what happened to it.
@@ -267,21 +343,6 @@ pub struct BudgetView {
     pub frees_at: Option<Timestamp>,
 }
 
-/// Something that happened to a key or application.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventView {
-    /// Its number.
-    pub id: i64,
-    /// When.
-    pub time: Timestamp,
-    /// What, as in `key_locked`.
-    pub kind: String,
-    /// Who did it.
-    pub actor: Actor,
-    /// More about it, in a sentence.
-    pub detail: String,
-}
-
 /// An application as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApplicationView {
@@ -297,6 +358,8 @@ pub struct ApplicationView {
     pub created: Timestamp,
     /// How many keys it has that are not revoked.
     pub keys: u32,
+    /// What an owner noted about it.
+    pub note: Option<String>,
 }
 
 /// An application with its keys.

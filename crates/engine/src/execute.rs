@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use keystile_core::lock::Actor;
 use keystile_store::error::Error;
-use keystile_store::{backup, key};
 
+use crate::Engine;
 use crate::command::{Answer, Command, Failure};
-use crate::{Engine, view};
 
 /// A listing never holds more than this in memory.
 pub(crate) const LISTED_MAX: u32 = 10_000;
@@ -54,42 +53,87 @@ impl Engine {
                 self.roll_key(&key, grace_millis, actor).await
             }
             Command::RevokeKey { key } => self.revoke_key(&key, actor).await,
+            Command::ChangeKeyPlan { key, plan } => self.change_key_plan(&key, plan, actor).await,
+            Command::SetKeyNote { key, note } => self.set_key_note(&key, &note, actor).await,
             Command::CreateApplication { name, plan } => {
                 self.create_application(name, plan, actor).await
             }
-            Command::ListApplications => {
-                let rows = self.store.read(key::list_applications)?;
-                Ok(Answer::Applications(rows.into_iter().map(view::application).collect()))
-            }
+            Command::ListApplications => self.list_applications(),
             Command::ShowApplication { application } => self.show_application(&application),
             Command::SetApplicationState { application, state } => {
                 self.set_application_state(&application, state, actor).await
             }
-            Command::ListRecords(filter) => self.list_records(&filter).await,
-            Command::Backup { to } => {
-                let contents = backup::backup(&self.store, &to)?;
-                Ok(Answer::Done(format!(
-                    "Backed up {} keys and {} records to {} ({} bytes) and verified the copy. It holds the pepper: keep it private.",
-                    contents.keys,
-                    contents.records,
-                    to.display(),
-                    contents.bytes
-                )))
+            Command::ChangeApplicationPlan { application, plan } => {
+                self.change_application_plan(&application, plan, actor).await
             }
+            Command::SetApplicationNote { application, note } => {
+                self.set_application_note(&application, &note, actor).await
+            }
+            Command::ListRecords(filter) => self.list_records(&filter).await,
+            Command::ListEvents(filter) => self.events(&filter).map(Answer::Events),
+            Command::VerifyAudit => {
+                self.verify_audit().map(|report| Answer::Audit(Box::new(report)))
+            }
+            Command::MakeClaimLink => {
+                self.make_claim_link(actor).await.map(|link| Answer::ClaimLink(Box::new(link)))
+            }
+            Command::ListOwners => self.owners().map(Answer::Owners),
+            Command::RemoveOwner { owner } => self.say_removed(&owner, actor).await,
+            Command::CreateToken { name, scope, for_millis } => {
+                self.create_token_for(&name, scope, for_millis, actor).await
+            }
+            Command::ListTokens => self.tokens().map(Answer::Tokens),
+            Command::RevokeToken { token } => self.say_revoked(&token, actor).await,
+            Command::Backup { to } => self.back_up(&to, actor).await,
             Command::Diagnose => self.diagnose(),
         }
     }
 }
 
-pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
-    let is_fine = !name.trim().is_empty()
+/// The longest note; it is shown in full in listings that are read on paper.
+const NOTE_CHARS_MAX: usize = 500;
+
+/// A note as it is kept; none where it is empty.
+pub(crate) fn checked_note(note: &str) -> Result<Option<String>, Failure> {
+    let note = note.trim();
+    if note.chars().count() > NOTE_CHARS_MAX || note.chars().any(char::is_control) {
+        return Err(failure(
+            format!(
+                "a note has at most {NOTE_CHARS_MAX} characters, none of them a control character"
+            ),
+            "keep the rest elsewhere, and note where",
+        ));
+    }
+    Ok((!note.is_empty()).then(|| note.to_owned()))
+}
+
+fn is_fine(name: &str, id_prefix: &str) -> bool {
+    !name.is_empty()
         && name.chars().count() <= 100
-        && !name.chars().any(char::is_control);
-    if is_fine && name.trim() == name && !name.starts_with("app_") {
+        && !name.chars().any(char::is_control)
+        && name.trim() == name
+        && !name.starts_with(id_prefix)
+}
+
+pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
+    if is_fine(name, "app_") {
         return Ok(());
     }
     Err(failure(
         "an application's name has 1 to 100 characters, none of them a control character, no blanks around it, and does not begin with app_",
         "for example: --application reader-app",
+    ))
+}
+
+/// The same for the name of something else, as in `an owner`.
+pub(crate) fn check_name_of(what: &str, id_prefix: &str, name: &str) -> Result<(), Failure> {
+    if is_fine(name, id_prefix) {
+        return Ok(());
+    }
+    Err(failure(
+        format!(
+            "the name of {what} has 1 to 100 characters, none of them a control character, no blanks around it, and does not begin with {id_prefix}"
+        ),
+        "choose another name",
     ))
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::command::{
     Answer, BudgetView, Budgets, Failure, KeyDetails, KeyFilter, KeyView, NewKey,
 };
-use crate::execute::{LISTED_MAX, check_name, failure};
+use crate::execute::{LISTED_MAX, check_name, checked_note, failure};
 use crate::{Engine, view};
 
 /// Keys issued in one command.
@@ -330,8 +330,57 @@ impl Engine {
             .await?;
         Ok(Answer::Done(format!("Revoked {} of {} for good.", row.prefix, row.application)))
     }
+
+    pub(crate) async fn change_key_plan(
+        &self,
+        text: &str,
+        plan: String,
+        actor: Actor,
+    ) -> Result<Answer, Failure> {
+        self.check_plan(&plan)?;
+        let row = self.find_key(text)?;
+        let (id, to) = (row.id.clone(), plan.clone());
+        self.store
+            .change(move |work| {
+                let (row, entry) = work.find_key(&id)?;
+                if row.revoked.is_some() {
+                    return Err(Error::Conflict("a revoked key needs no plan".to_owned()));
+                }
+                work.set_key_plan(&entry, &to, &actor)
+            })
+            .await?;
+        let (prefix, application) = (&row.prefix, &row.application);
+        Ok(Answer::Done(if row.plan == plan {
+            format!("{prefix} of {application} is on the plan {plan} already.")
+        } else {
+            format!(
+                "{prefix} of {application} is on the plan {plan}; what it wrote before counts in its budgets."
+            )
+        }))
+    }
+
+    pub(crate) async fn set_key_note(
+        &self,
+        text: &str,
+        note: &str,
+        actor: Actor,
+    ) -> Result<Answer, Failure> {
+        let note = checked_note(note)?;
+        let row = self.find_key(text)?;
+        let said = if note.is_some() { "Noted for" } else { "Removed the note of" };
+        if note != row.note {
+            let id = row.id;
+            self.store
+                .change(move |work| {
+                    let (_, entry) = work.find_key(&id)?;
+                    work.set_key_note(&entry, note.as_deref(), &actor)
+                })
+                .await?;
+        }
+        Ok(Answer::Done(format!("{said} {} of {}.", row.prefix, row.application)))
+    }
 }
 
-fn too_long() -> Failure {
+pub(crate) fn too_long() -> Failure {
     failure("that length of time is out of bounds", "give at least 1 ms and at most 400 days")
 }

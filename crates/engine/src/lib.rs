@@ -18,6 +18,7 @@ use keystile_store::Store;
 
 pub mod address;
 mod application;
+pub mod audit;
 pub mod authorize;
 pub mod command;
 mod execute;
@@ -26,9 +27,13 @@ mod housekeep;
 mod journal;
 mod key;
 mod near;
+pub mod owner;
 pub mod refused;
 pub mod reserve;
+pub mod session;
+pub mod sign_in;
 mod status;
+pub mod token;
 mod view;
 
 use address::AddressTable;
@@ -39,6 +44,7 @@ pub use journal::KeyActivity;
 pub use keystile_store::journal::{Activity, AddressUse, HourCount, RecordPage};
 use refused::RefusalLog;
 pub use reserve::{Refused, Reservation};
+use sign_in::SignIns;
 
 /// What the engine needs to know besides the policy.
 #[derive(Clone, Debug)]
@@ -49,6 +55,8 @@ pub struct EngineSettings {
     pub retention: Option<Span>,
     /// How many requests with an unknown key one address may make before it has to wait.
     pub key_failures: Quota,
+    /// Where owners open the console while no server has said so, without a slash at the end.
+    pub console_url: String,
 }
 
 /// What a running server tells about itself.
@@ -60,6 +68,8 @@ pub struct ServerInfo {
     pub gate: Vec<String>,
     /// Where health and metrics are.
     pub console: String,
+    /// Where owners open the console, without a slash at the end.
+    pub console_url: String,
 }
 
 /// The use cases over one store and the present policy.
@@ -72,6 +82,7 @@ pub struct Engine {
     failures: AddressTable,
     refused: RefusalLog,
     near: NearTable,
+    sign_ins: SignIns,
     /// Set once a server serves; commands that run directly on the store leave it empty.
     pub server: OnceLock<ServerInfo>,
     /// When the policy was read, and what came of the last attempt to read it again.
@@ -90,6 +101,7 @@ impl Engine {
             failures: AddressTable::default(),
             refused: RefusalLog::default(),
             near: NearTable::default(),
+            sign_ins: SignIns::default(),
             server: OnceLock::new(),
             policy_note: ArcSwap::from_pointee(note),
         }
@@ -116,13 +128,5 @@ impl Engine {
         self.policy.store(Arc::new(policy));
         self.settings.store(Arc::new(settings));
         self.policy_note.store(Arc::new(format!("read at {}", self.store.now())));
-    }
-
-    /// Notes that a new policy could not be read; the one in force stays.
-    pub fn note_failed_reload(&self, problem: &str) {
-        let now = self.store.now();
-        let before = self.policy_note.load();
-        let before = before.split("; a reload at").next().unwrap_or_default();
-        self.policy_note.store(Arc::new(format!("{before}; a reload at {now} failed: {problem}")));
     }
 }

@@ -30,6 +30,7 @@ pub(crate) fn key(
         expires: row.expires,
         last_write,
         last_call,
+        note: row.note,
     }
 }
 
@@ -41,9 +42,19 @@ pub(crate) fn application(row: ApplicationRow) -> ApplicationView {
         state: row.state,
         created: row.created,
         keys: row.keys,
+        note: row.note,
     }
 }
 
 pub(crate) fn event(row: EventRow) -> EventView {
-    EventView { id: row.id, time: row.time, kind: row.kind, actor: row.actor, detail: row.detail }
+    EventView {
+        id: row.id,
+        time: row.time,
+        kind: row.kind,
+        key: row.key,
+        application: row.application,
+        subject: row.subject,
+        actor: row.actor,
+        detail: row.detail,
+    }
 }

@@ -39,7 +39,7 @@ pub trait Server: Send + Sync + 'static {
     /// The engine that carries out all others.
     fn engine(&self) -> &Arc<Engine>;
     /// Reads the configuration again.
-    fn reload(&self) -> Answer;
+    fn reload(&self, actor: Actor) -> impl Future<Output = Answer> + Send;
 }
 
 /// The longest path that the address of a socket holds (`sun_path`, with its end).
@@ -103,7 +103,9 @@ async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Re
     let mut line = String::new();
     tokio::io::BufReader::new(reading.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
     let answer = match serde_json::from_str::<Request>(&line) {
-        Ok(Request { command: Command::Reload, .. }) => server.reload(),
+        Ok(Request { login, command: Command::Reload }) => {
+            server.reload(Actor::CommandLine(login)).await
+        }
         Ok(Request { login, command }) => {
             {
                 // Lists and backups read for long; they must not hold up health checks.

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use keystile::cli::arguments::{
-    Arguments, CheckArguments, CliCommand, InitArguments, JournalCommand, KeyCommand, OwnerCommand,
-    RestoreArguments, RunArguments,
+    Arguments, CheckArguments, CliCommand, InitArguments, JournalCommand, KeyCommand,
+    RestoreArguments, RunArguments, StoreCommand,
 };
 use keystile::cli::{self, Session, Stop, Terminal};
 use keystile::config::{self, Colors};
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         CliCommand::Init(_)
         | CliCommand::Check(_)
         | CliCommand::Schema
-        | CliCommand::Owner(_)
+        | CliCommand::Store(_)
         | CliCommand::Restore(_)
         | CliCommand::Paper(_) => Ok(()),
     };
@@ -56,7 +56,7 @@ fn carry_out(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<ExitC
             let printed = terminal.print_json(&config::schema());
             Ok(terminal.finish(printed.map_err(Stop::Output)))
         }
-        CliCommand::Owner(command) => owner(command, terminal),
+        CliCommand::Store(command) => on_store(command, terminal),
         CliCommand::Restore(arguments) => restore(arguments, terminal),
         CliCommand::Paper(command) => Ok(cli::print(command, terminal)),
     }
@@ -138,14 +138,14 @@ fn check(arguments: &CheckArguments, terminal: &mut Terminal<'_>) -> ExitCode {
     })
 }
 
-fn owner(command: &OwnerCommand, terminal: &mut Terminal<'_>) -> Result<ExitCode, Failure> {
+fn on_store(command: &StoreCommand, terminal: &mut Terminal<'_>) -> Result<ExitCode, Failure> {
     let mut local = Local::of(&command.target().resolve())?;
-    if matches!(command, OwnerCommand::Journal(JournalCommand::Follow(_))) {
+    if matches!(command, StoreCommand::Journal(JournalCommand::Follow(_))) {
         local = local.only_with_server();
     }
     // Only a new key comes with a line to try it.
     let gate = match command {
-        OwnerCommand::Key(KeyCommand::Create(_) | KeyCommand::Roll { .. }) => local.gate(),
+        StoreCommand::Key(KeyCommand::Create(_) | KeyCommand::Roll { .. }) => local.gate(),
         _ => None,
     };
     let mut send = |command| local.send(&command);

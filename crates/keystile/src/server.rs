@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
+use keystile_core::lock::Actor;
 use keystile_engine::command::{Answer, Failure};
 use keystile_engine::{Engine, EngineSettings, ServerInfo};
 use keystile_proxy::Gate;
@@ -73,6 +74,7 @@ pub fn engine_settings(configuration: &Configuration) -> EngineSettings {
         key_prefix: configuration.keys.clone(),
         retention: configuration.journal.retention,
         key_failures: configuration.gate.key_failures,
+        console_url: configuration.console.url(configuration.console.listen),
     }
 }
 
@@ -141,6 +143,7 @@ impl Server {
                 .map(|address| gate_name(*address, tls.as_ref()))
                 .collect(),
             console: console.to_string(),
+            console_url: console_settings.url(console),
         };
         engine.server.set(info).expect("the engine was made just now");
         let shared = Arc::new(Shared { engine: engine.clone(), file, observes_all, data });
@@ -185,7 +188,8 @@ impl Server {
                 _ = signals.terminate.recv() => break,
                 _ = signals.interrupt.recv() => break,
                 _ = signals.hang_up.recv() => {
-                    if let Answer::Failed(failure) = control::Server::reload(&*self.shared) {
+                    let reloaded = control::Server::reload(&*self.shared, Actor::System);
+                    if let Answer::Failed(failure) = reloaded.await {
                         tracing::error!(problem = %failure.message, "SIGHUP changed nothing");
                     }
                 }
@@ -209,6 +213,7 @@ impl Server {
         }
         self.tasks.shutdown().await;
         self.shared.engine.write_refused();
+        self.shared.engine.finish_sign_ins().await;
         self.shared.engine.store().close();
         // The next start removes it too; while no server runs it only confuses.
         let _ = std::fs::remove_file(control::socket_path(&self.shared.data));
@@ -243,7 +248,7 @@ impl control::Server for Shared {
         &self.engine
     }
 
-    fn reload(&self) -> Answer {
+    async fn reload(&self, actor: Actor) -> Answer {
         let Some(file) = &self.file else {
             return Answer::Failed(Failure {
                 message: "this server was started without a configuration file".to_owned(),
@@ -259,6 +264,7 @@ impl control::Server for Shared {
                     if self.observes_all { configuration.observing() } else { configuration };
                 let settings = engine_settings(&configuration);
                 self.engine.replace_policy(configuration.policy, settings);
+                self.engine.note_reload(actor).await;
                 tracing::info!(file = %file.display(), "the policy was read again");
                 let name = file.display();
                 Answer::Done(format!(
@@ -273,7 +279,7 @@ impl control::Server for Shared {
                     .map(|problem| problem.message().to_owned())
                     .unwrap_or_default();
                 tracing::error!(file = %file.display(), problem = %summary, "the configuration has mistakes; the policy in force stays");
-                self.engine.note_failed_reload(&summary);
+                self.engine.note_failed_reload(&summary, actor).await;
                 Answer::Failed(Failure {
                     message: format!(
                         "{} has mistakes; the policy in force stays\n\n{problems}",

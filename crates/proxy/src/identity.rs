@@ -23,6 +23,8 @@ struct Told {
     key: KeyId,
     id: HeaderValue,
     application: HeaderValue,
+    /// The plan as it was then; an owner may have changed it since.
+    plan_name: Box<str>,
     plan: HeaderValue,
 }
 
@@ -43,14 +45,17 @@ impl IdentityCache {
         match identity {
             Identity::Key(key) => {
                 let place = usize::try_from(key.number()).unwrap_or(0) % PLACES;
+                let present = key.plan();
+                let plan = plan.unwrap_or(&present);
                 let mut places = self.places.borrow_mut();
                 let told = match &mut places[place] {
-                    Some(told) if told.key == key.id => told,
+                    Some(told) if told.key == key.id && *told.plan_name == *plan => told,
                     other => other.insert(Told {
                         key: key.id,
                         id: value(&key.id.to_string()),
                         application: value(&key.application.name),
-                        plan: value(&key.plan),
+                        plan_name: plan.into(),
+                        plan: value(plan),
                     }),
                 };
                 headers.insert(X_KEYSTILE_APPLICATION, told.application.clone());

@@ -96,6 +96,13 @@ pub fn restore(directory: &DataDirectory, file: &Path) -> Result<Contents> {
     let copy = connect(&partial, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let pepper = pepper_of(&copy)?;
     copy.execute("DELETE FROM meta WHERE name IN ('pepper', 'clock')", [])?;
+    // Who signed out since, or was removed, must not be back; whoever was signed in can do that again.
+    for table in ["session", "claim"] {
+        let is_there = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)";
+        if copy.query_row(is_there, [table], |row| row.get(0))? {
+            copy.execute(&format!("DELETE FROM {table}"), [])?;
+        }
+    }
     drop(copy);
     std::fs::File::open(&partial).and_then(|copy| copy.sync_all()).map_err(fault)?;
     set_aside(directory).map_err(fault)?;

@@ -12,7 +12,7 @@ use rusqlite::params;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::event::{self, Event, EventKind};
+use crate::event::{Event, EventKind};
 use crate::key::{self, KeyRow, NewKeyRow};
 use crate::ledger::Debit;
 use crate::table::{ApplicationEntry, KeyEntry};
@@ -75,8 +75,8 @@ impl Work<'_> {
             key::insert_key(self.connection, &mut self.memory.rows, application, new, self.now)?;
         let detail = format!("issued as {} on the plan {}", new.prefix, new.plan);
         let (kind, key) = (EventKind::KeyCreated, Some(entry.row));
-        let event = Event { kind, key, application: Some(application.row), actor, detail: &detail };
-        event::insert(self.connection, self.now, &event)?;
+        let (application, detail) = (Some(application.row), detail.as_str());
+        self.record(&Event { kind, key, application, subject: None, actor, detail })?;
         let (store, hash, shared) = (store.clone(), new.hash, entry.clone());
         self.after_commit(move || store.keys.insert(hash, shared));
         Ok(entry)
@@ -130,24 +130,113 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Puts a key on another plan. What it wrote before counts in the budgets of the new one.
+    pub fn set_key_plan(&mut self, key: &Arc<KeyEntry>, plan: &str, actor: &Actor) -> Result<()> {
+        let before: String = self
+            .connection
+            .prepare_cached("SELECT plan FROM key WHERE id = ?1")?
+            .query_row([key.row], |row| row.get(0))?;
+        if before == plan {
+            return Ok(());
+        }
+        self.connection
+            .prepare_cached("UPDATE key SET plan = ?2 WHERE id = ?1")?
+            .execute(params![key.row, plan])?;
+        let detail = format!("from the plan {before} to {plan}");
+        self.tell(EventKind::KeyPlanChanged, key, actor, &detail)?;
+        let (key, shared) = (key.clone(), self.memory.rows.plan(plan));
+        self.after_commit(move || key.set_plan(shared));
+        Ok(())
+    }
+
+    /// Puts some of an application's keys from its plan on another, those after a row number; once none
+    /// is left, the application too. Says how many keys were changed, and whether all is done.
+    pub fn set_application_plan(
+        &mut self,
+        row: i64,
+        plan: &str,
+        (after, limit): (i64, u32),
+        actor: &Actor,
+    ) -> Result<(usize, Progress)> {
+        let before: String = self.connection.query_row(
+            "SELECT plan FROM application WHERE id = ?1",
+            [row],
+            |row| row.get(0),
+        )?;
+        if before == plan {
+            return Ok((0, Progress::Done));
+        }
+        let keys = key::some_on_plan(self.connection, row, &before, (after, limit))?;
+        for key in &keys {
+            let entry = self.entry(*key)?;
+            self.set_key_plan(&entry, plan, actor)?;
+        }
+        if let (true, Some(last)) = (keys.len() >= limit as usize, keys.last()) {
+            return Ok((keys.len(), Progress::Unfinished { after: *last }));
+        }
+        self.connection
+            .execute("UPDATE application SET plan = ?2 WHERE id = ?1", params![row, plan])?;
+        let detail = format!("from the plan {before} to {plan}, with its keys on that plan");
+        self.tell_of_application(EventKind::ApplicationPlanChanged, row, actor, &detail)?;
+        Ok((keys.len(), Progress::Done))
+    }
+
+    /// Notes something about a key. The note itself stays out of the audit, which forgets nothing.
+    pub fn set_key_note(
+        &mut self,
+        key: &Arc<KeyEntry>,
+        note: Option<&str>,
+        actor: &Actor,
+    ) -> Result<()> {
+        self.connection
+            .execute("UPDATE key SET note = ?2 WHERE id = ?1", params![key.row, note])?;
+        self.tell(EventKind::KeyNoteChanged, key, actor, note_detail(note))
+    }
+
+    /// Notes something about an application.
+    pub fn set_application_note(
+        &mut self,
+        row: i64,
+        note: Option<&str>,
+        actor: &Actor,
+    ) -> Result<()> {
+        self.connection
+            .execute("UPDATE application SET note = ?2 WHERE id = ?1", params![row, note])?;
+        let detail = note_detail(note);
+        self.tell_of_application(EventKind::ApplicationNoteChanged, row, actor, detail)
+    }
+
     /// Deletes records before a time, some at once. Says how many went.
     pub fn delete_records_before(&mut self, time: Timestamp, limit: u32) -> Result<usize> {
         journal::delete_before(self.connection, time, limit)
     }
 
-    fn tell_of_application(
-        &self,
+    pub(crate) fn tell_of_application(
+        &mut self,
         kind: EventKind,
         row: i64,
         actor: &Actor,
         detail: &str,
     ) -> Result<()> {
-        event::insert(
-            self.connection,
-            self.now,
-            &Event { kind, key: None, application: Some(row), actor, detail },
-        )
+        let application = Some(row);
+        self.record(&Event { kind, key: None, application, subject: None, actor, detail })
     }
+}
+
+/// Whether a change that is made in parts has been made whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There is more to do.
+    Unfinished {
+        /// Where to go on.
+        after: i64,
+    },
+    /// All is done.
+    Done,
+}
+
+fn note_detail(note: Option<&str>) -> &'static str {
+    if note.is_some() { "noted" } else { "the note was removed" }
 }
 
 /// A budget of a key, as counted now.

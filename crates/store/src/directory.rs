@@ -68,6 +68,29 @@ impl DataDirectory {
         self.path.join("pepper")
     }
 
+    /// The file with the latest link for a new owner, for whoever did not see it printed.
+    pub fn owner_link_file(&self) -> PathBuf {
+        self.path.join("owner-link")
+    }
+
+    /// Writes the link for this user only.
+    pub fn write_owner_link(&self, link: &str) -> Result<()> {
+        let path = self.owner_link_file();
+        write_private(&path, format!("{link}\n").as_bytes())
+            .map_err(|source| Error::Directory { path, source })
+    }
+
+    /// Removes the link, because it was used or because there is an owner.
+    pub fn remove_owner_link(&self) -> Result<()> {
+        let path = self.owner_link_file();
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::Directory { path, source })
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// The pepper; made anew only for a store that is `fresh`, because another pepper forgets every key.
     pub(crate) fn pepper(&self, store: Freshness) -> Result<Pepper> {
         let path = self.pepper_file();
@@ -98,7 +121,7 @@ impl DataDirectory {
 /// Whether a store has just been created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freshness {
-    /// It has no keys yet.
+    /// It has no key and no event yet.
     New,
     /// It may have.
     Used,

@@ -101,6 +101,8 @@ pub struct ApplicationRow {
     pub created: Timestamp,
     /// How many of its keys are not revoked.
     pub keys: u32,
+    /// What an owner noted about it.
+    pub note: Option<String>,
 }
 
 /// What a key is in the store.
@@ -132,6 +134,8 @@ pub struct KeyRow {
     pub locks: u32,
     /// Records up to this one no longer count in its budgets.
     pub counts_after: i64,
+    /// What an owner noted about it.
+    pub note: Option<String>,
 }
 
 /// Which keys to list.
@@ -149,7 +153,7 @@ pub struct KeyQuery {
 
 const KEY_COLUMNS: &str =
     "key.id, key.uid, key.prefix, key.application, application.name, key.plan, key.created,
-    key.expires, key.revoked, key.lock, key.locks, key.counts_after, key.hash
+    key.expires, key.revoked, key.lock, key.locks, key.counts_after, key.note, key.hash
     FROM key JOIN application ON application.id = key.application";
 
 fn key_row(row: &Row<'_>) -> Result<KeyRow> {
@@ -157,7 +161,7 @@ fn key_row(row: &Row<'_>) -> Result<KeyRow> {
     Ok(KeyRow {
         row: row.get(0)?,
         id: row.get(1)?,
-        hash: hash_of(row.get_ref(12)?)?,
+        hash: hash_of(row.get_ref(13)?)?,
         prefix: row.get(2)?,
         application_row: row.get(3)?,
         application: row.get(4)?,
@@ -168,6 +172,7 @@ fn key_row(row: &Row<'_>) -> Result<KeyRow> {
         lock: lock.as_deref().map(lock_from).transpose()?,
         locks: row.get(10)?,
         counts_after: row.get(11)?,
+        note: row.get(12)?,
     })
 }
 
@@ -213,7 +218,7 @@ pub fn find_key_by_hash(connection: &Connection, hash: &KeyHash) -> Result<KeyRo
 pub fn list_applications(connection: &Connection) -> Result<Vec<ApplicationRow>> {
     let mut statement = connection.prepare_cached(
         "SELECT id, uid, name, plan, state, created,
-                (SELECT count(*) FROM key WHERE key.application = application.id AND revoked IS NULL)
+                (SELECT count(*) FROM key WHERE key.application = application.id AND revoked IS NULL), note
          FROM application ORDER BY name",
     )?;
     statement.query_and_then([], application_row)?.collect()
@@ -223,7 +228,7 @@ pub fn list_applications(connection: &Connection) -> Result<Vec<ApplicationRow>>
 pub fn find_application(connection: &Connection, name_or_id: &str) -> Result<ApplicationRow> {
     let mut statement = connection.prepare_cached(
         "SELECT id, uid, name, plan, state, created,
-                (SELECT count(*) FROM key WHERE key.application = application.id AND revoked IS NULL)
+                (SELECT count(*) FROM key WHERE key.application = application.id AND revoked IS NULL), note
          FROM application WHERE name = ?1 OR uid = ?1 ORDER BY name = ?1 DESC LIMIT 1",
     )?;
     let found = statement.query_and_then([name_or_id], application_row)?.next();
@@ -239,6 +244,7 @@ fn application_row(row: &Row<'_>) -> Result<ApplicationRow> {
         state: state_from(row.get_ref(4)?),
         created: Timestamp(row.get(5)?),
         keys: row.get(6)?,
+        note: row.get(7)?,
     })
 }
 
@@ -305,6 +311,22 @@ pub(crate) fn insert_key(
         Arc::new(KeyEntry::new(connection.last_insert_rowid(), key.id, application.clone(), plan));
     rows.add_key(entry.clone());
     Ok(entry)
+}
+
+/// Keys of an application on a plan that are not revoked, some at once.
+pub(crate) fn some_on_plan(
+    connection: &Connection,
+    application_row: i64,
+    plan: &str,
+    (after, limit): (i64, u32),
+) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM key WHERE application = ?1 AND plan = ?2 AND revoked IS NULL AND id > ?3
+         ORDER BY id LIMIT ?4",
+    )?;
+    let rows =
+        statement.query_map(params![application_row, plan, after, limit], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// How many keys are active, locked and revoked.

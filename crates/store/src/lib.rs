@@ -29,6 +29,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
 mod activity;
+pub mod audit;
 pub mod backup;
 mod block;
 pub mod change;
@@ -43,13 +44,17 @@ pub mod key;
 mod ledger;
 mod listing;
 pub mod mailbox;
+pub mod owner;
 pub mod reserve;
 mod schema;
+pub mod session;
 pub mod table;
+pub mod token;
 mod work;
 mod writer;
 
 use block::Blocks;
+use audit::AuditHead;
 use clock::StoreClock;
 use directory::{DataDirectory, Freshness};
 use error::{Error, Result};
@@ -99,7 +104,8 @@ impl Store {
         // First of all, so that a file which is not ours stays as it is.
         schema::migrate(&mut connection)?;
         connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000")?;
-        let freshness = if key::exist(&connection)? { Freshness::Used } else { Freshness::New };
+        let is_used = key::exist(&connection)? || event::exist(&connection)?;
+        let freshness = if is_used { Freshness::Used } else { Freshness::New };
         let pepper = directory.pepper(freshness)?;
         let pending_from =
             schema::meta(&connection, "pending_from")?.and_then(|text| text.parse().ok());
@@ -112,6 +118,7 @@ impl Store {
             index: SubjectIndex::open(&connection)?,
             blocks: Blocks::open(&connection)?,
             rows: key::load(&connection, &keys)?,
+            audit: AuditHead::open(&connection, &pepper)?,
             open: std::collections::BTreeSet::new(),
             last_id,
         };

@@ -301,11 +301,12 @@ pub struct RefusedRecord {
 pub(crate) fn record_refused(work: &mut Work<'_>, refused: &RefusedRecord) -> Result<()> {
     let id = work.next_id();
     let subject = refused.key.as_ref().map_or(0, |key| key.row);
+    let plan = refused.key.as_ref().map(|key| key.plan());
     let record = NewRecord {
         id,
         time: work.now,
         subject,
-        plan: refused.key.as_ref().map(|key| &*key.plan),
+        plan: plan.as_deref(),
         facts: &refused.facts,
         status: (refused.outcome == Outcome::Refused).then(|| refused.reason.status()),
         outcome: refused.outcome,

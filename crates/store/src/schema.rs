@@ -3,14 +3,16 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::error::{Error, Result};
+use crate::owner;
 
 /// Marks the file as Keystile's (`PRAGMA application_id`, "KSTL").
 const APPLICATION_ID: i32 = 0x4B53_544C;
 
 /// One step per version; step `n` brings a file of version `n` to version `n + 1`. Steps are never
 /// edited after a release, only added.
-const STEPS: &[&str] = &[
-    "
+const STEPS: &[&str] = &[FIRST, crate::block::SCHEMA, owner::TABLES];
+
+const FIRST: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE application (
@@ -97,9 +99,7 @@ SELECT 'write_' || journal.id AS id,
 FROM journal
 LEFT JOIN key ON key.id = journal.subject
 LEFT JOIN application ON application.id = key.application;
-",
-    crate::block::SCHEMA,
-];
+";
 
 /// The version of a file that is a store of this program or of an earlier one; 0 for an empty file.
 pub(crate) fn version(connection: &Connection) -> Result<u32> {
@@ -148,4 +148,44 @@ pub(crate) fn set_meta(connection: &Connection, name: &str, value: &str) -> Resu
     )?;
     statement.execute([name, value])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::DataDirectory;
+    use crate::{Store, audit, event};
+
+    #[test]
+    fn a_store_of_the_first_version_keeps_its_events_and_chains_those_that_follow() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::hold(folder.path()).unwrap();
+        std::fs::write(directory.pepper_file(), [7; 32]).unwrap();
+        let first = Connection::open(directory.database()).unwrap();
+        first.execute_batch(FIRST).unwrap();
+        first.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        first.pragma_update(None, "user_version", 1).unwrap();
+        let rows = "INSERT INTO application VALUES (1, 'app_0190b2c3d4e50190b2c3d4e50190b2c3', 'reader', 'open', 'active', 5);
+            INSERT INTO event VALUES (1, 5, 'application_created', NULL, 1, '{\"by\":\"command_line\",\"name\":\"ada\"}', 'created');
+            INSERT INTO event VALUES (4, 6, 'application_suspended', NULL, 1, '{\"by\":\"time\"}', 'none')";
+        first.execute_batch(rows).unwrap();
+        drop(first);
+        let (store, _) = Store::open(directory).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let actor = keystile_core::lock::Actor::System;
+        let told = store.change(move |work| {
+            work.tell_of(event::EventKind::PolicyReloaded, None, &actor, "in force")
+        });
+        runtime.block_on(told).unwrap();
+        let verify = || store.read(|read| audit::verify(read, store.pepper())).unwrap();
+        let found = verify();
+        assert_eq!((found.older, found.count, found.fault), (2, 1, None));
+        let all = event::EventQuery { limit: 9, ..event::EventQuery::default() };
+        let events = store.read(|read| event::list(read, &all)).unwrap();
+        assert_eq!(events.iter().map(|event| event.id).collect::<Vec<_>>(), [5, 4, 1]);
+        // What is from before the chain is at least counted.
+        let other = Connection::open(store.directory().database()).unwrap();
+        other.execute_batch("DROP TRIGGER event_is_kept; DELETE FROM event WHERE id = 4").unwrap();
+        assert!(verify().fault.unwrap().problem.contains("2 events from before the chain"));
+    }
 }

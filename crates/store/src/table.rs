@@ -1,9 +1,11 @@
 //! Keys and applications in memory: the table that every request is looked up in.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
+use arc_swap::{ArcSwap, Guard};
 use keystile_core::decision::{ApplicationState, KeyState};
 use keystile_core::key::{ApplicationId, KeyHash, KeyId};
 use keystile_core::lock::LockLevel;
@@ -42,6 +44,21 @@ impl ApplicationEntry {
     }
 }
 
+/// The name of a plan, shared by all keys on it.
+pub(crate) type SharedName = Arc<Box<str>>;
+
+/// The name of a key's plan, as it was when it was asked for.
+#[derive(Debug)]
+pub struct PlanName(Guard<SharedName>);
+
+impl Deref for PlanName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A key, as requests see it. Only the store's writer changes what it may do, after the change is
 /// durable.
 #[derive(Debug)]
@@ -51,8 +68,7 @@ pub struct KeyEntry {
     pub id: KeyId,
     /// Its application.
     pub application: Arc<ApplicationEntry>,
-    /// The name of its plan.
-    pub plan: Arc<str>,
+    plan: ArcSwap<Box<str>>,
     /// Its use of the plan's rate limits.
     pub rate: RateState,
     standing: AtomicU8,
@@ -78,13 +94,13 @@ impl KeyEntry {
         row: i64,
         id: KeyId,
         application: Arc<ApplicationEntry>,
-        plan: Arc<str>,
+        plan: SharedName,
     ) -> Self {
         Self {
             row,
             id,
             application,
-            plan,
+            plan: ArcSwap::new(plan),
             rate: RateState::default(),
             standing: AtomicU8::new(ACTIVE),
             locked_until: AtomicI64::new(i64::MAX),
@@ -96,6 +112,15 @@ impl KeyEntry {
     /// Its number, counted from 1 in the order of issue.
     pub fn number(&self) -> i64 {
         self.row
+    }
+
+    /// The name of its plan. Reading it writes nothing that other cores read.
+    pub fn plan(&self) -> PlanName {
+        PlanName(self.plan.load())
+    }
+
+    pub(crate) fn set_plan(&self, plan: SharedName) {
+        self.plan.store(plan);
     }
 
     /// Whether it may be used at a time.
@@ -192,7 +217,7 @@ impl KeyTable {
 pub(crate) struct Rows {
     keys: HashMap<i64, Arc<KeyEntry>>,
     applications: HashMap<i64, Arc<ApplicationEntry>>,
-    plans: HashMap<String, Arc<str>>,
+    plans: HashMap<String, SharedName>,
 }
 
 impl Rows {
@@ -213,11 +238,11 @@ impl Rows {
     }
 
     /// Plans are few and keys many: all keys of a plan share its name.
-    pub(crate) fn plan(&mut self, name: &str) -> Arc<str> {
+    pub(crate) fn plan(&mut self, name: &str) -> SharedName {
         if let Some(known) = self.plans.get(name) {
             return known.clone();
         }
-        let shared: Arc<str> = name.into();
+        let shared: SharedName = Arc::new(name.into());
         self.plans.insert(name.to_owned(), shared.clone());
         shared
     }

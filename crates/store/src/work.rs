@@ -10,8 +10,9 @@ use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::block::{Blocks, SEGMENT};
+use crate::audit::{AuditHead, Position};
 use crate::error::{Error, Result};
-use crate::event::{self, Event, EventKind};
+use crate::event::{Event, EventKind};
 use crate::index::SubjectIndex;
 use crate::key::{self, KeyRow};
 use crate::ledger::Ledger;
@@ -25,6 +26,7 @@ pub(crate) struct Memory {
     pub(crate) index: SubjectIndex,
     pub(crate) blocks: Blocks,
     pub(crate) rows: Rows,
+    pub(crate) audit: AuditHead,
     /// Records whose writes are under way.
     pub(crate) open: BTreeSet<i64>,
     pub(crate) last_id: i64,
@@ -57,6 +59,7 @@ pub(crate) struct Mark {
     locks: HashMap<i64, Option<LockNotice>>,
     revoked: HashSet<i64>,
     effects: usize,
+    audit: Position,
 }
 
 impl std::fmt::Debug for Work<'_> {
@@ -98,6 +101,7 @@ impl<'w> Work<'w> {
             locks: self.locks.clone(),
             revoked: self.revoked.clone(),
             effects: self.effects.len(),
+            audit: self.memory.audit.position(),
         }
     }
 
@@ -106,6 +110,7 @@ impl<'w> Work<'w> {
         self.locks = mark.locks;
         self.revoked = mark.revoked;
         self.effects.truncate(mark.effects);
+        self.memory.audit.go_back(mark.audit);
         // What was counted since may follow from what is no longer there.
         self.memory.ledger.clear();
     }
@@ -223,13 +228,31 @@ impl<'w> Work<'w> {
         Ok(())
     }
 
-    fn tell(&self, kind: EventKind, key: &KeyEntry, actor: &Actor, detail: &str) -> Result<()> {
-        let (row, application) = (Some(key.row), Some(key.application.row));
-        event::insert(
-            self.connection,
-            self.now,
-            &Event { kind, key: row, application, actor, detail },
-        )
+    /// Writes an event into the audit; it is there exactly when the rest of the transaction is.
+    pub(crate) fn record(&mut self, event: &Event<'_>) -> Result<()> {
+        self.memory.audit.append(self.connection, self.now, event)
+    }
+
+    /// Writes an event that concerns no key and no application; the subject is a name, where there is one.
+    pub fn tell_of(
+        &mut self,
+        kind: EventKind,
+        subject: Option<&str>,
+        actor: &Actor,
+        detail: &str,
+    ) -> Result<()> {
+        self.record(&Event { kind, key: None, application: None, subject, actor, detail })
+    }
+
+    pub(crate) fn tell(
+        &mut self,
+        kind: EventKind,
+        key: &KeyEntry,
+        actor: &Actor,
+        detail: &str,
+    ) -> Result<()> {
+        let (key, application) = (Some(key.row), Some(key.application.row));
+        self.record(&Event { kind, key, application, subject: None, actor, detail })
     }
 
     /// Opens locks whose time has run out, so that listings say so. Requests see it without this.

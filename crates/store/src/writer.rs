@@ -273,9 +273,11 @@ impl Writer {
             let result = run(&mut work, message, answers, waiting, outcome.is_ok());
             outcome = outcome.and(result);
         }
+        outcome = outcome.and_then(|()| work.memory.audit.write(work.connection));
         let effects = work.into_effects();
         outcome?;
         commit(&self.connection)?;
+        self.memory.audit.note_committed();
         for effect in effects {
             effect();
         }
@@ -303,6 +305,7 @@ impl Writer {
         self.memory.open.split_off(&last_id.saturating_add(1));
         self.memory.index.truncate(last_id);
         self.memory.ledger.clear();
+        self.memory.audit.recover(&self.connection);
     }
 
     fn keep_house(&mut self) {

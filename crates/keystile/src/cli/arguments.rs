@@ -66,7 +66,7 @@ pub enum CliCommand {
     /// Print the JSON schema of the configuration file.
     Schema,
     #[command(flatten)]
-    Owner(OwnerCommand),
+    Store(StoreCommand),
     /// Put a backup in the place of the data directory's store.
     Restore(RestoreArguments),
     #[command(flatten)]
@@ -75,7 +75,7 @@ pub enum CliCommand {
 
 /// What works on a store, or on the server that runs on it.
 #[derive(Debug, Subcommand)]
-pub enum OwnerCommand {
+pub enum StoreCommand {
     /// Make the running server read its configuration again.
     #[command(
         after_help = "A file with mistakes changes nothing and is reported with line and column."
@@ -100,7 +100,7 @@ pub enum OwnerCommand {
     Doctor(CommonArguments),
 }
 
-impl OwnerCommand {
+impl StoreCommand {
     /// Where its store is.
     pub fn target(&self) -> &TargetArguments {
         match self {

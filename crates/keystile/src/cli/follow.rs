@@ -128,7 +128,7 @@ fn pause() {
 
 #[cfg(test)]
 mod tests {
-    use super::super::arguments::{Arguments, CliCommand, JournalCommand, OwnerCommand};
+    use super::super::arguments::{Arguments, CliCommand, JournalCommand, StoreCommand};
     use super::super::tests::{Stage, a_record};
     use super::*;
     use clap::Parser as _;
@@ -136,7 +136,7 @@ mod tests {
 
     fn arguments(line: &str) -> FollowArguments {
         match Arguments::try_parse_from(line.split(' ')).unwrap().subcommand {
-            CliCommand::Owner(OwnerCommand::Journal(JournalCommand::Follow(arguments))) => {
+            CliCommand::Store(StoreCommand::Journal(JournalCommand::Follow(arguments))) => {
                 arguments
             }
             other => panic!("{other:?}"),

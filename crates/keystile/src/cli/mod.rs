@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use keystile_engine::command::Failure;
 
-use arguments::{Arguments, OwnerCommand, PaperCommand};
+use arguments::{Arguments, PaperCommand, StoreCommand};
 
 pub use keystile_core::text::printable;
 pub use session::{Color, Medium, Screen, Session, Stop, Terminal};
@@ -47,15 +47,15 @@ pub fn parse() -> Result<Arguments, ExitCode> {
 }
 
 /// Carries out a command that works on a store or on the server that runs on it.
-pub fn dispatch(command: &OwnerCommand, session: &mut Session<'_, '_>) -> ExitCode {
+pub fn dispatch(command: &StoreCommand, session: &mut Session<'_, '_>) -> ExitCode {
     let result = match command {
-        OwnerCommand::Reload(arguments) => server::reload(arguments, session),
-        OwnerCommand::Status(arguments) => server::status(arguments, session),
-        OwnerCommand::Key(command) => key::dispatch(command, session),
-        OwnerCommand::Application(command) => application::dispatch(command, session),
-        OwnerCommand::Journal(command) => journal::dispatch(command, session),
-        OwnerCommand::Backup(arguments) => server::back_up(arguments, session),
-        OwnerCommand::Doctor(arguments) => server::diagnose(arguments, session),
+        StoreCommand::Reload(arguments) => server::reload(arguments, session),
+        StoreCommand::Status(arguments) => server::status(arguments, session),
+        StoreCommand::Key(command) => key::dispatch(command, session),
+        StoreCommand::Application(command) => application::dispatch(command, session),
+        StoreCommand::Journal(command) => journal::dispatch(command, session),
+        StoreCommand::Backup(arguments) => server::back_up(arguments, session),
+        StoreCommand::Doctor(arguments) => server::diagnose(arguments, session),
     };
     session.terminal.finish(result)
 }

@@ -71,6 +71,7 @@ pub(super) fn a_key(number: u32) -> KeyView {
         expires: None,
         last_write: None,
         last_call: None,
+        note: None,
     }
 }
 
@@ -102,6 +103,9 @@ pub(super) fn a_locked_key() -> KeyDetails {
         id,
         time,
         kind: kind.into(),
+        key: Some(a_key(7).id),
+        application: Some("reader".into()),
+        subject: None,
         actor,
         detail: detail.into(),
     };
@@ -176,7 +180,7 @@ impl Stage {
     ) -> bool {
         let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
         let code = self.with_session(send, |session| match arguments.subcommand {
-            CliCommand::Owner(command) => super::dispatch(&command, session),
+            CliCommand::Store(command) => super::dispatch(&command, session),
             CliCommand::Paper(command) => super::print(&command, session.terminal),
             other => panic!("{other:?} is not carried out here"),
         });

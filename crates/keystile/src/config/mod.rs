@@ -39,6 +39,9 @@ use diagnostic::Source;
 /// What `keystile init` writes: a commented file that works as it stands.
 pub const INITIAL_FILE: &str = include_str!("initial.toml");
 
+/// The console's port where nobody chose another.
+pub(crate) const CONSOLE_PORT: u16 = 7080;
+
 /// A larger file is something else; reading it again for each mistake would take long.
 const FILE_BYTES_MAX: usize = 1 << 20;
 

@@ -122,6 +122,11 @@ pub(super) struct Console {
     /// Says that a proxy with TLS stands in front, and that nobody reaches this address past it.
     #[schemars(extend("default" = false))]
     pub(super) behind_proxy: Option<Spot<bool>>,
+    /// Where owners open the console: a scheme, a host name, and a port where that is not the usual
+    /// one. Links for owners begin with it, and passkeys belong to its host. Without it, `localhost`
+    /// and the port of `listen`, which works on this machine.
+    #[schemars(extend("examples" = ["https://console.example.org"]))]
+    pub(super) url: Option<Spot<String>>,
 }
 
 /// How new keys look.

@@ -48,6 +48,25 @@ pub struct ConsoleSettings {
     pub tls: Option<TlsFiles>,
     /// Whether a proxy with TLS stands in front.
     pub behind_proxy: bool,
+    /// Where owners open it, without a slash at the end; see [`ConsoleSettings::url`].
+    pub public_url: Option<String>,
+}
+
+impl ConsoleSettings {
+    /// Where owners open the console that listens on an address, without a slash at the end.
+    ///
+    /// Passkeys belong to a host name, so this machine is called `localhost`.
+    pub fn url(&self, listen: SocketAddr) -> String {
+        if let Some(url) = &self.public_url {
+            return url.clone();
+        }
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        if listen.ip().is_loopback() || listen.ip().is_unspecified() {
+            format!("{scheme}://localhost:{}", listen.port())
+        } else {
+            format!("{scheme}://{listen}")
+        }
+    }
 }
 
 /// How long the journal reaches back.

@@ -145,7 +145,13 @@ impl Lines {
         match &lock.actor {
             // The reason has named the budget.
             Actor::Budget(_) => {}
-            actor @ (Actor::CommandLine(_) | Actor::Time) => {
+            actor @ (Actor::CommandLine(_)
+            | Actor::Owner(_)
+            | Actor::Token(_)
+            | Actor::Link(_)
+            | Actor::Stranger
+            | Actor::System
+            | Actor::Time) => {
                 rows.push(("By", shown(&actor.to_string())));
             }
         }

@@ -190,7 +190,7 @@ impl Bench {
     pub(crate) fn used(&self, key: KeyHash) -> Vec<u64> {
         let (entry, policy) = (self.entry(key), self.policy.clone());
         let counted = self.change(move |work| {
-            let plan = policy.plan(&entry.plan).unwrap();
+            let plan = policy.plan(&entry.plan()).unwrap();
             work.budgets(&entry.id.to_string(), &policy, plan)
         });
         counted.unwrap().into_iter().map(|budget| budget.used).collect()

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test may wait on its own thread")]
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
 
+mod audit;
 mod backup;
 mod bench;
 mod blocks;
@@ -16,4 +17,6 @@ mod listing;
 mod make;
 mod merge;
 mod oracle;
+mod owner;
+mod plan;
 mod restart;

@@ -127,14 +127,18 @@ pub(crate) fn write(
     let api = policy.api_named(api_name).unwrap();
     let found = api.api.operation(&method.parse().unwrap(), path, path);
     let keyless = RateState::default();
+    let plan;
     let caller = match &subject {
-        Subject::Key(key) => Caller::Key {
-            id: key.id,
-            state: KeyState::Active,
-            application: ApplicationState::Active,
-            plan: &key.plan,
-            rate: &key.rate,
-        },
+        Subject::Key(key) => {
+            plan = key.plan();
+            Caller::Key {
+                id: key.id,
+                state: KeyState::Active,
+                application: ApplicationState::Active,
+                plan: &plan,
+                rate: &key.rate,
+            }
+        }
         Subject::Address(_) => Caller::Keyless { rate: &keyless },
         Subject::Nobody => Caller::Unknown,
     };

@@ -108,22 +108,22 @@ fn every_command_on_a_store_takes_a_target_and_json() {
         "journal show write_1",
         "journal follow",
     ] {
-        let CliCommand::Owner(command) = parse(&format!("keystile {line} --data d --json")) else {
+        let CliCommand::Store(command) = parse(&format!("keystile {line} --data d --json")) else {
             panic!("{line}")
         };
         assert_eq!(command.target().data, Some("d".into()), "{line}");
-        let CliCommand::Owner(command) = parse(&format!("keystile {line} --config c")) else {
+        let CliCommand::Store(command) = parse(&format!("keystile {line} --config c")) else {
             panic!("{line}")
         };
         assert_eq!(command.target().config, Some("c".into()), "{line}");
     }
-    let CliCommand::Owner(command) = parse("keystile journal export --data d") else { panic!() };
+    let CliCommand::Store(command) = parse("keystile journal export --data d") else { panic!() };
     assert_eq!(command.target().data, Some("d".into()));
 }
 
 fn key(line: &str) -> KeyCommand {
     match parse(&format!("keystile key {line}")) {
-        CliCommand::Owner(OwnerCommand::Key(command)) => command,
+        CliCommand::Store(StoreCommand::Key(command)) => command,
         other => panic!("{other:?}"),
     }
 }
@@ -172,7 +172,7 @@ fn key_commands() {
 #[test]
 fn journal_commands() {
     let line = "list --key k --application a --api b --operation o --method delete --address ::FFFF:192.0.2.7 --outcome not_sent --since 2h --until 2026-11-24 --limit 5 --before write_9";
-    let CliCommand::Owner(OwnerCommand::Journal(JournalCommand::List(list))) =
+    let CliCommand::Store(StoreCommand::Journal(JournalCommand::List(list))) =
         parse(&format!("keystile journal {line}"))
     else {
         panic!()
@@ -187,7 +187,7 @@ fn journal_commands() {
     assert_eq!(filter.since, "2026-11-24T10:00:00Z".parse().ok());
     assert_eq!(filter.until, "2026-11-24T00:00:00Z".parse().ok());
     assert_eq!((list.limit, list.before), (Some(5), Some(RecordId(9))));
-    let CliCommand::Owner(OwnerCommand::Journal(JournalCommand::Export(export))) =
+    let CliCommand::Store(StoreCommand::Journal(JournalCommand::Export(export))) =
         parse("keystile journal export --format csv --output f --force")
     else {
         panic!()

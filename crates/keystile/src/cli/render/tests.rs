@@ -108,6 +108,7 @@ fn applications() {
         state,
         created: at("2026-11-20T09:00:00Z"),
         keys: 2,
+        note: None,
     };
     let listed = [
         application("reader", ApplicationState::Active),

@@ -19,7 +19,8 @@ pub(super) const HOUR: Span = Span::from_secs(3600);
 pub(super) const DAY: Span = Span::from_secs(86_400);
 
 const GATE_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
-const CONSOLE_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7080);
+const CONSOLE_LISTEN: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), crate::config::CONSOLE_PORT);
 
 /// The methods that pass without being listed.
 const METHODS: [&str; 8] = ["GET", "HEAD", "OPTIONS", "QUERY", "POST", "PUT", "PATCH", "DELETE"];
@@ -138,7 +139,35 @@ impl Resolver<'_> {
                 listen.port(),
             ));
         }
-        ConsoleSettings { listen, tls, behind_proxy }
+        let public_url = console.url.as_ref().and_then(|url| self.console_url(url));
+        ConsoleSettings { listen, tls, behind_proxy, public_url }
+    }
+
+    /// Browsers make passkeys only for host names, and only over HTTPS or on the machine itself.
+    fn console_url(&mut self, text: &Spot<String>) -> Option<String> {
+        let url = text.value.trim_end_matches('/');
+        let parsed = url.parse::<http::Uri>().ok();
+        let scheme = parsed.as_ref().and_then(http::Uri::scheme_str);
+        let host = parsed.as_ref().and_then(http::Uri::host).unwrap_or_default();
+        let is_origin = parsed.as_ref().is_some_and(|parsed| {
+            matches!(scheme, Some("http" | "https"))
+                && parsed.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+                && matches!(parsed.path(), "" | "/")
+                && parsed.query().is_none()
+                && !url.contains('#')
+        });
+        let problem = if !is_origin {
+            "is not where a console is: write a scheme and a host name, without a path"
+        } else if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+            "has an address in the place of a host name, and passkeys belong to a name"
+        } else if scheme == Some("http") && host != "localhost" && !host.ends_with(".localhost") {
+            "would go over the network in the clear, and browsers make no passkeys there"
+        } else {
+            return Some(url.to_owned());
+        };
+        self.error(&text.place, format!("{:?} {problem}", text.value))
+            .help("write it as in url = \"https://console.example.org\"");
+        None
     }
 
     /// The methods that pass besides the usual ones.

@@ -79,6 +79,7 @@ fn locked() -> KeyView {
         expires: None,
         last_write: None,
         last_call: None,
+        note: None,
     }
 }
 

@@ -1,0 +1,184 @@
+//! The audit shows whatever was done to it behind Keystile's back.
+
+use keystile_store::audit::{Verdict, verify};
+use keystile_store::backup::{backup, restore};
+use keystile_store::directory::DataDirectory;
+use keystile_store::error::{Error, Result};
+use keystile_store::event::{EventKind, EventQuery, list};
+use rusqlite::Connection;
+
+use crate::bench::Bench;
+use crate::make::{LOCKS, owner, plan};
+
+fn bench(keys: usize) -> Bench {
+    let bench = Bench::new(&[plan("small", &[("3 per day", &[])], LOCKS)]);
+    for _ in 0..keys {
+        bench.issue("small");
+    }
+    bench
+}
+
+fn verdict(bench: &Bench) -> Verdict {
+    bench.store().read(|read| verify(read, bench.store().pepper())).unwrap()
+}
+
+/// What somebody does who can write to the file, and has removed what keeps them from it.
+fn tampered(bench: &mut Bench, sql: &str) -> Verdict {
+    bench.stop();
+    let database = Connection::open(bench.path().join("keystile.db")).unwrap();
+    for trigger in ["event_stays", "event_is_kept", "event_comes_last"] {
+        database.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    }
+    database.execute_batch(sql).unwrap();
+    drop(database);
+    bench.start();
+    verdict(bench)
+}
+
+#[test]
+fn an_audit_that_nobody_touched_is_whole_across_restarts_and_failed_changes() {
+    let mut bench = bench(5);
+    let failed: Result<()> = bench.change(|work| {
+        work.tell_of(EventKind::SignedIn, Some("ada"), &owner(), "never")?;
+        Err(Error::Conflict("changed my mind".to_owned()))
+    });
+    assert!(failed.is_err());
+    bench.reopen();
+    bench.issue("small");
+    let found = verdict(&bench);
+    // The application, and six keys.
+    assert_eq!((found.older, found.count, found.fault), (0, 7, None));
+    let events =
+        bench.store().read(|read| list(read, &EventQuery { limit: 100, ..EventQuery::default() }));
+    let ids: Vec<_> = events.unwrap().iter().map(|event| event.id).collect();
+    assert_eq!(ids, [7, 6, 5, 4, 3, 2, 1]);
+}
+
+#[test]
+fn the_head_differs_with_each_event_and_stays_without_one() {
+    let mut bench = bench(1);
+    let first = verdict(&bench).head;
+    bench.reopen();
+    assert_eq!(verdict(&bench).head, first);
+    bench.issue("small");
+    assert_ne!(verdict(&bench).head, first);
+}
+
+#[test]
+fn whatever_is_done_to_a_row_is_found_at_that_row() {
+    for (sql, at) in [
+        ("UPDATE event SET detail = 'nothing' WHERE id = 4", Some(4)),
+        ("UPDATE event SET time = time + 1 WHERE id = 4", Some(4)),
+        ("UPDATE event SET kind = 'key_revoked' WHERE id = 4", Some(4)),
+        ("UPDATE event SET actor = '{\"by\":\"time\"}' WHERE id = 4", Some(4)),
+        ("UPDATE event SET key = 1 WHERE id = 4", Some(4)),
+        ("UPDATE event SET application = NULL WHERE id = 4", Some(4)),
+        ("UPDATE event SET subject = 'ada' WHERE id = 4", Some(4)),
+        ("UPDATE event SET hash = zeroblob(32) WHERE id = 4", Some(4)),
+        ("UPDATE event SET hash = NULL WHERE id = 4", Some(4)),
+        // What was between 3 and 5 is missing.
+        ("DELETE FROM event WHERE id = 4", Some(5)),
+        ("DELETE FROM event WHERE id = 1", Some(2)),
+        (
+            "UPDATE event SET id = 100 WHERE id = 4; UPDATE event SET id = 4 WHERE id = 5; UPDATE event SET id = 5 WHERE id = 100",
+            Some(4),
+        ),
+        ("DELETE FROM event WHERE id = 7", None),
+        ("DELETE FROM event WHERE id > 2", None),
+        ("DELETE FROM event", None),
+        ("UPDATE audit SET count = 6", None),
+        ("UPDATE audit SET seal = NULL", None),
+        (
+            "DELETE FROM event WHERE id = 7; UPDATE audit SET count = 6, last = 6, hash = (SELECT hash FROM event WHERE id = 6)",
+            None,
+        ),
+        (
+            "INSERT INTO event (id, time, kind, actor, detail) VALUES (8, 0, 'signed_in', '{\"by\":\"time\"}', '')",
+            Some(8),
+        ),
+    ] {
+        let mut bench = bench(6);
+        let fault = tampered(&mut bench, sql).fault;
+        let fault = fault.unwrap_or_else(|| panic!("{sql}: nothing is found"));
+        assert_eq!(fault.event, at, "{sql}: {}", fault.problem);
+    }
+}
+
+#[test]
+fn a_row_put_in_by_hand_keeps_no_key_from_being_locked() {
+    let mut bench = bench(2);
+    let sql = "INSERT INTO event (id, time, kind, actor, detail) VALUES (77, 0, 'signed_in', '{\"by\":\"time\"}', '')";
+    tampered(&mut bench, sql);
+    let key = bench.issue("small");
+    bench.reserve_many(key, 3);
+    assert!(bench.reserve(key).is_err());
+    assert!(bench.is_locked(key));
+    assert_eq!(verdict(&bench).fault.unwrap().event, Some(77));
+}
+
+#[test]
+fn events_are_only_appended() {
+    let bench = bench(2);
+    let database = Connection::open(bench.path().join("keystile.db")).unwrap();
+    for sql in [
+        "UPDATE event SET detail = ''",
+        "DELETE FROM event",
+        "DELETE FROM event WHERE id = 2",
+        "REPLACE INTO event (id, time, kind, actor, detail) VALUES (2, 0, '', '', '')",
+        "INSERT INTO event (id, time, kind, actor, detail) VALUES (0, 0, '', '', '')",
+    ] {
+        let said = database.execute_batch(sql).unwrap_err().to_string();
+        assert!(said.contains("events are"), "{sql}: {said}");
+    }
+    assert_eq!(verdict(&bench).fault, None);
+}
+
+#[test]
+fn retention_deletes_no_event() {
+    let bench = bench(3);
+    let end = bench.store().now().plus(keystile_core::time::SPAN_MAX);
+    bench.change(move |work| work.delete_records_before(end, 1_000)).unwrap();
+    assert_eq!(verdict(&bench).count, 4);
+}
+
+#[test]
+fn a_restored_backup_goes_on_with_its_chain() {
+    let bench = bench(3);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("copy.db");
+    backup(bench.store(), &file).unwrap();
+    let data = tempfile::tempdir().unwrap();
+    restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
+    let restored = Bench::at(data, &bench);
+    assert_eq!(verdict(&restored), verdict(&bench));
+    restored.issue("small");
+    assert_eq!((verdict(&restored).count, verdict(&restored).fault), (5, None));
+}
+
+#[test]
+fn another_pepper_makes_another_chain() {
+    let bench = bench(2);
+    let other = keystile_core::key::Pepper::new([1; 32]);
+    let found = bench.store().read(|read| verify(read, &other)).unwrap();
+    assert_eq!(found.fault.unwrap().event, Some(1));
+}
+
+#[test]
+fn many_events_take_time_in_proportion() {
+    let bench = bench(1);
+    let write = |many: usize| {
+        let start = std::time::Instant::now();
+        bench
+            .change(move |work| {
+                (0..many).try_for_each(|_| {
+                    work.tell_of(EventKind::SignedIn, Some("ada"), &owner(), "with a passkey")
+                })
+            })
+            .unwrap();
+        start.elapsed()
+    };
+    write(20_000);
+    let (first, last) = (write(20_000), write(20_000));
+    assert!(last < first * 4, "{first:?}, then {last:?}");
+    assert_eq!(verdict(&bench).fault, None);
+}

@@ -1,0 +1,148 @@
+// What the pages gain with JavaScript: fresh times, copy buttons, and live updates. Everything works
+// without. Text from outside is only ever set as text.
+
+const relative = (time) => {
+  const millis = Date.now() + skew - time;
+  const seconds = Math.floor(Math.abs(millis) / 1000);
+  const span =
+    seconds < 5 ? null
+    : seconds < 60 ? `${seconds} s`
+    : seconds < 3600 ? `${Math.floor(seconds / 60)} min`
+    : seconds < 86400 ? `${Math.floor(seconds / 3600)} h`
+    : `${Math.floor(seconds / 86400)} d`;
+  if (!span) return "just now";
+  return millis < 0 ? `in ${span}` : `${span} ago`;
+};
+
+// The server's clock counts, not this machine's.
+let skew = 0;
+
+const freshen = () => {
+  for (const element of document.querySelectorAll("time[datetime]")) {
+    element.textContent = relative(Date.parse(element.dateTime));
+  }
+};
+setInterval(freshen, 15_000);
+
+for (const button of document.querySelectorAll("button.copy")) {
+  button.hidden = !navigator.clipboard;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.textContent = "Copied";
+  });
+}
+
+// Parts of the page that the server draws are fetched again and swapped in.
+let waiting = null;
+const refresh = () => {
+  waiting ??= setTimeout(async () => {
+    waiting = null;
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (!answer.ok || answer.redirected) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of document.querySelectorAll("[data-refresh]")) {
+      const other = fresh.querySelector(`[data-refresh="${part.dataset.refresh}"]`);
+      const isUsed = part.contains(document.activeElement);
+      if (other && !isUsed && other.innerHTML !== part.innerHTML) part.replaceWith(other);
+    }
+    const nav = document.querySelector(".bar nav"), other = fresh.querySelector(".bar nav");
+    if (nav && other && !nav.contains(document.activeElement)) nav.replaceWith(other);
+    freshen();
+  }, 400);
+};
+
+const cell = (row, ...children) => {
+  const td = document.createElement("td");
+  for (const child of children) td.append(child, " ");
+  row.append(td);
+  return td;
+};
+const make = (name, className, text) => {
+  const element = document.createElement(name);
+  if (className) element.className = className;
+  element.textContent = text ?? "";
+  return element;
+};
+const link = (href, child) => {
+  const a = document.createElement("a");
+  a.href = href;
+  a.append(child);
+  return a;
+};
+const methodClass = (method) => (method === "DELETE" ? "delete" : method === "POST" ? "add" : "change");
+
+const drawn = (record, ofKey) => {
+  const row = document.createElement("tr");
+  row.dataset.id = record.id;
+  const time = make("time", "", relative(Date.parse(record.time)));
+  time.dateTime = record.time;
+  time.title = new Date(record.time).toLocaleString();
+  cell(row, link(`/journal/${encodeURIComponent(record.id)}`, time));
+  if (!ofKey) {
+    if (record.key) cell(row, link(`/keys/${encodeURIComponent(record.key)}`, record.application ?? record.key));
+    else cell(row, make("span", "faint", "no key"));
+  }
+  const count = record.count > 1 ? [make("span", "faint", `× ${record.count}`)] : [];
+  cell(row, make("code", `method ${methodClass(record.method)}`, record.method), make("code", "path", record.path), ...count);
+  const told = [make("span", `outcome ${record.outcome}`, record.outcome.replaceAll("_", " "))];
+  if (record.status) told.push(make("span", "faint", record.status));
+  if (record.reason) told.push(make("span", "faint", record.reason));
+  cell(row, ...told);
+  cell(row, record.address).className = "wide faint";
+  return row;
+};
+
+const ROWS_MAX = 50;
+const show = (record) => {
+  for (const place of document.querySelectorAll("[data-live=writes]")) {
+    if (place.dataset.key && place.dataset.key !== record.key) continue;
+    place.hidden = false;
+    document.querySelector("[data-empty]")?.remove();
+    const table = place.querySelector("table");
+    const body = table.tBodies[0];
+    const known = body.querySelector(`tr[data-id="${CSS.escape(record.id)}"]`);
+    const row = drawn(record, table.dataset.ofKey === "true");
+    if (known) known.replaceWith(row);
+    else {
+      row.classList.add("new");
+      body.prepend(row);
+    }
+    while (body.rows.length > ROWS_MAX) body.rows[body.rows.length - 1].remove();
+  }
+};
+
+if (document.querySelector("[data-live], [data-refresh]")) {
+  const state = document.querySelector("[data-live-state]");
+  const button = document.querySelector("[data-pause]");
+  const held = [];
+  let isPaused = false;
+  const say = (text) => { if (state && !isPaused) state.textContent = text; };
+  const source = new EventSource("/api/v1/events");
+  source.addEventListener("open", () => say("live"));
+  source.addEventListener("error", () => say("connection lost, trying again"));
+  source.addEventListener("hello", (event) => { skew = Date.parse(JSON.parse(event.data).now) - Date.now(); freshen(); });
+  source.addEventListener("write", (event) => {
+    const record = JSON.parse(event.data);
+    if (!isPaused) return show(record);
+    held.push(record);
+    if (held.length > ROWS_MAX) held.shift();
+    state.textContent = `paused, ${held.length}${held.length >= ROWS_MAX ? " or more" : ""} new`;
+  });
+  source.addEventListener("skipped", (event) => say(`live; ${JSON.parse(event.data).writes} more were too many to show`));
+  source.addEventListener("event", refresh);
+  // The figures of the page grow old too.
+  setInterval(() => { if (!document.hidden && !isPaused) refresh(); }, 20_000);
+  if (button) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      isPaused = !isPaused;
+      button.setAttribute("aria-pressed", String(isPaused));
+      button.textContent = isPaused ? "Go on" : "Pause";
+      if (isPaused) state.textContent = "paused";
+      else {
+        held.splice(0).forEach(show);
+        say("live");
+      }
+    });
+  }
+}

@@ -1,0 +1,181 @@
+//! What stands in front of every route: which Host, which origin, and which headers every answer has.
+//!
+//! # What this protects
+//!
+//! - DNS rebinding: a page of another name that resolves to the console is refused by its Host.
+//! - Cross-site requests: anything but a read must come from a page of the console itself, by
+//!   Sec-Fetch-Site or, in older browsers, by Origin. A request with neither is no browser's; it may act
+//!   with a token, which no browser sends by itself, but not with a cookie.
+//! - Framing, sniffing, foreign scripts: the headers below.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::uri::Authority;
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::{Web, WebSettings};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-opener-policy");
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-resource-policy");
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+     connect-src 'self'; manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; \
+     frame-ancestors 'none'";
+
+/// The other end of a connection to the console; the server adds it to every request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Refuses what no page of the console sends, and adds the headers that every answer has.
+pub(crate) async fn stand_guard(
+    State(web): State<Arc<Web>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let refused = refusal(&web.settings, request.method(), request.headers());
+    let mut response = match refused {
+        Some(why) => (StatusCode::FORBIDDEN, format!("{why}\n")).into_response(),
+        None => next.run(request).await,
+    };
+    harden(response.headers_mut());
+    response
+}
+
+fn harden(headers: &mut HeaderMap) {
+    let fixed = [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
+        (CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+fn refusal(settings: &WebSettings, method: &Method, headers: &HeaderMap) -> Option<&'static str> {
+    let Some(host) = host(headers) else {
+        return Some("Say which host you want.");
+    };
+    if !is_ours(settings, &host) {
+        return Some(
+            "The console does not go by this name. Set [console] url if it should: see the guide.",
+        );
+    }
+    let is_read = matches!(*method, Method::GET | Method::HEAD);
+    if is_read || comes_from_us(headers, &host) {
+        return None;
+    }
+    Some("This request does not come from a page of the console, so nothing was done.")
+}
+
+/// The one Host of a request.
+pub(crate) fn host(headers: &HeaderMap) -> Option<Authority> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next()?;
+    if hosts.next().is_some() {
+        return None;
+    }
+    host.to_str().ok()?.parse().ok()
+}
+
+fn is_ours(settings: &WebSettings, host: &Authority) -> bool {
+    let name = host.host().trim_start_matches('[').trim_end_matches(']');
+    if let Some(url) = &settings.url {
+        let known = url.parse::<http::Uri>().ok().and_then(|uri| uri.authority().cloned());
+        if known.is_some_and(|known| known.host().eq_ignore_ascii_case(name)) {
+            return true;
+        }
+    }
+    match name.parse::<IpAddr>() {
+        // A page of another site has a name; only rebinding makes that name an address of ours, and
+        // then Host still has the name.
+        Ok(_) => true,
+        Err(_) if settings.listen.ip().is_loopback() && name.eq_ignore_ascii_case("localhost") => true,
+        Err(_) => settings.url.is_none() && !settings.listen.ip().is_loopback() && settings.is_secure,
+    }
+}
+
+/// Whether a page of the console sent it, or no browser at all.
+fn comes_from_us(headers: &HeaderMap, host: &Authority) -> bool {
+    if let Some(site) = headers.get(SEC_FETCH_SITE) {
+        return site == "same-origin";
+    }
+    match headers.get(ORIGIN).map(|origin| origin.to_str()) {
+        Some(Ok(origin)) => {
+            let authority = origin.split_once("://").map(|(_, authority)| authority);
+            authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host.as_str()))
+        }
+        Some(Err(_)) => false,
+        None => !headers.contains_key(COOKIE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(url: Option<&str>) -> WebSettings {
+        WebSettings {
+            url: url.map(str::to_owned),
+            listen: "127.0.0.1:7080".parse().unwrap(),
+            is_secure: false,
+            behind_proxy: false,
+            file: None,
+        }
+    }
+
+    fn ask(url: Option<&str>, method: Method, fields: &[(&'static str, &str)]) -> bool {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        refusal(&settings(url), &method, &headers).is_none()
+    }
+
+    #[test]
+    fn a_name_that_was_made_to_resolve_to_the_console_is_refused() {
+        for host in ["evil.example", "localhost.evil.example", "evil.example:7080", ""] {
+            assert!(!ask(None, Method::GET, &[("host", host)]), "{host}");
+        }
+        for host in ["localhost:7080", "LOCALHOST", "127.0.0.1:7080", "[::1]:7080"] {
+            assert!(ask(None, Method::GET, &[("host", host)]), "{host}");
+        }
+        let url = Some("https://console.example.org");
+        assert!(ask(url, Method::GET, &[("host", "console.example.org")]));
+        assert!(!ask(url, Method::GET, &[("host", "other.example.org")]));
+        assert!(!ask(None, Method::GET, &[("host", "localhost"), ("host", "localhost")]));
+    }
+
+    #[test]
+    fn only_a_page_of_the_console_or_no_browser_may_act() {
+        let host = ("host", "localhost:7080");
+        let acts = |fields: &[(&'static str, &str)]| {
+            ask(None, Method::POST, &[&[host], fields].concat())
+        };
+        assert!(acts(&[("sec-fetch-site", "same-origin")]));
+        for site in ["cross-site", "same-site", "none", "nonsense"] {
+            assert!(!acts(&[("sec-fetch-site", site)]), "{site}");
+        }
+        assert!(acts(&[("origin", "http://localhost:7080")]));
+        for origin in ["http://localhost:7081", "http://evil.example", "null", "http://127.0.0.1:7080"] {
+            assert!(!acts(&[("origin", origin)]), "{origin}");
+        }
+        assert!(acts(&[]), "a program with a token");
+        assert!(!acts(&[("cookie", "a=b")]), "a cookie that came with neither");
+    }
+}

@@ -1,0 +1,39 @@
+//! The owner's console: pages, the admin API, and what both stand on.
+//!
+//! # The cast
+//!
+//! - [`Web`] is what every handler sees: the engine, the settings, and what lives only in memory
+//!   (flashes, the feed's watchers).
+//! - `router.rs` shows every route on one page.
+//! - `guard.rs` stands in front of all of them: which Host, which origin, which headers.
+//! - `session.rs` says who is signed in; a handler that takes [`session::SignedIn`] cannot be reached
+//!   without. `sign_in.rs`, `claim.rs`, `passkey.rs` and `password.rs` are the ways to get there.
+//! - `page/` has one file for each screen, `templates/` its HTML; `api/` the same acts as JSON.
+//! - `feed.rs` tells watchers what was written a moment ago. One task reads the store for all of them,
+//!   and only while somebody watches.
+//!
+//! # What this protects
+//!
+//! Text that callers choose (paths, agents, names) goes through the templates' escaping, never around
+//! it. No page has an inline script or style, and the policy in `guard.rs` forbids them.
+//!
+//! Not here: sockets and TLS (`keystile`), rules (core), what an act does (engine).
+
+mod asset;
+mod carry_out;
+mod chart;
+mod flash;
+mod filters;
+mod form;
+mod guard;
+mod health;
+mod page;
+pub mod router;
+mod session;
+mod traffic;
+mod web;
+mod when;
+mod words;
+
+pub use guard::Peer;
+pub use web::{Web, WebSettings};

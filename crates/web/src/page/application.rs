@@ -1,0 +1,173 @@
+//! Applications: the list, and one with its keys.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use keystile_core::decision::ApplicationState;
+use keystile_engine::command::{
+    Answer, ApplicationView, Command, EventFilter, EventView, KeyView,
+};
+
+use super::key::{NoteForm, PlanForm};
+use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, page, plans_of_keys, see, trouble};
+use crate::carry_out::carry_out;
+use crate::filters;
+use crate::session::SignedIn;
+use crate::web::Web;
+use crate::when::Clock;
+
+const KEYS_SHOWN: usize = 50;
+const EVENTS_SHOWN: u32 = 50;
+
+#[derive(Template)]
+#[template(path = "applications.html")]
+struct ApplicationsPage {
+    frame: Frame,
+    clock: Clock,
+    applications: Vec<ApplicationView>,
+    next: Option<String>,
+}
+
+pub(crate) async fn applications(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {
+    let list = carry_out(&web.engine, Command::ListApplications, owner.actor()).await;
+    let applications = match list.map_err(trouble(&web, &owner))? {
+        Answer::Applications(applications) => applications,
+        _ => Vec::new(),
+    };
+    Ok(page(&ApplicationsPage {
+        frame: Frame::of(&web, &owner, Screen::Applications, "Applications"),
+        clock: clock(&web),
+        applications,
+        next: None,
+    }))
+}
+
+/// The names of all applications, for suggestions; none where they cannot be read.
+pub(crate) async fn names(web: &Arc<Web>, owner: &SignedIn) -> Vec<String> {
+    match carry_out(&web.engine, Command::ListApplications, owner.actor()).await {
+        Ok(Answer::Applications(list)) => list.into_iter().map(|one| one.name).collect(),
+        Ok(_) | Err(_) => Vec::new(),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "application.html")]
+struct ApplicationPage {
+    frame: Frame,
+    clock: Clock,
+    application: ApplicationView,
+    is_active: bool,
+    plans: Vec<String>,
+    plan_hint: &'static str,
+    keys: Vec<KeyView>,
+    more_keys: bool,
+    events: Vec<EventView>,
+}
+
+pub(crate) async fn application(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(name): Path<String>,
+) -> PageResult {
+    let command = Command::ShowApplication { application: name };
+    let shown = carry_out(&web.engine, command, owner.actor()).await;
+    let details = match shown.map_err(trouble(&web, &owner))? {
+        Answer::Application(details) => *details,
+        _ => return Ok(see("/applications")),
+    };
+    let filter = EventFilter {
+        application: Some(details.application.name.clone()),
+        limit: EVENTS_SHOWN,
+        ..EventFilter::default()
+    };
+    let listed = carry_out(&web.engine, Command::ListEvents(filter), owner.actor()).await;
+    let events = match listed.map_err(trouble(&web, &owner))? {
+        Answer::Events(events) => events,
+        _ => Vec::new(),
+    };
+    let mut keys = details.keys_list;
+    let more_keys = keys.len() > KEYS_SHOWN;
+    keys.truncate(KEYS_SHOWN);
+    Ok(page(&ApplicationPage {
+        frame: Frame::of(&web, &owner, Screen::Applications, &details.application.name),
+        clock: clock(&web),
+        is_active: details.application.state == ApplicationState::Active,
+        plans: plans_of_keys(&web),
+        plan_hint: "New keys get this plan. Keys that exist keep theirs; change them on their own pages.",
+        application: details.application,
+        keys,
+        more_keys,
+        events,
+    }))
+}
+
+pub(crate) async fn suspend_page(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(name): Path<String>,
+) -> PageResult {
+    let path = path(&name);
+    Ok(page(&ConfirmPage {
+        frame: Frame::of(&web, &owner, Screen::Applications, "Suspend an application"),
+        subject: format!("No key of {name} may call, reads included."),
+        consequences: vec![
+            "It holds from the next request on.".to_owned(),
+            "You can resume the application at any time; its keys stay as they are.".to_owned(),
+        ],
+        action: format!("{path}/suspend"),
+        fields: Vec::new(),
+        button: "Suspend",
+        tone: "danger",
+        back: path,
+    }))
+}
+
+fn path(name: &str) -> String {
+    format!("/applications/{}", crate::form::path_segment(name))
+}
+
+async fn set_state(web: &Arc<Web>, owner: &SignedIn, name: String, state: ApplicationState) -> Response {
+    let back = path(&name);
+    act(web, owner, Command::SetApplicationState { application: name, state }, &back, None).await
+}
+
+pub(crate) async fn suspend(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(name): Path<String>,
+) -> Response {
+    set_state(&web, &owner, name, ApplicationState::Suspended).await
+}
+
+pub(crate) async fn resume(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(name): Path<String>,
+) -> Response {
+    set_state(&web, &owner, name, ApplicationState::Active).await
+}
+
+pub(crate) async fn change_plan(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(name): Path<String>,
+    Form(form): Form<PlanForm>,
+) -> Response {
+    let back = path(&name);
+    let command = Command::ChangeApplicationPlan { application: name, plan: form.plan };
+    act(&web, &owner, command, &back, None).await
+}
+
+pub(crate) async fn set_note(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(name): Path<String>,
+    Form(form): Form<NoteForm>,
+) -> Response {
+    let back = path(&name);
+    let command = Command::SetApplicationNote { application: name, note: form.note };
+    act(&web, &owner, command, &back, None).await
+}

@@ -1,0 +1,48 @@
+//! Finding what was pasted into the search field. A key's text is looked up by its hash and kept nowhere;
+//! the field is posted, so that it stands in no address and no log.
+
+use std::sync::Arc;
+
+use axum::Form;
+use axum::extract::State;
+use axum::response::Response;
+use keystile_engine::command::{Answer, Command, Failure};
+use serde::Deserialize;
+
+use super::see;
+use crate::carry_out::carry_out;
+use crate::flash::Flash;
+use crate::session::SignedIn;
+use crate::web::Web;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct FindForm {
+    text: String,
+}
+
+pub(crate) async fn find(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Form(form): Form<FindForm>,
+) -> Response {
+    let text = form.text.trim().trim_end_matches('…').to_owned();
+    if text.starts_with("write_") && super::journal::find_record(&web, &text).await.is_ok() {
+        return see(&format!("/journal/{text}"));
+    }
+    let command = Command::ShowKey { key: text.clone() };
+    if let Ok(Answer::Key(key)) = carry_out(&web.engine, command, owner.actor()).await {
+        return see(&format!("/keys/{}", key.key.id));
+    }
+    let command = Command::ShowApplication { application: text };
+    if let Ok(Answer::Application(found)) = carry_out(&web.engine, command, owner.actor()).await {
+        let name = crate::form::path_segment(&found.application.name);
+        return see(&format!("/applications/{name}"));
+    }
+    // What was pasted may be somebody's key: it is not repeated.
+    let failure = Failure {
+        message: "Nothing goes by that.".to_owned(),
+        help: Some("Paste a whole key, a key id or prefix, an application’s name, or a record such as write_123.".to_owned()),
+    };
+    web.flashes.put(owner.session(), Flash::failed(&failure));
+    see("/keys")
+}

@@ -1,0 +1,237 @@
+//! The screens. Each file reads what its screen shows, and carries out what its forms ask for.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use http::StatusCode;
+use keystile_engine::command::{Answer, Command, Failure};
+
+use crate::carry_out::carry_out;
+use crate::flash::{Flash, Undo};
+use crate::session::SignedIn;
+use crate::web::Web;
+use crate::when::Clock;
+use crate::{asset, filters};
+
+pub(crate) mod application;
+pub(crate) mod audit;
+pub(crate) mod find;
+pub(crate) mod journal;
+pub(crate) mod key;
+pub(crate) mod now;
+pub(crate) mod policy;
+
+/// The screens that the header leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Screen {
+    Now,
+    Journal,
+    Keys,
+    Applications,
+    Policy,
+    Audit,
+    Settings,
+    /// None of them.
+    Other,
+}
+
+/// What every page has around its content.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) title: String,
+    pub(crate) owner: Option<String>,
+    pub(crate) flash: Option<Flash>,
+    pub(crate) fault: Option<String>,
+    pub(crate) version: &'static str,
+    screen: Screen,
+    locked: u64,
+    zone: String,
+}
+
+/// An entry of the header.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) path: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) is_here: bool,
+    pub(crate) count: u64,
+}
+
+impl Frame {
+    /// The frame of a page for somebody who is signed in. Takes the flash that waits for them.
+    pub(crate) fn of(web: &Web, owner: &SignedIn, screen: Screen, title: &str) -> Self {
+        Self {
+            owner: Some(owner.name().to_owned()),
+            flash: web.flashes.take(owner.session()),
+            fault: web.engine.store().fault(),
+            locked: web.engine.locked_keys(),
+            ..Self::bare(web, screen, title)
+        }
+    }
+
+    /// The frame of a page for anybody.
+    pub(crate) fn bare(web: &Web, screen: Screen, title: &str) -> Self {
+        let zone = web.engine.policy().time_zone().iana_name().unwrap_or("local time").to_owned();
+        Self {
+            title: title.to_owned(),
+            owner: None,
+            flash: None,
+            fault: None,
+            version: env!("CARGO_PKG_VERSION"),
+            screen,
+            locked: 0,
+            zone,
+        }
+    }
+
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let places = [
+            (Screen::Now, "/", "Now"),
+            (Screen::Journal, "/journal", "Journal"),
+            (Screen::Keys, "/keys", "Keys"),
+            (Screen::Applications, "/applications", "Applications"),
+            (Screen::Policy, "/policy", "Policy"),
+            (Screen::Audit, "/audit", "Audit"),
+            (Screen::Settings, "/settings", "Settings"),
+        ];
+        let place = |(screen, path, name)| Place {
+            path,
+            name,
+            is_here: screen == self.screen,
+            count: if screen == Screen::Keys { self.locked } else { 0 },
+        };
+        places.into_iter().map(place).collect()
+    }
+
+    pub(crate) fn style(&self) -> String {
+        asset::address("style.css")
+    }
+
+    pub(crate) fn script(&self) -> String {
+        asset::address("console.js")
+    }
+
+    pub(crate) fn zone(&self) -> &str {
+        &self.zone
+    }
+}
+
+/// The clock that a page is made at.
+pub(crate) fn clock(web: &Web) -> Clock {
+    Clock { now: web.engine.store().now(), zone: web.engine.policy().time_zone().clone() }
+}
+
+/// A page.
+pub(crate) fn page(template: &impl Template) -> Response {
+    page_with(StatusCode::OK, template)
+}
+
+pub(crate) fn page_with(status: StatusCode, template: &impl Template) -> Response {
+    match template.render() {
+        Ok(html) => (status, Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be drawn");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// A page that cannot be shown, because what it is about is not there or the store failed.
+#[derive(Template)]
+#[template(path = "trouble.html")]
+struct TroublePage {
+    frame: Frame,
+    message: String,
+    help: Option<String>,
+}
+
+/// What a handler of a page answers where it cannot show the page.
+pub(crate) type PageResult = Result<Response, Box<Response>>;
+
+/// Turns a failure into the page that tells of it.
+pub(crate) fn trouble<'a>(
+    web: &'a Arc<Web>,
+    owner: &'a SignedIn,
+) -> impl FnOnce(Failure) -> Box<Response> + 'a {
+    move |failure| {
+        let frame = Frame::of(web, owner, Screen::Other, "This cannot be shown");
+        let Failure { message, help } = failure;
+        Box::new(page_with(StatusCode::NOT_FOUND, &TroublePage { frame, message, help }))
+    }
+}
+
+/// A page that asks before an act that is hard to take back, and says what will happen.
+#[derive(Template)]
+#[template(path = "confirm.html")]
+pub(crate) struct ConfirmPage {
+    pub(crate) frame: Frame,
+    pub(crate) subject: String,
+    pub(crate) consequences: Vec<String>,
+    pub(crate) action: String,
+    pub(crate) fields: Vec<(&'static str, String)>,
+    pub(crate) button: &'static str,
+    pub(crate) tone: &'static str,
+    pub(crate) back: String,
+}
+
+/// Carries out what a form asked for, and shows how it went on the page that `back` leads to.
+pub(crate) async fn act(
+    web: &Arc<Web>,
+    owner: &SignedIn,
+    command: Command,
+    back: &str,
+    undo: Option<Undo>,
+) -> Response {
+    let flash = match carry_out(&web.engine, command, owner.actor()).await {
+        Ok(Answer::Done(text)) => Flash { undo, ..Flash::done(text) },
+        Ok(answer) => Flash::done(format!("{answer:?}")),
+        Err(failure) => Flash::failed(&failure),
+    };
+    web.flashes.put(owner.session(), flash);
+    see(back)
+}
+
+/// Leads to a page of the console.
+pub(crate) fn see(path: &str) -> Response {
+    Redirect::to(local(path)).into_response()
+}
+
+/// Only paths of the console: an address from a form must lead nowhere else.
+pub(crate) fn local(path: &str) -> &str {
+    let is_local = path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains('\\')
+        && path.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_local { path } else { "/" }
+}
+
+/// The names of the plans that keys can have, sorted.
+pub(crate) fn plans_of_keys(web: &Web) -> Vec<String> {
+    let policy = web.engine.policy();
+    let mut names: Vec<_> = policy
+        .plans()
+        .filter(|plan| !plan.spec().is_keyless)
+        .map(|plan| plan.name().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A text field of a form; `None` where it was left empty.
+pub(crate) fn filled(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_leads_only_to_pages_of_the_console() {
+        assert_eq!(local("/keys/key_1?a=b#c"), "/keys/key_1?a=b#c");
+        for path in ["//evil.example", "https://evil.example", "/\\evil.example", "", "keys", "/a\r\nb"] {
+            assert_eq!(local(path), "/", "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Now: whether all is well, who wrote what, and which key is in trouble.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use keystile_core::journal::WriteRecord;
+use keystile_core::time::Timestamp;
+use keystile_engine::NearBudget;
+use keystile_engine::command::{Answer, Command, Failure, KeyFilter, KeyView, RecordFilter};
+
+use super::{Frame, PageResult, Screen, clock, page, trouble};
+use crate::carry_out::{blocking, carry_out};
+use crate::chart::{self, Bar, Svg};
+use crate::filters;
+use crate::session::SignedIn;
+use crate::traffic::Flow;
+use crate::web::Web;
+use crate::when::Clock;
+
+/// Locked keys that are shown; the rest is a link.
+const LOCKED_SHOWN: u32 = 12;
+const RECORDS_SHOWN: u32 = 20;
+const HOUR: i64 = 3_600_000;
+
+#[derive(Template)]
+#[template(path = "now.html")]
+struct NowPage {
+    frame: Frame,
+    clock: Clock,
+    well: bool,
+    verdict: String,
+    writes_today: u64,
+    refused_today: u64,
+    flow: Flow,
+    spark: Svg,
+    locked: Vec<KeyView>,
+    locked_more: u64,
+    near: Vec<NearBudget>,
+    chart: Svg,
+    records: Vec<WriteRecord>,
+    curl: String,
+}
+
+pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {
+    let frame = Frame::of(&web, &owner, Screen::Now, "Now");
+    let clock = clock(&web);
+    let filter = KeyFilter { state: Some("locked".to_owned()), limit: LOCKED_SHOWN, ..KeyFilter::default() };
+    let list = carry_out(&web.engine, Command::ListKeys(filter), owner.actor());
+    let locked = match list.await.map_err(trouble(&web, &owner))? {
+        Answer::Keys(keys) => keys,
+        _ => Vec::new(),
+    };
+    let at = clock.now;
+    let (hours, records) = blocking(&web.engine, move |engine| {
+        let first = Timestamp((at.0 / HOUR - 23) * HOUR);
+        let filter = RecordFilter { limit: RECORDS_SHOWN, ..RecordFilter::default() };
+        Ok::<_, Failure>((engine.writes_by_hour(first, at)?, engine.record_page(&filter)?.records))
+    })
+    .await
+    .map_err(trouble(&web, &owner))?;
+    let bars: Vec<Bar> = hours
+        .iter()
+        .map(|hour| Bar { label: clock.hour(hour.hour_start), writes: hour.writes, refused: hour.refused })
+        .collect();
+    let near = web.engine.near_budgets().await.unwrap_or_default();
+    let flow = web.traffic.flow();
+    let locked_count = web.engine.locked_keys();
+    let (well, verdict) = verdict(&frame, locked_count, near.len(), &flow);
+    Ok(page(&NowPage {
+        well,
+        verdict,
+        writes_today: bars.iter().map(|bar| bar.writes).sum(),
+        refused_today: bars.iter().map(|bar| bar.refused).sum(),
+        spark: chart::sparkline(&flow.calls, "Calls in the last five minutes"),
+        flow,
+        locked_more: locked_count.saturating_sub(locked.len() as u64),
+        locked,
+        near,
+        chart: chart::bars(&bars),
+        records,
+        curl: curl(&web),
+        frame,
+        clock,
+    }))
+}
+
+/// The one sentence that an owner reads first.
+fn verdict(frame: &Frame, locked: u64, near: usize, flow: &Flow) -> (bool, String) {
+    let traffic = match flow.reads + flow.writes {
+        0 => "No calls in the last minute.",
+        _ => "Traffic is flowing.",
+    };
+    if frame.fault.is_some() {
+        return (false, "Writes are refused: the store cannot record them.".to_owned());
+    }
+    match (locked, near) {
+        (1, _) => (false, format!("One key is locked. {traffic}")),
+        (2.., _) => (false, format!("{locked} keys are locked. {traffic}")),
+        (0, 0) => (true, format!("All is well. {traffic}")),
+        (0, 1) => (true, format!("All is well; one key is near its budget. {traffic}")),
+        (0, near) => (true, format!("All is well; {near} keys are near their budgets. {traffic}")),
+    }
+}
+
+fn curl(web: &Web) -> String {
+    let gate = web.engine.server.get().and_then(|server| server.gate.first().cloned());
+    let gate = gate.unwrap_or_else(|| "127.0.0.1:7070".to_owned());
+    format!("curl -i -X POST -H 'X-API-Key: KEY' {gate}/")
+}

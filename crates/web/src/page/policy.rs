@@ -1,0 +1,209 @@
+//! The policy: plans against operations, budgets in words, what the file says, and what traffic does that
+//! no rule names. The file stays the source; nothing is edited here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use keystile_core::api::Charge;
+use keystile_core::journal::WriteRecord;
+use keystile_core::matrix::{self, Cell};
+use keystile_core::policy::{Plan, Policy};
+use keystile_core::time::Timestamp;
+use keystile_engine::command::{Answer, Failure, RecordFilter};
+
+use super::{Frame, PageResult, Screen, clock, page, see, trouble};
+use crate::carry_out::blocking;
+use crate::filters;
+use crate::flash::Flash;
+use crate::session::SignedIn;
+use crate::web::Web;
+use crate::when::Clock;
+use crate::words;
+
+/// Records that are looked at for operations that no rule names.
+const LOOKED_AT: u32 = 2_000;
+const UNNAMED_SHOWN: usize = 20;
+/// A file that is longer is shown by its path only.
+const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+#[derive(Template)]
+#[template(path = "policy.html")]
+struct PolicyPage {
+    frame: Frame,
+    clock: Clock,
+    note: String,
+    has_file: bool,
+    file: Option<String>,
+    text: Option<String>,
+    plans: Vec<PlanShown>,
+    rows: Vec<RowShown>,
+    unnamed: Vec<Unnamed>,
+    looked_at: u32,
+    example: String,
+}
+
+struct PlanShown {
+    name: String,
+    is_keyless: bool,
+    sentences: Vec<String>,
+    line: Option<usize>,
+}
+
+struct RowShown {
+    operation: String,
+    what: Option<String>,
+    cells: Vec<String>,
+}
+
+/// An operation of traffic that only a wider rule matched.
+struct Unnamed {
+    operation: String,
+    matched: String,
+    count: u32,
+    last: Timestamp,
+}
+
+pub(crate) async fn policy(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {
+    let policy = web.engine.policy();
+    let file = web.settings.file.clone();
+    let (records, text) = blocking(&web.engine, move |engine| {
+        let filter = RecordFilter { limit: LOOKED_AT, ..RecordFilter::default() };
+        let text = file.as_ref().filter(|file| {
+            std::fs::metadata(file).is_ok_and(|metadata| metadata.len() <= FILE_BYTES_MAX)
+        });
+        let text = text.and_then(|file| std::fs::read_to_string(file).ok());
+        Ok::<_, Failure>((engine.record_page(&filter)?.records, text))
+    })
+    .await
+    .map_err(trouble(&web, &owner))?;
+    let mut plans: Vec<&Arc<Plan>> = policy.plans().collect();
+    plans.sort_by(|a, b| a.name().cmp(b.name()));
+    let unnamed = unnamed(&records);
+    Ok(page(&PolicyPage {
+        frame: Frame::of(&web, &owner, Screen::Policy, "Policy"),
+        clock: clock(&web),
+        note: words::capital(&format!("{}.", web.engine.policy_note())),
+        has_file: web.settings.file.is_some(),
+        file: web.settings.file.as_ref().map(|file| file.display().to_string()),
+        plans: plans.iter().map(|plan| shown(plan, text.as_deref())).collect(),
+        rows: rows(&policy, &plans),
+        example: example(unnamed.first(), &policy),
+        unnamed,
+        looked_at: LOOKED_AT,
+        text,
+    }))
+}
+
+fn shown(plan: &Plan, text: Option<&str>) -> PlanShown {
+    let head = format!("[plan.{}]", plan.name());
+    PlanShown {
+        name: plan.name().to_owned(),
+        is_keyless: plan.spec().is_keyless,
+        sentences: words::plan(plan.spec()),
+        line: text
+            .and_then(|text| text.lines().position(|line| line.trim() == head))
+            .map(|place| place + 1),
+    }
+}
+
+fn rows(policy: &Policy, plans: &[&Arc<Plan>]) -> Vec<RowShown> {
+    let asked: Vec<&Plan> = plans.iter().map(|plan| &***plan).collect();
+    let has_several = policy.apis().len() > 1;
+    let shown = |row: matrix::Row| RowShown {
+        operation: if has_several { format!("{}: {}", row.api, row.operation) } else { row.operation },
+        what: match row.charge {
+            Charge::Nothing => Some("read".to_owned()),
+            Charge::Writes(1) => None,
+            Charge::Writes(cost) => Some(format!("costs {cost}")),
+            Charge::ByBody { .. } => Some("costs what its body says".to_owned()),
+        },
+        cells: row
+            .cells
+            .iter()
+            .map(|cell| match cell {
+                Cell::Refused => "–".to_owned(),
+                Cell::Allowed { budgets: 0 } => "✓".to_owned(),
+                Cell::Allowed { budgets } => format!("✓ {budgets}"),
+            })
+            .collect(),
+    };
+    matrix::rows(policy, &asked).into_iter().map(shown).collect()
+}
+
+/// Operations that met only a rule for every path, most frequent first.
+fn unnamed(records: &[WriteRecord]) -> Vec<Unnamed> {
+    let mut found: HashMap<String, Unnamed> = HashMap::new();
+    for record in records.iter().filter(|record| record.operation.ends_with(" *")) {
+        let operation = format!("{} {}", record.method, general(&record.path));
+        let seen = found.entry(operation.clone()).or_insert_with(|| Unnamed {
+            operation,
+            matched: record.operation.clone(),
+            count: 0,
+            last: record.time,
+        });
+        seen.count = seen.count.saturating_add(record.count);
+    }
+    let mut found: Vec<_> = found.into_values().collect();
+    found.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.operation.cmp(&b.operation)));
+    found.truncate(UNNAMED_SHOWN);
+    found
+}
+
+/// A path with what looks like an id made open: `/bookmarks/41` is `/bookmarks/{id}`.
+fn general(path: &str) -> String {
+    let is_id = |segment: &str| {
+        let digits = segment.bytes().filter(u8::is_ascii_digit).count();
+        let hexadecimal = segment.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        digits > 0 && (digits == segment.len() || (segment.len() >= 8 && hexadecimal) || segment.len() >= 20)
+    };
+    let general: Vec<_> =
+        path.split('/').map(|segment| if is_id(segment) { "{id}" } else { segment }).collect();
+    general.join("/")
+}
+
+fn example(unnamed: Option<&Unnamed>, policy: &Policy) -> String {
+    let api = policy.apis().first().map_or("NAME", |api| api.name());
+    let operation = unnamed.map_or("POST /import", |seen| &seen.operation);
+    format!("[[api.{api}.operation]]\nmatch = {}\ncost = 5", toml_text(operation))
+}
+
+/// A text as TOML writes it.
+fn toml_text(text: &str) -> String {
+    // JSON's escapes are a part of TOML's.
+    serde_json::Value::from(text).to_string()
+}
+
+pub(crate) async fn reload(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
+    let reloading = web.clone();
+    let actor = owner.actor();
+    let answer = blocking(&web.engine, move |_| Ok((reloading.reload)(actor))).await;
+    let flash = match answer {
+        Ok(Answer::Done(text)) => Flash::done(text),
+        Ok(Answer::Failed(failure)) | Err(failure) => Flash::failed(&failure),
+        Ok(_) => Flash::done("The file was read again."),
+    };
+    web.flashes.put(owner.session(), flash);
+    see("/policy")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_differ_only_in_an_id_are_one_operation() {
+        for (path, shown) in [
+            ("/bookmarks/41", "/bookmarks/{id}"),
+            ("/b/018f3c1e-7b1a-7c3e-9a55-0123456789ab/tags", "/b/{id}/tags"),
+            ("/v2/bookmarks", "/v2/bookmarks"),
+            ("/", "/"),
+            ("/deadbeef", "/deadbeef"),
+            ("/dead8eef", "/{id}"),
+        ] {
+            assert_eq!(general(path), shown);
+        }
+    }
+}

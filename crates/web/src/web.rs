@@ -1,0 +1,74 @@
+//! What every handler sees.
+
+use std::fmt;
+use std::sync::Arc;
+
+use keystile_engine::Engine;
+
+use crate::flash::Flashes;
+use crate::traffic::Traffic;
+
+/// How the console is reached.
+#[derive(Clone, Debug)]
+pub struct WebSettings {
+    /// Its address as the owner's browser knows it, as in `https://console.example.org`; the address that
+    /// it listens on where `None`.
+    pub url: Option<String>,
+    /// Where it listens.
+    pub listen: std::net::SocketAddr,
+    /// Whether browsers reach it over TLS, its own or a proxy's.
+    pub is_secure: bool,
+    /// Whether a proxy stands in front, which may use any Host where no `url` is set.
+    pub behind_proxy: bool,
+    /// The configuration file that the policy page shows; `None` for a server without one.
+    pub file: Option<std::path::PathBuf>,
+}
+
+/// Reads the configuration again; says what came of it.
+pub type Reload =
+    Box<dyn Fn(keystile_core::lock::Actor) -> keystile_engine::command::Answer + Send + Sync>;
+
+/// The console's state, shared by its handlers.
+pub struct Web {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) settings: WebSettings,
+    pub(crate) reload: Reload,
+    pub(crate) metrics: Box<dyn Fn() -> String + Send + Sync>,
+    pub(crate) flashes: Flashes,
+    pub(crate) traffic: Traffic,
+}
+
+impl fmt::Debug for Web {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Web").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Web {
+    /// The console of an engine. `metrics` renders the process's metrics for Prometheus.
+    pub fn new(
+        engine: Arc<Engine>,
+        settings: WebSettings,
+        reload: Reload,
+        metrics: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            engine,
+            settings,
+            reload,
+            metrics: Box::new(metrics),
+            flashes: Flashes::default(),
+            traffic: Traffic::default(),
+        })
+    }
+
+    /// Work that goes on beside the handlers, for ever.
+    pub async fn keep_house(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(crate::traffic::SAMPLE_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.traffic.sample(&(self.metrics)());
+        }
+    }
+}
