@@ -151,6 +151,7 @@ impl Engine {
                 // A key's state depends on the time, so it is filtered here, a page at a time: one
                 // locked key may stand behind many others.
                 limit: if filter.state.is_some() { LISTED_MAX } else { limit },
+                only_locked: filter.state.as_deref() == Some("locked"),
             };
             let mut found = Vec::new();
             loop {
@@ -179,6 +180,11 @@ impl Engine {
             found.truncate(limit as usize);
             Ok(found)
         })?)
+    }
+
+    /// How many keys are locked; none where the store cannot be read, which shows everywhere else.
+    pub fn locked_keys(&self) -> u64 {
+        self.store.read(key::count_locked).unwrap_or(0)
     }
 
     /// How the write budgets of a key stand; none where the policy does not have its plan.

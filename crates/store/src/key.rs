@@ -149,7 +149,16 @@ pub struct KeyQuery {
     pub after_row: i64,
     /// At most so many.
     pub limit: u32,
+    /// Only those that carry a lock, one that has just run out included.
+    pub only_locked: bool,
 }
+
+/// Indexes on what owners look keys up by.
+pub(crate) const INDEXES: &str = "
+CREATE INDEX key_prefix ON key (prefix);
+CREATE INDEX key_locked ON key (id) WHERE lock IS NOT NULL;
+CREATE INDEX key_ended ON key (id) WHERE revoked IS NOT NULL OR expires IS NOT NULL;
+";
 
 const KEY_COLUMNS: &str =
     "key.id, key.uid, key.prefix, key.application, application.name, key.plan, key.created,
@@ -178,9 +187,11 @@ fn key_row(row: &Row<'_>) -> Result<KeyRow> {
 
 /// Keys by row number.
 pub fn list_keys(connection: &Connection, query: &KeyQuery) -> Result<Vec<KeyRow>> {
+    // By the partial index on locks where only those are wanted, by the table otherwise.
+    let locked = if query.only_locked { "AND key.lock IS NOT NULL" } else { "" };
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {KEY_COLUMNS} WHERE key.id > ?1 AND (?2 IS NULL OR key.application = ?2)
-         AND (?3 IS NULL OR key.plan = ?3) ORDER BY key.id LIMIT ?4"
+         AND (?3 IS NULL OR key.plan = ?3) {locked} ORDER BY key.id LIMIT ?4"
     ))?;
     statement
         .query_and_then(
@@ -329,12 +340,22 @@ pub(crate) fn some_on_plan(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// How many keys carry a lock, one that has just run out included.
+pub fn count_locked(connection: &Connection) -> Result<u64> {
+    let counted = "SELECT count(*) FROM key WHERE lock IS NOT NULL";
+    let mut statement = connection.prepare_cached(counted)?;
+    Ok(statement.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
+}
+
 /// How many keys are active, locked and revoked.
 pub fn count_states(connection: &Connection, now: Timestamp) -> Result<[u64; 3]> {
+    // The first two read only the partial indexes on keys that are locked or have an end.
     let counted = connection.query_row(
-        "SELECT coalesce(sum(revoked IS NOT NULL OR coalesce(expires <= ?1, 0)), 0),
-                coalesce(sum(revoked IS NULL AND coalesce(expires > ?1, 1) AND lock IS NOT NULL), 0), count(*)
-         FROM key",
+        "SELECT (SELECT count(*) FROM key WHERE (revoked IS NOT NULL OR expires IS NOT NULL)
+                        AND (revoked IS NOT NULL OR expires <= ?1)),
+                (SELECT count(*) FROM key WHERE lock IS NOT NULL
+                        AND revoked IS NULL AND coalesce(expires > ?1, 1)),
+                (SELECT count(*) FROM key)",
         [now.0],
         |row| Ok([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?]),
     )?;

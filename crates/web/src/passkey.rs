@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use keystile_engine::command::Failure;
-use keystile_engine::{NewPasskey, OwnerView};
+use keystile_engine::owner::{NewPasskey, OwnerView};
 use tokio::time::Instant;
 use url::{Host, Url};
 use uuid::Uuid;

@@ -10,7 +10,8 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use keystile_core::lock::Actor;
 use keystile_engine::command::Failure;
-use keystile_engine::{NewSession, OwnerView, SessionView, SignInMethod};
+use keystile_engine::owner::OwnerView;
+use keystile_engine::session::{NewSession, SessionView, SignInMethod};
 
 use crate::guard::Peer;
 use crate::page;

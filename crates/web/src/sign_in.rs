@@ -10,7 +10,8 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use keystile_core::secret::Secret;
 use keystile_engine::command::Failure;
-use keystile_engine::{Claimed, NewOwner, OwnerCredential, OwnerView, SignInMethod};
+use keystile_engine::owner::{Claimed, NewOwner, OwnerCredential, OwnerView};
+use keystile_engine::session::SignInMethod;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use webauthn_rs::prelude::{PublicKeyCredential, RegisterPublicKeyCredential};
@@ -18,10 +19,10 @@ use webauthn_rs::prelude::{PublicKeyCredential, RegisterPublicKeyCredential};
 use crate::flash::{Flash, Secret as Shown};
 use crate::guard::Peer;
 use crate::page::{Frame, Screen, local, page, page_with, see};
-use crate::passkey::{self, Purpose};
-use crate::session::{self, SignedIn};
+use crate::passkey::{self, Purpose, finish_assertion};
+use crate::session::{self, Proved, SignedIn};
 use crate::web::Web;
-use crate::{password, passkey::finish_assertion};
+use crate::password;
 
 /// Where to go afterwards.
 #[derive(Debug, Deserialize)]
@@ -469,7 +470,7 @@ pub(crate) fn codes(codes: &[Secret]) -> Shown {
     }
 }
 
-pub(crate) async fn begin_adding(State(web): State<Arc<Web>>, crate::session::Proved(owner): crate::session::Proved) -> Response {
+pub(crate) async fn begin_adding(State(web): State<Arc<Web>>, Proved(owner): Proved) -> Response {
     let known = match web.engine.passkeys_of(owner.owner().id) {
         Ok(known) => known.into_iter().map(|passkey| passkey.credential).collect(),
         Err(failure) => return ended(&failure),
@@ -480,7 +481,7 @@ pub(crate) async fn begin_adding(State(web): State<Arc<Web>>, crate::session::Pr
 
 pub(crate) async fn add_passkey(
     State(web): State<Arc<Web>>,
-    crate::session::Proved(owner): crate::session::Proved,
+    Proved(owner): Proved,
     Json(made): Json<MadePasskey>,
 ) -> Response {
     let added = async {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use keystile_engine::Engine;
 
 use crate::flash::Flashes;
+use crate::passkey::Passkeys;
 use crate::traffic::Traffic;
 
 /// How the console is reached.
@@ -36,6 +37,7 @@ pub struct Web {
     pub(crate) metrics: Box<dyn Fn() -> String + Send + Sync>,
     pub(crate) flashes: Flashes,
     pub(crate) traffic: Traffic,
+    pub(crate) passkeys: Passkeys,
 }
 
 impl fmt::Debug for Web {
@@ -52,8 +54,10 @@ impl Web {
         reload: Reload,
         metrics: impl Fn() -> String + Send + Sync + 'static,
     ) -> Arc<Self> {
+        let passkeys = Passkeys::new(&settings);
         Arc::new(Self {
             engine,
+            passkeys,
             settings,
             reload,
             metrics: Box::new(metrics),

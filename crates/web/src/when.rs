@@ -26,7 +26,7 @@ impl HtmlSafe for TimeElement {}
 
 impl Clock {
     pub(crate) fn ago(&self, time: &Timestamp) -> TimeElement {
-        let exact = self.exact(*time);
+        let exact = self.exact(time);
         TimeElement(format!(
             "<time datetime=\"{time}\" title=\"{exact}\">{}</time>",
             relative(*time, self.now)
@@ -48,10 +48,10 @@ impl Clock {
     }
 
     /// Date and time to the second, with the zone.
-    pub(crate) fn exact(&self, time: Timestamp) -> String {
+    pub(crate) fn exact(&self, time: &Timestamp) -> String {
         match jiff::Timestamp::from_millisecond(time.0) {
             Ok(moment) => {
-                moment.to_zoned(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M:%S %Z").to_string()
+                moment.to_zoned_datetime(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M:%S %Z").to_string()
             }
             Err(_) => time.to_string(),
         }
@@ -60,7 +60,7 @@ impl Clock {
     /// The hour and minute.
     pub(crate) fn hour(&self, time: Timestamp) -> String {
         match jiff::Timestamp::from_millisecond(time.0) {
-            Ok(moment) => moment.to_zoned(self.zone.clone()).strftime("%H:%M").to_string(),
+            Ok(moment) => moment.to_zoned_datetime(self.zone.clone()).strftime("%H:%M").to_string(),
             Err(_) => String::new(),
         }
     }
@@ -100,6 +100,6 @@ mod tests {
     #[test]
     fn the_exact_time_is_in_the_owners_zone() {
         let clock = Clock { now: Timestamp(0), zone: TimeZone::fixed(jiff::tz::offset(2)) };
-        assert_eq!(clock.exact(Timestamp(1_795_500_000_000)), "Tue 2026-11-24 10:40:00 +02");
+        assert_eq!(clock.exact(&Timestamp(1_795_500_000_000)), "Tue 2026-11-24 10:40:00 +02");
     }
 }

@@ -73,6 +73,8 @@ pub(crate) fn actor(actor: &Actor) -> String {
         Actor::Time => "the passing of time".to_owned(),
         Actor::Owner(name) => name.clone(),
         Actor::Token(name) => format!("the API token {name}"),
+        Actor::Stranger => "somebody who did not prove who they are".to_owned(),
+        Actor::System => "the system".to_owned(),
         Actor::Link(what) => format!("a link in a message ({what})"),
     }
 }
@@ -100,6 +102,13 @@ pub(crate) fn size(bytes: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{bytes} B") } else { format!("{amount:.1} {}", UNITS[unit]) }
+}
+
+/// A time as part of a file's name: `20261124T053000Z`.
+pub(crate) fn file_time(time: keystile_core::time::Timestamp) -> String {
+    let text = time.to_string();
+    let text = text.split('.').next().unwrap_or(&text);
+    text.chars().filter(|c| !matches!(c, '-' | ':')).collect::<String>() + "Z"
 }
 
 #[cfg(test)]

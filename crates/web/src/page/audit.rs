@@ -5,14 +5,15 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use keystile_engine::command::{Answer, Command, EventFilter, EventView};
+use keystile_engine::audit::AuditReport;
+use keystile_engine::command::{Answer, Command, EventFilter, EventView, Failure};
 use keystile_store::event::EventKind;
 use serde::{Deserialize, Serialize};
 
 use super::{Frame, PageResult, Screen, clock, filled, page, see};
 use crate::carry_out::{blocking, carry_out};
 use crate::filters;
-use crate::flash::{Flash, Tone};
+use crate::flash::Flash;
 use crate::session::SignedIn;
 use crate::web::Web;
 use crate::when::Clock;
@@ -87,12 +88,24 @@ pub(crate) async fn audit(
 
 pub(crate) async fn verify(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
     let flash = match blocking(&web.engine, |engine| engine.verify_audit()).await {
-        Ok(report) => Flash {
-            tone: if report.is_whole() { Tone::Done } else { Tone::Failed },
-            ..Flash::done(report.to_string())
-        },
+        Ok(report) => verdict(&report),
         Err(failure) => Flash::failed(&failure),
     };
     web.flashes.put(owner.session(), flash);
     see("/audit")
+}
+
+fn verdict(report: &AuditReport) -> Flash {
+    let AuditReport { older, count, head, fault } = report;
+    if let Some(fault) = fault {
+        return Flash::failed(&Failure {
+            message: format!("The audit was changed: {}. {count} events before that are sound.", fault.problem),
+            help: Some("Compare with a backup, and with the count and head that you kept elsewhere.".to_owned()),
+        });
+    }
+    let older = match older {
+        0 => String::new(),
+        older => format!(" {older} older ones are from before the chain."),
+    };
+    Flash::done(format!("The audit is whole: {count} events.{older} Keep the count elsewhere together with its head, {head}."))
 }

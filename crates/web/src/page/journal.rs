@@ -181,7 +181,7 @@ pub(crate) async fn journal(
                 Asked { before: Some(next.to_string()), ..shown.asked.clone() }.link("/journal")
             });
             shown.searched_all = found.searched_all;
-            shown.reached = found.reached.filter(|_| !found.searched_all);
+            shown.reached = found.searched_to.filter(|_| !found.searched_all);
             shown.records = found.records;
         }
         Err(failure) => shown.mistake = Some(failure.message),

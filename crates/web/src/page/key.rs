@@ -12,7 +12,7 @@ use keystile_core::time::{Span, Timestamp};
 use keystile_engine::command::{
     Answer, BudgetView, Budgets, Command, EventView, Failure, KeyFilter, KeyView, RecordFilter,
 };
-use keystile_engine::{AddressCount, KeyActivity};
+use keystile_engine::{AddressUse, KeyActivity};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -29,6 +29,9 @@ use crate::words;
 
 const PAGE: u32 = 50;
 const RECORDS_SHOWN: u32 = 20;
+/// Seven days in slots of four hours.
+const SLOTS: u16 = 42;
+const SLOT: Span = Span::from_secs(4 * 3600);
 
 /// What the filter form asks for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -198,8 +201,7 @@ struct KeyPage {
     plans: Vec<String>,
     spark: Svg,
     records: Vec<WriteRecord>,
-    addresses: Vec<AddressCount>,
-    addresses_of: u64,
+    addresses: Vec<AddressUse>,
     events: Vec<EventView>,
 }
 
@@ -220,11 +222,11 @@ pub(crate) async fn key(
     };
     let key_id = details.key.id.clone();
     let (records, activity) = blocking(&web.engine, move |engine| {
-        Ok::<_, Failure>((engine.record_page(&filter)?.records, engine.key_activity(&key_id)?))
+        Ok::<_, Failure>((engine.record_page(&filter)?.records, engine.key_activity(&key_id, SLOT, SLOTS)?))
     })
     .await
     .map_err(trouble(&web, &owner))?;
-    let KeyActivity { writes, addresses, addresses_of } = activity;
+    let KeyActivity { records: lately, addresses, .. } = activity;
     let frees = details
         .budgets
         .iter()
@@ -236,13 +238,12 @@ pub(crate) async fn key(
         clock: clock(&web),
         is_plan_known: web.engine.policy().plan(&details.key.plan).is_some(),
         plans: plans_of_keys(&web),
-        spark: chart::sparkline(&writes, "Writes in the last seven days"),
+        spark: chart::sparkline(&lately.slots, "Writes in the last seven days"),
         key: details.key,
         budgets: details.budgets,
         frees: frees.into_iter().collect(),
         records,
         addresses,
-        addresses_of,
         events: details.events,
     }))
 }

@@ -12,7 +12,7 @@ use crate::flash::{Flash, Undo};
 use crate::session::SignedIn;
 use crate::web::Web;
 use crate::when::Clock;
-use crate::{asset, filters};
+use crate::asset;
 
 pub(crate) mod application;
 pub(crate) mod audit;
@@ -146,18 +146,27 @@ struct TroublePage {
     help: Option<String>,
 }
 
-/// What a handler of a page answers where it cannot show the page.
-pub(crate) type PageResult = Result<Response, Box<Response>>;
+/// The answer of a handler that cannot show its page.
+pub(crate) struct Trouble(Box<Response>);
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+/// What a handler of a page answers.
+pub(crate) type PageResult = Result<Response, Trouble>;
 
 /// Turns a failure into the page that tells of it.
 pub(crate) fn trouble<'a>(
     web: &'a Arc<Web>,
     owner: &'a SignedIn,
-) -> impl FnOnce(Failure) -> Box<Response> + 'a {
+) -> impl FnOnce(Failure) -> Trouble + 'a {
     move |failure| {
         let frame = Frame::of(web, owner, Screen::Other, "This cannot be shown");
         let Failure { message, help } = failure;
-        Box::new(page_with(StatusCode::NOT_FOUND, &TroublePage { frame, message, help }))
+        Trouble(Box::new(page_with(StatusCode::NOT_FOUND, &TroublePage { frame, message, help })))
     }
 }
 

@@ -59,9 +59,16 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
     })
     .await
     .map_err(trouble(&web, &owner))?;
-    let bars: Vec<Bar> = hours
-        .iter()
-        .map(|hour| Bar { label: clock.hour(hour.hour_start), writes: hour.writes, refused: hour.refused })
+    let bars: Vec<Bar> = (0..24)
+        .map(|slot| {
+            let start = Timestamp((at.0 / HOUR - 23 + slot) * HOUR);
+            let hour = hours.iter().find(|hour| hour.hour_start == start);
+            Bar {
+                label: clock.hour(start),
+                writes: hour.map_or(0, |hour| hour.writes),
+                refused: hour.map_or(0, |hour| hour.refused),
+            }
+        })
         .collect();
     let near = web.engine.near_budgets().await.unwrap_or_default();
     let flow = web.traffic.flow();

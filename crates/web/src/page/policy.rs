@@ -16,7 +16,6 @@ use keystile_engine::command::{Answer, Failure, RecordFilter};
 
 use super::{Frame, PageResult, Screen, clock, page, see, trouble};
 use crate::carry_out::blocking;
-use crate::filters;
 use crate::flash::Flash;
 use crate::session::SignedIn;
 use crate::web::Web;

@@ -1,0 +1,217 @@
+//! What was written a moment ago, for whoever watches: server-sent events.
+//!
+//! One task reads the store for all watchers, twice a second, and only while there are any; the gate
+//! notices nothing of it. A watcher that comes back after a break says what it saw last and gets what it
+//! missed, up to a bound; a watcher that is too slow is told how much it missed.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use keystile_core::journal::{Outcome, RecordId, WriteRecord};
+use keystile_engine::Engine;
+use keystile_engine::command::{EventFilter, Failure, Order, RecordFilter};
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+use crate::carry_out::blocking;
+use crate::web::Web;
+
+/// How often the store is looked at; a write shows within a second.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Records told at once; of a storm only the latest are shown, and how many more there were.
+const RECORDS_MAX: u32 = 50;
+/// Looks that a watcher may lag behind.
+const LAG_MAX: usize = 64;
+/// Records under way whose end is awaited.
+const OPEN_MAX: usize = 1_000;
+
+/// What a watcher has seen: the last record and the last event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) record: i64,
+    pub(crate) event: i64,
+}
+
+impl FromStr for Seen {
+    type Err = ();
+
+    /// As in `41.7`, which is what the last message's id said.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (record, event) = text.split_once('.').ok_or(())?;
+        let number = |text: &str| text.parse().map_err(|_| ());
+        Ok(Self { record: number(record)?, event: number(event)? })
+    }
+}
+
+/// The messages of one look, ready to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    pub(crate) before: Seen,
+    pub(crate) text: Bytes,
+}
+
+/// Where watchers listen.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    sender: broadcast::Sender<Look>,
+    is_running: AtomicBool,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self { sender: broadcast::channel(LAG_MAX).0, is_running: AtomicBool::new(false) }
+    }
+}
+
+fn message(text: &mut String, kind: &str, seen: Seen, data: &impl Serialize) {
+    // What is sent are our own structs, which always serialize; JSON has no line ends of its own.
+    let data = serde_json::to_string(data).unwrap_or_default();
+    let _ = write!(text, "id: {}.{}\nevent: {kind}\ndata: {data}\n\n", seen.record, seen.event);
+}
+
+#[derive(Serialize)]
+struct Skipped {
+    writes: i64,
+}
+
+/// What is new since `seen`, as messages; the caller's `seen` moves on.
+fn look(engine: &Engine, seen: &mut Seen) -> Result<(String, Vec<WriteRecord>), Failure> {
+    let mut text = String::new();
+    let latest = RecordFilter { limit: RECORDS_MAX, ..RecordFilter::default() };
+    let mut records = engine.record_page(&latest)?.records;
+    records.retain(|record| record.id.0 > seen.record);
+    records.reverse();
+    if let Some(first) = records.first() {
+        let skipped = first.id.0 - seen.record - 1;
+        if skipped > 0 && seen.record > 0 {
+            message(&mut text, "skipped", *seen, &Skipped { writes: skipped });
+        }
+    }
+    for record in &records {
+        seen.record = record.id.0;
+        message(&mut text, "write", *seen, record);
+    }
+    let filter = EventFilter { after: Some(seen.event), limit: RECORDS_MAX, ..EventFilter::default() };
+    let mut events = engine.events(&filter)?;
+    events.sort_by_key(|event| event.id);
+    for event in &events {
+        seen.event = event.id;
+        message(&mut text, "event", *seen, event);
+    }
+    Ok((text, records))
+}
+
+/// The end of the journal and the audit.
+fn end(engine: &Engine) -> Result<Seen, Failure> {
+    let records = engine.record_page(&RecordFilter { limit: 1, ..RecordFilter::default() })?.records;
+    let events = engine.events(&EventFilter { limit: 1, ..EventFilter::default() })?;
+    Ok(Seen {
+        record: records.first().map_or(0, |record| record.id.0),
+        event: events.first().map_or(0, |event| event.id),
+    })
+}
+
+/// Records that were told while under way, told again when they have ended.
+fn ended(engine: &Engine, open: &mut BTreeSet<i64>, seen: Seen) -> Result<String, Failure> {
+    let mut text = String::new();
+    for id in open.clone() {
+        let only = RecordFilter { order: Order::Only(RecordId(id)), limit: 1, ..RecordFilter::default() };
+        match engine.record_page(&only)?.records.first() {
+            Some(record) if record.outcome == Outcome::Pending => {}
+            Some(record) => {
+                message(&mut text, "write", seen, record);
+                open.remove(&id);
+            }
+            None => {
+                open.remove(&id);
+            }
+        }
+    }
+    Ok(text)
+}
+
+impl Feed {
+    /// Listens from now on, and sees to it that somebody looks.
+    pub(crate) fn listen(web: &Arc<Web>) -> broadcast::Receiver<Look> {
+        let listening = web.feed.sender.subscribe();
+        if !web.feed.is_running.swap(true, Ordering::AcqRel) {
+            tokio::spawn(run(web.clone()));
+        }
+        listening
+    }
+}
+
+/// Looks until nobody listens any more.
+async fn run(web: Arc<Web>) {
+    let mut state = (None::<Seen>, BTreeSet::new());
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if web.feed.sender.receiver_count() == 0 {
+            web.feed.is_running.store(false, Ordering::Release);
+            // Somebody may have come in between, and relies on whoever runs.
+            let is_alone = web.feed.sender.receiver_count() == 0
+                || web.feed.is_running.swap(true, Ordering::AcqRel);
+            if is_alone {
+                return;
+            }
+        }
+        let (seen, open) = state.clone();
+        let looked = blocking(&web.engine, move |engine| {
+            let (mut seen, mut open) = (seen.map_or_else(|| end(engine), Ok)?, open);
+            let before = seen;
+            let ended = ended(engine, &mut open, seen)?;
+            let (text, records) = look(engine, &mut seen)?;
+            let pending = records.iter().filter(|record| record.outcome == Outcome::Pending);
+            open.extend(pending.map(|record| record.id.0));
+            while open.len() > OPEN_MAX {
+                open.pop_first();
+            }
+            Ok((before, ended + &text, seen, open))
+        });
+        match looked.await {
+            Ok((before, text, seen, open)) => {
+                state = (Some(seen), open);
+                if !text.is_empty() {
+                    // Nobody listens: the next tick ends this.
+                    let _ = web.feed.sender.send(Look { before, text: text.into() });
+                }
+            }
+            Err(failure) => tracing::warn!(%failure, "the live feed could not be read"),
+        }
+    }
+}
+
+/// What a watcher missed since it was last told something.
+pub(crate) async fn missed(web: &Web, seen: Seen) -> Result<(Seen, String), Failure> {
+    blocking(&web.engine, move |engine| {
+        let mut seen = seen;
+        let (text, _) = look(engine, &mut seen)?;
+        Ok((seen, text))
+    })
+    .await
+}
+
+/// Where a watcher that has seen nothing begins.
+pub(crate) async fn here(web: &Web) -> Result<Seen, Failure> {
+    blocking(&web.engine, |engine| end(engine)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watcher_says_what_it_saw_last() {
+        assert_eq!("41.7".parse(), Ok(Seen { record: 41, event: 7 }));
+        for text in ["", "41", "41.", ".7", "a.b", "41.7.8"] {
+            assert!(text.parse::<Seen>().is_err(), "{text}");
+        }
+    }
+}

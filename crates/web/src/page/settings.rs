@@ -1,0 +1,279 @@
+//! Settings: owners and how they sign in, sessions, API tokens, backups, storage and health.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use keystile_core::key::PasskeyId;
+use keystile_core::time::{Span, Timestamp};
+use keystile_engine::command::{
+    Answer, Command, Failure, Finding, FindingLevel, StatusView,
+};
+use keystile_engine::owner::{OwnerView, PasskeyView};
+use keystile_engine::session::SessionView;
+use keystile_engine::token::TokenView;
+use serde::Deserialize;
+
+use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, filled, page, see, trouble};
+use crate::carry_out::{blocking, carry_out};
+use crate::filters;
+use crate::flash::{Flash, Secret};
+use crate::session::{Proved, SignedIn};
+use crate::sign_in::codes;
+use crate::web::Web;
+use crate::when::Clock;
+use crate::{password, words};
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage {
+    frame: Frame,
+    clock: Clock,
+    me: OwnerView,
+    session: String,
+    owners: Vec<OwnerView>,
+    passkeys: Vec<PasskeyView>,
+    sessions: Vec<SessionView>,
+    tokens: Vec<TokenView>,
+    status: StatusView,
+    retention: String,
+    findings: Vec<Finding>,
+    is_sound: bool,
+    last_backup: Option<Timestamp>,
+    can_add_passkey: bool,
+    password_min: usize,
+}
+
+pub(crate) async fn settings(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {
+    let me = owner.owner().clone();
+    let id = me.id;
+    let (owners, passkeys, sessions, tokens, last_backup) = blocking(&web.engine, move |engine| {
+        Ok::<_, Failure>((
+            engine.owners()?,
+            engine.passkeys_of(id)?,
+            engine.sessions_of(id)?,
+            engine.tokens()?,
+            engine.last_backup()?,
+        ))
+    })
+    .await
+    .map_err(trouble(&web, &owner))?;
+    let status = carry_out(&web.engine, Command::Status, owner.actor()).await;
+    let Answer::Status(status) = status.map_err(trouble(&web, &owner))? else {
+        return Ok(see("/"));
+    };
+    // The file itself is looked through when somebody asks: that takes as long as it is large.
+    let findings = blocking(&web.engine, |engine| engine.quick_findings()).await;
+    let findings = findings.map_err(trouble(&web, &owner))?;
+    Ok(page(&SettingsPage {
+        frame: Frame::of(&web, &owner, Screen::Settings, "Settings"),
+        clock: clock(&web),
+        session: owner.session().to_owned(),
+        me,
+        owners,
+        passkeys,
+        sessions,
+        tokens,
+        retention: web.engine.retention().map_or_else(|| "for ever".to_owned(), |span| span.to_string()),
+        is_sound: findings.iter().all(|finding| finding.level == FindingLevel::Good),
+        findings,
+        last_backup,
+        can_add_passkey: web.passkeys.are_usable(),
+        password_min: password::CHARS_MIN,
+        status: *status,
+    }))
+}
+
+/// Says on the settings page how an act went.
+fn told<T>(web: &Web, owner: &SignedIn, done: Result<T, Failure>, text: &str) -> Response {
+    let flash = match done {
+        Ok(_) => Flash::done(text),
+        Err(failure) => Flash::failed(&failure),
+    };
+    web.flashes.put(owner.session(), flash);
+    see("/settings")
+}
+
+pub(crate) async fn diagnose(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
+    let flash = match carry_out(&web.engine, Command::Diagnose, owner.actor()).await {
+        Ok(Answer::Diagnosis(findings)) => {
+            let bad: Vec<_> =
+                findings.iter().filter(|finding| finding.level != FindingLevel::Good).collect();
+            if bad.is_empty() {
+                Flash::done(format!("Looked at {} things, the whole file included: all is well.", findings.len()))
+            } else {
+                let lines: Vec<_> = bad
+                    .iter()
+                    .map(|finding| format!("{}: {}", finding.subject, finding.message))
+                    .collect();
+                Flash::failed(&Failure { message: lines.join("\n"), help: bad[0].help.clone() })
+            }
+        }
+        Ok(_) => Flash::done("Nothing was found."),
+        Err(failure) => Flash::failed(&failure),
+    };
+    web.flashes.put(owner.session(), flash);
+    see("/settings")
+}
+
+pub(crate) async fn invite(State(web): State<Arc<Web>>, Proved(owner): Proved) -> Response {
+    let flash = match web.engine.make_claim_link(owner.actor()).await {
+        Ok(link) => Flash {
+            secrets: vec![Secret {
+                label: "Give this link to the new owner over a way that you trust. It works once, for 30 minutes.".to_owned(),
+                text: link.url,
+                example: None,
+            }],
+            ..Flash::done("Made a link for another owner.")
+        },
+        Err(failure) => Flash::failed(&failure),
+    };
+    web.flashes.put(owner.session(), flash);
+    see("/settings")
+}
+
+/// A step that was begun before the proof comes back as a GET: to the page that has its button.
+pub(crate) async fn back(State(_): State<Arc<Web>>, _: SignedIn) -> Response {
+    see("/settings")
+}
+
+pub(crate) async fn remove_owner_page(
+    State(web): State<Arc<Web>>,
+    Proved(owner): Proved,
+    Path(name): Path<String>,
+) -> PageResult {
+    Ok(page(&ConfirmPage {
+        frame: Frame::of(&web, &owner, Screen::Settings, "Remove an owner"),
+        subject: format!("{name} can no longer sign in."),
+        consequences: vec![
+            "Their sessions end at once, and their passkeys open nothing.".to_owned(),
+            "API tokens that they made go on; revoke those on the settings page.".to_owned(),
+            "You can make them a new link at any time.".to_owned(),
+        ],
+        action: format!("/settings/owners/{}/remove", crate::form::path_segment(&name)),
+        fields: Vec::new(),
+        button: "Remove",
+        tone: "danger",
+        back: "/settings".to_owned(),
+    }))
+}
+
+pub(crate) async fn remove_owner(
+    State(web): State<Arc<Web>>,
+    Proved(owner): Proved,
+    Path(name): Path<String>,
+) -> Response {
+    let removed = web.engine.remove_owner(&name, owner.actor()).await;
+    told(&web, &owner, removed, &format!("{name} is no longer an owner."))
+}
+
+pub(crate) async fn remove_passkey(
+    State(web): State<Arc<Web>>,
+    Proved(owner): Proved,
+    Path(id): Path<String>,
+) -> Response {
+    let Ok(id) = id.parse::<PasskeyId>() else {
+        return see("/settings");
+    };
+    let removed = web.engine.remove_passkey(owner.owner().id, id, owner.actor()).await;
+    told(&web, &owner, removed, "Removed the passkey.")
+}
+
+#[derive(Deserialize)]
+pub(crate) struct PasswordForm {
+    password: String,
+}
+
+pub(crate) async fn set_password(
+    State(web): State<Arc<Web>>,
+    Proved(owner): Proved,
+    Form(form): Form<PasswordForm>,
+) -> Response {
+    let set = async {
+        let hash = password::hash(form.password).await?;
+        web.engine.set_password(owner.owner().id, hash, owner.actor()).await?;
+        // Whoever knew the old one may be signed in.
+        web.engine.end_other_sessions(owner.secret()).await
+    };
+    let done = set.await;
+    told(&web, &owner, done, "Set the password, and ended your other sessions.")
+}
+
+pub(crate) async fn make_codes(State(web): State<Arc<Web>>, Proved(owner): Proved) -> Response {
+    let flash = match web.engine.make_recovery_codes(owner.owner().id, owner.actor()).await {
+        Ok(made) => Flash { secrets: vec![codes(&made)], ..Flash::done("Made new recovery codes; the old ones are void.") },
+        Err(failure) => Flash::failed(&failure),
+    };
+    web.flashes.put(owner.session(), flash);
+    see("/settings")
+}
+
+pub(crate) async fn end_session(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(id): Path<String>,
+) -> Response {
+    let ended = web.engine.end_session_by_id(owner.owner().id, &id, owner.actor()).await;
+    told(&web, &owner, ended, "Ended the session.")
+}
+
+pub(crate) async fn end_sessions(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
+    let ended = web.engine.end_other_sessions(owner.secret()).await;
+    told(&web, &owner, ended, "Ended all your other sessions.")
+}
+
+#[derive(Deserialize)]
+pub(crate) struct TokenForm {
+    name: String,
+    scope: String,
+    span: Option<String>,
+}
+
+pub(crate) async fn create_token(
+    State(web): State<Arc<Web>>,
+    Proved(owner): Proved,
+    Form(form): Form<TokenForm>,
+) -> Response {
+    let made = async {
+        let plain = |message: String| Failure { message, help: None };
+        let scope = form.scope.parse().map_err(|_| plain("there is no such scope".to_owned()))?;
+        let span = filled(form.span).map(|text| text.parse::<Span>()).transpose();
+        let span = span.map_err(|error| plain(error.to_string()))?;
+        let expires = span.map(|span| web.engine.store().now().plus(span));
+        web.engine.create_token(form.name.trim(), scope, expires, owner.actor()).await
+    };
+    let flash = match made.await {
+        Ok(made) => Flash {
+            secrets: vec![Secret {
+                label: format!("The token {}, shown only now.", made.view.name),
+                example: Some(format!(
+                    "curl -H 'Authorization: Bearer {}' {}/api/v1/status",
+                    made.token.expose(),
+                    web.engine.console_url().trim_end_matches('/')
+                )),
+                text: made.token.expose().to_owned(),
+            }],
+            ..Flash::done("Created a token.")
+        },
+        Err(failure) => Flash::failed(&failure),
+    };
+    web.flashes.put(owner.session(), flash);
+    see("/settings")
+}
+
+pub(crate) async fn revoke_token(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(id): Path<String>,
+) -> Response {
+    let revoked = web.engine.revoke_token(&id, owner.actor()).await;
+    told(&web, &owner, revoked, "Revoked the token.")
+}
+
+pub(crate) async fn back_up(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
+    let name = words::file_time(web.engine.store().now());
+    let to = web.engine.store().directory().path().join("backups").join(format!("{name}.db"));
+    act(&web, &owner, Command::Backup { to }, "/settings", None).await
+}
