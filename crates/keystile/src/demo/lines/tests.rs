@@ -52,7 +52,8 @@ fn intro() -> Intro {
     Intro {
         gate: "http://127.0.0.1:7070".to_owned(),
         api: "http://127.0.0.1:41234".to_owned(),
-        console: "http://127.0.0.1:7080".to_owned(),
+        health: "http://127.0.0.1:7080".to_owned(),
+        console: format!("http://localhost:7080/claim/ksc_{}_000000", "0".repeat(43)),
         file: "/tmp/keystile-demo-a1B2c3/keystile.toml".to_owned(),
         data: "/tmp/keystile-demo-a1B2c3/data".to_owned(),
         program: "keystile".to_owned(),
