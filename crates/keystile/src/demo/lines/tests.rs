@@ -121,7 +121,7 @@ fn sixty_columns_are_enough() {
     insta::assert_snapshot!(text);
     // What is to be pasted stays on one line, which the terminal breaks.
     let to_read = |line: &&str| {
-        !["keystile ", "curl "].iter().any(|begin| line.trim_start().starts_with(begin))
+        !["keystile ", "curl ", "http"].iter().any(|begin| line.trim_start().starts_with(begin))
     };
     for line in text.lines().chain(lines(Some(60)).intro(&intro()).lines()).filter(to_read) {
         assert!(line.chars().count() <= 60, "{line}");
