@@ -172,7 +172,13 @@ fn without_configuration() -> EngineSettings {
 }
 
 fn creates_something(command: &Command) -> bool {
-    matches!(command, Command::CreateKeys { .. } | Command::CreateApplication { .. })
+    matches!(
+        command,
+        Command::CreateKeys { .. }
+            | Command::CreateApplication { .. }
+            | Command::CreateToken { .. }
+            | Command::MakeClaimLink
+    )
 }
 
 fn nothing_there(data: &std::path::Path) -> Failure {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use keystile_core::api::Mode;
 use keystile_core::lock::Actor;
-use keystile_engine::command::{Answer, Command};
+use keystile_engine::command::{Answer, ClaimLink, Command};
 
 use crate::cli::arguments::RunArguments;
 use crate::config::{self, Colors, Configuration, Diagnostic, Report};
@@ -77,6 +77,10 @@ pub async fn run(
         }
         (said, _) => said,
     };
+    let said = match said {
+        Ok(()) => first_owner(&server, talk).await,
+        failed => failed,
+    };
     // Callers depend on the server, not on who reads its greeting.
     if let Err(error) = said.and_then(|()| talk.flush()) {
         tracing::warn!(%error, "the greeting could not be written; the server goes on");
@@ -101,6 +105,7 @@ fn greet(
         let origins: Vec<_> = api.spec().upstream.origins.iter().map(ToString::to_string).collect();
         writeln!(talk, "         {} -> {}", api.name(), origins.join(", "))?;
     }
+    writeln!(talk, "Console  {}", server.engine().console_url())?;
     writeln!(talk, "Health   http://{}/readyz  (and /metrics)", server.console())?;
     writeln!(talk, "Data     {}", data.display())?;
     if arguments.observe {
@@ -110,6 +115,23 @@ fn greet(
         )?;
     }
     Ok(())
+}
+
+/// While there is no owner, a link for one is made at each start; once there is, its file has no use.
+async fn first_owner(server: &Server, talk: &mut (dyn Write + Send)) -> std::io::Result<()> {
+    let link = match server.link_without_owner(Actor::CommandLine(control::login())).await {
+        Ok(None) => return Ok(()),
+        Ok(Some(link)) => link,
+        Err(failure) => {
+            tracing::warn!(problem = %failure, "no link for an owner could be made");
+            return Ok(());
+        }
+    };
+    let ClaimLink { url, expires, .. } = link;
+    writeln!(
+        talk,
+        "\nNo owner yet. Whoever opens this becomes one, once, until {expires}:\n\n    {url}\n"
+    )
 }
 
 /// Without a file there is one plan, so the first key can be issued at once. Says whether it could be

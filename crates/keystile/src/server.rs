@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use keystile_core::lock::Actor;
-use keystile_engine::command::{Answer, Failure};
+use keystile_engine::command::{Answer, ClaimLink, Failure};
 use keystile_engine::{Engine, EngineSettings, ServerInfo};
 use keystile_proxy::Gate;
 use keystile_proxy::settings::TlsFiles;
@@ -171,6 +171,16 @@ impl Server {
     /// Where health and metrics are.
     pub fn console(&self) -> SocketAddr {
         self.console
+    }
+
+    /// A link with which somebody becomes the first owner; none where there is an owner.
+    pub async fn link_without_owner(&self, actor: Actor) -> Result<Option<ClaimLink>, Failure> {
+        let engine = self.engine();
+        if engine.has_owner()? {
+            engine.store().directory().remove_owner_link()?;
+            return Ok(None);
+        }
+        engine.make_claim_link(actor).await.map(Some)
     }
 
     /// Serves until SIGTERM or SIGINT, reloading at SIGHUP, and stops.

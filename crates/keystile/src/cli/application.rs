@@ -18,6 +18,21 @@ pub(super) fn dispatch(
         }
         ApplicationCommand::List(common) => list(common.form(), session),
         ApplicationCommand::Show(arguments) => show(arguments, session),
+        ApplicationCommand::Change { application, plan } => {
+            let command = Command::ChangeApplicationPlan {
+                application: application.application.clone(),
+                plan: plan.clone(),
+            };
+            let done = "The application is on the other plan.";
+            session.ask_done(command, application.common.form(), done)
+        }
+        ApplicationCommand::Note { application, note } => {
+            let command = Command::SetApplicationNote {
+                application: application.application.clone(),
+                note: note.clone(),
+            };
+            session.ask_done(command, application.common.form(), "It is noted.")
+        }
         ApplicationCommand::Suspend(arguments) => set_state(
             arguments,
             ApplicationState::Suspended,

@@ -1,10 +1,13 @@
 //! The arguments of every command, parsed.
 
 mod application;
+mod audit;
 mod journal;
 mod key;
+mod owner;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use super::target::{CONFIG_DEFAULT, Target, TargetArguments};
 
 pub use application::{ApplicationArguments, ApplicationCommand};
+pub use audit::{AuditCommand, ListEventsArguments};
 pub use journal::{
     ExportArguments, ExportFormat, FilterArguments, FollowArguments, JournalCommand,
     ListRecordsArguments, PeriodArguments,
@@ -22,6 +26,8 @@ pub use key::{
     CreateKeysArguments, KeyArguments, KeyCommand, LevelArgument, ListKeysArguments, LockArguments,
     StateArgument,
 };
+pub use owner::{OwnerCommand, RemoveOwnerArguments};
+pub use token::{CreateTokenArguments, ScopeArgument, TokenCommand};
 
 /// Guards an HTTP API: keys, plans, exact write budgets, and a journal of every write.
 #[derive(Debug, Parser)]
@@ -43,6 +49,8 @@ Examples:
       Issue a key
   keystile journal follow
       Watch writes as they come
+  keystile owner link
+      Make a link for an owner of the console
 
 Documentation of a command: keystile COMMAND --help"
 )]
@@ -92,6 +100,15 @@ pub enum StoreCommand {
     /// Look at the journal of writes.
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Say who may sign in at the console.
+    #[command(subcommand)]
+    Owner(OwnerCommand),
+    /// Make, list and revoke tokens of the admin API.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Look at the record of what owners, budgets and tokens did.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Copy the store into a new file, while the server runs, and verify the copy.
     #[command(after_help = "Example:\n  keystile backup /backup/keystile-monday.db")]
     Backup(BackupArguments),
@@ -108,6 +125,9 @@ impl StoreCommand {
             Self::Key(command) => &command.common().target,
             Self::Application(command) => &command.common().target,
             Self::Journal(command) => command.target(),
+            Self::Owner(command) => &command.common().target,
+            Self::Token(command) => &command.common().target,
+            Self::Audit(command) => &command.common().target,
             Self::Backup(arguments) => &arguments.common.target,
         }
     }

@@ -12,7 +12,7 @@ use super::arguments::{
     CreateKeysArguments, Form, KeyArguments, KeyCommand, ListKeysArguments, LockArguments,
 };
 use super::render;
-use super::session::{Medium, Session, Stop};
+use super::session::{Consent, Medium, Session, Stop};
 use super::when::exact_and_relative;
 use keystile_core::text::printable;
 
@@ -30,6 +30,14 @@ pub(super) fn dispatch(command: &KeyCommand, session: &mut Session<'_, '_>) -> R
             unlock(key, if *reset_budget { Budgets::Reset } else { Budgets::Keep }, session)
         }
         KeyCommand::Roll { key, grace } => roll(key, *grace, session),
+        KeyCommand::Change { key, plan } => {
+            let command = Command::ChangeKeyPlan { key: key.key.clone(), plan: plan.clone() };
+            session.ask_done(command, key.common.form(), "The key is on the other plan.")
+        }
+        KeyCommand::Note { key, note } => {
+            let command = Command::SetKeyNote { key: key.key.clone(), note: note.clone() };
+            session.ask_done(command, key.common.form(), "It is noted.")
+        }
         KeyCommand::Revoke { key, yes } => {
             if *yes {
                 revoke(key, session)
@@ -285,19 +293,15 @@ fn revoke_when_confirmed(
     }
     let details = find(&arguments.key, session)?;
     let KeyView { prefix, application, plan, .. } = &details.key;
-    session.terminal.say(&format!(
+    let question = format!(
         "Key {} of application {}, plan {}, will never work again. Revoke it? [y/N]",
         printable(prefix),
         printable(application),
         printable(plan),
-    ))?;
-    let mut line = String::new();
-    session.terminal.stdin.read_line(&mut line)?;
-    if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-        revoke(arguments, session)
-    } else {
-        session.terminal.say("Nothing was changed.")?;
-        Err(Stop::Reported)
+    );
+    match session.consent(&question)? {
+        Consent::Given => revoke(arguments, session),
+        Consent::Refused => Err(Stop::Reported),
     }
 }
 

@@ -9,17 +9,20 @@
 
 mod application;
 pub mod arguments;
+mod audit;
 mod export;
 mod follow;
 mod journal;
 mod json;
 mod key;
+mod owner;
 mod paper;
 mod render;
 pub mod restore;
 mod server;
 mod session;
 mod target;
+mod token;
 mod when;
 
 #[cfg(test)]
@@ -54,6 +57,9 @@ pub fn dispatch(command: &StoreCommand, session: &mut Session<'_, '_>) -> ExitCo
         StoreCommand::Key(command) => key::dispatch(command, session),
         StoreCommand::Application(command) => application::dispatch(command, session),
         StoreCommand::Journal(command) => journal::dispatch(command, session),
+        StoreCommand::Owner(command) => owner::dispatch(command, session),
+        StoreCommand::Token(command) => token::dispatch(command, session),
+        StoreCommand::Audit(command) => audit::dispatch(command, session),
         StoreCommand::Backup(arguments) => server::back_up(arguments, session),
         StoreCommand::Doctor(arguments) => server::diagnose(arguments, session),
     };

@@ -4,7 +4,9 @@
 //! it. Color only ever repeats what a word says.
 
 mod application;
+mod event;
 mod key;
+mod owner;
 mod record;
 mod status;
 #[cfg(test)]
@@ -18,7 +20,9 @@ use super::when::{exact_and_relative, relative};
 use keystile_core::text::{printable, shortened};
 
 pub(super) use application::{application, applications};
+pub(super) use event::{audit, events};
 pub(super) use key::{key, keys};
+pub(super) use owner::{owners, tokens};
 pub(super) use record::{follow_line, record, records};
 pub(super) use status::{findings, status};
 

@@ -190,6 +190,22 @@ impl Session<'_, '_> {
         }
     }
 
+    /// Asks a person before something that cannot be undone; a program is not asked.
+    pub(super) fn consent(&mut self, question: &str) -> Result<Consent, Stop> {
+        let screen = self.terminal.screen;
+        if (screen.stdin, screen.stderr) != (Medium::Terminal, Medium::Terminal) {
+            return Ok(Consent::Given);
+        }
+        self.terminal.say(question)?;
+        let mut line = String::new();
+        self.terminal.stdin.read_line(&mut line)?;
+        if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+            return Ok(Consent::Given);
+        }
+        self.terminal.say("Nothing was changed.")?;
+        Ok(Consent::Refused)
+    }
+
     /// Sends a command whose answer is a sentence or a state that nobody asked to see.
     pub(super) fn ask_done(
         &mut self,
@@ -207,6 +223,15 @@ impl Session<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// What somebody said to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Consent {
+    /// Go on; also where nobody is there to ask.
+    Given,
+    /// Leave it; they were told that nothing was changed.
+    Refused,
 }
 
 /// Why a command ended early.

@@ -129,10 +129,12 @@ async fn show(
     }
     let [reader, wiki, sweeper, you]: [Caller; 4] =
         callers.try_into().ok().context("four applications were made")?;
+    let link = server.link_without_owner(Actor::CommandLine("demo".to_owned())).await?;
     let intro = Intro {
         gate: format!("http://{gate}"),
         api: format!("http://{}", api.address),
-        console: format!("http://{}", server.console()),
+        health: format!("http://{}", server.console()),
+        console: link.map_or_else(|| engine.console_url(), |link| link.url),
         file: quoted(file),
         data: quoted(data),
         program: program(),

@@ -7,6 +7,7 @@
     reason = "a test ends at the first thing that goes wrong, and says what it did not try"
 )]
 
+mod audit;
 mod backup;
 mod burst;
 mod commands;
@@ -20,8 +21,10 @@ mod keys;
 mod many;
 mod messages;
 mod outcomes;
+mod owners;
 mod plans;
 mod quick;
 mod reload;
 mod stop;
+mod tokens;
 mod windows;

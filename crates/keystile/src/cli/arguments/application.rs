@@ -23,6 +23,30 @@ pub enum ApplicationCommand {
     List(CommonArguments),
     /// Show an application with its keys.
     Show(ApplicationArguments),
+    /// Put an application on another plan, with those of its keys that are on its present one.
+    #[command(after_help = "\
+A key that was put on a plan of its own keeps it. What the keys wrote before counts in the budgets of
+the new plan.
+
+Example:
+  keystile application change reader --plan trusted")]
+    Change {
+        /// The application.
+        #[command(flatten)]
+        application: ApplicationArguments,
+        /// The plan.
+        #[arg(long, value_name = "PLAN")]
+        plan: String,
+    },
+    /// Note something about an application; an empty note removes the one before.
+    Note {
+        /// The application.
+        #[command(flatten)]
+        application: ApplicationArguments,
+        /// The note.
+        #[arg(value_name = "TEXT")]
+        note: String,
+    },
     /// Stop all calls of an application.
     Suspend(ApplicationArguments),
     /// Let an application call again.
@@ -33,6 +57,9 @@ impl ApplicationCommand {
     pub(super) fn common(&self) -> &CommonArguments {
         match self {
             Self::Create { common, .. } | Self::List(common) => common,
+            Self::Change { application, .. } | Self::Note { application, .. } => {
+                &application.common
+            }
             Self::Show(arguments) | Self::Suspend(arguments) | Self::Resume(arguments) => {
                 &arguments.common
             }

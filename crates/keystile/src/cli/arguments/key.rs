@@ -47,6 +47,29 @@ What was counted stays counted: where a budget is used up, the next write locks 
         #[arg(long, value_name = "DURATION", default_value = "24 hours", value_parser = parse_grace)]
         grace: i64,
     },
+    /// Put a key on another plan.
+    #[command(after_help = "\
+What the key wrote before counts in the budgets of the new plan.
+
+Example:
+  keystile key change ks_4fGh2kQz --plan trusted")]
+    Change {
+        /// The key.
+        #[command(flatten)]
+        key: KeyArguments,
+        /// The plan.
+        #[arg(long, value_name = "PLAN")]
+        plan: String,
+    },
+    /// Note something about a key; an empty note removes the one before.
+    Note {
+        /// The key.
+        #[command(flatten)]
+        key: KeyArguments,
+        /// The note.
+        #[arg(value_name = "TEXT")]
+        note: String,
+    },
     /// Revoke a key for good.
     Revoke {
         /// The key.
@@ -67,6 +90,8 @@ impl KeyCommand {
             Self::Show(key)
             | Self::Unlock { key, .. }
             | Self::Roll { key, .. }
+            | Self::Change { key, .. }
+            | Self::Note { key, .. }
             | Self::Revoke { key, .. } => &key.common,
         }
     }

@@ -34,17 +34,16 @@ pub(in super::super) fn applications(applications: &[ApplicationView], screen: &
 /// An application with its keys.
 pub(in super::super) fn application(details_of: &ApplicationDetails, screen: &Screen) -> String {
     let ApplicationDetails { application, keys_list } = details_of;
-    let mut page = details(
-        screen,
-        &[
-            ("Name", Cell::new(&application.name)),
-            ("Id", Cell::new(&application.id)),
-            ("Plan", Cell::new(&application.plan)),
-            ("State", state(application.state)),
-            ("Created", Cell::new(exact_and_relative(application.created, screen.now))),
-            ("Keys", Cell::new(format!("{} not revoked", application.keys))),
-        ],
-    );
+    let mut rows = vec![
+        ("Name", Cell::new(&application.name)),
+        ("Id", Cell::new(&application.id)),
+        ("Plan", Cell::new(&application.plan)),
+        ("State", state(application.state)),
+        ("Created", Cell::new(exact_and_relative(application.created, screen.now))),
+        ("Keys", Cell::new(format!("{} not revoked", application.keys))),
+    ];
+    rows.extend(application.note.iter().map(|note| ("Note", Cell::new(note))));
+    let mut page = details(screen, &rows);
     if !keys_list.is_empty() {
         page.push_str(&section("Keys", &key::keys(keys_list, screen)));
     }

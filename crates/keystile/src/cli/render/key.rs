@@ -56,6 +56,7 @@ pub(in super::super) fn key(details_of: &KeyDetails, screen: &Screen) -> String 
         ("Plan", Cell::new(&key.plan)),
         ("State", state(key, now)),
     ];
+    rows.extend(key.note.iter().map(|note| ("Note", Cell::new(note))));
     rows.extend(key.lock.iter().flat_map(|lock| lock_rows(lock, now)));
     if let Some(expires) = key.expires {
         rows.push(("Works until", Cell::new(exact_and_relative(expires, now))));

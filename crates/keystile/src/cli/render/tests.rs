@@ -8,7 +8,7 @@ use keystile_engine::command::{
 
 use super::super::session::{Color, Medium, Screen};
 use super::super::tests::{a_key, a_locked_key, a_record, at, screen};
-use super::super::text::is_hidden;
+use keystile_core::text::is_hidden;
 
 const WIDTHS: [u16; 3] = [40, 60, 100];
 

@@ -27,6 +27,7 @@ fn every_setting_arrives_where_it_belongs() {
         format!("{gate:#?}").replace(&folder.path().display().to_string(), "FOLDER")
     );
     assert_eq!((console.listen.to_string().as_str(), console.behind_proxy), ("10.0.0.1:80", true));
+    assert_eq!(console.url(console.listen), "https://console.example.org");
     assert_eq!((keys.as_str(), journal.retention), ("acme", Some(Span::from_secs(90 * 86_400))));
     assert_eq!(policy.time_zone().iana_name(), Some("Europe/Berlin"));
     check_api(policy.api_named("notes").unwrap().api.spec(), folder.path());

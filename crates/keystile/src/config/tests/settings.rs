@@ -67,6 +67,28 @@ fn the_console_is_not_exposed_by_accident() {
 }
 
 #[test]
+fn links_for_owners_lead_where_passkeys_work() {
+    insta::assert_snapshot!(["example.org", "ftp://example.org", "https://example.org/console",
+        "https://192.0.2.1", "http://[::1]:7080", "http://console.example.org", "https://a@b.example"]
+        .map(|url| bad_before(&format!("[console]\nurl = '{url}'"))).join("\n"), @r#"
+    2:7: "example.org" is not where a console is: write a scheme and a host name, without a path
+      help: write it as in url = "https://console.example.org"
+    2:7: "ftp://example.org" is not where a console is: write a scheme and a host name, without a path
+      help: write it as in url = "https://console.example.org"
+    2:7: "https://example.org/console" is not where a console is: write a scheme and a host name, without a path
+      help: write it as in url = "https://console.example.org"
+    2:7: "https://192.0.2.1" has an address in the place of a host name, and passkeys belong to a name
+      help: write it as in url = "https://console.example.org"
+    2:7: "http://[::1]:7080" has an address in the place of a host name, and passkeys belong to a name
+      help: write it as in url = "https://console.example.org"
+    2:7: "http://console.example.org" would go over the network in the clear, and browsers make no passkeys there
+      help: write it as in url = "https://console.example.org"
+    2:7: "https://a@b.example" is not where a console is: write a scheme and a host name, without a path
+      help: write it as in url = "https://console.example.org"
+    "#);
+}
+
+#[test]
 fn an_address_is_listened_on_once() {
     insta::assert_snapshot!(bad_before("[gate]\n\
          listen = ['127.0.0.1:7080', '0.0.0.0:7080']"), @r#"

@@ -12,6 +12,8 @@ pub(in super::super) struct Intro {
     /// The sample API's URL.
     pub(in super::super) api: String,
     /// The URL of health and metrics.
+    pub(in super::super) health: String,
+    /// The link with which one becomes an owner of the console.
     pub(in super::super) console: String,
     /// The configuration file, as a shell takes it.
     pub(in super::super) file: String,
@@ -26,12 +28,12 @@ pub(in super::super) struct Intro {
 impl Lines {
     /// What is printed first.
     pub(in super::super) fn intro(&self, intro: &Intro) -> String {
-        let Intro { gate, api, console, file, data, program, key } = intro;
+        let Intro { gate, api, health, console, file, data, program, key } = intro;
         let title = |text: &str| self.paint(Style::new().bold(), text);
         let rows = [
             ("Gate", format!("{gate}  where callers arrive")),
             ("API", format!("{api}  the bookmarks behind it")),
-            ("Health", format!("{console}/readyz")),
+            ("Health", format!("{health}/readyz")),
             ("Policy", file.clone()),
             ("Data", data.clone()),
         ]
@@ -50,6 +52,8 @@ impl Lines {
              \x20 {yours} {gate}/bookmarks\n\
              Write, with a key of your own; past 20 a minute, it locks:\n\
              \x20 {yours} -H 'Content-Type: application/json' -d '{draft}' {gate}/bookmarks\n\
+             Become the owner of its console, in a browser:\n\
+             \x20 {console}\n\
              See every write, and the keys:\n\
              \x20 {program} journal follow --data {data}\n\
              \x20 {program} key list --data {data}\n\

@@ -52,7 +52,8 @@ fn intro() -> Intro {
     Intro {
         gate: "http://127.0.0.1:7070".to_owned(),
         api: "http://127.0.0.1:41234".to_owned(),
-        console: "http://127.0.0.1:7080".to_owned(),
+        health: "http://127.0.0.1:7080".to_owned(),
+        console: format!("http://localhost:7080/claim/ksc_{}_000000", "0".repeat(43)),
         file: "/tmp/keystile-demo-a1B2c3/keystile.toml".to_owned(),
         data: "/tmp/keystile-demo-a1B2c3/data".to_owned(),
         program: "keystile".to_owned(),
@@ -121,7 +122,7 @@ fn sixty_columns_are_enough() {
     insta::assert_snapshot!(text);
     // What is to be pasted stays on one line, which the terminal breaks.
     let to_read = |line: &&str| {
-        !["keystile ", "curl "].iter().any(|begin| line.trim_start().starts_with(begin))
+        !["keystile ", "curl ", "http"].iter().any(|begin| line.trim_start().starts_with(begin))
     };
     for line in text.lines().chain(lines(Some(60)).intro(&intro()).lines()).filter(to_read) {
         assert!(line.chars().count() <= 60, "{line}");

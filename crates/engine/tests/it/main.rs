@@ -1,0 +1,8 @@
+//! Tests of the use cases on a real store, as the console and the admin API call them.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
+
+mod desk;
+mod owner;
+mod session;
+mod token;

@@ -1,0 +1,45 @@
+//! Arguments of `owner`.
+
+use clap::{Args, Subcommand};
+
+use super::CommonArguments;
+
+/// What to do with owners.
+#[derive(Debug, Subcommand)]
+pub enum OwnerCommand {
+    /// Make a link with which somebody becomes an owner: it works once, for 30 minutes.
+    #[command(after_help = "\
+A link that was not used is void once another is made. The latest is also in the file `owner-link` of
+the data directory, which only its user can read.
+
+Example:
+  ssh server keystile owner link --data /var/lib/keystile")]
+    Link(CommonArguments),
+    /// List owners by name.
+    List(CommonArguments),
+    /// Remove an owner and end their sessions; never the last one.
+    Remove(RemoveOwnerArguments),
+}
+
+impl OwnerCommand {
+    pub(super) fn common(&self) -> &CommonArguments {
+        match self {
+            Self::Link(common) | Self::List(common) => common,
+            Self::Remove(arguments) => &arguments.common,
+        }
+    }
+}
+
+/// Arguments of `owner remove`.
+#[derive(Debug, Args)]
+pub struct RemoveOwnerArguments {
+    /// Their name or id.
+    #[arg(value_name = "OWNER")]
+    pub owner: String,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}

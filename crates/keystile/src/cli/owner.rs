@@ -1,0 +1,69 @@
+//! `keystile owner`.
+
+use keystile_core::time::Timestamp;
+use keystile_engine::command::{Answer, ClaimLink, Command};
+
+use super::arguments::{CommonArguments, Form, OwnerCommand, RemoveOwnerArguments};
+use super::render;
+use super::session::{Consent, Session, Stop};
+use keystile_core::text::printable;
+use super::when::relative;
+
+pub(super) fn dispatch(command: &OwnerCommand, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    match command {
+        OwnerCommand::Link(common) => link(common, session),
+        OwnerCommand::List(common) => list(common, session),
+        OwnerCommand::Remove(arguments) => remove(arguments, session),
+    }
+}
+
+fn link(common: &CommonArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    let Answer::ClaimLink(link) = session.ask(Command::MakeClaimLink)? else {
+        return Err(Stop::unexpected());
+    };
+    if common.form() == Form::Json {
+        return Ok(session.terminal.print_json(&link)?);
+    }
+    writeln!(session.terminal.stdout, "{}", link.url)?;
+    let text = link_text(&link, session.terminal.screen.now);
+    Ok(session.terminal.say(&text)?)
+}
+
+fn link_text(link: &ClaimLink, now: Timestamp) -> String {
+    let ends = relative(link.expires, now);
+    let text = format!("Whoever opens it becomes an owner. It works once, and ends {ends}.");
+    if link.running {
+        text
+    } else {
+        format!("{text}\nNo server is running to open it on: keystile run")
+    }
+}
+
+fn list(common: &CommonArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    let Answer::Owners(owners) = session.ask(Command::ListOwners)? else {
+        return Err(Stop::unexpected());
+    };
+    if common.form() == Form::Json {
+        session.terminal.print_json(&owners)?;
+    } else if owners.is_empty() {
+        session.terminal.say("No owner yet. Make a link for one: keystile owner link")?;
+    } else {
+        let table = render::owners(&owners, &session.terminal.screen);
+        session.terminal.stdout.write_all(table.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn remove(arguments: &RemoveOwnerArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    let owner = &arguments.owner;
+    if !arguments.yes {
+        let question =
+            format!("Owner {} can no longer sign in. Remove them? [y/N]", printable(owner));
+        match session.consent(&question)? {
+            Consent::Given => {}
+            Consent::Refused => return Err(Stop::Reported),
+        }
+    }
+    let command = Command::RemoveOwner { owner: owner.clone() };
+    session.ask_done(command, arguments.common.form(), "The owner is removed.")
+}

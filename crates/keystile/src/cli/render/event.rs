@@ -1,0 +1,49 @@
+//! Events for people.
+
+use keystile_engine::command::{AuditReport, EventView};
+
+use super::super::session::Screen;
+use super::super::when::exact;
+use super::{Cell, Column, Listing, Tone, details};
+
+const COLUMNS: &[Column] = &[
+    Column::new("NUMBER").from(100).whole(),
+    Column::new("WHEN"),
+    Column::new("WHAT"),
+    Column::new("ABOUT"),
+    Column::new("BY"),
+    Column::new("DETAIL"),
+];
+
+/// A list of events.
+pub(in super::super) fn events(events: &[EventView], screen: &Screen) -> String {
+    let row = |event: &EventView| {
+        let about = event.subject.as_deref().or(event.application.as_deref());
+        vec![
+            Cell::new(event.id.to_string()),
+            Cell::new(exact(event.time)),
+            Cell::new(event.kind.replace('_', " ")),
+            Cell::listed(about.unwrap_or_default(), screen),
+            Cell::listed(&event.actor.to_string(), screen),
+            Cell::listed(&event.detail, screen),
+        ]
+    };
+    Listing { columns: COLUMNS, rows: events.iter().map(row).collect() }.render(screen)
+}
+
+/// What came of looking through the audit.
+pub(in super::super) fn audit(report: &AuditReport, screen: &Screen) -> String {
+    let verdict = match &report.fault {
+        None => Cell::new("whole").tone(Tone::Good),
+        Some(fault) => Cell::new(format!("broken: {}", fault.problem)).tone(Tone::Bad),
+    };
+    let mut rows = vec![
+        ("Audit", verdict),
+        ("Events", Cell::new(report.count.to_string())),
+        ("Head", Cell::new(&report.head)),
+    ];
+    if report.older > 0 {
+        rows.push(("Older", Cell::new(format!("{}, from before there was a chain", report.older))));
+    }
+    details(screen, &rows)
+}

@@ -1,0 +1,62 @@
+//! `keystile token`.
+
+use keystile_core::scope::Scope;
+use keystile_core::time::Span;
+use keystile_engine::command::{Answer, Command};
+
+use super::arguments::{CommonArguments, CreateTokenArguments, Form, TokenCommand};
+use super::render;
+use super::session::{Session, Stop};
+use keystile_core::text::printable;
+use super::when::exact;
+
+pub(super) fn dispatch(command: &TokenCommand, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    match command {
+        TokenCommand::Create(arguments) => create(arguments, session),
+        TokenCommand::List(common) => list(common, session),
+        TokenCommand::Revoke { token, common } => {
+            let command = Command::RevokeToken { token: token.clone() };
+            session.ask_done(command, common.form(), "The token is revoked.")
+        }
+    }
+}
+
+fn create(arguments: &CreateTokenArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    let command = Command::CreateToken {
+        name: arguments.name.clone(),
+        scope: Scope::from(arguments.scope),
+        for_millis: arguments.span.map(Span::millis),
+    };
+    let Answer::NewToken(made) = session.ask(command)? else {
+        return Err(Stop::unexpected());
+    };
+    if arguments.common.form() == Form::Json {
+        return Ok(session.terminal.print_json(&made)?);
+    }
+    writeln!(session.terminal.stdout, "{}", made.token.expose())?;
+    let until = match made.view.expires {
+        Some(expires) => format!("until {}", exact(expires)),
+        None => "until it is revoked".to_owned(),
+    };
+    session.terminal.say(&format!(
+        "This token, {}, may {} {until}, and is shown only now: keep it safe.",
+        printable(&made.view.name),
+        made.view.scope,
+    ))?;
+    Ok(())
+}
+
+fn list(common: &CommonArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    let Answer::Tokens(tokens) = session.ask(Command::ListTokens)? else {
+        return Err(Stop::unexpected());
+    };
+    if common.form() == Form::Json {
+        session.terminal.print_json(&tokens)?;
+    } else if tokens.is_empty() {
+        session.terminal.say("No tokens yet. Make one: keystile token create NAME")?;
+    } else {
+        let table = render::tokens(&tokens, &session.terminal.screen);
+        session.terminal.stdout.write_all(table.as_bytes())?;
+    }
+    Ok(())
+}
