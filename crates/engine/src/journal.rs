@@ -131,3 +131,99 @@ impl Engine {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use keystile_core::budget::Quota;
+    use keystile_core::journal::{Outcome, RequestFacts};
+    use keystile_core::key::KeyPrefix;
+    use keystile_core::lock::Actor;
+    use keystile_core::policy::Policy;
+    use keystile_core::refusal::Reason;
+    use keystile_store::Store;
+    use keystile_store::directory::DataDirectory;
+    use keystile_store::reserve::RefusedRecord;
+
+    use super::*;
+    use crate::EngineSettings;
+    use crate::command::Command;
+
+    fn engine(folder: &std::path::Path) -> Arc<Engine> {
+        let (store, _) = Store::open(DataDirectory::hold(folder).unwrap()).unwrap();
+        let settings = EngineSettings {
+            key_prefix: KeyPrefix::default(),
+            retention: None,
+            key_failures: "10 per minute".parse::<Quota>().unwrap(),
+        };
+        let policy = Policy::new(Vec::new(), Vec::new(), jiff::tz::TimeZone::UTC);
+        Arc::new(Engine::new(store, policy, settings))
+    }
+
+    #[tokio::test]
+    async fn pages_hours_and_activity_are_of_the_key_that_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path());
+        let command = Command::CreateKeys {
+            application: "reader".to_owned(),
+            plan: Some("open".to_owned()),
+            count: 1,
+        };
+        let owner = Actor::CommandLine("owner".to_owned());
+        let Answer::NewKeys(keys) = engine.execute(command, owner).await else { panic!() };
+        let row = engine.find_key(&keys[0].id).unwrap();
+        let facts = RequestFacts {
+            api: "bookmarks".to_owned(),
+            operation: "DELETE *".to_owned(),
+            method: "DELETE".to_owned(),
+            path: "/x".to_owned(),
+            address: "2001:db8::1".parse().unwrap(),
+            user_agent: None,
+            request_bytes: None,
+        };
+        let of = |key| RefusedRecord {
+            key,
+            facts: facts.clone(),
+            reason: Reason::KeyUnknown,
+            outcome: Outcome::Refused,
+            count: 2,
+        };
+        let entry = engine.store().keys().find(&row.hash);
+        engine.store().record_refused(vec![
+            of(None),
+            of(entry.clone()),
+            of(entry.clone()),
+            of(None),
+        ]);
+        engine.store().flush().await.unwrap();
+        let ids = |page: &RecordPage| page.records.iter().map(|it| it.id.0).collect::<Vec<_>>();
+        let filter = RecordFilter {
+            application: Some("reader".to_owned()),
+            address: Some("2001:DB8:0::1".to_owned()),
+            limit: 1,
+            ..RecordFilter::default()
+        };
+        let first = engine.record_page(&filter).unwrap();
+        assert_eq!(
+            (ids(&first), first.next, first.searched_all),
+            (vec![3], Some(RecordId(3)), true)
+        );
+        let rest = RecordFilter { order: Order::Before(RecordId(3)), ..filter };
+        let second = engine.record_page(&rest).unwrap();
+        assert_eq!((ids(&second), second.next), (vec![2], None));
+        let nobody = RecordFilter { application: Some("nobody".to_owned()), ..rest };
+        assert!(engine.record_page(&nobody).unwrap_err().message.contains("nobody"));
+        let latest = engine.latest_records(None, 3).unwrap();
+        assert_eq!(latest.iter().map(|it| it.id.0).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(engine.latest_records(Some(RecordId(3)), 9).unwrap(), latest[2..]);
+        let now = engine.store().now();
+        let hours = engine.writes_by_hour(Timestamp(0), now.plus(Span::from_secs(1))).unwrap();
+        // One hour, or two where the clock has just struck.
+        assert_eq!(hours.iter().map(|hour| hour.refused).sum::<u64>(), 8);
+        assert!(hours.iter().all(|hour| hour.writes == 0));
+        let activity = engine.key_activity(&row.prefix, Span::from_secs(3_600), 24).unwrap();
+        assert_eq!((activity.records.slots.len(), activity.records.slots[23]), (24, 2));
+        assert_eq!((activity.addresses.len(), activity.addresses[0].requests), (1, 4));
+    }
+}

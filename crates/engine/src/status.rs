@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use keystile_core::api::{Api, Mode};
-use keystile_core::time::Timestamp;
+use keystile_core::time::{Span, Timestamp};
 use keystile_store::{journal, key};
 
 use crate::Engine;
-use crate::command::{Answer, ApiView, Failure, Finding, FindingLevel, KeyCounts, StatusView};
+use crate::command::{Answer, ApiView, EventFilter, Failure, Finding, FindingLevel, KeyCounts, StatusView};
 
 impl Engine {
     pub(crate) fn status(&self) -> Result<Answer, Failure> {
@@ -53,24 +53,7 @@ impl Engine {
     }
 
     pub(crate) fn diagnose(&self) -> Result<Answer, Failure> {
-        let good = |subject: &str, message: String| Finding {
-            level: FindingLevel::Good,
-            subject: subject.to_owned(),
-            message,
-            help: None,
-        };
-        let mut findings = vec![match self.store.fault() {
-            None => good("commits", "the store records what it should".to_owned()),
-            Some(fault) => Finding {
-                level: FindingLevel::Problem,
-                subject: "commits".to_owned(),
-                message: format!("the store cannot commit: {fault}"),
-                help: Some(
-                    "make room on the disk, or make it writable; writes go on by themselves"
-                        .to_owned(),
-                ),
-            },
-        }];
+        let mut findings = self.quick_findings()?;
         let sound = self.store.read(keystile_store::check)?;
         findings.push(match sound {
             None => good("database", "the file is sound".to_owned()),
@@ -81,17 +64,43 @@ impl Engine {
                 help: Some("stop Keystile, keep a copy, and restore the latest backup".to_owned()),
             },
         });
+        Ok(Answer::Diagnosis(findings))
+    }
+
+    /// What can be looked at in a moment: everything but the whole file. Blocks.
+    pub fn quick_findings(&self) -> Result<Vec<Finding>, Failure> {
+        Ok(vec![self.commits(), self.clock(), self.plans()?])
+    }
+
+    fn commits(&self) -> Finding {
+        match self.store.fault() {
+            None => good("commits", "the store records what it should".to_owned()),
+            Some(fault) => Finding {
+                level: FindingLevel::Problem,
+                subject: "commits".to_owned(),
+                message: format!("the store cannot commit: {fault}"),
+                help: Some(
+                    "make room on the disk, or make it writable; writes go on by themselves"
+                        .to_owned(),
+                ),
+            },
+        }
+    }
+
+    fn clock(&self) -> Finding {
         let drift = keystile_store::clock::wall_clock().0 - self.store.now().0;
-        findings.push(if drift.abs() <= 5_000 {
-            good("clock", "the store's clock and the wall clock agree".to_owned())
-        } else {
-            Finding {
-                level: FindingLevel::Warning,
-                subject: "clock".to_owned(),
-                message: format!("the wall clock is {} s from the store's clock", drift / 1000),
-                help: Some("budgets stay exact; the times in the journal follow at the next boot of the machine".to_owned()),
-            }
-        });
+        if drift.abs() <= 5_000 {
+            return good("clock", "the store's clock and the wall clock agree".to_owned());
+        }
+        Finding {
+            level: FindingLevel::Warning,
+            subject: "clock".to_owned(),
+            message: format!("the wall clock is {} s from the store's clock", drift / 1000),
+            help: Some("budgets stay exact; the times in the journal follow at the next boot of the machine".to_owned()),
+        }
+    }
+
+    fn plans(&self) -> Result<Finding, Failure> {
         let policy = self.policy();
         let missing: Vec<String> = self
             .store
@@ -99,24 +108,38 @@ impl Engine {
             .into_iter()
             .filter(|plan| policy.plan(plan).is_none())
             .collect();
-        findings.push(if missing.is_empty() || policy.apis().is_empty() {
-            good("plans", "every key's plan is in the policy".to_owned())
-        } else {
-            Finding {
-                level: FindingLevel::Warning,
-                subject: "plans".to_owned(),
-                message: format!(
-                    "keys are on plans that the policy does not have: {}",
-                    missing.join(", ")
-                ),
-                help: Some(
-                    "add the plans to the configuration, or give the keys' applications new keys"
-                        .to_owned(),
-                ),
-            }
-        });
-        Ok(Answer::Diagnosis(findings))
+        if missing.is_empty() || policy.apis().is_empty() {
+            return Ok(good("plans", "every key's plan is in the policy".to_owned()));
+        }
+        Ok(Finding {
+            level: FindingLevel::Warning,
+            subject: "plans".to_owned(),
+            message: format!(
+                "keys are on plans that the policy does not have: {}",
+                missing.join(", ")
+            ),
+            help: Some(
+                "add the plans to the configuration, or give the keys' applications new keys"
+                    .to_owned(),
+            ),
+        })
     }
+
+    /// When the last backup was made, where one is on record. Blocks.
+    pub fn last_backup(&self) -> Result<Option<Timestamp>, Failure> {
+        let kind = keystile_store::event::EventKind::BackupMade.name().to_owned();
+        let filter = EventFilter { kind: Some(kind), limit: 1, ..EventFilter::default() };
+        Ok(self.events(&filter)?.first().map(|event| event.time))
+    }
+
+    /// How long records are kept; for ever where `None`.
+    pub fn retention(&self) -> Option<Span> {
+        self.settings.load().retention
+    }
+}
+
+fn good(subject: &str, message: String) -> Finding {
+    Finding { level: FindingLevel::Good, subject: subject.to_owned(), message, help: None }
 }
 
 fn store_bytes(database: &std::path::Path) -> u64 {

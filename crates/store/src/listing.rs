@@ -72,13 +72,13 @@ pub struct RecordPage {
     pub searched_to: Option<Timestamp>,
 }
 
-/// Work after which a page is given up, in steps of SQLite's machine over consecutive rows, each about a
-/// tenth of a microsecond. The stretch that is under way is looked through: up to half as much again.
-const PAGE_WORK: u64 = 80_000;
-/// What passing over a segment counts as: one seek.
-const PASSED_WORK: u64 = 45;
+/// Work after which a page is given up, in steps of SQLite's machine over consecutive rows, each about 20
+/// nanoseconds: 8 ms. The stretch that is under way is looked through.
+const PAGE_WORK: u64 = 400_000;
+/// What passing over a segment counts as: one seek in a large table.
+const PASSED_WORK: u64 = 200;
 /// What a step counts as where an index leads from row to row, which lie far apart.
-const LED_STEP_WORK: u64 = 4;
+const LED_STEP_WORK: u64 = 16;
 /// So many stretches are tried before a subject's next record is looked for again, where it was near.
 const SKIP_AFTER: u32 = 16;
 

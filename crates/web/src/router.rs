@@ -7,9 +7,10 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
-use crate::page::{application, audit, find, journal, key, now, policy};
+use crate::api::events;
+use crate::page::{application, audit, find, journal, key, now, policy, settings};
 use crate::web::Web;
-use crate::{asset, guard, health};
+use crate::{asset, guard, health, sign_in};
 
 /// The console, ready to be served.
 pub fn router(web: Arc<Web>) -> Router {
@@ -19,6 +20,15 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
         .route("/assets/{name}", get(asset::asset))
+        // For people who are about to sign in, or to become an owner.
+        .route("/sign-in", get(sign_in::sign_in).post(sign_in::with_password))
+        .route("/sign-in/passkey/begin", post(sign_in::begin_passkey))
+        .route("/sign-in/passkey", post(sign_in::with_passkey))
+        .route("/recover", post(sign_in::with_recovery_code))
+        .route("/claim/{secret}", get(sign_in::claim).post(sign_in::claim_with_password))
+        .route("/claim/{secret}/passkey/begin", post(sign_in::begin_claim))
+        .route("/claim/{secret}/passkey", post(sign_in::claim_with_passkey))
+        .route("/sign-out", post(sign_in::sign_out))
         // For owners who are signed in: their handlers take a `SignedIn`, or `Proved` for what wants a
         // fresh proof.
         .route("/", get(now::now))
@@ -49,6 +59,26 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/policy/reload", post(policy::reload))
         .route("/audit", get(audit::audit))
         .route("/audit/verify", post(audit::verify))
+        .route("/prove", get(sign_in::prove).post(sign_in::prove_with_password))
+        .route("/prove/passkey", post(sign_in::prove_with_passkey))
+        .route("/settings", get(settings::settings))
+        .route("/settings/passkeys/begin", post(sign_in::begin_adding))
+        .route("/settings/passkeys", get(settings::back).post(sign_in::add_passkey))
+        .route("/settings/passkeys/{id}/remove", get(settings::back).post(settings::remove_passkey))
+        .route("/settings/password", get(settings::back).post(settings::set_password))
+        .route("/settings/codes", get(settings::back).post(settings::make_codes))
+        .route("/settings/owners", get(settings::back).post(settings::invite))
+        .route(
+            "/settings/owners/{name}/remove",
+            get(settings::remove_owner_page).post(settings::remove_owner),
+        )
+        .route("/settings/sessions/end", post(settings::end_sessions))
+        .route("/settings/sessions/{id}/end", post(settings::end_session))
+        .route("/settings/tokens", get(settings::back).post(settings::create_token))
+        .route("/settings/tokens/{id}/revoke", post(settings::revoke_token))
+        .route("/settings/backup", post(settings::back_up))
+        .route("/settings/diagnose", post(settings::diagnose))
+        .route("/api/v1/events", get(events::stream))
         .layer(from_fn_with_state(web.clone(), guard::stand_guard))
         .layer(CompressionLayer::new())
         .with_state(web)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use keystile_engine::Engine;
 
+use crate::feed::Feed;
 use crate::flash::Flashes;
 use crate::passkey::Passkeys;
 use crate::traffic::Traffic;
@@ -38,6 +39,7 @@ pub struct Web {
     pub(crate) flashes: Flashes,
     pub(crate) traffic: Traffic,
     pub(crate) passkeys: Passkeys,
+    pub(crate) feed: Feed,
 }
 
 impl fmt::Debug for Web {
@@ -63,6 +65,7 @@ impl Web {
             metrics: Box::new(metrics),
             flashes: Flashes::default(),
             traffic: Traffic::default(),
+            feed: Feed::default(),
         })
     }
 

@@ -23,13 +23,15 @@ fn filters_leave_what_they_say() {
     wait_until("all are on record", || site.journal().len() == 4);
     let list = |more: &[&str]| site.json(&[&["journal", "list"], more].concat());
     let prefix = site.key(&first)["prefix"].as_str().unwrap().to_owned();
-    let cases: [(&[&str], &[&str]); 12] = [
+    let cases: [(&[&str], &[&str]); 14] = [
         (&[], &["/c", "/status/409/b", "/notes/7", "/a"]),
         (&["--key", &first.id], &["/notes/7", "/a"]),
         (&["--key", &prefix], &["/notes/7", "/a"]),
         (&["--application", "second app"], &["/status/409/b"]),
         (&["--method", "delete"], &["/c", "/notes/7"]),
         (&["--operation", "DELETE /notes/{id}"], &["/notes/7"]),
+        (&["--address", "127.0.0.1", "--method", "DELETE"], &["/c", "/notes/7"]),
+        (&["--address", "192.0.2.1"], &[]),
         (&["--outcome", "refused"], &["/c"]),
         (&["--outcome", "refused_by_upstream"], &["/status/409/b"]),
         (&["--api", "bookmarks", "--outcome", "applied"], &["/notes/7", "/a"]),

@@ -30,6 +30,20 @@ fn a_lock_stops_the_next_write_and_an_unlock_lets_it_go_on() {
 }
 
 #[test]
+fn a_key_shows_when_it_last_called_also_for_reads_and_refusals() {
+    let site = Site::new(OPEN).started();
+    let (reader, locked, silent) =
+        (site.issue("a", "open"), site.issue("b", "open"), site.issue("c", "open"));
+    site.run(&["key", "lock", &locked.id, "--reason", "look"]).good();
+    assert_eq!(site.caller(&reader).get("/a").status, 200);
+    assert_eq!(site.caller(&locked).post("/a").status, 403);
+    assert!(
+        site.key(&reader)["last_call"].is_string() && site.key(&locked)["last_call"].is_string()
+    );
+    assert!(site.key(&silent)["last_call"].is_null() && site.key(&reader)["last_write"].is_null());
+}
+
+#[test]
 fn a_lock_for_a_time_opens_by_itself() {
     let site = Site::new(OPEN).started();
     let key = site.issue("app", "open");

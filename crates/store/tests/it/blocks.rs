@@ -186,8 +186,7 @@ fn a_rare_value_is_found_in_one_page_once_blocks_are_filled() {
     let query = RecordQuery {
         api: Some("notes".to_owned()),
         address: Some("192.0.2.7".to_owned()),
-        outcome: Some(Outcome::Applied),
-        until: Some(Timestamp(i64::MAX)),
+        outcome: Some(Outcome::Refused),
         limit: 10_000,
         ..RecordQuery::default()
     };

@@ -11,13 +11,18 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::feed::{self, Feed, Seen};
+use crate::session::SignedIn;
 use crate::web::Web;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// A comment now and then keeps proxies from closing a quiet stream.
 const QUIET: std::time::Duration = std::time::Duration::from_secs(15);
 
-pub(crate) async fn stream(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
+pub(crate) async fn stream(
+    State(web): State<Arc<Web>>,
+    _: SignedIn,
+    headers: HeaderMap,
+) -> Response {
     let mut listening = Feed::listen(&web);
     let asked = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()?.parse::<Seen>().ok());
     let begun = match asked {

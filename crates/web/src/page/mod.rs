@@ -21,6 +21,7 @@ pub(crate) mod journal;
 pub(crate) mod key;
 pub(crate) mod now;
 pub(crate) mod policy;
+pub(crate) mod settings;
 
 /// The screens that the header leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +111,10 @@ impl Frame {
 
     pub(crate) fn script(&self) -> String {
         asset::address("console.js")
+    }
+
+    pub(crate) fn asset(&self, name: &str) -> String {
+        asset::address(name)
     }
 
     pub(crate) fn zone(&self) -> &str {
