@@ -1,114 +1,102 @@
-//! Health and metrics over HTTP, on an address of their own.
+//! The console's listener: connections with or without TLS, served by the router of `keystile-web`.
 
-use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use axum::Router;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use keystile_engine::Engine;
 use keystile_proxy::tls::{Certificates, server_config};
-use metrics_exporter_prometheus::PrometheusHandle;
+use keystile_web::Peer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
 
-/// A caller has this long to send a head.
+/// A caller has this long to send a head, or to shake hands.
 const HEAD_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+/// Owners and their programs need no more connections than this; what comes beyond waits.
+const CONNECTIONS_MAX: usize = 512;
 
-/// What the pages show.
-#[derive(Debug)]
-pub(crate) struct Console {
-    /// Whose state it is.
-    pub(crate) engine: Arc<Engine>,
-    /// Where metrics are gathered.
-    pub(crate) metrics: PrometheusHandle,
+/// The protocol that a connection speaks.
+#[derive(Clone, Copy)]
+enum Protocol {
+    Http1,
+    Http2,
 }
 
-/// Serves the pages for ever.
+/// Serves the console for ever.
 pub(crate) async fn serve(
     listener: TcpListener,
-    console: Arc<Console>,
+    router: Router,
     certificates: Option<Arc<Certificates>>,
 ) {
     let acceptor =
         certificates.map(|certificates| TlsAcceptor::from(Arc::new(server_config(certificates))));
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let place = places.clone().acquire_owned().await;
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a console connection could not be accepted");
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                 continue;
             }
         };
-        let (console, acceptor) = (console.clone(), acceptor.clone());
+        let (router, acceptor) = (router.clone(), acceptor.clone());
         tokio::spawn(async move {
-            match acceptor {
-                None => connection(stream, console).await,
-                Some(acceptor) => match acceptor.accept(stream).await {
-                    Ok(stream) => connection(stream, console).await,
-                    Err(error) => tracing::debug!(%error, "a console connection broke off"),
-                },
+            let _place = place;
+            let Some(acceptor) = acceptor else {
+                return connection(stream, peer, router, Protocol::Http1).await;
+            };
+            match tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
+                    connection(stream, peer, router, protocol).await;
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "a console connection broke off"),
+                Err(_) => tracing::debug!("a console connection was too slow"),
             }
         });
     }
 }
 
-async fn connection<S: AsyncRead + AsyncWrite + Unpin>(stream: S, console: Arc<Console>) {
-    let service = service_fn(|request| {
-        let answer = answer(&console, &request);
-        async move { Ok::<_, Infallible>(answer) }
+async fn connection<S>(stream: S, peer: SocketAddr, router: Router, protocol: Protocol)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        router.clone().oneshot(request)
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let io = TokioIo::new(stream);
+    let served = match protocol {
+        Protocol::Http1 => {
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            builder.serve_connection(io, service).await
+        }
+        Protocol::Http2 => {
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.timer(TokioTimer::new()).serve_connection(io, service).await
+        }
+    };
     if let Err(error) = served {
         tracing::debug!(%error, "a console connection broke off");
     }
 }
 
-fn answer(console: &Console, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD.\n");
-    }
-    match request.uri().path() {
-        "/" => text(
-            StatusCode::OK,
-            "Keystile runs.\n\n/healthz  the process answers\n/readyz   writes can be recorded\n/metrics  for Prometheus\n\nKeys, locks and the journal: keystile status, keystile key list, keystile journal follow\n",
-        ),
-        "/healthz" => text(StatusCode::OK, "ok\n"),
-        "/readyz" => match console.engine.store().fault() {
-            None => text(StatusCode::OK, "ready\n"),
-            Some(fault) => text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &format!("writes cannot be recorded: {fault}\n"),
-            ),
-        },
-        "/metrics" => {
-            let is_well = if console.engine.store().fault().is_none() { 1.0 } else { 0.0 };
-            metrics::gauge!("keystile_store_writable").set(is_well);
-            #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 keys")]
-            metrics::gauge!("keystile_keys").set(console.engine.store().keys().len() as f64);
-            text(StatusCode::OK, &console.metrics.render())
-        }
-        _ => text(StatusCode::NOT_FOUND, "There is /healthz, /readyz and /metrics.\n"),
-    }
-}
-
-fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::copy_from_slice(body.as_bytes())));
-    *response.status_mut() = status;
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, plain);
-    response
+/// Measures what is not counted as it happens.
+pub(crate) fn note_state(engine: &Engine) {
+    let is_well = if engine.store().fault().is_none() { 1.0 } else { 0.0 };
+    metrics::gauge!("keystile_store_writable").set(is_well);
+    #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 keys")]
+    metrics::gauge!("keystile_keys").set(engine.store().keys().len() as f64);
 }
 
 /// Describes the metrics that the console adds.

@@ -15,12 +15,14 @@ use keystile_proxy::tls::Certificates;
 use keystile_store::Store;
 use keystile_store::directory::DataDirectory;
 use keystile_store::error::Error as StoreError;
+use keystile_web::router::router;
+use keystile_web::{Reload, Web, WebSettings};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::config::{self, Configuration};
-use crate::console::{self, Console};
+use crate::config::{self, Configuration, ConsoleSettings};
+use crate::console;
 use crate::control;
 
 /// How often work that nobody asks for is done.
@@ -147,12 +149,10 @@ impl Server {
         };
         engine.server.set(info).expect("the engine was made just now");
         let shared = Arc::new(Shared { engine: engine.clone(), file, observes_all, data });
+        let web = web(&shared, &console_settings, console, metrics.clone());
         let mut tasks = JoinSet::new();
-        tasks.spawn(console::serve(
-            listener,
-            Arc::new(Console { engine: engine.clone(), metrics: metrics.clone() }),
-            certificates.clone(),
-        ));
+        tasks.spawn(console::serve(listener, router(web.clone()), certificates.clone()));
+        tasks.spawn(web.keep_house());
         tasks.spawn(control::serve(control, shared.clone()));
         tasks.spawn(keep_house(engine, metrics, certificates));
         Ok(Self { shared, gate, console, tasks, left_unknown: opened.left_unknown })
@@ -228,6 +228,33 @@ impl Server {
         // The next start removes it too; while no server runs it only confuses.
         let _ = std::fs::remove_file(control::socket_path(&self.shared.data));
     }
+}
+
+/// The console of a server.
+fn web(
+    shared: &Arc<Shared>,
+    settings: &ConsoleSettings,
+    listen: SocketAddr,
+    metrics: PrometheusHandle,
+) -> Arc<Web> {
+    let engine = shared.engine.clone();
+    let settings = WebSettings {
+        url: settings.public_url.clone(),
+        listen,
+        is_secure: settings.tls.is_some() || settings.behind_proxy,
+        behind_proxy: settings.behind_proxy,
+        file: shared.file.clone(),
+    };
+    let reloading = shared.clone();
+    let reload: Reload = Box::new(move |actor| {
+        let shared = reloading.clone();
+        Box::pin(async move { control::Server::reload(&*shared, actor).await })
+    });
+    let counted = engine.clone();
+    Web::new(engine, settings, reload, move || {
+        console::note_state(&counted);
+        metrics.render()
+    })
 }
 
 fn notify_system(states: &[sd_notify::NotifyState<'_>]) {

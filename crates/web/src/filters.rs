@@ -1,5 +1,7 @@
 //! What templates make of values: `{{ record.outcome|words_of }}`.
 
+#![expect(unreachable_pub, reason = "the filters are written by a macro")]
+
 use std::fmt::Display;
 
 use askama::Values;

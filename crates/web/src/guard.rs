@@ -40,9 +40,16 @@ pub struct Peer(pub SocketAddr);
 /// Refuses what no page of the console sends, and adds the headers that every answer has.
 pub(crate) async fn stand_guard(
     State(web): State<Arc<Web>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
+    // HTTP/2 has the host in the target; from here on it is where HTTP/1 has it.
+    if let Some(authority) = request.uri().authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        && !request.headers().contains_key(HOST)
+    {
+        request.headers_mut().insert(HOST, host);
+    }
     let refused = refusal(&web.settings, request.method(), request.headers());
     let mut response = match refused {
         Some(why) => (StatusCode::FORBIDDEN, format!("{why}\n")).into_response(),

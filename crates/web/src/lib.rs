@@ -41,4 +41,4 @@ mod when;
 mod words;
 
 pub use guard::Peer;
-pub use web::{Web, WebSettings};
+pub use web::{Reload, Web, WebSettings};

@@ -1,9 +1,12 @@
 //! What every handler sees.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
+use keystile_core::lock::Actor;
 use keystile_engine::Engine;
+use keystile_engine::command::Answer;
 
 use crate::feed::Feed;
 use crate::flash::Flashes;
@@ -26,9 +29,9 @@ pub struct WebSettings {
     pub file: Option<std::path::PathBuf>,
 }
 
-/// Reads the configuration again; says what came of it.
+/// Reads the configuration again for somebody; says what came of it.
 pub type Reload =
-    Box<dyn Fn(keystile_core::lock::Actor) -> keystile_engine::command::Answer + Send + Sync>;
+    Box<dyn Fn(Actor) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
 
 /// The console's state, shared by its handlers.
 pub struct Web {

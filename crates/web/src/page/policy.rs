@@ -176,13 +176,10 @@ fn toml_text(text: &str) -> String {
 }
 
 pub(crate) async fn reload(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
-    let reloading = web.clone();
-    let actor = owner.actor();
-    let answer = blocking(&web.engine, move |_| Ok((reloading.reload)(actor))).await;
-    let flash = match answer {
-        Ok(Answer::Done(text)) => Flash::done(text),
-        Ok(Answer::Failed(failure)) | Err(failure) => Flash::failed(&failure),
-        Ok(_) => Flash::done("The file was read again."),
+    let flash = match (web.reload)(owner.actor()).await {
+        Answer::Done(text) => Flash::done(text),
+        Answer::Failed(failure) => Flash::failed(&failure),
+        _ => Flash::done("The file was read again."),
     };
     web.flashes.put(owner.session(), flash);
     see("/policy")
