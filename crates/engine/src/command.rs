@@ -158,6 +158,42 @@ pub enum Command {
     Diagnose,
 }
 
+impl Command {
+    /// What a token has to be allowed to ask for this.
+    pub fn scope(&self) -> Scope {
+        match self {
+            Self::Status
+            | Self::ListKeys(_)
+            | Self::ShowKey { .. }
+            | Self::ListApplications
+            | Self::ShowApplication { .. }
+            | Self::ListRecords(_)
+            | Self::ListEvents(_)
+            | Self::VerifyAudit
+            | Self::ListOwners
+            | Self::ListTokens
+            | Self::Diagnose => Scope::Read,
+            Self::CreateKeys { .. }
+            | Self::LockKey { .. }
+            | Self::UnlockKey { .. }
+            | Self::RollKey { .. }
+            | Self::RevokeKey { .. }
+            | Self::ChangeKeyPlan { .. }
+            | Self::SetKeyNote { .. }
+            | Self::CreateApplication { .. }
+            | Self::SetApplicationState { .. }
+            | Self::ChangeApplicationPlan { .. }
+            | Self::SetApplicationNote { .. } => Scope::Write,
+            Self::Reload
+            | Self::MakeClaimLink
+            | Self::RemoveOwner { .. }
+            | Self::CreateToken { .. }
+            | Self::RevokeToken { .. }
+            | Self::Backup { .. } => Scope::Admin,
+        }
+    }
+}
+
 /// What becomes of the budgets of a key that is unlocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -177,8 +177,9 @@ fn many_events_take_time_in_proportion() {
             .unwrap();
         start.elapsed()
     };
-    write(20_000);
-    let (first, last) = (write(20_000), write(20_000));
-    assert!(last < first * 4, "{first:?}, then {last:?}");
+    let times: Vec<_> = (0..6).map(|_| write(10_000)).collect();
+    // The machine may be busy at any of them.
+    let (first, last) = (times[..2].iter().max().unwrap(), times[3..].iter().min().unwrap());
+    assert!(*last < *first * 3, "{times:?}");
     assert_eq!(verdict(&bench).fault, None);
 }

@@ -32,8 +32,13 @@ impl AuditCommand {
 /// Arguments of `audit list`.
 #[derive(Debug, Args)]
 pub struct ListEventsArguments {
-    /// Only events of this kind, as in key_locked.
-    #[arg(long, value_name = "KIND", help_heading = "Filters")]
+    /// Only events of this kind.
+    #[arg(
+        long,
+        value_name = "KIND",
+        help_heading = "Filters",
+        help = "Only events of this kind, as in key_locked"
+    )]
     pub kind: Option<String>,
     /// Only what somebody of this name did, or a sort of actor, as in owner or budget.
     #[arg(long, value_name = "NAME", help_heading = "Filters")]

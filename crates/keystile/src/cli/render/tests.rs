@@ -1,9 +1,11 @@
 use keystile_core::decision::ApplicationState;
 use keystile_core::journal::{Outcome, WriteRecord};
+use keystile_core::lock::Actor;
 use keystile_core::refusal::Reason;
+use keystile_core::scope::Scope;
 use keystile_engine::command::{
-    ApiView, ApplicationDetails, ApplicationView, Finding, FindingLevel, KeyCounts, KeyView,
-    StatusView,
+    ApiView, ApplicationDetails, ApplicationView, AuditFault, AuditReport, Finding, FindingLevel,
+    KeyCounts, KeyView, OwnerView, StatusView, TokenView,
 };
 
 use super::super::session::{Color, Medium, Screen};
@@ -97,6 +99,54 @@ fn records_as_they_come() {
         .map(|record| super::follow_line(record, &screen(None)))
         .collect();
     insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn events_and_the_verdict_on_them() {
+    let fault = AuditFault { event: Some(7), problem: "event 7 is not what was written".into() };
+    let report = |fault| AuditReport { older: 3, count: 1204, head: "0a".repeat(32), fault };
+    insta::assert_snapshot!(pages(|screen| {
+        format!(
+            "{}\n{}\n{}",
+            super::events(&a_locked_key().events, screen),
+            super::audit(&report(None), screen),
+            super::audit(&report(Some(fault.clone())), screen),
+        )
+    }));
+}
+
+#[test]
+fn owners_and_tokens() {
+    let created = at("2026-11-20T09:00:00Z");
+    let owner = OwnerView {
+        id: "owner_000000000000000000000190b2c3d4e5".parse().unwrap(),
+        name: "Ada Lovelace".into(),
+        handle: "00000000-0000-0000-0000-000000000000".parse().unwrap(),
+        has_password: true,
+        passkeys: 2,
+        recovery_codes: 9,
+        created,
+    };
+    let token = TokenView {
+        id: "token_000000000000000000000190b2c3d4e5".parse().unwrap(),
+        name: "provisioning".into(),
+        scope: Scope::Write,
+        state: "active".into(),
+        actor: Actor::Owner("Ada Lovelace".into()),
+        created,
+        expires: Some(at("2026-11-25T09:00:00Z")),
+        used: None,
+        revoked: None,
+    };
+    let revoked = TokenView { state: "revoked".into(), used: Some(created), ..token.clone() };
+    insta::assert_snapshot!(pages(|screen| {
+        let tokens = [token.clone(), revoked.clone()];
+        format!(
+            "{}\n{}",
+            super::owners(std::slice::from_ref(&owner), screen),
+            super::tokens(&tokens, screen)
+        )
+    }));
 }
 
 #[test]
