@@ -57,9 +57,9 @@ const BLOCK: i64 = 128;
 pub(crate) const SEGMENT: i64 = BLOCK * 64;
 /// Records that one step reads; a few milliseconds.
 const STEP: i64 = 2_048;
-/// While writes wait, steps take at most this share of the writer's time.
-const REST_BUSY: u32 = 20;
-/// While nobody waits.
+/// While writes wait, a step is followed by a rest of so many times its length.
+const REST_BUSY: u32 = 50;
+/// The same while nobody waits.
 const REST_IDLE: u32 = 4;
 
 /// What facets are made of. The names are part of what is hashed.

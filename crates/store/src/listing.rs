@@ -78,7 +78,7 @@ const PAGE_WORK: u64 = 400_000;
 /// What passing over a segment counts as: one seek in a large table.
 const PASSED_WORK: u64 = 200;
 /// What a step counts as where an index leads from row to row, which lie far apart.
-const LED_STEP_WORK: u64 = 16;
+const LED_STEP_WORK: u64 = 24;
 /// So many stretches are tried before a subject's next record is looked for again, where it was near.
 const SKIP_AFTER: u32 = 16;
 

@@ -41,6 +41,8 @@ const GATHER_PAUSES: [Duration; 3] =
 const LINGER: Duration = Duration::from_millis(50);
 /// How often it looks for work that nobody asked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// When nobody asked for anything for so long, nobody is kept waiting by a step that fills blocks.
+const LULL: Duration = Duration::from_millis(5);
 /// Settlements that wait for a store that cannot commit; beyond, their records end as `unknown`.
 const UNSETTLED_MAX: usize = 100_000;
 
@@ -192,7 +194,7 @@ impl Writer {
     fn patience(&self) -> Duration {
         let due_in = self.memory.blocks.due_in(self.memory.settled_to());
         match (due_in, self.health.fault()) {
-            (Some(due_in), None) => due_in.min(HOUSEKEEPING),
+            (Some(due_in), None) => due_in.clamp(LULL, HOUSEKEEPING),
             (None, _) | (_, Some(_)) => HOUSEKEEPING,
         }
     }
