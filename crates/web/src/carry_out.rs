@@ -9,7 +9,10 @@ use tokio::runtime::Handle;
 
 fn broke_off(error: &tokio::task::JoinError) -> Failure {
     tracing::error!(%error, "a command broke off");
-    Failure { message: "the server failed while it did this".to_owned(), help: Some("see its log".to_owned()) }
+    Failure {
+        message: "the server failed while it did this".to_owned(),
+        help: Some("see its log".to_owned()),
+    }
 }
 
 /// Carries out a command; what it changes is durable once this returns.

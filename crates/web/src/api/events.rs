@@ -31,7 +31,9 @@ pub(crate) async fn stream(
     };
     let (seen, text) = match begun {
         Ok(begun) => begun,
-        Err(failure) => return (StatusCode::SERVICE_UNAVAILABLE, failure.to_string()).into_response(),
+        Err(failure) => {
+            return (StatusCode::SERVICE_UNAVAILABLE, failure.to_string()).into_response();
+        }
     };
     let hello = format!(
         "retry: 2000\nevent: hello\ndata: {{\"now\":\"{}\"}}\n\n{text}",
@@ -50,7 +52,9 @@ pub(crate) async fn stream(
                     Ok(Ok(look)) if look.before.record < seen.record => {}
                     Ok(Ok(look)) => break look.text,
                     Ok(Err(RecvError::Lagged(looks))) => {
-                        break Bytes::from(format!("event: lagged\ndata: {{\"looks\":{looks}}}\n\n"));
+                        break Bytes::from(format!(
+                            "event: lagged\ndata: {{\"looks\":{looks}}}\n\n"
+                        ));
                     }
                     Ok(Err(RecvError::Closed)) => return,
                     Err(_) => break Bytes::from_static(b": still here\n\n"),
