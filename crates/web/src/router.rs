@@ -14,11 +14,7 @@ use crate::{asset, guard, health, sign_in};
 
 /// The console, ready to be served.
 pub fn router(web: Arc<Web>) -> Router {
-    Router::new()
-        // For anybody who reaches the address: health for orchestrators, metrics for Prometheus.
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
+    let guarded = Router::new()
         .route("/assets/{name}", get(asset::asset))
         // For people who are about to sign in, or to become an owner.
         .route("/sign-in", get(sign_in::sign_in).post(sign_in::with_password))
@@ -79,7 +75,13 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/settings/backup", post(settings::back_up))
         .route("/settings/diagnose", post(settings::diagnose))
         .route("/api/v1/events", get(events::stream))
-        .layer(from_fn_with_state(web.clone(), guard::stand_guard))
+        .layer(from_fn_with_state(web.clone(), guard::stand_guard));
+    Router::new()
+        // For machines that reach the address under whatever name: orchestrators and Prometheus.
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .merge(guarded)
         .layer(CompressionLayer::new())
         .with_state(web)
 }
