@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::Engine;
 use crate::command::{Answer, Failure};
-use crate::execute::{check_name_of, failure};
+use crate::execute::{check_name_of, conflict, failure, missing};
 
 /// A claim link works for so long: enough to open it on another machine, too short to be found in an old
 /// log and used.
@@ -197,8 +197,10 @@ impl Engine {
         };
         let claimed = self.store.change(move |work| work.claim(&hash, &row)).await;
         let owner = claimed.map_err(|error| match error {
-            Error::Conflict(message) => failure(message, CLAIM_HELP),
-            Error::Exists(what) => failure(format!("there is already {what}"), "take another name"),
+            Error::Conflict(message) => conflict(message, CLAIM_HELP),
+            Error::Exists(what) => {
+                conflict(format!("there is already {what}"), "take another name")
+            }
             other => other.into(),
         })?;
         // Best effort: the link in it no longer works.
@@ -288,7 +290,7 @@ impl Engine {
         let removed =
             self.store.change(move |work| work.remove_passkey(owner, passkey, &actor)).await;
         removed.map_err(|error| match error {
-            Error::Conflict(message) => failure(message, "add another passkey first"),
+            Error::Conflict(message) => conflict(message, "add another passkey first"),
             other => other.into(),
         })
     }
@@ -317,10 +319,10 @@ impl Engine {
         let removed = self.store.change(move |work| work.remove_owner(&name, &actor)).await;
         removed.map(OwnerView::from).map_err(|error| match error {
             Error::Missing(what) => {
-                failure(format!("there is no {what}"), "list them: keystile owner list")
+                missing(format!("there is no {what}"), "list them: keystile owner list")
             }
             Error::Conflict(message) => {
-                failure(message, "make a link for another one first: keystile owner link")
+                conflict(message, "make a link for another one first: keystile owner link")
             }
             other => other.into(),
         })

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::Engine;
 use crate::command::{Answer, Failure};
-use crate::execute::{check_name_of, failure};
+use crate::execute::{check_name_of, conflict, failure, missing};
 use crate::key::too_long;
 
 /// That a token was used is written at most so often.
@@ -95,7 +95,7 @@ impl Engine {
         let id = row.id.to_string();
         let created = self.store.change(move |work| work.create_token(&row, &actor)).await;
         created.map_err(|error| match error {
-            Error::Exists(what) => failure(
+            Error::Exists(what) => conflict(
                 format!("there is already {what}"),
                 "take another name, or revoke that one: keystile token revoke NAME",
             ),
@@ -138,7 +138,7 @@ impl Engine {
         let revoked = self.store.change(move |work| work.revoke_token(&name, &actor)).await;
         let row = revoked.map_err(|error| match error {
             Error::Missing(what) => {
-                failure(format!("there is no {what}"), "list them: keystile token list")
+                missing(format!("there is no {what}"), "list them: keystile token list")
             }
             other => other.into(),
         })?;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use keystile_core::lock::Actor;
 use keystile_engine::Engine;
-use keystile_engine::command::{Answer, Command, Failure};
+use keystile_engine::command::{Answer, Command, Failure, FailureKind};
 use tokio::runtime::Handle;
 
 fn broke_off(error: &tokio::task::JoinError) -> Failure {
     tracing::error!(%error, "a command broke off");
-    Failure { message: "the server failed while it did this".to_owned(), help: Some("see its log".to_owned()) }
+    Failure { kind: FailureKind::Fault, message: "the server failed while it did this".to_owned(), help: Some("see its log".to_owned()) }
 }
 
 /// Carries out a command; what it changes is durable once this returns.

@@ -6,8 +6,8 @@ use keystile_engine::command::{Answer, ClaimLink, Command};
 use super::arguments::{CommonArguments, Form, OwnerCommand, RemoveOwnerArguments};
 use super::render;
 use super::session::{Consent, Session, Stop};
-use keystile_core::text::printable;
 use super::when::relative;
+use keystile_core::text::printable;
 
 pub(super) fn dispatch(command: &OwnerCommand, session: &mut Session<'_, '_>) -> Result<(), Stop> {
     match command {

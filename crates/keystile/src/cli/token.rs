@@ -7,8 +7,8 @@ use keystile_engine::command::{Answer, Command};
 use super::arguments::{CommonArguments, CreateTokenArguments, Form, TokenCommand};
 use super::render;
 use super::session::{Session, Stop};
-use keystile_core::text::printable;
 use super::when::exact;
+use keystile_core::text::printable;
 
 pub(super) fn dispatch(command: &TokenCommand, session: &mut Session<'_, '_>) -> Result<(), Stop> {
     match command {
