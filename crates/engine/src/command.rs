@@ -197,6 +197,7 @@ impl Command {
 /// What becomes of the budgets of a key that is unlocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Budgets {
     /// What was counted stays counted: no more is written in a window than the plan says.
     Keep,
@@ -304,6 +305,7 @@ pub enum Answer {
 /// The kind of reason for which a command was not carried out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum FailureKind {
     /// What was asked for is not something that can be done.
     #[default]
@@ -335,6 +337,7 @@ pub struct Failure {
 
 /// A key that was just issued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NewKey {
     /// Its id.
     pub id: String,
@@ -348,6 +351,7 @@ pub struct NewKey {
 
 /// A key as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeyView {
     /// Its id.
     pub id: String,
@@ -376,6 +380,7 @@ pub struct KeyView {
 
 /// A key with what happened to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeyDetails {
     /// The key.
     #[serde(flatten)]
@@ -388,6 +393,7 @@ pub struct KeyDetails {
 
 /// A write budget of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BudgetView {
     /// Its name.
     pub name: String,
@@ -403,6 +409,7 @@ pub struct BudgetView {
 
 /// An application as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApplicationView {
     /// Its id.
     pub id: String,
@@ -422,6 +429,7 @@ pub struct ApplicationView {
 
 /// An application with its keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApplicationDetails {
     /// The application.
     #[serde(flatten)]
@@ -432,6 +440,7 @@ pub struct ApplicationDetails {
 
 /// How the server is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct StatusView {
     /// Whether a server answered, or the store was read without one.
     pub running: bool,
@@ -444,6 +453,7 @@ pub struct StatusView {
     /// Where health and metrics are.
     pub console: Option<String>,
     /// The data directory.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub data: std::path::PathBuf,
     /// APIs with their mode and upstreams.
     pub apis: Vec<ApiView>,
@@ -465,6 +475,7 @@ pub struct StatusView {
 
 /// How many keys there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeyCounts {
     /// Usable ones.
     pub active: u64,
@@ -476,6 +487,7 @@ pub struct KeyCounts {
 
 /// An API as the status shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApiView {
     /// Its name.
     pub name: String,
@@ -487,6 +499,7 @@ pub struct ApiView {
 
 /// Something that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Finding {
     /// How it is.
     pub level: FindingLevel,
@@ -501,6 +514,7 @@ pub struct Finding {
 /// How something that was looked at is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum FindingLevel {
     /// As it should be.
     Good,

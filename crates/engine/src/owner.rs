@@ -31,6 +31,7 @@ const PASSKEY_BYTES_MAX: usize = 16 * 1024;
 
 /// A link with which somebody becomes an owner, once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClaimLink {
     /// The link's secret part.
     pub secret: Secret,
@@ -39,6 +40,7 @@ pub struct ClaimLink {
     /// Until when it works.
     pub expires: Timestamp,
     /// The file that it was written to.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub file: std::path::PathBuf,
     /// Whether a server runs that answers it.
     pub running: bool,
@@ -86,12 +88,14 @@ pub struct Claimed {
 
 /// An owner as they are listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct OwnerView {
     /// Their id.
     pub id: OwnerId,
     /// Their name.
     pub name: String,
     /// What passkeys know them by.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub handle: Uuid,
     /// Whether they can sign in with a password.
     pub has_password: bool,

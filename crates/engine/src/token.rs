@@ -1,5 +1,7 @@
 //! Tokens of the admin API.
 
+use std::net::IpAddr;
+
 use keystile_core::key::TokenId;
 use keystile_core::lock::Actor;
 use keystile_core::scope::Scope;
@@ -20,6 +22,7 @@ const USED_EVERY: Span = Span::from_secs(60);
 
 /// A token as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TokenView {
     /// Its id.
     pub id: TokenId,
@@ -41,8 +44,21 @@ pub struct TokenView {
     pub revoked: Option<Timestamp>,
 }
 
+/// Why a token is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRefusal {
+    /// There is no such token, or it works no longer.
+    Unknown,
+    /// The same, and so many came from the address that it has to wait.
+    Wait {
+        /// For so many seconds.
+        seconds: u64,
+    },
+}
+
 /// A token that has just been made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NewToken {
     /// The token itself, which is shown only now.
     pub token: Secret,
@@ -124,6 +140,22 @@ impl Engine {
             }
         }
         Ok(Some(token))
+    }
+
+    /// The token with a text that came from an address, while it works. Texts that are no token count
+    /// against the address together with unknown keys; whoever shows one that works never waits.
+    pub async fn admit_token(
+        &self,
+        text: &str,
+        address: IpAddr,
+    ) -> Result<Result<TokenView, TokenRefusal>, Failure> {
+        if let Some(token) = self.token(text).await? {
+            return Ok(Ok(token));
+        }
+        Ok(Err(match self.count_guess(address) {
+            Ok(()) => TokenRefusal::Unknown,
+            Err(seconds) => TokenRefusal::Wait { seconds },
+        }))
     }
 
     /// Tokens of any state, in the order in which they were made.
