@@ -115,7 +115,7 @@ impl Asked {
 }
 
 /// A time, or a span before now: `2026-11-24T05:30:00Z`, `2 hours`.
-fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+pub(crate) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     if let Ok(span) = text.parse::<Span>() {
         return Ok(Timestamp(now.0.saturating_sub(span.millis())));
     }
