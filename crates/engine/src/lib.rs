@@ -39,10 +39,10 @@ mod view;
 
 use address::AddressTable;
 pub use authorize::{Authorization, Identity, Incoming};
-pub use near::NearBudget;
-use near::NearTable;
 pub use journal::KeyActivity;
 pub use keystile_store::journal::{Activity, AddressUse, HourCount, RecordPage};
+pub use near::NearBudget;
+use near::NearTable;
 use refused::RefusalLog;
 pub use reserve::{Refused, Reservation};
 use sign_in::SignIns;

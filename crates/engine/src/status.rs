@@ -7,7 +7,9 @@ use keystile_core::time::{Span, Timestamp};
 use keystile_store::{journal, key};
 
 use crate::Engine;
-use crate::command::{Answer, ApiView, EventFilter, Failure, Finding, FindingLevel, KeyCounts, StatusView};
+use crate::command::{
+    Answer, ApiView, EventFilter, Failure, Finding, FindingLevel, KeyCounts, StatusView,
+};
 
 impl Engine {
     pub(crate) fn status(&self) -> Result<Answer, Failure> {

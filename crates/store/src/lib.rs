@@ -53,8 +53,8 @@ pub mod token;
 mod work;
 mod writer;
 
-use block::Blocks;
 use audit::AuditHead;
+use block::Blocks;
 use clock::StoreClock;
 use directory::{DataDirectory, Freshness};
 use error::{Error, Result};

@@ -9,8 +9,8 @@ use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
-use crate::block::{Blocks, SEGMENT};
 use crate::audit::{AuditHead, Position};
+use crate::block::{Blocks, SEGMENT};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventKind};
 use crate::index::SubjectIndex;

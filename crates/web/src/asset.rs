@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use sha2::{Digest, Sha256};
 
 struct Asset {
@@ -43,7 +43,9 @@ const ASSETS: &[Asset] = &[
 pub(crate) fn address(name: &str) -> String {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
         let mut hash = Sha256::new();
-        ASSETS.iter().for_each(|asset| hash.update(asset.bytes));
+        for asset in ASSETS {
+            hash.update(asset.bytes);
+        }
         hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     });
     format!("/assets/{name}?v={}", *VERSION)

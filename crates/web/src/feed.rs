@@ -96,7 +96,8 @@ fn look(engine: &Engine, seen: &mut Seen) -> Result<(String, Vec<WriteRecord>), 
         seen.record = record.id.0;
         message(&mut text, "write", *seen, record);
     }
-    let filter = EventFilter { after: Some(seen.event), limit: RECORDS_MAX, ..EventFilter::default() };
+    let filter =
+        EventFilter { after: Some(seen.event), limit: RECORDS_MAX, ..EventFilter::default() };
     let mut events = engine.events(&filter)?;
     events.sort_by_key(|event| event.id);
     for event in &events {
@@ -108,7 +109,8 @@ fn look(engine: &Engine, seen: &mut Seen) -> Result<(String, Vec<WriteRecord>), 
 
 /// The end of the journal and the audit.
 fn end(engine: &Engine) -> Result<Seen, Failure> {
-    let records = engine.record_page(&RecordFilter { limit: 1, ..RecordFilter::default() })?.records;
+    let records =
+        engine.record_page(&RecordFilter { limit: 1, ..RecordFilter::default() })?.records;
     let events = engine.events(&EventFilter { limit: 1, ..EventFilter::default() })?;
     Ok(Seen {
         record: records.first().map_or(0, |record| record.id.0),
@@ -120,7 +122,8 @@ fn end(engine: &Engine) -> Result<Seen, Failure> {
 fn ended(engine: &Engine, open: &mut BTreeSet<i64>, seen: Seen) -> Result<String, Failure> {
     let mut text = String::new();
     for id in open.clone() {
-        let only = RecordFilter { order: Order::Only(RecordId(id)), limit: 1, ..RecordFilter::default() };
+        let only =
+            RecordFilter { order: Order::Only(RecordId(id)), limit: 1, ..RecordFilter::default() };
         match engine.record_page(&only)?.records.first() {
             Some(record) if record.outcome == Outcome::Pending => {}
             Some(record) => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Nobody waits longer for the page after an act.
-const KEPT: Duration = Duration::from_secs(300);
+const KEPT: Duration = Duration::from_mins(5);
 /// More sessions than this do not act within that time.
 const KEPT_MAX: usize = 1_000;
 

@@ -116,8 +116,12 @@ fn is_ours(settings: &WebSettings, host: &Authority) -> bool {
         // A page of another site has a name; only rebinding makes that name an address of ours, and
         // then Host still has the name.
         Ok(_) => true,
-        Err(_) if settings.listen.ip().is_loopback() && name.eq_ignore_ascii_case("localhost") => true,
-        Err(_) => settings.url.is_none() && !settings.listen.ip().is_loopback() && settings.is_secure,
+        Err(_) if settings.listen.ip().is_loopback() && name.eq_ignore_ascii_case("localhost") => {
+            true
+        }
+        Err(_) => {
+            settings.url.is_none() && !settings.listen.ip().is_loopback() && settings.is_secure
+        }
     }
 }
 
@@ -150,40 +154,41 @@ mod tests {
         }
     }
 
-    fn ask(url: Option<&str>, method: Method, fields: &[(&'static str, &str)]) -> bool {
+    fn ask(url: Option<&str>, method: &Method, fields: &[(&'static str, &str)]) -> bool {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        refusal(&settings(url), &method, &headers).is_none()
+        refusal(&settings(url), method, &headers).is_none()
     }
 
     #[test]
     fn a_name_that_was_made_to_resolve_to_the_console_is_refused() {
         for host in ["evil.example", "localhost.evil.example", "evil.example:7080", ""] {
-            assert!(!ask(None, Method::GET, &[("host", host)]), "{host}");
+            assert!(!ask(None, &Method::GET, &[("host", host)]), "{host}");
         }
         for host in ["localhost:7080", "LOCALHOST", "127.0.0.1:7080", "[::1]:7080"] {
-            assert!(ask(None, Method::GET, &[("host", host)]), "{host}");
+            assert!(ask(None, &Method::GET, &[("host", host)]), "{host}");
         }
         let url = Some("https://console.example.org");
-        assert!(ask(url, Method::GET, &[("host", "console.example.org")]));
-        assert!(!ask(url, Method::GET, &[("host", "other.example.org")]));
-        assert!(!ask(None, Method::GET, &[("host", "localhost"), ("host", "localhost")]));
+        assert!(ask(url, &Method::GET, &[("host", "console.example.org")]));
+        assert!(!ask(url, &Method::GET, &[("host", "other.example.org")]));
+        assert!(!ask(None, &Method::GET, &[("host", "localhost"), ("host", "localhost")]));
     }
 
     #[test]
     fn only_a_page_of_the_console_or_no_browser_may_act() {
         let host = ("host", "localhost:7080");
-        let acts = |fields: &[(&'static str, &str)]| {
-            ask(None, Method::POST, &[&[host], fields].concat())
-        };
+        let acts =
+            |fields: &[(&'static str, &str)]| ask(None, &Method::POST, &[&[host], fields].concat());
         assert!(acts(&[("sec-fetch-site", "same-origin")]));
         for site in ["cross-site", "same-site", "none", "nonsense"] {
             assert!(!acts(&[("sec-fetch-site", site)]), "{site}");
         }
         assert!(acts(&[("origin", "http://localhost:7080")]));
-        for origin in ["http://localhost:7081", "http://evil.example", "null", "http://127.0.0.1:7080"] {
+        for origin in
+            ["http://localhost:7081", "http://evil.example", "null", "http://127.0.0.1:7080"]
+        {
             assert!(!acts(&[("origin", origin)]), "{origin}");
         }
         assert!(acts(&[]), "a program with a token");

@@ -1,4 +1,4 @@
-//! Passkeys: the ceremonies of WebAuthn, each from its options to its end.
+//! Passkeys: the ceremonies of `WebAuthn`, each from its options to its end.
 //!
 //! A ceremony lives in memory between the two, for a few minutes, is used once, and bound to what it was
 //! begun for: enrolling by a claim link, adding a passkey, signing in, or proving.
@@ -22,7 +22,7 @@ use webauthn_rs_proto::ResidentKeyRequirement;
 use crate::web::{Web, WebSettings};
 
 /// Browsers give up after five minutes by themselves.
-const CEREMONY_MAX: Duration = Duration::from_secs(300);
+const CEREMONY_MAX: Duration = Duration::from_mins(5);
 /// More ceremonies than this at once are nobody's honest use.
 const CEREMONIES_MAX: usize = 256;
 
@@ -137,7 +137,6 @@ impl Passkeys {
         name: &str,
         known: Vec<Vec<u8>>,
     ) -> Result<(String, CreationChallengeResponse), Failure> {
-        let known = known.into_iter().map(Into::into).collect();
         let begun = self.webauthn()?.start_passkey_registration(handle, name, name, Some(known));
         let (mut options, state) = begun.map_err(|error| refused(&error))?;
         // Owners sign in without typing a name, so the authenticator has to remember whose it is.
@@ -168,7 +167,7 @@ impl Passkeys {
             purpose: begun.purpose,
             handle: begun.handle,
             passkey: NewPasskey {
-                credential: passkey.cred_id().to_vec(),
+                credential: passkey.cred_id().clone(),
                 data,
                 name: name.to_owned(),
             },

@@ -53,14 +53,14 @@ pub(crate) async fn verify(password: String, known: Option<PasswordHash>) -> Res
     if password.len() > BYTES_MAX {
         return Ok(false);
     }
-    in_turn(move || match known {
-        Some(known) => phc::PasswordHash::new(known.expose()).is_ok_and(|hash| {
-            Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
-        }),
-        None => {
-            let _ = Argon2::default().hash_password(password.as_bytes());
-            false
+    in_turn(move || {
+        if let Some(known) = known {
+            return phc::PasswordHash::new(known.expose()).is_ok_and(|hash| {
+                Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+            });
         }
+        let _ = Argon2::default().hash_password(password.as_bytes());
+        false
     })
     .await
 }

@@ -62,7 +62,7 @@ impl FromRequestParts<Arc<Web>> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Response> {
         let found = find(web, &parts.headers).await;
-        found.map_err(failed)?.ok_or_else(|| to_sign_in(parts))
+        found.map_err(|failure| failed(&failure))?.ok_or_else(|| to_sign_in(parts))
     }
 }
 
@@ -80,7 +80,7 @@ impl FromRequestParts<Arc<Web>> for Proved {
     }
 }
 
-fn failed(failure: Failure) -> Response {
+fn failed(failure: &Failure) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("{failure}\n")).into_response()
 }
 
@@ -167,7 +167,7 @@ pub(crate) async fn end(web: &Web, headers: &HeaderMap) -> Response {
     if let Some(secret) = cookie(web, headers)
         && let Err(failure) = web.engine.end_session(&secret).await
     {
-        return failed(failure);
+        return failed(&failure);
     }
     let (name, secure) = (cookie_name(web), if web.settings.is_secure { "; Secure" } else { "" });
     let gone = format!("{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{secure}");

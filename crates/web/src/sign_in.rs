@@ -20,9 +20,9 @@ use crate::flash::{Flash, Secret as Shown};
 use crate::guard::Peer;
 use crate::page::{Frame, Screen, local, page, page_with, see};
 use crate::passkey::{self, Purpose, finish_assertion};
+use crate::password;
 use crate::session::{self, Proved, SignedIn};
 use crate::web::Web;
-use crate::password;
 
 /// Where to go afterwards.
 #[derive(Debug, Deserialize)]
@@ -138,7 +138,11 @@ async fn check_password(
     let owner = web.engine.owner_by_name(name)?.filter(|_| is_right);
     owner.ok_or_else(|| {
         web.engine.note_failed_sign_in(name, peer);
-        Failure { kind: FailureKind::Invalid, message: "That name and password do not belong together.".to_owned(), help: None }
+        Failure {
+            kind: FailureKind::Invalid,
+            message: "That name and password do not belong together.".to_owned(),
+            help: None,
+        }
     })
 }
 
@@ -239,7 +243,9 @@ pub(crate) async fn with_recovery_code(
             web.engine.note_failed_sign_in(name, peer.ip());
             return Err(Failure {
                 kind: FailureKind::Invalid,
-                message: "That name and recovery code do not belong together, or the code was used.".to_owned(),
+                message:
+                    "That name and recovery code do not belong together, or the code was used."
+                        .to_owned(),
                 help: None,
             });
         };
@@ -275,7 +281,9 @@ fn prove_page(
     let shown = SignInPage {
         frame: Frame::of(web, owner, Screen::Other, "Is it you?"),
         heading: "Is it you?",
-        lead: Some("What you are about to do cannot easily be taken back, so prove that it is you. You then come back to it."),
+        lead: Some(
+            "What you are about to do cannot easily be taken back, so prove that it is you. You then come back to it.",
+        ),
         action: "/prove",
         passkey_path: "/prove/passkey",
         next: local(next).to_owned(),
@@ -399,8 +407,13 @@ pub(crate) async fn begin_claim(
     let name = form.name.trim().to_owned();
     let is_open = web.engine.claim_is_open(&secret).unwrap_or(false);
     if name.is_empty() || !is_open {
-        let message = if is_open { "say your name first" } else { "this link was used or is too old" };
-        return ended(&Failure { kind: FailureKind::Invalid, message: message.to_owned(), help: None });
+        let message =
+            if is_open { "say your name first" } else { "this link was used or is too old" };
+        return ended(&Failure {
+            kind: FailureKind::Invalid,
+            message: message.to_owned(),
+            help: None,
+        });
     }
     let purpose = Purpose::Claim { secret, name: name.clone() };
     begun(web.passkeys.begin_registration(purpose, Uuid::new_v4(), &name, Vec::new()))
@@ -432,12 +445,24 @@ pub(crate) async fn claim_with_passkey(
         let label = made.label();
         let made = web.passkeys.finish_registration(&made.ceremony, &made.credential, &label)?;
         let Purpose::Claim { secret: begun_by, name } = made.purpose else {
-            return Err(Failure { kind: FailureKind::Invalid, message: "this passkey was made for something else".to_owned(), help: None });
+            return Err(Failure {
+                kind: FailureKind::Invalid,
+                message: "this passkey was made for something else".to_owned(),
+                help: None,
+            });
         };
         if begun_by != secret {
-            return Err(Failure { kind: FailureKind::Invalid, message: "this passkey was made for another link".to_owned(), help: None });
+            return Err(Failure {
+                kind: FailureKind::Invalid,
+                message: "this passkey was made for another link".to_owned(),
+                help: None,
+            });
         }
-        let new = NewOwner { name, handle: made.handle, credential: OwnerCredential::Passkey(made.passkey) };
+        let new = NewOwner {
+            name,
+            handle: made.handle,
+            credential: OwnerCredential::Passkey(made.passkey),
+        };
         let claimed = web.engine.claim(&secret, new).await?;
         welcome(&web, &headers, peer.ip(), claimed, SignInMethod::Passkey).await
     };
@@ -492,7 +517,11 @@ pub(crate) async fn add_passkey(
         let label = made.label();
         let made = web.passkeys.finish_registration(&made.ceremony, &made.credential, &label)?;
         if made.purpose != (Purpose::Add { owner: owner.owner().id.to_string() }) {
-            return Err(Failure { kind: FailureKind::Invalid, message: "this passkey was made for something else".to_owned(), help: None });
+            return Err(Failure {
+                kind: FailureKind::Invalid,
+                message: "this passkey was made for something else".to_owned(),
+                help: None,
+            });
         }
         web.engine.add_passkey(owner.owner().id, made.passkey, owner.actor()).await
     };

@@ -30,8 +30,7 @@ pub struct WebSettings {
 }
 
 /// Reads the configuration again for somebody; says what came of it.
-pub type Reload =
-    Box<dyn Fn(Actor) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
+pub type Reload = Box<dyn Fn(Actor) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
 
 /// The console's state, shared by its handlers.
 pub struct Web {

@@ -24,6 +24,11 @@ impl fmt::Display for TimeElement {
 
 impl HtmlSafe for TimeElement {}
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    clippy::ref_option,
+    reason = "templates lend what they show"
+)]
 impl Clock {
     pub(crate) fn ago(&self, time: &Timestamp) -> TimeElement {
         let exact = self.exact(time);
@@ -35,24 +40,23 @@ impl Clock {
 
     /// As [`Self::ago`] where there is a time, and a word where there is none.
     pub(crate) fn ago_or(&self, time: &Option<Timestamp>, otherwise: &str) -> TimeElement {
-        match time {
-            Some(time) => self.ago(time),
-            None => {
-                let mut word = String::new();
-                // Writing to a String cannot fail.
-                let _ = askama::filters::escape(otherwise, askama::filters::Html)
-                    .map(|word_safe| write!(word, "{word_safe}"));
-                TimeElement(word)
-            }
+        if let Some(time) = time {
+            return self.ago(time);
         }
+        let mut word = String::new();
+        // Writing to a String cannot fail.
+        let _ = askama::filters::escape(otherwise, askama::filters::Html)
+            .map(|escaped| write!(word, "{escaped}"));
+        TimeElement(word)
     }
 
     /// Date and time to the second, with the zone.
     pub(crate) fn exact(&self, time: &Timestamp) -> String {
         match jiff::Timestamp::from_millisecond(time.0) {
-            Ok(moment) => {
-                moment.to_zoned_datetime(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M:%S %Z").to_string()
-            }
+            Ok(moment) => moment
+                .to_zoned_datetime(self.zone.clone())
+                .strftime("%a %Y-%m-%d %H:%M:%S %Z")
+                .to_string(),
             Err(_) => time.to_string(),
         }
     }
@@ -100,6 +104,6 @@ mod tests {
     #[test]
     fn the_exact_time_is_in_the_owners_zone() {
         let clock = Clock { now: Timestamp(0), zone: TimeZone::fixed(jiff::tz::offset(2)) };
-        assert_eq!(clock.exact(&Timestamp(1_795_500_000_000)), "Tue 2026-11-24 10:40:00 +02");
+        assert_eq!(clock.exact(&Timestamp(1_795_500_000_000)), "Tue 2026-11-24 08:00:00 +02");
     }
 }

@@ -22,7 +22,9 @@ fn quota(budget: &BudgetSpec) -> String {
 /// What happens past the budgets: `then writes stop until you look`.
 fn consequence(rule: LockRule) -> String {
     match rule {
-        LockRule::Never => "past that, writes are refused until there is room; no key locks".to_owned(),
+        LockRule::Never => {
+            "past that, writes are refused until there is room; no key locks".to_owned()
+        }
         LockRule::Lock { level, until } => {
             let what = match level {
                 LockLevel::Writes => "writes stop (reads go on)",
@@ -47,10 +49,14 @@ fn words(span: Span) -> String {
 pub(crate) fn plan(spec: &PlanSpec) -> Vec<String> {
     let mut sentences: Vec<String> = spec.write_budgets.iter().map(quota).collect();
     match (sentences.is_empty(), spec.is_keyless) {
-        (true, _) => sentences.push("No write budget: writes are journalled, never stopped".to_owned()),
+        (true, _) => {
+            sentences.push("No write budget: writes are journalled, never stopped".to_owned());
+        }
         (false, false) => sentences.push(capital(&consequence(spec.lock))),
         (false, true) => {
-            sentences.push("Past that, writes from the address are refused until there is room".to_owned());
+            sentences.push(
+                "Past that, writes from the address are refused until there is room".to_owned(),
+            );
         }
     }
     for limit in &spec.rate_limits {

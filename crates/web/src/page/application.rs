@@ -7,12 +7,12 @@ use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use keystile_core::decision::ApplicationState;
-use keystile_engine::command::{
-    Answer, ApplicationView, Command, EventFilter, EventView, KeyView,
-};
+use keystile_engine::command::{Answer, ApplicationView, Command, EventFilter, EventView, KeyView};
 
 use super::key::{NoteForm, PlanForm};
-use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, page, plans_of_keys, see, trouble};
+use super::{
+    ConfirmPage, Frame, PageResult, Screen, act, clock, page, plans_of_keys, see, trouble,
+};
 use crate::carry_out::carry_out;
 use crate::filters;
 use crate::session::SignedIn;
@@ -96,7 +96,7 @@ pub(crate) async fn application(
         clock: clock(&web),
         is_active: details.application.state == ApplicationState::Active,
         plans: plans_of_keys(&web),
-        plan_hint: "New keys get this plan. Keys that exist keep theirs; change them on their own pages.",
+        plan_hint: "New keys get this plan, and so do its keys that are on its present one. Keys with a plan of their own keep it.",
         application: details.application,
         keys,
         more_keys,
@@ -129,7 +129,12 @@ fn path(name: &str) -> String {
     format!("/applications/{}", crate::form::path_segment(name))
 }
 
-async fn set_state(web: &Arc<Web>, owner: &SignedIn, name: String, state: ApplicationState) -> Response {
+async fn set_state(
+    web: &Arc<Web>,
+    owner: &SignedIn,
+    name: String,
+    state: ApplicationState,
+) -> Response {
     let back = path(&name);
     act(web, owner, Command::SetApplicationState { application: name, state }, &back, None).await
 }

@@ -100,13 +100,21 @@ fn verdict(report: &AuditReport) -> Flash {
     if let Some(fault) = fault {
         return Flash::failed(&Failure {
             kind: FailureKind::Invalid,
-            message: format!("The audit was changed: {}. {count} events before that are sound.", fault.problem),
-            help: Some("Compare with a backup, and with the count and head that you kept elsewhere.".to_owned()),
+            message: format!(
+                "The audit was changed: {}. {count} events before that are sound.",
+                fault.problem
+            ),
+            help: Some(
+                "Compare with a backup, and with the count and head that you kept elsewhere."
+                    .to_owned(),
+            ),
         });
     }
     let older = match older {
         0 => String::new(),
         older => format!(" {older} older ones are from before the chain."),
     };
-    Flash::done(format!("The audit is whole: {count} events.{older} Keep the count elsewhere together with its head, {head}."))
+    Flash::done(format!(
+        "The audit is whole: {count} events.{older} Keep the count elsewhere together with its head, {head}."
+    ))
 }

@@ -88,7 +88,11 @@ impl Asked {
     }
 
     fn filter(&self, now: Timestamp) -> Result<RecordFilter, Failure> {
-        let wrong = |error: &dyn std::fmt::Display| Failure { kind: FailureKind::Invalid, message: error.to_string(), help: None };
+        let wrong = |error: &dyn std::fmt::Display| Failure {
+            kind: FailureKind::Invalid,
+            message: error.to_string(),
+            help: None,
+        };
         let outcome = self.outcome.as_deref().map(str::parse::<Outcome>).transpose();
         let before = self.before.as_deref().map(str::parse::<RecordId>).transpose();
         Ok(RecordFilter {
@@ -214,8 +218,12 @@ pub(crate) async fn record(
         Outcome::Pending => "Its intent is on record; it may be under way just now.",
         Outcome::Applied => "Your API carried it out.",
         Outcome::RefusedByUpstream => "Your API refused it.",
-        Outcome::NotSent => "It was proven not to reach your API, and was given back to the key’s budgets.",
-        Outcome::Unknown => "It may have reached your API; nobody knows what became of it. It stays counted. Look at your API whether it took effect.",
+        Outcome::NotSent => {
+            "It was proven not to reach your API, and was given back to the key’s budgets."
+        }
+        Outcome::Unknown => {
+            "It may have reached your API; nobody knows what became of it. It stays counted. Look at your API whether it took effect."
+        }
         Outcome::Refused => "Keystile refused it; your API saw nothing of it.",
     };
     Ok(page(&RecordPage { frame, clock: clock(&web), record, sentence }))

@@ -10,7 +10,8 @@ use keystile_core::journal::WriteRecord;
 use keystile_core::lock::LockLevel;
 use keystile_core::time::{Span, Timestamp};
 use keystile_engine::command::{
-    Answer, BudgetView, Budgets, Command, EventView, Failure, FailureKind, KeyFilter, KeyView, RecordFilter,
+    Answer, BudgetView, Budgets, Command, EventView, Failure, FailureKind, KeyFilter, KeyView,
+    RecordFilter,
 };
 use keystile_engine::{AddressUse, KeyActivity};
 use serde::{Deserialize, Serialize};
@@ -169,7 +170,10 @@ async fn show_new_key(
         Ok(Answer::NewKeys(keys)) if !keys.is_empty() => {
             let key = &keys[0];
             let secret = Secret {
-                label: format!("The key of {}, shown only now. Keep it where only {} can read it.", key.application, key.application),
+                label: format!(
+                    "The key of {}, shown only now. Keep it where only {} can read it.",
+                    key.application, key.application
+                ),
                 text: key.key.clone(),
                 example: Some(format!("curl -i -H 'X-API-Key: {}' {gate}/", key.key)),
             };
@@ -222,7 +226,10 @@ pub(crate) async fn key(
     };
     let key_id = details.key.id.clone();
     let (records, activity) = blocking(&web.engine, move |engine| {
-        Ok::<_, Failure>((engine.record_page(&filter)?.records, engine.key_activity(&key_id, SLOT, SLOTS)?))
+        Ok::<_, Failure>((
+            engine.record_page(&filter)?.records,
+            engine.key_activity(&key_id, SLOT, SLOTS)?,
+        ))
     })
     .await
     .map_err(trouble(&web, &owner))?;
@@ -281,13 +288,12 @@ pub(crate) async fn lock(
 }
 
 /// Says what was wrong with a form.
-fn refuse(
-    web: &Web,
-    owner: &SignedIn,
-    error: &dyn std::fmt::Display,
-    back: &str,
-) -> Response {
-    let flash = Flash::failed(&Failure { kind: FailureKind::Invalid, message: error.to_string(), help: None });
+fn refuse(web: &Web, owner: &SignedIn, error: &dyn std::fmt::Display, back: &str) -> Response {
+    let flash = Flash::failed(&Failure {
+        kind: FailureKind::Invalid,
+        message: error.to_string(),
+        help: None,
+    });
     web.flashes.put(owner.session(), flash);
     see(back)
 }
@@ -324,10 +330,16 @@ pub(crate) async fn more_room_page(
 ) -> PageResult {
     confirm(&web, &owner, &id, |key| ConfirmPage {
         frame: Frame::of(&web, &owner, Screen::Keys, "Unlock with more room"),
-        subject: format!("{} ({}…) writes again, and its budgets begin anew.", key.application, key.prefix),
+        subject: format!(
+            "{} ({}…) writes again, and its budgets begin anew.",
+            key.application, key.prefix
+        ),
         consequences: vec![
             "What it wrote stays on record, and no longer counts.".to_owned(),
-            format!("Within one window it may so write up to twice what the plan {} says.", key.plan),
+            format!(
+                "Within one window it may so write up to twice what the plan {} says.",
+                key.plan
+            ),
             "You can lock the key again at any time.".to_owned(),
         ],
         action: format!("/keys/{}/more-room", key.id),
@@ -385,7 +397,8 @@ async fn confirm(
     id: &str,
     asks: impl FnOnce(&KeyView) -> ConfirmPage,
 ) -> PageResult {
-    let shown = carry_out(&web.engine, Command::ShowKey { key: id.to_owned() }, owner.actor()).await;
+    let shown =
+        carry_out(&web.engine, Command::ShowKey { key: id.to_owned() }, owner.actor()).await;
     match shown.map_err(trouble(web, owner))? {
         Answer::Key(details) => Ok(page(&asks(&details.key))),
         _ => Ok(see("/keys")),

@@ -12,7 +12,6 @@ use crate::flash::{Flash, Undo};
 use crate::session::SignedIn;
 use crate::web::Web;
 use crate::when::Clock;
-use crate::asset;
 
 pub(crate) mod application;
 pub(crate) mod audit;
@@ -103,18 +102,6 @@ impl Frame {
             count: if screen == Screen::Keys { self.locked } else { 0 },
         };
         places.into_iter().map(place).collect()
-    }
-
-    pub(crate) fn style(&self) -> String {
-        asset::address("style.css")
-    }
-
-    pub(crate) fn script(&self) -> String {
-        asset::address("console.js")
-    }
-
-    pub(crate) fn asset(&self, name: &str) -> String {
-        asset::address(name)
     }
 
     pub(crate) fn zone(&self) -> &str {
@@ -244,7 +231,9 @@ mod tests {
     #[test]
     fn a_form_leads_only_to_pages_of_the_console() {
         assert_eq!(local("/keys/key_1?a=b#c"), "/keys/key_1?a=b#c");
-        for path in ["//evil.example", "https://evil.example", "/\\evil.example", "", "keys", "/a\r\nb"] {
+        for path in
+            ["//evil.example", "https://evil.example", "/\\evil.example", "", "keys", "/a\r\nb"]
+        {
             assert_eq!(local(path), "/", "{path:?}");
         }
     }

@@ -45,7 +45,8 @@ struct NowPage {
 pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {
     let frame = Frame::of(&web, &owner, Screen::Now, "Now");
     let clock = clock(&web);
-    let filter = KeyFilter { state: Some("locked".to_owned()), limit: LOCKED_SHOWN, ..KeyFilter::default() };
+    let filter =
+        KeyFilter { state: Some("locked".to_owned()), limit: LOCKED_SHOWN, ..KeyFilter::default() };
     let list = carry_out(&web.engine, Command::ListKeys(filter), owner.actor());
     let locked = match list.await.map_err(trouble(&web, &owner))? {
         Answer::Keys(keys) => keys,

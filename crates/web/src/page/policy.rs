@@ -112,7 +112,11 @@ fn rows(policy: &Policy, plans: &[&Arc<Plan>]) -> Vec<RowShown> {
     let asked: Vec<&Plan> = plans.iter().map(|plan| &***plan).collect();
     let has_several = policy.apis().len() > 1;
     let shown = |row: matrix::Row| RowShown {
-        operation: if has_several { format!("{}: {}", row.api, row.operation) } else { row.operation },
+        operation: if has_several {
+            format!("{}: {}", row.api, row.operation)
+        } else {
+            row.operation
+        },
         what: match row.charge {
             Charge::Nothing => Some("read".to_owned()),
             Charge::Writes(1) => None,
@@ -156,7 +160,10 @@ fn general(path: &str) -> String {
     let is_id = |segment: &str| {
         let digits = segment.bytes().filter(u8::is_ascii_digit).count();
         let hexadecimal = segment.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-        digits > 0 && (digits == segment.len() || (segment.len() >= 8 && hexadecimal) || segment.len() >= 20)
+        digits > 0
+            && (digits == segment.len()
+                || (segment.len() >= 8 && hexadecimal)
+                || segment.len() >= 20)
     };
     let general: Vec<_> =
         path.split('/').map(|segment| if is_id(segment) { "{id}" } else { segment }).collect();

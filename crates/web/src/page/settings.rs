@@ -75,7 +75,10 @@ pub(crate) async fn settings(State(web): State<Arc<Web>>, owner: SignedIn) -> Pa
         passkeys,
         sessions,
         tokens,
-        retention: web.engine.retention().map_or_else(|| "for ever".to_owned(), |span| span.to_string()),
+        retention: web
+            .engine
+            .retention()
+            .map_or_else(|| "for ever".to_owned(), |span| span.to_string()),
         findings,
         last_backup,
         can_add_passkey: web.passkeys.are_usable(),
@@ -100,13 +103,20 @@ pub(crate) async fn diagnose(State(web): State<Arc<Web>>, owner: SignedIn) -> Re
             let bad: Vec<_> =
                 findings.iter().filter(|finding| finding.level != FindingLevel::Good).collect();
             if bad.is_empty() {
-                Flash::done(format!("Looked at {} things, the whole file included: all is well.", findings.len()))
+                Flash::done(format!(
+                    "Looked at {} things, the whole file included: all is well.",
+                    findings.len()
+                ))
             } else {
                 let lines: Vec<_> = bad
                     .iter()
                     .map(|finding| format!("{}: {}", finding.subject, finding.message))
                     .collect();
-                Flash::failed(&Failure { kind: FailureKind::Invalid, message: lines.join("\n"), help: bad[0].help.clone() })
+                Flash::failed(&Failure {
+                    kind: FailureKind::Invalid,
+                    message: lines.join("\n"),
+                    help: bad[0].help.clone(),
+                })
             }
         }
         Ok(_) => Flash::done("Nothing was found."),
@@ -201,7 +211,10 @@ pub(crate) async fn set_password(
 
 pub(crate) async fn make_codes(State(web): State<Arc<Web>>, Proved(owner): Proved) -> Response {
     let flash = match web.engine.make_recovery_codes(owner.owner().id, owner.actor()).await {
-        Ok(made) => Flash { secrets: vec![codes(&made)], ..Flash::done("Made new recovery codes; the old ones are void.") },
+        Ok(made) => Flash {
+            secrets: vec![codes(&made)],
+            ..Flash::done("Made new recovery codes; the old ones are void.")
+        },
         Err(failure) => Flash::failed(&failure),
     };
     web.flashes.put(owner.session(), flash);
