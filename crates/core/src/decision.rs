@@ -36,6 +36,7 @@ pub enum KeyState {
 /// Whether an application may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum ApplicationState {
     /// It may.
     Active,

@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 
 /// The number of a record; later records have higher numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String, examples("write_41")))]
 pub struct RecordId(pub i64);
 
 impl fmt::Display for RecordId {
@@ -53,6 +54,7 @@ impl<'de> Deserialize<'de> for RecordId {
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Outcome {
     /// Its intent is on record and it may be under way.
     Pending,
@@ -146,6 +148,7 @@ pub struct RequestFacts {
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WriteRecord {
     /// Its number.
     pub id: RecordId,

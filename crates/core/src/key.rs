@@ -258,6 +258,7 @@ macro_rules! ids {
     ($($name:ident, $prefix:literal, $what:literal;)*) => {$(
         #[doc = concat!("The id of ", $what, ", written `", $prefix, "` and 32 hexadecimal digits.")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String))]
         pub struct $name(Uuid);
 
         impl $name {

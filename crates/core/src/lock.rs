@@ -9,6 +9,7 @@ use crate::time::{Span, Timestamp};
 /// Which calls of a key a lock stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum LockLevel {
     /// Writes stop, reads keep flowing.
     Writes,
@@ -72,6 +73,7 @@ impl LockUntil {
 /// Who did something: to a key or an application, or to what guards them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "by", content = "name")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Actor {
     /// A write budget of the key's plan; the name is the budget's.
     Budget(String),
@@ -108,6 +110,7 @@ impl fmt::Display for Actor {
 
 /// A lock that is on a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Lock {
     /// Which calls it stops.
     pub level: LockLevel,

@@ -21,6 +21,7 @@ macro_rules! reasons {
         /// `type`, and what the journal keeps.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
+        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
         pub enum Reason { $(#[doc = $title] $variant,)* }
 
         impl Reason {

@@ -52,6 +52,7 @@ impl SecretKind {
 
 /// The text of a secret, on its way to the one who is shown it.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String))]
 pub struct Secret(String);
 
 impl Secret {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// The store's clock never runs backwards, so later records never carry earlier times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String, format = DateTime))]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {

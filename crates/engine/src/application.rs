@@ -7,7 +7,8 @@ use keystile_store::error::Error;
 use keystile_store::key::{self, ApplicationRow};
 
 use crate::command::{Answer, ApplicationDetails, ApplicationView, Failure, KeyFilter};
-use crate::execute::{check_name, checked_note, failure};
+use crate::execute::{check_name, checked_note, missing};
+use crate::version::Expected;
 use crate::{Engine, view};
 
 /// Keys put on another plan in one transaction.
@@ -47,7 +48,7 @@ impl Engine {
     fn find_application(&self, name: &str) -> Result<ApplicationRow, Failure> {
         self.store.read(|read| key::find_application(read, name)).map_err(|error| match error {
             Error::Missing(what) => {
-                failure(format!("there is no {what}"), "list them: keystile application list")
+                missing(format!("there is no {what}"), "list them: keystile application list")
             }
             other => other.into(),
         })
@@ -73,11 +74,19 @@ impl Engine {
         name: &str,
         state: ApplicationState,
         actor: Actor,
+        expected: Expected,
     ) -> Result<Answer, Failure> {
         let row = self.find_application(name)?;
-        if row.state != state {
+        let (id, is_so_already) = (row.id.clone(), row.state == state);
+        if !is_so_already || expected != Expected::Any {
             self.store
-                .change(move |work| work.set_application_state(row.row, state, &actor))
+                .change(move |work| {
+                    expected.check_application(work, &id)?;
+                    if is_so_already {
+                        return Ok(());
+                    }
+                    work.set_application_state(row.row, state, &actor)
+                })
                 .await?;
         }
         Ok(Answer::Done(match state {
@@ -96,15 +105,19 @@ impl Engine {
         name: &str,
         plan: String,
         actor: Actor,
+        expected: Expected,
     ) -> Result<Answer, Failure> {
         self.check_plan(&plan)?;
         let row = self.find_application(name)?;
         let (mut after, mut changed) = (0, 0);
         loop {
-            let (plan, actor) = (plan.clone(), actor.clone());
+            let (plan, actor, id) = (plan.clone(), actor.clone(), row.id.clone());
+            // Only before the first part: the others follow from it.
+            let expected = if after == 0 { expected.clone() } else { Expected::Any };
             let (keys, progress) = self
                 .store
                 .change(move |work| {
+                    expected.check_application(work, &id)?;
                     work.set_application_plan(row.row, &plan, (after, CHANGED_AT_ONCE), &actor)
                 })
                 .await?;
@@ -130,13 +143,21 @@ impl Engine {
         name: &str,
         note: &str,
         actor: Actor,
+        expected: Expected,
     ) -> Result<Answer, Failure> {
         let note = checked_note(note)?;
         let row = self.find_application(name)?;
         let said = if note.is_some() { "Noted for" } else { "Removed the note of" };
-        if note != row.note {
+        let (id, is_so_already) = (row.id.clone(), note == row.note);
+        if !is_so_already || expected != Expected::Any {
             self.store
-                .change(move |work| work.set_application_note(row.row, note.as_deref(), &actor))
+                .change(move |work| {
+                    expected.check_application(work, &id)?;
+                    if is_so_already {
+                        return Ok(());
+                    }
+                    work.set_application_note(row.row, note.as_deref(), &actor)
+                })
                 .await?;
         }
         Ok(Answer::Done(format!("{said} {}.", row.name)))

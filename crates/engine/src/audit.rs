@@ -35,6 +35,7 @@ pub struct EventFilter {
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct EventView {
     /// Its number.
     pub id: i64,
@@ -56,6 +57,7 @@ pub struct EventView {
 
 /// What came of looking through the audit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AuditReport {
     /// How many events are from before the chain, which nothing protects.
     pub older: u64,
@@ -70,6 +72,7 @@ pub struct AuditReport {
 
 /// Where the chain breaks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AuditFault {
     /// The number of the event that does not fit; `None` where the end is missing or the head is wrong.
     pub event: Option<i64>,

@@ -98,12 +98,17 @@ impl Engine {
     }
 
     fn slow_down_guessing(&self, address: IpAddr, refusal: &mut Refusal) {
-        let limit = self.settings.load().key_failures;
-        let now = self.store.now();
-        if let Err(seconds) = self.failures.state(address).admit(slice::from_ref(&limit), now) {
+        if let Err(seconds) = self.count_guess(address) {
             *refusal = Refusal::new(Reason::RateLimited)
                 .because("Too many requests with unknown keys came from this address.")
                 .retry_after_secs(seconds);
         }
+    }
+
+    /// Counts a secret that is none against the address it came from; says how many seconds to wait where
+    /// there were too many.
+    pub(crate) fn count_guess(&self, address: IpAddr) -> Result<(), u64> {
+        let limit = self.settings.load().key_failures;
+        self.failures.state(address).admit(slice::from_ref(&limit), self.store.now())
     }
 }

@@ -197,6 +197,7 @@ impl Command {
 /// What becomes of the budgets of a key that is unlocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Budgets {
     /// What was counted stays counted: no more is written in a window than the plan says.
     Keep,
@@ -301,10 +302,33 @@ pub enum Answer {
     Failed(Failure),
 }
 
+/// The kind of reason for which a command was not carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum FailureKind {
+    /// What was asked for is not something that can be done.
+    #[default]
+    Invalid,
+    /// Something that was named does not exist.
+    Missing,
+    /// It does not fit the present state: a name is taken, a key is revoked.
+    Conflict,
+    /// What it was to change is not as the asker last saw it.
+    Stale,
+    /// The store cannot record anything at the moment.
+    Unavailable,
+    /// Something broke: the store, its file, or a command on its way.
+    Fault,
+}
+
 /// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
+    /// What kind of reason it is, for programs.
+    #[serde(default)]
+    pub kind: FailureKind,
     /// What happened, in a sentence.
     pub message: String,
     /// What to do about it.
@@ -313,6 +337,7 @@ pub struct Failure {
 
 /// A key that was just issued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NewKey {
     /// Its id.
     pub id: String,
@@ -326,6 +351,7 @@ pub struct NewKey {
 
 /// A key as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeyView {
     /// Its id.
     pub id: String,
@@ -354,6 +380,7 @@ pub struct KeyView {
 
 /// A key with what happened to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeyDetails {
     /// The key.
     #[serde(flatten)]
@@ -366,6 +393,7 @@ pub struct KeyDetails {
 
 /// A write budget of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BudgetView {
     /// Its name.
     pub name: String,
@@ -381,6 +409,7 @@ pub struct BudgetView {
 
 /// An application as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApplicationView {
     /// Its id.
     pub id: String,
@@ -400,6 +429,7 @@ pub struct ApplicationView {
 
 /// An application with its keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApplicationDetails {
     /// The application.
     #[serde(flatten)]
@@ -410,6 +440,7 @@ pub struct ApplicationDetails {
 
 /// How the server is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct StatusView {
     /// Whether a server answered, or the store was read without one.
     pub running: bool,
@@ -422,6 +453,7 @@ pub struct StatusView {
     /// Where health and metrics are.
     pub console: Option<String>,
     /// The data directory.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub data: std::path::PathBuf,
     /// APIs with their mode and upstreams.
     pub apis: Vec<ApiView>,
@@ -443,6 +475,7 @@ pub struct StatusView {
 
 /// How many keys there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeyCounts {
     /// Usable ones.
     pub active: u64,
@@ -454,6 +487,7 @@ pub struct KeyCounts {
 
 /// An API as the status shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApiView {
     /// Its name.
     pub name: String,
@@ -465,6 +499,7 @@ pub struct ApiView {
 
 /// Something that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Finding {
     /// How it is.
     pub level: FindingLevel,
@@ -479,6 +514,7 @@ pub struct Finding {
 /// How something that was looked at is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum FindingLevel {
     /// As it should be.
     Good,

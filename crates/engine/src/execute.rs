@@ -6,7 +6,8 @@ use keystile_core::lock::Actor;
 use keystile_store::error::Error;
 
 use crate::Engine;
-use crate::command::{Answer, Command, Failure};
+use crate::command::{Answer, Command, Failure, FailureKind};
+use crate::version::Expected;
 
 /// A listing never holds more than this in memory.
 pub(crate) const LISTED_MAX: u32 = 10_000;
@@ -17,57 +18,104 @@ impl From<Error> for Failure {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         };
-        Self { message, help: error.help() }
+        Self { kind: kind_of(&error), message, help: error.help() }
     }
 }
 
-/// A failure with advice.
+fn kind_of(error: &Error) -> FailureKind {
+    match error {
+        Error::Missing(_) => FailureKind::Missing,
+        Error::Exists(_) | Error::Conflict(_) => FailureKind::Conflict,
+        Error::Stale(_) => FailureKind::Stale,
+        Error::Unavailable => FailureKind::Unavailable,
+        Error::Directory { .. }
+        | Error::InUse { .. }
+        | Error::NetworkFileSystem { .. }
+        | Error::NotKeystile
+        | Error::Newer { .. }
+        | Error::Corrupt(_)
+        | Error::Pepper { .. }
+        | Error::Sqlite(_) => FailureKind::Fault,
+    }
+}
+
+/// A failure with advice, because of what was asked for.
 pub(crate) fn failure(message: impl Into<String>, help: &str) -> Failure {
-    Failure { message: message.into(), help: Some(help.to_owned()) }
+    Failure { kind: FailureKind::Invalid, message: message.into(), help: Some(help.to_owned()) }
+}
+
+/// A failure with advice, because something does not exist.
+pub(crate) fn missing(message: impl Into<String>, help: &str) -> Failure {
+    Failure { kind: FailureKind::Missing, ..failure(message, help) }
+}
+
+/// A failure with advice, because of the present state.
+pub(crate) fn conflict(message: impl Into<String>, help: &str) -> Failure {
+    Failure { kind: FailureKind::Conflict, ..failure(message, help) }
 }
 
 impl Engine {
     /// Carries out a command. What it changes is durable once this returns.
     pub async fn execute(self: &Arc<Self>, command: Command, actor: Actor) -> Answer {
-        self.carry_out(command, actor).await.unwrap_or_else(Answer::Failed)
+        self.execute_expecting(command, actor, Expected::Any).await
+    }
+
+    /// Carries out a command unless what it edits, a key or an application, is no longer as expected.
+    /// Other commands expect nothing.
+    pub async fn execute_expecting(
+        self: &Arc<Self>,
+        command: Command,
+        actor: Actor,
+        expected: Expected,
+    ) -> Answer {
+        self.carry_out(command, actor, expected).await.unwrap_or_else(Answer::Failed)
     }
 
     async fn carry_out(
         self: &Arc<Self>,
         command: Command,
         actor: Actor,
+        expected: Expected,
     ) -> Result<Answer, Failure> {
         match command {
             Command::Status => self.status(),
-            Command::Reload => Err(failure("no server is running here", "start one: keystile run")),
+            Command::Reload => {
+                Err(conflict("no server is running here", "start one: keystile run"))
+            }
             Command::CreateKeys { application, plan, count } => {
                 self.create_keys(application, plan, count, actor).await
             }
             Command::ListKeys(filter) => self.list_keys(&filter).map(Answer::Keys),
             Command::ShowKey { key } => self.show_key(&key).await,
             Command::LockKey { key, level, reason, for_millis } => {
-                self.lock_key(&key, level, reason, for_millis, actor).await
+                self.lock_key(&key, level, reason, for_millis, actor, expected).await
             }
-            Command::UnlockKey { key, budgets } => self.unlock_key(&key, budgets, actor).await,
+            Command::UnlockKey { key, budgets } => {
+                self.unlock_key(&key, budgets, actor, expected).await
+            }
             Command::RollKey { key, grace_millis } => {
-                self.roll_key(&key, grace_millis, actor).await
+                self.roll_key(&key, grace_millis, actor, expected).await
             }
-            Command::RevokeKey { key } => self.revoke_key(&key, actor).await,
-            Command::ChangeKeyPlan { key, plan } => self.change_key_plan(&key, plan, actor).await,
-            Command::SetKeyNote { key, note } => self.set_key_note(&key, &note, actor).await,
+            Command::RevokeKey { key } => self.revoke_key(&key, actor, expected).await,
+            Command::ChangeKeyPlan { key, plan } => {
+                self.change_key_plan(&key, plan, actor, expected).await
+            }
+            Command::SetKeyNote { key, note } => {
+                self.set_key_note(&key, &note, actor, expected).await
+            }
             Command::CreateApplication { name, plan } => {
                 self.create_application(name, plan, actor).await
             }
             Command::ListApplications => self.list_applications(),
             Command::ShowApplication { application } => self.show_application(&application),
             Command::SetApplicationState { application, state } => {
-                self.set_application_state(&application, state, actor).await
+                self.set_application_state(&application, state, actor, expected).await
             }
             Command::ChangeApplicationPlan { application, plan } => {
-                self.change_application_plan(&application, plan, actor).await
+                self.change_application_plan(&application, plan, actor, expected).await
             }
             Command::SetApplicationNote { application, note } => {
-                self.set_application_note(&application, &note, actor).await
+                self.set_application_note(&application, &note, actor, expected).await
             }
             Command::ListRecords(filter) => self.list_records(&filter).await,
             Command::ListEvents(filter) => self.events(&filter).map(Answer::Events),

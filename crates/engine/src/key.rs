@@ -11,7 +11,8 @@ use uuid::Uuid;
 use crate::command::{
     Answer, BudgetView, Budgets, Failure, KeyDetails, KeyFilter, KeyView, NewKey,
 };
-use crate::execute::{LISTED_MAX, check_name, checked_note, failure};
+use crate::execute::{LISTED_MAX, check_name, checked_note, failure, missing};
+use crate::version::Expected;
 use crate::{Engine, view};
 
 /// Keys issued in one command.
@@ -38,7 +39,7 @@ impl Engine {
             .collect();
         names.sort();
         let help = format!("the plans for keys are: {}", names.join(", "));
-        Err(Failure { message: format!("there is no plan {plan} for keys"), help: Some(help) })
+        Err(failure(format!("there is no plan {plan} for keys"), &help))
     }
 
     fn new_key(&self, plan: &str) -> (KeyText, NewKeyRow) {
@@ -122,7 +123,7 @@ impl Engine {
             self.store.read(|read| key::find_key(read, text))
         };
         found.map_err(|error| match error {
-            Error::Missing(_) => failure(
+            Error::Missing(_) => missing(
                 if well_formed(text.as_bytes()) {
                     "there is no such key".to_owned()
                 } else {
@@ -228,6 +229,7 @@ impl Engine {
         reason: String,
         for_millis: Option<i64>,
         actor: Actor,
+        expected: Expected,
     ) -> Result<Answer, Failure> {
         let span =
             for_millis.map(|millis| Span::from_millis(millis).ok_or_else(too_long)).transpose()?;
@@ -236,7 +238,8 @@ impl Engine {
         let until = self
             .store
             .change(move |work| {
-                let (_, entry) = work.find_key(&id)?;
+                let (row, entry) = work.find_key(&id)?;
+                expected.check_key(work, &row)?;
                 let until = span.map(|span| work.now().plus(span));
                 let lock = Lock { level, reason, actor, since: work.now(), until, evidence: None };
                 work.lock_key(&entry, &lock)?;
@@ -257,6 +260,7 @@ impl Engine {
         text: &str,
         budgets: Budgets,
         actor: Actor,
+        expected: Expected,
     ) -> Result<Answer, Failure> {
         let row = self.find_key(text)?;
         let id = row.id.clone();
@@ -264,6 +268,7 @@ impl Engine {
             .store
             .change(move |work| {
                 let (row, entry) = work.find_key(&id)?;
+                expected.check_key(work, &row)?;
                 if row.revoked.is_some() {
                     return Err(Error::Conflict(
                         "a revoked key cannot be unlocked: create a new key".to_owned(),
@@ -301,6 +306,7 @@ impl Engine {
         text: &str,
         grace_millis: i64,
         actor: Actor,
+        expected: Expected,
     ) -> Result<Answer, Failure> {
         let grace = Span::from_millis(grace_millis).ok_or_else(too_long)?;
         let row = self.find_key(text)?;
@@ -309,6 +315,7 @@ impl Engine {
         self.store
             .change(move |work| {
                 let old = work.find_key(&id)?;
+                expected.check_key(work, &old.0)?;
                 let ends = work.now().plus(grace);
                 work.roll_key(&store, &old, &new_row, ends, &actor).map(|_| ())
             })
@@ -322,12 +329,18 @@ impl Engine {
         Ok(Answer::NewKeys(vec![key]))
     }
 
-    pub(crate) async fn revoke_key(&self, text: &str, actor: Actor) -> Result<Answer, Failure> {
+    pub(crate) async fn revoke_key(
+        &self,
+        text: &str,
+        actor: Actor,
+        expected: Expected,
+    ) -> Result<Answer, Failure> {
         let row = self.find_key(text)?;
         let id = row.id.clone();
         self.store
             .change(move |work| {
                 let (row, entry) = work.find_key(&id)?;
+                expected.check_key(work, &row)?;
                 match row.revoked {
                     Some(_) => Ok(()),
                     None => work.revoke_key(&entry, &actor, "revoked for good"),
@@ -342,6 +355,7 @@ impl Engine {
         text: &str,
         plan: String,
         actor: Actor,
+        expected: Expected,
     ) -> Result<Answer, Failure> {
         self.check_plan(&plan)?;
         let row = self.find_key(text)?;
@@ -349,6 +363,7 @@ impl Engine {
         self.store
             .change(move |work| {
                 let (row, entry) = work.find_key(&id)?;
+                expected.check_key(work, &row)?;
                 if row.revoked.is_some() {
                     return Err(Error::Conflict("a revoked key needs no plan".to_owned()));
                 }
@@ -370,15 +385,20 @@ impl Engine {
         text: &str,
         note: &str,
         actor: Actor,
+        expected: Expected,
     ) -> Result<Answer, Failure> {
         let note = checked_note(note)?;
         let row = self.find_key(text)?;
         let said = if note.is_some() { "Noted for" } else { "Removed the note of" };
-        if note != row.note {
+        if note != row.note || expected != Expected::Any {
             let id = row.id;
             self.store
                 .change(move |work| {
-                    let (_, entry) = work.find_key(&id)?;
+                    let (row, entry) = work.find_key(&id)?;
+                    expected.check_key(work, &row)?;
+                    if note == row.note {
+                        return Ok(());
+                    }
                     work.set_key_note(&entry, note.as_deref(), &actor)
                 })
                 .await?;

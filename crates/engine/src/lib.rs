@@ -34,6 +34,7 @@ pub mod session;
 pub mod sign_in;
 mod status;
 pub mod token;
+pub mod version;
 mod view;
 
 use address::AddressTable;

@@ -20,6 +20,7 @@ const SHOWN_MAX: usize = 10;
 
 /// A key and the budget that it has used most of.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NearBudget {
     /// Its id.
     pub key: String,

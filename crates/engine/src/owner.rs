@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::Engine;
 use crate::command::{Answer, Failure};
-use crate::execute::{check_name_of, failure};
+use crate::execute::{check_name_of, conflict, failure, missing};
 
 /// A claim link works for so long: enough to open it on another machine, too short to be found in an old
 /// log and used.
@@ -31,6 +31,7 @@ const PASSKEY_BYTES_MAX: usize = 16 * 1024;
 
 /// A link with which somebody becomes an owner, once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClaimLink {
     /// The link's secret part.
     pub secret: Secret,
@@ -39,6 +40,7 @@ pub struct ClaimLink {
     /// Until when it works.
     pub expires: Timestamp,
     /// The file that it was written to.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub file: std::path::PathBuf,
     /// Whether a server runs that answers it.
     pub running: bool,
@@ -86,12 +88,14 @@ pub struct Claimed {
 
 /// An owner as they are listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct OwnerView {
     /// Their id.
     pub id: OwnerId,
     /// Their name.
     pub name: String,
     /// What passkeys know them by.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub handle: Uuid,
     /// Whether they can sign in with a password.
     pub has_password: bool,
@@ -197,8 +201,10 @@ impl Engine {
         };
         let claimed = self.store.change(move |work| work.claim(&hash, &row)).await;
         let owner = claimed.map_err(|error| match error {
-            Error::Conflict(message) => failure(message, CLAIM_HELP),
-            Error::Exists(what) => failure(format!("there is already {what}"), "take another name"),
+            Error::Conflict(message) => conflict(message, CLAIM_HELP),
+            Error::Exists(what) => {
+                conflict(format!("there is already {what}"), "take another name")
+            }
             other => other.into(),
         })?;
         // Best effort: the link in it no longer works.
@@ -288,7 +294,7 @@ impl Engine {
         let removed =
             self.store.change(move |work| work.remove_passkey(owner, passkey, &actor)).await;
         removed.map_err(|error| match error {
-            Error::Conflict(message) => failure(message, "add another passkey first"),
+            Error::Conflict(message) => conflict(message, "add another passkey first"),
             other => other.into(),
         })
     }
@@ -317,10 +323,10 @@ impl Engine {
         let removed = self.store.change(move |work| work.remove_owner(&name, &actor)).await;
         removed.map(OwnerView::from).map_err(|error| match error {
             Error::Missing(what) => {
-                failure(format!("there is no {what}"), "list them: keystile owner list")
+                missing(format!("there is no {what}"), "list them: keystile owner list")
             }
             Error::Conflict(message) => {
-                failure(message, "make a link for another one first: keystile owner link")
+                conflict(message, "make a link for another one first: keystile owner link")
             }
             other => other.into(),
         })

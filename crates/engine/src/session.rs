@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::command::Failure;
-use crate::execute::failure;
+use crate::execute::{failure, missing};
 use crate::owner::OwnerView;
 
 /// A browser may call itself whatever it likes; so many characters of that are kept.
@@ -203,7 +203,7 @@ impl Engine {
         let id = id.to_owned();
         let ended = self.end_sessions(owner, actor, move |hash| public_id(hash) == id).await?;
         if ended == 0 {
-            return Err(failure("there is no such session", "it may be over already"));
+            return Err(missing("there is no such session", "it may be over already"));
         }
         Ok(())
     }

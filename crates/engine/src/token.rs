@@ -1,5 +1,7 @@
 //! Tokens of the admin API.
 
+use std::net::IpAddr;
+
 use keystile_core::key::TokenId;
 use keystile_core::lock::Actor;
 use keystile_core::scope::Scope;
@@ -12,7 +14,7 @@ use uuid::Uuid;
 
 use crate::Engine;
 use crate::command::{Answer, Failure};
-use crate::execute::{check_name_of, failure};
+use crate::execute::{check_name_of, conflict, failure, missing};
 use crate::key::too_long;
 
 /// That a token was used is written at most so often.
@@ -20,6 +22,7 @@ const USED_EVERY: Span = Span::from_secs(60);
 
 /// A token as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TokenView {
     /// Its id.
     pub id: TokenId,
@@ -41,8 +44,21 @@ pub struct TokenView {
     pub revoked: Option<Timestamp>,
 }
 
+/// Why a token is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRefusal {
+    /// There is no such token, or it works no longer.
+    Unknown,
+    /// The same, and so many came from the address that it has to wait.
+    Wait {
+        /// For so many seconds.
+        seconds: u64,
+    },
+}
+
 /// A token that has just been made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NewToken {
     /// The token itself, which is shown only now.
     pub token: Secret,
@@ -95,7 +111,7 @@ impl Engine {
         let id = row.id.to_string();
         let created = self.store.change(move |work| work.create_token(&row, &actor)).await;
         created.map_err(|error| match error {
-            Error::Exists(what) => failure(
+            Error::Exists(what) => conflict(
                 format!("there is already {what}"),
                 "take another name, or revoke that one: keystile token revoke NAME",
             ),
@@ -126,6 +142,22 @@ impl Engine {
         Ok(Some(token))
     }
 
+    /// The token with a text that came from an address, while it works. Texts that are no token count
+    /// against the address together with unknown keys; whoever shows one that works never waits.
+    pub async fn admit_token(
+        &self,
+        text: &str,
+        address: IpAddr,
+    ) -> Result<Result<TokenView, TokenRefusal>, Failure> {
+        if let Some(token) = self.token(text).await? {
+            return Ok(Ok(token));
+        }
+        Ok(Err(match self.count_guess(address) {
+            Ok(()) => TokenRefusal::Unknown,
+            Err(seconds) => TokenRefusal::Wait { seconds },
+        }))
+    }
+
     /// Tokens of any state, in the order in which they were made.
     pub fn tokens(&self) -> Result<Vec<TokenView>, Failure> {
         let now = self.store.now();
@@ -138,7 +170,7 @@ impl Engine {
         let revoked = self.store.change(move |work| work.revoke_token(&name, &actor)).await;
         let row = revoked.map_err(|error| match error {
             Error::Missing(what) => {
-                failure(format!("there is no {what}"), "list them: keystile token list")
+                missing(format!("there is no {what}"), "list them: keystile token list")
             }
             other => other.into(),
         })?;

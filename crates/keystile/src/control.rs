@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use keystile_core::lock::Actor;
 use keystile_engine::Engine;
-use keystile_engine::command::{Answer, Command, Failure};
+use keystile_engine::command::{Answer, Command, Failure, FailureKind};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -117,6 +117,7 @@ async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Re
             }
         }
         Err(error) => Answer::Failed(Failure {
+            kind: FailureKind::Invalid,
             message: format!("the server does not understand the command: {error}"),
             help: Some("use the same version of keystile for both".to_owned()),
         }),
@@ -131,6 +132,7 @@ pub fn send(data: &Path, command: &Command) -> Option<Result<Answer, Failure>> {
     let stream = connect(data).ok()?;
     let request = Request { login: login(), command: command.clone() };
     Some(exchange(stream, &request).map_err(|error| Failure {
+        kind: FailureKind::Fault,
         message: format!("the server broke off: {error}"),
         help: Some("see its log".to_owned()),
     }))

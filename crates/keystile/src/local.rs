@@ -8,7 +8,7 @@ use keystile_core::budget::Quota;
 use keystile_core::key::KeyPrefix;
 use keystile_core::lock::Actor;
 use keystile_core::policy::Policy;
-use keystile_engine::command::{Answer, Command, Failure};
+use keystile_engine::command::{Answer, Command, Failure, FailureKind};
 use keystile_engine::{Engine, EngineSettings};
 use keystile_store::Store;
 use keystile_store::error::Error as StoreError;
@@ -59,6 +59,7 @@ impl Local {
                     let data = target.data.clone().or_else(|| config::data_of(file));
                     if !data.as_deref().is_some_and(control::is_served) {
                         return Err(Failure {
+                            kind: FailureKind::Invalid,
                             message: format!(
                                 "the configuration has mistakes\n\n{}",
                                 report.render(100, Colors::Off)
@@ -73,6 +74,7 @@ impl Local {
             target.data.clone().or(configured).unwrap_or_else(|| PathBuf::from("keystile-data"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(
             |error| Failure {
+                kind: FailureKind::Invalid,
                 message: format!("the program cannot start its runtime: {error}"),
                 help: None,
             },
@@ -106,6 +108,7 @@ impl Local {
         }
         if self.without_server == WithoutServer::Fail {
             return Err(Failure {
+                kind: FailureKind::Invalid,
                 message: format!(
                     "no server is running on {}, so nothing comes",
                     self.data.display()
@@ -134,6 +137,7 @@ impl Local {
         let directory =
             self.runtime.block_on(server::hold(&self.data)).map_err(|error| match error {
                 StoreError::InUse { .. } => Failure {
+                    kind: FailureKind::Invalid,
                     message: format!(
                         "a Keystile holds {} but does not answer",
                         self.data.display()
@@ -183,6 +187,7 @@ fn creates_something(command: &Command) -> bool {
 
 fn nothing_there(data: &std::path::Path) -> Failure {
     Failure {
+        kind: FailureKind::Invalid,
         message: format!("there is no Keystile store in {}", data.display()),
         help: Some(
             "name it with --data DIR or --config FILE, or start one: keystile run".to_owned(),

@@ -11,7 +11,7 @@ use keystile::config::{self, Colors};
 use keystile::local::Local;
 use keystile::run::{self, Overwrite};
 use keystile::{demo, log};
-use keystile_engine::command::Failure;
+use keystile_engine::command::{Failure, FailureKind};
 use keystile_store::clock::wall_clock;
 use keystile_store::error::Error as StoreError;
 
@@ -64,7 +64,11 @@ fn carry_out(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<ExitC
 
 fn failed(error: &anyhow::Error) -> Failure {
     let of_store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
-    Failure { message: format!("{error:#}"), help: of_store.and_then(StoreError::help) }
+    Failure {
+        kind: FailureKind::Fault,
+        message: format!("{error:#}"),
+        help: of_store.and_then(StoreError::help),
+    }
 }
 
 fn serve(log_level: &str, work: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failure> {
@@ -74,6 +78,7 @@ fn serve(log_level: &str, work: impl Future<Output = anyhow::Result<()>>) -> Res
         .enable_all()
         .build()
         .map_err(|error| Failure {
+            kind: FailureKind::Fault,
             message: format!("the program cannot start its runtime: {error}"),
             help: None,
         })?;
@@ -83,10 +88,12 @@ fn serve(log_level: &str, work: impl Future<Output = anyhow::Result<()>>) -> Res
 fn run_server(arguments: &RunArguments) -> Result<(), Failure> {
     let (configuration, file) = run::configuration(arguments).map_err(|error| match error {
         run::RunError::Configuration(_) => Failure {
+            kind: FailureKind::Invalid,
             message: format!("the configuration has mistakes\n\n{error}"),
             help: None,
         },
         run::RunError::Nothing => Failure {
+            kind: FailureKind::Invalid,
             message: error.to_string(),
             help: Some(
                 "guard an API without a file: keystile run --upstream http://127.0.0.1:3000\nor write one: keystile init"
@@ -100,6 +107,7 @@ fn run_server(arguments: &RunArguments) -> Result<(), Failure> {
 fn init(arguments: &InitArguments, terminal: &mut Terminal<'_>) -> Result<ExitCode, Failure> {
     let overwrite = if arguments.force { Overwrite::Yes } else { Overwrite::Never };
     run::init(&arguments.file, overwrite).map_err(|error| Failure {
+        kind: FailureKind::Invalid,
         message: format!("{error:#}"),
         help: Some("name another file, or replace it with --force".to_owned()),
     })?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use keystile_core::lock::Actor;
-use keystile_engine::command::{Answer, ClaimLink, Failure};
+use keystile_engine::command::{Answer, ClaimLink, Failure, FailureKind};
 use keystile_engine::{Engine, EngineSettings, ServerInfo};
 use keystile_proxy::Gate;
 use keystile_proxy::settings::TlsFiles;
@@ -288,6 +288,7 @@ impl control::Server for Shared {
     async fn reload(&self, actor: Actor) -> Answer {
         let Some(file) = &self.file else {
             return Answer::Failed(Failure {
+                kind: FailureKind::Invalid,
                 message: "this server was started without a configuration file".to_owned(),
                 help: Some(
                     "write one with `keystile init`, then `keystile run --config keystile.toml`"
@@ -318,6 +319,7 @@ impl control::Server for Shared {
                 tracing::error!(file = %file.display(), problem = %summary, "the configuration has mistakes; the policy in force stays");
                 self.engine.note_failed_reload(&summary, actor).await;
                 Answer::Failed(Failure {
+                    kind: FailureKind::Invalid,
                     message: format!(
                         "{} has mistakes; the policy in force stays\n\n{problems}",
                         file.display()

@@ -62,6 +62,9 @@ pub enum Error {
     /// What was asked makes no sense in the present state.
     #[error("{0}")]
     Conflict(String),
+    /// What was to be changed is not as the one who asks last saw it.
+    #[error("the {0} was changed since you looked at it")]
+    Stale(String),
     /// The store could not commit, or its writer has ended.
     #[error("the store cannot record anything at the moment")]
     Unavailable,
@@ -106,6 +109,7 @@ impl Error {
             Self::Unavailable => {
                 Some("see the log and `keystile doctor`: the disk may be full or read-only".into())
             }
+            Self::Stale(_) => Some("look at it again, and then decide whether to change it".into()),
             Self::Exists(_) | Self::Missing(_) | Self::Conflict(_) | Self::Sqlite(_) => None,
         }
     }

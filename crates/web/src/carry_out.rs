@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use keystile_core::lock::Actor;
 use keystile_engine::Engine;
-use keystile_engine::command::{Answer, Command, Failure};
+use keystile_engine::command::{Answer, Command, Failure, FailureKind};
+use keystile_engine::version::Expected;
 use tokio::runtime::Handle;
 
 fn broke_off(error: &tokio::task::JoinError) -> Failure {
     tracing::error!(%error, "a command broke off");
     Failure {
+        kind: FailureKind::Fault,
         message: "the server failed while it did this".to_owned(),
         help: Some("see its log".to_owned()),
     }
@@ -21,9 +23,19 @@ pub(crate) async fn carry_out(
     command: Command,
     actor: Actor,
 ) -> Result<Answer, Failure> {
+    carry_out_expecting(engine, command, actor, Expected::Any).await
+}
+
+/// The same, unless what it edits is no longer as expected.
+pub(crate) async fn carry_out_expecting(
+    engine: &Arc<Engine>,
+    command: Command,
+    actor: Actor,
+    expected: Expected,
+) -> Result<Answer, Failure> {
     let (engine, runtime) = (engine.clone(), Handle::current());
     // Lists and backups read for long; they must not hold up health checks.
-    let work = move || runtime.block_on(engine.execute(command, actor));
+    let work = move || runtime.block_on(engine.execute_expecting(command, actor, expected));
     match tokio::task::spawn_blocking(work).await {
         Ok(Answer::Failed(failure)) => Err(failure),
         Ok(answer) => Ok(answer),

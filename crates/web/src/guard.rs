@@ -21,6 +21,7 @@ use http::header::{
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode};
 
+use crate::api::problem::{Kind, Problem};
 use crate::{Web, WebSettings};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -51,7 +52,9 @@ pub(crate) async fn stand_guard(
         request.headers_mut().insert(HOST, host);
     }
     let refused = refusal(&web.settings, request.method(), request.headers());
+    let is_api = request.uri().path().starts_with("/api/");
     let mut response = match refused {
+        Some(why) if is_api => Problem::new(Kind::Foreign, why).into_response(),
         Some(why) => (StatusCode::FORBIDDEN, format!("{why}\n")).into_response(),
         None => next.run(request).await,
     };
@@ -61,7 +64,6 @@ pub(crate) async fn stand_guard(
 
 fn harden(headers: &mut HeaderMap) {
     let fixed = [
-        (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
         (REFERRER_POLICY, "no-referrer"),
@@ -71,6 +73,8 @@ fn harden(headers: &mut HeaderMap) {
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // Pages that load others' scripts have a policy of their own.
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use keystile_engine::command::Failure;
+use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::owner::{NewPasskey, OwnerView};
 use tokio::time::Instant;
 use url::{Host, Url};
@@ -74,7 +74,7 @@ pub(crate) fn origin(settings: &WebSettings) -> Option<Url> {
 }
 
 fn failure(message: &str, help: &str) -> Failure {
-    Failure { message: message.to_owned(), help: Some(help.to_owned()) }
+    Failure { kind: FailureKind::Invalid, message: message.to_owned(), help: Some(help.to_owned()) }
 }
 
 fn over() -> Failure {

@@ -3,7 +3,7 @@
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc};
 use keystile_core::secret::PasswordHash;
-use keystile_engine::command::Failure;
+use keystile_engine::command::{Failure, FailureKind};
 use tokio::sync::Semaphore;
 
 /// Shorter ones are guessed; ASVS 5.0 asks for at least 8 and recommends 15 where it is the only factor.
@@ -16,7 +16,7 @@ const AT_ONCE: usize = 2;
 static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
 
 fn failure(message: impl Into<String>) -> Failure {
-    Failure { message: message.into(), help: None }
+    Failure { kind: FailureKind::Invalid, message: message.into(), help: None }
 }
 
 async fn in_turn<T: Send + 'static>(

@@ -7,10 +7,9 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
-use crate::api::events;
 use crate::page::{application, audit, find, journal, key, now, policy, settings};
 use crate::web::Web;
-use crate::{asset, guard, health, sign_in};
+use crate::{api, asset, guard, health, sign_in};
 
 /// The console, ready to be served.
 pub fn router(web: Arc<Web>) -> Router {
@@ -74,7 +73,8 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/settings/tokens/{id}/revoke", post(settings::revoke_token))
         .route("/settings/backup", post(settings::back_up))
         .route("/settings/diagnose", post(settings::diagnose))
-        .route("/api/v1/events", get(events::stream))
+        // For programs with a token, and for owners who are signed in: their handlers take a `Caller`.
+        .nest("/api", api::router())
         .layer(from_fn_with_state(web.clone(), guard::stand_guard));
     Router::new()
         // For machines that reach the address under whatever name: orchestrators and Prometheus.

@@ -9,7 +9,7 @@ use http::header::{COOKIE, HeaderValue, SET_COOKIE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use keystile_core::lock::Actor;
-use keystile_engine::command::Failure;
+use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::owner::OwnerView;
 use keystile_engine::session::{NewSession, SessionView, SignInMethod};
 
@@ -148,6 +148,7 @@ pub(crate) async fn begin(
     };
     let secret = web.engine.begin_session(new).await?;
     let view = web.engine.session(secret.expose()).await?.ok_or_else(|| Failure {
+        kind: FailureKind::Fault,
         message: "the session ended at once".to_owned(),
         help: Some("try again".to_owned()),
     })?;

@@ -9,7 +9,7 @@ use axum::{Form, Json};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use keystile_core::secret::Secret;
-use keystile_engine::command::Failure;
+use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::owner::{Claimed, NewOwner, OwnerCredential, OwnerView};
 use keystile_engine::session::SignInMethod;
 use serde::{Deserialize, Serialize};
@@ -129,6 +129,7 @@ async fn check_password(
     typed: String,
 ) -> Result<OwnerView, Failure> {
     web.engine.admit_sign_in(name, peer).map_err(|wait| Failure {
+        kind: FailureKind::Invalid,
         message: format!("Too many attempts. Try again in {} s, or use a passkey.", wait.seconds),
         help: None,
     })?;
@@ -137,7 +138,11 @@ async fn check_password(
     let owner = web.engine.owner_by_name(name)?.filter(|_| is_right);
     owner.ok_or_else(|| {
         web.engine.note_failed_sign_in(name, peer);
-        Failure { message: "That name and password do not belong together.".to_owned(), help: None }
+        Failure {
+            kind: FailureKind::Invalid,
+            message: "That name and password do not belong together.".to_owned(),
+            help: None,
+        }
     })
 }
 
@@ -230,12 +235,14 @@ pub(crate) async fn with_recovery_code(
     let name = form.name.trim();
     let entered = async {
         web.engine.admit_sign_in(name, peer.ip()).map_err(|wait| Failure {
+            kind: FailureKind::Invalid,
             message: format!("Too many attempts. Try again in {} s.", wait.seconds),
             help: None,
         })?;
         let Some(owner) = web.engine.use_recovery_code(name, form.code.trim()).await? else {
             web.engine.note_failed_sign_in(name, peer.ip());
             return Err(Failure {
+                kind: FailureKind::Invalid,
                 message:
                     "That name and recovery code do not belong together, or the code was used."
                         .to_owned(),
@@ -315,6 +322,7 @@ pub(crate) async fn prove_with_passkey(
         let proved = finish_assertion(&web, &shown.ceremony, &shown.credential).await?;
         if proved.id != owner.owner().id {
             return Err(Failure {
+                kind: FailureKind::Invalid,
                 message: "this passkey belongs to another owner".to_owned(),
                 help: Some("use one of yours".to_owned()),
             });
@@ -401,7 +409,11 @@ pub(crate) async fn begin_claim(
     if name.is_empty() || !is_open {
         let message =
             if is_open { "say your name first" } else { "this link was used or is too old" };
-        return ended(&Failure { message: message.to_owned(), help: None });
+        return ended(&Failure {
+            kind: FailureKind::Invalid,
+            message: message.to_owned(),
+            help: None,
+        });
     }
     let purpose = Purpose::Claim { secret, name: name.clone() };
     begun(web.passkeys.begin_registration(purpose, Uuid::new_v4(), &name, Vec::new()))
@@ -434,12 +446,14 @@ pub(crate) async fn claim_with_passkey(
         let made = web.passkeys.finish_registration(&made.ceremony, &made.credential, &label)?;
         let Purpose::Claim { secret: begun_by, name } = made.purpose else {
             return Err(Failure {
+                kind: FailureKind::Invalid,
                 message: "this passkey was made for something else".to_owned(),
                 help: None,
             });
         };
         if begun_by != secret {
             return Err(Failure {
+                kind: FailureKind::Invalid,
                 message: "this passkey was made for another link".to_owned(),
                 help: None,
             });
@@ -504,6 +518,7 @@ pub(crate) async fn add_passkey(
         let made = web.passkeys.finish_registration(&made.ceremony, &made.credential, &label)?;
         if made.purpose != (Purpose::Add { owner: owner.owner().id.to_string() }) {
             return Err(Failure {
+                kind: FailureKind::Invalid,
                 message: "this passkey was made for something else".to_owned(),
                 help: None,
             });

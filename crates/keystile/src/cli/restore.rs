@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use keystile_engine::command::Failure;
+use keystile_engine::command::{Failure, FailureKind};
 
 use super::arguments::{Form, RestoreArguments};
 use super::session::{Stop, Terminal};
 
 /// Refuses to restore from nothing, or over a data directory that holds something without `--force`.
 pub fn check(arguments: &RestoreArguments, data: &Path) -> Result<(), Failure> {
-    let failure =
-        |message: String, help: &str| Err(Failure { message, help: Some(help.to_owned()) });
+    let failure = |message: String, help: &str| {
+        Err(Failure { kind: FailureKind::Invalid, message, help: Some(help.to_owned()) })
+    };
     match arguments.file.metadata() {
         Err(error) => {
             let message =

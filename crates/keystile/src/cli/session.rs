@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Style};
 use keystile_core::time::Timestamp;
-use keystile_engine::command::{Answer, Command, Failure};
+use keystile_engine::command::{Answer, Command, Failure, FailureKind};
 use serde::Serialize;
 
 use super::arguments::Form;
@@ -135,7 +135,7 @@ impl Terminal<'_> {
             }
             Err(Stop::Output(error)) => {
                 let message = format!("the output cannot be written: {error}");
-                self.complain(&Failure { message, help: None });
+                self.complain(&Failure { kind: FailureKind::Invalid, message, help: None });
                 ExitCode::FAILURE
             }
             Err(Stop::Failed(failure)) => {
@@ -248,7 +248,11 @@ pub enum Stop {
 impl Stop {
     /// A failure with advice.
     pub(super) fn failed(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::Failed(Failure { message: message.into(), help: Some(help.into()) })
+        Self::Failed(Failure {
+            kind: FailureKind::Invalid,
+            message: message.into(),
+            help: Some(help.into()),
+        })
     }
 
     /// The answer is of another kind than the question.

@@ -13,7 +13,7 @@ use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::lock::{Actor, Lock, LockLevel};
 use keystile_core::time::Timestamp;
 use keystile_engine::command::{
-    Answer, BudgetView, Command, EventView, Failure, KeyDetails, KeyView, NewKey,
+    Answer, BudgetView, Command, EventView, Failure, FailureKind, KeyDetails, KeyView, NewKey,
 };
 
 use super::arguments::{Arguments, CliCommand};
@@ -232,6 +232,7 @@ pub(super) fn new_key(number: u32) -> NewKey {
 
 pub(super) fn failure() -> Answer {
     Answer::Failed(Failure {
+        kind: FailureKind::Invalid,
         message: "no plan is named \"x\"\n\u{1b}[2J".into(),
         help: Some("try \"open\"".into()),
     })

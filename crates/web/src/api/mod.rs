@@ -1,3 +1,168 @@
 //! The admin API: everything that the console can do, as JSON.
+//!
+//! Handlers are thin: they take a [`caller::Caller`] with the scope that they need, build a command or ask
+//! the engine, and answer with its own views, which are what the command line prints with `--json`. The
+//! description of the API (`/api/openapi.json`) is made from the same code, so every operation is in it.
 
+#![expect(unused_qualifications, reason = "the descriptions of operations are written by a macro")]
+
+mod application;
+mod audit;
+mod backup;
+mod caller;
+mod docs;
 pub(crate) mod events;
+mod input;
+mod key;
+mod listed;
+mod owner;
+mod policy;
+pub(crate) mod problem;
+mod record;
+mod status;
+mod token;
+
+use std::sync::{Arc, LazyLock};
+
+use axum::extract::DefaultBodyLimit;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
+use http::header::{ETAG, HeaderName, HeaderValue, LOCATION};
+use keystile_engine::command::Answer;
+use serde::Serialize;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::web::Web;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Keystile admin API",
+        description = "Everything that the owner's console can do. Show a token with \
+            `Authorization: Bearer kst_...`; each operation says which scope the token needs: `read`, \
+            `write` (which includes `read`) or `admin` (which includes both). What is not done is answered \
+            with problem details (RFC 9457).",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "status", description = "How the server is, and what happens right now."),
+        (name = "applications", description = "Who has keys."),
+        (name = "keys", description = "Keys: issue, lock, unlock, roll, revoke."),
+        (name = "records", description = "The journal of writes."),
+        (name = "audit", description = "What was done in Keystile, and by whom."),
+        (name = "owners", description = "Who signs in at the console."),
+        (name = "tokens", description = "What programs show to this API."),
+        (name = "policy", description = "Plans and what they allow. The configuration file stays the source."),
+        (name = "backups", description = "Copies of the store."),
+    ),
+    components(schemas(problem::ProblemBody)),
+)]
+struct Description;
+
+/// The operations, each with its part of the description.
+fn operations() -> OpenApiRouter<Arc<Web>> {
+    OpenApiRouter::new()
+        .routes(routes!(status::status))
+        .routes(routes!(status::near_budgets))
+        .routes(routes!(status::hours))
+        .routes(routes!(status::diagnosis))
+        .routes(routes!(events::stream))
+        .routes(routes!(application::list, application::create))
+        .routes(routes!(application::show, application::change))
+        .routes(routes!(application::suspend))
+        .routes(routes!(application::resume))
+        .routes(routes!(key::list, key::create))
+        .routes(routes!(key::show, key::change))
+        .routes(routes!(key::activity))
+        .routes(routes!(key::lock))
+        .routes(routes!(key::unlock))
+        .routes(routes!(key::roll))
+        .routes(routes!(key::revoke))
+        .routes(routes!(record::list))
+        .routes(routes!(record::export))
+        .routes(routes!(record::show))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verification))
+        .routes(routes!(owner::list))
+        .routes(routes!(owner::link))
+        .routes(routes!(owner::remove))
+        .routes(routes!(token::list, token::create))
+        .routes(routes!(token::revoke))
+        .routes(routes!(policy::policy))
+        .routes(routes!(policy::reload))
+        .routes(routes!(backup::create))
+        .routes(routes!(backup::last))
+}
+
+/// The description as JSON, the same for as long as the program runs.
+fn description() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let (_, operations) = operations().split_for_parts();
+        let mut whole = Description::openapi().nest("/api/v1", operations);
+        let components = whole.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("kst_...");
+        let cookie = ApiKeyValue::with_description(
+            "__Host-keystile",
+            "An owner who is signed in at the console. Has every scope; what needs `admin` wants a \
+             proof that is a few minutes old at most. Without TLS the cookie is named `keystile`.",
+        );
+        components.add_security_scheme("token", SecurityScheme::Http(bearer.build()));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        // Only our own descriptions are in it, which always serialize.
+        whole.to_pretty_json().unwrap_or_default()
+    });
+    &TEXT
+}
+
+/// Everything under `/api`.
+pub(crate) fn router() -> Router<Arc<Web>> {
+    let (operations, _) = operations().split_for_parts();
+    let operations = operations.method_not_allowed_fallback(problem::no_such_method);
+    Router::new()
+        .route("/openapi.json", get(docs::description))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
+        .method_not_allowed_fallback(problem::no_such_method)
+        .nest("/v1", operations)
+        .fallback(problem::no_such_path)
+        .layer(DefaultBodyLimit::max(input::BODY_BYTES_MAX))
+}
+
+/// Takes the one answer that a command has.
+macro_rules! only {
+    ($answer:expr, $variant:ident) => {
+        match $answer {
+            keystile_engine::command::Answer::$variant(value) => Ok(value),
+            _ => Err($crate::api::problem::Problem::odd_answer()),
+        }
+    };
+}
+use only;
+
+/// Turns the answer that says that nothing was done into a problem.
+fn succeeded(answer: Answer) -> Result<Answer, problem::Problem> {
+    match answer {
+        Answer::Failed(failure) => Err(failure.into()),
+        answer => Ok(answer),
+    }
+}
+
+/// Something with the version of what can be edited of it.
+fn tagged(version: &str, body: impl Serialize) -> Response {
+    ([header(ETAG, &format!("\"{version}\""))], Json(body)).into_response()
+}
+
+/// Something new, and where it is from now on.
+fn created(path: &str, response: impl IntoResponse) -> Response {
+    (StatusCode::CREATED, [header(LOCATION, path)], response).into_response()
+}
+
+fn header(name: HeaderName, value: &str) -> (HeaderName, HeaderValue) {
+    // Versions are hexadecimal digits, and paths are encoded.
+    (name, HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static("")))
+}

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use keystile_engine::audit::AuditReport;
-use keystile_engine::command::{Answer, Command, EventFilter, EventView, Failure};
+use keystile_engine::command::{Answer, Command, EventFilter, EventView, Failure, FailureKind};
 use keystile_store::event::EventKind;
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +99,7 @@ fn verdict(report: &AuditReport) -> Flash {
     let AuditReport { older, count, head, fault } = report;
     if let Some(fault) = fault {
         return Flash::failed(&Failure {
+            kind: FailureKind::Invalid,
             message: format!(
                 "The audit was changed: {}. {count} events before that are sound.",
                 fault.problem

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Form;
 use axum::extract::State;
 use axum::response::Response;
-use keystile_engine::command::{Answer, Command, Failure};
+use keystile_engine::command::{Answer, Command, Failure, FailureKind};
 use serde::Deserialize;
 
 use super::see;
@@ -40,6 +40,7 @@ pub(crate) async fn find(
     }
     // What was pasted may be somebody's key: it is not repeated.
     let failure = Failure {
+        kind: FailureKind::Missing,
         message: "Nothing goes by that.".to_owned(),
         help: Some("Paste a whole key, a key id or prefix, an application’s name, or a record such as write_123.".to_owned()),
     };

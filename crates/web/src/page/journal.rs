@@ -11,7 +11,7 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::time::{Span, Timestamp};
 use keystile_engine::Engine;
-use keystile_engine::command::{Failure, Order, RecordFilter};
+use keystile_engine::command::{Failure, FailureKind, Order, RecordFilter};
 use keystile_engine::export::{CSV_HEAD, csv_row};
 use serde::{Deserialize, Serialize};
 
@@ -88,8 +88,11 @@ impl Asked {
     }
 
     fn filter(&self, now: Timestamp) -> Result<RecordFilter, Failure> {
-        let wrong =
-            |error: &dyn std::fmt::Display| Failure { message: error.to_string(), help: None };
+        let wrong = |error: &dyn std::fmt::Display| Failure {
+            kind: FailureKind::Invalid,
+            message: error.to_string(),
+            help: None,
+        };
         let outcome = self.outcome.as_deref().map(str::parse::<Outcome>).transpose();
         let before = self.before.as_deref().map(str::parse::<RecordId>).transpose();
         Ok(RecordFilter {
@@ -116,11 +119,12 @@ impl Asked {
 }
 
 /// A time, or a span before now: `2026-11-24T05:30:00Z`, `2 hours`.
-fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+pub(crate) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     if let Ok(span) = text.parse::<Span>() {
         return Ok(Timestamp(now.0.saturating_sub(span.millis())));
     }
     text.parse().map_err(|_| Failure {
+        kind: FailureKind::Invalid,
         message: format!("“{text}” is not a time. Write it as 2026-11-24T05:30:00Z, or as 2 hours for two hours ago."),
         help: None,
     })
@@ -227,6 +231,7 @@ pub(crate) async fn record(
 
 pub(crate) async fn find_record(web: &Arc<Web>, id: &str) -> Result<WriteRecord, Failure> {
     let missing = || Failure {
+        kind: FailureKind::Missing,
         message: "There is no such record.".to_owned(),
         help: Some("It may be older than the journal’s retention.".to_owned()),
     };

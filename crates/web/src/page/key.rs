@@ -10,7 +10,8 @@ use keystile_core::journal::WriteRecord;
 use keystile_core::lock::LockLevel;
 use keystile_core::time::{Span, Timestamp};
 use keystile_engine::command::{
-    Answer, BudgetView, Budgets, Command, EventView, Failure, KeyFilter, KeyView, RecordFilter,
+    Answer, BudgetView, Budgets, Command, EventView, Failure, FailureKind, KeyFilter, KeyView,
+    RecordFilter,
 };
 use keystile_engine::{AddressUse, KeyActivity};
 use serde::{Deserialize, Serialize};
@@ -288,7 +289,11 @@ pub(crate) async fn lock(
 
 /// Says what was wrong with a form.
 fn refuse(web: &Web, owner: &SignedIn, error: &dyn std::fmt::Display, back: &str) -> Response {
-    let flash = Flash::failed(&Failure { message: error.to_string(), help: None });
+    let flash = Flash::failed(&Failure {
+        kind: FailureKind::Invalid,
+        message: error.to_string(),
+        help: None,
+    });
     web.flashes.put(owner.session(), flash);
     see(back)
 }

@@ -157,7 +157,7 @@ pub(crate) fn trouble<'a>(
 ) -> impl FnOnce(Failure) -> Trouble + 'a {
     move |failure| {
         let frame = Frame::of(web, owner, Screen::Other, "This cannot be shown");
-        let Failure { message, help } = failure;
+        let Failure { message, help, .. } = failure;
         Trouble(Box::new(page_with(StatusCode::NOT_FOUND, &TroublePage { frame, message, help })))
     }
 }

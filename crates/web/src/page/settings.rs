@@ -8,7 +8,9 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use keystile_core::key::PasskeyId;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::command::{Answer, Command, Failure, Finding, FindingLevel, StatusView};
+use keystile_engine::command::{
+    Answer, Command, Failure, FailureKind, Finding, FindingLevel, StatusView,
+};
 use keystile_engine::owner::{OwnerView, PasskeyView};
 use keystile_engine::session::SessionView;
 use keystile_engine::token::TokenView;
@@ -110,7 +112,11 @@ pub(crate) async fn diagnose(State(web): State<Arc<Web>>, owner: SignedIn) -> Re
                     .iter()
                     .map(|finding| format!("{}: {}", finding.subject, finding.message))
                     .collect();
-                Flash::failed(&Failure { message: lines.join("\n"), help: bad[0].help.clone() })
+                Flash::failed(&Failure {
+                    kind: FailureKind::Invalid,
+                    message: lines.join("\n"),
+                    help: bad[0].help.clone(),
+                })
             }
         }
         Ok(_) => Flash::done("Nothing was found."),
@@ -242,7 +248,7 @@ pub(crate) async fn create_token(
     Form(form): Form<TokenForm>,
 ) -> Response {
     let made = async {
-        let plain = |message: String| Failure { message, help: None };
+        let plain = |message: String| Failure { kind: FailureKind::Invalid, message, help: None };
         let scope = form.scope.parse().map_err(|_| plain("there is no such scope".to_owned()))?;
         let span = filled(form.span).map(|text| text.parse::<Span>()).transpose();
         let span = span.map_err(|error| plain(error.to_string()))?;

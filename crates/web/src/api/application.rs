@@ -1,0 +1,178 @@
+//! Applications: who has keys.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use keystile_core::decision::ApplicationState;
+use keystile_engine::command::{ApplicationDetails, ApplicationView, Command};
+use keystile_engine::version::Expected;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::caller::{Caller, Needs, Read, Write};
+use super::input::{Body, IfMatch, Named};
+use super::key::Change;
+use super::listed::Listed;
+use super::problem::Problem;
+use super::{created, only, tagged};
+use crate::web::Web;
+
+/// Applications by name
+#[utoipa::path(
+    get, path = "/applications", tag = "applications", operation_id = "list_applications",
+    responses((status = OK, body = Listed<ApplicationView>), Problem),
+    security(("token" = ["read"]), ("session" = ["read"])),
+)]
+pub(super) async fn list(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Read>,
+) -> Result<Json<Listed<ApplicationView>>, Problem> {
+    let list = only!(caller.carry_out(&web, Command::ListApplications).await?, Applications)?;
+    Ok(Json(Listed::whole(list)))
+}
+
+async fn details<N: Needs>(
+    web: &Web,
+    caller: &Caller<N>,
+    application: String,
+) -> Result<ApplicationDetails, Problem> {
+    let command = Command::ShowApplication { application };
+    Ok(*only!(caller.carry_out(web, command).await?, Application)?)
+}
+
+/// One application with its keys
+///
+/// ETag is the version of what can be edited of it.
+#[utoipa::path(
+    get, path = "/applications/{application}", tag = "applications",
+    operation_id = "show_application",
+    params(("application" = String, Path, description = "Its name or id.")),
+    responses(
+        (status = OK, body = ApplicationDetails, headers(("etag" = String, description = "Its version."))),
+        Problem,
+    ),
+    security(("token" = ["read"]), ("session" = ["read"])),
+)]
+pub(super) async fn show(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Read>,
+    Named(name): Named,
+) -> Result<Response, Problem> {
+    let shown = details(&web, &caller, name).await?;
+    Ok(tagged(&shown.application.version(), shown))
+}
+
+/// An application to create.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewApplication {
+    /// Its name: 1 to 100 characters.
+    name: String,
+    /// The plan of its new keys.
+    plan: String,
+}
+
+/// Creates an application without a key
+#[utoipa::path(
+    post, path = "/applications", tag = "applications", operation_id = "create_application",
+    request_body = NewApplication,
+    responses((status = CREATED, body = ApplicationDetails), Problem),
+    security(("token" = ["write"]), ("session" = ["write"])),
+)]
+pub(super) async fn create(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Write>,
+    Body(new): Body<NewApplication>,
+) -> Result<Response, Problem> {
+    let command = Command::CreateApplication { name: new.name, plan: new.plan };
+    let made = only!(caller.carry_out(&web, command).await?, Application)?;
+    let path = format!("/api/v1/applications/{}", made.application.id);
+    Ok(created(&path, tagged(&made.application.version(), made)))
+}
+
+/// Edits an application, and shows how it is now.
+async fn edit(
+    web: &Web,
+    caller: &Caller<Write>,
+    application: String,
+    command: impl FnOnce(String) -> Command,
+    expected: Expected,
+) -> Result<Response, Problem> {
+    caller.edit(web, command(application.clone()), expected).await?;
+    let shown = details(web, caller, application).await?;
+    Ok(tagged(&shown.application.version(), shown))
+}
+
+/// Puts an application on another plan, or notes something about it
+///
+/// The keys follow that are on its present plan.
+#[utoipa::path(
+    patch, path = "/applications/{application}", tag = "applications",
+    operation_id = "change_application",
+    params(
+        ("application" = String, Path, description = "Its name or id."),
+        ("if-match" = Option<String>, Header, description = "The ETag that it was shown with."),
+    ),
+    request_body = Change,
+    responses((status = OK, body = ApplicationDetails), Problem),
+    security(("token" = ["write"]), ("session" = ["write"])),
+)]
+pub(super) async fn change(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Write>,
+    Named(name): Named,
+    IfMatch(expected): IfMatch,
+    Body(change): Body<Change>,
+) -> Result<Response, Problem> {
+    let command = |application| match change {
+        Change::Plan(plan) => Command::ChangeApplicationPlan { application, plan },
+        Change::Note(note) => Command::SetApplicationNote { application, note },
+    };
+    edit(&web, &caller, name, command, expected).await
+}
+
+/// Stops all calls of an application
+#[utoipa::path(
+    post, path = "/applications/{application}/suspend", tag = "applications",
+    operation_id = "suspend_application",
+    params(
+        ("application" = String, Path, description = "Its name or id."),
+        ("if-match" = Option<String>, Header, description = "The ETag that it was shown with."),
+    ),
+    responses((status = OK, body = ApplicationDetails), Problem),
+    security(("token" = ["write"]), ("session" = ["write"])),
+)]
+pub(super) async fn suspend(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Write>,
+    Named(name): Named,
+    IfMatch(expected): IfMatch,
+) -> Result<Response, Problem> {
+    let state = ApplicationState::Suspended;
+    let command = |application| Command::SetApplicationState { application, state };
+    edit(&web, &caller, name, command, expected).await
+}
+
+/// Lets an application call again
+#[utoipa::path(
+    post, path = "/applications/{application}/resume", tag = "applications",
+    operation_id = "resume_application",
+    params(
+        ("application" = String, Path, description = "Its name or id."),
+        ("if-match" = Option<String>, Header, description = "The ETag that it was shown with."),
+    ),
+    responses((status = OK, body = ApplicationDetails), Problem),
+    security(("token" = ["write"]), ("session" = ["write"])),
+)]
+pub(super) async fn resume(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Write>,
+    Named(name): Named,
+    IfMatch(expected): IfMatch,
+) -> Result<Response, Problem> {
+    let state = ApplicationState::Active;
+    let command = |application| Command::SetApplicationState { application, state };
+    edit(&web, &caller, name, command, expected).await
+}

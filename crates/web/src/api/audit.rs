@@ -1,0 +1,80 @@
+//! The audit: who did what in Keystile, and whether the record of it is whole.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use keystile_engine::command::{AuditReport, Command, EventFilter, EventView};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::caller::{Caller, Read};
+use super::input::{Asked, page_of};
+use super::listed::Listed;
+use super::only;
+use super::problem::{Kind, Problem};
+use crate::web::Web;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditAsked {
+    /// Only events of this kind, as in `key_locked`.
+    kind: Option<String>,
+    /// Only those by whoever has this name, or by this sort of actor, as in `owner`.
+    actor: Option<String>,
+    /// Only those of this key: its id or prefix.
+    key: Option<String>,
+    /// Only those of this application and its keys: its name or id.
+    application: Option<String>,
+    /// Only those that concern the owner or token with this name.
+    subject: Option<String>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// How many to show at most, up to 1000; 50 where it is not said.
+    limit: Option<u32>,
+}
+
+/// What happened, latest first
+#[utoipa::path(
+    get, path = "/audit", tag = "audit", operation_id = "list_audit", params(AuditAsked),
+    responses((status = OK, body = Listed<EventView>), Problem),
+    security(("token" = ["read"]), ("session" = ["read"])),
+)]
+pub(super) async fn list(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Read>,
+    Asked(asked): Asked<AuditAsked>,
+) -> Result<Json<Listed<EventView>>, Problem> {
+    let limit = page_of(asked.limit)?;
+    let cursor = asked.cursor.as_deref().map(str::parse::<i64>).transpose();
+    let before = cursor.map_err(|_| Problem::new(Kind::NotUnderstood, "this is no cursor"))?;
+    let filter = EventFilter {
+        kind: asked.kind,
+        actor: asked.actor,
+        key: asked.key,
+        application: asked.application,
+        subject: asked.subject,
+        before,
+        after: None,
+        limit: limit + 1,
+    };
+    let events = only!(caller.carry_out(&web, Command::ListEvents(filter)).await?, Events)?;
+    Ok(Json(Listed::page(events, limit, |event| event.id.to_string())))
+}
+
+/// Looks whether the audit is whole
+///
+/// Keep the count and the head elsewhere: they tell later whether all of it was replaced.
+#[utoipa::path(
+    get, path = "/audit/verification", tag = "audit", operation_id = "verify_audit",
+    responses((status = OK, body = AuditReport), Problem),
+    security(("token" = ["read"]), ("session" = ["read"])),
+)]
+pub(super) async fn verification(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Read>,
+) -> Result<Json<AuditReport>, Problem> {
+    let report = only!(caller.carry_out(&web, Command::VerifyAudit).await?, Audit)?;
+    Ok(Json(*report))
+}

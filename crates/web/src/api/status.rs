@@ -1,0 +1,118 @@
+//! How the server is, and what happens right now.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use keystile_core::time::{Span, Timestamp};
+use keystile_engine::command::{Command, Finding, StatusView};
+use keystile_engine::{HourCount, NearBudget};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::caller::{Caller, Read};
+use super::input::{Asked, moment};
+use super::listed::Listed;
+use super::only;
+use super::problem::{Kind, Problem};
+use crate::carry_out::blocking;
+use crate::web::Web;
+
+/// Hours are shown of the last day where nothing else is asked for.
+const DAY: Span = Span::from_secs(86_400);
+/// Hours that are shown at once: a year and a month.
+const HOURS_MAX: Span = Span::from_secs(400 * 86_400);
+
+/// How the server is
+#[utoipa::path(
+    get, path = "/status", tag = "status",
+    responses((status = OK, body = StatusView), Problem),
+    security(("token" = ["read"]), ("session" = ["read"])),
+)]
+pub(super) async fn status(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Read>,
+) -> Result<Json<StatusView>, Problem> {
+    let status = only!(caller.carry_out(&web, Command::Status).await?, Status)?;
+    Ok(Json(*status))
+}
+
+/// Active keys that have used half of a write budget or more, fullest first
+#[utoipa::path(
+    get, path = "/near-budgets", tag = "status",
+    responses((status = OK, body = Listed<NearBudget>), Problem),
+    security(("token" = ["read"]), ("session" = ["read"])),
+)]
+pub(super) async fn near_budgets(
+    State(web): State<Arc<Web>>,
+    _: Caller<Read>,
+) -> Result<Json<Listed<NearBudget>>, Problem> {
+    Ok(Json(Listed::whole(web.engine.near_budgets().await?)))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct HoursAsked {
+    /// The first hour: a time, or as in `7 days` so long ago. A day ago where it is not said.
+    since: Option<String>,
+    /// The last hour. Now where it is not said.
+    until: Option<String>,
+}
+
+/// What one hour had.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Hour {
+    /// When it began; whole hours of UTC.
+    hour_start: Timestamp,
+    /// Writes that were let through, whatever became of them.
+    writes: u64,
+    /// Requests that were refused.
+    refused: u64,
+}
+
+impl From<HourCount> for Hour {
+    fn from(count: HourCount) -> Self {
+        let HourCount { hour_start, writes, refused } = count;
+        Self { hour_start, writes, refused }
+    }
+}
+
+/// Writes and refusals by hour, earliest first
+///
+/// Exact, and independent of the journal's retention. Hours that had none are left out.
+#[utoipa::path(
+    get, path = "/hours", tag = "status", params(HoursAsked),
+    responses((status = OK, body = Listed<Hour>), Problem),
+    security(("token" = ["read"]), ("session" = ["read"])),
+)]
+pub(super) async fn hours(
+    State(web): State<Arc<Web>>,
+    _: Caller<Read>,
+    Asked(asked): Asked<HoursAsked>,
+) -> Result<Json<Listed<Hour>>, Problem> {
+    let now = web.engine.store().now();
+    let until = moment(asked.until.as_deref(), now)?.unwrap_or(now);
+    let day_before = Timestamp(until.0.saturating_sub(DAY.millis()));
+    let since = moment(asked.since.as_deref(), now)?.unwrap_or(day_before);
+    if until.0.saturating_sub(since.0) > HOURS_MAX.millis() {
+        let detail = format!("hours of at most {HOURS_MAX} are shown at once");
+        return Err(Problem::new(Kind::NotUnderstood, detail).with_help("ask for parts of it"));
+    }
+    let hours = blocking(&web.engine, move |engine| engine.writes_by_hour(since, until)).await?;
+    Ok(Json(Listed::whole(hours.into_iter().map(Hour::from).collect())))
+}
+
+/// Looks for trouble, through the whole file of the store
+#[utoipa::path(
+    get, path = "/diagnosis", tag = "status",
+    responses((status = OK, body = Listed<Finding>), Problem),
+    security(("token" = ["read"]), ("session" = ["read"])),
+)]
+pub(super) async fn diagnosis(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Read>,
+) -> Result<Json<Listed<Finding>>, Problem> {
+    let findings = only!(caller.carry_out(&web, Command::Diagnose).await?, Diagnosis)?;
+    Ok(Json(Listed::whole(findings)))
+}
