@@ -6,7 +6,7 @@ use keystile_store::change::Progress;
 use keystile_store::error::Error;
 use keystile_store::key::{self, ApplicationRow};
 
-use crate::command::{Answer, ApplicationDetails, Failure, KeyFilter};
+use crate::command::{Answer, ApplicationDetails, ApplicationView, Failure, KeyFilter};
 use crate::execute::{check_name, checked_note, missing};
 use crate::version::Expected;
 use crate::{Engine, view};
@@ -30,8 +30,18 @@ impl Engine {
         self.show_application(&shown)
     }
 
+    /// Applications by name, after one, at most so many. Blocks.
+    pub fn application_page(
+        &self,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<ApplicationView>, Failure> {
+        let rows = self.store.read(|read| key::list_applications(read, after, limit))?;
+        Ok(rows.into_iter().map(view::application).collect())
+    }
+
     pub(crate) fn list_applications(&self) -> Result<Answer, Failure> {
-        let rows = self.store.read(key::list_applications)?;
+        let rows = self.store.read(|read| key::list_applications(read, "", u32::MAX))?;
         Ok(Answer::Applications(rows.into_iter().map(view::application).collect()))
     }
 
@@ -42,6 +52,11 @@ impl Engine {
             }
             other => other.into(),
         })
+    }
+
+    /// An application by its name or id. Blocks.
+    pub fn application(&self, name: &str) -> Result<ApplicationView, Failure> {
+        self.find_application(name).map(view::application)
     }
 
     pub(crate) fn show_application(&self, name: &str) -> Result<Answer, Failure> {

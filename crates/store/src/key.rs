@@ -157,6 +157,7 @@ pub struct KeyQuery {
 pub(crate) const INDEXES: &str = "
 CREATE INDEX key_prefix ON key (prefix);
 CREATE INDEX key_locked ON key (id) WHERE lock IS NOT NULL;
+CREATE INDEX key_usable ON key (application) WHERE revoked IS NULL;
 CREATE INDEX key_ended ON key (id) WHERE revoked IS NOT NULL OR expires IS NOT NULL;
 ";
 
@@ -225,14 +226,18 @@ pub fn find_key_by_hash(connection: &Connection, hash: &KeyHash) -> Result<KeyRo
     found.next().unwrap_or_else(|| Err(Error::Missing("key with this text".to_owned())))
 }
 
-/// Applications by name.
-pub fn list_applications(connection: &Connection) -> Result<Vec<ApplicationRow>> {
+/// Applications by name, after one, at most so many.
+pub fn list_applications(
+    connection: &Connection,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<ApplicationRow>> {
     let mut statement = connection.prepare_cached(
         "SELECT id, uid, name, plan, state, created,
                 (SELECT count(*) FROM key WHERE key.application = application.id AND revoked IS NULL), note
-         FROM application ORDER BY name",
+         FROM application WHERE name > ?1 ORDER BY name LIMIT ?2",
     )?;
-    statement.query_and_then([], application_row)?.collect()
+    statement.query_and_then(params![after, limit], application_row)?.collect()
 }
 
 /// The application with a name or id.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::page::{application, audit, find, journal, key, now, policy, settings};
@@ -13,11 +13,7 @@ use crate::{api, asset, guard, health, sign_in};
 
 /// The console, ready to be served.
 pub fn router(web: Arc<Web>) -> Router {
-    Router::new()
-        // For anybody who reaches the address: health for orchestrators, metrics for Prometheus.
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
+    let guarded = Router::new()
         .route("/assets/{name}", get(asset::asset))
         // For people who are about to sign in, or to become an owner.
         .route("/sign-in", get(sign_in::sign_in).post(sign_in::with_password))
@@ -79,7 +75,14 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/settings/diagnose", post(settings::diagnose))
         // For programs with a token, and for owners who are signed in: their handlers take a `Caller`.
         .nest("/api", api::router())
-        .layer(from_fn_with_state(web.clone(), guard::stand_guard))
+        .route("/api/", any(api::problem::no_such_path))
+        .layer(from_fn_with_state(web.clone(), guard::stand_guard));
+    Router::new()
+        // For machines that reach the address under whatever name: orchestrators and Prometheus.
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .merge(guarded)
         .layer(CompressionLayer::new())
         .with_state(web)
 }

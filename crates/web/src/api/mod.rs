@@ -8,7 +8,7 @@
 
 mod application;
 mod audit;
-mod backup;
+pub(crate) mod backup;
 mod caller;
 mod docs;
 pub(crate) mod events;

@@ -4,22 +4,26 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use keystile_core::decision::ApplicationState;
-use keystile_engine::command::{Answer, ApplicationView, Command, EventFilter, EventView, KeyView};
+use keystile_engine::command::{
+    Answer, ApplicationView, Command, EventFilter, EventView, KeyFilter, KeyView,
+};
+
+use serde::Deserialize;
 
 use super::key::{NoteForm, PlanForm};
-use super::{
-    ConfirmPage, Frame, PageResult, Screen, act, clock, page, plans_of_keys, see, trouble,
-};
-use crate::carry_out::carry_out;
+use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, page, plans_of_keys, trouble};
+use crate::carry_out::{blocking, carry_out};
 use crate::filters;
 use crate::session::SignedIn;
 use crate::web::Web;
 use crate::when::Clock;
 
-const KEYS_SHOWN: usize = 50;
+const PAGE: u32 = 50;
+const SUGGESTED: u32 = 200;
+const KEYS_SHOWN: u32 = 50;
 const EVENTS_SHOWN: u32 = 50;
 
 #[derive(Template)]
@@ -31,26 +35,34 @@ struct ApplicationsPage {
     next: Option<String>,
 }
 
-pub(crate) async fn applications(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {
-    let list = carry_out(&web.engine, Command::ListApplications, owner.actor()).await;
-    let applications = match list.map_err(trouble(&web, &owner))? {
-        Answer::Applications(applications) => applications,
-        _ => Vec::new(),
-    };
+#[derive(Debug, Deserialize)]
+pub(crate) struct After {
+    after: Option<String>,
+}
+
+pub(crate) async fn applications(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Query(asked): Query<After>,
+) -> PageResult {
+    let after = asked.after.unwrap_or_default();
+    let list = blocking(&web.engine, move |engine| engine.application_page(&after, PAGE)).await;
+    let applications = list.map_err(trouble(&web, &owner))?;
+    let end = applications.last().filter(|_| applications.len() == PAGE as usize);
+    let next =
+        end.map(|end| format!("/applications?after={}", crate::form::path_segment(&end.name)));
     Ok(page(&ApplicationsPage {
         frame: Frame::of(&web, &owner, Screen::Applications, "Applications"),
         clock: clock(&web),
         applications,
-        next: None,
+        next,
     }))
 }
 
-/// The names of all applications, for suggestions; none where they cannot be read.
-pub(crate) async fn names(web: &Arc<Web>, owner: &SignedIn) -> Vec<String> {
-    match carry_out(&web.engine, Command::ListApplications, owner.actor()).await {
-        Ok(Answer::Applications(list)) => list.into_iter().map(|one| one.name).collect(),
-        Ok(_) | Err(_) => Vec::new(),
-    }
+/// The names of some applications, for suggestions; none where they cannot be read.
+pub(crate) async fn names(web: &Arc<Web>) -> Vec<String> {
+    let list = blocking(&web.engine, |engine| engine.application_page("", SUGGESTED)).await;
+    list.unwrap_or_default().into_iter().map(|one| one.name).collect()
 }
 
 #[derive(Template)]
@@ -72,14 +84,22 @@ pub(crate) async fn application(
     owner: SignedIn,
     Path(name): Path<String>,
 ) -> PageResult {
-    let command = Command::ShowApplication { application: name };
-    let shown = carry_out(&web.engine, command, owner.actor()).await;
-    let details = match shown.map_err(trouble(&web, &owner))? {
-        Answer::Application(details) => *details,
-        _ => return Ok(see("/applications")),
+    let application = blocking(&web.engine, move |engine| engine.application(&name)).await;
+    let application = application.map_err(trouble(&web, &owner))?;
+    let of_application = KeyFilter {
+        application: Some(application.name.clone()),
+        limit: KEYS_SHOWN + 1,
+        ..KeyFilter::default()
     };
+    let listed = carry_out(&web.engine, Command::ListKeys(of_application), owner.actor()).await;
+    let mut keys = match listed.map_err(trouble(&web, &owner))? {
+        Answer::Keys(keys) => keys,
+        _ => Vec::new(),
+    };
+    let more_keys = keys.len() > KEYS_SHOWN as usize;
+    keys.truncate(KEYS_SHOWN as usize);
     let filter = EventFilter {
-        application: Some(details.application.name.clone()),
+        application: Some(application.name.clone()),
         limit: EVENTS_SHOWN,
         ..EventFilter::default()
     };
@@ -88,16 +108,13 @@ pub(crate) async fn application(
         Answer::Events(events) => events,
         _ => Vec::new(),
     };
-    let mut keys = details.keys_list;
-    let more_keys = keys.len() > KEYS_SHOWN;
-    keys.truncate(KEYS_SHOWN);
     Ok(page(&ApplicationPage {
-        frame: Frame::of(&web, &owner, Screen::Applications, &details.application.name),
+        frame: Frame::of(&web, &owner, Screen::Applications, &application.name),
         clock: clock(&web),
-        is_active: details.application.state == ApplicationState::Active,
+        is_active: application.state == ApplicationState::Active,
         plans: plans_of_keys(&web),
         plan_hint: "New keys get this plan, and so do its keys that are on its present one. Keys with a plan of their own keep it.",
-        application: details.application,
+        application,
         keys,
         more_keys,
         events,

@@ -129,7 +129,7 @@ pub(crate) async fn new_key(
             (name, spec.unwrap_or_default())
         })
         .collect();
-    let applications = super::application::names(&web, &owner).await;
+    let applications = super::application::names(&web).await;
     Ok(page(&NewKeyPage {
         frame: Frame::of(&web, &owner, Screen::Keys, "Create a key"),
         application: filled(asked.application),
