@@ -50,7 +50,7 @@ pub(super) async fn list(
 
 /// One application with its keys
 ///
-/// ETag is the version of what can be edited of it.
+/// `ETag` is the version of what can be edited of it.
 #[utoipa::path(
     get, path = "/applications/{application}", tag = "applications",
     operation_id = "show_application",

@@ -61,7 +61,9 @@ async fn every_operation_has_an_id_and_a_sentence_of_its_own() {
     for methods in description["paths"].as_object().unwrap().values() {
         for operation in methods.as_object().unwrap().values() {
             assert!(!operation["summary"].as_str().unwrap().is_empty());
-            assert!(operation["responses"]["default"].is_object());
+            let answers = operation["responses"].as_object().unwrap();
+            assert!(answers.contains_key("default"));
+            assert!(answers.values().all(|answer| answer["description"].is_string()));
             assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()));
         }
     }
