@@ -50,6 +50,15 @@ impl DataDirectory {
         &self.path
     }
 
+    /// The folder for copies that the console makes, created where it is missing.
+    pub fn backups(&self) -> Result<PathBuf> {
+        let path = self.path.join("backups");
+        match DirBuilder::new().recursive(true).mode(0o700).create(&path) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(Error::Directory { path, source }),
+        }
+    }
+
     /// Creates the database file where it is missing, for this user only; SQLite gives the files beside it
     /// the same mode.
     pub(crate) fn create_database(&self) -> Result<()> {

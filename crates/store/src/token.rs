@@ -129,12 +129,13 @@ impl Work<'_> {
 
     /// Revokes a token for good.
     pub fn revoke_token(&mut self, name_or_id: &str, actor: &Actor) -> Result<TokenRow> {
-        let token = find(self.connection, name_or_id)?;
+        let mut token = find(self.connection, name_or_id)?;
         if token.revoked.is_none() {
             self.connection.execute(
                 "UPDATE token SET revoked = ?2 WHERE uid = ?1",
                 params![token.id.to_string(), self.now.0],
             )?;
+            token.revoked = Some(self.now);
             self.tell_of(EventKind::TokenRevoked, Some(&token.name), actor, "for good")?;
         }
         Ok(token)

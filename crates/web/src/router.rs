@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::page::{application, audit, find, journal, key, now, policy, settings};
@@ -75,6 +75,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/settings/diagnose", post(settings::diagnose))
         // For programs with a token, and for owners who are signed in: their handlers take a `Caller`.
         .nest("/api", api::router())
+        .route("/api/", any(api::problem::no_such_path))
         .layer(from_fn_with_state(web.clone(), guard::stand_guard));
     Router::new()
         // For machines that reach the address under whatever name: orchestrators and Prometheus.

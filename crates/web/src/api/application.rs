@@ -9,42 +9,48 @@ use keystile_core::decision::ApplicationState;
 use keystile_engine::command::{ApplicationDetails, ApplicationView, Command};
 use keystile_engine::version::Expected;
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::caller::{Caller, Needs, Read, Write};
-use super::input::{Body, IfMatch, Named};
+use super::caller::{Caller, Read, Write};
+use super::input::{Asked, Body, IfMatch, Named, page_of};
 use super::key::Change;
 use super::listed::Listed;
 use super::problem::Problem;
 use super::{created, only, tagged};
+use crate::carry_out::blocking;
 use crate::web::Web;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ApplicationsAsked {
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// How many to show at most, up to 1000; 50 where it is not said.
+    limit: Option<u32>,
+}
 
 /// Applications by name
 #[utoipa::path(
     get, path = "/applications", tag = "applications", operation_id = "list_applications",
+    params(ApplicationsAsked),
     responses((status = OK, body = Listed<ApplicationView>), Problem),
     security(("token" = ["read"]), ("session" = ["read"])),
 )]
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
-    caller: Caller<Read>,
+    _: Caller<Read>,
+    Asked(asked): Asked<ApplicationsAsked>,
 ) -> Result<Json<Listed<ApplicationView>>, Problem> {
-    let list = only!(caller.carry_out(&web, Command::ListApplications).await?, Applications)?;
-    Ok(Json(Listed::whole(list)))
-}
-
-async fn details<N: Needs>(
-    web: &Web,
-    caller: &Caller<N>,
-    application: String,
-) -> Result<ApplicationDetails, Problem> {
-    let command = Command::ShowApplication { application };
-    Ok(*only!(caller.carry_out(web, command).await?, Application)?)
+    let limit = page_of(asked.limit)?;
+    let after = asked.cursor.unwrap_or_default();
+    let list = blocking(&web.engine, move |engine| engine.application_page(&after, limit + 1));
+    Ok(Json(Listed::page(list.await?, limit, |application| application.name.clone())))
 }
 
 /// One application with its keys
 ///
-/// ETag is the version of what can be edited of it.
+/// `ETag` is the version of what can be edited of it.
 #[utoipa::path(
     get, path = "/applications/{application}", tag = "applications",
     operation_id = "show_application",
@@ -60,7 +66,8 @@ pub(super) async fn show(
     caller: Caller<Read>,
     Named(name): Named,
 ) -> Result<Response, Problem> {
-    let shown = details(&web, &caller, name).await?;
+    let command = Command::ShowApplication { application: name };
+    let shown = only!(caller.carry_out(&web, command).await?, Application)?;
     Ok(tagged(&shown.application.version(), shown))
 }
 
@@ -101,8 +108,8 @@ async fn edit(
     expected: Expected,
 ) -> Result<Response, Problem> {
     caller.edit(web, command(application.clone()), expected).await?;
-    let shown = details(web, caller, application).await?;
-    Ok(tagged(&shown.application.version(), shown))
+    let shown = blocking(&web.engine, move |engine| engine.application(&application)).await?;
+    Ok(tagged(&shown.version(), shown))
 }
 
 /// Puts an application on another plan, or notes something about it
@@ -116,7 +123,7 @@ async fn edit(
         ("if-match" = Option<String>, Header, description = "The ETag that it was shown with."),
     ),
     request_body = Change,
-    responses((status = OK, body = ApplicationDetails), Problem),
+    responses((status = OK, body = ApplicationView), Problem),
     security(("token" = ["write"]), ("session" = ["write"])),
 )]
 pub(super) async fn change(
@@ -141,7 +148,7 @@ pub(super) async fn change(
         ("application" = String, Path, description = "Its name or id."),
         ("if-match" = Option<String>, Header, description = "The ETag that it was shown with."),
     ),
-    responses((status = OK, body = ApplicationDetails), Problem),
+    responses((status = OK, body = ApplicationView), Problem),
     security(("token" = ["write"]), ("session" = ["write"])),
 )]
 pub(super) async fn suspend(
@@ -163,7 +170,7 @@ pub(super) async fn suspend(
         ("application" = String, Path, description = "Its name or id."),
         ("if-match" = Option<String>, Header, description = "The ETag that it was shown with."),
     ),
-    responses((status = OK, body = ApplicationDetails), Problem),
+    responses((status = OK, body = ApplicationView), Problem),
     security(("token" = ["write"]), ("session" = ["write"])),
 )]
 pub(super) async fn resume(

@@ -1,12 +1,14 @@
 //! Copies of the store. They go into the data directory: where else is for the command line to say.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use keystile_core::time::Timestamp;
-use keystile_engine::command::Command;
+use keystile_engine::Engine;
+use keystile_engine::command::{Command, Failure};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -26,6 +28,12 @@ pub(super) struct BackupMade {
     message: String,
 }
 
+/// Where a copy that is made now goes.
+pub(crate) fn backup_file(engine: &Arc<Engine>) -> Result<PathBuf, Failure> {
+    let name = words::file_time(engine.store().now());
+    Ok(engine.store().directory().backups()?.join(format!("{name}.db")))
+}
+
 /// Copies the store into a new file of the data directory and verifies the copy
 #[utoipa::path(
     post, path = "/backups", tag = "backups", operation_id = "create_backup",
@@ -36,8 +44,7 @@ pub(super) async fn create(
     State(web): State<Arc<Web>>,
     caller: Caller<Admin>,
 ) -> Result<(StatusCode, Json<BackupMade>), Problem> {
-    let name = words::file_time(web.engine.store().now());
-    let to = web.engine.store().directory().path().join("backups").join(format!("{name}.db"));
+    let to = blocking(&web.engine, backup_file).await?;
     let file = to.display().to_string();
     let message = only!(caller.carry_out(&web, Command::Backup { to }).await?, Done)?;
     Ok((StatusCode::CREATED, Json(BackupMade { file, message })))

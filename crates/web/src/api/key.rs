@@ -94,7 +94,7 @@ async fn details<N: Needs>(
 
 /// One key with its budgets and what happened to it
 ///
-/// ETag is the version of what can be edited of it; what it wrote is no part of that.
+/// `ETag` is the version of what can be edited of it; what it wrote is no part of that.
 #[utoipa::path(
     get, path = "/keys/{key}", tag = "keys", operation_id = "show_key",
     params(("key" = String, Path, description = "Its id, or its prefix as listed.")),

@@ -8,7 +8,7 @@
 
 mod application;
 mod audit;
-mod backup;
+pub(crate) mod backup;
 mod caller;
 mod docs;
 pub(crate) mod events;
@@ -33,6 +33,7 @@ use http::header::{ETAG, HeaderName, HeaderValue, LOCATION};
 use keystile_engine::command::Answer;
 use serde::Serialize;
 use utoipa::OpenApi;
+use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -104,6 +105,7 @@ fn description() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| {
         let (_, operations) = operations().split_for_parts();
         let mut whole = Description::openapi().nest("/api/v1", operations);
+        describe_answers(&mut whole);
         let components = whole.components.get_or_insert_default();
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("kst_...");
         let cookie = ApiKeyValue::with_description(
@@ -117,6 +119,23 @@ fn description() -> &'static str {
         whole.to_pretty_json().unwrap_or_default()
     });
     &TEXT
+}
+
+/// An answer has to have a description: what the operation does, where it has none of its own.
+fn describe_answers(whole: &mut utoipa::openapi::OpenApi) {
+    for item in whole.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            let summary = operation.summary.clone().unwrap_or_default();
+            for answer in operation.responses.responses.values_mut() {
+                if let RefOr::T(answer) = answer
+                    && answer.description.is_empty()
+                {
+                    answer.description.clone_from(&summary);
+                }
+            }
+        }
+    }
 }
 
 /// Everything under `/api`.

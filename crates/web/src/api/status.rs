@@ -64,7 +64,7 @@ pub(super) struct HoursAsked {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Hour {
     /// When it began; whole hours of UTC.
-    hour_start: Timestamp,
+    start: Timestamp,
     /// Writes that were let through, whatever became of them.
     writes: u64,
     /// Requests that were refused.
@@ -74,7 +74,7 @@ pub(super) struct Hour {
 impl From<HourCount> for Hour {
     fn from(count: HourCount) -> Self {
         let HourCount { hour_start, writes, refused } = count;
-        Self { hour_start, writes, refused }
+        Self { start: hour_start, writes, refused }
     }
 }
 

@@ -17,14 +17,15 @@ use keystile_engine::token::TokenView;
 use serde::Deserialize;
 
 use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, filled, page, see, trouble};
+use crate::api::backup::backup_file;
 use crate::carry_out::{blocking, carry_out};
 use crate::filters;
 use crate::flash::{Flash, Secret};
+use crate::password;
 use crate::session::{Proved, SignedIn};
 use crate::sign_in::codes;
 use crate::web::Web;
 use crate::when::Clock;
-use crate::{password, words};
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -284,7 +285,9 @@ pub(crate) async fn revoke_token(
 }
 
 pub(crate) async fn back_up(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
-    let name = words::file_time(web.engine.store().now());
-    let to = web.engine.store().directory().path().join("backups").join(format!("{name}.db"));
+    let to = match blocking(&web.engine, backup_file).await {
+        Ok(to) => to,
+        Err(failure) => return told::<()>(&web, &owner, Err(failure), ""),
+    };
     act(&web, &owner, Command::Backup { to }, "/settings", None).await
 }

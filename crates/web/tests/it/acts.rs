@@ -1,0 +1,297 @@
+//! What owners and programs do through the admin API.
+
+use keystile_core::scope::Scope;
+use keystile_engine::command::{Answer, Command, RecordFilter};
+use serde_json::{Value, json};
+
+use crate::desk::{Desk, cli};
+
+#[tokio::test]
+async fn a_key_is_created_shown_once_locked_unlocked_rolled_and_revoked() {
+    let desk = Desk::new();
+    let token = desk.token(Scope::Write).await;
+    let act = |path: &str, body: Value| desk.post(path).token(&token).json(body).send();
+    let made = act("/api/v1/keys", json!({ "application": "reader", "plan": "open" })).await;
+    assert_eq!(made.status, 201);
+    let path = made.header("location").to_owned();
+    let text = made.good()["key"].as_str().unwrap().to_owned();
+    let shown = desk.get(&path).token(&token).send().await;
+    assert!(!shown.text.contains(&text), "its text is told once");
+    assert_eq!(shown.good()["state"], "active");
+    let lock = json!({ "level": "writes", "reason": "looks odd", "for": "2 hours" });
+    let locked = act(&format!("{path}/lock"), lock).await.good();
+    assert_eq!(
+        (&locked["state"], &locked["lock"]["reason"]),
+        (&json!("locked"), &json!("looks odd"))
+    );
+    assert!(locked["lock"]["until"].is_string());
+    let unlocked = act(&format!("{path}/unlock"), json!({ "budgets": "reset" })).await.good();
+    assert_eq!(unlocked["state"], "active");
+    let rolled = act(&format!("{path}/roll"), json!({ "grace": "1 day" })).await;
+    assert_eq!(rolled.status, 201);
+    assert_ne!(rolled.good()["key"], json!(text));
+    assert_ne!(rolled.header("location"), path);
+    let revoked = act(&format!("{path}/revoke"), json!({})).await.good();
+    assert_eq!(revoked["state"], "revoked");
+    let again = act(&format!("{path}/unlock"), json!({ "budgets": "keep" })).await;
+    assert_eq!(again.problem(409)["type"], "urn:keystile:problem:conflict");
+}
+
+#[tokio::test]
+async fn keys_and_applications_change_their_plan_and_carry_a_note() {
+    let desk = Desk::new();
+    let (token, key) = (desk.token(Scope::Write).await, desk.key("reader").await);
+    for path in [format!("/api/v1/keys/{key}"), "/api/v1/applications/reader".to_owned()] {
+        let change = |body| desk.ask(http::Method::PATCH, &path).token(&token).json(body).send();
+        assert_eq!(change(json!({ "plan": "trusted" })).await.good()["plan"], "trusted");
+        assert_eq!(
+            change(json!({ "note": " asked by mail " })).await.good()["note"],
+            "asked by mail"
+        );
+        assert_eq!(change(json!({ "note": "" })).await.good()["note"], Value::Null);
+        change(json!({ "plan": "nowhere" })).await.problem(422);
+        change(json!({ "note": "x".repeat(501) })).await.problem(422);
+        // One thing at a time: two could be half done.
+        change(json!({ "plan": "open", "note": "both" })).await.problem(400);
+        change(json!({ "colour": "blue" })).await.problem(400);
+        assert_eq!(desk.get(&path).token(&token).send().await.good()["plan"], "trusted");
+    }
+}
+
+#[tokio::test]
+async fn an_application_is_created_suspended_and_resumed() {
+    let desk = Desk::new();
+    let token = desk.token(Scope::Write).await;
+    let new = json!({ "name": "räder & co/1", "plan": "open" });
+    let made = desk.post("/api/v1/applications").token(&token).json(new.clone()).send().await;
+    assert_eq!((made.status.as_u16(), &made.good()["name"]), (201, &new["name"]));
+    let path = made.header("location").to_owned();
+    let twice = desk.post("/api/v1/applications").token(&token).json(new).send().await;
+    assert_eq!(twice.problem(409)["type"], "urn:keystile:problem:conflict");
+    for (act, state) in [("suspend", "suspended"), ("resume", "active")] {
+        let told = desk.post(&format!("{path}/{act}")).token(&token).send().await;
+        assert_eq!(told.good()["state"], state);
+    }
+    let by_name = "/api/v1/applications/r%C3%A4der%20&%20co%2F1";
+    assert_eq!(desk.get(by_name).token(&token).send().await.good()["state"], "active");
+    let list = desk.get("/api/v1/applications").token(&token).send().await.good();
+    assert_eq!((list["items"].as_array().unwrap().len(), &list["next"]), (1, &Value::Null));
+}
+
+#[tokio::test]
+async fn owners_and_tokens_come_and_go() {
+    let desk = Desk::new();
+    desk.cookie("Ada").await;
+    let token = desk.token(Scope::Admin).await;
+    let link = desk.post("/api/v1/owners/links").token(&token).send().await;
+    assert_eq!(link.status, 201);
+    assert!(link.good()["url"].as_str().unwrap().starts_with("http://localhost:7080/claim/ksc_"));
+    let ada = desk.ask(http::Method::DELETE, "/api/v1/owners/Ada").token(&token);
+    assert_eq!(
+        ada.send().await.problem(409)["type"],
+        "urn:keystile:problem:conflict",
+        "the last one"
+    );
+    desk.cookie("Bob").await;
+    let bob = || desk.ask(http::Method::DELETE, "/api/v1/owners/Bob").token(&token).send();
+    assert_eq!(bob().await.status, 204);
+    bob().await.problem(404);
+    let new = json!({ "name": "robot", "scope": "read", "for": "30 days" });
+    let made = desk.post("/api/v1/tokens").token(&token).json(new).send().await;
+    assert_eq!(made.status, 201);
+    let robot = made.good()["token"].as_str().unwrap().to_owned();
+    desk.get("/api/v1/keys").token(&robot).send().await.good();
+    let revoked = desk.post("/api/v1/tokens/robot/revoke").token(&token).send().await.good();
+    assert_eq!(revoked["state"], "revoked");
+    desk.get("/api/v1/keys").token(&robot).send().await.problem(401);
+    let listed = desk.get("/api/v1/tokens").token(&token).send().await;
+    assert!(!listed.text.contains(&robot));
+    assert_eq!(listed.good()["items"][1]["name"], "robot");
+}
+
+#[tokio::test]
+async fn the_policy_is_told_in_words_and_read_again() {
+    let desk = Desk::new();
+    let token = desk.token(Scope::Admin).await;
+    let policy = desk.get("/api/v1/policy").token(&token).send().await.good();
+    assert_eq!(policy["plans"][0]["name"], "open");
+    assert_eq!(policy["plans"][0]["rules"][0], "20 writes in any day");
+    let delete = &policy["operations"][0];
+    assert_eq!((&delete["operation"], &delete["cost"]), (&json!("DELETE /notes/{id}"), &json!(1)));
+    assert_eq!(
+        delete["plans"],
+        json!([
+            { "plan": "open", "is_allowed": true, "budgets": 1 },
+            { "plan": "trusted", "is_allowed": true, "budgets": 1 },
+        ])
+    );
+    let read_again = desk.post("/api/v1/policy/reload").token(&token).send().await.good();
+    assert_eq!(read_again["message"], "Read the configuration again.");
+}
+
+#[tokio::test]
+async fn a_backup_is_made_where_nobody_chooses() {
+    let desk = Desk::new();
+    let token = desk.token(Scope::Admin).await;
+    let last = || desk.get("/api/v1/backups/last").token(&token).send();
+    assert_eq!(last().await.good()["time"], Value::Null);
+    let made = desk.post("/api/v1/backups").token(&token).send().await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let file = made.good()["file"].as_str().unwrap().to_owned();
+    assert!(std::path::Path::new(&file).starts_with(desk.path().join("backups")));
+    assert!(std::path::Path::new(&file).exists());
+    assert!(last().await.good()["time"].is_string());
+}
+
+#[tokio::test]
+async fn the_server_tells_how_it_is() {
+    let desk = Desk::new();
+    let token = desk.token(Scope::Read).await;
+    desk.refusals(3, "/notes/1").await;
+    let get = |path: &str| desk.get(path).token(&token).send();
+    let status = get("/api/v1/status").await.good();
+    assert_eq!((&status["store"], &status["records"]), (&json!("ok"), &json!(3)));
+    let hours = get("/api/v1/hours?since=2%20hours").await.good();
+    let refused = hours["items"].as_array().unwrap().iter().map(|hour| hour["refused"].as_u64());
+    assert_eq!(refused.sum::<Option<u64>>(), Some(3));
+    get("/api/v1/hours?since=1970-01-01T00:00:00Z").await.problem(400);
+    let diagnosis = get("/api/v1/diagnosis").await.good();
+    assert!(diagnosis["items"].as_array().unwrap().iter().all(|found| found["level"] == "good"));
+    assert_eq!(get("/api/v1/near-budgets").await.good()["items"], json!([]));
+    let report = get("/api/v1/audit/verification").await.good();
+    assert_eq!(report["fault"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_thousand_records_are_paged_through_each_once() {
+    let desk = Desk::new();
+    let token = desk.token(Scope::Read).await;
+    desk.refusals(1_000, "/notes/1").await;
+    desk.refusals(5, "/other").await;
+    let (mut seen, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let path = format!("/api/v1/records?method=delete&outcome=refused&limit=90{cursor}");
+        let page = desk.get(&path).token(&token).send().await.good();
+        let items = page["items"].as_array().unwrap().clone();
+        assert!(items.len() <= 90 && page["searched_all"].is_boolean());
+        seen.extend(
+            items.iter().map(|item| item["id"].as_str().unwrap()[6..].parse::<i64>().unwrap()),
+        );
+        pages += 1;
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let expected: Vec<i64> = (1..=1_005).rev().collect();
+    assert_eq!(seen, expected);
+    assert!(pages >= 12);
+    let get = |path: &str| desk.get(path).token(&token).send();
+    assert_eq!(get("/api/v1/records/write_7").await.good()["path"], "/notes/1");
+    get("/api/v1/records/write_9999").await.problem(404);
+    get("/api/v1/records/nonsense").await.problem(404);
+    assert_eq!(
+        get("/api/v1/records?address=2001:DB8:0::1&limit=1").await.good()["items"][0]["id"],
+        "write_1005"
+    );
+    assert_eq!(get("/api/v1/records?outcome=applied").await.good()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn an_export_has_every_record_that_fits() {
+    let desk = Desk::new();
+    let token = desk.token(Scope::Read).await;
+    desk.refusals(2_500, "=cmd").await;
+    let get = |path: &str| desk.get(path).token(&token).send();
+    let csv = get("/api/v1/records/export").await;
+    assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
+    assert_eq!(csv.text.lines().count(), 2_501);
+    assert!(csv.text.contains(",'=cmd,"), "a spreadsheet finds no formula");
+    let jsonl = get("/api/v1/records/export?format=jsonl&method=DELETE").await;
+    let ids: Vec<_> = jsonl
+        .text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone())
+        .collect();
+    assert_eq!((ids.len(), &ids[0], &ids[2_499]), (2_500, &json!("write_1"), &json!("write_2500")));
+    get("/api/v1/records/export?application=nobody").await.problem(404);
+}
+
+#[tokio::test]
+async fn keys_and_the_audit_are_paged_too() {
+    let desk = Desk::new();
+    let token = desk.token(Scope::Read).await;
+    for number in 0..7 {
+        desk.key(&format!("app {}", number % 2)).await;
+    }
+    for (path, count) in [
+        ("/api/v1/keys?limit=3", 7),
+        ("/api/v1/keys?limit=7", 7),
+        ("/api/v1/keys?limit=2&application=app%200&state=active&plan=open", 4),
+        ("/api/v1/audit?limit=2&kind=key_created", 7),
+        ("/api/v1/audit?limit=2&kind=key_created&application=app%201", 3),
+        ("/api/v1/audit?limit=2&actor=ada&kind=key_created", 7),
+    ] {
+        let (mut seen, mut cursor) = (std::collections::BTreeSet::new(), String::new());
+        loop {
+            let page = desk.get(&format!("{path}{cursor}")).token(&token).send().await.good();
+            for item in page["items"].as_array().unwrap() {
+                assert!(seen.insert(item["id"].to_string()), "{path}: each once");
+            }
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(seen.len(), count, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_shown_is_what_the_command_line_prints() {
+    let desk = Desk::new();
+    let (token, key) = (desk.token(Scope::Read).await, desk.key("reader").await);
+    desk.refusals(1, "/notes/1").await;
+    let ask = |command| desk.engine().execute(command, cli());
+    let Answer::Key(details) = ask(Command::ShowKey { key: key.clone() }).await else { panic!() };
+    let shown = desk.get(&format!("/api/v1/keys/{key}")).token(&token).send().await.good();
+    assert_eq!(shown, serde_json::to_value(&details).unwrap());
+    let keys = desk.get("/api/v1/keys").token(&token).send().await.good();
+    assert_eq!(keys["items"][0], serde_json::to_value(&details.key).unwrap());
+    let Answer::Records(records) = ask(Command::ListRecords(RecordFilter::default())).await else {
+        panic!()
+    };
+    let listed = desk.get("/api/v1/records").token(&token).send().await.good();
+    assert_eq!(listed["items"], serde_json::to_value(&records).unwrap());
+    let activity = desk.get(&format!("/api/v1/keys/{key}/activity")).token(&token).send().await;
+    assert_eq!(activity.good()["slots"].as_array().unwrap().len(), 42);
+}
+
+#[tokio::test]
+async fn hostile_texts_go_in_and_out_as_they_are() {
+    let desk = Desk::new();
+    let token = desk.token(Scope::Write).await;
+    for name in
+        ["<svg onload=alert(1)>", "'; DROP TABLE key; --", "a\u{202e}b", "{{7*7}}", "%2e%2e"]
+    {
+        let new = json!({ "name": name, "plan": "open" });
+        let made = desk.post("/api/v1/applications").token(&token).json(new).send().await;
+        assert_eq!(made.good()["name"], name);
+        assert_eq!(made.header("x-content-type-options"), "nosniff");
+    }
+    for name in ["", " a", "a\nb", "a\0", "app_1", &"x".repeat(101)] {
+        let new = json!({ "name": name, "plan": "open" });
+        desk.post("/api/v1/applications").token(&token).json(new).send().await.problem(422);
+    }
+    let key = desk.key("reader").await;
+    let lock = desk.post(&format!("/api/v1/keys/{key}/lock")).token(&token);
+    lock.json(json!({ "level": "all", "reason": "a\r\nb" })).send().await.problem(422);
+    for path in ["..%2f..%2fetc", "%00", "key_x'--", "%F0%9F%94%91"] {
+        desk.get(&format!("/api/v1/keys/{path}")).token(&token).send().await.problem(404);
+    }
+    desk.get("/api/v1/keys/%FF").token(&token).send().await.problem(400);
+    desk.refusals(1, "/<script>\r\nSet-Cookie: a=b").await;
+    let listed = desk.get("/api/v1/records").token(&token).send().await;
+    assert!(listed.headers.get("set-cookie").is_none());
+    assert_eq!(listed.good()["items"][0]["path"], "/<script>\r\nSet-Cookie: a=b");
+}

@@ -1,0 +1,318 @@
+//! A console on a store of its own, and the requests that are made to it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, StatusCode};
+use keystile_core::api::{ApiSpec, Mode, UpstreamRule};
+use keystile_core::credential::CredentialRule;
+use keystile_core::journal::{Outcome, RequestFacts};
+use keystile_core::key::KeyPrefix;
+use keystile_core::lock::{Actor, LockLevel, LockRule, LockUntil};
+use keystile_core::operation::OperationRule;
+use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
+use keystile_core::refusal::Reason;
+use keystile_core::scope::Scope;
+use keystile_core::secret::PasswordHash;
+use keystile_core::time::{Span, Timestamp};
+use keystile_engine::command::{Answer, Command};
+use keystile_engine::owner::{NewOwner, OwnerCredential};
+use keystile_engine::session::{NewSession, SignInMethod};
+use keystile_engine::{Engine, EngineSettings};
+use keystile_store::Store;
+use keystile_store::directory::DataDirectory;
+use keystile_store::reserve::RefusedRecord;
+use keystile_web::router::router;
+use keystile_web::{Peer, Web, WebSettings};
+use rusqlite::Connection;
+use serde_json::Value;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+pub(crate) struct Desk {
+    folder: tempfile::TempDir,
+    engine: Option<Arc<Engine>>,
+    router: Router,
+}
+
+/// Somebody at the command line.
+pub(crate) fn cli() -> Actor {
+    Actor::CommandLine("ada".to_owned())
+}
+
+fn plan(name: &str, quota: &str) -> PlanSpec {
+    PlanSpec {
+        name: name.to_owned(),
+        is_keyless: false,
+        allow: vec!["*: *".parse().unwrap()],
+        write_budgets: vec![BudgetSpec {
+            name: None,
+            quota: quota.parse().unwrap(),
+            on: Vec::new(),
+        }],
+        rate_limits: Vec::new(),
+        lock: LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked },
+    }
+}
+
+fn policy() -> Policy {
+    let api = ApiSpec {
+        name: "notes".to_owned(),
+        hosts: Vec::new(),
+        path: String::new(),
+        mode: Mode::Enforce,
+        matrix_parameters: false,
+        credential: CredentialRule::default(),
+        body_bytes_max: None,
+        count_bytes_max: 1024,
+        upstream: UpstreamRule {
+            origins: vec![http::Uri::from_static("http://127.0.0.1:1")],
+            http2_prior_knowledge: false,
+            trusted_certificates: None,
+            connect_timeout: Span::from_secs(1),
+            first_byte_timeout: Span::from_secs(1),
+            total_timeout: None,
+            keep_host: true,
+            forward_credential: false,
+        },
+        operations: vec![OperationRule::new("DELETE /notes/{id}".parse().unwrap())],
+    };
+    let plans = vec![plan("open", "20 per day"), plan("trusted", "1000 per day")];
+    Policy::new(vec![api], plans, jiff::tz::TimeZone::UTC)
+}
+
+fn engine_on(folder: &std::path::Path) -> Arc<Engine> {
+    let (store, _) = Store::open(DataDirectory::hold(folder).unwrap()).unwrap();
+    let settings = EngineSettings {
+        key_prefix: KeyPrefix::default(),
+        retention: None,
+        key_failures: "20 per minute".parse().unwrap(),
+        console_url: "http://localhost:7080".to_owned(),
+    };
+    Arc::new(Engine::new(store, policy(), settings))
+}
+
+fn router_of(engine: &Arc<Engine>) -> Router {
+    let settings = WebSettings {
+        url: None,
+        listen: "127.0.0.1:7080".parse().unwrap(),
+        is_secure: false,
+        behind_proxy: false,
+        file: None,
+    };
+    let reload = Box::new(|_| {
+        Box::pin(async { Answer::Done("Read the configuration again.".to_owned()) }) as _
+    });
+    router(Web::new(engine.clone(), settings, reload, String::new))
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine_on(folder.path());
+        Self { folder, router: router_of(&engine), engine: Some(engine) }
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        self.engine.as_ref().unwrap()
+    }
+
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// The same store in a new process, some time later.
+    pub(crate) fn later(&mut self, millis: i64) {
+        self.router = Router::new();
+        self.engine.take().unwrap().store().close();
+        let database = Connection::open(self.folder.path().join("keystile.db")).unwrap();
+        let anchor: String = database
+            .query_row("SELECT value FROM meta WHERE name = 'clock'", [], |row| row.get(0))
+            .unwrap();
+        let (boot, offset) = anchor.split_once(' ').unwrap();
+        let later = format!("{boot} {}", offset.parse::<i64>().unwrap() + millis);
+        database.execute("UPDATE meta SET value = ?1 WHERE name = 'clock'", [later]).unwrap();
+        drop(database);
+        let engine = engine_on(self.folder.path());
+        self.router = router_of(&engine);
+        self.engine = Some(engine);
+    }
+
+    /// A token that was made for a scope.
+    pub(crate) async fn token(&self, scope: Scope) -> String {
+        self.token_until(&format!("{scope} {}", Uuid::now_v7()), scope, None).await
+    }
+
+    pub(crate) async fn token_until(
+        &self,
+        name: &str,
+        scope: Scope,
+        expires: Option<Timestamp>,
+    ) -> String {
+        let made = self.engine().create_token(name, scope, expires, cli()).await.unwrap();
+        made.token.expose().to_owned()
+    }
+
+    /// An owner's cookie, signed in just now.
+    pub(crate) async fn cookie(&self, name: &str) -> String {
+        let link = self.engine().make_claim_link(cli()).await.unwrap();
+        let new = NewOwner {
+            name: name.to_owned(),
+            handle: Uuid::now_v7(),
+            credential: OwnerCredential::Password(PasswordHash::new("$argon2id$x".to_owned())),
+        };
+        let claimed = self.engine().claim(link.secret.expose(), new).await.unwrap();
+        let session = NewSession {
+            owner: claimed.owner.id,
+            method: SignInMethod::Password,
+            address: "192.0.2.7".parse().unwrap(),
+            agent: "Firefox".to_owned(),
+        };
+        let secret = self.engine().begin_session(session).await.unwrap();
+        format!("keystile={}", secret.expose())
+    }
+
+    /// The id of a new key.
+    pub(crate) async fn key(&self, application: &str) -> String {
+        let command = Command::CreateKeys {
+            application: application.to_owned(),
+            plan: Some("open".to_owned()),
+            count: 1,
+        };
+        let Answer::NewKeys(keys) = self.engine().execute(command, cli()).await else {
+            panic!("no key")
+        };
+        keys[0].id.clone()
+    }
+
+    /// Refused requests that fill the journal.
+    pub(crate) async fn refusals(&self, many: usize, path: &str) {
+        let facts = RequestFacts {
+            api: "notes".to_owned(),
+            operation: "DELETE /notes/{id}".to_owned(),
+            method: "DELETE".to_owned(),
+            path: path.to_owned(),
+            address: "2001:db8::1".parse().unwrap(),
+            user_agent: None,
+            request_bytes: None,
+        };
+        let one = RefusedRecord {
+            key: None,
+            facts,
+            reason: Reason::KeyUnknown,
+            outcome: Outcome::Refused,
+            count: 1,
+        };
+        self.engine().store().record_refused(vec![one; many]);
+        self.engine().store().flush().await.unwrap();
+    }
+
+    /// How many events there are, to see that nothing was done.
+    pub(crate) fn events(&self) -> usize {
+        self.engine().events(&keystile_engine::audit::EventFilter::default()).unwrap().len()
+    }
+
+    pub(crate) fn ask(&self, method: Method, path: &str) -> Ask {
+        let peer: SocketAddr = "192.0.2.7:40000".parse().unwrap();
+        let request = Request::builder().method(method).uri(path).header("host", "localhost:7080");
+        Ask {
+            router: self.router.clone(),
+            request: request.extension(Peer(peer)),
+            body: Body::empty(),
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Ask {
+        self.ask(Method::GET, path)
+    }
+
+    pub(crate) fn post(&self, path: &str) -> Ask {
+        self.ask(Method::POST, path)
+    }
+}
+
+/// A request that is being put together.
+pub(crate) struct Ask {
+    router: Router,
+    request: http::request::Builder,
+    body: Body,
+}
+
+impl Ask {
+    pub(crate) fn header(self, name: &str, value: &str) -> Self {
+        Self { request: self.request.header(name, value), ..self }
+    }
+
+    pub(crate) fn token(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// As a page of the console sends it.
+    pub(crate) fn cookie(self, cookie: &str) -> Self {
+        self.header("cookie", cookie).header("sec-fetch-site", "same-origin")
+    }
+
+    pub(crate) fn from(self, address: &str) -> Self {
+        let peer = Peer(SocketAddr::new(address.parse().unwrap(), 40_000));
+        Self { request: self.request.extension(peer), ..self }
+    }
+
+    pub(crate) fn text(self, body: impl Into<Body>) -> Self {
+        let body = body.into();
+        Self { body, ..self.header("content-type", "application/json") }
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "json!() is written in the call")]
+    pub(crate) fn json(self, body: Value) -> Self {
+        self.text(body.to_string())
+    }
+
+    pub(crate) async fn response(self) -> http::Response<Body> {
+        self.router.oneshot(self.request.body(self.body).unwrap()).await.unwrap()
+    }
+
+    pub(crate) async fn send(self) -> Told {
+        let (parts, body) = self.response().await.into_parts();
+        let bytes = axum::body::to_bytes(body, 64 << 20).await.unwrap();
+        Told {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        }
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Told {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The JSON of an answer that says that it went well.
+    pub(crate) fn good(&self) -> Value {
+        assert!(self.status.is_success(), "{self:?}");
+        assert_eq!(self.header("content-type"), "application/json");
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// The problem of an answer with a status.
+    pub(crate) fn problem(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        let problem: Value = serde_json::from_str(&self.text).unwrap();
+        assert_eq!(problem["status"], status, "{problem}");
+        assert!(problem["type"].as_str().unwrap().starts_with("urn:keystile:problem:"));
+        assert!(!problem["title"].as_str().unwrap().is_empty());
+        assert!(!problem["detail"].as_str().unwrap().is_empty());
+        problem
+    }
+}

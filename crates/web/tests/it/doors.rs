@@ -1,0 +1,119 @@
+//! Who is let in to the admin API.
+
+use keystile_core::scope::Scope;
+use keystile_core::time::Timestamp;
+use serde_json::json;
+
+use crate::desk::{Desk, cli};
+
+#[tokio::test]
+async fn a_token_that_has_ended_or_was_revoked_opens_nothing() {
+    let mut desk = Desk::new();
+    let ends = Timestamp(desk.engine().store().now().0 + 3_600_000);
+    let (short, long) = (
+        desk.token_until("short", Scope::Read, Some(ends)).await,
+        desk.token_until("long", Scope::Read, None).await,
+    );
+    for token in [&short, &long] {
+        desk.get("/api/v1/status").token(token).send().await.good();
+    }
+    desk.later(3_600_000);
+    desk.engine().revoke_token("long", cli()).await.unwrap();
+    for token in [&short, &long] {
+        let told = desk.get("/api/v1/status").token(token).send().await;
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(told.text, @r#"{"type":"urn:keystile:problem:not_known","title":"Nobody knows who asks","status":401,"detail":"This token does not work: it never did, it has ended, or it was revoked","help":"send `Authorization: Bearer kst_...`; an owner makes tokens on the settings page, or with: keystile token create"}"#);
+        }
+        assert!(told.header("www-authenticate").ends_with("error=\"invalid_token\""));
+    }
+}
+
+#[tokio::test]
+async fn whoever_guesses_tokens_has_to_wait_and_whoever_has_one_does_not() {
+    let desk = Desk::new();
+    let token = desk.token(Scope::Read).await;
+    let forged = token.replace(&token[10..14], "AAAA");
+    let mut slowed = 0;
+    for _ in 0..40 {
+        let told = desk.get("/api/v1/status").token(&forged).from("203.0.113.9").send().await;
+        if told.status == 429 {
+            told.problem(429);
+            assert!(told.header("retry-after").parse::<u64>().unwrap() > 0);
+            slowed += 1;
+        }
+    }
+    assert!(slowed >= 19, "{slowed}");
+    desk.get("/api/v1/status").token(&token).from("203.0.113.9").send().await.good();
+    desk.get("/api/v1/status").token(&forged).from("203.0.113.10").send().await.problem(401);
+}
+
+#[tokio::test]
+async fn a_token_that_is_shown_counts_alone() {
+    let desk = Desk::new();
+    let (cookie, read) = (desk.cookie("Ada").await, desk.token(Scope::Read).await);
+    // The cookie would allow it; the token that was named does not.
+    let both = desk.post("/api/v1/owners/links").cookie(&cookie).token(&read);
+    both.send().await.problem(403);
+    let broken = desk.get("/api/v1/status").cookie(&cookie).token("kst_x");
+    broken.send().await.problem(401);
+    for odd in ["Basic YTpi", "Bearer", "kst_x"] {
+        let odd = desk.get("/api/v1/status").cookie(&cookie).header("authorization", odd);
+        odd.send().await.problem(401);
+    }
+    let write = desk.token_until("robot", Scope::Write, None).await;
+    let new = desk.post("/api/v1/applications").cookie(&cookie).token(&write);
+    new.json(json!({ "name": "reader", "plan": "open" })).send().await.good();
+    let events = desk.get("/api/v1/audit?limit=1").token(&read).send().await.good();
+    assert_eq!(events["items"][0]["actor"], json!({ "by": "token", "name": "robot" }));
+}
+
+#[tokio::test]
+async fn an_owner_acts_with_their_cookie_and_under_their_name() {
+    let desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    let new = desk.post("/api/v1/keys").cookie(&cookie);
+    new.json(json!({ "application": "reader", "plan": "open" })).send().await.good();
+    let events = desk.get("/api/v1/audit?kind=key_created").cookie(&cookie).send().await.good();
+    assert_eq!(events["items"][0]["actor"], json!({ "by": "owner", "name": "Ada" }));
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_back_wants_a_fresh_proof_of_an_owner() {
+    let mut desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    let key = desk.key("reader").await;
+    desk.post("/api/v1/owners/links").cookie(&cookie).send().await.good();
+    desk.later(3_600_000);
+    let before = desk.events();
+    let asks = [
+        ("/api/v1/owners/links".to_owned(), json!({})),
+        ("/api/v1/tokens".to_owned(), json!({ "name": "robot", "scope": "read" })),
+        ("/api/v1/backups".to_owned(), json!({})),
+        ("/api/v1/policy/reload".to_owned(), json!({})),
+        (format!("/api/v1/keys/{key}/revoke"), json!({})),
+        (format!("/api/v1/keys/{key}/unlock"), json!({ "budgets": "reset" })),
+    ];
+    for (path, body) in asks {
+        let told = desk.post(&path).cookie(&cookie).json(body).send().await;
+        let problem = told.problem(403);
+        assert_eq!(problem["type"], "urn:keystile:problem:proof_wanted", "{path}");
+        assert!(problem["help"].as_str().unwrap().contains("/prove"));
+    }
+    assert_eq!(desk.events(), before);
+    // What can be taken back wants none.
+    let lock = desk.post(&format!("/api/v1/keys/{key}/lock")).cookie(&cookie);
+    lock.json(json!({ "level": "all", "reason": "looks odd" })).send().await.good();
+    let keep = desk.post(&format!("/api/v1/keys/{key}/unlock")).cookie(&cookie);
+    keep.json(json!({ "budgets": "keep" })).send().await.good();
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_opens_nothing() {
+    let mut desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    desk.get("/api/v1/keys").cookie(&cookie).send().await.good();
+    desk.later(400 * 86_400_000);
+    desk.get("/api/v1/keys").cookie(&cookie).send().await.problem(401);
+    let twice = format!("{cookie}; keystile=other");
+    desk.get("/api/v1/keys").cookie(&twice).send().await.problem(401);
+}

@@ -1,0 +1,13 @@
+//! The admin API and the routes of the console, asked as a client asks: in one process, on a real store.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
+
+mod acts;
+mod description;
+mod desk;
+mod docs;
+mod doors;
+mod pages;
+mod problems;
+mod stream;
+mod versions;
