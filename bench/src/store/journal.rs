@@ -44,6 +44,15 @@ pub fn run(records: u64) -> Outcome<()> {
     Ok(())
 }
 
+/// Grows the journal of a data directory, and fills what follows from it.
+pub fn grow_in(data: &Path, records: u64) -> Outcome<()> {
+    grow(data, records)?;
+    let store = setting::open(data)?;
+    listing::fill(&store, records)?;
+    store.close();
+    Ok(())
+}
+
 /// The bytes that the tables take.
 fn size(data: &Path) -> Outcome<f64> {
     let connection = Connection::open(data.join("keystile.db"))?;

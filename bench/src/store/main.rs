@@ -16,7 +16,8 @@ const USAGE: &str = "\
 usage:
   keystile-bench-store admissions [WAITING] [SECONDS]
   keystile-bench-store decision
-  keystile-bench-store journal [RECORDS]";
+  keystile-bench-store journal [RECORDS]
+  keystile-bench-store grow DIRECTORY [RECORDS]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Some("admissions") => admissions::run(number(1, 64)?, number(2, 5)?),
         Some("decision") => decision::run(),
         Some("journal") => journal::run(number(1, 10_000_000)?),
+        Some("grow") if words.len() > 1 => journal::grow_in(words[1].as_ref(), number(2, 10_000_000)?),
         Some(_) | None => Err(USAGE.into()),
     })();
     match outcome {
