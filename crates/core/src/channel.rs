@@ -137,12 +137,11 @@ impl ChannelSpec {
         match self {
             Self::Email { to, .. } => to.join(", "),
             Self::WebPush { .. } => "subscribed devices".to_owned(),
-            Self::Webhook { url, .. } => url.clone(),
+            Self::Webhook { url, .. } | Self::Gotify { url, .. } => url.clone(),
             Self::Slack { .. } | Self::Discord { .. } | Self::Teams { .. } => {
                 "a secret address".to_owned()
             }
             Self::Ntfy { url, topic, .. } => format!("{url}/{topic}"),
-            Self::Gotify { url, .. } => url.clone(),
             Self::Telegram { chat, .. } => format!("chat {chat}"),
             Self::Pushover { .. } => "pushover.net".to_owned(),
             Self::Matrix { url, room, .. } => format!("{room} at {url}"),

@@ -133,6 +133,7 @@ impl Tally {
     }
 
     /// Puts the worst first, and says how many there are.
+    #[must_use]
     pub fn ranked(mut self) -> Self {
         self.offenders.sort_by_key(|known| (std::cmp::Reverse(known.count), known.subject));
         self

@@ -233,6 +233,10 @@ impl WatchRule {
     }
 
     /// Whether it speaks of a key.
+    pub fn fits(&self, key: KeyFacts<'_>) -> bool {
+        self.fits_key(&key)
+    }
+
     fn fits_key(&self, key: &KeyFacts<'_>) -> bool {
         let is_named = |names: &[String], known: &[Option<&str>]| {
             names.is_empty() || names.iter().any(|name| known.contains(&Some(name.as_str())))
@@ -375,6 +379,11 @@ impl Watching {
         self.lowest_level
     }
 
+    /// Whether any rule names applications or keys.
+    pub fn names_keys(&self) -> bool {
+        self.rules.iter().any(|rule| !rule.applications.is_empty() || !rule.keys.is_empty())
+    }
+
     /// When the quiet of a rule ends, if it is quiet.
     pub fn quiet_until(&self, rule: &WatchRule, now: Timestamp) -> Option<Timestamp> {
         rule.quiet.and_then(|quiet| quiet.quiet_until(now, &self.time_zone))
@@ -447,6 +456,7 @@ impl WatchRule {
 mod tests {
     use super::*;
     use crate::channel::ChannelSpec;
+    use crate::journal::Outcome::{Applied, NotSent, Pending, RefusedByUpstream, Unknown};
 
     fn channel(name: &str) -> ChannelRule {
         ChannelRule {
@@ -539,7 +549,6 @@ mod tests {
                 .filter(|outcome| rule.fits_outcome(*outcome))
                 .collect::<Vec<_>>()
         };
-        use Outcome::{Applied, NotSent, Pending, RefusedByUpstream, Unknown};
         assert_eq!(told(&rule), [Pending, Applied, RefusedByUpstream, Unknown]);
         rule.outcomes = vec![NotSent];
         assert_eq!(told(&rule), [NotSent]);

@@ -131,6 +131,9 @@ pub(crate) fn reserve(work: &mut Work<'_>, request: &ReserveRequest) -> Result<R
         }
         work.memory.ledger.take(&debit, now);
         standings = work.memory.ledger.standings(&debit, now);
+        if let Subject::Key(key) = &request.subject {
+            work.tell_levels(key, &request.policy, plan, &standings, request.cost)?;
+        }
     }
     let id = insert(work, request, Outcome::Pending, objection, request.cost)?;
     work.memory.open.insert(id);
