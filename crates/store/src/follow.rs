@@ -349,6 +349,14 @@ impl Work<'_> {
         schema::set_meta(self.connection, "watched_to", &look.to.to_string())
     }
 
+    /// Rules follow the journal from now on, after a record, unless they did before.
+    pub fn begin_watching(&mut self, from: i64) -> Result<()> {
+        if watched_to(self.connection)?.is_none() {
+            schema::set_meta(self.connection, "watched_to", &from.to_string())?;
+        }
+        Ok(())
+    }
+
     /// No rule follows the journal any more; one that does again begins with what is new then.
     pub fn stop_watching(&mut self) -> Result<()> {
         self.connection.execute("DELETE FROM meta WHERE name = 'watched_to'", [])?;

@@ -279,6 +279,13 @@ pub fn due_channels(connection: &Connection, now: Timestamp) -> Result<Vec<Strin
     statement.query_and_then([now.0], |row| Ok(row.get(0)?))?.collect()
 }
 
+/// Whether a window is to be told as a digest.
+pub fn has_due_digest(connection: &Connection, now: Timestamp) -> Result<bool> {
+    let mut statement =
+        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM digest WHERE until <= ?1)")?;
+    Ok(statement.query_row([now.0], |row| row.get(0))?)
+}
+
 /// How a channel stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelStanding {

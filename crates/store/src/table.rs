@@ -263,7 +263,8 @@ mod tests {
             "a",
             ApplicationState::Active,
         );
-        let key = KeyEntry::new(1, KeyId::new(Uuid::nil()), Arc::new(application), Arc::new("p".into()));
+        let key =
+            KeyEntry::new(1, KeyId::new(Uuid::nil()), Arc::new(application), Arc::new("p".into()));
         assert_eq!(key.last_call(), None);
         for (call, known) in [(5_000, 5_000), (5_999, 5_000), (6_000, 6_000), (4_000, 6_000)] {
             key.note_call(Timestamp(call));
