@@ -265,8 +265,14 @@ impl Work<'_> {
     }
 
     /// Tells of a lock that is on a key from now on.
-    pub(crate) fn tell_locked(&mut self, key: &KeyEntry, lock: &Lock) -> Result<()> {
+    pub(crate) fn tell_locked(
+        &mut self,
+        key: &KeyEntry,
+        lock: &Lock,
+        budget: Option<NoticeBudget>,
+    ) -> Result<()> {
         self.tell_of_key(TriggerKind::KeyLocked, key, |notice| {
+            notice.budget = budget;
             notice.lock = Some(lock.clone());
             notice.actor = Some(lock.actor.to_string());
             notice.detail.clone_from(&lock.reason);

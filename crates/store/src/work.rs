@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use keystile_core::decision::KeyState;
 use keystile_core::lock::{Actor, Lock};
+use keystile_core::notice::NoticeBudget;
 use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;
 use keystile_core::watch::Watching;
@@ -159,6 +160,16 @@ impl<'w> Work<'w> {
 
     /// Locks a key: the only way in which any lock comes about, whoever asks for it.
     pub fn lock_key(&mut self, key: &Arc<KeyEntry>, lock: &Lock) -> Result<()> {
+        self.lock_key_over(key, lock, None)
+    }
+
+    /// The same, for a key that went over a budget.
+    pub(crate) fn lock_key_over(
+        &mut self,
+        key: &Arc<KeyEntry>,
+        lock: &Lock,
+        budget: Option<NoticeBudget>,
+    ) -> Result<()> {
         if self.state_of(key) == KeyState::Revoked {
             return Err(Error::Conflict("a revoked key needs no lock".to_owned()));
         }
@@ -173,7 +184,7 @@ impl<'w> Work<'w> {
             None => lock.reason.clone(),
         };
         self.tell(EventKind::KeyLocked, key, &lock.actor, &detail)?;
-        self.tell_locked(key, lock)?;
+        self.tell_locked(key, lock, budget)?;
         let notice = LockNotice { level: lock.level, until: lock.until };
         self.locks.insert(key.row, Some(notice));
         let key = key.clone();
