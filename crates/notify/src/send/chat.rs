@@ -15,7 +15,7 @@ const GOTIFY_KEY: HeaderName = HeaderName::from_static("x-gotify-key");
 pub(super) fn request(channel: &ChannelSettings, message: &Message, shown: &Shown) -> HttpRequest {
     let urgency = message.urgency;
     let hook = |url: &HookUrl, document| {
-        HttpRequest::json(Peer::Hook, url.url().clone(), &document).hiding(url.url().path())
+        HttpRequest::json(Peer::Hook, url.url().clone(), &document).hiding_address()
     };
     match channel {
         ChannelSettings::Slack { url } => hook(url, chat::slack(shown)),

@@ -4,10 +4,11 @@
 //! would have to be checked again. No redirect is followed, since it would lead where nothing was
 //! checked; nothing is read beyond [`ANSWER_BYTES_MAX`].
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::header::{CONTENT_LENGTH, HOST, RETRY_AFTER, USER_AGENT};
+use ::http::header::{CONTENT_LENGTH, HOST, LOCATION, RETRY_AFTER, USER_AGENT};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -20,7 +21,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
@@ -30,6 +31,9 @@ use crate::address::{AddressError, AddressGuard};
 /// As much of an answer as is read; the rest is left on the wire.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// An address that does not answer leaves this much of the time to the next one of the same name.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const SECRET_BYTES_MIN: usize = 4;
 
 /// How the answers of a kind of receiver are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,10 +85,17 @@ impl HttpRequest {
 
     /// The same with a text that must not come back in what the peer is quoted with.
     pub(super) fn hiding(mut self, secret: &str) -> Self {
-        if !secret.is_empty() {
+        // A short text, as the path `/`, is no secret and would be found everywhere.
+        if secret.len() >= SECRET_BYTES_MIN {
             self.secrets.push(secret.to_owned());
         }
         self
+    }
+
+    /// The same with its own address hidden: who knows that of a hook may post to it.
+    pub(super) fn hiding_address(self) -> Self {
+        let url = self.url.clone();
+        self.hiding(url.path()).hiding(url.query().unwrap_or_default())
     }
 
     fn redacted(&self, text: &str) -> String {
@@ -161,7 +172,7 @@ impl HttpClient {
             SendError::later(&format!("{host} cannot be connected to: {error}"))
         };
         // The very addresses that were checked; the name is not looked up again.
-        let stream = TcpStream::connect(addresses.as_slice()).await.map_err(|e| failed(&e))?;
+        let stream = connect(&addresses).await.map_err(|e| failed(&e))?;
         if url.scheme() != "https" {
             return exchange(TokioIo::new(stream), request).await;
         }
@@ -170,6 +181,19 @@ impl HttpClient {
         let stream = self.tls.connect(name, stream).await.map_err(|e| failed(&e))?;
         exchange(TokioIo::new(stream), request).await
     }
+}
+
+/// A connection to the first of the addresses that answers.
+async fn connect(addresses: &[SocketAddr]) -> std::io::Result<TcpStream> {
+    let mut fault = std::io::ErrorKind::TimedOut.into();
+    for address in addresses {
+        match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => fault = error,
+            Err(_) => {}
+        }
+    }
+    Err(fault)
 }
 
 /// The task that drives a connection, which ends with the attempt, whatever the peer does.
@@ -242,10 +266,10 @@ fn outcome(
     match status.as_u16() {
         200..300 => Ok(Accepted { said }),
         300..400 => {
-            let to = headers.get("location").and_then(|to| to.to_str().ok()).unwrap_or("elsewhere");
+            let to = redirected_to(headers);
             Err(SendError::never(&format!(
                 "{status}: it sends us on to {to}, and redirects are not followed; \
-                 if that is where it belongs, write that address into the channel"
+                 if that is where it belongs, write the new address into the channel"
             )))
         }
         410 if peer != Peer::Service => Err(SendError::Gone { said }),
@@ -254,6 +278,12 @@ fn outcome(
         _ if peer == Peer::Webhook => Err(SendError::Later { said, after: None }),
         _ => Err(SendError::Never { said }),
     }
+}
+
+/// Where a redirect leads, without its path: that is often the secret one of the hook itself.
+fn redirected_to(headers: &HeaderMap) -> String {
+    let to = headers.get(LOCATION).and_then(|to| Url::parse(to.to_str().ok()?).ok());
+    to.map_or_else(|| "another path".to_owned(), |to| to.origin().ascii_serialization())
 }
 
 /// How long the peer asks to be left alone: Retry-After in seconds or as a date, or the member that
@@ -331,6 +361,20 @@ mod tests {
             let peers = [Peer::Webhook, Peer::Hook, Peer::Push, Peer::Service];
             let words = peers.map(|peer| word(peer, status));
             assert_eq!(words, [webhook, hook, push, service], "{status}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_is_told_without_the_path_of_the_hook() {
+        for (to, shown) in [
+            ("https://new.example/services/SECRET", "on to https://new.example, and"),
+            ("/services/SECRET", "on to another path, and"),
+            ("javascript:alert(1)", "on to null, and"),
+        ] {
+            let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(to))]);
+            let told = outcome(Peer::Hook, StatusCode::FOUND, &headers, "", NOW).unwrap_err();
+            let told = told.to_string();
+            assert!(told.contains(shown) && !told.contains("SECRET"), "{told}");
         }
     }
 

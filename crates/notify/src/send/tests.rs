@@ -16,10 +16,15 @@ mod http_peer;
 mod smtp_peer;
 
 const NOW: Timestamp = Timestamp(1_795_500_000_000);
-const PATIENCE: Duration = Duration::from_millis(400);
+/// For peers that hang.
+const HASTY: Limits = Limits { http: Duration::from_secs(1), smtp: Duration::from_secs(1) };
 
 /// A sender that may reach this machine, and knows some names.
 fn sender(allowed: &[&str], ca_file: Option<PathBuf>) -> Sender {
+    sender_within(LIMITS, allowed, ca_file)
+}
+
+fn sender_within(limits: Limits, allowed: &[&str], ca_file: Option<PathBuf>) -> Sender {
     let allowed = allowed.iter().map(|range| range.parse().unwrap()).collect::<Vec<_>>();
     let here: IpAddr = [127, 0, 0, 1].into();
     let names = vec![("hook.example".to_owned(), vec![here])];
@@ -29,7 +34,6 @@ fn sender(allowed: &[&str], ca_file: Option<PathBuf>) -> Sender {
         console_host: "gate.example.org:8400".to_owned(),
         ca_file,
     };
-    let limits = Limits { http: PATIENCE, smtp: PATIENCE };
     Sender::with(AddressGuard::told(allowed, names), limits, settings).unwrap()
 }
 

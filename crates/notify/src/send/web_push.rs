@@ -126,9 +126,10 @@ pub(super) fn request(
         method: Method::POST,
         headers: HeaderMap::from_iter([(CONTENT_TYPE, octets), (CONTENT_ENCODING, coding)]),
         body,
-        secrets: vec![url.path().to_owned()],
+        secrets: Vec::new(),
         url,
     };
+    let request = request.hiding_address();
     let request = request.with(AUTHORIZATION, &authorization).with(TOPIC, &topic);
     Ok(request.with(TTL, keep_secs).with(URGENCY, urgency))
 }

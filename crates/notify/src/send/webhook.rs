@@ -28,6 +28,7 @@ pub(super) fn request(
     let secs = now.0.div_euclid(1000).to_string();
     let request = HttpRequest::json(Peer::Webhook, url.url().clone(), &document(message, shown));
     let signatures = signatures(secrets, &message.id, &secs, &request.body);
+    let request = request.hiding_address();
     request.with(ID, &message.id).with(TIMESTAMP, &secs).with(SIGNATURE, &signatures)
 }
 

@@ -55,6 +55,10 @@ async fn sent(channel: &ChannelSettings) -> Result<Accepted, SendError> {
     sender(LOOPBACK, None).send(channel, &example(), NOW).await
 }
 
+async fn sent_in_haste(channel: &ChannelSettings) -> Result<Accepted, SendError> {
+    sender_within(HASTY, LOOPBACK, None).send(channel, &example(), NOW).await
+}
+
 #[tokio::test]
 async fn a_webhook_gets_a_signed_document() {
     let (port, asked) = answering("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nthanks").await;
@@ -101,7 +105,10 @@ async fn a_redirect_is_not_followed() {
     let (port, _) = answering(answer.leak()).await;
     let refused = sent(&webhook(&format!("http://127.0.0.1:{port}/"))).await.unwrap_err();
     let SendError::Never { said } = refused else { panic!("{refused:?}") };
-    assert!(said.contains(&elsewhere.to_string()) && said.contains("write that address"), "{said}");
+    assert!(
+        said.contains(&elsewhere.to_string()) && said.contains("write the new address"),
+        "{said}"
+    );
     let connected = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
     assert!(connected.is_err(), "the redirect was followed");
 }
@@ -146,9 +153,9 @@ async fn a_head_without_end_is_given_up() {
 async fn a_peer_that_hangs_is_left_after_the_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let refused = sent(&webhook(&format!("http://127.0.0.1:{port}/"))).await.unwrap_err();
+    let refused = sent_in_haste(&webhook(&format!("http://127.0.0.1:{port}/"))).await.unwrap_err();
     let SendError::Later { said, after: None } = refused else { panic!("{refused:?}") };
-    assert!(said.contains("did not answer within 400ms"), "{said}");
+    assert!(said.contains("did not answer within 1s"), "{said}");
     // And the connection is not kept.
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut heard = Vec::new();
@@ -159,7 +166,7 @@ async fn a_peer_that_hangs_is_left_after_the_deadline() {
 #[tokio::test]
 async fn a_body_that_hangs_takes_nothing_back() {
     let (port, _) = answering("HTTP/1.1 202 Accepted\r\nContent-Length: 10\r\n\r\nha").await;
-    let accepted = sent(&webhook(&format!("http://127.0.0.1:{port}/"))).await.unwrap();
+    let accepted = sent_in_haste(&webhook(&format!("http://127.0.0.1:{port}/"))).await.unwrap();
     assert_eq!(accepted.said, "202 Accepted ha");
 }
 
@@ -253,8 +260,9 @@ async fn each_service_is_posted_to_where_it_listens() {
             assert!(asked.contains(part), "{part}: {asked}");
         }
         let SendError::Never { said } = refused else { panic!("{refused:?}") };
-        let is_hook = asked.contains("blocks");
-        assert!(is_hook || said == "400 Bad Request no such [redacted] :(", "{said}");
+        assert!(said.starts_with("400 Bad Request no such "), "{said}");
+        // The address of a hook is a secret of its own, and was not repeated.
+        assert!(!said.contains("SECRET") || asked.contains("blocks"), "{said}");
     }
 }
 
