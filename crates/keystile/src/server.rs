@@ -9,6 +9,7 @@ use anyhow::Context;
 use keystile_core::lock::Actor;
 use keystile_engine::command::{Answer, ClaimLink, Failure, FailureKind};
 use keystile_engine::{Engine, EngineSettings, ServerInfo};
+use keystile_notify::send::VapidKey;
 use keystile_proxy::Gate;
 use keystile_proxy::settings::TlsFiles;
 use keystile_proxy::tls::Certificates;
@@ -159,7 +160,9 @@ impl Server {
         tasks.spawn(console::serve(listener, router(web.clone()), certificates.clone()));
         tasks.spawn(web.keep_house());
         tasks.spawn(control::serve(control, shared.clone()));
-        let notifier = Notifier::start(engine.clone(), notifier::send::sender());
+        let vapid = vapid(&engine).await?;
+        let sender = notifier::send::sender(engine.clone(), vapid);
+        let notifier = Notifier::start(engine.clone(), sender);
         tasks.spawn(keep_house(engine, metrics, certificates));
         Ok(Self { shared, gate, console, tasks, notifier, left_unknown: opened.left_unknown })
     }
@@ -236,6 +239,21 @@ impl Server {
         // The next start removes it too; while no server runs it only confuses.
         let _ = std::fs::remove_file(control::socket_path(&self.shared.data));
     }
+}
+
+/// The key by which push services know this server; made at the first start.
+async fn vapid(engine: &Arc<Engine>) -> anyhow::Result<VapidKey> {
+    let kept = match engine.store().read(keystile_store::vapid::key)? {
+        Some(kept) => kept,
+        None => {
+            let new = VapidKey::generate()?.pkcs8().to_vec();
+            // A store that cannot commit still serves reads; the key is then made anew at the next start.
+            let keep = new.clone();
+            let kept = engine.store().change(move |work| work.keep_vapid_key(&keep)).await;
+            kept.unwrap_or(new)
+        }
+    };
+    Ok(VapidKey::from_pkcs8(&kept)?)
 }
 
 /// The console of a server.
