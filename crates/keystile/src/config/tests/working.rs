@@ -181,7 +181,7 @@ fn the_stated_defaults_are_those_that_hold() {
         } = configuration;
         let plans: Vec<_> = policy.plans().collect();
         format!(
-            "{data:?} {gate:?} {console:?} {:?} {plans:?} {observes_all} {keys} {journal:?} {warnings:?}",
+            "{data:?} {gate:?} {console:?} {:?} {plans:?} {observes_all} {watching:?} {keys} {journal:?} {warnings:?}",
             policy.apis()
         )
     };
