@@ -155,12 +155,13 @@ impl Server {
         };
         engine.server.set(info).expect("the engine was made just now");
         let shared = Arc::new(Shared { engine: engine.clone(), file, observes_all, data });
-        let web = web(&shared, &console_settings, console, metrics.clone());
+        let vapid = vapid(&engine).await?;
+        let push_key = vapid.public_base64();
+        let web = web(&shared, &console_settings, console, (metrics.clone(), push_key));
         let mut tasks = JoinSet::new();
         tasks.spawn(console::serve(listener, router(web.clone()), certificates.clone()));
         tasks.spawn(web.keep_house());
         tasks.spawn(control::serve(control, shared.clone()));
-        let vapid = vapid(&engine).await?;
         let sender = notifier::send::sender(engine.clone(), vapid);
         let notifier = Notifier::start(engine.clone(), sender);
         tasks.spawn(keep_house(engine, metrics, certificates));
@@ -261,7 +262,7 @@ fn web(
     shared: &Arc<Shared>,
     settings: &ConsoleSettings,
     listen: SocketAddr,
-    metrics: PrometheusHandle,
+    (metrics, push_key): (PrometheusHandle, String),
 ) -> Arc<Web> {
     let engine = shared.engine.clone();
     let settings = WebSettings {
@@ -270,6 +271,7 @@ fn web(
         is_secure: settings.tls.is_some() || settings.behind_proxy,
         behind_proxy: settings.behind_proxy,
         file: shared.file.clone(),
+        push_key,
     };
     let reloading = shared.clone();
     let reload: Reload = Box::new(move |actor| {

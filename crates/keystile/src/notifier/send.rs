@@ -45,7 +45,8 @@ struct Shared {
 
 /// What sends on every kind of channel.
 pub fn sender(engine: Arc<Engine>, vapid: VapidKey) -> Sender {
-    let shared = Arc::new(Shared { engine, vapid: vapid.pkcs8().to_vec(), channels: Mutex::default() });
+    let shared =
+        Arc::new(Shared { engine, vapid: vapid.pkcs8().to_vec(), channels: Mutex::default() });
     Arc::new(move |delivery| {
         let shared = shared.clone();
         Box::pin(async move { send(&shared, delivery).await })
@@ -135,7 +136,8 @@ fn settings(delivery: &ClaimedDelivery) -> Result<ChannelSettings, NotReady> {
             let Some(Receiver::Device(device)) = &delivery.receiver else {
                 return Err(NotReady::NoReceiver);
             };
-            let subscription = Subscription::new(&device.endpoint, &device.p256dh, &device.auth)?;
+            let subscription =
+                Subscription::new(&device.push_address, &device.p256dh, &device.auth)?;
             ChannelSettings::WebPush(subscription)
         }
         ChannelSpec::Webhook { url, secret: signing } => {

@@ -13,7 +13,9 @@ use keystile_engine::command::{Answer, Command, DeliveryFilter};
 use keystile_store::Store;
 use keystile_store::directory::DataDirectory;
 
-use super::message::{Urgency, message};
+use keystile_notify::message::Urgency;
+
+use super::message::message;
 use super::*;
 
 fn hook(name: &str) -> ChannelRule {

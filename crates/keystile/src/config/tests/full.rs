@@ -25,7 +25,7 @@ fn every_setting_arrives_where_it_belongs() {
         console,
         policy,
         observes_all,
-        watching: _,
+        watching,
         keys,
         journal,
         warnings,

@@ -174,7 +174,7 @@ fn the_stated_defaults_are_those_that_hold() {
             console,
             policy,
             observes_all,
-            watching: _,
+            watching,
             keys,
             journal,
             warnings,
