@@ -73,7 +73,7 @@ fn fdatasync_us(directory: &Path) -> Outcome<f64> {
     Ok(setting::median(times))
 }
 
-fn settlement() -> Settlement {
+pub(crate) fn settlement() -> Settlement {
     Settlement {
         outcome: WriteOutcome::Applied,
         status: Some(201),

@@ -6,6 +6,7 @@ mod decision;
 mod journal;
 mod listing;
 mod setting;
+mod watched;
 
 use std::process::ExitCode;
 
@@ -15,6 +16,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 const USAGE: &str = "\
 usage:
   keystile-bench-store admissions [WAITING] [SECONDS]
+  keystile-bench-store watched [WAITING] [ROUNDS]
   keystile-bench-store decision
   keystile-bench-store journal [RECORDS]
   keystile-bench-store grow DIRECTORY [RECORDS]";
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     };
     let outcome = (|| match words.first().map(String::as_str) {
         Some("admissions") => admissions::run(number(1, 64)?, number(2, 5)?),
+        Some("watched") => watched::run(number(1, 64)?, number(2, 9)?),
         Some("decision") => decision::run(),
         Some("journal") => journal::run(number(1, 10_000_000)?),
         Some("grow") if words.len() > 1 => {

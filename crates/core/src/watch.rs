@@ -390,8 +390,8 @@ impl Watching {
     }
 
     /// The rules that watch the operation and the caller of a write, whatever becomes of it. Either form of
-    /// the path is watched.
-    pub fn of_write(&self, write: &WriteFacts<'_>) -> impl Iterator<Item = &WatchRule> {
+    /// the path is watched. With each comes its place in [`Watching::rules`].
+    pub fn of_write(&self, write: &WriteFacts<'_>) -> impl Iterator<Item = (usize, &WatchRule)> {
         let mut met = vec![false; if self.patterns.is_empty() { 0 } else { self.rules.len() }];
         if !self.patterns.is_empty()
             && let Ok(method) = Method::from_bytes(write.method.as_bytes())
@@ -410,7 +410,7 @@ impl Watching {
         self.of_writes.iter().filter_map(move |place| {
             let rule = &self.rules[*place];
             let is_met = rule.on.is_empty() || met.get(*place).copied().unwrap_or(false);
-            (is_met && rule.fits_key(&key)).then_some(rule)
+            (is_met && rule.fits_key(&key)).then_some((*place, rule))
         })
     }
 
@@ -478,7 +478,7 @@ mod tests {
 
     fn met(watching: &Watching, method: &str, path: &str, key: KeyFacts<'_>) -> Vec<String> {
         let write = WriteFacts { api: "b", method, path, key };
-        watching.of_write(&write).map(|rule| rule.name.clone()).collect()
+        watching.of_write(&write).map(|(_, rule)| rule.name.clone()).collect()
     }
 
     #[test]

@@ -15,8 +15,10 @@
 //! wait for an outcome. There are never more of these than connections.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use keystile_core::grouping::{Occurrence, Placed};
+use keystile_core::channel::ChannelRule;
+use keystile_core::grouping::{Conditions, Occurrence, Placed};
 use keystile_core::journal::Outcome;
 use keystile_core::notice::{Notice, NoticeKey};
 use keystile_core::time::{Span, Timestamp};
@@ -37,6 +39,8 @@ const LATE_AT_ONCE: u32 = 1_000;
 /// What a look at the journal found.
 #[derive(Debug)]
 pub struct Look {
+    /// The rules that it was looked for; a reload in between concerns later records.
+    watching: Arc<Watching>,
     from: i64,
     to: i64,
     matches: Vec<Match>,
@@ -81,7 +85,8 @@ impl FirstOf {
 /// A record and a rule that it meets.
 #[derive(Debug)]
 struct Match {
-    rule: String,
+    /// Its place among the rules.
+    rule: usize,
     occurrence: Occurrence,
     first: Option<(FirstOf, String)>,
 }
@@ -94,12 +99,13 @@ pub fn watched_to(connection: &Connection) -> Result<Option<i64>> {
 /// Reads at most so many records after one, and late ones, and finds what is to be told.
 pub fn look(
     connection: &Connection,
-    watching: &Watching,
+    watching: &Arc<Watching>,
     from: i64,
     now: Timestamp,
     limit: u32,
 ) -> Result<Look> {
     let mut look = Look {
+        watching: watching.clone(),
         from,
         to: from,
         matches: Vec::new(),
@@ -196,7 +202,7 @@ impl Eye<'_> {
         let write = WriteFacts { api: text(4)?, method: text(5)?, path: text(6)?, key };
         let mut is_late = false;
         let watching = self.watching;
-        for rule in watching.of_write(&write) {
+        for (place, rule) in watching.of_write(&write) {
             let waits = rule.needs_outcome();
             if waiters == Waiters::ForOutcome && !waits {
                 continue;
@@ -215,7 +221,7 @@ impl Eye<'_> {
                     }
                 };
                 let occurrence = Occurrence { subject, count: row.get(9)?, sample: id };
-                look.matches.push(Match { rule: rule.name.clone(), occurrence, first });
+                look.matches.push(Match { rule: place, occurrence, first });
             }
         }
         if is_late {
@@ -335,7 +341,7 @@ impl Work<'_> {
         for (kind, name) in &look.seen {
             self.note_first(*kind, name)?;
         }
-        self.tell_matches(&look.matches)?;
+        self.tell_matches(&look.watching, &look.matches)?;
         for late in &look.late {
             self.connection
                 .prepare_cached("INSERT OR IGNORE INTO watch_late (record) VALUES (?1)")?
@@ -372,11 +378,10 @@ impl Work<'_> {
     }
 
     /// Each rule's window on each channel is read and written once, however many records there are.
-    fn tell_matches(&mut self, matches: &[Match]) -> Result<()> {
-        let watching = self.watching();
-        let mut windows: HashMap<(&str, &str), OpenWindow> = HashMap::new();
+    fn tell_matches(&mut self, watching: &Watching, matches: &[Match]) -> Result<()> {
+        let mut windows: Vec<(usize, &ChannelRule, OpenWindow)> = Vec::new();
         // One record is told on a channel once for each kind of event.
-        let mut told: HashSet<(i64, TriggerKind, &str)> = HashSet::new();
+        let mut told: Vec<(TriggerKind, &str)> = Vec::new();
         let mut record = None;
         for found in matches {
             if record.replace(found.occurrence.sample) != Some(found.occurrence.sample) {
@@ -385,55 +390,59 @@ impl Work<'_> {
             if let Some((kind, name)) = &found.first {
                 self.note_first(*kind, name)?;
             }
-            // A reload in between may have taken the rule away.
-            let Some(rule) = watching.rule(&found.rule) else {
-                continue;
-            };
+            let rule = &watching.rules()[found.rule];
             let kind = rule.trigger.kind();
             for channel in rule.tell.iter().filter_map(|name| watching.channel(name)) {
-                if !told.insert((found.occurrence.sample, kind, &channel.name)) {
+                let place = (kind, channel.name.as_str());
+                if told.contains(&place) {
                     continue;
                 }
-                let place = (rule.name.as_str(), channel.name.as_str());
-                let open = match windows.entry(place) {
-                    std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-                    std::collections::hash_map::Entry::Vacant(new) => {
-                        new.insert(OpenWindow::load(self.connection, place.0, place.1)?)
-                    }
+                told.push(place);
+                let is_it = |known: &(usize, &ChannelRule, OpenWindow)| {
+                    known.0 == found.rule && std::ptr::eq(known.1, channel)
                 };
-                // While a window counts, no condition matters.
-                let conditions = match &open.window {
-                    Some(window) if self.now < window.until => {
-                        keystile_core::grouping::Conditions {
-                            now: self.now,
-                            span: rule.window,
-                            quiet_until: None,
-                            full_until: None,
-                        }
-                    }
-                    Some(_) | None => self.conditions(&watching, Some(rule), channel)?,
+                let at = if let Some(at) = windows.iter().position(is_it) {
+                    at
+                } else {
+                    let open = OpenWindow::load(self.connection, &rule.name, &channel.name)?;
+                    windows.push((found.rule, channel, open));
+                    windows.len() - 1
                 };
-                let placed = open.place(rule, kind, &found.occurrence, &conditions);
-                let thread = open.thread.clone();
-                match placed {
-                    Placed::Held => {}
-                    Placed::Told => {
-                        let notice = self.write_notice(kind, &found.occurrence)?;
-                        let new = NewMessage {
-                            rule: &rule.name,
-                            channel,
-                            thread: &thread,
-                            notice: &notice,
-                        };
-                        self.send_message(&new)?;
-                    }
-                }
+                self.tell_match(watching, rule, channel, &mut windows[at].2, &found.occurrence)?;
             }
         }
-        for ((rule, channel), mut open) in windows {
-            open.save(self.connection, rule, channel)?;
+        for (place, channel, mut open) in windows {
+            open.save(self.connection, &watching.rules()[place].name, &channel.name)?;
         }
         Ok(())
+    }
+
+    fn tell_match(
+        &mut self,
+        watching: &Watching,
+        rule: &WatchRule,
+        channel: &ChannelRule,
+        open: &mut OpenWindow,
+        occurrence: &Occurrence,
+    ) -> Result<()> {
+        // While a window counts, no condition matters.
+        let conditions = match &open.window {
+            Some(window) if self.now < window.until => {
+                let (now, span) = (self.now, rule.window);
+                Conditions { now, span, quiet_until: None, full_until: None }
+            }
+            Some(_) | None => self.conditions(watching, Some(rule), channel)?,
+        };
+        let kind = rule.trigger.kind();
+        match open.place(rule, kind, occurrence, &conditions) {
+            Placed::Held => Ok(()),
+            Placed::Told => {
+                let notice = self.write_notice(kind, occurrence)?;
+                let thread = &open.thread;
+                let new = NewMessage { rule: &rule.name, channel, thread, notice: &notice };
+                self.send_message(&new).map(drop)
+            }
+        }
     }
 
     fn write_notice(&self, kind: TriggerKind, occurrence: &Occurrence) -> Result<Notice> {

@@ -1,0 +1,166 @@
+//! What following the journal costs: processor time per admission with watch rules and without.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
+use keystile_core::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::policy::Policy;
+use keystile_core::watch::{Trigger, WatchRule, Watching};
+use keystile_store::{Store, follow};
+use tokio::runtime::{Builder, LocalOptions};
+
+use crate::admissions::settlement;
+use crate::{Outcome, setting};
+
+/// A round with a rule costs at most this many times one without.
+const RATIO_MAX: f64 = 1.03;
+/// As often as the notifier looks.
+const LOOKED_EVERY: Duration = Duration::from_millis(250);
+
+/// Measures and prints.
+pub fn run(waiting: u64, rounds: u64) -> Outcome<()> {
+    let directory = tempfile::Builder::new().prefix("keystile-bench-").tempdir_in(".")?;
+    let store = setting::open(&directory.path().join("data"))?;
+    let policy = Arc::new(setting::policy()?);
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    runtime.block_on(setting::issue(&store))?;
+    let (off, met, levels) = (rules(&[])?, rules(&["bookmarks: *"])?, near()?);
+    let missed = rules(&["bookmarks: DELETE *", "bookmarks: PUT /bookmarks/{id}"])?;
+    let mut costs = [const { Vec::new() }; 4];
+    let kinds = [&off, &met, &missed, &levels];
+    for round in 0..usize::try_from(rounds)? {
+        // Each kind comes first, and last, as often as the others.
+        for place in 0..kinds.len() {
+            let place = (place + round) % kinds.len();
+            store.set_watching(kinds[place].clone());
+            costs[place].push(runtime.block_on(cost_us(&store, &policy, waiting))?);
+        }
+    }
+    let medians = costs.map(setting::median);
+    let names =
+        ["no rule", "a rule that every write meets", "a rule that none meets", "budget levels"];
+    for (name, cost) in names.into_iter().zip(medians) {
+        let ratio = cost / medians[0];
+        println!("{name:32} {cost:6.2} us of processor time each   ratio {ratio:.3}");
+    }
+    for (name, watching) in [(names[1], &met), (names[2], &missed)] {
+        store.set_watching(watching.clone());
+        let cost = runtime.block_on(followed_us(&store))?;
+        println!("following alone, {name}: {cost:.2} us of processor time for each record");
+    }
+    println!(
+        "for a whole write of the gate, add what `compare` says; the bound is {RATIO_MAX} of that"
+    );
+    store.close();
+    Ok(())
+}
+
+fn watching(rules: Vec<WatchRule>) -> Arc<Watching> {
+    let secret = SecretSource::Environment("HOOK".to_owned());
+    let channel = ChannelRule {
+        name: "ops".to_owned(),
+        spec: ChannelSpec::Webhook { url: "https://hooks.example.org".to_owned(), secret },
+        per_hour_max: 60,
+        allowed_networks: Vec::new(),
+    };
+    Arc::new(Watching::new(rules, vec![channel], TimeZone::UTC))
+}
+
+fn rules(on: &[&str]) -> Outcome<Arc<Watching>> {
+    if on.is_empty() {
+        return Ok(watching(Vec::new()));
+    }
+    let on = on.iter().map(|pattern| pattern.parse()).collect::<Result<_, _>>()?;
+    let rule = WatchRule::new("watched", Trigger::Write, vec!["ops".to_owned()]);
+    Ok(watching(vec![WatchRule { on, ..rule }]))
+}
+
+fn near() -> Outcome<Arc<Watching>> {
+    let levels = Trigger::BudgetLevel { levels: vec![50, 80, 100] };
+    Ok(watching(vec![WatchRule::new("near", levels, vec!["ops".to_owned()])]))
+}
+
+/// Processor time of this process per admission, while as many wait and the journal is followed.
+async fn cost_us(store: &Arc<Store>, policy: &Arc<Policy>, waiting: u64) -> Outcome<f64> {
+    let (length, began) = (Duration::from_secs(3), Instant::now());
+    let admitted = Rc::new(Cell::new(0_u32));
+    let keys = Rc::new(setting::keys(store));
+    let before = processor_secs()?;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..waiting {
+        let (store, policy, keys, admitted) =
+            (store.clone(), policy.clone(), keys.clone(), admitted.clone());
+        tasks.spawn_local(async move {
+            let mut at = usize::try_from(number).unwrap_or(0) * 13;
+            while began.elapsed() < length {
+                let request = setting::request(&store, &policy, &keys[at % keys.len()])?;
+                let reserved = store
+                    .reserve(request)
+                    .await?
+                    .map_err(|refused| refused.refusal.reason.name())?;
+                store.settle(reserved, settlement());
+                admitted.set(admitted.get() + 1);
+                at += 1;
+            }
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        });
+    }
+    while began.elapsed() < length {
+        tokio::time::sleep(LOOKED_EVERY).await;
+        follow(store).await?;
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    store.flush().await?;
+    follow(store).await?;
+    Ok((processor_secs()? - before) * 1e6 / f64::from(admitted.get()))
+}
+
+/// Processor time for each record when all that is there is followed with nothing else under way.
+async fn followed_us(store: &Arc<Store>) -> Outcome<f64> {
+    store.change(|work| work.stop_watching()).await?;
+    store.change(|work| work.begin_watching(0)).await?;
+    let before = processor_secs()?;
+    follow(store).await?;
+    let cost = processor_secs()? - before;
+    let records = store.read(keystile_store::journal::count)?;
+    #[expect(clippy::cast_precision_loss, reason = "there are millions at most")]
+    Ok(cost * 1e6 / records as f64)
+}
+
+/// What the notifier does in one look.
+async fn follow(store: &Arc<Store>) -> Outcome<()> {
+    let watching = store.watching();
+    while watching.watches_writes() {
+        let (reading, rules) = (store.clone(), watching.clone());
+        let look = tokio::task::spawn_blocking(move || {
+            reading.read(|read| {
+                let from = follow::watched_to(read)?.unwrap_or_else(|| reading.watch_from());
+                follow::look(read, &rules, from, reading.now(), 5_000)
+            })
+        });
+        let look = look.await??;
+        let is_full = look.is_full;
+        if !look.is_empty() {
+            store.change(move |work| work.tell_watched(&look)).await?;
+        }
+        if !is_full {
+            return Ok(());
+        }
+    }
+    store.change(|work| work.stop_watching()).await?;
+    Ok(())
+}
+
+fn processor_secs() -> Outcome<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let rest = stat.rsplit_once(')').ok_or("the kernel names this process")?.1;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let ticks: u32 = fields[11].parse::<u32>()? + fields[12].parse::<u32>()?;
+    // USER_HZ is 100 on every Linux of today.
+    Ok(f64::from(ticks) / 100.0)
+}
