@@ -28,7 +28,9 @@ fn main() -> ExitCode {
         Some("admissions") => admissions::run(number(1, 64)?, number(2, 5)?),
         Some("decision") => decision::run(),
         Some("journal") => journal::run(number(1, 10_000_000)?),
-        Some("grow") if words.len() > 1 => journal::grow_in(words[1].as_ref(), number(2, 10_000_000)?),
+        Some("grow") if words.len() > 1 => {
+            journal::grow_in(words[1].as_ref(), number(2, 10_000_000)?)
+        }
         Some(_) | None => Err(USAGE.into()),
     })();
     match outcome {

@@ -127,7 +127,7 @@ pub fn request(
         id: key.id,
         state: key.state(now),
         application: key.application.state(),
-        plan: &key.plan,
+        plan: &key.plan(),
         rate: &key.rate,
     };
     let call = Call { api, operation: &operation, caller, now };

@@ -145,6 +145,14 @@ impl Window {
         }
     }
 
+    /// When everything that is counted at a time has surely left the window, but for a slice.
+    pub fn passed_at(self, at: Timestamp, zone: &TimeZone) -> Timestamp {
+        match self {
+            Self::Rolling(span) => at.plus(span),
+            Self::Calendar(unit) => unit.period(at, zone).1,
+        }
+    }
+
     /// The window as part of a policy's name: `day`, `2-hours`, `calendar-month`.
     pub fn slug(self) -> String {
         match self {

@@ -311,6 +311,8 @@ ids! {
     OwnerId, "owner_", "an owner";
     PasskeyId, "passkey_", "a passkey";
     TokenId, "token_", "a token";
+    DeliveryId, "delivery_", "a delivery";
+    SubscriptionId, "device_", "a device";
 }
 
 #[cfg(test)]

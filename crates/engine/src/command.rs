@@ -6,12 +6,16 @@
 
 use keystile_core::decision::ApplicationState;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
+use keystile_core::key::DeliveryId;
 use keystile_core::lock::{Lock, LockLevel};
 use keystile_core::scope::Scope;
 use keystile_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use crate::audit::{AuditFault, AuditReport, EventFilter, EventView};
+pub use crate::delivery::{
+    AttemptView, ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView,
+};
 pub use crate::owner::{ClaimLink, OwnerView};
 pub use crate::token::{NewToken, TokenView};
 
@@ -149,6 +153,25 @@ pub enum Command {
         /// Its name or id.
         token: String,
     },
+    /// Sends a real message on a channel, and says what the other side answered.
+    TestChannel {
+        /// Its name.
+        channel: String,
+    },
+    /// Channels, in the order of the file.
+    ListChannels,
+    /// Deliveries, latest first.
+    ListDeliveries(DeliveryFilter),
+    /// One delivery with what was tried.
+    ShowDelivery {
+        /// Its id.
+        delivery: DeliveryId,
+    },
+    /// Sends a delivery that failed again.
+    ResendDelivery {
+        /// Its id.
+        delivery: DeliveryId,
+    },
     /// Copies the store into a new file and verifies the copy.
     Backup {
         /// The file, which must not exist.
@@ -172,6 +195,9 @@ impl Command {
             | Self::VerifyAudit
             | Self::ListOwners
             | Self::ListTokens
+            | Self::ListChannels
+            | Self::ListDeliveries(_)
+            | Self::ShowDelivery { .. }
             | Self::Diagnose => Scope::Read,
             Self::CreateKeys { .. }
             | Self::LockKey { .. }
@@ -183,7 +209,9 @@ impl Command {
             | Self::CreateApplication { .. }
             | Self::SetApplicationState { .. }
             | Self::ChangeApplicationPlan { .. }
-            | Self::SetApplicationNote { .. } => Scope::Write,
+            | Self::SetApplicationNote { .. }
+            | Self::TestChannel { .. }
+            | Self::ResendDelivery { .. } => Scope::Write,
             Self::Reload
             | Self::MakeClaimLink
             | Self::RemoveOwner { .. }
@@ -294,6 +322,12 @@ pub enum Answer {
     NewToken(Box<NewToken>),
     /// A list of tokens.
     Tokens(Vec<TokenView>),
+    /// A list of channels.
+    Channels(Vec<ChannelView>),
+    /// A list of deliveries.
+    Deliveries(Vec<DeliveryView>),
+    /// One delivery.
+    Delivery(Box<DeliveryDetails>),
     /// How the server is.
     Status(Box<StatusView>),
     /// What was looked at.

@@ -132,6 +132,15 @@ impl Engine {
             }
             Command::ListTokens => self.tokens().map(Answer::Tokens),
             Command::RevokeToken { token } => self.say_revoked(&token, actor).await,
+            Command::TestChannel { channel } => {
+                self.test_channel(&channel, actor).await.map(Answer::Deliveries)
+            }
+            Command::ListChannels => self.channels().map(Answer::Channels),
+            Command::ListDeliveries(filter) => self.deliveries(&filter).map(Answer::Deliveries),
+            Command::ShowDelivery { delivery } => {
+                self.delivery(delivery).map(|found| Answer::Delivery(Box::new(found)))
+            }
+            Command::ResendDelivery { delivery } => self.resend(delivery, actor).await,
             Command::Backup { to } => self.back_up(&to, actor).await,
             Command::Diagnose => self.diagnose(),
         }

@@ -12,8 +12,12 @@ impl Engine {
     /// Does what is due. Call it about once a second.
     pub async fn keep_house(&self) {
         self.write_refused();
+        self.watch_store().await;
+        self.tell_refused_storms().await;
+        self.report_refused_links().await;
         self.report_failed_sign_ins().await;
         self.forget_sessions().await;
+        self.forget_told().await;
         if let Some(retention) = self.settings.load().retention {
             let end = Timestamp(self.store.now().0.saturating_sub(retention.millis()));
             let deleted = self

@@ -156,7 +156,8 @@ mod tests {
             key_prefix: KeyPrefix::default(),
             retention: None,
             key_failures: "10 per minute".parse::<Quota>().unwrap(),
-            console_url: String::new(),
+            console_url: "http://localhost:7080".to_owned(),
+            watching: Arc::default(),
         };
         let policy = Policy::new(Vec::new(), Vec::new(), jiff::tz::TimeZone::UTC);
         Arc::new(Engine::new(store, policy, settings))

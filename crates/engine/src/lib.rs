@@ -14,29 +14,36 @@ use keystile_core::budget::Quota;
 use keystile_core::key::KeyPrefix;
 use keystile_core::policy::Policy;
 use keystile_core::time::{Span, Timestamp};
+use keystile_core::watch::Watching;
 use keystile_store::Store;
 
+pub mod action_link;
 pub mod address;
 mod application;
 pub mod audit;
 pub mod authorize;
 pub mod command;
+pub mod delivery;
 mod execute;
 pub mod export;
 mod housekeep;
 mod journal;
 mod key;
 mod near;
+pub mod notify;
 pub mod owner;
 pub mod refused;
 pub mod reserve;
 pub mod session;
 pub mod sign_in;
 mod status;
+mod storm;
 pub mod token;
+mod trouble;
 pub mod version;
 mod view;
 
+use action_link::RefusedLinks;
 use address::AddressTable;
 pub use authorize::{Authorization, Identity, Incoming};
 pub use journal::KeyActivity;
@@ -46,6 +53,8 @@ use near::NearTable;
 use refused::RefusalLog;
 pub use reserve::{Refused, Reservation};
 use sign_in::SignIns;
+use storm::StormTable;
+use trouble::Trouble;
 
 /// What the engine needs to know besides the policy.
 #[derive(Clone, Debug)]
@@ -58,6 +67,8 @@ pub struct EngineSettings {
     pub key_failures: Quota,
     /// Where owners open the console while no server has said so, without a slash at the end.
     pub console_url: String,
+    /// What is told, and on which channels.
+    pub watching: Arc<Watching>,
 }
 
 /// What a running server tells about itself.
@@ -84,6 +95,10 @@ pub struct Engine {
     refused: RefusalLog,
     near: NearTable,
     sign_ins: SignIns,
+    refused_links: RefusedLinks,
+    storms: StormTable,
+    trouble: Trouble,
+    forgot: notify::Forgot,
     /// Set once a server serves; commands that run directly on the store leave it empty.
     pub server: OnceLock<ServerInfo>,
     /// When the policy was read, and what came of the last attempt to read it again.
@@ -94,6 +109,7 @@ impl Engine {
     /// An engine over a store.
     pub fn new(store: Arc<Store>, policy: Policy, settings: EngineSettings) -> Self {
         let note = format!("read at {}", store.now());
+        store.set_watching(settings.watching.clone());
         Self {
             store,
             policy: ArcSwap::from_pointee(policy),
@@ -103,6 +119,10 @@ impl Engine {
             refused: RefusalLog::default(),
             near: NearTable::default(),
             sign_ins: SignIns::default(),
+            refused_links: RefusedLinks::default(),
+            storms: StormTable::default(),
+            trouble: Trouble::default(),
+            forgot: notify::Forgot::default(),
             server: OnceLock::new(),
             policy_note: ArcSwap::from_pointee(note),
         }
@@ -126,6 +146,7 @@ impl Engine {
     /// Puts another policy in force, at once and as a whole. Requests that were permitted by the one
     /// before finish under it.
     pub fn replace_policy(&self, policy: Policy, settings: EngineSettings) {
+        self.store.set_watching(settings.watching.clone());
         self.policy.store(Arc::new(policy));
         self.settings.store(Arc::new(settings));
         self.policy_note.store(Arc::new(format!("read at {}", self.store.now())));

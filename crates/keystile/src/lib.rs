@@ -10,5 +10,6 @@ pub mod control;
 pub mod demo;
 pub mod local;
 pub mod log;
+pub mod notifier;
 pub mod run;
 pub mod server;

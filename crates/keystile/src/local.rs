@@ -172,6 +172,7 @@ fn without_configuration() -> EngineSettings {
         retention: None,
         key_failures: "300 per minute".parse::<Quota>().expect("the text is a quota"),
         console_url: format!("http://localhost:{}", config::CONSOLE_PORT),
+        watching: Arc::default(),
     }
 }
 

@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use crate::config::{self, Configuration, ConsoleSettings};
 use crate::console;
 use crate::control;
+use crate::notifier::{self, Notifier};
 
 /// How often work that nobody asks for is done.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -38,6 +39,7 @@ pub struct Server {
     gate: Gate,
     console: SocketAddr,
     tasks: JoinSet<()>,
+    notifier: Notifier,
     left_unknown: usize,
 }
 
@@ -77,6 +79,7 @@ pub fn engine_settings(configuration: &Configuration) -> EngineSettings {
         retention: configuration.journal.retention,
         key_failures: configuration.gate.key_failures,
         console_url: configuration.console.url(configuration.console.listen),
+        watching: configuration.watching.clone(),
     }
 }
 
@@ -129,6 +132,8 @@ impl Server {
         let directory = hold(&data).await?;
         let (store, opened) = Store::open(directory)?;
         let engine = Arc::new(Engine::new(store, policy, settings));
+        // Before the first write can come.
+        engine.begin_watching().await;
         let tls = gate.tls.clone();
         let gate = Gate::open(&engine, gate)?;
         let certificates = console_settings.tls.as_ref().map(Certificates::read).transpose()?;
@@ -154,8 +159,9 @@ impl Server {
         tasks.spawn(console::serve(listener, router(web.clone()), certificates.clone()));
         tasks.spawn(web.keep_house());
         tasks.spawn(control::serve(control, shared.clone()));
+        let notifier = Notifier::start(engine.clone(), notifier::send::sender());
         tasks.spawn(keep_house(engine, metrics, certificates));
-        Ok(Self { shared, gate, console, tasks, left_unknown: opened.left_unknown })
+        Ok(Self { shared, gate, console, tasks, notifier, left_unknown: opened.left_unknown })
     }
 
     /// The engine behind it.
@@ -221,8 +227,10 @@ impl Server {
         if tokio::task::spawn_blocking(move || gate.drain()).await.is_err() {
             tracing::error!("the gate did not end in order");
         }
+        self.notifier.stop().await;
         self.tasks.shutdown().await;
         self.shared.engine.write_refused();
+        self.shared.engine.finish_refused_links().await;
         self.shared.engine.finish_sign_ins().await;
         self.shared.engine.store().close();
         // The next start removes it too; while no server runs it only confuses.
@@ -302,6 +310,7 @@ impl control::Server for Shared {
                     if self.observes_all { configuration.observing() } else { configuration };
                 let settings = engine_settings(&configuration);
                 self.engine.replace_policy(configuration.policy, settings);
+                self.engine.begin_watching().await;
                 self.engine.note_reload(actor).await;
                 tracing::info!(file = %file.display(), "the policy was read again");
                 let name = file.display();

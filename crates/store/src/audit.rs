@@ -68,6 +68,11 @@ impl AuditHead {
         self.present
     }
 
+    /// The number of the last event.
+    pub(crate) fn last_event(&self) -> i64 {
+        self.present.last
+    }
+
     /// Forgets what a change appended that came to nothing.
     pub(crate) fn go_back(&mut self, position: Position) {
         self.present = position;

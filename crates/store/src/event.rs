@@ -90,6 +90,24 @@ kinds! {
     PolicyReloadFailed, "policy_reload_failed";
     /// The store was copied.
     BackupMade, "backup_made";
+    /// A key has used a share of a write budget that a rule waits for.
+    BudgetLevelReached, "budget_level_reached";
+    /// A key or an address is refused over and over.
+    RefusedStorm, "refused_storm";
+    /// The store could not commit for a while.
+    StoreTrouble, "store_trouble";
+    /// Somebody was not told, however often it was tried.
+    DeliveryFailed, "delivery_failed";
+    /// An owner sent a delivery again.
+    DeliveryResent, "delivery_resent";
+    /// An owner tried a channel.
+    ChannelTested, "channel_tested";
+    /// A browser or phone takes push messages.
+    DeviceAdded, "device_added";
+    /// It no longer does.
+    DeviceRemoved, "device_removed";
+    /// An action link did not act, perhaps several times in a minute.
+    ActionLinkRefused, "action_link_refused";
 }
 
 /// Something that happened.

@@ -14,20 +14,25 @@
 //! - `index` keeps the journal by key without making each write pay for it; `block` and `hour` do the
 //!   same for listings by value and for counts.
 //! - `listing` and `activity` read the journal for owners.
+//! - `tell` and `follow` find what is to be told, `outbox` keeps it until it is.
 //!
 //! Not here: what a plan allows (core), when something is asked of the store (engine).
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwap;
 use keystile_core::journal::RecordId;
 use keystile_core::key::Pepper;
 use keystile_core::time::Timestamp;
+use keystile_core::watch::Watching;
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
+pub mod action;
 mod activity;
 pub mod audit;
 pub mod backup;
@@ -37,6 +42,7 @@ pub mod clock;
 pub mod directory;
 pub mod error;
 pub mod event;
+pub mod follow;
 mod hour;
 mod index;
 pub mod journal;
@@ -44,11 +50,14 @@ pub mod key;
 mod ledger;
 mod listing;
 pub mod mailbox;
+pub mod outbox;
 pub mod owner;
 pub mod reserve;
 mod schema;
 pub mod session;
+pub mod subscription;
 pub mod table;
+mod tell;
 pub mod token;
 mod work;
 mod writer;
@@ -82,6 +91,10 @@ pub struct Store {
     health: Arc<Health>,
     readers: Mutex<Vec<Connection>>,
     directory: DataDirectory,
+    watching: Arc<ArcSwap<Watching>>,
+    outbox_signal: Arc<Notify>,
+    /// The last record before rules began to follow the journal.
+    watch_from: AtomicI64,
 }
 
 /// What was found when a store was opened.
@@ -110,9 +123,12 @@ impl Store {
         let pending_from =
             schema::meta(&connection, "pending_from")?.and_then(|text| text.parse().ok());
         let left_unknown = journal::close_pending(&connection, pending_from.unwrap_or(0))?;
+        outbox::release_claims(&connection)?;
         let (last_id, last_time) = journal::last(&connection)?;
         let clock = StoreClock::open(&connection, last_time)?;
         let keys = KeyTable::default();
+        let watching = Arc::new(ArcSwap::from_pointee(Watching::default()));
+        let outbox_signal = Arc::new(Notify::new());
         let memory = Memory {
             ledger: ledger::Ledger::default(),
             index: SubjectIndex::open(&connection)?,
@@ -121,6 +137,8 @@ impl Store {
             audit: AuditHead::open(&connection, &pepper)?,
             open: std::collections::BTreeSet::new(),
             last_id,
+            watching: watching.clone(),
+            outbox_signal: outbox_signal.clone(),
         };
         let (queue, receiver) = mpsc::channel();
         let health = Arc::new(Health::default());
@@ -145,6 +163,9 @@ impl Store {
             health,
             readers: Mutex::new(Vec::new()),
             directory,
+            watching,
+            outbox_signal,
+            watch_from: AtomicI64::new(last_id),
         };
         Ok((Arc::new(store), Opened { left_unknown }))
     }
@@ -172,6 +193,35 @@ impl Store {
     /// The data directory.
     pub fn directory(&self) -> &DataDirectory {
         &self.directory
+    }
+
+    /// What is told, and on which channels.
+    pub fn watching(&self) -> Arc<Watching> {
+        self.watching.load_full()
+    }
+
+    /// Puts other rules in force, at once and as a whole. Rules that follow the journal where none did
+    /// before begin with the next record.
+    pub fn set_watching(&self, watching: Arc<Watching>) {
+        if watching.watches_writes() && !self.watching.load().watches_writes() {
+            match self.read(journal::last) {
+                Ok((last, _)) => self.watch_from.store(last, Ordering::Release),
+                Err(error) => {
+                    tracing::warn!(%error, "rules that watch writes begin with an earlier record");
+                }
+            }
+        }
+        self.watching.store(watching);
+    }
+
+    /// The record after which rules begin that have not followed the journal before.
+    pub fn watch_from(&self) -> i64 {
+        self.watch_from.load(Ordering::Acquire)
+    }
+
+    /// Waits until something is put into the outbox; one call that comes before the wait counts.
+    pub async fn outbox_filled(&self) {
+        self.outbox_signal.notified().await;
     }
 
     /// Asks for room for a write. Once this returns a reservation, its intent and debit are durable.

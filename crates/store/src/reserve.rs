@@ -6,6 +6,7 @@ use std::sync::Arc;
 use keystile_core::decision::{ApplicationState, KeyState, Permit, locked};
 use keystile_core::journal::{Outcome, RecordId, RequestFacts};
 use keystile_core::lock::{Actor, Lock, LockRule};
+use keystile_core::notice::NoticeBudget;
 use keystile_core::operation::CountRule;
 use keystile_core::policy::{Plan, Policy};
 use keystile_core::refusal::{LockNotice, Reason, Refusal};
@@ -131,6 +132,9 @@ pub(crate) fn reserve(work: &mut Work<'_>, request: &ReserveRequest) -> Result<R
         }
         work.memory.ledger.take(&debit, now);
         standings = work.memory.ledger.standings(&debit, now);
+        if let Subject::Key(key) = &request.subject {
+            work.tell_levels(key, &request.policy, plan, &standings, request.cost)?;
+        }
     }
     let id = insert(work, request, Outcome::Pending, objection, request.cost)?;
     work.memory.open.insert(id);
@@ -203,7 +207,15 @@ fn exhausted(
         until: until.end(work.now, earlier_locks),
         evidence: Some(format!("{} {} from {}", facts.method, facts.path, facts.address)),
     };
-    work.lock_key(key, &lock)?;
+    let used = standings.iter().find(|standing| standing.place == place);
+    let over = NoticeBudget {
+        name: budget.name.clone(),
+        quota: budget.quota.to_string(),
+        amount: budget.quota.amount,
+        used: used.map_or(0, |standing| standing.used),
+        level: None,
+    };
+    work.lock_key_over(key, &lock, Some(over))?;
     insert(work, request, Outcome::Refused, Some(Reason::KeyLocked), 0)?;
     let refusal = locked(LockNotice { level, until: lock.until }, work.now);
     Ok(Box::new(ReserveRefused {

@@ -3,11 +3,15 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use keystile_core::decision::KeyState;
 use keystile_core::lock::{Actor, Lock};
+use keystile_core::notice::NoticeBudget;
 use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;
+use keystile_core::watch::Watching;
 use rusqlite::{Connection, params};
+use tokio::sync::Notify;
 
 use crate::audit::{AuditHead, Position};
 use crate::block::{Blocks, SEGMENT};
@@ -30,6 +34,10 @@ pub(crate) struct Memory {
     /// Records whose writes are under way.
     pub(crate) open: BTreeSet<i64>,
     pub(crate) last_id: i64,
+    /// What is told, and on which channels.
+    pub(crate) watching: Arc<ArcSwap<Watching>>,
+    /// Rung when something was put into the outbox.
+    pub(crate) outbox_signal: Arc<Notify>,
 }
 
 impl Memory {
@@ -152,6 +160,16 @@ impl<'w> Work<'w> {
 
     /// Locks a key: the only way in which any lock comes about, whoever asks for it.
     pub fn lock_key(&mut self, key: &Arc<KeyEntry>, lock: &Lock) -> Result<()> {
+        self.lock_key_over(key, lock, None)
+    }
+
+    /// The same, for a key that went over a budget.
+    pub(crate) fn lock_key_over(
+        &mut self,
+        key: &Arc<KeyEntry>,
+        lock: &Lock,
+        budget: Option<NoticeBudget>,
+    ) -> Result<()> {
         if self.state_of(key) == KeyState::Revoked {
             return Err(Error::Conflict("a revoked key needs no lock".to_owned()));
         }
@@ -166,6 +184,7 @@ impl<'w> Work<'w> {
             None => lock.reason.clone(),
         };
         self.tell(EventKind::KeyLocked, key, &lock.actor, &detail)?;
+        self.tell_locked(key, lock, budget)?;
         let notice = LockNotice { level: lock.level, until: lock.until };
         self.locks.insert(key.row, Some(notice));
         let key = key.clone();
@@ -179,6 +198,7 @@ impl<'w> Work<'w> {
             .prepare_cached("UPDATE key SET lock = NULL WHERE id = ?1")?
             .execute([key.row])?;
         self.tell(EventKind::KeyUnlocked, key, actor, detail)?;
+        self.tell_unlocked(key, actor, detail)?;
         self.locks.insert(key.row, None);
         let key = key.clone();
         self.after_commit(move || {
@@ -195,7 +215,7 @@ impl<'w> Work<'w> {
             self.connection.prepare_cached("UPDATE key SET counts_after = ?2 WHERE id = ?1")?;
         statement.execute(params![key.row, self.memory.last_id])?;
         self.memory.ledger.forget(key.row);
-        Ok(())
+        self.forget_levels(key.row)
     }
 
     /// Revokes a key for good.

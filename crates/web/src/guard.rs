@@ -20,10 +20,13 @@ use http::header::{
 };
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode};
+use tokio::time::Instant;
 
 use crate::api::problem::{Kind, Problem};
 use crate::{Web, WebSettings};
 
+/// How long the server took for an answer, for whoever looks why a page is slow.
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-opener-policy");
@@ -53,12 +56,17 @@ pub(crate) async fn stand_guard(
     }
     let refused = refusal(&web.settings, request.method(), request.headers());
     let is_api = request.uri().path().starts_with("/api/");
+    let began = Instant::now();
     let mut response = match refused {
         Some(why) if is_api => Problem::new(Kind::Foreign, why).into_response(),
         Some(why) => (StatusCode::FORBIDDEN, format!("{why}\n")).into_response(),
         None => next.run(request).await,
     };
     harden(response.headers_mut());
+    let took = format!("page;dur={:.1}", began.elapsed().as_secs_f64() * 1e3);
+    if let Ok(took) = HeaderValue::from_str(&took) {
+        response.headers_mut().insert(SERVER_TIMING, took);
+    }
     response
 }
 

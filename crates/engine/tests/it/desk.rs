@@ -57,6 +57,7 @@ impl Desk {
             retention: None,
             key_failures: "300 per minute".parse().unwrap(),
             console_url: "https://console.example.org".to_owned(),
+            watching: Arc::default(),
         };
         let policy = Policy::new(Vec::new(), Vec::new(), TimeZone::UTC);
         self.engine = Some(Arc::new(Engine::new(store, policy, settings)));

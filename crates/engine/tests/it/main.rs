@@ -6,3 +6,4 @@ mod desk;
 mod owner;
 mod session;
 mod token;
+mod told;

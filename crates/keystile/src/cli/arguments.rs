@@ -4,6 +4,7 @@ mod application;
 mod audit;
 mod journal;
 mod key;
+mod notify;
 mod owner;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use key::{
     CreateKeysArguments, KeyArguments, KeyCommand, LevelArgument, ListKeysArguments, LockArguments,
     StateArgument,
 };
+pub use notify::{ListDeliveriesArguments, NotifyCommand};
 pub use owner::{OwnerCommand, RemoveOwnerArguments};
 pub use token::{CreateTokenArguments, ScopeArgument, TokenCommand};
 
@@ -106,6 +108,9 @@ pub enum StoreCommand {
     /// Make, list and revoke tokens of the admin API.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Try channels, and look at what was told.
+    #[command(subcommand)]
+    Notify(NotifyCommand),
     /// Look at the record of what owners, budgets and tokens did.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -127,6 +132,7 @@ impl StoreCommand {
             Self::Journal(command) => command.target(),
             Self::Owner(command) => &command.common().target,
             Self::Token(command) => &command.common().target,
+            Self::Notify(command) => &command.common().target,
             Self::Audit(command) => &command.common().target,
             Self::Backup(arguments) => &arguments.common.target,
         }

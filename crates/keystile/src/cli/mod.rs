@@ -15,6 +15,7 @@ mod follow;
 mod journal;
 mod json;
 mod key;
+mod notify;
 mod owner;
 mod paper;
 mod render;
@@ -59,6 +60,7 @@ pub fn dispatch(command: &StoreCommand, session: &mut Session<'_, '_>) -> ExitCo
         StoreCommand::Journal(command) => journal::dispatch(command, session),
         StoreCommand::Owner(command) => owner::dispatch(command, session),
         StoreCommand::Token(command) => token::dispatch(command, session),
+        StoreCommand::Notify(command) => notify::dispatch(command, session),
         StoreCommand::Audit(command) => audit::dispatch(command, session),
         StoreCommand::Backup(arguments) => server::back_up(arguments, session),
         StoreCommand::Doctor(arguments) => server::diagnose(arguments, session),

@@ -4,6 +4,7 @@
 //! it. Color only ever repeats what a word says.
 
 mod application;
+mod delivery;
 mod event;
 mod key;
 mod owner;
@@ -20,6 +21,7 @@ use super::when::{exact_and_relative, relative};
 use keystile_core::text::{printable, shortened};
 
 pub(super) use application::{application, applications};
+pub(super) use delivery::{channels, deliveries, delivery};
 pub(super) use event::{audit, events};
 pub(super) use key::{key, keys};
 pub(super) use owner::{owners, tokens};

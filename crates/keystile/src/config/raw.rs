@@ -3,10 +3,14 @@
 //! Every field is optional here, also where a value is needed: what is missing is reported when the
 //! file is resolved, together with everything else that is wrong.
 
+mod told;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+pub(super) use told::{Channel, ChannelKind, Smtp, Watch, WatchEvent, WatchOutcome};
 
 use super::value::{NumberOrText, OneOrMany, Spot, TextOr};
 
@@ -45,6 +49,12 @@ pub(super) struct File {
     /// least one is needed.
     #[schemars(with = "BTreeMap<String, Plan>")]
     pub(super) plan: BTreeMap<Spot<String>, Plan>,
+    /// What the owner is told, each rule under a name of its own: `[watch.deletes]`.
+    #[schemars(with = "BTreeMap<String, Watch>")]
+    pub(super) watch: BTreeMap<Spot<String>, Watch>,
+    /// The channels on which the owner is told: `[channel.owner-mail]`.
+    #[schemars(with = "BTreeMap<String, Channel>")]
+    pub(super) channel: BTreeMap<Spot<String>, Channel>,
 }
 
 /// Where callers arrive, and how their connections are treated.

@@ -1,6 +1,7 @@
 //! From the raw file to parsed types. Every value is looked at, whatever is wrong with the others.
 
 mod api;
+mod channel;
 mod gate;
 mod operation;
 mod overlap;
@@ -8,6 +9,7 @@ mod pattern;
 mod plan;
 mod setting;
 mod upstream;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -122,6 +124,7 @@ impl Resolver<'_> {
         let keys = self.key_prefix(&file.keys);
         let apis = self.apis(&file.api, &gate.listen);
         let plans = self.plans(&file.plan);
+        let watching = self.watching(file, &plans, time_zone.clone());
         let retention = self.retention(&file.journal, &plans);
         Configuration {
             data: self.base.join(file.data.as_ref().map_or(DATA, |data| self.data(data))),
@@ -129,6 +132,7 @@ impl Resolver<'_> {
             console,
             policy: Policy::new(apis, plans, time_zone),
             observes_all: false,
+            watching: Arc::new(watching),
             keys,
             journal: JournalSettings { retention },
             warnings: Vec::new(),

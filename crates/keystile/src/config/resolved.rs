@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use keystile_core::key::KeyPrefix;
 use keystile_core::policy::Policy;
 use keystile_core::time::Span;
+use keystile_core::watch::Watching;
 use keystile_proxy::settings::{GateSettings, TlsFiles};
 
 use super::diagnostic::Diagnostic;
@@ -23,6 +25,8 @@ pub struct Configuration {
     pub policy: Policy,
     /// Whether the command line asked for every API to be observed, whatever a file says of it.
     pub observes_all: bool,
+    /// What the owner is told, and on which channels.
+    pub watching: Arc<Watching>,
     /// What new keys begin with.
     pub keys: KeyPrefix,
     /// The record of every write.

@@ -142,6 +142,9 @@ pub(super) fn tables() -> Vec<Table> {
         table("[plan.NAME]", &["plan", "NAME"]),
         table("[plan.NAME] write_budget", &["plan", "NAME", "write_budget", "0"]),
         table("[plan.NAME] lock", &["plan", "NAME", "lock"]),
+        table("[watch.NAME]", &["watch", "NAME"]),
+        table("[channel.NAME]", &["channel", "NAME"]),
+        table("[channel.NAME] smtp", &["channel", "NAME", "smtp"]),
     ]
 }
 

@@ -13,10 +13,13 @@ mod crash;
 mod damage;
 mod exact;
 mod fault;
+mod follow;
+
 mod listing;
 mod make;
 mod merge;
 mod oracle;
+mod outbox;
 mod owner;
 mod plan;
 mod restart;

@@ -55,7 +55,7 @@ fn somebody(name: &str, credential: NewCredential) -> NewOwnerRow {
     }
 }
 
-fn claim(bench: &Bench, name: &str, credential: NewCredential) -> Result<OwnerRow> {
+pub(crate) fn claim(bench: &Bench, name: &str, credential: NewCredential) -> Result<OwnerRow> {
     let (link, new) = (link(bench), somebody(name, credential));
     bench.change(move |work| work.claim(&link, &new))
 }

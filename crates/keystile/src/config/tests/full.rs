@@ -19,8 +19,17 @@ fn every_setting_arrives_where_it_belongs() {
     std::fs::write(&path, include_str!("full.toml")).unwrap();
     let configuration =
         load(&path).unwrap_or_else(|report| panic!("{}", report.render(100, Colors::Off)));
-    let Configuration { data, gate, console, policy, observes_all, keys, journal, warnings } =
-        configuration;
+    let Configuration {
+        data,
+        gate,
+        console,
+        policy,
+        observes_all,
+        watching: _,
+        keys,
+        journal,
+        warnings,
+    } = configuration;
     assert!(warnings.is_empty() && !observes_all, "{warnings:?}");
     assert_eq!(data, Path::new("/var/lib/keystile"));
     insta::assert_snapshot!(

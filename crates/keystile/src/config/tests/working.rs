@@ -168,8 +168,17 @@ fn the_stated_defaults_are_those_that_hold() {
     assert_eq!(stated.matches(" = ").count(), 27, "{stated}");
     let unstated = "[api.bookmarks]\nupstream = 'http://h'\n[plan.open]\nallow = '*: *'";
     let all = |configuration: &Configuration| {
-        let Configuration { data, gate, console, policy, observes_all, keys, journal, warnings } =
-            configuration;
+        let Configuration {
+            data,
+            gate,
+            console,
+            policy,
+            observes_all,
+            watching: _,
+            keys,
+            journal,
+            warnings,
+        } = configuration;
         let plans: Vec<_> = policy.plans().collect();
         format!(
             "{data:?} {gate:?} {console:?} {:?} {plans:?} {observes_all} {keys} {journal:?} {warnings:?}",

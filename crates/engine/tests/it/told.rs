@@ -1,0 +1,200 @@
+//! What owners are told, and what a link in it can do.
+
+use std::sync::Arc;
+
+use keystile_core::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::delivery::{AttemptOutcome, DeliveryState};
+use keystile_core::key::KeyId;
+use keystile_core::lock::Actor;
+use keystile_core::lock::LockLevel;
+use keystile_core::watch::{TriggerKind, Watching};
+use keystile_engine::action_link::{ACTION_PATH, Act};
+use keystile_engine::command::{Answer, Command, DeliveryFilter, KeyView};
+use uuid::Uuid;
+
+use crate::desk::{Desk, cli, wait};
+
+const DAY: i64 = 86_400_000;
+
+fn key(desk: &Desk) -> KeyView {
+    let command = Command::CreateKeys {
+        application: "scraper".to_owned(),
+        plan: Some("open".to_owned()),
+        count: 1,
+    };
+    let Answer::NewKeys(keys) = wait(desk.engine().execute(command, cli())) else { panic!() };
+    view(desk, &keys[0].id)
+}
+
+fn view(desk: &Desk, id: &str) -> KeyView {
+    let command = Command::ShowKey { key: id.to_owned() };
+    let Answer::Key(details) = wait(desk.engine().execute(command, cli())) else { panic!() };
+    details.key
+}
+
+fn execute(desk: &Desk, command: Command) -> Answer {
+    wait(desk.engine().execute(command, cli()))
+}
+
+/// A token for a key, as a message would carry it.
+fn token(desk: &Desk, key: &KeyView) -> String {
+    let id: KeyId = key.id.parse().unwrap();
+    let engine = desk.engine();
+    let url = engine.action_link(Act::Lock, id, engine.store().now(), Uuid::now_v7());
+    let start = format!("https://console.example.org{ACTION_PATH}");
+    url.strip_prefix(&start).unwrap().to_owned()
+}
+
+fn unlock(desk: &Desk, key: &KeyView) {
+    let budgets = keystile_engine::command::Budgets::Keep;
+    let Answer::Done(_) = execute(desk, Command::UnlockKey { key: key.id.clone(), budgets }) else {
+        panic!()
+    };
+}
+
+#[test]
+fn a_link_locks_its_key_once_and_says_who_it_was() {
+    let desk = Desk::new();
+    let key = key(&desk);
+    let token = token(&desk, &key);
+    let engine = desk.engine();
+    for _ in 0..5 {
+        engine.look_at_action(&token).unwrap();
+    }
+    assert_eq!(view(&desk, &key.id).state, "active", "whoever looks changes nothing");
+    let done = wait(engine.use_action(&token)).unwrap();
+    assert_eq!(done.key.state, "locked");
+    let lock = view(&desk, &key.id).lock.unwrap();
+    assert!(matches!(lock.actor, Actor::Link(_)), "{:?}", lock.actor);
+    unlock(&desk, &key);
+    let again = wait(engine.use_action(&token)).unwrap_err();
+    assert!(again.message.contains("has been used"), "{}", again.message);
+    assert!(engine.look_at_action(&token).is_err());
+    assert_eq!(view(&desk, &key.id).state, "active", "a replay locks nothing");
+}
+
+#[test]
+fn of_many_who_use_a_link_at_once_one_acts() {
+    let desk = Desk::new();
+    let key = key(&desk);
+    let token = token(&desk, &key);
+    let engine = desk.engine().clone();
+    let acted = wait(async {
+        let mut uses = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            let (engine, token) = (engine.clone(), token.clone());
+            uses.spawn(async move { engine.use_action(&token).await.is_ok() });
+        }
+        uses.join_all().await
+    });
+    assert_eq!(acted.into_iter().filter(|acted| *acted).count(), 1);
+}
+
+#[test]
+fn a_link_that_is_changed_cut_expired_or_of_another_store_is_refused_and_on_record() {
+    let mut desk = Desk::new();
+    let (mine, other) = (key(&desk), key(&desk));
+    let good = token(&desk, &mine);
+    // The key's id in it replaced by another key's: bytes 2 to 18.
+    let foreign = token(&desk, &other);
+    let swapped = format!("{}{}{}", &good[..3], &foreign[3..24], &good[24..]);
+    let elsewhere = token(&Desk::new(), &mine);
+    for bad in
+        ["", "A", &good[..good.len() - 1], &swapped, &elsewhere, &format!("{good}="), "../.."]
+    {
+        let refused = wait(desk.engine().use_action(bad)).unwrap_err();
+        assert!(refused.message.contains("not whole"), "{bad}: {}", refused.message);
+    }
+    desk.later(7 * DAY + 1);
+    let refused = wait(desk.engine().use_action(&good)).unwrap_err();
+    assert!(refused.message.contains("expired"), "{}", refused.message);
+    assert_eq!(
+        (view(&desk, &mine.id).state, view(&desk, &other.id).state),
+        ("active".to_owned(), "active".to_owned())
+    );
+    wait(desk.engine().finish_refused_links());
+    assert!(desk.told().contains(&"action_link_refused".to_owned()));
+}
+
+#[test]
+fn a_use_is_remembered_as_long_as_the_link_could_act() {
+    let mut desk = Desk::new();
+    let key = key(&desk);
+    let token = token(&desk, &key);
+    wait(desk.engine().use_action(&token)).unwrap();
+    unlock(&desk, &key);
+    desk.later(6 * DAY);
+    wait(desk.engine().keep_house());
+    wait(desk.engine().use_action(&token)).unwrap_err();
+    assert_eq!(view(&desk, &key.id).state, "active");
+}
+
+#[test]
+fn a_link_of_a_revoked_key_does_nothing() {
+    let desk = Desk::new();
+    let key = key(&desk);
+    let token = token(&desk, &key);
+    execute(&desk, Command::RevokeKey { key: key.id.clone() });
+    wait(desk.engine().use_action(&token)).unwrap_err();
+}
+
+fn hook(desk: &Desk) {
+    let channel = ChannelRule {
+        name: "ops".to_owned(),
+        spec: ChannelSpec::Webhook {
+            url: "https://hooks.example.org".to_owned(),
+            secret: SecretSource::Environment("HOOK".to_owned()),
+        },
+        per_hour_max: 60,
+        allowed_networks: Vec::new(),
+    };
+    let watching = Watching::new(Vec::new(), vec![channel], jiff::tz::TimeZone::UTC);
+    desk.engine().store().set_watching(Arc::new(watching));
+}
+
+#[test]
+fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
+    let desk = Desk::new();
+    hook(&desk);
+    let key = key(&desk);
+    let command = Command::LockKey {
+        key: key.id.clone(),
+        level: LockLevel::Writes,
+        reason: "too many".to_owned(),
+        for_millis: None,
+    };
+    execute(&desk, command);
+    let engine = desk.engine();
+    assert_eq!(engine.due_channels(), ["ops"]);
+    let claimed = wait(engine.claim_deliveries("ops", 5)).remove(0);
+    assert!(engine.due_channels().is_empty());
+    assert_eq!(claimed.notice.trigger, TriggerKind::KeyLocked);
+    let unlock = claimed.links.unlock.clone().unwrap();
+    assert_eq!(unlock, format!("https://console.example.org/keys/{}", key.id));
+    assert_eq!(claimed.links.lock, None);
+    let said = "x".repeat(1 << 20);
+    wait(engine.record_attempt(claimed.id, claimed.claim, AttemptOutcome::Never { said }, 12));
+    let filter = DeliveryFilter { state: Some(DeliveryState::Failed), ..DeliveryFilter::default() };
+    let failed = engine.deliveries(&filter).unwrap();
+    assert_eq!((failed.len(), failed[0].about.as_str()), (1, "scraper"));
+    assert!(failed[0].said.as_ref().unwrap().len() <= 500, "what a stranger says is kept short");
+    let details = engine.delivery(claimed.id).unwrap();
+    assert_eq!((details.tried.len(), details.tried[0].duration_ms), (1, 12));
+    let Answer::Done(_) = execute(&desk, Command::ResendDelivery { delivery: claimed.id }) else {
+        panic!()
+    };
+    assert_eq!(wait(engine.claim_deliveries("ops", 5))[0].id, claimed.id);
+    assert!(desk.told().contains(&"delivery_resent".to_owned()));
+}
+
+#[test]
+fn a_channel_that_does_not_exist_is_not_tested() {
+    let desk = Desk::new();
+    hook(&desk);
+    let Answer::Failed(failure) =
+        execute(&desk, Command::TestChannel { channel: "opps".to_owned() })
+    else {
+        panic!()
+    };
+    assert_eq!(failure.help.as_deref(), Some("the channels are: ops"));
+}

@@ -1,0 +1,211 @@
+//! Watch rules and channels as they are written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::value::{OneOrMany, Spot, TextOr};
+
+/// What the owner is told, and on which channels.
+///
+/// `key_locked`, `store_trouble` and `delivery_failed` are told on every channel where no rule names them. A
+/// rule that does takes the place of that, and with `tell = []` nobody is told. Where several rules tell
+/// one channel of one event, the first of the file does.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct Watch {
+    /// What is told. `write`: a write was executed. `first_write_of_key`, `first_write_of_operation`: for the
+    /// first time. `budget_level`: a key has used a share of a write budget. `key_locked`, `key_unlocked`.
+    /// `write_unknown`: nobody knows what became of a write. `refused_storm`: a key or an address is
+    /// refused 120 times within a minute. `store_trouble`: writes cannot be recorded. `delivery_failed`:
+    /// a message did not arrive within three days, or never will.
+    #[schemars(extend("default" = "write"))]
+    pub(in crate::config) event: Option<Spot<WatchEvent>>,
+    /// The operations that are watched, written as in `allow` of a plan. Without it, all. Only for events of
+    /// writes.
+    #[schemars(extend("examples" = [["bookmarks: DELETE *", "bookmarks: PUT /bookmarks/{id}"]]))]
+    pub(in crate::config) on: Option<OneOrMany<String>>,
+    /// Only keys on these plans. Without it, all.
+    #[schemars(extend("examples" = [["open"]]))]
+    pub(in crate::config) plans: Option<OneOrMany<String>>,
+    /// Only keys of these applications, by name. Without it, all.
+    #[schemars(extend("examples" = [["reader"]]))]
+    pub(in crate::config) applications: Option<OneOrMany<String>>,
+    /// Only these keys, by id or by what listings show of them. Without it, all.
+    #[schemars(extend("examples" = [["ks_4fGh2kQz"]]))]
+    pub(in crate::config) keys: Option<OneOrMany<String>>,
+    /// Only writes that ended like this: `applied`, `refused_by_upstream`, `not_sent`, `unknown`, or `refused`.
+    /// Without it, those that were sent. Only for events of writes.
+    #[schemars(extend("examples" = [["applied", "unknown"]]))]
+    pub(in crate::config) outcome: Option<OneOrMany<WatchOutcome>>,
+    /// For `budget_level`: the shares of a budget in percent. The highest that is reached is told, once per
+    /// window of the budget.
+    #[schemars(extend("default" = [50, 80, 100]))]
+    pub(in crate::config) levels: Option<OneOrMany<i64>>,
+    /// The channels on which it is told. `[]` is nobody. Needed.
+    #[schemars(required, extend("examples" = [["owner-mail", "phone"]]))]
+    pub(in crate::config) tell: Option<OneOrMany<String>>,
+    /// The first event is told at once; what follows within this time is told as one message, with an exact
+    /// total. While events go on, the next times are longer, up to an hour. Locks and trouble of the store
+    /// are always told one by one. From 1 second to 1 day.
+    #[schemars(extend("default" = "5 min"))]
+    pub(in crate::config) window: Option<Spot<String>>,
+    /// A part of the day, in `time_zone`, in which nothing is told that can wait. It is told at its end, as
+    /// one message. Locks and trouble of the store do not wait.
+    #[schemars(extend("examples" = ["22:00-07:00"]))]
+    pub(in crate::config) quiet: Option<Spot<String>>,
+}
+
+/// What can be told.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum WatchEvent {
+    /// A write was executed.
+    Write,
+    /// A key wrote for the first time.
+    FirstWriteOfKey,
+    /// An operation was used for the first time.
+    FirstWriteOfOperation,
+    /// A key has used a share of a write budget.
+    BudgetLevel,
+    /// A key was locked.
+    KeyLocked,
+    /// A key was unlocked.
+    KeyUnlocked,
+    /// Nobody knows what became of a write.
+    WriteUnknown,
+    /// A key or an address is refused over and over.
+    RefusedStorm,
+    /// Writes cannot be recorded.
+    StoreTrouble,
+    /// A message did not arrive.
+    DeliveryFailed,
+}
+
+/// How a write ended.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum WatchOutcome {
+    /// The upstream answered 2xx or 3xx.
+    Applied,
+    /// The upstream answered 4xx.
+    RefusedByUpstream,
+    /// It was not sent.
+    NotSent,
+    /// Nobody knows.
+    Unknown,
+    /// Keystile refused it.
+    Refused,
+}
+
+/// A way on which the owner is told.
+///
+/// Each kind takes the keys that say so. Secrets are never written here: a `_file` names a file that holds one, an
+/// `_env` an environment variable. Both are read when something is sent, so a secret can be replaced
+/// without a restart.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct Channel {
+    /// How it is reached. Needed.
+    #[schemars(required)]
+    pub(in crate::config) kind: Option<Spot<ChannelKind>>,
+    /// How many messages it carries in an hour at most, from 1 to 10000. What is beyond waits, and is told as
+    /// one message with an exact total; locks and trouble of the store do not wait.
+    #[schemars(extend("default" = 60))]
+    pub(in crate::config) per_hour_max: Option<Spot<i64>>,
+    /// Addresses or ranges inside of your own network that the channel may be at. Without it only public
+    /// addresses are connected to, so that no one who can choose a name in the DNS makes Keystile talk to
+    /// your other machines.
+    #[schemars(extend("default" = [], "examples" = [["127.0.0.1", "10.1.0.0/16"]]))]
+    pub(in crate::config) allow_networks: Option<OneOrMany<String>>,
+    /// For `email`: who is told.
+    #[schemars(extend("examples" = [["me@example.org"]]))]
+    pub(in crate::config) to: Option<OneOrMany<String>>,
+    /// For `email`: who tells.
+    #[schemars(extend("examples" = ["keystile@example.org"]))]
+    pub(in crate::config) from: Option<Spot<String>>,
+    /// For `email`: the server that takes mail.
+    pub(in crate::config) smtp: Option<Spot<TextOr<Smtp>>>,
+    /// For `web_push`: whom a push service may ask about messages, an address of yours.
+    #[schemars(extend("examples" = ["mailto:me@example.org"]))]
+    pub(in crate::config) contact: Option<Spot<String>>,
+    /// For `webhook`: where to. For `ntfy`, `gotify` and `matrix`: the server. `https://`, or `http://` to this
+    /// machine or an address in `allow_networks`.
+    #[schemars(extend("examples" = ["https://hooks.example.org/keystile"]))]
+    pub(in crate::config) url: Option<Spot<String>>,
+    /// For `slack`, `discord` and `teams`: a file that holds the address of the webhook, which is a secret.
+    #[schemars(extend("examples" = ["/run/secrets/slack"]))]
+    pub(in crate::config) url_file: Option<Spot<String>>,
+    /// The same in an environment variable.
+    #[schemars(extend("examples" = ["SLACK_URL"]))]
+    pub(in crate::config) url_env: Option<Spot<String>>,
+    /// For `webhook`: a file that holds what requests are signed with, as in `whsec_...`.
+    #[schemars(extend("examples" = ["/run/secrets/hook"]))]
+    pub(in crate::config) secret_file: Option<Spot<String>>,
+    /// The same in an environment variable.
+    #[schemars(extend("examples" = ["HOOK_SECRET"]))]
+    pub(in crate::config) secret_env: Option<Spot<String>>,
+    /// For `gotify`, `telegram`, `pushover` and `matrix`, and for `ntfy` where its topic is not open: a file that
+    /// holds the token.
+    #[schemars(extend("examples" = ["/run/secrets/token"]))]
+    pub(in crate::config) token_file: Option<Spot<String>>,
+    /// The same in an environment variable.
+    #[schemars(extend("examples" = ["BOT_TOKEN"]))]
+    pub(in crate::config) token_env: Option<Spot<String>>,
+    /// For `ntfy`: the topic.
+    #[schemars(extend("examples" = ["keystile"]))]
+    pub(in crate::config) topic: Option<Spot<String>>,
+    /// For `telegram`: the chat.
+    #[schemars(extend("examples" = ["-1001234567890"]))]
+    pub(in crate::config) chat: Option<Spot<String>>,
+    /// For `pushover`: the user or group.
+    #[schemars(extend("examples" = ["uQiRzpo4DXghDmr9QzzfQu27cmVRsG"]))]
+    pub(in crate::config) user: Option<Spot<String>>,
+    /// For `matrix`: the room.
+    #[schemars(extend("examples" = ["!abc:example.org"]))]
+    pub(in crate::config) room: Option<Spot<String>>,
+}
+
+/// How a channel is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum ChannelKind {
+    /// Email.
+    Email,
+    /// Push to subscribed browsers and phones.
+    WebPush,
+    /// A request in the form of Standard Webhooks.
+    Webhook,
+    /// Slack.
+    Slack,
+    /// Discord.
+    Discord,
+    /// Microsoft Teams.
+    Teams,
+    /// ntfy.
+    Ntfy,
+    /// Gotify.
+    Gotify,
+    /// Telegram.
+    Telegram,
+    /// Pushover.
+    Pushover,
+    /// Matrix.
+    Matrix,
+}
+
+/// The server that takes mail. A text is its address.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct Smtp {
+    /// Its address: `smtps://user@mail.example.org`, or `smtp://user@mail.example.org?tls=required` for
+    /// STARTTLS. Plain `smtp://` goes only to this machine, because mail and password would go over the
+    /// network in the clear. Needed.
+    #[schemars(required, extend("examples" = ["smtps://user@mail.example.org"]))]
+    pub(in crate::config) url: Option<Spot<String>>,
+    /// A file that holds the user's password.
+    #[schemars(extend("examples" = ["/run/secrets/smtp"]))]
+    pub(in crate::config) password_file: Option<Spot<String>>,
+    /// The same in an environment variable.
+    #[schemars(extend("examples" = ["SMTP_PASSWORD"]))]
+    pub(in crate::config) password_env: Option<Spot<String>>,
+}

@@ -1,0 +1,31 @@
+//! Messages to the owner: what they say, how each kind of channel shows them, and how they are sent.
+//!
+//! # Who is who
+//! - An **event** is something that happened; a rule decides which events are told, and to whom. Neither
+//!   is known here.
+//! - A [`message::Message`] is one event, or a digest of many, in words, before any channel's form.
+//! - A **channel** is what the owner configured. It has one or more **receivers**: an address of a mail
+//!   channel, a browser's [`channel::Subscription`] of a push channel, the one address of any other.
+//!   [`channel::ChannelSettings`] is what one receiver needs.
+//! - A **delivery** is one message for one receiver. It has **attempts** until one succeeds or none
+//!   makes sense. Each attempt is one call of [`send::Sender::send`] with the same message, so that a
+//!   receiver knows a repeat by its Message-ID or webhook-id.
+//! - An **action link** opens a page of the console. Nothing in a message acts by being fetched.
+//!
+//! # What this protects
+//! - What strangers chose is shown as text: `render` cuts and cleans every message before any
+//!   channel's form is made of it.
+//! - No address leads inside: [`address`] resolves and checks each before it is connected to, and no
+//!   redirect is followed.
+//! - A peer that hangs, floods or lies costs one bounded attempt.
+//! - Secrets do not print, and are taken out of what a peer answers.
+//!
+//! # Not here
+//! Rules, grouping, the outbox, retries and their back-off: an attempt says only whether another one
+//! makes sense ([`send::SendError`]). There is no clock either: whoever sends says what time it is.
+
+pub mod address;
+pub mod channel;
+pub mod message;
+mod render;
+pub mod send;

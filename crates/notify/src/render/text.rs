@@ -1,0 +1,64 @@
+//! The text part of a mail.
+
+use super::Shown;
+
+/// The mail as plain text. `host` is the console that sends it.
+pub(crate) fn mail(shown: &Shown, host: &str) -> String {
+    let mut text = format!("{}\n", shown.sentence);
+    if !shown.facts.is_empty() {
+        text.push('\n');
+        let width = shown.facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        for (name, value) in &shown.facts {
+            text.push_str(&format!("  {name:width$}  {value}\n"));
+        }
+    }
+    if !shown.writes.is_empty() {
+        text.push_str("\nLast writes\n");
+        for write in &shown.writes {
+            text.push_str(&format!("  {}\n", write.line()));
+        }
+    }
+    if !shown.links.is_empty() {
+        text.push('\n');
+        for link in &shown.links {
+            text.push_str(&format!("{}: {}\n", link.label, link.url));
+        }
+    }
+    // The line that mail programs know as the start of a signature.
+    text.push_str(&format!("\n-- \n{}\n", footer(host)));
+    if let Some(url) = &shown.unsubscribe {
+        text.push_str(&format!("Stop these digests: {url}\n"));
+    }
+    text
+}
+
+/// Why this message came.
+pub(super) fn footer(host: &str) -> String {
+    format!("Keystile at {host} sent this because one of its rules tells this address.")
+}
+
+/// The body of a message in channels that take plain text: the sentence, the facts, the last writes.
+pub(crate) fn body(shown: &Shown) -> String {
+    let mut text = shown.sentence.clone();
+    for (name, value) in &shown.facts {
+        text.push_str(&format!("\n{name}: {value}"));
+    }
+    if !shown.writes.is_empty() {
+        text.push_str("\nLast writes:");
+        for write in &shown.writes {
+            text.push_str(&format!("\n{}", write.line()));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::example;
+
+    #[test]
+    fn the_text_part_reads_well() {
+        insta::assert_snapshot!(mail(&Shown::of(&example()), "gate.example.org"));
+    }
+}

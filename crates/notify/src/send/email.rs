@@ -1,0 +1,231 @@
+//! Mail: the message as MIME, handed to the owner's mail server.
+//!
+//! All attempts of a delivery are the same mail to the byte, so that a server that took it before the
+//! connection was cut can drop the repeat by its Message-ID. The server is the owner's and often in a
+//! private network: its address is not checked as those of webhooks are.
+
+use std::time::{Duration, SystemTime};
+
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{MultiPart, SinglePart};
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use rustls::pki_types::CertificateDer;
+
+use super::{Accepted, SendError, said_by};
+use crate::channel::{EmailSettings, SmtpSecurity, SmtpServer};
+use crate::message::{Message, Urgency};
+use crate::render::{Shown, html, text};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Hands mails to servers.
+#[derive(Debug)]
+pub(super) struct MailClient {
+    host: String,
+    limit: Duration,
+    trusted: Vec<CertificateDer<'static>>,
+}
+
+impl MailClient {
+    /// `host` names us in greetings and ids; `trusted` are certificates beside the system's.
+    pub(super) fn new(
+        host: String,
+        limit: Duration,
+        trusted: Vec<CertificateDer<'static>>,
+    ) -> Self {
+        Self { host, limit, trusted }
+    }
+
+    /// One attempt.
+    pub(super) async fn send(
+        &self,
+        settings: &EmailSettings,
+        message: &Message,
+        shown: &Shown,
+    ) -> Result<Accepted, SendError> {
+        let mail = mail(settings, message, shown, &self.host)
+            .map_err(|error| SendError::never(&format!("no mail can be made of it: {error}")))?;
+        let transport = self
+            .transport(&settings.smtp)
+            .map_err(|error| SendError::later(&format!("there is no TLS: {error}")))?;
+        let server = &settings.smtp.host;
+        match tokio::time::timeout(self.limit, transport.send(mail)).await {
+            Ok(Ok(response)) => {
+                let lines = response.message().collect::<Vec<_>>().join(" ");
+                Ok(Accepted { said: said_by(&format!("{} {lines}", response.code())) })
+            }
+            Ok(Err(error)) => Err(refused(server, &error)),
+            Err(_) => {
+                let limit = self.limit;
+                Err(SendError::later(&format!("{server} did not finish within {limit:?}")))
+            }
+        }
+    }
+
+    fn transport(
+        &self,
+        server: &SmtpServer,
+    ) -> Result<AsyncSmtpTransport<Tokio1Executor>, lettre::transport::smtp::Error> {
+        let tls = || -> Result<TlsParameters, lettre::transport::smtp::Error> {
+            let mut tls = TlsParameters::builder(server.host.clone());
+            for certificate in &self.trusted {
+                tls = tls.add_root_certificate(Certificate::from_der(certificate.to_vec())?);
+            }
+            tls.build_rustls()
+        };
+        let tls = match server.security {
+            SmtpSecurity::Tls => Tls::Wrapper(tls()?),
+            SmtpSecurity::StartTls => Tls::Required(tls()?),
+            SmtpSecurity::Loopback => Tls::None,
+        };
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&server.host)
+            .port(server.port)
+            .tls(tls)
+            .hello_name(ClientId::Domain(self.host.clone()))
+            .timeout(Some(CONNECT_TIMEOUT));
+        let Some((user, password)) = &server.login else {
+            return Ok(transport.build());
+        };
+        let credentials = Credentials::new(user.clone(), password.expose().to_owned());
+        let mechanisms = vec![Mechanism::Plain, Mechanism::Login];
+        Ok(transport.credentials(credentials).authentication(mechanisms).build())
+    }
+}
+
+/// A 5xx is final (RFC 5321, section 4.2.1). Everything else may pass: greylisting, a server that is
+/// down or mends its TLS, and a connection that was cut when the mail may already have been taken.
+fn refused(server: &str, error: &lettre::transport::smtp::Error) -> SendError {
+    let said = said_by(&format!("{server}: {error}"));
+    if error.is_permanent() {
+        SendError::Never { said }
+    } else {
+        SendError::Later { said, after: None }
+    }
+}
+
+/// The mail, the same for every attempt.
+fn mail(
+    settings: &EmailSettings,
+    message: &Message,
+    shown: &Shown,
+    host: &str,
+) -> Result<lettre::Message, lettre::error::Error> {
+    // The first mail of a thread is never sent: all answer to the same id, in whatever order they come.
+    let thread = format!("<{}@{host}>", local_part(&message.thread));
+    let mut mail = lettre::Message::builder()
+        .from(settings.from.clone())
+        .to(settings.to.clone())
+        .subject(shown.title.clone())
+        .message_id(Some(format!("<{}@{host}>", local_part(&message.id))))
+        .in_reply_to(thread.clone())
+        .references(thread)
+        .date(
+            SystemTime::UNIX_EPOCH + Duration::from_millis(message.time.0.try_into().unwrap_or(0)),
+        )
+        .raw_header(header("List-Id", format!("Keystile <alerts.{host}>")))
+        .raw_header(header("Auto-Submitted", "auto-generated".to_owned()))
+        // Exchange answers to machines unless it is asked not to.
+        .raw_header(header("X-Auto-Response-Suppress", "All".to_owned()));
+    if message.urgency == Urgency::High {
+        mail = mail.raw_header(header("Importance", "high".to_owned()));
+    }
+    if let Some(url) = &shown.unsubscribe {
+        let one_click = "List-Unsubscribe=One-Click".to_owned();
+        mail = mail
+            .raw_header(header("List-Unsubscribe", format!("<{url}>")))
+            .raw_header(header("List-Unsubscribe-Post", one_click));
+    }
+    // A boundary of our own instead of a random one: the mail stays the same to the byte.
+    let boundary = format!("=_{}", local_part(&message.id));
+    let part = |kind: ContentType, body: String| SinglePart::builder().header(kind).body(body);
+    let both = MultiPart::alternative().boundary(boundary);
+    mail.multipart(
+        both.singlepart(part(ContentType::TEXT_PLAIN, text::mail(shown, host)))
+            .singlepart(part(ContentType::TEXT_HTML, html::mail(shown, host))),
+    )
+}
+
+/// A field whose value is ASCII without a break: ours, or an address that `url` wrote.
+fn header(name: &'static str, value: String) -> HeaderValue {
+    debug_assert!(value.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{name}: {value}");
+    let encoded = value.clone();
+    HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), value, encoded)
+}
+
+/// An id as the left side of a Message-ID: only what needs no quotes.
+fn local_part(id: &str) -> String {
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let plain = id.chars().filter(is_plain).take(64).collect::<String>();
+    if plain.is_empty() { "none".to_owned() } else { plain }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::mailbox;
+    use crate::render::{example, hostile};
+    use proptest::prelude::*;
+
+    fn settings() -> EmailSettings {
+        EmailSettings {
+            to: mailbox("Me <me@example.org>").unwrap(),
+            from: mailbox("keystile@example.org").unwrap(),
+            smtp: SmtpServer::parse("smtp://localhost", None).unwrap(),
+        }
+    }
+
+    fn written(message: &Message) -> String {
+        let mail = mail(&settings(), message, &Shown::of(message), "gate.example.org").unwrap();
+        String::from_utf8(mail.formatted()).unwrap()
+    }
+
+    #[test]
+    fn a_lock_is_a_mail_to_be_glad_of() {
+        insta::assert_snapshot!(written(&example()).replace("\r\n", "\n"));
+    }
+
+    #[test]
+    fn a_digest_can_be_ended_with_one_click() {
+        let url = format!("https://gate.example.org/stop/{}", "a".repeat(300));
+        let mail = written(&Message { unsubscribe: Some(url.clone()), ..example() });
+        assert!(mail.contains(&format!("\r\nList-Unsubscribe: <{url}>\r\n")), "{mail}");
+        assert!(mail.contains("\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"));
+        assert!(!written(&example()).contains("List-Unsubscribe"));
+    }
+
+    #[test]
+    fn every_attempt_is_the_same_mail() {
+        assert_eq!(written(&example()), written(&example()));
+        let other = written(&Message { id: "msg_other".to_owned(), ..example() });
+        let line = |mail: &str, name: &str| {
+            mail.lines().find(|line| line.starts_with(name)).unwrap().to_owned()
+        };
+        assert_ne!(line(&other, "Message-ID"), line(&written(&example()), "Message-ID"));
+        assert_eq!(line(&other, "References"), line(&written(&example()), "References"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_becomes_a_header_or_ends_one(message in hostile(), id in any::<String>(), thread in any::<String>()) {
+            let mail = written(&Message { id, thread, ..message });
+            let (head, _) = mail.split_once("\r\n\r\n").unwrap();
+            for line in head.split("\r\n") {
+                prop_assert!(line.len() <= 998, "{}", line);
+                prop_assert!(!line.contains(['\r', '\n']) && line.is_ascii(), "{:?}", line);
+                if line.starts_with(' ') {
+                    continue;
+                }
+                let name = line.split_once(':').map_or("", |(name, _)| name);
+                prop_assert!(
+                    ["From", "To", "Subject", "Message-ID", "In-Reply-To", "References", "Date", "List-Id",
+                     "Auto-Submitted", "X-Auto-Response-Suppress", "Importance", "List-Unsubscribe",
+                     "List-Unsubscribe-Post", "MIME-Version", "Content-Type"].contains(&name),
+                    "{:?}", line
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+use crate::channel::{ChannelSecret, EmailSettings, HookUrl, SmtpServer, Subscription, mailbox};
+use crate::render::example;
+
+mod http_peer;
+mod smtp_peer;
+
+const NOW: Timestamp = Timestamp(1_795_500_000_000);
+/// For peers that hang.
+const HASTY: Limits = Limits { http: Duration::from_secs(1), smtp: Duration::from_secs(1) };
+
+/// A sender that may reach this machine, and knows some names.
+fn sender(allowed: &[&str], ca_file: Option<PathBuf>) -> Sender {
+    sender_within(LIMITS, allowed, ca_file)
+}
+
+fn sender_within(limits: Limits, allowed: &[&str], ca_file: Option<PathBuf>) -> Sender {
+    let allowed = allowed.iter().map(|range| range.parse().unwrap()).collect::<Vec<_>>();
+    let here: IpAddr = [127, 0, 0, 1].into();
+    let names = vec![("hook.example".to_owned(), vec![here])];
+    let settings = SenderSettings {
+        allow_private: allowed.clone(),
+        vapid: VapidKey::generate().unwrap(),
+        console_host: "gate.example.org:8400".to_owned(),
+        ca_file,
+    };
+    Sender::with(AddressGuard::told(allowed, names), limits, settings).unwrap()
+}
+
+/// A server's side of TLS for this machine, and the file to trust it by.
+fn tls(folder: &Path) -> (TlsAcceptor, PathBuf) {
+    let names = ["hook.example", "127.0.0.1"].map(str::to_owned);
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
+    let file = folder.join("ca.pem");
+    std::fs::write(&file, cert.pem()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(config)), file)
+}
+
+#[test]
+fn what_a_peer_says_is_one_short_line_safe_to_show() {
+    assert_eq!(said_by("  a\r\nb\tc\u{1b}[2J\u{202e} "), "a b c\\u{1b}[2J\\u{202e}");
+    let long = said_by(&"\u{202e}".repeat(10_000));
+    assert_eq!(long.chars().count(), 500);
+    assert_eq!(said_by(&"x".repeat(500)).len(), 500);
+}
+
+#[test]
+fn the_host_of_a_message_id_is_a_domain() {
+    for (host, shown) in [
+        ("gate.example.org", "gate.example.org"),
+        ("Gate.example.org:8400", "gate.example.org"),
+        ("127.0.0.1:8400", "127.0.0.1"),
+        ("[::1]:8400", "localhost"),
+        ("a>\r\nBcc: b", "abcc"),
+        ("", "localhost"),
+    ] {
+        assert_eq!(domain(host), shown, "{host:?}");
+    }
+}
+
+#[test]
+fn a_file_without_certificates_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, "nothing").unwrap();
+    let fault = certificates(&file).unwrap_err().to_string();
+    assert!(fault.contains("ca.pem") && fault.ends_with("it has no certificate"), "{fault}");
+}
