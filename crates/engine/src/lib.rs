@@ -24,6 +24,7 @@ pub mod audit;
 pub mod authorize;
 pub mod command;
 pub mod delivery;
+pub mod device;
 mod execute;
 pub mod export;
 mod housekeep;

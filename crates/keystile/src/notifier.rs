@@ -173,3 +173,6 @@ async fn attempt(engine: &Engine, sender: &Sender, delivery: ClaimedDelivery) {
 fn later(said: &str) -> AttemptOutcome {
     AttemptOutcome::Later { said: said.to_owned(), retry_after: None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use anyhow::Context;
 use keystile_core::lock::Actor;
 use keystile_engine::command::{Answer, ClaimLink, Failure, FailureKind};
 use keystile_engine::{Engine, EngineSettings, ServerInfo};
+use keystile_notify::send::VapidKey;
 use keystile_proxy::Gate;
 use keystile_proxy::settings::TlsFiles;
 use keystile_proxy::tls::Certificates;
@@ -154,12 +155,15 @@ impl Server {
         };
         engine.server.set(info).expect("the engine was made just now");
         let shared = Arc::new(Shared { engine: engine.clone(), file, observes_all, data });
-        let web = web(&shared, &console_settings, console, metrics.clone());
+        let vapid = vapid(&engine).await?;
+        let push_key = vapid.public_base64();
+        let web = web(&shared, &console_settings, console, (metrics.clone(), push_key));
         let mut tasks = JoinSet::new();
         tasks.spawn(console::serve(listener, router(web.clone()), certificates.clone()));
         tasks.spawn(web.keep_house());
         tasks.spawn(control::serve(control, shared.clone()));
-        let notifier = Notifier::start(engine.clone(), notifier::send::sender());
+        let sender = notifier::send::sender(engine.clone(), vapid);
+        let notifier = Notifier::start(engine.clone(), sender);
         tasks.spawn(keep_house(engine, metrics, certificates));
         Ok(Self { shared, gate, console, tasks, notifier, left_unknown: opened.left_unknown })
     }
@@ -238,12 +242,27 @@ impl Server {
     }
 }
 
+/// The key by which push services know this server; made at the first start.
+async fn vapid(engine: &Arc<Engine>) -> anyhow::Result<VapidKey> {
+    let kept = match engine.store().read(keystile_store::vapid::key)? {
+        Some(kept) => kept,
+        None => {
+            let new = VapidKey::generate()?.pkcs8().to_vec();
+            // A store that cannot commit still serves reads; the key is then made anew at the next start.
+            let keep = new.clone();
+            let kept = engine.store().change(move |work| work.keep_vapid_key(&keep)).await;
+            kept.unwrap_or(new)
+        }
+    };
+    Ok(VapidKey::from_pkcs8(&kept)?)
+}
+
 /// The console of a server.
 fn web(
     shared: &Arc<Shared>,
     settings: &ConsoleSettings,
     listen: SocketAddr,
-    metrics: PrometheusHandle,
+    (metrics, push_key): (PrometheusHandle, String),
 ) -> Arc<Web> {
     let engine = shared.engine.clone();
     let settings = WebSettings {
@@ -252,6 +271,7 @@ fn web(
         is_secure: settings.tls.is_some() || settings.behind_proxy,
         behind_proxy: settings.behind_proxy,
         file: shared.file.clone(),
+        push_key,
     };
     let reloading = shared.clone();
     let reload: Reload = Box::new(move |actor| {

@@ -59,6 +59,7 @@ pub mod subscription;
 pub mod table;
 mod tell;
 pub mod token;
+pub mod vapid;
 mod work;
 mod writer;
 

@@ -21,7 +21,7 @@ pub struct SubscriptionRow {
     /// The id of its owner.
     pub owner: OwnerId,
     /// Where its push service takes messages for it.
-    pub endpoint: String,
+    pub push_address: String,
     /// What messages to it are encrypted for.
     pub p256dh: String,
     /// A secret that it shares with whoever sends.
@@ -42,7 +42,7 @@ pub struct NewSubscription {
     /// Whose it is.
     pub owner: OwnerId,
     /// Where its push service takes messages for it.
-    pub endpoint: String,
+    pub push_address: String,
     /// What messages to it are encrypted for.
     pub p256dh: String,
     /// A secret that it shares with whoever sends.
@@ -59,7 +59,7 @@ fn subscription_row(row: &Row<'_>) -> Result<SubscriptionRow> {
     Ok(SubscriptionRow {
         id: parsed(&row.get::<_, String>(0)?)?,
         owner: parsed(&row.get::<_, String>(1)?)?,
-        endpoint: row.get(2)?,
+        push_address: row.get(2)?,
         p256dh: row.get(3)?,
         auth: row.get(4)?,
         label: row.get(5)?,
@@ -122,7 +122,7 @@ impl Work<'_> {
             params![
                 new.id.to_string(),
                 owner,
-                new.endpoint,
+                new.push_address,
                 new.p256dh,
                 new.auth,
                 new.label,

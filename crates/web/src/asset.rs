@@ -31,6 +31,11 @@ const ASSETS: &[Asset] = &[
         kind: "text/javascript; charset=utf-8",
         bytes: include_bytes!("../assets/passkey.js"),
     },
+    Asset {
+        name: "push.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("../assets/push.js"),
+    },
     Asset { name: "icon.svg", kind: "image/svg+xml", bytes: include_bytes!("../assets/icon.svg") },
     Asset {
         name: "keystile.webmanifest",
@@ -60,4 +65,14 @@ pub(crate) async fn asset(Path(name): Path<String>) -> Response {
         (CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400")),
     ];
     (headers, asset.bytes).into_response()
+}
+
+/// At the root, because a service worker serves only what is below it. Never cached, so that a new
+/// version of the program has its own at once.
+pub(crate) async fn service_worker() -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    (headers, include_bytes!("../assets/service-worker.js").as_slice()).into_response()
 }

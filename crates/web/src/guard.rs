@@ -159,6 +159,7 @@ mod tests {
             is_secure: false,
             behind_proxy: false,
             file: None,
+            push_key: String::new(),
         }
     }
 

@@ -19,10 +19,12 @@
 //!
 //! Not here: sockets and TLS (`keystile`), rules (core), what an act does (engine).
 
+mod action;
 mod api;
 mod asset;
 mod carry_out;
 mod chart;
+mod device;
 mod feed;
 mod filters;
 mod flash;

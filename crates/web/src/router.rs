@@ -7,14 +7,17 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 use tower_http::compression::CompressionLayer;
 
-use crate::page::{application, audit, find, journal, key, now, policy, settings};
+use crate::page::{application, audit, delivery, find, journal, key, now, policy, settings};
 use crate::web::Web;
-use crate::{api, asset, guard, health, sign_in};
+use crate::{action, api, asset, device, guard, health, sign_in};
 
 /// The console, ready to be served.
 pub fn router(web: Arc<Web>) -> Router {
     let guarded = Router::new()
         .route("/assets/{name}", get(asset::asset))
+        .route("/service-worker.js", get(asset::service_worker))
+        // For whoever has a link from a message: a page, and the button on it.
+        .route("/action/{token}", get(action::look).post(action::act))
         // For people who are about to sign in, or to become an owner.
         .route("/sign-in", get(sign_in::sign_in).post(sign_in::with_password))
         .route("/sign-in/passkey/begin", post(sign_in::begin_passkey))
@@ -52,6 +55,10 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/applications/{name}/note", post(application::set_note))
         .route("/policy", get(policy::policy))
         .route("/policy/reload", post(policy::reload))
+        .route("/deliveries", get(delivery::deliveries))
+        .route("/deliveries/{id}", get(delivery::delivery))
+        .route("/deliveries/{id}/resend", post(delivery::resend))
+        .route("/channels/{name}/test", post(delivery::test))
         .route("/audit", get(audit::audit))
         .route("/audit/verify", post(audit::verify))
         .route("/prove", get(sign_in::prove).post(sign_in::prove_with_password))
@@ -71,6 +78,8 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/settings/sessions/{id}/end", post(settings::end_session))
         .route("/settings/tokens", get(settings::back).post(settings::create_token))
         .route("/settings/tokens/{id}/revoke", post(settings::revoke_token))
+        .route("/settings/devices", post(device::subscribe))
+        .route("/settings/devices/{id}/remove", post(device::remove))
         .route("/settings/backup", post(settings::back_up))
         .route("/settings/diagnose", post(settings::diagnose))
         // For programs with a token, and for owners who are signed in: their handlers take a `Caller`.

@@ -25,6 +25,8 @@ pub struct WebSettings {
     pub is_secure: bool,
     /// Whether a proxy stands in front, which may use any Host where no `url` is set.
     pub behind_proxy: bool,
+    /// The public key by which push services know this server, in base64url.
+    pub push_key: String,
     /// The configuration file that the policy page shows; `None` for a server without one.
     pub file: Option<std::path::PathBuf>,
 }

@@ -83,7 +83,8 @@ fn shapes(node: &'static Value) -> impl Iterator<Item = &'static Value> {
     let choices =
         ["anyOf", "oneOf"].into_iter().filter_map(|name| node.get(name)?.as_array()).flatten();
     std::iter::once(node).chain(choices.flat_map(|choice| {
-        let nested = choice.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+        let nested = ["anyOf", "oneOf"].into_iter().filter_map(|name| choice.get(name)?.as_array());
+        let nested = nested.flatten();
         std::iter::once(choice).chain(nested)
     }))
 }

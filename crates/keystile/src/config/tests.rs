@@ -6,6 +6,7 @@ mod full;
 mod hostile;
 mod rules;
 mod settings;
+mod told;
 mod working;
 
 use std::path::Path;

@@ -1,82 +1,9 @@
 //! From a delivery to a message: the facts of a notice in words, the state first.
 
-use keystile_core::journal::Outcome;
 use keystile_core::notice::{Notice, NoticeBudget, NoticeWrite};
-use keystile_core::time::Timestamp;
 use keystile_core::watch::TriggerKind;
 use keystile_engine::notify::ClaimedDelivery;
-
-/// A message before any channel's form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// The same for all attempts of one delivery.
-    pub id: String,
-    /// What it belongs together with.
-    pub thread: String,
-    /// What happened.
-    pub kind: TriggerKind,
-    /// The first words, as in `LOCKED` or `12 WRITES`.
-    pub state: String,
-    /// The application, where there is one.
-    pub who: Option<String>,
-    /// What happened in a few words.
-    pub what: String,
-    /// The same as one sentence.
-    pub sentence: String,
-    /// Names and values, in the order in which they are shown.
-    pub facts: Vec<(String, String)>,
-    /// The last few writes, latest first.
-    pub writes: Vec<WriteLine>,
-    /// Where a click leads.
-    pub links: Vec<Link>,
-    /// When it happened.
-    pub time: Timestamp,
-    /// How much it may disturb.
-    pub urgency: Urgency,
-}
-
-/// One write as a message lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WriteLine {
-    /// When it was recorded.
-    pub time: Timestamp,
-    /// The method.
-    pub method: String,
-    /// The path.
-    pub path: String,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// The application.
-    pub who: Option<String>,
-}
-
-/// Where a click leads: to a page that says what will happen, never to the act itself.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Link {
-    /// One word, as in `View` or `Lock`.
-    pub label: String,
-    /// An address of the console; may carry a token that acts.
-    pub url: String,
-    /// The page that it opens offers an act.
-    pub is_act: bool,
-}
-
-impl std::fmt::Debug for Link {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Link({} [redacted])", self.label)
-    }
-}
-
-/// How much a message may disturb.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Urgency {
-    /// Can wait: digests, tests.
-    Low,
-    /// As every message.
-    Normal,
-    /// Wakes a phone: locks only.
-    High,
-}
+use keystile_notify::message::{Link, Message, MessageKind, Urgency, WriteLine};
 
 /// What a delivery says.
 pub fn message(delivery: &ClaimedDelivery) -> Message {
@@ -87,16 +14,34 @@ pub fn message(delivery: &ClaimedDelivery) -> Message {
     Message {
         id: delivery.id.to_string(),
         thread: delivery.thread.clone(),
-        kind: notice.trigger,
+        kind: kind(notice),
         sentence: sentence(notice, who.as_deref(), &what),
         facts: facts(notice),
         writes: notice.writes.iter().rev().map(write_line).collect(),
         links: links(delivery),
         time: notice.time,
         urgency: urgency(notice),
+        unsubscribe: None,
         state,
         who,
         what,
+    }
+}
+
+fn kind(notice: &Notice) -> MessageKind {
+    match notice.trigger {
+        TriggerKind::Write if notice.since.is_some() => MessageKind::Writes,
+        TriggerKind::Write => MessageKind::WriteHappened,
+        TriggerKind::FirstWriteOfKey => MessageKind::FirstWriteOfKey,
+        TriggerKind::FirstWriteOfOperation => MessageKind::FirstWriteOfOperation,
+        TriggerKind::BudgetLevel => MessageKind::BudgetLevel,
+        TriggerKind::KeyLocked => MessageKind::KeyLocked,
+        TriggerKind::KeyUnlocked => MessageKind::KeyUnlocked,
+        TriggerKind::WriteUnknown => MessageKind::WriteUnknown,
+        TriggerKind::RefusedStorm => MessageKind::RefusedStorm,
+        TriggerKind::StoreTrouble => MessageKind::StoreTrouble,
+        TriggerKind::DeliveryFailed => MessageKind::DeliveryFailed,
+        TriggerKind::Test => MessageKind::Test,
     }
 }
 

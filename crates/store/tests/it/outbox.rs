@@ -250,7 +250,7 @@ fn each_receiver_has_a_delivery_and_a_device_that_is_gone_is_forgotten() {
     let device = NewSubscription {
         id: SubscriptionId::new(Uuid::now_v7()),
         owner: ada.id,
-        endpoint: "https://push.example.org/1".to_owned(),
+        push_address: "https://push.example.org/1".to_owned(),
         p256dh: "p".to_owned(),
         auth: "a".to_owned(),
         label: "ada's phone".to_owned(),

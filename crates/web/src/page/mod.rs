@@ -15,6 +15,7 @@ use crate::when::Clock;
 
 pub(crate) mod application;
 pub(crate) mod audit;
+pub(crate) mod delivery;
 pub(crate) mod find;
 pub(crate) mod journal;
 pub(crate) mod key;
@@ -31,6 +32,7 @@ pub(crate) enum Screen {
     Applications,
     Policy,
     Audit,
+    Deliveries,
     Settings,
     /// None of them.
     Other,
@@ -92,6 +94,7 @@ impl Frame {
             (Screen::Keys, "/keys", "Keys"),
             (Screen::Applications, "/applications", "Applications"),
             (Screen::Policy, "/policy", "Policy"),
+            (Screen::Deliveries, "/deliveries", "Deliveries"),
             (Screen::Audit, "/audit", "Audit"),
             (Screen::Settings, "/settings", "Settings"),
         ];

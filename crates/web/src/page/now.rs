@@ -8,6 +8,7 @@ use keystile_core::journal::WriteRecord;
 use keystile_core::time::Timestamp;
 use keystile_engine::NearBudget;
 use keystile_engine::command::{Answer, Command, Failure, KeyFilter, KeyView, RecordFilter};
+use keystile_engine::delivery::{DeliveryFilter, DeliveryView};
 
 use super::{Frame, PageResult, Screen, clock, page, trouble};
 use crate::carry_out::{blocking, carry_out};
@@ -21,6 +22,7 @@ use crate::when::Clock;
 /// Locked keys that are shown; the rest is a link.
 const LOCKED_SHOWN: u32 = 12;
 const RECORDS_SHOWN: u32 = 20;
+const TOLD_SHOWN: u32 = 5;
 const HOUR: i64 = 3_600_000;
 
 #[derive(Template)]
@@ -39,6 +41,7 @@ struct NowPage {
     near: Vec<NearBudget>,
     chart: Svg,
     records: Vec<WriteRecord>,
+    told: Vec<DeliveryView>,
     curl: String,
 }
 
@@ -53,10 +56,15 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
         _ => Vec::new(),
     };
     let at = clock.now;
-    let (hours, records) = blocking(&web.engine, move |engine| {
+    let (hours, records, told) = blocking(&web.engine, move |engine| {
         let first = Timestamp((at.0 / HOUR - 23) * HOUR);
         let filter = RecordFilter { limit: RECORDS_SHOWN, ..RecordFilter::default() };
-        Ok::<_, Failure>((engine.writes_by_hour(first, at)?, engine.record_page(&filter)?.records))
+        let latest = DeliveryFilter { limit: TOLD_SHOWN, ..DeliveryFilter::default() };
+        Ok::<_, Failure>((
+            engine.writes_by_hour(first, at)?,
+            engine.record_page(&filter)?.records,
+            engine.deliveries(&latest)?,
+        ))
     })
     .await
     .map_err(trouble(&web, &owner))?;
@@ -87,6 +95,7 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
         near,
         chart: chart::bars(&bars),
         records,
+        told,
         curl: curl(&web),
         frame,
         clock,

@@ -14,6 +14,7 @@ use keystile_engine::command::{
 use keystile_engine::owner::{OwnerView, PasskeyView};
 use keystile_engine::session::SessionView;
 use keystile_engine::token::TokenView;
+use keystile_store::subscription::SubscriptionRow;
 use serde::Deserialize;
 
 use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, filled, page, see, trouble};
@@ -43,23 +44,27 @@ struct SettingsPage {
     findings: Vec<Finding>,
     last_backup: Option<Timestamp>,
     can_add_passkey: bool,
+    devices: Vec<SubscriptionRow>,
+    push_key: String,
     password_min: usize,
 }
 
 pub(crate) async fn settings(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {
     let me = owner.owner().clone();
     let id = me.id;
-    let (owners, passkeys, sessions, tokens, last_backup) = blocking(&web.engine, move |engine| {
-        Ok::<_, Failure>((
-            engine.owners()?,
-            engine.passkeys_of(id)?,
-            engine.sessions_of(id)?,
-            engine.tokens()?,
-            engine.last_backup()?,
-        ))
-    })
-    .await
-    .map_err(trouble(&web, &owner))?;
+    let (owners, passkeys, sessions, tokens, last_backup, devices) =
+        blocking(&web.engine, move |engine| {
+            Ok::<_, Failure>((
+                engine.owners()?,
+                engine.passkeys_of(id)?,
+                engine.sessions_of(id)?,
+                engine.tokens()?,
+                engine.last_backup()?,
+                engine.devices()?,
+            ))
+        })
+        .await
+        .map_err(trouble(&web, &owner))?;
     let status = carry_out(&web.engine, Command::Status, owner.actor()).await;
     let Answer::Status(status) = status.map_err(trouble(&web, &owner))? else {
         return Ok(see("/"));
@@ -82,6 +87,8 @@ pub(crate) async fn settings(State(web): State<Arc<Web>>, owner: SignedIn) -> Pa
             .map_or_else(|| "for ever".to_owned(), |span| span.to_string()),
         findings,
         last_backup,
+        devices: devices.into_iter().filter(|device| device.owner == id).collect(),
+        push_key: web.settings.push_key.clone(),
         can_add_passkey: web.passkeys.are_usable(),
         password_min: password::CHARS_MIN,
         status: *status,

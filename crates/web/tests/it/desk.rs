@@ -102,6 +102,7 @@ fn router_of(engine: &Arc<Engine>) -> Router {
         is_secure: false,
         behind_proxy: false,
         file: None,
+        push_key: String::new(),
     };
     let reload = Box::new(|_| {
         Box::pin(async { Answer::Done("Read the configuration again.".to_owned()) }) as _

@@ -77,12 +77,7 @@ impl Resolver<'_> {
             self.number("per_hour_max", channel.per_hour_max.as_ref(), 1..=10_000, PER_HOUR_MAX);
         let allowed_networks = self.networks(channel.allow_networks.as_ref());
         let Some(kind) = channel.kind.as_ref().map(|kind| kind.value) else {
-            self.missing(
-                &name.place,
-                "kind",
-                &format!("[channel.{}] needs `kind`", name.value),
-                "kind = \"email\"",
-            );
+            self.lacks(name, "kind", "kind = \"email\"");
             return None;
         };
         self.check_form(kind, channel);
@@ -180,6 +175,14 @@ impl Resolver<'_> {
         }
     }
 
+    /// Reports what a channel lacks, unless it was written in a way that could not be read.
+    fn lacks(&mut self, name: &Spot<String>, key: &str, example: &str) {
+        if !self.is_lost(&["channel", &name.value, key]) {
+            self.error(&name.place, format!("[channel.{}] needs `{key}`", name.value))
+                .help(format!("write it as in {example}"));
+        }
+    }
+
     /// A text that a kind cannot do without.
     fn needed(
         &mut self,
@@ -189,11 +192,13 @@ impl Resolver<'_> {
         example: &str,
     ) -> Option<String> {
         let Some(setting) = setting else {
-            let message = format!("[channel.{}] needs `{key}`", name.value);
-            self.missing(&name.place, key, &message, &format!("{key} = {example:?}"));
+            self.lacks(name, key, &format!("{key} = {example:?}"));
             return None;
         };
-        if setting.value.is_empty() || setting.value.chars().any(char::is_control) {
+        // An address is looked at as one.
+        if key != "from"
+            && (setting.value.is_empty() || setting.value.chars().any(char::is_control))
+        {
             self.error(&setting.place, format!("`{key}` is one line of text"))
                 .help(format!("write it as in {key} = {example:?}"));
         }
@@ -241,11 +246,14 @@ impl Resolver<'_> {
         };
         let found = self.secret(file.as_ref(), variable.as_ref());
         // An address that was written out is reported as that.
-        if found.is_none() && !(key == "url" && channel.url.is_some()) {
-            let file_key = format!("{key}_file");
-            let message = format!("[channel.{}] needs `{file_key}` or `{key}_env`", name.value);
-            let example = format!("{file_key} = \"/run/secrets/{}\"", name.value);
-            self.missing(&name.place, &file_key, &message, &example);
+        let variable = format!("{key}_env");
+        if found.is_none()
+            && !(key == "url" && channel.url.is_some())
+            && !self.is_lost(&["channel", &name.value, &variable])
+        {
+            let example =
+                format!("{key}_file = \"/run/secrets/{}\", or {variable} = \"NAME\"", name.value);
+            self.lacks(name, &format!("{key}_file"), &example);
         }
         found
     }
@@ -297,9 +305,7 @@ impl Resolver<'_> {
     fn email(&mut self, name: &Spot<String>, channel: &raw::Channel) -> Option<ChannelSpec> {
         let to = channel.to.as_ref().map_or(&[][..], |to| &to.values);
         if to.is_empty() {
-            let place = channel.to.as_ref().map_or(&name.place, |to| &to.place);
-            let message = format!("[channel.{}] has nobody to write to", name.value);
-            self.missing(place, "to", &message, "to = [\"me@example.org\"]");
+            self.lacks(name, "to", "to = [\"me@example.org\"]");
         }
         let from = self.needed(name, "from", channel.from.as_ref(), "keystile@example.org");
         for address in to.iter().chain(&channel.from) {
@@ -320,8 +326,7 @@ impl Resolver<'_> {
     ) -> Option<(String, Option<SecretSource>)> {
         let example = "smtp = { url = \"smtps://user@mail.example.org\", password_file = \"/run/secrets/smtp\" }";
         let Some(setting) = &channel.smtp else {
-            let message = format!("[channel.{}] needs `smtp`", name.value);
-            self.missing(&name.place, "smtp", &message, example);
+            self.lacks(name, "smtp", example);
             return None;
         };
         let table = match &setting.value {

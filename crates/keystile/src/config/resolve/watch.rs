@@ -187,11 +187,10 @@ impl Resolver<'_> {
     }
 
     fn tell(&mut self, name: &Spot<String>, rule: &raw::Watch, channels: &[&str]) -> Vec<String> {
-        if rule.tell.is_none() {
-            let message = format!("[watch.{}] tells nobody", name.value);
+        if rule.tell.is_none() && !self.is_lost(&["watch", &name.value, "tell"]) {
             let channel = channels.first().copied().unwrap_or("owner-mail");
-            let example = format!("tell = [{channel:?}], or tell = [] where nobody is meant");
-            self.missing(&name.place, "tell", &message, &example);
+            self.error(&name.place, format!("[watch.{}] does not say whom it tells", name.value))
+                .help(format!("write tell = [{channel:?}], or tell = [] where nobody is meant"));
         }
         self.listed(rule.tell.as_ref(), channels, "channel")
     }

@@ -25,7 +25,7 @@ fn every_setting_arrives_where_it_belongs() {
         console,
         policy,
         observes_all,
-        watching: _,
+        watching,
         keys,
         journal,
         warnings,
@@ -41,6 +41,9 @@ fn every_setting_arrives_where_it_belongs() {
     assert_eq!(policy.time_zone().iana_name(), Some("Europe/Berlin"));
     check_api(policy.api_named("notes").unwrap().api.spec(), folder.path());
     check_plan(policy.plan("open").unwrap().spec());
+    let mut told = format!("{:#?}\n{:#?}", watching.channels(), &watching.rules()[..2]);
+    told = told.replace(&folder.path().display().to_string(), "FOLDER");
+    insta::assert_snapshot!("every_watch_rule_and_channel", told);
 }
 
 fn check_api(spec: &ApiSpec, folder: &Path) {

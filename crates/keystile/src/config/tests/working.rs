@@ -174,14 +174,14 @@ fn the_stated_defaults_are_those_that_hold() {
             console,
             policy,
             observes_all,
-            watching: _,
+            watching,
             keys,
             journal,
             warnings,
         } = configuration;
         let plans: Vec<_> = policy.plans().collect();
         format!(
-            "{data:?} {gate:?} {console:?} {:?} {plans:?} {observes_all} {keys} {journal:?} {warnings:?}",
+            "{data:?} {gate:?} {console:?} {:?} {plans:?} {observes_all} {watching:?} {keys} {journal:?} {warnings:?}",
             policy.apis()
         )
     };

@@ -1,0 +1,75 @@
+//! Devices: a browser subscribes itself to push messages with one button.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use keystile_core::key::SubscriptionId;
+use keystile_engine::device::NewDevice;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::flash::Flash;
+use crate::page::see;
+use crate::session::SignedIn;
+use crate::web::Web;
+
+/// `PushSubscription.toJSON()`, and what its owner calls the device.
+#[derive(Deserialize)]
+pub(crate) struct Offered {
+    subscription: Subscription,
+    label: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Subscription {
+    #[serde(rename = "endpoint")]
+    push_address: String,
+    keys: Keys,
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    p256dh: String,
+    auth: String,
+}
+
+pub(crate) async fn subscribe(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Json(offered): Json<Offered>,
+) -> Response {
+    let label = offered.label.as_deref().map(str::trim).filter(|label| !label.is_empty());
+    let device = NewDevice {
+        push_address: offered.subscription.push_address,
+        p256dh: offered.subscription.keys.p256dh,
+        auth: offered.subscription.keys.auth,
+        label: label.unwrap_or("this browser").chars().take(60).collect(),
+    };
+    match web.engine.subscribe_device(owner.owner().id, device, owner.actor()).await {
+        Ok(_) => {
+            web.flashes.put(owner.session(), Flash::done("This device is told from now on."));
+            Json(json!({ "to": "/settings#devices" })).into_response()
+        }
+        Err(failure) => {
+            (StatusCode::BAD_REQUEST, Json(json!({ "problem": failure.message }))).into_response()
+        }
+    }
+}
+
+pub(crate) async fn remove(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(id): Path<String>,
+) -> Response {
+    if let Ok(id) = id.parse::<SubscriptionId>() {
+        let flash = match web.engine.remove_device(id, owner.actor()).await {
+            Ok(()) => Flash::done("Nothing is pushed to that device any more."),
+            Err(failure) => Flash::failed(&failure),
+        };
+        web.flashes.put(owner.session(), flash);
+    }
+    see("/settings")
+}

@@ -1,0 +1,167 @@
+//! Deliveries: what was told to whom, every attempt, and whether the channels work.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use keystile_core::delivery::DeliveryState;
+use keystile_core::key::DeliveryId;
+use keystile_engine::command::{Failure, FailureKind};
+use keystile_engine::delivery::{ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView};
+use serde::{Deserialize, Serialize};
+
+use super::{Frame, PageResult, Screen, clock, filled, page, see, trouble};
+use crate::carry_out::blocking;
+use crate::filters;
+use crate::flash::Flash;
+use crate::session::SignedIn;
+use crate::web::Web;
+use crate::when::Clock;
+
+const PAGE: u32 = 50;
+
+/// What the filter form asks for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Asked {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "deliveries.html")]
+struct DeliveriesPage {
+    frame: Frame,
+    clock: Clock,
+    asked: Asked,
+    is_filtered: bool,
+    channels: Vec<ChannelView>,
+    deliveries: Vec<DeliveryView>,
+    states: [DeliveryState; 4],
+    mistake: Option<String>,
+    next: Option<String>,
+}
+
+pub(crate) async fn deliveries(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Query(asked): Query<Asked>,
+) -> PageResult {
+    let asked = Asked {
+        channel: filled(asked.channel),
+        state: filled(asked.state),
+        before: filled(asked.before),
+    };
+    let channels = blocking(&web.engine, |engine| engine.channels()).await;
+    let channels = channels.map_err(trouble(&web, &owner))?;
+    let found = match filter(&asked) {
+        Ok(filter) => blocking(&web.engine, move |engine| engine.deliveries(&filter)).await,
+        Err(failure) => Err(failure),
+    };
+    let (deliveries, mistake) = match found {
+        Ok(deliveries) => (deliveries, None),
+        Err(failure) => (Vec::new(), Some(failure.message)),
+    };
+    let end = deliveries.last().filter(|_| deliveries.len() == PAGE as usize);
+    let next = end.map(|end| {
+        let further = Asked { before: Some(end.id.to_string()), ..asked.clone() };
+        format!("/deliveries?{}", crate::form::encoded(&further))
+    });
+    Ok(page(&DeliveriesPage {
+        frame: Frame::of(&web, &owner, Screen::Deliveries, "Deliveries"),
+        clock: clock(&web),
+        is_filtered: asked.channel.is_some() || asked.state.is_some(),
+        asked,
+        channels,
+        deliveries,
+        states: DeliveryState::ALL,
+        mistake,
+        next,
+    }))
+}
+
+fn filter(asked: &Asked) -> Result<DeliveryFilter, Failure> {
+    let wrong = |error: &dyn std::fmt::Display| Failure {
+        kind: FailureKind::Invalid,
+        message: error.to_string(),
+        help: None,
+    };
+    let state = asked.state.as_deref().map(str::parse).transpose();
+    let before = asked.before.as_deref().map(str::parse::<DeliveryId>).transpose();
+    Ok(DeliveryFilter {
+        state: state.map_err(|error| wrong(&error))?,
+        channel: asked.channel.clone(),
+        event: None,
+        before: before.map_err(|error| wrong(&error))?,
+        limit: PAGE,
+    })
+}
+
+#[derive(Template)]
+#[template(path = "delivery.html")]
+struct DeliveryPage {
+    frame: Frame,
+    clock: Clock,
+    found: DeliveryDetails,
+    can_resend: bool,
+}
+
+pub(crate) async fn delivery(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(id): Path<String>,
+) -> PageResult {
+    let Ok(id) = id.parse::<DeliveryId>() else {
+        return Ok(see("/deliveries"));
+    };
+    let found = blocking(&web.engine, move |engine| engine.delivery(id)).await;
+    let found = found.map_err(trouble(&web, &owner))?;
+    Ok(page(&DeliveryPage {
+        frame: Frame::of(&web, &owner, Screen::Deliveries, "A delivery"),
+        clock: clock(&web),
+        can_resend: found.delivery.state == DeliveryState::Failed,
+        found,
+    }))
+}
+
+pub(crate) async fn resend(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(id): Path<String>,
+) -> Response {
+    let back = format!("/deliveries/{id}");
+    let Ok(id) = id.parse::<DeliveryId>() else {
+        return see("/deliveries");
+    };
+    let flash = match web.engine.resend(id, owner.actor()).await {
+        Ok(_) => Flash::done("It is tried again now."),
+        Err(failure) => Flash::failed(&failure),
+    };
+    web.flashes.put(owner.session(), flash);
+    see(&back)
+}
+
+pub(crate) async fn test(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(name): Path<String>,
+) -> Response {
+    let (flash, back) = match web.engine.test_channel(&name, owner.actor()).await {
+        Ok(sent) => {
+            let back = match sent.as_slice() {
+                [one] => format!("/deliveries/{}", one.id),
+                _ => format!("/deliveries?channel={}", crate::form::path_segment(&name)),
+            };
+            let text = "A real message is on its way; below is what the other side answers. Look again in a moment.";
+            (Flash::done(text), back)
+        }
+        Err(failure) => (Flash::failed(&failure), "/deliveries".to_owned()),
+    };
+    web.flashes.put(owner.session(), flash);
+    see(&back)
+}
