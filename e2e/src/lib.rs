@@ -228,7 +228,7 @@ impl Browser {
 
     /// What the browser complained about since it was last asked.
     pub async fn complaints(&self) -> Result<Vec<String>> {
-        let log = self.driver.execute("if (!window.__complaints) throw new Error("nobody watches"); return window.__complaints", vec![]).await?;
+        let log = self.driver.execute("if (!window.__complaints) throw new Error('nobody watches'); return window.__complaints", vec![]).await?;
         Ok(serde_json::from_value(log.json().clone())?)
     }
 

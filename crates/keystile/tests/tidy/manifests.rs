@@ -65,7 +65,7 @@ fn every_crate_keeps_the_rules_of_the_workspace() {
         for key in ["version", "edition", "rust-version", "license"] {
             assert!(inherits(package.get(key)), "crates/{name}: {key}");
         }
-        for table in ["dependencies", "dev-dependencies"] {
+        for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
             let dependencies = manifest.get(table).and_then(Value::as_table);
             for (dependency, value) in dependencies.into_iter().flatten() {
                 assert!(
@@ -95,7 +95,7 @@ fn every_dependency_of_the_workspace_is_used() {
         .collect::<Vec<_>>();
     for name in known.keys() {
         let is_used = manifests.iter().any(|manifest| {
-            ["dependencies", "dev-dependencies"].iter().any(|table| {
+            ["dependencies", "dev-dependencies", "build-dependencies"].iter().any(|table| {
                 let table = manifest.get(*table).and_then(Value::as_table);
                 table.is_some_and(|table| table.contains_key(name))
             })
