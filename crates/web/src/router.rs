@@ -12,6 +12,7 @@ use crate::web::Web;
 use crate::{action, api, asset, device, guard, health, sign_in};
 
 /// The console, ready to be served.
+#[expect(clippy::too_many_lines, reason = "every route stands on one page")]
 pub fn router(web: Arc<Web>) -> Router {
     let guarded = Router::new()
         .route("/assets/{name}", get(asset::asset))

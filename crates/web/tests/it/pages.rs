@@ -14,6 +14,11 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/metrics"),
     // The style sheet, the script and the icon of the page for signing in.
     ("GET", "/assets/{name}"),
+    // What browsers run for devices that owners are told on; it holds no secret.
+    ("GET", "/service-worker.js"),
+    // What a message links to: the token in the address is the proof.
+    ("GET", "/action/{token}"),
+    ("POST", "/action/{token}"),
     // Says that there is nothing.
     ("ANY", "/api/"),
     // The ways in.
