@@ -43,7 +43,8 @@ pub struct Keystile {
     pub claim: String,
 }
 
-async fn free_port() -> Result<u16> {
+/// A port that nobody listens on just now.
+pub async fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port())
 }
 
@@ -56,6 +57,11 @@ fn program() -> PathBuf {
 
 impl Keystile {
     pub async fn start() -> Result<Self> {
+        Self::start_with("", &[]).await
+    }
+
+    /// One whose configuration has more in it, and whose environment.
+    pub async fn start_with(more: &str, environment: &[(&str, &str)]) -> Result<Self> {
         let upstream = TcpListener::bind("127.0.0.1:0").await?;
         let api = upstream.local_addr()?;
         tokio::spawn(serve_yes(upstream));
@@ -64,13 +70,14 @@ impl Keystile {
         let text = format!(
             "data = \"data\"\n[gate]\nlisten = [\"127.0.0.1:{gate}\"]\n[console]\nlisten = \"127.0.0.1:{console}\"\n\
              [api.notes]\nupstream = [\"http://{api}\"]\n[plan.open]\nallow = [\"notes: *\"]\n\
-             write_budget = [\"3 per hour\"]\n[plan.trusted]\nallow = [\"notes: *\"]\nwrite_budget = [\"5000 per day\"]\n"
+             write_budget = [\"3 per hour\"]\n[plan.trusted]\nallow = [\"notes: *\"]\nwrite_budget = [\"5000 per day\"]\n{more}"
         );
         let file = folder.path().join("keystile.toml");
         std::fs::write(&file, text)?;
         let mut process = Command::new(program())
             .args(["run", "--config"])
             .arg(&file)
+            .envs(environment.iter().copied())
             .current_dir(folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
