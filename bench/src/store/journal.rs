@@ -108,10 +108,11 @@ async fn debits_us(store: &Arc<Store>, policy: &Arc<Policy>) -> Outcome<f64> {
 fn grow(data: &Path, records: u64) -> Outcome<()> {
     let mut connection = Connection::open(data.join("keystile.db"))?;
     connection.execute_batch("PRAGMA synchronous = OFF")?;
-    let (last_id, last_time): (i64, i64) =
-        connection.query_row("SELECT max(id), max(time) FROM journal", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+    let (last_id, last_time): (i64, i64) = connection.query_row(
+        "SELECT coalesce(max(id), 0), coalesce(max(time), unixepoch() * 1000) FROM journal",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
     let records = i64::try_from(records)?;
     // They come before those that are there, which keep their numbers by being moved to the end.
     let begin = last_time - DAY_MILLIS / 2 - records * APART_MILLIS;

@@ -162,7 +162,7 @@ impl Server {
         tasks.spawn(console::serve(listener, router(web.clone()), certificates.clone()));
         tasks.spawn(web.keep_house());
         tasks.spawn(control::serve(control, shared.clone()));
-        let sender = notifier::send::sender(engine.clone(), vapid);
+        let sender = notifier::send::sender(engine.clone(), &vapid);
         let notifier = Notifier::start(engine.clone(), sender);
         tasks.spawn(keep_house(engine, metrics, certificates));
         Ok(Self { shared, gate, console, tasks, notifier, left_unknown: opened.left_unknown })
@@ -244,16 +244,13 @@ impl Server {
 
 /// The key by which push services know this server; made at the first start.
 async fn vapid(engine: &Arc<Engine>) -> anyhow::Result<VapidKey> {
-    let kept = match engine.store().read(keystile_store::vapid::key)? {
-        Some(kept) => kept,
-        None => {
-            let new = VapidKey::generate()?.pkcs8().to_vec();
-            // A store that cannot commit still serves reads; the key is then made anew at the next start.
-            let keep = new.clone();
-            let kept = engine.store().change(move |work| work.keep_vapid_key(&keep)).await;
-            kept.unwrap_or(new)
-        }
-    };
+    if let Some(kept) = engine.store().read(keystile_store::vapid::key)? {
+        return Ok(VapidKey::from_pkcs8(&kept)?);
+    }
+    let new = VapidKey::generate()?.pkcs8().to_vec();
+    let keep = new.clone();
+    // A store that cannot commit still serves reads; the key is then made anew at the next start.
+    let kept = engine.store().change(move |work| work.keep_vapid_key(&keep)).await.unwrap_or(new);
     Ok(VapidKey::from_pkcs8(&kept)?)
 }
 

@@ -44,7 +44,7 @@ struct Shared {
 }
 
 /// What sends on every kind of channel.
-pub fn sender(engine: Arc<Engine>, vapid: VapidKey) -> Sender {
+pub fn sender(engine: Arc<Engine>, vapid: &VapidKey) -> Sender {
     let shared =
         Arc::new(Shared { engine, vapid: vapid.pkcs8().to_vec(), channels: Mutex::default() });
     Arc::new(move |delivery| {
