@@ -153,11 +153,14 @@ pub struct KeyQuery {
     pub only_locked: bool,
 }
 
-/// Indexes on what owners look keys up by.
+/// Indexes on what owners look keys and events up by.
 pub(crate) const INDEXES: &str = "
 CREATE INDEX key_prefix ON key (prefix);
 CREATE INDEX key_locked ON key (id) WHERE lock IS NOT NULL;
 CREATE INDEX key_usable ON key (application) WHERE revoked IS NULL;
+CREATE INDEX key_plan ON key (plan) WHERE revoked IS NULL;
+CREATE INDEX event_kind ON event (kind, id);
+CREATE INDEX event_application ON event (application, id) WHERE application IS NOT NULL;
 CREATE INDEX key_ended ON key (id) WHERE revoked IS NOT NULL OR expires IS NOT NULL;
 ";
 
@@ -375,7 +378,14 @@ pub(crate) fn exist(connection: &Connection) -> Result<bool> {
 
 /// The plans of all keys that are not revoked.
 pub fn plans_in_use(connection: &Connection) -> Result<Vec<String>> {
-    let mut statement =
-        connection.prepare("SELECT DISTINCT plan FROM key WHERE revoked IS NULL ORDER BY plan")?;
+    // From one plan to the next by the index, rather than past every key.
+    let mut statement = connection.prepare_cached(
+        "WITH RECURSIVE used (plan) AS (
+             SELECT min(plan) FROM key WHERE revoked IS NULL
+             UNION ALL
+             SELECT (SELECT min(plan) FROM key WHERE revoked IS NULL AND plan > used.plan)
+             FROM used WHERE plan IS NOT NULL)
+         SELECT plan FROM used WHERE plan IS NOT NULL",
+    )?;
     Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
