@@ -117,3 +117,25 @@ async fn a_session_that_has_ended_opens_nothing() {
     let twice = format!("{cookie}; keystile=other");
     desk.get("/api/v1/keys").cookie(&twice).send().await.problem(401);
 }
+
+#[tokio::test]
+async fn signing_in_gives_a_new_cookie_and_ends_the_session_that_the_browser_brought_along() {
+    let desk = Desk::new();
+    let brought = desk.cookie("Mallory").await;
+    let link = desk.engine().make_claim_link(cli()).await.unwrap();
+    let form = "name=Ada&password=a+long+enough+sentence";
+    let told = desk
+        .post(&format!("/claim/{}", link.secret.expose()))
+        .cookie(&brought)
+        .header("sec-fetch-site", "same-origin")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .text(form)
+        .send()
+        .await;
+    assert_eq!(told.status, 303, "{}", told.text);
+    let given = told.header("set-cookie").split(';').next().unwrap().to_owned();
+    assert_ne!(given, brought);
+    assert!(told.header("set-cookie").contains("HttpOnly; SameSite=Lax"));
+    desk.get("/api/v1/keys").cookie(&given).send().await.good();
+    desk.get("/api/v1/keys").cookie(&brought).send().await.problem(401);
+}
