@@ -32,6 +32,16 @@ for (const button of document.querySelectorAll("button.copy")) {
   });
 }
 
+// What takes more than a moment says so, and is asked for once.
+for (const form of document.querySelectorAll("form[data-slow]")) {
+  form.addEventListener("submit", () => {
+    const button = form.querySelector("button");
+    button.textContent = form.dataset.slow;
+    button.setAttribute("aria-busy", "true");
+    setTimeout(() => { button.disabled = true; });
+  });
+}
+
 // Parts of the page that the server draws are fetched again and swapped in.
 let waiting = null;
 const refresh = () => {

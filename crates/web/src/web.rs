@@ -23,7 +23,7 @@ pub struct WebSettings {
     pub listen: std::net::SocketAddr,
     /// Whether browsers reach it over TLS, its own or a proxy's.
     pub is_secure: bool,
-    /// Whether a proxy stands in front, which may use any Host where no `url` is set.
+    /// Whether a proxy stands in front; passkeys then need a `url`.
     pub behind_proxy: bool,
     /// The public key by which push services know this server, in base64url.
     pub push_key: String,
