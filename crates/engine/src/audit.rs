@@ -89,7 +89,7 @@ impl Engine {
             None => None,
         };
         let application_row = match &filter.application {
-            Some(name) => Some(self.store.read(|read| key::find_application(read, name))?.row),
+            Some(name) => Some(self.store.read(|read| key::application_row_of(read, name))?),
             None => None,
         };
         let query = EventQuery {

@@ -96,7 +96,7 @@ impl Engine {
     /// What the store is asked for a filter.
     fn query(&self, filter: &RecordFilter) -> Result<RecordQuery, Failure> {
         let key = filter.key.as_deref().map(|key| self.find_key(key)).transpose()?;
-        let find = |name: &String| self.store.read(|read| key::find_application(read, name));
+        let find = |name: &String| self.store.read(|read| key::application_row_of(read, name));
         let application = filter.application.as_ref().map(find).transpose()?;
         let (before, after) = match filter.order {
             Order::Latest | Order::Earliest => (None, None),
@@ -113,7 +113,7 @@ impl Engine {
         };
         Ok(RecordQuery {
             subject: key.map(|key| key.row),
-            application: application.map(|application| application.row),
+            application,
             api: filter.api.clone(),
             operation: filter.operation.clone(),
             method: filter.method.clone(),

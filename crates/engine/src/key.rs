@@ -143,10 +143,10 @@ impl Engine {
             let application = filter
                 .application
                 .as_deref()
-                .map(|name| key::find_application(read, name))
+                .map(|name| key::application_row_of(read, name))
                 .transpose()?;
             let mut query = KeyQuery {
-                application_row: application.map(|application| application.row),
+                application_row: application,
                 plan: filter.plan.clone(),
                 after_row: after.map_or(0, |after| after.row),
                 // A key's state depends on the time, so it is filtered here, a page at a time: one

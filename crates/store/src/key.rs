@@ -253,6 +253,15 @@ pub fn find_application(connection: &Connection, name_or_id: &str) -> Result<App
     found.unwrap_or_else(|| Err(Error::Missing(format!("application {name_or_id}"))))
 }
 
+/// The row number of the application with a name or id. Unlike [`find_application`] it counts no keys.
+pub fn application_row_of(connection: &Connection, name_or_id: &str) -> Result<i64> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM application WHERE name = ?1 OR uid = ?1 ORDER BY name = ?1 DESC LIMIT 1",
+    )?;
+    let found = statement.query_row([name_or_id], |row| row.get(0)).optional()?;
+    found.ok_or_else(|| Error::Missing(format!("application {name_or_id}")))
+}
+
 fn application_row(row: &Row<'_>) -> Result<ApplicationRow> {
     Ok(ApplicationRow {
         row: row.get(0)?,
