@@ -21,7 +21,12 @@ pub enum ChannelSettings {
     /// One address of a mail channel.
     Email(EmailSettings),
     /// One subscribed browser.
-    WebPush(Subscription),
+    WebPush {
+        /// Where it is reached.
+        subscription: Subscription,
+        /// Whom its push service may ask, as `mailto:` or `https:`; the console's address otherwise.
+        contact: Option<String>,
+    },
     /// A program that speaks Standard Webhooks.
     Webhook {
         /// Where it listens.
@@ -94,7 +99,7 @@ impl ChannelSettings {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Email(_) => "email",
-            Self::WebPush(_) => "web_push",
+            Self::WebPush { .. } => "web_push",
             Self::Webhook { .. } => "webhook",
             Self::Slack { .. } => "slack",
             Self::Discord { .. } => "discord",
@@ -460,7 +465,10 @@ mod tests {
             ChannelSettings::Slack { url: hook() },
             ChannelSettings::Webhook { url: hook(), secrets },
             ChannelSettings::Ntfy { server: hook(), topic: secret(), token: Some(secret()) },
-            ChannelSettings::WebPush(Subscription::new("https://p/SECRET", KEY, AUTH).unwrap()),
+            ChannelSettings::WebPush {
+                subscription: Subscription::new("https://p/SECRET", KEY, AUTH).unwrap(),
+                contact: None,
+            },
             ChannelSettings::Email(EmailSettings { to, from, smtp }),
         ] {
             let printed = format!("{settings:?}");

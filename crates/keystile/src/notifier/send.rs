@@ -132,13 +132,13 @@ fn settings(delivery: &ClaimedDelivery) -> Result<ChannelSettings, NotReady> {
                 smtp: SmtpServer::parse(smtp_url, password)?,
             })
         }
-        ChannelSpec::WebPush { .. } => {
+        ChannelSpec::WebPush { contact } => {
             let Some(Receiver::Device(device)) = &delivery.receiver else {
                 return Err(NotReady::NoReceiver);
             };
             let subscription =
                 Subscription::new(&device.push_address, &device.p256dh, &device.auth)?;
-            ChannelSettings::WebPush(subscription)
+            ChannelSettings::WebPush { subscription, contact: contact.clone() }
         }
         ChannelSpec::Webhook { url, secret: signing } => {
             ChannelSettings::Webhook { url: url.parse()?, secrets: secret(signing)?.parse()? }

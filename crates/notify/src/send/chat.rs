@@ -60,7 +60,7 @@ pub(super) fn request(channel: &ChannelSettings, message: &Message, shown: &Show
             bearer(request, token)
         }
         ChannelSettings::Email(_)
-        | ChannelSettings::WebPush(_)
+        | ChannelSettings::WebPush { .. }
         | ChannelSettings::Webhook { .. } => unreachable!("the caller knows that it is a chat"),
     }
 }

@@ -133,10 +133,12 @@ fn mail(
         mail = mail.raw_header(header("Importance", "high".to_owned()));
     }
     if let Some(url) = &shown.unsubscribe {
-        let one_click = "List-Unsubscribe=One-Click".to_owned();
-        mail = mail
-            .raw_header(header("List-Unsubscribe", format!("<{url}>")))
-            .raw_header(header("List-Unsubscribe-Post", one_click));
+        mail = mail.raw_header(header("List-Unsubscribe", format!("<{url}>")));
+        // One click is for https only (RFC 8058, section 3.1).
+        if url.starts_with("https://") {
+            let one_click = "List-Unsubscribe=One-Click".to_owned();
+            mail = mail.raw_header(header("List-Unsubscribe-Post", one_click));
+        }
     }
     // A boundary of our own instead of a random one: the mail stays the same to the byte.
     let boundary = format!("=_{}", local_part(&message.id));
@@ -194,6 +196,9 @@ mod tests {
         assert!(mail.contains(&format!("\r\nList-Unsubscribe: <{url}>\r\n")), "{mail}");
         assert!(mail.contains("\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"));
         assert!(!written(&example()).contains("List-Unsubscribe"));
+        let plain = Some("http://127.0.0.1:7080/stop/abc".to_owned());
+        let mail = written(&Message { unsubscribe: plain, ..example() });
+        assert!(mail.contains("List-Unsubscribe: <http://") && !mail.contains("One-Click"));
     }
 
     #[test]

@@ -152,8 +152,14 @@ impl Sender {
             ChannelSettings::Email(settings) => {
                 return self.mail.send(settings, message, &shown).await;
             }
-            ChannelSettings::WebPush(subscription) => {
-                web_push::request(subscription, message, &shown, &self.vapid, &self.host, now)?
+            ChannelSettings::WebPush { subscription, contact } => {
+                let home = format!("https://{}", self.host);
+                let sender = web_push::PushSender {
+                    key: &self.vapid,
+                    contact: contact.as_deref().unwrap_or(&home),
+                    home: &home,
+                };
+                web_push::request(subscription, message, &shown, &sender, now)?
             }
             ChannelSettings::Webhook { url, secrets } => {
                 webhook::request(url, secrets, message, &shown, now)

@@ -74,18 +74,18 @@ impl VapidKey {
     }
 
     /// The value of `Authorization` for a push service.
-    fn authorization(&self, url: &Url, host: &str, now: Timestamp) -> Option<String> {
+    fn authorization(&self, url: &Url, contact: &str, now: Timestamp) -> Option<String> {
         let head = json!({ "typ": "JWT", "alg": "ES256" });
         let claims = json!({
             "aud": url.origin().ascii_serialization(),
             "exp": now.plus(SIGNATURE_VALID).0.div_euclid(1000),
-            "sub": format!("https://{host}"),
+            "sub": contact,
         });
         let encode = |part: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
         let signed = format!("{}.{}", encode(&head), encode(&claims));
         let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes()).ok()?;
         let signature = BASE64_URL_SAFE_NO_PAD.encode(signature);
-        Some(format!("vapid t={signed}.{signature}, k={}", self.public_base64()))
+        Some(format!("vapid t={signed}.{signature},k={}", self.public_base64()))
     }
 }
 
@@ -95,23 +95,32 @@ impl fmt::Debug for VapidKey {
     }
 }
 
+/// Who pushes.
+pub(super) struct PushSender<'a> {
+    pub(super) key: &'a VapidKey,
+    /// Whom a push service may ask (RFC 8292, section 2.1). Apple's takes no name of this machine only.
+    pub(super) contact: &'a str,
+    /// What a message without a link opens.
+    pub(super) home: &'a str,
+}
+
 /// The encrypted and signed request.
 pub(super) fn request(
     subscription: &Subscription,
     message: &Message,
     shown: &Shown,
-    key: &VapidKey,
-    host: &str,
+    sender: &PushSender<'_>,
     now: Timestamp,
 ) -> Result<HttpRequest, SendError> {
     let topic = topic(message);
-    let plain = push::payload(shown, &topic, message.urgency, &format!("https://{host}/"));
+    let plain = push::payload(shown, &topic, message.urgency, sender.home);
     let auth = web_push_native::Auth::from(*subscription.auth());
     let body = web_push_native::encrypt(plain, subscription.key(), &auth)
         .map_err(|error| SendError::never(&format!("the push cannot be encrypted: {error}")))?;
     let url = subscription.url().clone();
-    let authorization = key
-        .authorization(&url, host, now)
+    let authorization = sender
+        .key
+        .authorization(&url, sender.contact, now)
         .ok_or_else(|| SendError::later("the push cannot be signed: there is no randomness"))?;
     // How long the push service keeps it for a phone that is off.
     let (urgency, keep_secs) = match message.urgency {
@@ -189,8 +198,9 @@ mod tests {
 
     fn pushed(message: &Message) -> HttpRequest {
         let key = VapidKey::generate().unwrap();
-        request(&subscription(), message, &Shown::of(message), &key, "gate.example.org", NOW)
-            .unwrap()
+        let home = "https://gate.example.org";
+        let sender = PushSender { key: &key, contact: home, home };
+        request(&subscription(), message, &Shown::of(message), &sender, NOW).unwrap()
     }
 
     #[test]
@@ -214,8 +224,8 @@ mod tests {
         let again = VapidKey::from_pkcs8(key.pkcs8()).unwrap();
         assert_eq!(again.public_base64(), key.public_base64());
         let url = subscription().url().clone();
-        let value = again.authorization(&url, "gate.example.org", NOW).unwrap();
-        let (token, public) = value.strip_prefix("vapid t=").unwrap().split_once(", k=").unwrap();
+        let value = again.authorization(&url, "mailto:me@example.org", NOW).unwrap();
+        let (token, public) = value.strip_prefix("vapid t=").unwrap().split_once(",k=").unwrap();
         assert_eq!(public, key.public_base64());
         let (signed, signature) = token.rsplit_once('.').unwrap();
         let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, decoded(public));
@@ -223,7 +233,7 @@ mod tests {
         let claims: serde_json::Value =
             serde_json::from_slice(&decoded(signed.split_once('.').unwrap().1)).unwrap();
         assert_eq!(claims["aud"], "https://push.example:8443");
-        assert_eq!(claims["sub"], "https://gate.example.org");
+        assert_eq!(claims["sub"], "mailto:me@example.org");
         assert_eq!(claims["exp"], 1_795_500_000 + 12 * 3600);
     }
 

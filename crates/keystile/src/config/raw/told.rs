@@ -125,7 +125,8 @@ pub(in crate::config) struct Channel {
     pub(in crate::config) from: Option<Spot<String>>,
     /// For `email`: the server that takes mail.
     pub(in crate::config) smtp: Option<Spot<TextOr<Smtp>>>,
-    /// For `web_push`: whom a push service may ask about messages, an address of yours.
+    /// For `web_push`: whom a push service may ask about messages, an address of yours. Default: the console's
+    /// address. Apple's service refuses messages where that is a name of this machine only.
     #[schemars(extend("examples" = ["mailto:me@example.org"]))]
     pub(in crate::config) contact: Option<Spot<String>>,
     /// For `webhook`: where to. For `ntfy`, `gotify` and `matrix`: the server. `https://`, or `http://` to this

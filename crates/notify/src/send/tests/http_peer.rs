@@ -48,7 +48,8 @@ fn subscription(port: u16) -> ChannelSettings {
     let key =
         "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
     let url = format!("http://127.0.0.1:{port}/push/TOKEN");
-    ChannelSettings::WebPush(Subscription::new(&url, key, "BTBZMqHH6r4Tts7J_aSIgg").unwrap())
+    let subscription = Subscription::new(&url, key, "BTBZMqHH6r4Tts7J_aSIgg").unwrap();
+    ChannelSettings::WebPush { subscription, contact: None }
 }
 
 async fn sent(channel: &ChannelSettings) -> Result<Accepted, SendError> {
