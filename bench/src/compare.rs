@@ -26,12 +26,13 @@ struct Target {
     limit: f64,
 }
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 6] = [
     Target { mix: Mix::Reads, of: Kind::Keystile, to: Kind::HaProxy, limit: 0.90 },
     Target { mix: Mix::Reads, of: Kind::Keystile, to: Kind::NginxLua, limit: 0.75 },
     Target { mix: Mix::Reads, of: Kind::Keystile, to: Kind::Relay, limit: 1.35 },
     Target { mix: Mix::Mixed, of: Kind::Keystile, to: Kind::NginxLuaRedis, limit: 1.00 },
     Target { mix: Mix::Mixed, of: Kind::Keystile, to: Kind::KeystileOff, limit: 1.20 },
+    Target { mix: Mix::Mixed, of: Kind::KeystileWatched, to: Kind::Keystile, limit: 1.03 },
 ];
 
 /// What every round does.

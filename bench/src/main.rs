@@ -34,7 +34,7 @@ usage:
                          [--patience 300]
   keystile-bench growth  [--seconds 4] [--keystile PATH] [--peer keystile] [--only connections|keys|bodies]
                          [--keys-max 1000000] [--patience 300]
-peers: relay haproxy nginx-lua nginx-lua-redis keystile keystile-off
+peers: relay haproxy nginx-lua nginx-lua-redis keystile keystile-off keystile-watched
 used by the commands above:
   keystile-bench relay --listen PORT --to PORT
   keystile-bench transfer --port PORT --bytes N --direction upload|download --key KEY --seconds S

@@ -38,11 +38,11 @@ impl Scratch {
 
     /// Fills `@NAME@` tokens of a template and writes the result into the file `name`.
     pub fn fill(&self, name: &str, template: &str, values: &[(&str, String)]) -> Outcome<PathBuf> {
-        let mut text = template.replace("@DIR@", &self.path.display().to_string());
+        let mut text = template.to_owned();
         for (token, value) in values {
             text = text.replace(&format!("@{token}@"), value);
         }
-        self.write(name, &text)
+        self.write(name, &text.replace("@DIR@", &self.path.display().to_string()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keystile itself, guarded or with `mode = "off"` on its API.
+//! Keystile itself: guarded, with `mode = "off"` on its API, or with a rule that tells of every write.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -96,10 +96,17 @@ fn write_config(
     upstream: u16,
 ) -> Outcome<PathBuf> {
     let mode = if kind == Kind::KeystileOff { "mode = \"off\"" } else { "" };
+    let watch = match kind {
+        Kind::KeystileWatched => include_str!("../../templates/watch.toml"),
+        _ => "",
+    };
+    scratch.write("hook.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?;
     scratch.fill(
         "keystile.toml",
         include_str!("../../templates/keystile.toml"),
         &[
+            // First, because it holds tokens of its own.
+            ("WATCH", watch.to_owned()),
             ("GATE", gate.to_string()),
             ("CONSOLE", console.to_string()),
             ("UPSTREAM", upstream.to_string()),

@@ -23,16 +23,18 @@ pub enum Kind {
     NginxLuaRedis,
     Keystile,
     KeystileOff,
+    KeystileWatched,
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Relay,
         Self::HaProxy,
         Self::NginxLua,
         Self::NginxLuaRedis,
         Self::Keystile,
         Self::KeystileOff,
+        Self::KeystileWatched,
     ];
 
     pub fn name(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Kind {
             Self::NginxLuaRedis => "nginx-lua-redis",
             Self::Keystile => "keystile",
             Self::KeystileOff => "keystile-off",
+            Self::KeystileWatched => "keystile-watched",
         }
     }
 
@@ -52,7 +55,7 @@ impl Kind {
     }
 
     pub fn is_keystile(self) -> bool {
-        matches!(self, Self::Keystile | Self::KeystileOff)
+        matches!(self, Self::Keystile | Self::KeystileOff | Self::KeystileWatched)
     }
 
     fn guards(self) -> bool {
@@ -94,7 +97,9 @@ impl Running {
             Kind::Relay => relay(setting).await?,
             Kind::HaProxy => haproxy::start(setting).await?,
             Kind::NginxLua | Kind::NginxLuaRedis => nginx::start(kind, setting).await?,
-            Kind::Keystile | Kind::KeystileOff => keystile::start(kind, setting).await?,
+            Kind::Keystile | Kind::KeystileOff | Kind::KeystileWatched => {
+                keystile::start(kind, setting).await?
+            }
         };
         running.verify(setting.keys).await?;
         Ok(running)
