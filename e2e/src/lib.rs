@@ -1,6 +1,6 @@
 //! What the browser tests stand on: a real Keystile before a small API, and a real Chromium.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ async fn serve_yes(listener: TcpListener) {
 /// A running Keystile: plan `open` allows 3 writes an hour and then locks.
 pub struct Keystile {
     process: Child,
+    environment: Vec<(String, String)>,
     pub folder: tempfile::TempDir,
     pub gate: String,
     /// As in `http://localhost:40001`.
@@ -53,6 +54,18 @@ fn program() -> PathBuf {
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/debug/keystile")),
         PathBuf::from,
     )
+}
+
+fn run(folder: &Path, environment: &[(String, String)]) -> Result<Child> {
+    Command::new(program())
+        .args(["run", "--config", "keystile.toml"])
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .context("keystile does not start: build it, or name it in KEYSTILE")
 }
 
 impl Keystile {
@@ -74,16 +87,9 @@ impl Keystile {
         );
         let file = folder.path().join("keystile.toml");
         std::fs::write(&file, text)?;
-        let mut process = Command::new(program())
-            .args(["run", "--config"])
-            .arg(&file)
-            .envs(environment.iter().copied())
-            .current_dir(folder.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .context("keystile does not start: build it, or name it in KEYSTILE")?;
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment: Vec<_> = environment.iter().map(owned).collect();
+        let mut process = run(folder.path(), &environment)?;
         let mut lines = BufReader::new(process.stdout.take().context("a pipe")?).lines();
         let claim = tokio::time::timeout(PATIENCE, async {
             while let Some(line) = lines.next_line().await? {
@@ -99,7 +105,7 @@ impl Keystile {
         let gate = format!("127.0.0.1:{gate}");
         let console = format!("http://localhost:{console}");
         let claim = format!("{console}/claim/{claim}");
-        Ok(Self { process, folder, gate, console, claim })
+        Ok(Self { process, environment, folder, gate, console, claim })
     }
 
     /// Runs a command of the program on the running server; its standard output.
@@ -131,6 +137,27 @@ impl Keystile {
             self.gate
         );
         status_of(&self.gate, &request).await
+    }
+
+    /// Its process, for who looks at its memory.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// Ends it as a power cut does, and starts it again on the same data.
+    pub async fn kill_and_start_again(&mut self) -> Result<()> {
+        self.process.kill().await?;
+        self.process = run(self.folder.path(), &self.environment)?;
+        let stdout = self.process.stdout.take().context("a pipe")?;
+        let mut lines = BufReader::new(stdout).lines();
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        for _ in 0..100 {
+            if TcpStream::connect(&self.gate).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("it does not come up again")
     }
 
     pub async fn stop(mut self) -> Result<()> {
@@ -269,6 +296,38 @@ impl Browser {
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.driver.cdp().send_raw("Emulation.setEmulatedMedia", features).await?;
         Ok(())
+    }
+
+    /// Hands a push message to the console's service worker, as a push service would; what is shown then.
+    pub async fn push(&self, origin: &str, payload: &str) -> Result<Value> {
+        let cdp = self.driver.cdp();
+        let grant = json!({ "origin": origin, "permissions": ["notifications"] });
+        cdp.send_raw("Browser.grantPermissions", grant).await?;
+        self.driver.goto(origin).await?;
+        let register = "const done = arguments[arguments.length - 1]; \
+            navigator.serviceWorker.register('/service-worker.js').then(() => navigator.serviceWorker.ready) \
+                .then(() => done('ready'), error => done(String(error)))";
+        let ready = self.driver.execute_async(register, vec![]).await?;
+        if ready.json() != "ready" {
+            bail!("no service worker: {ready:?}");
+        }
+        cdp.send_raw("ServiceWorker.enable", json!({})).await?;
+        let origin = origin.trim_end_matches('/');
+        // Registrations are numbered from 0, and this browser has one.
+        let deliver = json!({ "origin": origin, "registrationId": "0", "data": payload });
+        cdp.send_raw("ServiceWorker.deliverPushMessage", deliver).await?;
+        let look = "const done = arguments[arguments.length - 1]; \
+            navigator.serviceWorker.ready.then(it => it.getNotifications()) \
+                .then(all => done(all.map(one => ({ title: one.title, body: one.body, actions: one.actions, data: one.data }))), \
+                      error => done(String(error)))";
+        for _ in 0..50 {
+            let shown = self.driver.execute_async(look, vec![]).await?;
+            if let Some(first) = shown.json().get(0) {
+                return Ok(first.clone());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("the service worker shows nothing")
     }
 
     pub async fn close(self) -> Result<()> {

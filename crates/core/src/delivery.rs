@@ -13,6 +13,7 @@ use crate::time::{Span, Timestamp};
 /// How far a delivery has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum DeliveryState {
     /// It waits for its first or next attempt.
     Waiting,

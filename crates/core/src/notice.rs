@@ -11,6 +11,7 @@ use crate::watch::TriggerKind;
 
 /// What is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Notice {
     /// What happened.
     pub trigger: TriggerKind,
@@ -57,6 +58,7 @@ impl Notice {
 
 /// A key, as messages name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NoticeKey {
     /// Its id.
     pub id: String,
@@ -70,6 +72,7 @@ pub struct NoticeKey {
 
 /// A write budget, and what is used of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NoticeBudget {
     /// Its name.
     pub name: String,
@@ -85,6 +88,7 @@ pub struct NoticeBudget {
 
 /// A write, as messages name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NoticeWrite {
     /// Its record.
     pub id: RecordId,
@@ -108,6 +112,7 @@ pub struct NoticeWrite {
 
 /// Who caused events, and how many.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NoticeOffender {
     /// The key; `None` for callers without one.
     pub key: Option<NoticeKey>,

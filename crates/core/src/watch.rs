@@ -30,6 +30,7 @@ pub const WINDOW: Span = Span::from_secs(300);
 /// What can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum TriggerKind {
     /// A write was executed.
     Write,

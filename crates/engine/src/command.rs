@@ -172,6 +172,11 @@ pub enum Command {
         /// Its id.
         delivery: DeliveryId,
     },
+    /// Lets digests of a channel that were stopped go out again.
+    ResumeDigests {
+        /// The channel's name.
+        channel: String,
+    },
     /// Copies the store into a new file and verifies the copy.
     Backup {
         /// The file, which must not exist.
@@ -211,7 +216,8 @@ impl Command {
             | Self::ChangeApplicationPlan { .. }
             | Self::SetApplicationNote { .. }
             | Self::TestChannel { .. }
-            | Self::ResendDelivery { .. } => Scope::Write,
+            | Self::ResendDelivery { .. }
+            | Self::ResumeDigests { .. } => Scope::Write,
             Self::Reload
             | Self::MakeClaimLink
             | Self::RemoveOwner { .. }

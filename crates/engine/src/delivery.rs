@@ -8,6 +8,7 @@ use keystile_core::lock::Actor;
 use keystile_core::notice::Notice;
 use keystile_core::time::Timestamp;
 use keystile_core::watch::TriggerKind;
+use keystile_store::digest_stop;
 use keystile_store::event::EventKind;
 use keystile_store::outbox::{self, DeliveryQuery, DeliveryRow};
 use keystile_store::subscription;
@@ -39,6 +40,7 @@ pub struct DeliveryFilter {
 
 /// A delivery as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DeliveryView {
     /// Its id.
     pub id: DeliveryId,
@@ -70,6 +72,7 @@ pub struct DeliveryView {
 
 /// A delivery with what was tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DeliveryDetails {
     /// The delivery.
     #[serde(flatten)]
@@ -82,6 +85,7 @@ pub struct DeliveryDetails {
 
 /// An attempt at a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AttemptView {
     /// When it ended.
     pub time: Timestamp,
@@ -95,6 +99,7 @@ pub struct AttemptView {
 
 /// A channel as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ChannelView {
     /// Its name.
     pub name: String,
@@ -112,6 +117,20 @@ pub struct ChannelView {
     pub last_sent: Option<Timestamp>,
     /// Why it is off: what its other side said when it went.
     pub gone: Option<String>,
+    /// Who takes no more digests, of which rules.
+    pub stops: Vec<DigestStopView>,
+}
+
+/// A receiver that takes no more digests of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct DigestStopView {
+    /// The rule.
+    pub rule: String,
+    /// The address.
+    pub receiver: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 impl Engine {
@@ -199,6 +218,12 @@ impl Engine {
         let mut views = Vec::new();
         for channel in watching.channels() {
             let standing = self.store.read(|read| outbox::standing(read, &channel.name))?;
+            let stops = self.store.read(|read| digest_stop::list(read, &channel.name))?;
+            let stopped = |stop: digest_stop::DigestStop| DigestStopView {
+                rule: stop.rule,
+                receiver: stop.receiver,
+                since: stop.since,
+            };
             let tells = |rule: &&keystile_core::watch::WatchRule| rule.tell.contains(&channel.name);
             views.push(ChannelView {
                 name: channel.name.clone(),
@@ -214,6 +239,7 @@ impl Engine {
                 failed: standing.failed,
                 last_sent: standing.last_sent,
                 gone: standing.gone,
+                stops: stops.into_iter().map(stopped).collect(),
             });
         }
         Ok(views)

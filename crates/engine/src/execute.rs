@@ -141,6 +141,7 @@ impl Engine {
                 self.delivery(delivery).map(|found| Answer::Delivery(Box::new(found)))
             }
             Command::ResendDelivery { delivery } => self.resend(delivery, actor).await,
+            Command::ResumeDigests { channel } => self.resume_digests(&channel, actor).await,
             Command::Backup { to } => self.back_up(&to, actor).await,
             Command::Diagnose => self.diagnose(),
         }

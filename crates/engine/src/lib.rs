@@ -25,6 +25,7 @@ pub mod authorize;
 pub mod command;
 pub mod delivery;
 pub mod device;
+pub mod digest_stop;
 mod execute;
 pub mod export;
 mod housekeep;

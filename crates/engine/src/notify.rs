@@ -89,6 +89,8 @@ pub struct Links {
     pub lock: Option<String>,
     /// Where a signed-in owner unlocks the key.
     pub unlock: Option<String>,
+    /// What ends digests like this one to its receiver, without signing in.
+    pub stop: Option<String>,
 }
 
 impl Engine {
@@ -203,6 +205,8 @@ impl Engine {
             .channel(&row.channel)
             .cloned()
             .ok_or_else(|| "the configuration has no such channel any more".to_owned())?;
+        let stop = self.stop_link(&row);
+        let links = Links { stop, ..self.links(&row.notice, row.id, row.created) };
         let receiver = match row.receiver {
             None => None,
             Some(receiver) if receiver.starts_with("device_") => {
@@ -213,7 +217,6 @@ impl Engine {
             }
             Some(address) => Some(Receiver::Address(address)),
         };
-        let links = self.links(&row.notice, row.id, row.created);
         let mut notice = row.notice;
         if notice.trigger == TriggerKind::KeyLocked && notice.writes.is_empty() {
             notice.writes = self.writes_before(&notice);
@@ -261,11 +264,11 @@ impl Engine {
     fn links(&self, notice: &Notice, id: DeliveryId, created: Timestamp) -> Links {
         let console = self.console_url();
         let Some(key) = &notice.key else {
-            return Links { view: Some(console), lock: None, unlock: None };
+            return Links { view: Some(console), ..Links::default() };
         };
         let view = format!("{console}/keys/{}", key.id);
         let (lock, unlock) = match notice.trigger {
-            TriggerKind::KeyLocked => (None, Some(view.clone())),
+            TriggerKind::KeyLocked => (None, Some(format!("{view}/unlock"))),
             TriggerKind::Write
             | TriggerKind::FirstWriteOfKey
             | TriggerKind::FirstWriteOfOperation
@@ -280,7 +283,7 @@ impl Engine {
                 (None, None)
             }
         };
-        Links { view: Some(view), lock, unlock }
+        Links { view: Some(view), lock, unlock, stop: None }
     }
 
     /// Writes down what came of an attempt. Where the store cannot, the claim ends by itself and the

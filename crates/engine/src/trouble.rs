@@ -103,7 +103,7 @@ impl Engine {
                     thread: "store".to_owned(),
                     notice: notice.clone(),
                     created: now,
-                    links: Links { view: Some(self.console_url()), lock: None, unlock: None },
+                    links: Links { view: Some(self.console_url()), ..Links::default() },
                 }));
             }
         }

@@ -106,6 +106,10 @@ kinds! {
     DeviceAdded, "device_added";
     /// It no longer does.
     DeviceRemoved, "device_removed";
+    /// A mailbox takes no more digests of a rule.
+    DigestsStopped, "digests_stopped";
+    /// Digests go out again.
+    DigestsResumed, "digests_resumed";
     /// An action link did not act, perhaps several times in a minute.
     ActionLinkRefused, "action_link_refused";
 }

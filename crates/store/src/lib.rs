@@ -39,6 +39,7 @@ pub mod backup;
 mod block;
 pub mod change;
 pub mod clock;
+pub mod digest_stop;
 pub mod directory;
 pub mod error;
 pub mod event;

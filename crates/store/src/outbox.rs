@@ -19,6 +19,7 @@ use keystile_core::watch::TriggerKind;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
+use crate::digest_stop;
 use crate::error::{Error, Result};
 use crate::owner::parsed;
 use crate::subscription;
@@ -388,8 +389,11 @@ impl Work<'_> {
             None if receivers.is_empty() => Some("no device is subscribed".to_owned()),
             None => None,
         };
-        let receivers: Vec<Option<String>> =
+        let mut receivers: Vec<Option<String>> =
             if receivers.is_empty() { vec![None] } else { receivers };
+        if new.notice.since.is_some() {
+            self.leave_out_stopped(new, &mut receivers)?;
+        }
         let mut message = None;
         let mut ids = Vec::new();
         for receiver in &receivers {
@@ -402,6 +406,21 @@ impl Work<'_> {
         let signal = self.memory.outbox_signal.clone();
         self.after_commit(move || signal.notify_one());
         Ok(ids)
+    }
+
+    /// Takes those out who stopped the digests of a rule.
+    fn leave_out_stopped(
+        &self,
+        new: &NewMessage<'_>,
+        receivers: &mut Vec<Option<String>>,
+    ) -> Result<()> {
+        let stops = digest_stop::list(self.connection, &new.channel.name)?;
+        receivers.retain(|receiver| {
+            !stops
+                .iter()
+                .any(|stop| stop.rule == new.rule && Some(&stop.receiver) == receiver.as_ref())
+        });
+        Ok(())
     }
 
     fn insert_delivery(

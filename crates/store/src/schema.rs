@@ -10,8 +10,14 @@ const APPLICATION_ID: i32 = 0x4B53_544C;
 
 /// One step per version; step `n` brings a file of version `n` to version `n + 1`. Steps are never
 /// edited after a release, only added.
-const STEPS: &[&str] =
-    &[FIRST, crate::block::SCHEMA, owner::TABLES, crate::key::INDEXES, crate::outbox::TABLES];
+const STEPS: &[&str] = &[
+    FIRST,
+    crate::block::SCHEMA,
+    owner::TABLES,
+    crate::key::INDEXES,
+    crate::outbox::TABLES,
+    crate::digest_stop::TABLE,
+];
 
 const FIRST: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;

@@ -37,6 +37,7 @@ mod password;
 pub mod router;
 mod session;
 mod sign_in;
+mod stop;
 mod traffic;
 mod web;
 mod when;

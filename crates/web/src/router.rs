@@ -9,7 +9,7 @@ use tower_http::compression::CompressionLayer;
 
 use crate::page::{application, audit, delivery, find, journal, key, now, policy, settings};
 use crate::web::Web;
-use crate::{action, api, asset, device, guard, health, sign_in};
+use crate::{action, api, asset, device, guard, health, sign_in, stop};
 
 /// The console, ready to be served.
 #[expect(clippy::too_many_lines, reason = "every route stands on one page")]
@@ -19,6 +19,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/service-worker.js", get(asset::service_worker))
         // For whoever has a link from a message: a page, and the button on it.
         .route("/action/{token}", get(action::look).post(action::act))
+        .route("/stop/{token}", get(stop::look).post(stop::act))
         // For people who are about to sign in, or to become an owner.
         .route("/sign-in", get(sign_in::sign_in).post(sign_in::with_password))
         .route("/sign-in/passkey/begin", post(sign_in::begin_passkey))
@@ -39,7 +40,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/keys/new", get(key::new_key))
         .route("/keys/{id}", get(key::key))
         .route("/keys/{id}/lock", post(key::lock))
-        .route("/keys/{id}/unlock", post(key::unlock))
+        .route("/keys/{id}/unlock", get(key::unlock_page).post(key::unlock))
         .route("/keys/{id}/more-room", get(key::more_room_page).post(key::more_room))
         .route("/keys/{id}/roll", post(key::roll))
         .route("/keys/{id}/revoke", get(key::revoke_page).post(key::revoke))
@@ -60,6 +61,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/deliveries/{id}", get(delivery::delivery))
         .route("/deliveries/{id}/resend", post(delivery::resend))
         .route("/channels/{name}/test", post(delivery::test))
+        .route("/channels/{name}/resume", post(delivery::resume_digests))
         .route("/audit", get(audit::audit))
         .route("/audit/verify", post(audit::verify))
         .route("/prove", get(sign_in::prove).post(sign_in::prove_with_password))

@@ -7,9 +7,11 @@ use keystile_core::delivery::{AttemptOutcome, DeliveryState};
 use keystile_core::key::KeyId;
 use keystile_core::lock::Actor;
 use keystile_core::lock::LockLevel;
-use keystile_core::watch::{TriggerKind, Watching};
+use keystile_core::watch::{Trigger, TriggerKind, WatchRule, Watching};
 use keystile_engine::action_link::{ACTION_PATH, Act};
 use keystile_engine::command::{Answer, Command, DeliveryFilter, KeyView};
+use keystile_engine::digest_stop::STOP_PATH;
+use keystile_engine::notify::{ClaimedDelivery, Receiver};
 use uuid::Uuid;
 
 use crate::desk::{Desk, cli, wait};
@@ -170,7 +172,7 @@ fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
     assert!(engine.due_channels().is_empty());
     assert_eq!(claimed.notice.trigger, TriggerKind::KeyLocked);
     let unlock = claimed.links.unlock.clone().unwrap();
-    assert_eq!(unlock, format!("https://console.example.org/keys/{}", key.id));
+    assert_eq!(unlock, format!("https://console.example.org/keys/{}/unlock", key.id));
     assert_eq!(claimed.links.lock, None);
     let said = "x".repeat(1 << 20);
     wait(engine.record_attempt(claimed.id, claimed.claim, AttemptOutcome::Never { said }, 12));
@@ -197,4 +199,92 @@ fn a_channel_that_does_not_exist_is_not_tested() {
         panic!()
     };
     assert_eq!(failure.help.as_deref(), Some("the channels are: ops"));
+}
+
+/// Mails to two addresses, and a rule that tells of unlocked keys.
+fn mail(desk: &Desk) {
+    let channel = ChannelRule {
+        name: "mail".to_owned(),
+        spec: ChannelSpec::Email {
+            to: vec!["ada@example.org".to_owned(), "ben@example.org".to_owned()],
+            from: "keystile@example.org".to_owned(),
+            smtp_url: "smtp://127.0.0.1".to_owned(),
+            password: None,
+        },
+        per_hour_max: 60,
+        allowed_networks: Vec::new(),
+    };
+    let rule = WatchRule::new("opened", Trigger::KeyUnlocked, vec!["mail".to_owned()]);
+    let watching = Watching::new(vec![rule], vec![channel], jiff::tz::TimeZone::UTC);
+    desk.engine().store().set_watching(Arc::new(watching));
+}
+
+/// Locks and unlocks a key three times, and waits until its windows have ended.
+fn lock_and_unlock(desk: &mut Desk, key: &KeyView) -> Vec<ClaimedDelivery> {
+    for _ in 0..3 {
+        let command = Command::LockKey {
+            key: key.id.clone(),
+            level: LockLevel::Writes,
+            reason: "odd".to_owned(),
+            for_millis: None,
+        };
+        let Answer::Done(_) = execute(desk, command) else { panic!() };
+        unlock(desk, key);
+    }
+    for _ in 0..3 {
+        desk.later(3_600_000);
+        mail(desk);
+        wait(desk.engine().follow_writes());
+    }
+    let sent = wait(desk.engine().claim_deliveries("mail", 100));
+    for one in &sent {
+        let outcome = AttemptOutcome::Sent { said: "kept".to_owned() };
+        wait(desk.engine().record_attempt(one.id, one.claim, outcome, 1));
+    }
+    sent
+}
+
+/// To whom a kind of thing was told, with how many events.
+fn told(sent: &[ClaimedDelivery], kind: TriggerKind) -> Vec<(String, u64)> {
+    let receiver = |one: &ClaimedDelivery| match &one.receiver {
+        Some(Receiver::Address(address)) => address.chars().take(3).collect(),
+        Some(Receiver::Device(_)) | None => String::new(),
+    };
+    let of_kind = sent.iter().filter(|one| one.notice.trigger == kind);
+    of_kind.map(|one| (receiver(one), one.notice.count)).collect()
+}
+
+#[test]
+fn a_stop_ends_the_digests_of_one_rule_to_one_mailbox_and_nothing_else() {
+    let mut desk = Desk::new();
+    mail(&desk);
+    let key = key(&desk);
+    let (ada, ben) = (|count| ("ada".to_owned(), count), |count| ("ben".to_owned(), count));
+    let sent = lock_and_unlock(&mut desk, &key);
+    assert_eq!(told(&sent, TriggerKind::KeyUnlocked), [ada(1), ben(1), ada(2), ben(2)]);
+    let is_digest = |one: &&ClaimedDelivery| one.notice.since.is_some();
+    assert!(sent.iter().filter(|one| !is_digest(one)).all(|one| one.links.stop.is_none()));
+    let digest = sent.iter().find(is_digest).unwrap();
+    let start = format!("https://console.example.org{STOP_PATH}");
+    let token = digest.links.stop.as_ref().unwrap().strip_prefix(&start).unwrap().to_owned();
+
+    let engine = desk.engine();
+    let offer = engine.look_at_stop(&token).unwrap();
+    assert_eq!((offer.rule.as_str(), offer.has_stopped), ("opened", false));
+    assert!(wait(engine.use_stop("AAAA")).is_err());
+    for _ in 0..2 {
+        assert!(wait(engine.use_stop(&token)).unwrap().has_stopped);
+    }
+    assert!(engine.look_at_stop(&token).unwrap().has_stopped);
+    assert_eq!(desk.told().iter().filter(|kind| *kind == "digests_stopped").count(), 1);
+
+    let sent = lock_and_unlock(&mut desk, &key);
+    assert_eq!(told(&sent, TriggerKind::KeyUnlocked), [ada(1), ben(1), ben(2)]);
+    assert_eq!(told(&sent, TriggerKind::KeyLocked).len(), 6, "locks are told one by one");
+    let stops = desk.engine().channels().unwrap().remove(0).stops;
+    assert_eq!((stops.len(), stops[0].receiver.as_str()), (1, "ada@example.org"));
+
+    execute(&desk, Command::ResumeDigests { channel: "mail".to_owned() });
+    let sent = lock_and_unlock(&mut desk, &key);
+    assert_eq!(told(&sent, TriggerKind::KeyUnlocked), [ada(1), ben(1), ada(2), ben(2)]);
 }

@@ -32,6 +32,10 @@ pub(super) fn dispatch(command: &NotifyCommand, session: &mut Session<'_, '_>) -
             session.ask_done(command, common.form(), "It is sent again.")
         }
         NotifyCommand::Channels(common) => channels(common, session),
+        NotifyCommand::Resume { channel, common } => {
+            let command = Command::ResumeDigests { channel: channel.clone() };
+            session.ask_done(command, common.form(), "They go out again.")
+        }
     }
 }
 
@@ -91,6 +95,19 @@ fn channels(common: &CommonArguments, session: &mut Session<'_, '_>) -> Result<(
     } else {
         let table = render::channels(&found, &session.terminal.screen);
         session.terminal.stdout.write_all(table.as_bytes())?;
+        for channel in found.iter().filter(|channel| !channel.stops.is_empty()) {
+            let stopped: Vec<_> = channel
+                .stops
+                .iter()
+                .map(|stop| format!("{} to {}", stop.rule, stop.receiver))
+                .collect();
+            session.terminal.say(&format!(
+                "Digests of {} that were stopped: {}. Send them again: keystile notify resume {}",
+                channel.name,
+                stopped.join(", "),
+                channel.name
+            ))?;
+        }
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ pub fn message(delivery: &ClaimedDelivery) -> Message {
         links: links(delivery),
         time: notice.time,
         urgency: urgency(notice),
-        unsubscribe: None,
+        unsubscribe: delivery.links.stop.clone(),
         state,
         who,
         what,

@@ -10,6 +10,9 @@ mod application;
 mod audit;
 pub(crate) mod backup;
 mod caller;
+mod channel;
+mod delivery;
+mod device;
 mod docs;
 pub(crate) mod events;
 mod input;
@@ -59,6 +62,7 @@ use crate::web::Web;
         (name = "owners", description = "Who signs in at the console."),
         (name = "tokens", description = "What programs show to this API."),
         (name = "policy", description = "Plans and what they allow. The configuration file stays the source."),
+        (name = "deliveries", description = "What is told to whom: channels, deliveries, devices."),
         (name = "backups", description = "Copies of the store."),
     ),
     components(schemas(problem::ProblemBody)),
@@ -96,6 +100,14 @@ fn operations() -> OpenApiRouter<Arc<Web>> {
         .routes(routes!(token::revoke))
         .routes(routes!(policy::policy))
         .routes(routes!(policy::reload))
+        .routes(routes!(channel::list))
+        .routes(routes!(channel::test))
+        .routes(routes!(channel::resume_digests))
+        .routes(routes!(delivery::list))
+        .routes(routes!(delivery::show))
+        .routes(routes!(delivery::resend))
+        .routes(routes!(device::list))
+        .routes(routes!(device::remove))
         .routes(routes!(backup::create))
         .routes(routes!(backup::last))
 }

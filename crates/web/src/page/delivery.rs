@@ -146,6 +146,19 @@ pub(crate) async fn resend(
     see(&back)
 }
 
+pub(crate) async fn resume_digests(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(name): Path<String>,
+) -> Response {
+    let flash = match web.engine.resume_digests(&name, owner.actor()).await {
+        Ok(_) => Flash::done("The digests go out again."),
+        Err(failure) => Flash::failed(&failure),
+    };
+    web.flashes.put(owner.session(), flash);
+    see("/deliveries")
+}
+
 pub(crate) async fn test(
     State(web): State<Arc<Web>>,
     owner: SignedIn,

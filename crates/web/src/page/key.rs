@@ -323,6 +323,36 @@ pub(crate) async fn unlock(
     act(&web, &owner, command, &back, Some(undo)).await
 }
 
+/// Where a message leads whose key is locked: sign-in and proof come back to it.
+pub(crate) async fn unlock_page(
+    State(web): State<Arc<Web>>,
+    Proved(owner): Proved,
+    Path(id): Path<String>,
+) -> PageResult {
+    confirm(&web, &owner, &id, |key| {
+        let consequences = match &key.lock {
+            Some(lock) => vec![
+                format!("It was locked {} for this: {}.", lock.since, lock.reason),
+                "What it wrote still counts: a key that used its budget up locks again at its next write, \
+                 until the window has passed or you give it more room."
+                    .to_owned(),
+            ],
+            None => vec!["It is not locked now; nothing would change.".to_owned()],
+        };
+        ConfirmPage {
+            frame: Frame::of(&web, &owner, Screen::Keys, "Unlock"),
+            subject: format!("{} ({}…) can write again.", key.application, key.prefix),
+            consequences,
+            action: format!("/keys/{}/unlock", key.id),
+            fields: Vec::new(),
+            button: "Unlock",
+            tone: "primary",
+            back: format!("/keys/{}", key.id),
+        }
+    })
+    .await
+}
+
 pub(crate) async fn more_room_page(
     State(web): State<Arc<Web>>,
     Proved(owner): Proved,

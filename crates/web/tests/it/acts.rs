@@ -1,6 +1,11 @@
 //! What owners and programs do through the admin API.
 
+use std::sync::Arc;
+
+use keystile_core::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::delivery::AttemptOutcome;
 use keystile_core::scope::Scope;
+use keystile_core::watch::Watching;
 use keystile_engine::command::{Answer, Command, RecordFilter};
 use serde_json::{Value, json};
 
@@ -294,4 +299,81 @@ async fn hostile_texts_go_in_and_out_as_they_are() {
     let listed = desk.get("/api/v1/records").token(&token).send().await;
     assert!(listed.headers.get("set-cookie").is_none());
     assert_eq!(listed.good()["items"][0]["path"], "/<script>\r\nSet-Cookie: a=b");
+}
+
+fn hook(desk: &Desk) {
+    let channel = ChannelRule {
+        name: "ops".to_owned(),
+        spec: ChannelSpec::Webhook {
+            url: "https://hooks.example.org".to_owned(),
+            secret: SecretSource::Environment("HOOK".to_owned()),
+        },
+        per_hour_max: 60,
+        allowed_networks: Vec::new(),
+    };
+    let watching = Watching::new(Vec::new(), vec![channel], jiff::tz::TimeZone::UTC);
+    desk.engine().store().set_watching(Arc::new(watching));
+}
+
+#[tokio::test]
+async fn what_was_told_is_listed_page_by_page_and_what_failed_is_sent_again() {
+    let desk = Desk::new();
+    hook(&desk);
+    let (token, reads) = (desk.token(Scope::Write).await, desk.token(Scope::Read).await);
+    for name in ["one", "two", "three"] {
+        let key = desk.key(name).await;
+        let lock = json!({ "level": "writes", "reason": "odd" });
+        let path = format!("/api/v1/keys/{key}/lock");
+        desk.post(&path).token(&token).json(lock).send().await.good();
+    }
+    let get = |path: &str| desk.get(path).token(&reads).send();
+    let channels = get("/api/v1/channels").await.good();
+    assert_eq!(
+        (&channels["items"][0]["name"], &channels["items"][0]["open"]),
+        (&json!("ops"), &json!(3))
+    );
+    let first = get("/api/v1/deliveries?limit=2&event=key_locked&channel=ops").await.good();
+    let abouts = |page: &Value| {
+        let items = page["items"].as_array().unwrap().iter();
+        items.map(|one| one["about"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(abouts(&first), ["three", "two"]);
+    let next = format!("/api/v1/deliveries?limit=2&cursor={}", first["next"].as_str().unwrap());
+    let second = get(&next).await.good();
+    assert_eq!((abouts(&second), &second["next"]), (vec!["one".to_owned()], &Value::Null));
+    get("/api/v1/deliveries?cursor=x").await.problem(400);
+    get("/api/v1/deliveries?state=lost").await.problem(400);
+
+    let claimed = desk.engine().claim_deliveries("ops", 1).await.remove(0);
+    let path = format!("/api/v1/deliveries/{}", claimed.id);
+    let resend = || desk.post(&format!("{path}/resend")).token(&token).send();
+    resend().await.problem(409);
+    let outcome = AttemptOutcome::Never { said: "no such room".to_owned() };
+    desk.engine().record_attempt(claimed.id, claimed.claim, outcome, 7).await;
+    let shown = get(&path).await.good();
+    assert_eq!(
+        (&shown["state"], &shown["tried"][0]["said"]),
+        (&json!("failed"), &json!("no such room"))
+    );
+    assert_eq!(shown["notice"]["key"]["application"], "one");
+    assert_eq!(resend().await.status, 204);
+    assert_eq!(get(&path).await.good()["state"], "waiting");
+    get("/api/v1/deliveries/delivery_0").await.problem(404);
+    assert_eq!(get("/api/v1/devices").await.good()["items"], json!([]));
+    desk.ask(http::Method::DELETE, "/api/v1/devices/x").token(&token).send().await.problem(404);
+    let resume = desk.post("/api/v1/channels/ops/digests/resume").token(&token).send().await;
+    assert_eq!(resume.status, 204);
+}
+
+#[tokio::test]
+async fn a_stop_link_that_is_not_whole_ends_nothing() {
+    let desk = Desk::new();
+    for token in ["x".to_owned(), "A".repeat(64), "A".repeat(10_000)] {
+        let path = format!("/stop/{token}");
+        let told = desk.get(&path).send().await;
+        assert_eq!(told.status, 410);
+        assert!(told.text.contains("This link is not whole"), "{}", told.text);
+        assert_eq!(desk.post(&path).text("List-Unsubscribe=One-Click").send().await.status, 410);
+    }
+    assert_eq!(desk.events(), 0);
 }

@@ -19,6 +19,8 @@ const PUBLIC: &[(&str, &str)] = &[
     // What a message links to: the token in the address is the proof.
     ("GET", "/action/{token}"),
     ("POST", "/action/{token}"),
+    ("GET", "/stop/{token}"),
+    ("POST", "/stop/{token}"),
     // Says that there is nothing.
     ("ANY", "/api/"),
     // The ways in.

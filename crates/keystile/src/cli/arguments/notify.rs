@@ -50,6 +50,20 @@ Examples:
     },
     /// List the channels, and how they stand.
     Channels(CommonArguments),
+    /// Let digests go out again that were stopped from their mails.
+    #[command(after_help = "\
+`keystile notify channels` says which were stopped.
+
+Example:
+  keystile notify resume owner-mail")]
+    Resume {
+        /// The channel, as the configuration names it.
+        #[arg(value_name = "CHANNEL")]
+        channel: String,
+        /// What every command takes.
+        #[command(flatten)]
+        common: CommonArguments,
+    },
 }
 
 impl NotifyCommand {
@@ -59,6 +73,7 @@ impl NotifyCommand {
             Self::Test { common, .. }
             | Self::Show { common, .. }
             | Self::Resend { common, .. }
+            | Self::Resume { common, .. }
             | Self::Channels(common) => common,
         }
     }

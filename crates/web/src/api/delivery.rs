@@ -1,0 +1,102 @@
+//! Deliveries: what was told to whom, and every attempt.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use keystile_core::delivery::DeliveryState;
+use keystile_core::key::DeliveryId;
+use keystile_core::watch::TriggerKind;
+use keystile_engine::command::{Command, DeliveryDetails, DeliveryFilter, DeliveryView};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::caller::{Caller, Read, Write};
+use super::input::{Asked, Named, page_of};
+use super::listed::Listed;
+use super::only;
+use super::problem::{Kind, Problem};
+use crate::web::Web;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DeliveriesAsked {
+    /// Only those in this state.
+    #[param(inline)]
+    state: Option<DeliveryState>,
+    /// Only those on this channel.
+    channel: Option<String>,
+    /// Only those of this event.
+    #[param(inline)]
+    event: Option<TriggerKind>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// How many to show at most, up to 1000; 50 where it is not said.
+    limit: Option<u32>,
+}
+
+/// Deliveries, latest first
+#[utoipa::path(
+    get, path = "/deliveries", tag = "deliveries", operation_id = "list_deliveries",
+    params(DeliveriesAsked), responses((status = OK, body = Listed<DeliveryView>), Problem),
+    security(("token" = ["read"]), ("session" = ["read"])),
+)]
+pub(super) async fn list(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Read>,
+    Asked(asked): Asked<DeliveriesAsked>,
+) -> Result<Json<Listed<DeliveryView>>, Problem> {
+    let limit = page_of(asked.limit)?;
+    let cursor = asked.cursor.as_deref().map(str::parse::<DeliveryId>).transpose();
+    let before = cursor.map_err(|_| Problem::new(Kind::NotUnderstood, "this is no cursor"))?;
+    let filter = DeliveryFilter {
+        state: asked.state,
+        channel: asked.channel,
+        event: asked.event,
+        before,
+        limit: limit + 1,
+    };
+    let found = only!(caller.carry_out(&web, Command::ListDeliveries(filter)).await?, Deliveries)?;
+    Ok(Json(Listed::page(found, limit, |delivery| delivery.id.to_string())))
+}
+
+fn id_of(text: &str) -> Result<DeliveryId, Problem> {
+    text.parse().map_err(|_| Problem::new(Kind::Missing, format!("there is no delivery {text}")))
+}
+
+/// One delivery with every attempt
+#[utoipa::path(
+    get, path = "/deliveries/{delivery}", tag = "deliveries", operation_id = "show_delivery",
+    params(("delivery" = String, Path, description = "Its id.")),
+    responses((status = OK, body = DeliveryDetails), Problem),
+    security(("token" = ["read"]), ("session" = ["read"])),
+)]
+pub(super) async fn show(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Read>,
+    Named(delivery): Named,
+) -> Result<Json<DeliveryDetails>, Problem> {
+    let command = Command::ShowDelivery { delivery: id_of(&delivery)? };
+    let found = only!(caller.carry_out(&web, command).await?, Delivery)?;
+    Ok(Json(*found))
+}
+
+/// Sends a delivery that failed again, under its own id
+#[utoipa::path(
+    post, path = "/deliveries/{delivery}/resend", tag = "deliveries",
+    operation_id = "resend_delivery",
+    params(("delivery" = String, Path, description = "Its id.")),
+    responses((status = NO_CONTENT, description = "It is tried again."), Problem),
+    security(("token" = ["write"]), ("session" = ["write"])),
+)]
+pub(super) async fn resend(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Write>,
+    Named(delivery): Named,
+) -> Result<StatusCode, Problem> {
+    let command = Command::ResendDelivery { delivery: id_of(&delivery)? };
+    caller.carry_out(&web, command).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
