@@ -1,5 +1,6 @@
 //! Carrying out what an owner asks for: each command goes to the file of its noun.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use keystile_core::lock::Actor;
@@ -54,21 +55,27 @@ pub(crate) fn conflict(message: impl Into<String>, help: &str) -> Failure {
     Failure { kind: FailureKind::Conflict, ..failure(message, help) }
 }
 
+/// A command that is being carried out. It is boxed so that all of it is compiled here, once, and not in
+/// every crate that awaits it.
+pub type Execution<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
 impl Engine {
     /// Carries out a command. What it changes is durable once this returns.
-    pub async fn execute(self: &Arc<Self>, command: Command, actor: Actor) -> Answer {
-        self.execute_expecting(command, actor, Expected::Any).await
+    pub fn execute(self: &Arc<Self>, command: Command, actor: Actor) -> Execution<'_> {
+        self.execute_expecting(command, actor, Expected::Any)
     }
 
     /// Carries out a command unless what it edits, a key or an application, is no longer as expected.
     /// Other commands expect nothing.
-    pub async fn execute_expecting(
+    pub fn execute_expecting(
         self: &Arc<Self>,
         command: Command,
         actor: Actor,
         expected: Expected,
-    ) -> Answer {
-        self.carry_out(command, actor, expected).await.unwrap_or_else(Answer::Failed)
+    ) -> Execution<'_> {
+        Box::pin(async move {
+            self.carry_out(command, actor, expected).await.unwrap_or_else(Answer::Failed)
+        })
     }
 
     async fn carry_out(
