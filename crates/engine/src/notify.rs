@@ -264,7 +264,12 @@ impl Engine {
     fn links(&self, notice: &Notice, id: DeliveryId, created: Timestamp) -> Links {
         let console = self.console_url();
         let Some(key) = &notice.key else {
-            return Links { view: Some(console), ..Links::default() };
+            let place = match notice.trigger {
+                TriggerKind::DeliveryFailed => "/deliveries?state=failed",
+                trigger if trigger.is_of_writes() => "/journal",
+                _ => "/",
+            };
+            return Links { view: Some(format!("{console}{place}")), ..Links::default() };
         };
         let view = format!("{console}/keys/{}", key.id);
         let (lock, unlock) = match notice.trigger {

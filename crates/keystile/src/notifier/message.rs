@@ -1,6 +1,7 @@
 //! From a delivery to a message: the facts of a notice in words, the state first.
 
 use keystile_core::notice::{Notice, NoticeBudget, NoticeWrite};
+use keystile_core::time::Timestamp;
 use keystile_core::watch::TriggerKind;
 use keystile_engine::notify::ClaimedDelivery;
 use keystile_notify::message::{Link, Message, MessageKind, Urgency, WriteLine};
@@ -117,7 +118,7 @@ fn what(notice: &Notice) -> String {
 }
 
 fn sentence(notice: &Notice, who: Option<&str>, what: &str) -> String {
-    let who = who.unwrap_or("a caller without a key");
+    let nobody = "a caller without a key";
     match notice.trigger {
         TriggerKind::Test => "An owner asked whether this channel works: it does.".to_owned(),
         TriggerKind::StoreTrouble | TriggerKind::DeliveryFailed => capitalized(&notice.detail),
@@ -141,7 +142,7 @@ fn sentence(notice: &Notice, who: Option<&str>, what: &str) -> String {
                 | TriggerKind::DeliveryFailed
                 | TriggerKind::Test => "",
             };
-            format!("{} sent {what}{first}.", capitalized(who))
+            format!("{} sent {what}{first}.", who.unwrap_or("A caller without a key"))
         }
         TriggerKind::KeyLocked => {
             let stops = match notice.lock.as_ref().map(|lock| lock.level) {
@@ -150,12 +151,15 @@ fn sentence(notice: &Notice, who: Option<&str>, what: &str) -> String {
                     "its writes stop and its reads go on"
                 }
             };
-            format!("A key of {who} was locked: {stops}.")
+            format!("A key of {} was locked: {stops}.", who.unwrap_or(nobody))
         }
-        TriggerKind::KeyUnlocked => format!("A key of {who} was unlocked."),
+        TriggerKind::KeyUnlocked => match notice.since {
+            Some(_) => format!("{} times a key was unlocked in the {what}.", notice.count),
+            None => format!("A key of {} was unlocked.", who.unwrap_or(nobody)),
+        },
         TriggerKind::BudgetLevel => match notice.since {
             Some(_) => format!("{} keys came nearer to the end of a budget.", notice.count),
-            None => format!("A key of {who} has {}.", notice.detail),
+            None => format!("A key of {} has {}.", who.unwrap_or(nobody), notice.detail),
         },
         TriggerKind::RefusedStorm => format!("Refused over and over: {}.", notice.detail),
     }
@@ -178,9 +182,9 @@ fn facts(notice: &Notice) -> Vec<(String, String)> {
         fact("Budget", format!("{} of {} ({})", budget.used, budget.quota, budget.name));
     }
     if let Some(lock) = &notice.lock {
-        fact("Since", lock.since.to_string());
+        fact("Since", lock.since.readable());
         let until =
-            lock.until.map_or_else(|| "an owner unlocks it".to_owned(), |until| until.to_string());
+            lock.until.map_or_else(|| "an owner unlocks it".to_owned(), Timestamp::readable);
         fact("Until", until);
         fact("Reason", lock.reason.clone());
         if let Some(evidence) = &lock.evidence {
@@ -189,7 +193,7 @@ fn facts(notice: &Notice) -> Vec<(String, String)> {
     }
     if let Some(since) = notice.since {
         fact("Total", notice.count.to_string());
-        fact("Since", since.to_string());
+        fact("Since", since.readable());
     }
     for offender in &notice.offenders {
         let name = offender.key.as_ref().map_or_else(

@@ -13,7 +13,6 @@ pub(crate) mod text;
 
 use keystile_core::journal::Outcome;
 use keystile_core::text::{printable, shortened};
-use keystile_core::time::Timestamp;
 use url::Url;
 
 use crate::message::Message;
@@ -89,7 +88,7 @@ impl Shown {
                 .collect(),
             writes: writes
                 .map(|write| ShownWrite {
-                    time: clock(write.time),
+                    time: write.time.readable(),
                     method: shown(&write.method, NAME_CHARS_MAX),
                     path: shown(&write.path, PATH_CHARS_MAX),
                     outcome: outcome_words(write.outcome),
@@ -104,15 +103,6 @@ impl Shown {
     /// Where a click on the message itself leads: the first link that only shows.
     pub(crate) fn view(&self) -> Option<&ShownLink> {
         self.links.iter().find(|link| !link.is_act).or_else(|| self.links.first())
-    }
-}
-
-/// A time as people read it, in UTC, since a mail is read anywhere.
-fn clock(time: Timestamp) -> String {
-    let text = time.to_string();
-    match (text.get(..10), text.get(11..19)) {
-        (Some(day), Some(time)) => format!("{day} {time} UTC"),
-        _ => text,
     }
 }
 
@@ -210,6 +200,7 @@ mod tests {
     use super::*;
     use crate::message::{Link, MessageKind, Urgency, WriteLine};
     use keystile_core::text::is_hidden;
+    use keystile_core::time::Timestamp;
     use proptest::prelude::*;
 
     pub(crate) fn example() -> Message {
