@@ -61,7 +61,7 @@ fn keys_and_data_of_an_unconfigured_server_are_for_its_user_only() {
 #[test]
 fn observing_refuses_nothing_and_the_journal_says_what_it_would_have_refused() {
     let mut site = guarded(&["--observe"]);
-    assert!(site.server().stdout().contains("nothing is refused"));
+    wait_until("it says so", || site.server().stdout().contains("nothing is refused"));
     let key = site.issue("app", "open");
     let (stranger, caller) = (site.stranger(), site.caller(&key));
     assert_eq!(stranger.get("/read").status, 200);
