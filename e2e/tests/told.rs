@@ -244,6 +244,16 @@ async fn a_push_is_verified_and_decrypted_by_another_library_and_shown_by_a_brow
     let said = browser.driver.execute_async(subscribe, vec![device]).await?;
     assert_eq!(said.json()["to"], "/settings#devices", "{said:?}");
 
+    browser.driver.goto(format!("{}/settings", keystile.console)).await?;
+    browser
+        .one("form[action^='/settings/devices/'][action$='/test'] button")
+        .await?
+        .click()
+        .await?;
+    let test = peers.next("push").await?;
+    assert_eq!(test["plain"]["notification"]["title"], "TEST | this channel works");
+    browser.until_text("201").await?;
+
     let key = keystile.key("scraper-17", "open").await?;
     let text = key["key"].as_str().unwrap();
     for number in 0..4 {
@@ -267,6 +277,40 @@ async fn a_push_is_verified_and_decrypted_by_another_library_and_shown_by_a_brow
     assert_eq!(shows["body"], shown["body"]);
     let buttons = shows["actions"].as_array().unwrap();
     assert!((1..=2).contains(&buttons.len()), "{shows}");
+    browser.close().await?;
+    keystile.stop().await
+}
+
+#[tokio::test]
+async fn the_link_of_a_locks_mail_comes_back_to_unlocking_after_sign_in() -> Result<()> {
+    let (mut peers, keystile) = start().await?;
+    let browser = Browser::open().await?;
+    browser.claim(&keystile.claim, "ada").await?;
+    browser.driver.goto(&keystile.console).await?;
+    browser.one("form.out button").await?.click().await?;
+    browser.until_text("Use a passkey").await?;
+
+    let key = keystile.key("scraper-17", "open").await?;
+    let (id, text) = (key["id"].as_str().unwrap(), key["key"].as_str().unwrap());
+    for number in 0..4 {
+        keystile.call("POST", &format!("/b/{number}"), text, "curl").await?;
+    }
+    let mail = peers.next("mail").await?;
+    let plain = mail["plain"].as_str().unwrap();
+    let link = plain
+        .split_whitespace()
+        .find(|word| word.ends_with("/unlock"))
+        .context(plain.to_owned())?;
+    browser.driver.goto(link).await?;
+    browser.one("button[data-passkey]").await?.click().await?;
+    browser.until_text("can write again").await?;
+    assert_eq!(browser.driver.current_url().await?.path(), format!("/keys/{id}/unlock"));
+    let shown = keystile.command(&["key", "show", id, "--json"]).await?;
+    assert!(shown.contains("\"locked\""), "nothing happens before the button: {shown}");
+    browser.one("form.sheet button.primary").await?.click().await?;
+    browser.until_text("Lock again").await?;
+    let shown = keystile.command(&["key", "show", id, "--json"]).await?;
+    assert!(shown.contains("\"active\""), "{shown}");
     browser.close().await?;
     keystile.stop().await
 }

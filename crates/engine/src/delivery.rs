@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use keystile_core::channel::{ChannelRule, ChannelSpec};
 use keystile_core::delivery::DeliveryState;
-use keystile_core::key::DeliveryId;
+use keystile_core::key::{DeliveryId, SubscriptionId};
 use keystile_core::lock::Actor;
 use keystile_core::notice::Notice;
 use keystile_core::time::Timestamp;
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::command::{Answer, Failure};
-use crate::execute::{LISTED_MAX, failure};
+use crate::execute::{LISTED_MAX, failure, missing};
 
 /// How long a test waits for the other side.
 const TEST_WAIT: Duration = Duration::from_mins(1);
@@ -262,6 +263,36 @@ impl Engine {
             };
             return Err(failure(format!("there is no channel {name}"), &help));
         };
+        self.try_channel(channel, None, actor).await
+    }
+
+    /// Pushes a real message to a device, and waits for what its push service says.
+    pub async fn test_device(
+        &self,
+        device: SubscriptionId,
+        actor: Actor,
+    ) -> Result<Vec<DeliveryView>, Failure> {
+        let found = self.store.read(|read| subscription::find(read, &device.to_string()))?;
+        if found.is_none() {
+            return Err(missing(format!("there is no device {device}"), "subscribe it again"));
+        }
+        let watching = self.store.watching();
+        let is_push = |channel: &&ChannelRule| matches!(channel.spec, ChannelSpec::WebPush { .. });
+        let Some(channel) = watching.channels().iter().find(is_push).cloned() else {
+            return Err(failure(
+                "no channel pushes to devices",
+                "write one into the configuration: [channel.phone] with kind = \"web_push\"",
+            ));
+        };
+        self.try_channel(channel, Some(device), actor).await
+    }
+
+    async fn try_channel(
+        &self,
+        channel: ChannelRule,
+        device: Option<SubscriptionId>,
+        actor: Actor,
+    ) -> Result<Vec<DeliveryView>, Failure> {
         if self.server.get().is_none() {
             return Err(failure(
                 "no server is running here that could send",
@@ -273,7 +304,7 @@ impl Engine {
             .change(move |work| {
                 let detail = channel.spec.kind();
                 work.tell_of(EventKind::ChannelTested, Some(&channel.name), &actor, detail)?;
-                work.test_channel(&channel)
+                work.test_channel(&channel, device)
             })
             .await?;
         self.wait_for(&ids).await

@@ -34,6 +34,7 @@ use tokio::sync::{Notify, oneshot};
 
 pub mod action;
 mod activity;
+mod attempt;
 pub mod audit;
 pub mod backup;
 mod block;

@@ -59,6 +59,26 @@ pub(crate) async fn subscribe(
     }
 }
 
+pub(crate) async fn test(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(id): Path<String>,
+) -> Response {
+    let Ok(id) = id.parse::<SubscriptionId>() else {
+        return see("/settings");
+    };
+    let (flash, back) = match web.engine.test_device(id, owner.actor()).await {
+        Ok(sent) => {
+            let text = "A real message is on its way; below is what the push service answered.";
+            let back = sent.first().map(|one| format!("/deliveries/{}", one.id));
+            (Flash::done(text), back)
+        }
+        Err(failure) => (Flash::failed(&failure), None),
+    };
+    web.flashes.put(owner.session(), flash);
+    see(back.as_deref().unwrap_or("/settings"))
+}
+
 pub(crate) async fn remove(
     State(web): State<Arc<Web>>,
     owner: SignedIn,

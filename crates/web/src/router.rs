@@ -82,6 +82,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/settings/tokens", get(settings::back).post(settings::create_token))
         .route("/settings/tokens/{id}/revoke", post(settings::revoke_token))
         .route("/settings/devices", post(device::subscribe))
+        .route("/settings/devices/{id}/test", post(device::test))
         .route("/settings/devices/{id}/remove", post(device::remove))
         .route("/settings/backup", post(settings::back_up))
         .route("/settings/diagnose", post(settings::diagnose))

@@ -216,7 +216,7 @@ fn a_channel_that_is_gone_is_off_until_a_test_arrives() {
     let hopeless = on_one(&bench).pop().unwrap();
     assert_eq!(hopeless.state, DeliveryState::Failed);
     assert!(hopeless.last_said.unwrap().contains("410 Gone"));
-    bench.change(|work| work.test_channel(&hook("one")).map(drop)).unwrap();
+    bench.change(|work| work.test_channel(&hook("one"), None).map(drop)).unwrap();
     let test = claim(&bench, "one").remove(0);
     record(&bench, &test, sent());
     lock_again();

@@ -7,6 +7,7 @@ use axum::extract::State;
 use http::StatusCode;
 use keystile_core::key::{OwnerId, SubscriptionId};
 use keystile_core::time::Timestamp;
+use keystile_engine::command::DeliveryView;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -33,6 +34,10 @@ pub(super) struct DeviceView {
     used: Option<Timestamp>,
 }
 
+fn id_of(text: &str) -> Result<SubscriptionId, Problem> {
+    text.parse().map_err(|_| Problem::new(Kind::Missing, format!("there is no device {text}")))
+}
+
 /// Devices of all owners, oldest first
 #[utoipa::path(
     get, path = "/devices", tag = "deliveries", operation_id = "list_devices",
@@ -54,6 +59,22 @@ pub(super) async fn list(
     Ok(Json(Listed::whole(views.collect())))
 }
 
+/// Pushes a real message to a device, and says what its push service answered
+#[utoipa::path(
+    post, path = "/devices/{device}/test", tag = "deliveries", operation_id = "test_device",
+    params(("device" = String, Path, description = "Its id.")),
+    responses((status = OK, body = Listed<DeliveryView>), Problem),
+    security(("token" = ["write"]), ("session" = ["write"])),
+)]
+pub(super) async fn test(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Write>,
+    Named(device): Named,
+) -> Result<Json<Listed<DeliveryView>>, Problem> {
+    let sent = web.engine.test_device(id_of(&device)?, caller.actor).await?;
+    Ok(Json(Listed::whole(sent)))
+}
+
 /// Removes a device; nothing is pushed to it any more
 #[utoipa::path(
     delete, path = "/devices/{device}", tag = "deliveries", operation_id = "remove_device",
@@ -66,8 +87,6 @@ pub(super) async fn remove(
     caller: Caller<Write>,
     Named(device): Named,
 ) -> Result<StatusCode, Problem> {
-    let id = device.parse::<SubscriptionId>();
-    let id = id.map_err(|_| Problem::new(Kind::Missing, format!("there is no device {device}")))?;
-    web.engine.remove_device(id, caller.actor).await?;
+    web.engine.remove_device(id_of(&device)?, caller.actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -107,6 +107,7 @@ fn operations() -> OpenApiRouter<Arc<Web>> {
         .routes(routes!(delivery::show))
         .routes(routes!(delivery::resend))
         .routes(routes!(device::list))
+        .routes(routes!(device::test))
         .routes(routes!(device::remove))
         .routes(routes!(backup::create))
         .routes(routes!(backup::last))
