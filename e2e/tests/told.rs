@@ -98,7 +98,7 @@ impl Peers {
             "[watch.deletes]\non = [\"notes: DELETE *\"]\ntell = [\"mail\", \"ops\"]\n\
              [channel.mail]\nkind = \"email\"\nto = [\"me@example.org\"]\nfrom = \"keystile@example.org\"\n\
              smtp = {{ url = \"smtp://user@localhost:{smtp}?tls=required\", password_file = \"{path}/smtp.password\" }}\n\
-             allow_networks = [\"127.0.0.0/8\", \"::1/128\"]\n\
+             allow_networks = [\"127.0.0.0/8\", \"::1/128\"]\nper_hour_max = 10000\n\
              [channel.ops]\nkind = \"webhook\"\nurl = \"http://127.0.0.1:{hook}/\"\n\
              secret_file = \"{path}/hook.secret\"\nallow_networks = [\"127.0.0.0/8\"]\n"
         )
@@ -449,7 +449,7 @@ fn peak_memory(keystile: &Keystile) -> Result<u64> {
 #[tokio::test]
 #[ignore = "a measurement of some minutes"]
 async fn latency_from_a_write_to_its_mail() -> Result<()> {
-    const ROUNDS: usize = 60;
+    const ROUNDS: usize = 100;
     let watch = "[watch.all]\non = [\"notes: POST *\"]\ntell = [\"mail\"]\nwindow = \"1 second\"\n";
     let (mut peers, keystile) = start_with(0.0, watch).await?;
     let ben = keystile.key("ben", "trusted").await?;

@@ -38,6 +38,7 @@ pub mod refused;
 pub mod reserve;
 pub mod session;
 pub mod sign_in;
+mod signed;
 mod status;
 mod storm;
 pub mod token;
