@@ -304,6 +304,7 @@ async fn the_link_of_a_locks_mail_comes_back_to_unlocking_after_sign_in() -> Res
     browser.driver.goto(link).await?;
     browser.one("button[data-passkey]").await?.click().await?;
     browser.until_text("can write again").await?;
+    assert_eq!(browser.axe().await?, Vec::<Value>::new());
     assert_eq!(browser.driver.current_url().await?.path(), format!("/keys/{id}/unlock"));
     let shown = keystile.command(&["key", "show", id, "--json"]).await?;
     assert!(shown.contains("\"locked\""), "nothing happens before the button: {shown}");
@@ -337,6 +338,7 @@ async fn a_digest_is_ended_with_one_click_and_locks_still_come() -> Result<()> {
     browser.driver.goto(&link).await?;
     browser.until_text("me@example.org gets no more digests of the rule all.").await?;
     browser.one("form.sheet button.danger").await?;
+    assert_eq!(browser.axe().await?, Vec::<Value>::new());
     let address = keystile.console.trim_start_matches("http://").replace("localhost", "127.0.0.1");
     let (path, body) = (link.trim_start_matches(&keystile.console), "List-Unsubscribe=One-Click");
     let post = format!(

@@ -345,10 +345,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let io = TokioIo::new(Watched::new(Joined(stream), peer.progress.clone()));
-    let service = service_fn(move |request| {
-        let answer = serve(core.clone(), peer.clone(), request);
-        async move { Ok::<_, std::convert::Infallible>(answer.await) }
-    });
+    let service = service_fn(move |request| serve(core.clone(), peer.clone(), request));
     let connection = http1::Builder::new()
         .max_buf_size(READ_BUFFER_BYTES)
         .max_headers(FIELDS_MAX + 1)
@@ -375,10 +372,7 @@ where
 {
     peer.progress.set_opaque();
     let io = TokioIo::new(Watched::new(Joined(stream), peer.progress.clone()));
-    let service = service_fn(move |request| {
-        let answer = serve(core.clone(), peer.clone(), request);
-        async move { Ok::<_, std::convert::Infallible>(answer.await) }
-    });
+    let service = service_fn(move |request| serve(core.clone(), peer.clone(), request));
     let connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)

@@ -10,6 +10,7 @@
 //!
 //! The future of a read is kept small, because hyper moves it: what is rare is boxed.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -119,10 +120,10 @@ pub(crate) fn serve(
     core: Rc<Core>,
     peer: Rc<Peer>,
     request: Request<Incoming>,
-) -> impl Future<Output = Answer> {
+) -> impl Future<Output = Result<Answer, Infallible>> {
     let begun = begin(&core, &peer, request);
     async move {
-        match begun {
+        Ok(match begun {
             Begun::Answered(answer) => answer,
             Begun::Read(job, parts, body, under_way) => {
                 answer_read(&core, &peer, job, parts, Arrived::Streaming(body), under_way).await
@@ -130,7 +131,7 @@ pub(crate) fn serve(
             Begun::Write(answer) => {
                 answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
             }
-        }
+        })
     }
 }
 
