@@ -144,7 +144,7 @@ impl Keystile {
         self.process.id()
     }
 
-    /// Ends it as a power cut does, and starts it again on the same data.
+    /// Ends it by SIGKILL, and starts it again on the same data.
     pub async fn kill_and_start_again(&mut self) -> Result<()> {
         self.process.kill().await?;
         self.process = run(self.folder.path(), &self.environment)?;

@@ -96,6 +96,10 @@ pub struct Tally {
     pub offenders: Vec<Offender>,
     /// The latest records or events, latest last.
     pub samples: Vec<i64>,
+    /// Whether something of the same storm was told before. Not so where its first event had to wait, in
+    /// quiet hours or for a channel with room.
+    #[serde(default)]
+    pub is_sequel: bool,
 }
 
 /// Who caused events, and how many.
@@ -141,8 +145,8 @@ impl Tally {
 }
 
 impl Window {
-    fn open(now: Timestamp, until: Timestamp, step: u32) -> Self {
-        Self { opened: now, until, step, tally: Tally::default() }
+    fn open(now: Timestamp, until: Timestamp, step: u32, is_sequel: bool) -> Self {
+        Self { opened: now, until, step, tally: Tally { is_sequel, ..Tally::default() } }
     }
 }
 
@@ -174,11 +178,11 @@ pub fn place(
             (Placed::Held, open)
         }
         (None, Some(until)) => {
-            let mut open = Window::open(now, until, 0);
+            let mut open = Window::open(now, until, 0, false);
             open.tally.add(occurrence);
             (Placed::Held, open)
         }
-        (None, None) => (Placed::Told, Window::open(now, now.plus(conditions.span), 0)),
+        (None, None) => (Placed::Told, Window::open(now, now.plus(conditions.span), 0, true)),
     };
     *window = Some(open);
     placed
@@ -197,7 +201,8 @@ pub fn close(window: &mut Option<Window>, conditions: &Conditions) -> Option<(Ti
         return None;
     }
     let step = due.step.saturating_add(1);
-    *window = Some(Window::open(now, now.plus(grown(conditions.span, step)), step));
+    let until = now.plus(grown(conditions.span, step));
+    *window = Some(Window::open(now, until, step, true));
     Some((due.opened, due.tally.ranked()))
 }
 
@@ -230,10 +235,22 @@ mod tests {
         assert_eq!(put(&mut window, 5 * MINUTE - 1), Placed::Held);
         assert_eq!(close(&mut window, &at(5 * MINUTE - 1)), None);
         let (opened, tally) = close(&mut window, &at(5 * MINUTE)).unwrap();
-        assert_eq!((opened, tally.count), (Timestamp(0), 2));
+        assert_eq!((opened, tally.count, tally.is_sequel), (Timestamp(0), 2, true));
         // Nothing more comes, so the storm is over.
         assert_eq!(close(&mut window, &at(15 * MINUTE)), None);
         assert_eq!(put(&mut window, 16 * MINUTE), Placed::Told);
+    }
+
+    #[test]
+    fn a_storm_that_had_to_wait_begins_with_its_first_digest() {
+        let quiet = Conditions { quiet_until: Some(Timestamp(10 * MINUTE)), ..at(0) };
+        let mut window = None;
+        assert_eq!(place(&mut window, &one(1), Urgency::Grouped, &quiet), Placed::Held);
+        let (_, first) = close(&mut window, &at(10 * MINUTE)).unwrap();
+        assert_eq!((first.count, first.is_sequel), (1, false));
+        place(&mut window, &one(1), Urgency::Grouped, &at(11 * MINUTE));
+        let (_, second) = close(&mut window, &at(30 * MINUTE)).unwrap();
+        assert!(second.is_sequel);
     }
 
     #[test]

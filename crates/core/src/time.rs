@@ -35,7 +35,6 @@ impl Timestamp {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, as in `2026-11-24T05:30:23.120Z`.
 impl Timestamp {
     /// As people read it, in UTC, to the second: `2026-11-24 05:30:23 UTC`.
     pub fn readable(self) -> String {
@@ -47,6 +46,7 @@ impl Timestamp {
     }
 }
 
+/// RFC 3339 in UTC with milliseconds, as in `2026-11-24T05:30:23.120Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.civil() {

@@ -9,7 +9,7 @@ use crate::event::EventKind;
 use crate::work::Work;
 
 pub(crate) const TABLE: &str = "
--- A receiver that takes no more digests of a rule; what is told at once goes on.
+-- A receiver that takes no more digests of a rule; what begins a storm, and what is told at once, goes on.
 CREATE TABLE digest_stop (
     channel   TEXT NOT NULL,
     rule      TEXT NOT NULL,

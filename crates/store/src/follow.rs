@@ -439,7 +439,13 @@ impl Work<'_> {
             Placed::Told => {
                 let notice = self.write_notice(kind, occurrence)?;
                 let thread = &open.thread;
-                let new = NewMessage { rule: &rule.name, channel, thread, notice: &notice };
+                let new = NewMessage {
+                    rule: &rule.name,
+                    channel,
+                    thread,
+                    notice: &notice,
+                    is_sequel: false,
+                };
                 self.send_message(&new).map(drop)
             }
         }

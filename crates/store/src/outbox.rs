@@ -352,6 +352,8 @@ pub(crate) struct NewMessage<'a> {
     pub(crate) channel: &'a ChannelRule,
     pub(crate) thread: &'a str,
     pub(crate) notice: &'a Notice,
+    /// Whether it only adds to what was told: receivers who stopped digests do without it.
+    pub(crate) is_sequel: bool,
 }
 
 impl Work<'_> {
@@ -362,7 +364,7 @@ impl Work<'_> {
         if receivers.is_empty() {
             return self.send_to(new, &[None], Some("no device is subscribed"));
         }
-        if new.notice.since.is_some() {
+        if new.is_sequel {
             let stops = digest_stop::list(self.connection, &new.channel.name)?;
             let has_stopped = |receiver: &String| {
                 stops.iter().any(|stop| stop.rule == new.rule && stop.receiver == *receiver)
@@ -424,7 +426,13 @@ impl Work<'_> {
     ) -> Result<Vec<DeliveryId>> {
         let notice = Notice::new(TriggerKind::Test, self.now);
         let thread = format!("test-{}", self.now.0);
-        let new = NewMessage { rule: "test", channel, thread: &thread, notice: &notice };
+        let new = NewMessage {
+            rule: "test",
+            channel,
+            thread: &thread,
+            notice: &notice,
+            is_sequel: false,
+        };
         match device {
             Some(device) => self.send_to(&new, &[Some(device.to_string())], None),
             None => self.send_message(&new),

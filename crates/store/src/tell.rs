@@ -91,7 +91,13 @@ impl Work<'_> {
                 }
             }
         };
-        self.send_message(&NewMessage { rule: &rule.name, channel, thread: &thread, notice })?;
+        self.send_message(&NewMessage {
+            rule: &rule.name,
+            channel,
+            thread: &thread,
+            notice,
+            is_sequel: false,
+        })?;
         Ok(())
     }
 
@@ -143,6 +149,7 @@ impl Work<'_> {
                     channel,
                     thread,
                     notice: &notice,
+                    is_sequel: tally.is_sequel,
                 })?;
                 told += 1;
             }

@@ -7,7 +7,9 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
+use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::digest_stop::StopOffer;
+use tokio::runtime::Handle;
 
 use crate::carry_out::blocking;
 use crate::filters;
@@ -23,26 +25,36 @@ struct StopPage {
     refusal: Option<String>,
 }
 
-fn shown(web: &Web, token: &str, found: Result<StopOffer, String>) -> Response {
+fn shown(web: &Web, token: &str, found: Result<StopOffer, Failure>) -> Response {
     let (status, offer, refusal) = match found {
         Ok(offer) => (StatusCode::OK, Some(offer), None),
-        Err(refusal) => (StatusCode::GONE, None, Some(refusal)),
+        Err(failure) => (status_of(failure.kind), None, Some(failure.message)),
     };
     let frame = Frame::bare(web, Screen::Other, "Stop digests");
     page_with(status, &StopPage { frame, token: crate::form::path_segment(token), offer, refusal })
 }
 
+/// A mail program takes 410 for an answer and tries again after a 503.
+fn status_of(kind: FailureKind) -> StatusCode {
+    match kind {
+        FailureKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        FailureKind::Fault => StatusCode::INTERNAL_SERVER_ERROR,
+        FailureKind::Missing
+        | FailureKind::Invalid
+        | FailureKind::Conflict
+        | FailureKind::Stale => StatusCode::GONE,
+    }
+}
+
 pub(crate) async fn look(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Response {
     let asked = token.clone();
-    let looked = blocking(&web.engine, move |engine| Ok(engine.look_at_stop(&asked))).await;
-    let found = match looked {
-        Ok(looked) => looked.map_err(|refusal| refusal.to_string()),
-        Err(failure) => Err(failure.message),
-    };
+    let found = blocking(&web.engine, move |engine| engine.look_at_stop(&asked)).await;
     shown(&web, &token, found)
 }
 
 pub(crate) async fn act(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Response {
-    let found = web.engine.use_stop(&token).await.map_err(|failure| failure.message);
+    let (asked, runtime) = (token.clone(), Handle::current());
+    let found =
+        blocking(&web.engine, move |engine| runtime.block_on(engine.use_stop(&asked))).await;
     shown(&web, &token, found)
 }

@@ -154,8 +154,10 @@ fn sentence(notice: &Notice, who: Option<&str>, what: &str) -> String {
             format!("A key of {} was locked: {stops}.", who.unwrap_or(nobody))
         }
         TriggerKind::KeyUnlocked => match notice.since {
-            Some(_) => format!("{} times a key was unlocked in the {what}.", notice.count),
-            None => format!("A key of {} was unlocked.", who.unwrap_or(nobody)),
+            Some(_) if notice.count > 1 => {
+                format!("{} times a key was unlocked in the {what}.", notice.count)
+            }
+            Some(_) | None => format!("A key of {} was unlocked.", who.unwrap_or(nobody)),
         },
         TriggerKind::BudgetLevel => match notice.since {
             Some(_) => format!("{} keys came nearer to the end of a budget.", notice.count),

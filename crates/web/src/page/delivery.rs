@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use keystile_core::delivery::DeliveryState;
 use keystile_core::key::DeliveryId;
-use keystile_engine::command::{Failure, FailureKind};
+use keystile_engine::command::{Answer, Failure, FailureKind};
 use keystile_engine::delivery::{ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView};
 use serde::{Deserialize, Serialize};
 
@@ -152,6 +152,7 @@ pub(crate) async fn resume_digests(
     Path(name): Path<String>,
 ) -> Response {
     let flash = match web.engine.resume_digests(&name, owner.actor()).await {
+        Ok(Answer::Done(said)) => Flash::done(&said),
         Ok(_) => Flash::done("The digests go out again."),
         Err(failure) => Flash::failed(&failure),
     };

@@ -332,7 +332,7 @@ pub(crate) async fn unlock_page(
     confirm(&web, &owner, &id, |key| {
         let consequences = match &key.lock {
             Some(lock) => vec![
-                format!("It was locked {} for this: {}.", lock.since, lock.reason),
+                format!("It was locked at {} for this: {}.", lock.since.readable(), lock.reason),
                 "What it wrote still counts: a key that used its budget up locks again at its next write, \
                  until the window has passed or you give it more room."
                     .to_owned(),

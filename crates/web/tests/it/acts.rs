@@ -361,8 +361,9 @@ async fn what_was_told_is_listed_page_by_page_and_what_failed_is_sent_again() {
     get("/api/v1/deliveries/delivery_0").await.problem(404);
     assert_eq!(get("/api/v1/devices").await.good()["items"], json!([]));
     desk.ask(http::Method::DELETE, "/api/v1/devices/x").token(&token).send().await.problem(404);
-    let resume = desk.post("/api/v1/channels/ops/digests/resume").token(&token).send().await;
-    assert_eq!(resume.status, 204);
+    let resume = |name: &str| desk.post(&format!("/api/v1/channels/{name}/digests/resume"));
+    assert_eq!(resume("ops").token(&token).send().await.status, 204);
+    resume("oops").token(&token).send().await.problem(404);
 }
 
 #[tokio::test]
