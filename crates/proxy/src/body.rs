@@ -1,11 +1,11 @@
 //! Bodies on their way through the gate: streamed, counted, and held to a pace.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -24,6 +24,8 @@ pub(crate) enum BodyError {
     Caller(#[source] hyper::Error),
     #[error("the caller's body was refused: {0}")]
     Refused(Reason),
+    #[error("the caller's body was answered before its end")]
+    Answered(#[source] h2::Error),
     #[error("the upstream's body did not end in time")]
     UpstreamTooSlow,
     #[error("the upstream's body broke off")]
@@ -37,12 +39,23 @@ pub(crate) struct BodyProgress {
     pub(crate) has_ended: Cell<bool>,
     /// Why the gate broke it off.
     pub(crate) refused: Cell<Option<Reason>>,
+    /// Whether nobody needs the rest, and who is to be told then.
+    is_given_up: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
 }
 
 impl BodyProgress {
     /// That of a body that is in memory.
     pub(crate) fn whole(bytes: u64) -> Self {
-        Self { bytes: Cell::new(bytes), has_ended: Cell::new(true), refused: Cell::new(None) }
+        Self { bytes: Cell::new(bytes), has_ended: Cell::new(true), ..Self::default() }
+    }
+
+    /// Nobody needs the rest of it: the answer has come to its end.
+    pub(crate) fn give_up(&self) {
+        self.is_given_up.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
     }
 }
 
@@ -110,7 +123,12 @@ const RATE_GRACE_MILLIS: u64 = 10_000;
 
 impl StreamedBody {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.progress.is_given_up.get() {
+            let error = BodyError::Answered(h2::Reason::CANCEL.into());
+            return Poll::Ready(Some(Err(error)));
+        }
         let Poll::Ready(polled) = Pin::new(&mut self.incoming).poll_frame(context) else {
+            *self.progress.waker.borrow_mut() = Some(context.waker().clone());
             self.deadline.set(&self.deadlines, self.pace.idle_timeout);
             self.pace.end_in_time(&self.deadline);
             return Poll::Pending;

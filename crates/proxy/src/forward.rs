@@ -56,6 +56,7 @@ pub(crate) async fn exchange(
                 if let Some(end) = total_end {
                     lease.end_answer_at(&deadline, end);
                 }
+                lease.follow(progress);
                 return Ok((response, lease));
             }
             (Err(SendFailure::Untouched(untouched)), _) => {

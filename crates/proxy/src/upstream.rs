@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
+use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
@@ -16,10 +17,11 @@ use keystile_core::time::Span;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::body::RequestBody;
+use crate::body::{BodyProgress, RequestBody};
 use crate::deadline::{Deadline, Deadlines};
 use crate::serve::LocalExecutor;
 use crate::small::Joined;
@@ -32,6 +34,9 @@ const IDLE_MILLIS_MAX: u64 = 60_000;
 /// A connection that was idle for longer may be closing at the other end just now, so nothing is sent
 /// on it that could not be sent again.
 const FRESH_MILLIS: u64 = 500;
+/// How long a request's body may take to end once its answer has: an upstream that answers early does not
+/// wait for the rest.
+const BODY_AFTER_ANSWER: Duration = Duration::from_secs(1);
 /// An origin that refused a connection is asked again after this long, unless all others refuse too.
 const DOWN_MILLIS: u64 = 5_000;
 
@@ -54,8 +59,14 @@ struct Origin {
 }
 
 struct Idle {
-    sender: http1::SendRequest<RequestBody>,
+    connection: Http1,
     since: u64,
+}
+
+/// An HTTP/1 connection: what sends on it, and what ends it.
+struct Http1 {
+    sender: http1::SendRequest<RequestBody>,
+    task: AbortHandle,
 }
 
 /// Which connections will do.
@@ -77,10 +88,12 @@ pub(crate) struct Lease {
     deadlines: Arc<Deadlines>,
     /// When the answer must have come to its end.
     answer_end: Option<Arc<Deadline>>,
+    /// The body of the request that was sent, where it has one.
+    body: Option<Rc<BodyProgress>>,
 }
 
 enum Sender {
-    Http1(http1::SendRequest<RequestBody>),
+    Http1(Http1),
     Http2(http2::SendRequest<RequestBody>),
 }
 
@@ -132,6 +145,7 @@ impl Upstream {
             was_idle_long,
             deadlines: self.deadlines.clone(),
             answer_end: None,
+            body: None,
         })
     }
 
@@ -160,6 +174,7 @@ impl Upstream {
                         was_idle_long,
                         deadlines,
                         answer_end: None,
+                        body: None,
                     });
                 }
                 Err(source) => {
@@ -208,7 +223,7 @@ impl Origin {
             return Some((sender, false));
         }
         let idle = self.idle_http1(want, now)?;
-        Some((Sender::Http1(idle.sender), now.saturating_sub(idle.since) > FRESH_MILLIS))
+        Some((Sender::Http1(idle.connection), now.saturating_sub(idle.since) > FRESH_MILLIS))
     }
 
     fn open_http2(&self, want: Want) -> Option<Sender> {
@@ -244,7 +259,7 @@ impl Origin {
                 }
                 return None;
             }
-            if !candidate.sender.is_closed() {
+            if candidate.connection.sender.is_ready() {
                 return Some(candidate);
             }
         }
@@ -282,8 +297,16 @@ impl Origin {
         }
         let (sender, connection) =
             http1::Builder::new().handshake(io).await.map_err(io::Error::other)?;
-        tokio::task::spawn_local(log_end(connection.with_upgrades()));
-        Ok(Sender::Http1(sender))
+        let task = tokio::task::spawn_local(log_end(connection.with_upgrades())).abort_handle();
+        Ok(Sender::Http1(Http1 { sender, task }))
+    }
+
+    /// Keeps a connection that is ready for the next request.
+    fn keep(&self, connection: Http1, now: u64) {
+        let mut idle = self.idle.borrow_mut();
+        if connection.sender.is_ready() && idle.len() < IDLE_MAX {
+            idle.push(Idle { connection, since: now });
+        }
     }
 }
 
@@ -331,7 +354,7 @@ impl Lease {
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, SendFailure> {
         let sent = match &mut self.sender {
-            Sender::Http1(sender) => {
+            Sender::Http1(Http1 { sender, .. }) => {
                 if !sender.is_ready() && sender.ready().await.is_err() {
                     return Err(SendFailure::Untouched(Box::new(request)));
                 }
@@ -358,14 +381,38 @@ impl Lease {
         })
     }
 
-    /// Keeps the connection for the next request.
+    /// The request that goes out has a body.
+    pub(crate) fn follow(&mut self, body: Option<Rc<BodyProgress>>) {
+        self.body = body;
+    }
+
+    /// Keeps the connection for the next request, once it is ready for one. An answer can end before
+    /// the request that it answers, whose body may then never end.
     pub(crate) fn give_back(self) {
-        let Sender::Http1(sender) = self.sender else {
-            return;
-        };
-        let mut idle = self.origin.idle.borrow_mut();
-        if !sender.is_closed() && idle.len() < IDLE_MAX {
-            idle.push(Idle { sender, since: self.deadlines.now() });
+        let Self { origin, sender, deadlines, body, .. } = self;
+        match sender {
+            Sender::Http1(connection) if connection.sender.is_ready() => {
+                origin.keep(connection, deadlines.now());
+            }
+            Sender::Http1(connection) if connection.sender.is_closed() => {}
+            Sender::Http1(mut connection) => {
+                tokio::task::spawn_local(async move {
+                    if let Ok(Ok(())) = timeout(BODY_AFTER_ANSWER, connection.sender.ready()).await
+                    {
+                        origin.keep(connection, deadlines.now());
+                    } else {
+                        connection.task.abort();
+                    }
+                });
+            }
+            Sender::Http2(_) => {
+                if let Some(body) = body.filter(|body| !body.has_ended.get()) {
+                    tokio::task::spawn_local(async move {
+                        tokio::time::sleep(BODY_AFTER_ANSWER).await;
+                        body.give_up();
+                    });
+                }
+            }
         }
     }
 }

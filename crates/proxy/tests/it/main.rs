@@ -16,6 +16,7 @@ mod caps;
 mod cost;
 mod credential;
 mod drain;
+mod early_answers;
 mod failover;
 mod framing;
 mod grammar;

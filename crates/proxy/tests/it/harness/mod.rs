@@ -18,7 +18,7 @@ pub(crate) use make::{api, keyless, plan, rule, settings};
 pub(crate) use rig::Rig;
 pub(crate) use upstream::{Log, Reply, Seen, Upstream, nobody};
 pub(crate) use upstream2::{Reply2, start2, start2_tls};
-pub(crate) use wire::Wire;
+pub(crate) use wire::{Head, Wire};
 
 /// Nothing that a test waits for takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
