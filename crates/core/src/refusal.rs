@@ -73,7 +73,7 @@ reasons! {
         "No `[api.*]` table has this host and path prefix.";
     UpgradeRefused = "upgrade_refused", 400, "Upgrade not accepted",
         "This operation does not accept a protocol upgrade.",
-        "Upgrades pass only to WebSocket, over HTTP/1.1, on an operation with `websocket = true`.";
+        "Upgrades pass only to WebSocket alone, over HTTP/1.1, on an operation with `websocket = true`. Offers of other protocols are ignored.";
     RequestTimeout = "request_timeout", 408, "Request too slow",
         "The request did not arrive in time.",
         "Head and body have deadlines: see `[gate] head_timeout`, `idle_timeout` and `body_rate_min`.";

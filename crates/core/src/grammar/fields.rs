@@ -16,9 +16,34 @@ pub(super) struct Fields<'a> {
     transfer_encoding: Option<&'a HeaderValue>,
     content_type: Option<&'a HeaderValue>,
     idempotency_key: Option<&'a HeaderValue>,
-    upgrade_to: Option<&'a HeaderValue>,
+    offers: Offers,
     connection: Connection,
 }
+
+/// What a request would have the connection become.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Offers {
+    #[default]
+    Nothing,
+    WebSocket,
+    /// Protocols that this gate does not pass on.
+    Others,
+    /// A WebSocket among others, or twice.
+    Mixture,
+}
+
+impl Offers {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, offers) | (offers, Self::Nothing) => offers,
+            (Self::Others, Self::Others) => Self::Others,
+            _ => Self::Mixture,
+        }
+    }
+}
+
+/// What Connection may name besides `upgrade`.
+const NAMEABLE: [&[u8]; 3] = [b"close", b"keep-alive", b"http2-settings"];
 
 #[derive(Default, PartialEq, Eq)]
 enum Connection {
@@ -67,7 +92,10 @@ impl<'a> Fields<'a> {
             "transfer-encoding" => once(&mut self.transfer_encoding, value, Reason::FramingInvalid),
             "content-type" => once(&mut self.content_type, value, Reason::HeaderInvalid),
             "idempotency-key" => once(&mut self.idempotency_key, value, Reason::HeaderInvalid),
-            "upgrade" => once(&mut self.upgrade_to, value, Reason::UpgradeRefused),
+            "upgrade" => {
+                self.offers = self.offers.and(offers(value));
+                Ok(())
+            }
             "connection" => self.read_connection(version, value),
             // CGI and its heirs read `X_Plan` and `X-Plan` as one variable.
             _ if name.bytes().any(|byte| byte == b'_') => {
@@ -79,7 +107,8 @@ impl<'a> Fields<'a> {
     }
 
     /// A field named in Connection is taken out by the next proxy: by naming its key, a caller
-    /// could have it removed behind this gate, or a field that this gate adds.
+    /// could have it removed behind this gate, or a field that this gate adds. Clients that offer
+    /// `h2c` must name HTTP2-Settings (RFC 7540 section 3.2.1), which ends here in any case.
     fn read_connection(&mut self, version: Version, value: &HeaderValue) -> Result<(), Refusal> {
         let refused = |detail| Err(Refusal::new(Reason::HeaderInvalid).because(detail));
         if matches!(version, Version::HTTP_2 | Version::HTTP_3) {
@@ -90,10 +119,11 @@ impl<'a> Fields<'a> {
             if option.eq_ignore_ascii_case(b"upgrade") {
                 self.connection = Connection::Upgrades;
             } else if !(option.is_empty()
-                || option.eq_ignore_ascii_case(b"keep-alive")
-                || option.eq_ignore_ascii_case(b"close"))
+                || NAMEABLE.iter().any(|name| option.eq_ignore_ascii_case(name)))
             {
-                return refused("Connection may name only close, keep-alive and upgrade.");
+                return refused(
+                    "Connection may name only close, keep-alive, upgrade and HTTP2-Settings.",
+                );
             }
         }
         Ok(())
@@ -133,15 +163,33 @@ fn length_of(value: &HeaderValue) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// Whether a WebSocket is asked for. Any other upgrade, or half of one, is refused: a server that
-/// takes `h2c` reads what follows as another protocol, with requests that no rule has seen.
+/// What the list of an Upgrade field offers; a protocol's version does not matter.
+fn offers(value: &HeaderValue) -> Offers {
+    let mut offers = Offers::Nothing;
+    for offer in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+        let name = offer.split(|byte| *byte == b'/').next().unwrap_or_default();
+        offers = offers.and(match offer {
+            b"" => Offers::Nothing,
+            _ if offer.eq_ignore_ascii_case(b"websocket") => Offers::WebSocket,
+            _ if name.trim_ascii().eq_ignore_ascii_case(b"websocket") => Offers::Mixture,
+            _ => Offers::Others,
+        });
+    }
+    offers
+}
+
+/// Whether a WebSocket is asked for. Half of such a request is refused, and so is one that offers
+/// something else too: a server that took `h2c` would read what follows as another protocol, with
+/// requests that no rule has seen. Where no WebSocket is offered there is nothing that this gate
+/// takes, and a server may ignore an offer (RFC 9110 section 7.8): [`super::strip_untrusted`] keeps
+/// it from the upstream.
 fn asks_upgrade(head: &Head<'_>, fields: &Fields<'_>) -> Result<bool, Refusal> {
-    let Some(protocol) = fields.upgrade_to else {
+    if matches!(fields.offers, Offers::Nothing | Offers::Others) {
         return Ok(false);
-    };
+    }
     let has_body = fields.transfer_encoding.is_some()
         || fields.content_length.and_then(length_of).is_some_and(|length| length > 0);
-    let is_whole = protocol.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket")
+    let is_whole = fields.offers == Offers::WebSocket
         && fields.connection == Connection::Upgrades
         && head.version == Version::HTTP_11
         && *head.method == Method::GET

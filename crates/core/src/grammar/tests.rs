@@ -285,7 +285,8 @@ fn fields_that_are_read_differently_stand_once() {
         (&[("connection", "x-api-key")], "header_invalid"),
         (&[("connection", "close, X-Api-Key")], "header_invalid"),
         (&[("connection", "close"), ("connection", "te")], "header_invalid"),
-        (&[("connection", "upgrade, http2-settings"), ("upgrade", "h2c")], "header_invalid"),
+        (&[("connection", "upgrade, http2-settings, host"), ("upgrade", "h2c")], "header_invalid"),
+        (&[("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c")], "ok"),
         (&[("connection", "Keep-Alive, close")], "ok"),
         (&[("connection", " keep-alive ,, ")], "ok"),
         (&[("connection", "upgrade")], "ok"),
@@ -404,15 +405,39 @@ fn only_a_whole_websocket_upgrade_is_passed_on() {
     assert_eq!(Sent::http2("GET", "https://a/", &whole[2..]).verdict(), "upgrade_refused");
     for fields in [
         &[("upgrade", "websocket")][..],
-        &[("connection", "upgrade"), ("upgrade", "h2c")],
         &[("connection", "upgrade"), ("upgrade", "websocket, h2c")],
+        &[("connection", "upgrade"), ("upgrade", "h2c,WebSocket")],
+        &[("connection", "upgrade"), ("upgrade", "websocket/13")],
+        &[("connection", "upgrade"), ("upgrade", "h2c"), ("upgrade", "websocket")],
         &[("connection", "upgrade"), ("upgrade", "websocket"), ("upgrade", "websocket")],
         &[("connection", "upgrade"), ("upgrade", "websocket"), ("content-length", "5")],
         &[("connection", "upgrade"), ("upgrade", "websocket"), ("transfer-encoding", "chunked")],
-        &[("connection", "upgrade"), ("upgrade", "")],
     ] {
         let fields = [&[("host", "a")], fields].concat();
         assert_eq!(Sent::http1("GET", "/", &fields).verdict(), "upgrade_refused", "{fields:?}");
+    }
+}
+
+#[test]
+fn an_offer_that_this_gate_does_not_take_is_ignored_and_goes_no_further() {
+    for fields in [
+        &[("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c"), ("http2-settings", "AA")]
+            [..],
+        &[("connection", "upgrade"), ("upgrade", "TLS/1.0, HTTP/2.0")],
+        &[("connection", "upgrade"), ("upgrade", "h2c"), ("upgrade", "TLS/1.0")],
+        &[("connection", "upgrade"), ("upgrade", "xwebsocket")],
+        &[("connection", "upgrade"), ("upgrade", "")],
+        &[("upgrade", "h2c"), ("content-length", "5")],
+    ] {
+        let fields = [&[("host", "a")], fields].concat();
+        for method in ["GET", "POST"] {
+            let mut sent = Sent::http1(method, "/", &fields);
+            assert!(!sent.read().unwrap().upgrade, "{fields:?}");
+            strip_untrusted(&mut sent.headers);
+            for name in ["connection", "upgrade", "http2-settings"] {
+                assert!(!sent.headers.contains_key(name), "{name} of {fields:?}");
+            }
+        }
     }
 }
 

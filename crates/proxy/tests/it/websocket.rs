@@ -116,7 +116,6 @@ async fn upgrades_are_refused_where_no_operation_opts_in() {
     for (target, fields) in [
         ("/other", ASKS),
         ("/SOCKET", ASKS),
-        ("/socket", "Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"),
         ("/socket", "Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n"),
         ("/socket", "Upgrade: websocket\r\n"),
         ("/socket", "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n"),
@@ -131,6 +130,38 @@ async fn upgrades_are_refused_where_no_operation_opts_in() {
     assert_eq!(rig.raw(http10.as_bytes()).await.unwrap().status, 400);
     assert_eq!(rig.raw(&handshake("/socket", "nonsense", ASKS)).await.unwrap().status, 401);
     assert!(upstream.seen().is_empty());
+}
+
+/// The bytes that Java's `HttpClient` and `curl --http2` send where they do not know the server yet.
+#[tokio::test]
+async fn an_offer_of_http2_is_ignored_and_the_request_served() {
+    let upstream = Upstream::ok().await;
+    let rig = rig(&upstream, settings());
+    let key = rig.key("open").await;
+    let java = format!(
+        "POST /java HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nContent-Length: 4\r\n\
+         Host: 127.0.0.1:8080\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n\
+         Upgrade: h2c\r\nUser-Agent: Java-http-client/17.0.15\r\nX-API-Key: {key}\r\n\r\nbody"
+    );
+    let curl = format!(
+        "GET /curl HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\
+         Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+         HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\nX-API-Key: {key}\r\n\r\n"
+    );
+    let mut caller = rig.caller().await;
+    for _ in 0..2 {
+        for request in [&java, &curl] {
+            caller.send(request.as_bytes()).await;
+            assert_eq!(caller.answer().await.unwrap().status, 200);
+        }
+    }
+    assert_eq!(upstream.lines(), ["POST /java", "GET /curl", "POST /java", "GET /curl"]);
+    for seen in upstream.seen() {
+        for name in ["connection", "upgrade", "http2-settings"] {
+            assert_eq!(seen.field(name), None, "{name} of {seen:?}");
+        }
+    }
+    assert_eq!(rig.outcomes().await.len(), 2);
 }
 
 /// What follows a handshake that was not accepted is HTTP again.
