@@ -1,12 +1,14 @@
 //! Keystile: keys, plans, exact write budgets and a journal in front of an HTTP API.
 
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use keystile::cli::arguments::{
     Arguments, CheckArguments, CliCommand, InitArguments, JournalCommand, KeyCommand,
     RestoreArguments, RunArguments, StoreCommand,
 };
-use keystile::cli::{self, Session, Stop, Terminal};
+use keystile::cli::{self, Screen, Session, Stop, Terminal};
 use keystile::config::{self, Colors};
 use keystile::local::Local;
 use keystile::run::{self, Overwrite};
@@ -19,6 +21,9 @@ use keystile_store::error::Error as StoreError;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How long the end of the process waits for what may hang: a reader that does not read, a file system.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
     // The first thing: whoever makes a TLS configuration later finds its provider.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
@@ -28,23 +33,37 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    // What runs for long must not hold the process's streams.
-    let ended = match &arguments.subcommand {
-        CliCommand::Run(arguments) => run_server(arguments),
-        CliCommand::Demo(arguments) => serve("warn", demo::run(arguments)),
-        CliCommand::Init(_)
-        | CliCommand::Check(_)
-        | CliCommand::Schema
-        | CliCommand::Store(_)
-        | CliCommand::Restore(_)
-        | CliCommand::Paper(_) => Ok(()),
+    match &arguments.subcommand {
+        // What runs for long must not hold the process's streams.
+        CliCommand::Run(arguments) => ended(run_server(arguments)),
+        CliCommand::Demo(arguments) => ended(serve("warn", demo::run(arguments))),
+        _ => Terminal::lend(wall_clock(), |terminal| {
+            carry_out(&arguments, terminal).unwrap_or_else(|failure| cli::report(failure, terminal))
+        }),
+    }
+}
+
+/// Tells why what ran for long has failed; a reader that does not read is not waited for.
+fn ended(result: Result<(), Failure>) -> ExitCode {
+    let Err(failure) = result else {
+        return ExitCode::SUCCESS;
     };
-    Terminal::lend(wall_clock(), |terminal| {
-        match ended.and_then(|()| carry_out(&arguments, terminal)) {
-            Ok(code) => code,
-            Err(failure) => cli::report(failure, terminal),
-        }
-    })
+    let (done, said) = mpsc::channel();
+    let saying = std::thread::Builder::new().spawn(move || {
+        let mut terminal = Terminal {
+            stdin: &mut std::io::empty(),
+            stdout: &mut std::io::sink(),
+            stderr: &mut std::io::stderr(),
+            screen: Screen::detect(wall_clock()),
+        };
+        cli::report(failure, &mut terminal);
+        // Nobody waits any more where that took long.
+        let _ = done.send(());
+    });
+    if saying.is_ok() {
+        let _ = said.recv_timeout(LAST_WAIT);
+    }
+    ExitCode::FAILURE
 }
 
 fn carry_out(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<ExitCode, Failure> {
@@ -72,17 +91,21 @@ fn failed(error: &anyhow::Error) -> Failure {
 }
 
 fn serve(log_level: &str, work: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failure> {
-    log::begin(log_level);
+    let cannot_start = |what: &str, error: &std::io::Error| Failure {
+        kind: FailureKind::Fault,
+        message: format!("the program cannot start its {what}: {error}"),
+        help: None,
+    };
+    let _log = log::begin(log_level).map_err(|error| cannot_start("log", &error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| Failure {
-            kind: FailureKind::Fault,
-            message: format!("the program cannot start its runtime: {error}"),
-            help: None,
-        })?;
-    runtime.block_on(work).map_err(|error| failed(&error))
+        .map_err(|error| cannot_start("runtime", &error))?;
+    let ended = runtime.block_on(work).map_err(|error| failed(&error));
+    // What still blocks, a look-up in a hung file system perhaps, does not keep the process.
+    runtime.shutdown_timeout(LAST_WAIT);
+    ended
 }
 
 fn run_server(arguments: &RunArguments) -> Result<(), Failure> {
@@ -101,7 +124,7 @@ fn run_server(arguments: &RunArguments) -> Result<(), Failure> {
             ),
         },
     })?;
-    serve("info", async { run::run(configuration, file, arguments, &mut std::io::stdout()).await })
+    serve("info", run::run(configuration, file, arguments))
 }
 
 fn init(arguments: &InitArguments, terminal: &mut Terminal<'_>) -> Result<ExitCode, Failure> {

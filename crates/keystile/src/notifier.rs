@@ -23,7 +23,7 @@ use keystile_core::delivery::AttemptOutcome;
 use keystile_engine::Engine;
 use keystile_engine::notify::ClaimedDelivery;
 use keystile_store::outbox::LEASE;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -49,13 +49,26 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 pub struct Notifier {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
+    /// Its other side goes with the task.
+    running: watch::Receiver<()>,
 }
 
 impl Notifier {
     /// Starts one. It belongs to the runtime in which this is called.
     pub fn start(engine: Arc<Engine>, sender: Sender) -> Self {
         let (stop, stopped) = oneshot::channel();
-        Self { stop, task: tokio::spawn(run(engine, sender, stopped)) }
+        let (runs, running) = watch::channel(());
+        let task = tokio::spawn(async move {
+            let _runs = runs;
+            run(engine, sender, stopped).await;
+        });
+        Self { stop, task, running }
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&self) {
+        let mut running = self.running.clone();
+        while running.changed().await.is_ok() {}
     }
 
     /// Lets what is being sent come to its end, for a few seconds.

@@ -1,12 +1,14 @@
 //! `keystile run`: a server from a configuration file, or from nothing but an upstream.
 
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use keystile_core::api::Mode;
 use keystile_core::lock::Actor;
 use keystile_engine::command::{Answer, ClaimLink, Command};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::cli::arguments::RunArguments;
 use crate::config::{self, Colors, Configuration, Diagnostic, Report};
@@ -55,12 +57,14 @@ pub fn configuration(
     Ok((configuration, file))
 }
 
-/// Runs a server until it is told to stop. Talk goes to `talk`.
+/// How long the greeting may take, where whoever reads it does not.
+const GREETING_WAIT: Duration = Duration::from_secs(1);
+
+/// Runs a server until it is told to stop, or something in it ends that should not.
 pub async fn run(
     configuration: Configuration,
     file: Option<PathBuf>,
     arguments: &RunArguments,
-    talk: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
     let has_tls = configuration.gate.tls.is_some();
     let data = configuration.data.clone();
@@ -70,81 +74,79 @@ pub async fn run(
     let scheme = if has_tls { "https" } else { "http" };
     let gate: Vec<_> =
         server.gate().iter().map(|address| format!("{scheme}://{address}")).collect();
-    let said = greet(&server, &gate, &data, &warnings, arguments, talk);
-    let said = match (said, gate.first()) {
-        (Ok(()), Some(gate)) if server.engine().store().keys().is_empty() => {
-            first_key(&server, arguments, gate, talk).await?
-        }
-        (said, _) => said,
-    };
-    let said = match said {
-        Ok(()) => first_owner(&server, talk).await,
-        failed => failed,
-    };
+    let mut greeting = greeting(&server, &gate, &data, &warnings, arguments);
+    if let Some(gate) = gate.first()
+        && server.engine().store().keys().is_empty()
+    {
+        greeting += &first_key(&server, arguments, gate).await?;
+    }
+    greeting += &first_owner(&server).await;
     // Callers depend on the server, not on who reads its greeting.
-    if let Err(error) = said.and_then(|()| talk.flush()) {
+    if let Err(error) = print(&greeting, GREETING_WAIT).await {
         tracing::warn!(%error, "the greeting could not be written; the server goes on");
     }
-    server.until_signalled(signals).await;
-    Ok(())
+    Ok(server.until_signalled(signals).await?)
 }
 
-fn greet(
+/// Writes to standard output, and waits so long for whoever reads it.
+pub(crate) async fn print(text: &str, wait: Duration) -> std::io::Result<()> {
+    let mut stdout = tokio::io::stdout();
+    let printed = async {
+        stdout.write_all(text.as_bytes()).await?;
+        stdout.flush().await
+    };
+    let late = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "nobody reads it");
+    tokio::time::timeout(wait, printed).await.map_err(late)?
+}
+
+fn greeting(
     server: &Server,
     gate: &[String],
     data: &Path,
     warnings: &[Diagnostic],
     arguments: &RunArguments,
-    talk: &mut (dyn Write + Send),
-) -> std::io::Result<()> {
+) -> String {
+    let mut text = String::new();
     for warning in warnings {
-        writeln!(talk, "{}", warning.render(100, Colors::Off))?;
+        text += &format!("{}\n", warning.render(100, Colors::Off));
     }
-    writeln!(talk, "Gate     {}", gate.join("  "))?;
+    text += &format!("Gate     {}\n", gate.join("  "));
     for api in server.engine().policy().apis() {
         let origins: Vec<_> = api.spec().upstream.origins.iter().map(ToString::to_string).collect();
-        writeln!(talk, "         {} -> {}", api.name(), origins.join(", "))?;
+        text += &format!("         {} -> {}\n", api.name(), origins.join(", "));
     }
-    writeln!(talk, "Console  {}", server.engine().console_url())?;
-    writeln!(talk, "Health   http://{}/readyz  (and /metrics)", server.console())?;
-    writeln!(talk, "Data     {}", data.display())?;
+    text += &format!("Console  {}\n", server.engine().console_url());
+    text += &format!("Health   http://{}/readyz  (and /metrics)\n", server.console());
+    text += &format!("Data     {}\n", data.display());
     if arguments.observe {
-        writeln!(
-            talk,
-            "Observe  nothing is refused; `keystile journal list` says what would have been"
-        )?;
+        text += "Observe  nothing is refused; `keystile journal list` says what would have been\n";
     }
-    Ok(())
+    text
 }
 
 /// While there is no owner, a link for one is made at each start; once there is, its file has no use.
-async fn first_owner(server: &Server, talk: &mut (dyn Write + Send)) -> std::io::Result<()> {
-    let link = match server.link_without_owner(Actor::CommandLine(control::login())).await {
-        Ok(None) => return Ok(()),
-        Ok(Some(link)) => link,
+async fn first_owner(server: &Server) -> String {
+    match server.link_without_owner(Actor::CommandLine(control::login())).await {
+        Ok(None) => String::new(),
+        Ok(Some(ClaimLink { url, expires, .. })) => format!(
+            "\nNo owner yet. Whoever opens this becomes one, once, until {expires}:\n\n    {url}\n\n"
+        ),
         Err(failure) => {
             tracing::warn!(problem = %failure, "no link for an owner could be made");
-            return Ok(());
+            String::new()
         }
-    };
-    let ClaimLink { url, expires, .. } = link;
-    writeln!(
-        talk,
-        "\nNo owner yet. Whoever opens this becomes one, once, until {expires}:\n\n    {url}\n"
-    )
+    }
 }
 
-/// Without a file there is one plan, so the first key can be issued at once. Says whether it could be
-/// shown.
+/// Without a file there is one plan, so the first key can be issued at once.
 async fn first_key(
     server: &Server,
     arguments: &RunArguments,
     gate: &str,
-    talk: &mut (dyn Write + Send),
-) -> anyhow::Result<std::io::Result<()>> {
+) -> anyhow::Result<String> {
     if arguments.upstream.is_none() {
         let text = "No key yet. Issue one: keystile key create --application NAME --plan PLAN";
-        return Ok(writeln!(talk, "\n{text}"));
+        return Ok(format!("\n{text}\n"));
     }
     let command = Command::CreateKeys {
         application: "first".to_owned(),
@@ -155,10 +157,11 @@ async fn first_key(
     let Answer::NewKeys(keys) = answer else {
         anyhow::bail!("the first key could not be issued: {answer:?}");
     };
-    let Some(key) = keys.first() else { return Ok(Ok(())) };
-    let shown = writeln!(talk, "\nThe first key, shown only now:\n\n    {}\n", key.key);
-    Ok(shown.and_then(|()| {
-        writeln!(talk, "Try it:\n\n    curl -i -H 'X-API-Key: {}' {gate}/\n", key.key)
+    Ok(keys.first().map_or_else(String::new, |key| {
+        let key = &key.key;
+        format!(
+            "\nThe first key, shown only now:\n\n    {key}\n\nTry it:\n\n    curl -i -H 'X-API-Key: {key}' {gate}/\n\n"
+        )
     }))
 }
 

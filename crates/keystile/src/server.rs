@@ -1,5 +1,6 @@
 //! A running server: store, engine, gate, console and control socket, from start to orderly end.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -40,9 +41,17 @@ pub struct Server {
     gate: Gate,
     console: SocketAddr,
     tasks: JoinSet<()>,
+    /// What the tasks are, for a message.
+    names: HashMap<tokio::task::Id, &'static str>,
     notifier: Notifier,
     left_unknown: usize,
 }
+
+/// A part of the server has ended by itself. Without it the server is not whole, and must not go on as if it
+/// were: whoever started it starts it anew.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} ended unexpectedly, so the server stopped; its log says why")]
+pub struct PartEnded(&'static str);
 
 /// The signals that a server minds. Made before it starts: one that came in between would end it.
 #[derive(Debug)]
@@ -158,14 +167,18 @@ impl Server {
         let vapid = vapid(&engine).await?;
         let push_key = vapid.public_base64();
         let web = web(&shared, &console_settings, console, (metrics.clone(), push_key));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(console::serve(listener, router(web.clone()), certificates.clone()));
-        tasks.spawn(web.keep_house());
-        tasks.spawn(control::serve(control, shared.clone()));
+        let (mut tasks, mut names) = (JoinSet::new(), HashMap::new());
+        let serving = console::serve(listener, router(web.clone()), certificates.clone());
+        names.insert(tasks.spawn(serving).id(), "the console");
+        names.insert(tasks.spawn(web.keep_house()).id(), "the console's housekeeping");
+        let controlling = control::serve(control, shared.clone());
+        names.insert(tasks.spawn(controlling).id(), "the control socket");
         let sender = notifier::send::sender(engine.clone(), &vapid);
         let notifier = Notifier::start(engine.clone(), sender);
-        tasks.spawn(keep_house(engine, metrics, certificates));
-        Ok(Self { shared, gate, console, tasks, notifier, left_unknown: opened.left_unknown })
+        let housekeeping = keep_house(engine, metrics, certificates);
+        names.insert(tasks.spawn(housekeeping).id(), "the housekeeping");
+        let left_unknown = opened.left_unknown;
+        Ok(Self { shared, gate, console, tasks, names, notifier, left_unknown })
     }
 
     /// The engine behind it.
@@ -193,8 +206,23 @@ impl Server {
         engine.make_claim_link(actor).await.map(Some)
     }
 
-    /// Serves until SIGTERM or SIGINT, reloading at SIGHUP, and stops.
-    pub async fn until_signalled(self, mut signals: Signals) {
+    /// Waits until a part of the server ends that should not.
+    pub async fn failed(&mut self) -> PartEnded {
+        let Self { shared, gate, tasks, names, notifier, .. } = self;
+        tokio::select! {
+            () = shared.engine.store().writer_ended() => PartEnded("the store's writer"),
+            () = gate.core_ended() => PartEnded("a thread of the gate"),
+            () = notifier.ended() => PartEnded("the notifier"),
+            Some(ended) = tasks.join_next_with_id() => {
+                let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+                PartEnded(names.get(&id).copied().unwrap_or("a task"))
+            }
+        }
+    }
+
+    /// Serves until SIGTERM or SIGINT, reloading at SIGHUP, and stops; it stops as well, and says so, where
+    /// a part of it ends by itself.
+    pub async fn until_signalled(mut self, mut signals: Signals) -> Result<(), PartEnded> {
         if self.left_unknown > 0 {
             tracing::warn!(
                 writes = self.left_unknown,
@@ -203,10 +231,11 @@ impl Server {
         }
         let mut certificates = tokio::time::interval(Duration::from_secs(10));
         notify_system(&[sd_notify::NotifyState::Ready]);
-        loop {
+        let ended = loop {
             tokio::select! {
-                _ = signals.terminate.recv() => break,
-                _ = signals.interrupt.recv() => break,
+                _ = signals.terminate.recv() => break Ok(()),
+                _ = signals.interrupt.recv() => break Ok(()),
+                ended = self.failed() => break Err(ended),
                 _ = signals.hang_up.recv() => {
                     let reloaded = control::Server::reload(&*self.shared, Actor::System);
                     if let Answer::Failed(failure) = reloaded.await {
@@ -219,10 +248,16 @@ impl Server {
                     }
                 }
             }
-        }
+        };
         notify_system(&[sd_notify::NotifyState::Stopping]);
-        tracing::info!("stopping: requests under way may finish");
+        match &ended {
+            Ok(()) => tracing::info!("stopping: requests under way may finish"),
+            Err(PartEnded(part)) => {
+                tracing::error!(part, "a part of the server ended unexpectedly; stopping");
+            }
+        }
         self.stop().await;
+        ended
     }
 
     /// Lets requests under way finish, writes down what waits, and ends.

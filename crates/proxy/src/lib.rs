@@ -74,6 +74,7 @@ pub struct Gate {
     drain: watch::Sender<bool>,
     census: Arc<Census>,
     certificates: Option<Arc<Certificates>>,
+    core_ended: watch::Receiver<bool>,
 }
 
 impl Gate {
@@ -101,6 +102,7 @@ impl Gate {
         let (drain, draining) = watch::channel(false);
         let census = Arc::new(Census::default());
         let settings = Arc::new(settings);
+        let (ended, core_ended) = watch::channel(false);
         let mut cores = Vec::new();
         for (number, listeners) in by_core.into_iter().enumerate() {
             let start = CoreStart {
@@ -111,9 +113,16 @@ impl Gate {
                 census: census.clone(),
                 drain: draining.clone(),
             };
-            cores.push(spawn_core(number, start).map_err(OpenError::Core)?);
+            let served = move || listen::run_core(start);
+            cores.push(spawn_core(number, served, ended.clone()).map_err(OpenError::Core)?);
         }
-        Ok(Self { addresses, cores, drain, census, certificates })
+        Ok(Self { addresses, cores, drain, census, certificates, core_ended })
+    }
+
+    /// Waits until one of its threads has ended. Its connections are cut then, and its listeners closed.
+    pub async fn core_ended(&self) {
+        // Where nobody can say so any more, all have ended.
+        let _ = self.core_ended.clone().wait_for(|ended| *ended).await;
     }
 
     /// Where it listens.
@@ -143,15 +152,53 @@ impl Gate {
     }
 }
 
-fn spawn_core(number: usize, start: CoreStart) -> io::Result<JoinHandle<()>> {
+/// Says that a core has ended when it is dropped, also by a panic.
+struct Ended(watch::Sender<bool>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+fn spawn_core<F, S>(
+    number: usize,
+    served: F,
+    ended: watch::Sender<bool>,
+) -> io::Result<JoinHandle<()>>
+where
+    F: FnOnce() -> S + Send + 'static,
+    S: Future<Output = io::Result<()>>,
+{
     std::thread::Builder::new().name(format!("gate-{number}")).spawn(move || {
+        let _ended = Ended(ended);
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(4)
             .build_local(LocalOptions::default());
-        let served = runtime.and_then(|runtime| runtime.block_on(listen::run_core(start)));
+        let served = runtime.and_then(|runtime| runtime.block_on(served()));
         if let Err(error) = served {
             tracing::error!(%error, "a core ended");
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The panic is a real one, in a real thread.
+    #[tokio::test]
+    async fn a_core_that_ends_by_a_panic_or_a_failure_is_noticed() {
+        let panicking = || async { panic!("a fault of our own") };
+        let failing = || async { Err(io::Error::other("a socket is gone")) };
+        let (ended, noticed) = watch::channel(false);
+        let core = spawn_core(0, panicking, ended).unwrap();
+        noticed.clone().wait_for(|ended| *ended).await.unwrap();
+        assert!(core.join().is_err());
+        let (ended, noticed) = watch::channel(false);
+        let core = spawn_core(1, failing, ended).unwrap();
+        noticed.clone().wait_for(|ended| *ended).await.unwrap();
+        core.join().unwrap();
+    }
 }

@@ -120,7 +120,9 @@ pub(crate) struct CoreStart {
 pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
     let deadlines = Deadlines::new();
     let ticking = deadlines.clone();
-    tokio::task::spawn_local(async move { ticking.run().await });
+    // What a core cannot be without.
+    let mut parts = JoinSet::new();
+    parts.spawn_local(async move { ticking.run().await });
     let core = Rc::new(Core {
         engine: start.engine,
         grammar: GrammarRules { extra_methods: start.settings.methods.clone() },
@@ -131,7 +133,7 @@ pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
         mailbox: Arc::default(),
     });
     let handing_out = core.clone();
-    tokio::task::spawn_local(async move {
+    parts.spawn_local(async move {
         handing_out.mailbox.hand_out(handing_out.engine.store()).await;
     });
     let acceptor = start
@@ -149,7 +151,16 @@ pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
         };
         accepting.spawn_local(door.accept(TcpListener::from_std(listener)?));
     }
-    while accepting.join_next().await.is_some() {}
+    loop {
+        let ended = tokio::select! {
+            ended = accepting.join_next() => ended,
+            _ = parts.join_next() => return Err(io::Error::other("a task of it ended")),
+        };
+        match ended {
+            Some(ended) => ended.map_err(io::Error::other)?,
+            None => break,
+        }
+    }
     let mut open = connections.take();
     let drained = async {
         while open.join_next().await.is_some() {}

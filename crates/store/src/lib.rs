@@ -30,7 +30,7 @@ use keystile_core::key::Pepper;
 use keystile_core::time::Timestamp;
 use keystile_core::watch::Watching;
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 pub mod action;
 mod activity;
@@ -88,6 +88,8 @@ const READERS_MAX: usize = 4;
 pub struct Store {
     queue: Sender<Message>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// Its other side goes with the writer.
+    running: watch::Receiver<()>,
     keys: KeyTable,
     pepper: Pepper,
     clock: StoreClock,
@@ -153,13 +155,18 @@ impl Store {
             queue: receiver,
             unsettled: Vec::new(),
         };
+        let (runs, running) = watch::channel(());
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || writer.run())
+            .spawn(move || {
+                let _runs = runs;
+                writer.run();
+            })
             .map_err(|source| Error::Directory { path: directory.path().to_owned(), source })?;
         let store = Self {
             queue,
             writer: Mutex::new(Some(thread)),
+            running,
             keys,
             pepper,
             clock,
@@ -191,6 +198,12 @@ impl Store {
     /// Why nothing can be committed; `None` while all is well.
     pub fn fault(&self) -> Option<String> {
         self.health.fault()
+    }
+
+    /// Waits until the writer has ended, in order or not. Nothing can be committed any more.
+    pub async fn writer_ended(&self) {
+        let mut running = self.running.clone();
+        while running.changed().await.is_ok() {}
     }
 
     /// The data directory.

@@ -290,13 +290,13 @@ impl Writer {
     /// After a failed transaction: nothing of it may be left in memory.
     fn recover(&mut self, error: &Error, last_id: i64) {
         if is_fsync_failure(error) {
-            tracing::error!(error = %describe(error), "fsync failed: what is on the disk is unknown; ending, to read it again");
+            tracing::error!(ends_process = true, error = %describe(error), "fsync failed: what is on the disk is unknown; ending, to read it again");
             std::process::abort();
         }
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
-            tracing::error!(%error, "a failed transaction cannot be rolled back; ending, to read the store again");
+            tracing::error!(ends_process = true, %error, "a failed transaction cannot be rolled back; ending, to read the store again");
             std::process::abort();
         }
         if self.health.fault().is_none() {

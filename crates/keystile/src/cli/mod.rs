@@ -33,6 +33,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use keystile_engine::command::Failure;
+use keystile_store::clock::wall_clock;
 
 use arguments::{Arguments, PaperCommand, StoreCommand};
 
@@ -44,9 +45,15 @@ pub use when::{InvalidWhen, When};
 /// Reads the process's arguments; what is left where they ask for help or are wrong is the exit code.
 pub fn parse() -> Result<Arguments, ExitCode> {
     Arguments::try_parse().map_err(|error| {
-        // Nobody is left to tell when the text cannot be printed.
-        let _ = error.print();
-        if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+        let printed = error.print();
+        match printed {
+            // Nobody is left to tell when a complaint cannot be printed.
+            _ if error.use_stderr() => ExitCode::from(2),
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                Terminal::lend(wall_clock(), |terminal| terminal.finish(Err(Stop::Output(error))))
+            }
+        }
     })
 }
 

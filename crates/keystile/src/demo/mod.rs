@@ -14,7 +14,6 @@ mod stage;
 mod traffic;
 mod watch;
 
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +30,7 @@ use tokio::task::JoinSet;
 use crate::cli::Screen;
 use crate::cli::arguments::DemoArguments;
 use crate::config::{self, Colors};
+use crate::run::print;
 use crate::server::Server;
 use bookmarks::Api;
 use lines::{Intro, Lines};
@@ -55,10 +55,8 @@ pub async fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     shown?;
     removed.with_context(|| format!("{} cannot be removed", path.display()))?;
     // The reader may have left; the work is done all the same.
-    let _ = writeln!(
-        std::io::stdout(),
-        "\nThe demo has ended. Its processes, ports and files are gone."
-    );
+    let last = "\nThe demo has ended. Its processes, ports and files are gone.\n";
+    let _ = print(last, Duration::from_secs(1)).await;
     Ok(())
 }
 
@@ -103,8 +101,8 @@ async fn perform(
     let configuration =
         config::load(&file).map_err(|report| anyhow!("{}", report.render(80, Colors::Off)))?;
     let data = configuration.data.clone();
-    let server = Server::start(configuration, Some(file.clone())).await?;
-    let shown = show(&server, &api, &file, &data, ending).await;
+    let mut server = Server::start(configuration, Some(file.clone())).await?;
+    let shown = show(&mut server, &api, &file, &data, ending).await;
     server.stop().await;
     api.stop().await;
     shown
@@ -112,14 +110,14 @@ async fn perform(
 
 /// Prints what happens while applications call.
 async fn show(
-    server: &Server,
+    server: &mut Server,
     api: &Api,
     file: &Path,
     data: &Path,
     ending: &mut Ending,
 ) -> anyhow::Result<()> {
     let gate = reachable(*server.gate().first().context("the gate has no address")?);
-    let engine = server.engine();
+    let engine = &server.engine().clone();
     let mut callers = Vec::new();
     for (application, plan) in
         [("reader", "open"), ("wiki", "trusted"), ("sweeper", "open"), ("you", "open")]
@@ -148,6 +146,7 @@ async fn show(
     applications.spawn(misbehave(sweeper, sender));
     let ended = tokio::select! {
         () = ending.asked() => Ok(()),
+        failed = server.failed() => Err(failed.into()),
         ended = tell(engine, watch, reads, &intro) => ended,
     };
     applications.shutdown().await;
@@ -165,13 +164,11 @@ async fn tell(
     let lines = || Lines::new(Screen::detect(engine.store().now()), TimeZone::system());
     let mut text = lines().intro(intro);
     loop {
-        let mut stdout = std::io::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        match print(&text, Duration::MAX).await {
             // Whoever read the output has read enough.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
             written => written.context("the output cannot be written")?,
         }
-        drop(stdout);
         text.clear();
         let read = tokio::time::timeout(LOOK, reads.recv()).await.ok().flatten();
         let sights = watch.look().await?;

@@ -77,6 +77,20 @@ impl Program {
         Self { child: command.spawn().unwrap(), stdout, stderr }
     }
 
+    /// The same, where what it says goes elsewhere.
+    pub(crate) fn saying_to(
+        mut command: Command,
+        folder: &Path,
+        name: &str,
+        (stdout, stderr): (Option<Stdio>, Option<Stdio>),
+    ) -> Self {
+        let path = |kind: &str| folder.join(format!("{name}.{kind}"));
+        let file = |kind: &str| Stdio::from(File::create(path(kind)).unwrap());
+        command.stdout(stdout.unwrap_or_else(|| file("out")));
+        command.stderr(stderr.unwrap_or_else(|| file("err")));
+        Self { child: command.spawn().unwrap(), stdout: path("out"), stderr: path("err") }
+    }
+
     /// The same, with nobody who reads what it prints.
     pub(crate) fn unheard(mut command: Command, folder: &Path, name: &str) -> Self {
         let path = |kind: &str| folder.join(format!("{name}.{kind}"));
@@ -95,7 +109,7 @@ impl Program {
 
     /// What it has said.
     pub(crate) fn stderr(&self) -> String {
-        std::fs::read_to_string(&self.stderr).unwrap()
+        std::fs::read_to_string(&self.stderr).unwrap_or_default()
     }
 
     /// How it ended, if it has.

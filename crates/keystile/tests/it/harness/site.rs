@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
@@ -101,6 +102,15 @@ impl Site {
     pub(crate) fn start_with(&mut self, arguments: &[&str]) {
         let command = keystile(self.folder(), arguments);
         self.server = Some(Program::start(command, self.folder.path(), "server"));
+    }
+
+    /// Starts a server that says what it does at a level, and where; waits until it is ready.
+    pub(crate) fn start_logging(&mut self, level: &str, stderr: Option<Stdio>) {
+        let mut command = keystile(self.folder(), &["run"]);
+        command.env("KEYSTILE_LOG", level);
+        let server = Program::saying_to(command, self.folder(), "server", (None, stderr));
+        self.server = Some(server);
+        self.wait_until_ready();
     }
 
     pub(crate) fn wait_until_ready(&mut self) {

@@ -1,0 +1,192 @@
+//! A log that cannot be written, or that nobody reads, changes nothing that callers or owners meet.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, PipeReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::harness::{Disk, Key, Site, wait_until};
+
+const TWO_APIS: &str = "path = \"/well\"\n[api.dead]\nupstream = \"http://127.0.0.1:7072\"\npath = \"/dead\"\n\
+                        [plan.open]\nallow = [\"bookmarks: *\", \"dead: *\"]\nwrite_budget = \"100000 per day\"\n";
+
+/// An address on which nobody listens.
+fn nobody() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+fn two_apis() -> Site {
+    let site = Site::new(TWO_APIS);
+    site.configure(&site.configuration().replace("127.0.0.1:7072", &nobody().to_string()));
+    site
+}
+
+/// Lets the server say this many lines, each of another text where it says who was there.
+fn provoke(site: &Site, lines: u64) {
+    for _ in 0..lines {
+        let mut stream = TcpStream::connect(site.gate).unwrap();
+        stream.write_all(b"\x01 nonsense\r\n\r\n").unwrap();
+        // Until it has been refused.
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+}
+
+/// Reads, writes and owners' commands have their right outcomes, at an API that is well and one that is not.
+fn assert_all_is_right(site: &mut Site, key: &Key) {
+    let caller = site.caller(key);
+    let before = (site.upstream.writes(), site.journal().len());
+    for number in 0..150 {
+        assert_eq!(caller.get("/well/a").status, 200);
+        assert_eq!(caller.post(&format!("/well/{number}")).status, 200);
+        let answer = caller.post("/dead/a");
+        assert_eq!(answer.verdict(), (502, "upstream_unreachable".to_owned()));
+        assert_eq!(answer.field("keystile-outcome"), None, "it is known that nothing was sent");
+    }
+    assert_eq!(site.upstream.writes(), before.0 + 150);
+    let journal = site.journal().split_off(before.1);
+    for (path, outcome) in [("/well", "applied"), ("/dead", "not_sent")] {
+        let of_api = |row: &&Value| row["path"].as_str().unwrap().starts_with(path);
+        let rows: Vec<_> = journal.iter().filter(of_api).collect();
+        assert!(rows.iter().all(|row| row["outcome"] == outcome), "{path}: {rows:?}");
+        assert_eq!(rows.len(), 150);
+    }
+    site.run(&["key", "lock", &key.id, "--reason", "look"]).good();
+    assert_eq!(caller.post("/well/locked").status, 403);
+    site.run(&["key", "unlock", &key.id]).good();
+    assert_eq!(site.page("/readyz").0, 200);
+}
+
+/// A bad file is refused and a good one read, each with a line of the log.
+fn assert_hang_up_reloads(site: &mut Site) {
+    let good = site.configuration();
+    std::fs::write(site.path("keystile.toml"), format!("nonsense = 1\n{good}")).unwrap();
+    site.server().signal("HUP");
+    wait_until("the failure is on record", || {
+        site.json(&["audit", "list"]).to_string().contains("reload")
+    });
+    let more = "[plan.later]\nallow = \"bookmarks: *\"\n";
+    std::fs::write(site.path("keystile.toml"), format!("{good}{more}")).unwrap();
+    site.server().signal("HUP");
+    wait_until("the policy is in force", || {
+        site.json(&["status"])["plans"].to_string().contains("later")
+    });
+    assert_eq!(site.server().ended(), None);
+}
+
+/// Everything, with a log that goes there.
+fn goes_on_with(stderr: Stdio) {
+    let mut site = two_apis();
+    site.start_logging("debug", Some(stderr));
+    let key = site.issue("app", "open");
+    assert_all_is_right(&mut site, &key);
+    assert_hang_up_reloads(&mut site);
+    provoke(&site, 100);
+    assert_all_is_right(&mut site, &key);
+    site.stop();
+}
+
+#[test]
+fn a_log_on_a_full_disk_costs_no_outcome_and_no_exit_code() {
+    goes_on_with(File::options().write(true).open("/dev/full").unwrap().into());
+}
+
+#[test]
+fn a_log_whose_reader_has_gone_costs_no_outcome_and_no_exit_code() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    goes_on_with(writer.into());
+}
+
+fn lines(reader: PipeReader) -> Vec<Value> {
+    let lines = BufReader::new(reader).lines();
+    lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_no_caller_and_says_what_it_lost_when_it_is_read() {
+    const SAID: u64 = 9_000;
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut site = two_apis();
+    site.start_logging("debug", Some(writer.into()));
+    let key = site.issue("app", "open");
+    provoke(&site, SAID);
+    assert_all_is_right(&mut site, &key);
+    assert_hang_up_reloads(&mut site);
+    assert_all_is_right(&mut site, &key);
+    // From here on it is read, and each line is there or counted.
+    let reading = std::thread::spawn(move || lines(reader));
+    provoke(&site, 1);
+    site.stop();
+    let lines = reading.join().unwrap();
+    let of_text = |text: &str| lines.iter().filter(|line| line["message"] == text).count();
+    let lost: Vec<_> = lines.iter().filter(|line| line["lines"].is_u64()).collect();
+    let lost: u64 = lost.iter().map(|line| line["lines"].as_u64().unwrap()).sum();
+    let written = of_text("a connection broke off") as u64;
+    assert!(written > 280 && lost > 1_000, "{written} written, {lost} lost");
+    assert!(written + lost > SAID, "{written} written, {lost} lost");
+    assert_eq!(of_text("stopping: requests under way may finish"), 1, "the end is told");
+}
+
+#[test]
+fn a_server_whose_log_nobody_reads_stops_when_it_is_told_to() {
+    let (_reader, writer) = std::io::pipe().unwrap();
+    let mut site = two_apis();
+    site.start_logging("debug", Some(writer.into()));
+    provoke(&site, 1_000);
+    site.stop();
+}
+
+#[test]
+fn what_is_said_over_and_over_is_counted_and_nothing_else_is_left_out_for_it() {
+    let mut site = two_apis();
+    let other = nobody();
+    let api = format!("[api.other]\nupstream = \"http://{other}\"\npath = \"/other\"\n");
+    let text = site.configuration().replace("[plan.open]", &format!("{api}[plan.open]"));
+    site.configure(&text.replace("\"dead: *\"", "\"dead: *\", \"other: *\""));
+    site.start();
+    let key = site.issue("app", "open");
+    let caller = site.caller(&key);
+    for _ in 0..400 {
+        assert_eq!(caller.get("/dead/a").status, 502);
+    }
+    assert_eq!(caller.get("/other/a").status, 502);
+    let path = site.path("server.err");
+    site.stop();
+    let log = std::fs::read_to_string(path).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let text = "an upstream cannot be reached";
+    let of_origin = |origin: &str| {
+        let is_of = |line: &&Value| line["upstream.origin"].as_str().unwrap().contains(origin);
+        lines.iter().filter(|line| line["message"] == text).filter(is_of).count()
+    };
+    let (all, other) = (of_origin("127.0.0.1"), of_origin(&other.to_string()));
+    let left_out = lines.iter().filter(|line| line["repeated"] == text);
+    let left_out: u64 = left_out.map(|line| line["times"].as_u64().unwrap()).sum();
+    assert_eq!((all as u64 + left_out, other), (401, 1), "{log}");
+    assert!(all < 100, "{all} of 401 alike were written");
+}
+
+#[test]
+fn a_full_disk_that_the_log_cannot_tell_of_pauses_writes_only_until_there_is_room() {
+    let mut site = Site::new("[plan.open]\nallow = \"bookmarks: *\"\n");
+    site.configure(&format!("data = \"disk/data\"\n{}", site.configuration()));
+    let Some(disk) = Disk::small(&site.path("disk")) else {
+        return println!("not tried: only root may mount a disk of its own");
+    };
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    site.start_logging("info", Some(full.into()));
+    let key = site.issue("app", "open");
+    let caller = site.caller(&key);
+    disk.fill();
+    wait_until("the disk is full", || caller.post("/last").status == 503);
+    assert_eq!(site.page("/readyz").0, 503);
+    assert_eq!(caller.get("/read").status, 200);
+    disk.free();
+    wait_until("it goes on by itself", || site.page("/readyz").0 == 200);
+    assert_eq!(caller.post("/after").status, 200);
+    site.run(&["key", "lock", &key.id, "--reason", "look"]).good();
+    assert_eq!(caller.post("/locked").status, 403);
+    site.stop();
+}
