@@ -44,6 +44,15 @@ impl SignInMethod {
     }
 }
 
+/// Who asks for something in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looks {
+    /// Its owner.
+    Owner,
+    /// A page that is left open and freshens itself: that must not keep the session for ever.
+    Page,
+}
+
 /// A session to begin.
 #[derive(Clone, Debug)]
 pub struct NewSession {
@@ -132,8 +141,9 @@ impl Engine {
         Ok(secret)
     }
 
-    /// The session with a secret, while it holds. Notes about once a minute that it was seen.
-    pub async fn session(&self, secret: &str) -> Result<Option<SessionView>, Failure> {
+    /// The session with a secret, while it holds. Notes about once a minute that it was seen, where its
+    /// owner looks.
+    pub async fn session(&self, secret: &str, who: Looks) -> Result<Option<SessionView>, Failure> {
         let Some(hash) = self.secret_hash(SecretKind::Session, secret) else {
             return Ok(None);
         };
@@ -142,7 +152,7 @@ impl Engine {
         let Some((row, owner)) = found.filter(|(row, _)| row.times.holds_at(now)) else {
             return Ok(None);
         };
-        if row.times.wants_touch(now) {
+        if who == Looks::Owner && row.times.wants_touch(now) {
             // Best effort: an owner who looks while the disk is full stays signed in.
             let touched = self.store.change(move |work| work.touch_session(&hash)).await;
             if let Err(error) = touched {

@@ -42,12 +42,14 @@ for (const form of document.querySelectorAll("form[data-slow]")) {
   });
 }
 
-// Parts of the page that the server draws are fetched again and swapped in.
+// Parts of the page that the server draws are fetched again and swapped in: at once where something
+// happened to a key, a little later where a write changed figures, so that many cost one answer.
+const SOON = 400, FIGURES = 1_500;
 let waiting = null;
-const refresh = () => {
+const refresh = (delay) => {
   waiting ??= setTimeout(async () => {
     waiting = null;
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    const answer = await fetch(location.href, { headers: { accept: "text/html", "keystile-refresh": "1" } });
     if (!answer.ok || answer.redirected) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of document.querySelectorAll("[data-refresh]")) {
@@ -58,7 +60,7 @@ const refresh = () => {
     const nav = document.querySelector(".bar nav"), other = fresh.querySelector(".bar nav");
     if (nav && other && !nav.contains(document.activeElement)) nav.replaceWith(other);
     freshen();
-  }, 400);
+  }, delay);
 };
 
 const cell = (row, ...children) => {
@@ -129,19 +131,26 @@ if (document.querySelector("[data-live], [data-refresh]")) {
   const say = (text) => { if (state && !isPaused) state.textContent = text; };
   const source = new EventSource("/api/v1/events");
   source.addEventListener("open", () => say("live"));
-  source.addEventListener("error", () => say("connection lost, trying again"));
+  source.addEventListener("error", () => {
+    // The browser tries again by itself, but not where it was refused.
+    say(source.readyState === EventSource.CLOSED ? "no longer live: sign in again" : "connection lost, trying again");
+  });
   source.addEventListener("hello", (event) => { skew = Date.parse(JSON.parse(event.data).now) - Date.now(); freshen(); });
   source.addEventListener("write", (event) => {
     const record = JSON.parse(event.data);
-    if (!isPaused) return show(record);
+    if (!isPaused) {
+      if (!document.hidden) refresh(FIGURES);
+      return show(record);
+    }
     held.push(record);
     if (held.length > ROWS_MAX) held.shift();
     state.textContent = `paused, ${held.length}${held.length >= ROWS_MAX ? " or more" : ""} new`;
   });
   source.addEventListener("skipped", (event) => say(`live; ${JSON.parse(event.data).writes} more were too many to show`));
-  source.addEventListener("event", refresh);
+  source.addEventListener("event", () => refresh(SOON));
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && !isPaused) refresh(SOON); });
   // The figures of the page grow old too.
-  setInterval(() => { if (!document.hidden && !isPaused) refresh(); }, 20_000);
+  setInterval(() => { if (!document.hidden && !isPaused) refresh(SOON); }, 20_000);
   if (button) {
     button.hidden = false;
     button.addEventListener("click", () => {

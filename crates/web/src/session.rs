@@ -5,17 +5,21 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::header::{COOKIE, HeaderValue, SET_COOKIE, USER_AGENT};
+use http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
+use keystile_core::key::Pepper;
 use keystile_core::lock::Actor;
 use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::owner::OwnerView;
-use keystile_engine::session::{NewSession, SessionView, SignInMethod};
+use keystile_engine::session::{Looks, NewSession, SessionView, SignInMethod};
 
 use crate::guard::Peer;
 use crate::page;
-use crate::web::Web;
+use crate::web::{Web, WebSettings};
+
+/// What the console's script says when it freshens a page that is left open.
+const REFRESH: HeaderName = HeaderName::from_static("keystile-refresh");
 
 /// An owner who is signed in.
 #[derive(Debug)]
@@ -104,17 +108,25 @@ pub(crate) async fn find(web: &Web, headers: &HeaderMap) -> Result<Option<Signed
     let Some(secret) = cookie(web, headers) else {
         return Ok(None);
     };
-    let view = web.engine.session(&secret).await?;
+    let who = if headers.contains_key(REFRESH) { Looks::Page } else { Looks::Owner };
+    let view = web.engine.session(&secret, who).await?;
     Ok(view.map(|view| SignedIn { secret, view }))
 }
 
-/// Over TLS the prefix makes browsers refuse a cookie that another host or an unencrypted page set.
-fn cookie_name(web: &Web) -> &'static str {
-    if web.settings.is_secure { "__Host-keystile" } else { "keystile" }
+/// What the cookie of a console is called. Cookies do not tell ports apart, so that of each console on one
+/// machine has a name of its own: it follows from the store's secret, and from the port, which tells a
+/// copy of the store from the store. Over TLS the prefix makes browsers refuse a cookie that another host
+/// or an unencrypted page set.
+pub(crate) fn cookie_name(settings: &WebSettings, pepper: &Pepper) -> String {
+    let prefix = if settings.is_secure { "__Host-" } else { "" };
+    let port = settings.listen.port().to_string();
+    let hash = pepper.derived("keystile session cookie").hash(port.as_bytes());
+    let suffix: String = hash.as_bytes().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{prefix}keystile-{suffix}")
 }
 
 fn cookie(web: &Web, headers: &HeaderMap) -> Option<String> {
-    let name = cookie_name(web);
+    let name = web.session_cookie();
     let mut found = headers
         .get_all(COOKIE)
         .iter()
@@ -147,7 +159,7 @@ pub(crate) async fn begin(
         agent: agent.unwrap_or_default().to_owned(),
     };
     let secret = web.engine.begin_session(new).await?;
-    let view = web.engine.session(secret.expose()).await?.ok_or_else(|| Failure {
+    let view = web.engine.session(secret.expose(), Looks::Owner).await?.ok_or_else(|| Failure {
         kind: FailureKind::Fault,
         message: "the session ended at once".to_owned(),
         help: Some("try again".to_owned()),
@@ -155,8 +167,12 @@ pub(crate) async fn begin(
     Ok((set_cookie(web, secret.expose()), view))
 }
 
+fn secure(web: &Web) -> &'static str {
+    if web.settings.is_secure { "; Secure" } else { "" }
+}
+
 fn set_cookie(web: &Web, value: &str) -> HeaderValue {
-    let (name, secure) = (cookie_name(web), if web.settings.is_secure { "; Secure" } else { "" });
+    let (name, secure) = (web.session_cookie(), secure(web));
     // Lax, not Strict: a link in a mail must find its reader signed in. What acts is guarded by origin.
     let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&text).expect("secrets are letters, digits and underscores")
@@ -169,7 +185,7 @@ pub(crate) async fn end(web: &Web, headers: &HeaderMap) -> Response {
     {
         return failed(&failure);
     }
-    let (name, secure) = (cookie_name(web), if web.settings.is_secure { "; Secure" } else { "" });
+    let (name, secure) = (web.session_cookie(), secure(web));
     let gone = format!("{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{secure}");
     ([(SET_COOKIE, gone)], page::see("/sign-in")).into_response()
 }

@@ -44,6 +44,7 @@ pub struct Web {
     pub(crate) traffic: Traffic,
     pub(crate) passkeys: Passkeys,
     pub(crate) feed: Feed,
+    session_cookie: String,
 }
 
 impl fmt::Debug for Web {
@@ -61,6 +62,7 @@ impl Web {
         metrics: impl Fn() -> String + Send + Sync + 'static,
     ) -> Arc<Self> {
         let passkeys = Passkeys::new(&settings);
+        let session_cookie = crate::session::cookie_name(&settings, engine.store().pepper());
         Arc::new(Self {
             engine,
             passkeys,
@@ -70,7 +72,13 @@ impl Web {
             flashes: Flashes::default(),
             traffic: Traffic::default(),
             feed: Feed::default(),
+            session_cookie,
         })
+    }
+
+    /// What the cookie is called that holds an owner's session.
+    pub fn session_cookie(&self) -> &str {
+        &self.session_cookie
     }
 
     /// Work that goes on beside the handlers, for ever.

@@ -1,12 +1,12 @@
 //! Sessions: how long they hold, and how they end.
 
 use keystile_core::session::{PROOF_MAX, SESSION_IDLE_MAX, SESSION_MAX};
-use keystile_engine::session::SessionView;
+use keystile_engine::session::{Looks, SessionView};
 
 use crate::desk::{Desk, cli, wait};
 
 fn session(desk: &Desk, secret: &str) -> Option<SessionView> {
-    wait(desk.engine().session(secret)).unwrap()
+    wait(desk.engine().session(secret, Looks::Owner)).unwrap()
 }
 
 #[test]

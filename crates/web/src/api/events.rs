@@ -1,6 +1,7 @@
 //! The live feed over HTTP: `text/event-stream`, resumable by Last-Event-ID.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -8,18 +9,21 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderName};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::Instant;
+use tokio::sync::mpsc::Sender;
+use tokio::time::{Instant, timeout};
 
 use super::caller::{Caller, Read};
 use super::problem::Problem;
-use crate::feed::{self, Feed, Seen};
+use crate::feed::{self, Feed, Look, Seen};
 use crate::web::Web;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// A comment now and then keeps proxies from closing a quiet stream; so often it is also asked whether the
-/// caller may still watch.
-const QUIET: std::time::Duration = std::time::Duration::from_secs(15);
+/// A comment now and then keeps proxies from closing a quiet stream.
+const QUIET: Duration = Duration::from_secs(15);
+/// So often, and before every message, it is asked whether the caller may still watch.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// What happens, as it happens: `text/event-stream`
 ///
@@ -38,7 +42,7 @@ pub(super) async fn stream(
     caller: Caller<Read>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut listening = Feed::listen(&web);
+    let listening = Feed::listen(&web);
     let asked = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()?.parse::<Seen>().ok());
     let begun = match asked {
         Some(seen) => feed::missed(&web, seen).await,
@@ -50,37 +54,48 @@ pub(super) async fn stream(
         web.engine.store().now()
     );
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Bytes>(16);
-    tokio::spawn(async move {
-        let mut text = Bytes::from(hello);
-        let mut checked = Instant::now();
-        loop {
-            if checked.elapsed() >= QUIET {
-                checked = Instant::now();
-                if !caller.still_holds(&web).await.unwrap_or(false) {
-                    return;
-                }
-            }
-            if sender.send(text).await.is_err() {
-                return;
-            }
-            text = loop {
-                match tokio::time::timeout(QUIET, listening.recv()).await {
-                    // What was told already when the watcher came back.
-                    Ok(Ok(look)) if look.before.record < seen.record => {}
-                    Ok(Ok(look)) => break look.text,
-                    Ok(Err(RecvError::Lagged(looks))) => {
-                        break Bytes::from(format!(
-                            "event: lagged\ndata: {{\"looks\":{looks}}}\n\n"
-                        ));
-                    }
-                    Ok(Err(RecvError::Closed)) => return,
-                    Err(_) => break Bytes::from_static(b": still here\n\n"),
-                }
-            };
-        }
-    });
+    tokio::spawn(tell(web, caller, seen, hello.into(), listening, sender));
     let stream = futures_util::stream::poll_fn(move |context| {
         receiver.poll_recv(context).map(|text| text.map(Ok::<_, std::convert::Infallible>))
     });
     Ok(([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(stream)).into_response())
+}
+
+/// Tells a watcher what happens, until they leave or what they showed no longer opens anything. They are
+/// asked for it also while they do not read, so that no stream outlives its session or token.
+async fn tell(
+    web: Arc<Web>,
+    caller: Caller<Read>,
+    seen: Seen,
+    hello: Bytes,
+    mut listening: Receiver<Look>,
+    sender: Sender<Bytes>,
+) {
+    let mut next = Some(hello);
+    let mut told = Instant::now();
+    while caller.still_holds(&web).await.unwrap_or(false) {
+        if let Some(text) = next.take() {
+            match timeout(CHECK_EVERY, sender.reserve()).await {
+                Ok(Ok(place)) => place.send(text),
+                Ok(Err(_)) => return,
+                Err(_) => {
+                    next = Some(text);
+                    continue;
+                }
+            }
+            told = Instant::now();
+        }
+        next = match timeout(CHECK_EVERY, listening.recv()).await {
+            // What was told already when the watcher came back.
+            Ok(Ok(look)) if look.before.record < seen.record => None,
+            Ok(Ok(look)) => Some(look.text),
+            Ok(Err(RecvError::Lagged(looks))) => {
+                Some(Bytes::from(format!("event: lagged\ndata: {{\"looks\":{looks}}}\n\n")))
+            }
+            Ok(Err(RecvError::Closed)) => return,
+            Err(_) if sender.is_closed() => return,
+            Err(_) if told.elapsed() >= QUIET => Some(Bytes::from_static(b": still here\n\n")),
+            Err(_) => None,
+        };
+    }
 }

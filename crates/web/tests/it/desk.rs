@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use keystile_core::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::credential::CredentialRule;
 use keystile_core::journal::{Outcome, RequestFacts};
-use keystile_core::key::KeyPrefix;
+use keystile_core::key::{KeyPrefix, OwnerId};
 use keystile_core::lock::{Actor, LockLevel, LockRule, LockUntil};
 use keystile_core::operation::OperationRule;
 use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
@@ -95,10 +95,10 @@ fn engine_on(folder: &std::path::Path) -> Arc<Engine> {
     Arc::new(Engine::new(store, policy(), settings))
 }
 
-fn router_of(engine: &Arc<Engine>) -> Router {
+fn web_of(engine: &Arc<Engine>, port: u16) -> Arc<Web> {
     let settings = WebSettings {
         url: None,
-        listen: "127.0.0.1:7080".parse().unwrap(),
+        listen: SocketAddr::from(([127, 0, 0, 1], port)),
         is_secure: false,
         behind_proxy: false,
         file: None,
@@ -107,14 +107,19 @@ fn router_of(engine: &Arc<Engine>) -> Router {
     let reload = Box::new(|_| {
         Box::pin(async { Answer::Done("Read the configuration again.".to_owned()) }) as _
     });
-    router(Web::new(engine.clone(), settings, reload, String::new))
+    Web::new(engine.clone(), settings, reload, String::new)
 }
 
 impl Desk {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let engine = engine_on(folder.path());
-        Self { folder, router: router_of(&engine), engine: Some(engine) }
+        Self { folder, router: router(web_of(&engine, 7080)), engine: Some(engine) }
+    }
+
+    /// What the session's cookie is called where the console listens on a port.
+    pub(crate) fn cookie_name(&self, port: u16) -> String {
+        web_of(self.engine(), port).session_cookie().to_owned()
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -138,7 +143,7 @@ impl Desk {
         database.execute("UPDATE meta SET value = ?1 WHERE name = 'clock'", [later]).unwrap();
         drop(database);
         let engine = engine_on(self.folder.path());
-        self.router = router_of(&engine);
+        self.router = router(web_of(&engine, 7080));
         self.engine = Some(engine);
     }
 
@@ -166,14 +171,19 @@ impl Desk {
             credential: OwnerCredential::Password(PasswordHash::new("$argon2id$x".to_owned())),
         };
         let claimed = self.engine().claim(link.secret.expose(), new).await.unwrap();
+        self.session(claimed.owner.id).await
+    }
+
+    /// The cookie of one more session of an owner.
+    pub(crate) async fn session(&self, owner: OwnerId) -> String {
         let session = NewSession {
-            owner: claimed.owner.id,
+            owner,
             method: SignInMethod::Password,
             address: "192.0.2.7".parse().unwrap(),
             agent: "Firefox".to_owned(),
         };
         let secret = self.engine().begin_session(session).await.unwrap();
-        format!("keystile={}", secret.expose())
+        format!("{}={}", self.cookie_name(7080), secret.expose())
     }
 
     /// The id of a new key.
@@ -254,6 +264,13 @@ impl Ask {
     /// As a page of the console sends it.
     pub(crate) fn cookie(self, cookie: &str) -> Self {
         self.header("cookie", cookie).header("sec-fetch-site", "same-origin")
+    }
+
+    /// As a form of a page of the console sends it.
+    pub(crate) fn form(self, fields: &[(&str, &str)]) -> Self {
+        let body = serde_urlencoded::to_string(fields).unwrap();
+        Self { body: body.into(), ..self }
+            .header("content-type", "application/x-www-form-urlencoded")
     }
 
     pub(crate) fn from(self, address: &str) -> Self {

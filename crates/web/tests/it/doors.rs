@@ -22,7 +22,7 @@ async fn a_token_that_has_ended_or_was_revoked_opens_nothing() {
     for token in [&short, &long] {
         let told = desk.get("/api/v1/status").token(token).send().await;
         insta::allow_duplicates! {
-            insta::assert_snapshot!(told.text, @r#"{"type":"urn:keystile:problem:not_known","title":"Nobody knows who asks","status":401,"detail":"This token does not work: it never did, it has ended, or it was revoked","help":"send `Authorization: Bearer kst_...`; an owner makes tokens on the settings page, or with: keystile token create"}"#);
+            insta::assert_snapshot!(told.text, @r#"{"type":"urn:keystile:problem:not_known","title":"Nobody knows who asks","status":401,"detail":"This token does not work: it never did, it has ended, or it was revoked","help":"send `Authorization: Bearer kst_...`; an owner makes tokens at the console, under Settings"}"#);
         }
         assert!(told.header("www-authenticate").ends_with("error=\"invalid_token\""));
     }
@@ -114,7 +114,7 @@ async fn a_session_that_has_ended_opens_nothing() {
     desk.get("/api/v1/keys").cookie(&cookie).send().await.good();
     desk.later(400 * 86_400_000);
     desk.get("/api/v1/keys").cookie(&cookie).send().await.problem(401);
-    let twice = format!("{cookie}; keystile=other");
+    let twice = format!("{cookie}; {}=other", desk.cookie_name(7080));
     desk.get("/api/v1/keys").cookie(&twice).send().await.problem(401);
 }
 

@@ -1,10 +1,14 @@
 //! The live stream.
 
+use std::time::Duration;
+
 use axum::body::BodyDataStream;
 use futures_util::StreamExt;
 use keystile_core::scope::Scope;
+use keystile_core::session::SESSION_IDLE_MAX;
+use keystile_core::time::Span;
 
-use crate::desk::{Desk, cli};
+use crate::desk::{Ask, Desk, cli};
 
 /// Reads until a text comes, or the stream ends; says whether it came.
 async fn comes(watching: &mut BodyDataStream, text: &str) -> bool {
@@ -33,19 +37,86 @@ async fn a_token_of_scope_read_watches() {
     desk.get("/api/v1/events").send().await.problem(401);
 }
 
+/// Reads a stream to its end; says what it told, and fails where it goes on for long.
+async fn rest(watching: &mut BodyDataStream) -> String {
+    let read = async {
+        let mut read = String::new();
+        while let Some(part) = watching.next().await {
+            read.push_str(str::from_utf8(&part.unwrap()).unwrap());
+        }
+        read
+    };
+    tokio::time::timeout(Duration::from_secs(4), read).await.expect("the stream ends")
+}
+
+async fn watching(ask: Ask) -> BodyDataStream {
+    let mut watching = ask.response().await.into_body().into_data_stream();
+    assert!(comes(&mut watching, "event: hello").await);
+    // The feed begins with its first look.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    watching
+}
+
 #[tokio::test]
-async fn a_watcher_whose_token_is_revoked_is_not_told_for_long() {
+async fn a_stream_ends_soon_after_its_token_is_revoked_and_tells_nothing_more() {
     let desk = Desk::new();
     let token = desk.token_until("watcher", Scope::Read, None).await;
-    let response = desk.get("/api/v1/events").token(&token).response().await;
-    let mut watching = response.into_body().into_data_stream();
-    assert!(comes(&mut watching, "event: hello").await);
+    let mut watching = watching(desk.get("/api/v1/events").token(&token)).await;
     desk.engine().revoke_token("watcher", cli()).await.unwrap();
-    tokio::time::pause();
-    tokio::time::advance(std::time::Duration::from_secs(16)).await;
-    tokio::time::resume();
-    desk.key("reader").await;
-    let ends =
-        tokio::time::timeout(std::time::Duration::from_secs(30), comes(&mut watching, "never"));
-    assert!(!ends.await.unwrap());
+    desk.refusals(1, "/notes/secret").await;
+    let told = rest(&mut watching).await;
+    assert!(!told.contains("/notes/secret"), "{told}");
+}
+
+#[tokio::test]
+async fn a_quiet_stream_ends_soon_after_its_token_expired() {
+    let desk = Desk::new();
+    let expires = desk.engine().store().now().plus(Span::from_secs(2));
+    let token = desk.token_until("watcher", Scope::Read, Some(expires)).await;
+    let mut watching = watching(desk.get("/api/v1/events").token(&token)).await;
+    rest(&mut watching).await;
+    assert!(desk.engine().store().now() >= expires, "not before");
+}
+
+#[tokio::test]
+async fn a_stream_ends_soon_after_its_owner_signed_out_or_was_removed() {
+    let desk = Desk::new();
+    let (ada, bob) = (desk.cookie("Ada").await, desk.cookie("Bob").await);
+    let mut of_ada = watching(desk.get("/api/v1/events").cookie(&ada)).await;
+    let mut of_bob = watching(desk.get("/api/v1/events").cookie(&bob)).await;
+    assert_eq!(desk.post("/sign-out").cookie(&ada).send().await.status, 303);
+    rest(&mut of_ada).await;
+    desk.engine().remove_owner("Bob", cli()).await.unwrap();
+    rest(&mut of_bob).await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_at_the_idle_limit_although_its_page_freshens_itself() {
+    let mut desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    desk.later(SESSION_IDLE_MAX.millis() - 4_000);
+    let open = desk.get("/api/v1/events").cookie(&cookie).header("keystile-refresh", "1");
+    let mut watching = watching(open).await;
+    let page = desk.get("/").cookie(&cookie).header("keystile-refresh", "1").send().await;
+    assert_eq!(page.status, 200);
+    let told = rest(&mut watching).await;
+    assert!(!told.contains("event: lagged"));
+    assert_eq!(desk.get("/").cookie(&cookie).send().await.status, 303, "signed out");
+}
+
+#[tokio::test]
+async fn a_stream_whose_watcher_does_not_read_ends_too() {
+    let desk = Desk::new();
+    let token = desk.token_until("watcher", Scope::Read, None).await;
+    let mut watching = watching(desk.get("/api/v1/events").token(&token)).await;
+    // More than waits for a watcher: the next message has no place.
+    for number in 0..20 {
+        desk.refusals(1, &format!("/notes/{number}")).await;
+        tokio::time::sleep(Duration::from_millis(520)).await;
+    }
+    desk.engine().revoke_token("watcher", cli()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    desk.refusals(1, "/notes/secret").await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert!(!rest(&mut watching).await.contains("/notes/secret"));
 }
