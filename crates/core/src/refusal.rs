@@ -97,10 +97,10 @@ reasons! {
         "Revocation is final. Create a new key for the application.";
     ApplicationSuspended = "application_suspended", 403, "Application suspended",
         "This application has been suspended by the owner of the API.",
-        "`keystile application resume` lets it call again.";
+        "An owner suspended the application, and can resume it.";
     KeyLocked = "key_locked", 403, "Key locked",
         "This API key is locked.",
-        "The key went over its write budget, or was locked by hand. `keystile key show` gives the reason and the request; `keystile key unlock` opens it.";
+        "The key went over its write budget, or was locked by hand. What is on record of the key gives the reason and the request that did it; an owner can unlock it.";
     OperationNotInPlan = "operation_not_in_plan", 403, "Operation not in plan",
         "The plan of this key does not include this operation.",
         "No `allow` rule of the plan matches the method and path.";
@@ -112,7 +112,7 @@ reasons! {
         "The plan is `never_lock` or keyless, so its budgets refuse without locking.";
     StoreUnavailable = "store_unavailable", 503, "Writes are paused",
         "Writes cannot be recorded at the moment and are therefore refused. Reads go on.",
-        "The store could not commit: the disk is full, read-only, or failing. Nothing was sent. See the log and `keystile doctor`.";
+        "The store could not commit: the disk is full, read-only, or failing. Nothing was sent. The log and the findings about the store's health say why.";
     ConnectionsExceeded = "connections_exceeded", 503, "Too many connections",
         "Too many connections. Try again in a moment.",
         "See `[gate] connections_max` and `connections_per_address`.";

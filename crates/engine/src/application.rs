@@ -6,6 +6,7 @@ use keystile_store::change::Progress;
 use keystile_store::error::Error;
 use keystile_store::key::{self, ApplicationRow};
 
+use crate::advice;
 use crate::command::{Answer, ApplicationDetails, ApplicationView, Failure, KeyFilter};
 use crate::execute::{check_name, checked_note, missing};
 use crate::version::Expected;
@@ -48,7 +49,7 @@ impl Engine {
     fn find_application(&self, name: &str) -> Result<ApplicationRow, Failure> {
         self.store.read(|read| key::find_application(read, name)).map_err(|error| match error {
             Error::Missing(what) => {
-                missing(format!("there is no {what}"), "list them: keystile application list")
+                missing(format!("there is no {what}"), advice::LIST_APPLICATIONS)
             }
             other => other.into(),
         })

@@ -15,6 +15,7 @@ use keystile_store::outbox::{self, DeliveryQuery, DeliveryRow};
 use keystile_store::subscription;
 use serde::{Deserialize, Serialize};
 
+use crate::advice;
 use crate::Engine;
 use crate::command::{Answer, Failure};
 use crate::execute::{LISTED_MAX, failure, missing};
@@ -296,7 +297,7 @@ impl Engine {
         if self.server.get().is_none() {
             return Err(failure(
                 "no server is running here that could send",
-                "start one: keystile run",
+                advice::START_SERVER,
             ));
         }
         let ids = self

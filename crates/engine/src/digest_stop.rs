@@ -20,6 +20,7 @@ use keystile_store::error::Error;
 use keystile_store::outbox::{self, DeliveryRow};
 use uuid::Uuid;
 
+use crate::advice;
 use crate::Engine;
 use crate::command::{Answer, Failure};
 use crate::execute::missing;
@@ -99,8 +100,8 @@ impl Engine {
         let name = channel.to_owned();
         let resumed = self.store.change(move |work| work.resume_digests(&name, &actor)).await?;
         if resumed == 0 && self.store.watching().channel(channel).is_none() {
-            let help = "keystile notify channels lists them";
-            return Err(missing(format!("there is no channel {channel}"), help));
+            let said = format!("there is no channel {channel}");
+            return Err(missing(said, advice::LIST_CHANNELS));
         }
         Ok(Answer::Done(match resumed {
             0 => format!("No digests of {channel} were stopped."),

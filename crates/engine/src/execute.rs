@@ -6,6 +6,7 @@ use std::sync::Arc;
 use keystile_core::lock::Actor;
 use keystile_store::error::Error;
 
+use crate::advice;
 use crate::Engine;
 use crate::command::{Answer, Command, Failure, FailureKind};
 use crate::version::Expected;
@@ -87,7 +88,7 @@ impl Engine {
         match command {
             Command::Status => self.status(),
             Command::Reload => {
-                Err(conflict("no server is running here", "start one: keystile run"))
+                Err(conflict("no server is running here", advice::START_SERVER))
             }
             Command::CreateKeys { application, plan, count } => {
                 self.create_keys(application, plan, count, actor).await
@@ -186,7 +187,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
     }
     Err(failure(
         "an application's name has 1 to 100 characters, none of them a control character, no blanks around it, and does not begin with app_",
-        "for example: --application reader-app",
+        "as in reader-app",
     ))
 }
 

@@ -8,6 +8,7 @@ use keystile_store::key::{self, KeyQuery, KeyRow, NewKeyRow};
 use keystile_store::{event, journal};
 use uuid::Uuid;
 
+use crate::advice;
 use crate::command::{
     Answer, BudgetView, Budgets, Failure, KeyDetails, KeyFilter, KeyView, NewKey,
 };
@@ -79,7 +80,7 @@ impl Engine {
                 .map_err(|error| match error {
                     Error::Missing(_) => failure(
                         format!("the application {application} is new"),
-                        "say which plan it gets: --plan PLAN",
+                        advice::SAY_PLAN,
                     ),
                     other => other.into(),
                 })?,
@@ -129,7 +130,7 @@ impl Engine {
                 } else {
                     format!("there is no key {text}")
                 },
-                "list them: keystile key list",
+                advice::LIST_KEYS,
             ),
             other => other.into(),
         })

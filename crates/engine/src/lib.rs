@@ -19,6 +19,7 @@ use keystile_store::Store;
 
 pub mod action_link;
 pub mod address;
+pub mod advice;
 mod application;
 pub mod audit;
 pub mod authorize;

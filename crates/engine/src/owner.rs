@@ -15,6 +15,7 @@ use keystile_store::owner::{self, NewCredential, NewOwnerRow, OwnerRow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::advice;
 use crate::Engine;
 use crate::command::{Answer, Failure};
 use crate::execute::{check_name_of, conflict, failure, missing};
@@ -323,10 +324,10 @@ impl Engine {
         let removed = self.store.change(move |work| work.remove_owner(&name, &actor)).await;
         removed.map(OwnerView::from).map_err(|error| match error {
             Error::Missing(what) => {
-                missing(format!("there is no {what}"), "list them: keystile owner list")
+                missing(format!("there is no {what}"), advice::LIST_OWNERS)
             }
             Error::Conflict(message) => {
-                conflict(message, "make a link for another one first: keystile owner link")
+                conflict(message, advice::OTHER_OWNER)
             }
             other => other.into(),
         })
@@ -335,7 +336,7 @@ impl Engine {
     pub(crate) async fn say_removed(&self, name: &str, actor: Actor) -> Result<Answer, Failure> {
         let removed = self.remove_owner(name, actor).await?;
         Ok(Answer::Done(format!(
-            "Removed {}: their sessions have ended. Tokens that they made go on: keystile token list",
+            "Removed {}: their sessions have ended. Tokens that they made go on.",
             removed.name
         )))
     }
@@ -373,7 +374,7 @@ impl Engine {
     }
 }
 
-const CLAIM_HELP: &str = "make a new one: keystile owner link";
+const CLAIM_HELP: &str = advice::NEW_LINK;
 
 fn new_recovery_codes() -> Vec<Secret> {
     (0..RECOVERY_CODES).map(|_| Engine::secret(SecretKind::RecoveryCode)).collect()

@@ -12,6 +12,7 @@ use keystile_store::token::{self, NewTokenRow, TokenRow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::advice;
 use crate::Engine;
 use crate::command::{Answer, Failure};
 use crate::execute::{check_name_of, conflict, failure, missing};
@@ -113,7 +114,7 @@ impl Engine {
         created.map_err(|error| match error {
             Error::Exists(what) => conflict(
                 format!("there is already {what}"),
-                "take another name, or revoke that one: keystile token revoke NAME",
+                advice::OTHER_TOKEN,
             ),
             other => other.into(),
         })?;
@@ -170,7 +171,7 @@ impl Engine {
         let revoked = self.store.change(move |work| work.revoke_token(&name, &actor)).await;
         let row = revoked.map_err(|error| match error {
             Error::Missing(what) => {
-                missing(format!("there is no {what}"), "list them: keystile token list")
+                missing(format!("there is no {what}"), advice::LIST_TOKENS)
             }
             other => other.into(),
         })?;

@@ -100,14 +100,14 @@ impl Error {
                 Some("run that version, or `keystile restore` a backup made by this one".into())
             }
             Self::Corrupt(_) => Some(
-                "stop every Keystile on it, keep a copy, and `keystile restore` the latest backup"
+                "stop every Keystile on it, keep a copy, and restore the latest backup"
                     .into(),
             ),
             Self::Pepper { .. } => {
                 Some("copy it back from a backup: `keystile restore` brings it along".into())
             }
             Self::Unavailable => {
-                Some("see the log and `keystile doctor`: the disk may be full or read-only".into())
+                Some("the disk may be full or read-only: the log says more".into())
             }
             Self::Stale(_) => Some("look at it again, and then decide whether to change it".into()),
             Self::Exists(_) | Self::Missing(_) | Self::Conflict(_) | Self::Sqlite(_) => None,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Style};
 use keystile_core::time::Timestamp;
+use keystile_engine::advice;
 use keystile_engine::command::{Answer, Command, Failure, FailureKind};
 use serde::Serialize;
 
@@ -156,7 +157,9 @@ impl Terminal<'_> {
         // Nobody is left to tell when standard error is gone.
         let _ = writeln!(self.stderr, "{red}error{red:#}: {}", printable_lines(&failure.message));
         if let Some(help) = &failure.help {
-            let _ = writeln!(self.stderr, "{bold}help{bold:#}: {}", printable_lines(help));
+            let command = advice::command_for(help).map(|command| format!(": {command}"));
+            let help = format!("{help}{}", command.unwrap_or_default());
+            let _ = writeln!(self.stderr, "{bold}help{bold:#}: {}", printable_lines(&help));
         }
     }
 }

@@ -105,7 +105,7 @@ impl Problem {
     pub(crate) fn unknown(detail: &str, challenge: &str) -> Self {
         let challenge = format!("Bearer realm=\"Keystile\"{challenge}");
         Self { challenge: Some(challenge), ..Self::new(Kind::NotKnown, detail) }
-            .with_help("send `Authorization: Bearer kst_...`; an owner makes tokens on the settings page, or with: keystile token create")
+            .with_help("send `Authorization: Bearer kst_...`; an owner makes tokens at the console, under Settings")
     }
 
     pub(crate) fn scope_too_small(has: Scope, needed: Scope) -> Self {

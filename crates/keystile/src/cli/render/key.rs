@@ -58,8 +58,12 @@ pub(in super::super) fn key(details_of: &KeyDetails, screen: &Screen) -> String 
     ];
     rows.extend(key.note.iter().map(|note| ("Note", Cell::new(note))));
     rows.extend(key.lock.iter().flat_map(|lock| lock_rows(lock, now)));
-    if let Some(expires) = key.expires {
-        rows.push(("Works until", Cell::new(exact_and_relative(expires, now))));
+    match (key.expires, key.state.as_str()) {
+        // It may have been revoked before its grace was over.
+        (None, _) | (Some(_), "revoked") => {}
+        (Some(expires), _) => {
+            rows.push(("Works until", Cell::new(exact_and_relative(expires, now))));
+        }
     }
     rows.push(("Created", Cell::new(exact_and_relative(key.created, now))));
     rows.push(("Last write", Cell::exact(key.last_write, now)));
