@@ -44,7 +44,7 @@ async fn an_owner_sees_a_key_lock_live_and_unlocks_it_with_one_button() -> Resul
     // Nobody reloads the page.
     browser.until_text("/notes/2").await?;
     browser.until_text("One key is locked").await?;
-    browser.until_text("Went over its write budget of 3 per hour").await?;
+    browser.until_text("Went over its write budget writes-hour, 3 per hour").await?;
     browser.until_text("DELETE /notes/last").await?;
 
     browser.one("li.card.locked button.primary").await?.click().await?;

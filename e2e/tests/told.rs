@@ -147,7 +147,7 @@ async fn a_write_is_told_by_mail_and_its_link_locks_the_key_once_and_only_by_a_p
         assert_eq!(status_of(&address, &request).await?, 200);
     }
     browser.driver.goto(link).await?;
-    browser.until_text("can no longer write").await?;
+    browser.until_text("will no longer be able to write").await?;
     assert_eq!(keystile.call("DELETE", "/bookmarks/4", text, "curl").await?, 200);
 
     browser.one("form.sheet button.danger").await?.click().await?;
@@ -303,7 +303,7 @@ async fn the_link_of_a_locks_mail_comes_back_to_unlocking_after_sign_in() -> Res
         .context(plain.to_owned())?;
     browser.driver.goto(link).await?;
     browser.one("button[data-passkey]").await?.click().await?;
-    browser.until_text("can write again").await?;
+    browser.until_text("will be able to write again").await?;
     assert_eq!(browser.axe().await?, Vec::<Value>::new());
     assert_eq!(browser.driver.current_url().await?.path(), format!("/keys/{id}/unlock"));
     let shown = keystile.command(&["key", "show", id, "--json"]).await?;

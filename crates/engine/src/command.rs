@@ -505,7 +505,7 @@ pub struct StatusView {
     pub keys: KeyCounts,
     /// How many records the journal has.
     pub records: u64,
-    /// Writes on record in the last 24 hours.
+    /// Writes on record in the last 24 hours, by the clock's hours; refusals are none.
     pub writes_today: u64,
     /// The store's size on disk.
     pub store_bytes: u64,

@@ -15,8 +15,8 @@ use keystile_store::outbox::{self, DeliveryQuery, DeliveryRow};
 use keystile_store::subscription;
 use serde::{Deserialize, Serialize};
 
-use crate::advice;
 use crate::Engine;
+use crate::advice;
 use crate::command::{Answer, Failure};
 use crate::execute::{LISTED_MAX, failure, missing};
 
@@ -295,10 +295,7 @@ impl Engine {
         actor: Actor,
     ) -> Result<Vec<DeliveryView>, Failure> {
         if self.server.get().is_none() {
-            return Err(failure(
-                "no server is running here that could send",
-                advice::START_SERVER,
-            ));
+            return Err(failure("no server is running here that could send", advice::START_SERVER));
         }
         let ids = self
             .store

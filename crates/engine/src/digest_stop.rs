@@ -20,8 +20,8 @@ use keystile_store::error::Error;
 use keystile_store::outbox::{self, DeliveryRow};
 use uuid::Uuid;
 
-use crate::advice;
 use crate::Engine;
+use crate::advice;
 use crate::command::{Answer, Failure};
 use crate::execute::missing;
 use crate::signed;

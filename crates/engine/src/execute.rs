@@ -6,8 +6,8 @@ use std::sync::Arc;
 use keystile_core::lock::Actor;
 use keystile_store::error::Error;
 
-use crate::advice;
 use crate::Engine;
+use crate::advice;
 use crate::command::{Answer, Command, Failure, FailureKind};
 use crate::version::Expected;
 
@@ -87,9 +87,7 @@ impl Engine {
     ) -> Result<Answer, Failure> {
         match command {
             Command::Status => self.status(),
-            Command::Reload => {
-                Err(conflict("no server is running here", advice::START_SERVER))
-            }
+            Command::Reload => Err(conflict("no server is running here", advice::START_SERVER)),
             Command::CreateKeys { application, plan, count } => {
                 self.create_keys(application, plan, count, actor).await
             }

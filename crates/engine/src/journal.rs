@@ -17,6 +17,7 @@ use crate::Engine;
 use crate::command::{Answer, Failure, Order, RecordFilter};
 use crate::execute::LISTED_MAX;
 
+const HOUR: Span = Span::from_secs(3_600);
 /// Addresses shown with a key.
 const ADDRESSES_SHOWN: usize = 20;
 
@@ -77,6 +78,20 @@ impl Engine {
         until: Timestamp,
     ) -> Result<Vec<HourCount>, Failure> {
         Ok(self.store.read(|read| journal::writes_by_hour(read, since, until))?)
+    }
+
+    /// The hour that `now` lies in and the 23 before it, earliest first, also those that had nothing.
+    /// What owners see as the last 24 hours, wherever they see it. Blocks.
+    pub fn last_day(&self, now: Timestamp) -> Result<Vec<HourCount>, Failure> {
+        let hour = HOUR.millis();
+        let start = |place: i64| Timestamp((now.0.div_euclid(hour) - 23 + place) * hour);
+        let counted = self.writes_by_hour(start(0), now.plus(HOUR))?;
+        let hours = (0..24).map(|place| {
+            let hour_start = start(place);
+            let found = counted.iter().find(|hour| hour.hour_start == hour_start).copied();
+            found.unwrap_or(HourCount { hour_start, writes: 0, refused: 0 })
+        });
+        Ok(hours.collect())
     }
 
     /// What a key, by its id, prefix or text, did in slots of equal length up to now, and where it was

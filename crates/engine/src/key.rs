@@ -78,10 +78,9 @@ impl Engine {
                 .read(|read| key::find_application(read, &application))
                 .map(|known| known.plan)
                 .map_err(|error| match error {
-                    Error::Missing(_) => failure(
-                        format!("the application {application} is new"),
-                        advice::SAY_PLAN,
-                    ),
+                    Error::Missing(_) => {
+                        failure(format!("the application {application} is new"), advice::SAY_PLAN)
+                    }
                     other => other.into(),
                 })?,
         };

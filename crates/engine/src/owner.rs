@@ -15,8 +15,8 @@ use keystile_store::owner::{self, NewCredential, NewOwnerRow, OwnerRow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::advice;
 use crate::Engine;
+use crate::advice;
 use crate::command::{Answer, Failure};
 use crate::execute::{check_name_of, conflict, failure, missing};
 
@@ -323,12 +323,8 @@ impl Engine {
         let name = name.to_owned();
         let removed = self.store.change(move |work| work.remove_owner(&name, &actor)).await;
         removed.map(OwnerView::from).map_err(|error| match error {
-            Error::Missing(what) => {
-                missing(format!("there is no {what}"), advice::LIST_OWNERS)
-            }
-            Error::Conflict(message) => {
-                conflict(message, advice::OTHER_OWNER)
-            }
+            Error::Missing(what) => missing(format!("there is no {what}"), advice::LIST_OWNERS),
+            Error::Conflict(message) => conflict(message, advice::OTHER_OWNER),
             other => other.into(),
         })
     }

@@ -16,14 +16,9 @@ impl Engine {
         let now = self.store.now();
         let policy = self.policy();
         let server = self.server.get();
-        let (records, writes_today, keys) = self.store.read(|read| {
-            let day_ago = Timestamp(now.0 - 86_400_000);
-            Ok((
-                journal::count(read)?,
-                journal::count_since(read, day_ago)?,
-                key::count_states(read, now)?,
-            ))
-        })?;
+        let (records, keys) =
+            self.store.read(|read| Ok((journal::count(read)?, key::count_states(read, now)?)))?;
+        let writes_today = self.last_day(now)?.iter().map(|hour| hour.writes).sum();
         let mut plans: Vec<_> = policy.plans().map(|plan| plan.name().to_owned()).collect();
         plans.sort();
         let api = |api: &Arc<Api>| ApiView {

@@ -12,8 +12,8 @@ use keystile_store::token::{self, NewTokenRow, TokenRow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::advice;
 use crate::Engine;
+use crate::advice;
 use crate::command::{Answer, Failure};
 use crate::execute::{check_name_of, conflict, failure, missing};
 use crate::key::too_long;
@@ -112,10 +112,9 @@ impl Engine {
         let id = row.id.to_string();
         let created = self.store.change(move |work| work.create_token(&row, &actor)).await;
         created.map_err(|error| match error {
-            Error::Exists(what) => conflict(
-                format!("there is already {what}"),
-                advice::OTHER_TOKEN,
-            ),
+            Error::Exists(what) => {
+                conflict(format!("there is already {what}"), advice::OTHER_TOKEN)
+            }
             other => other.into(),
         })?;
         let made = self.store.read(|read| token::find(read, &id))?;
@@ -170,9 +169,7 @@ impl Engine {
         let name = name_or_id.to_owned();
         let revoked = self.store.change(move |work| work.revoke_token(&name, &actor)).await;
         let row = revoked.map_err(|error| match error {
-            Error::Missing(what) => {
-                missing(format!("there is no {what}"), advice::LIST_TOKENS)
-            }
+            Error::Missing(what) => missing(format!("there is no {what}"), advice::LIST_TOKENS),
             other => other.into(),
         })?;
         Ok(view(row, self.store.now()))

@@ -99,10 +99,9 @@ impl Error {
             Self::Newer { .. } => {
                 Some("run that version, or `keystile restore` a backup made by this one".into())
             }
-            Self::Corrupt(_) => Some(
-                "stop every Keystile on it, keep a copy, and restore the latest backup"
-                    .into(),
-            ),
+            Self::Corrupt(_) => {
+                Some("stop every Keystile on it, keep a copy, and restore the latest backup".into())
+            }
             Self::Pepper { .. } => {
                 Some("copy it back from a backup: `keystile restore` brings it along".into())
             }

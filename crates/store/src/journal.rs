@@ -195,14 +195,6 @@ pub fn count(connection: &Connection) -> Result<u64> {
     Ok(first.zip(last).map_or(0, |(first, last)| (last - first + 1).unsigned_abs()))
 }
 
-/// How many records there are since a time.
-pub fn count_since(connection: &Connection, since: Timestamp) -> Result<u64> {
-    let oldest: Option<i64> =
-        connection.query_row("SELECT min(id) FROM journal", [], |row| row.get(0))?;
-    let first = first_id_at(connection, since)?.max(oldest.unwrap_or(1));
-    Ok((last(connection)?.0 + 1 - first).unsigned_abs())
-}
-
 /// Deletes records before a time, at most so many at once. Says how many went.
 pub(crate) fn delete_before(connection: &Connection, time: Timestamp, limit: u32) -> Result<usize> {
     let end = first_id_at(connection, time)?.min(index::indexed_to(connection)?);

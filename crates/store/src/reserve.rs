@@ -201,7 +201,7 @@ fn exhausted(
     let earlier_locks = earlier_locks(work, key)?;
     let lock = Lock {
         level,
-        reason: format!("went over its write budget of {}", budget.quota),
+        reason: format!("went over its write budget {}, {}", budget.name, budget.quota),
         actor: Actor::Budget(budget.name.clone()),
         since: work.now,
         until: until.end(work.now, earlier_locks),

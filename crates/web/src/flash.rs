@@ -22,6 +22,15 @@ pub(crate) struct Flash {
     pub(crate) undo: Option<Undo>,
     /// Texts that are shown only now: keys, tokens, recovery codes.
     pub(crate) secrets: Vec<Secret>,
+    /// What was typed into a form that failed, for its next try.
+    pub(crate) typed: Option<Typed>,
+}
+
+/// What somebody typed into a form, never a secret.
+#[derive(Clone, Debug)]
+pub(crate) struct Typed {
+    pub(crate) form: &'static str,
+    pub(crate) fields: Vec<(&'static str, String)>,
 }
 
 /// How it went.

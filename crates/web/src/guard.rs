@@ -15,8 +15,8 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, HeaderName,
+    HeaderValue, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode};
@@ -55,12 +55,15 @@ pub(crate) async fn stand_guard(
         request.headers_mut().insert(HOST, host);
     }
     let refused = refusal(&web.settings, request.method(), request.headers());
-    let is_api = request.uri().path().starts_with("/api/");
+    let path = request.uri().path();
+    let is_api = path == "/api" || path.starts_with("/api/");
     let began = Instant::now();
+    let headers = request.headers().clone();
     let mut response = match refused {
         Some(why) if is_api => Problem::new(Kind::Foreign, why).into_response(),
         Some(why) => (StatusCode::FORBIDDEN, format!("{why}\n")).into_response(),
-        None => next.run(request).await,
+        None if is_api => next.run(request).await,
+        None => with_page(&web, &headers, next.run(request).await).await,
     };
     harden(response.headers_mut());
     let took = format!("page;dur={:.1}", began.elapsed().as_secs_f64() * 1e3);
@@ -68,6 +71,27 @@ pub(crate) async fn stand_guard(
         response.headers_mut().insert(SERVER_TIMING, took);
     }
     response
+}
+
+/// Bodies of refusals that are shown on a page: sentences of ours and of the framework.
+const SAID_BYTES_MAX: usize = 4 * 1024;
+
+/// Puts a page in the place of a refusal that has none: nobody is left with an empty window. What scripts
+/// ask for is JSON and stays so.
+async fn with_page(web: &Web, asked: &HeaderMap, response: Response) -> Response {
+    let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_bare = kind.is_none_or(|kind| kind.starts_with(b"text/plain"));
+    if !is_bare || !(response.status().is_client_error() || response.status().is_server_error()) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let said = axum::body::to_bytes(body, SAID_BYTES_MAX).await.unwrap_or_default();
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    let page = crate::page::no_page(web, asked, parts.status, said).await;
+    parts.headers.remove(CONTENT_LENGTH);
+    let (page_parts, body) = page.into_parts();
+    parts.headers.extend(page_parts.headers);
+    Response::from_parts(parts, body)
 }
 
 fn harden(headers: &mut HeaderMap) {

@@ -40,9 +40,19 @@ struct SignInPage {
     passkey_path: &'static str,
     next: String,
     name: Option<String>,
+    /// The name that was typed before, where it did not work.
+    typed: String,
+    is_recovering: bool,
     has_owner: bool,
     passkeys: Passkeys,
     mistake: Option<String>,
+}
+
+/// How signing in did not work, and what was typed but for the secret.
+struct Failed {
+    mistake: String,
+    name: String,
+    is_recovering: bool,
 }
 
 /// Whether passkeys work here.
@@ -64,8 +74,8 @@ fn passkeys(web: &Web, headers: &HeaderMap) -> Passkeys {
     }
 }
 
-fn sign_in_page(web: &Web, headers: &HeaderMap, next: &str, mistake: Option<String>) -> Response {
-    let status = if mistake.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+fn sign_in_page(web: &Web, headers: &HeaderMap, next: &str, failed: Option<Failed>) -> Response {
+    let status = if failed.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     let shown = SignInPage {
         frame: Frame::bare(web, Screen::Other, "Sign in"),
         heading: "Sign in",
@@ -77,7 +87,9 @@ fn sign_in_page(web: &Web, headers: &HeaderMap, next: &str, mistake: Option<Stri
         // Where the store cannot be read, signing in will say so.
         has_owner: web.engine.has_owner().unwrap_or(true),
         passkeys: passkeys(web, headers),
-        mistake,
+        is_recovering: failed.as_ref().is_some_and(|failed| failed.is_recovering),
+        typed: failed.as_ref().map(|failed| failed.name.clone()).unwrap_or_default(),
+        mistake: failed.map(|failed| failed.mistake),
     };
     page_with(status, &shown)
 }
@@ -113,12 +125,18 @@ pub(crate) async fn with_password(
         Ok(owner) => {
             return match enter(&web, &headers, peer.ip(), &owner, SignInMethod::Password).await {
                 Ok(cookie) => (cookie, see(&next)).into_response(),
-                Err(failure) => sign_in_page(&web, &headers, &next, Some(failure.message)),
+                Err(failure) => {
+                    sign_in_page(&web, &headers, &next, Some(failed(failure.message, name)))
+                }
             };
         }
         Err(failure) => failure.message,
     };
-    sign_in_page(&web, &headers, &next, Some(mistake))
+    sign_in_page(&web, &headers, &next, Some(failed(mistake, name)))
+}
+
+fn failed(mistake: String, name: &str) -> Failed {
+    Failed { mistake, name: name.to_owned(), is_recovering: false }
 }
 
 /// The owner whose password it is. The answer does not tell whether it was the name or the password.
@@ -257,7 +275,10 @@ pub(crate) async fn with_recovery_code(
             web.flashes.put(&view.id, Flash::done(text));
             ([(SET_COOKIE, cookie)], see("/settings")).into_response()
         }
-        Err(failure) => sign_in_page(&web, &headers, "/", Some(failure.message)),
+        Err(failure) => {
+            let failed = Failed { is_recovering: true, ..failed(failure.message, name) };
+            sign_in_page(&web, &headers, "/", Some(failed))
+        }
     }
 }
 
@@ -288,6 +309,8 @@ fn prove_page(
         passkey_path: "/prove/passkey",
         next: local(next).to_owned(),
         name: Some(owner.name().to_owned()),
+        typed: String::new(),
+        is_recovering: false,
         has_owner: true,
         passkeys: passkeys(web, headers),
         mistake,
@@ -346,16 +369,24 @@ struct ClaimPage {
     is_open: bool,
     passkeys: Passkeys,
     password_min: usize,
+    name: String,
     mistake: Option<String>,
 }
 
-fn claim_page(web: &Web, headers: &HeaderMap, secret: &str, mistake: Option<String>) -> Response {
+fn claim_page(
+    web: &Web,
+    headers: &HeaderMap,
+    secret: &str,
+    name: &str,
+    mistake: Option<String>,
+) -> Response {
     page(&ClaimPage {
         frame: Frame::bare(web, Screen::Other, "Become an owner"),
         is_open: web.engine.claim_is_open(secret).unwrap_or(false),
         secret: crate::form::path_segment(secret),
         passkeys: passkeys(web, headers),
         password_min: password::CHARS_MIN,
+        name: name.to_owned(),
         mistake,
     })
 }
@@ -365,7 +396,7 @@ pub(crate) async fn claim(
     headers: HeaderMap,
     Path(secret): Path<String>,
 ) -> Response {
-    claim_page(&web, &headers, &secret, None)
+    claim_page(&web, &headers, &secret, "", None)
 }
 
 #[derive(Deserialize)]
@@ -381,16 +412,16 @@ pub(crate) async fn claim_with_password(
     Path(secret): Path<String>,
     Form(form): Form<ClaimForm>,
 ) -> Response {
+    let name = form.name.trim().to_owned();
     let claimed = async {
         let credential = OwnerCredential::Password(password::hash(form.password).await?);
-        let name = form.name.trim().to_owned();
-        let new = NewOwner { name, handle: Uuid::new_v4(), credential };
+        let new = NewOwner { name: name.clone(), handle: Uuid::new_v4(), credential };
         let claimed = web.engine.claim(&secret, new).await?;
         welcome(&web, &headers, peer.ip(), claimed, SignInMethod::Password).await
     };
     match claimed.await {
         Ok(cookie) => (cookie, see("/settings")).into_response(),
-        Err(failure) => claim_page(&web, &headers, &secret, Some(failure.message)),
+        Err(failure) => claim_page(&web, &headers, &secret, &name, Some(failure.message)),
     }
 }
 

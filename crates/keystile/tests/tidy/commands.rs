@@ -37,8 +37,10 @@ const MAY_NAME_COMMANDS: [&str; 4] = [
 #[test]
 fn no_answer_of_the_api_and_no_page_names_a_command() {
     let arguments = Arguments::command();
-    let commands: Vec<_> =
-        arguments.get_subcommands().map(|command| format!("keystile {}", command.get_name())).collect();
+    let commands: Vec<_> = arguments
+        .get_subcommands()
+        .map(|command| format!("keystile {}", command.get_name()))
+        .collect();
     let is_flag = |line: &str| {
         let mut places = line.match_indices("--").map(|(at, _)| &line[at + 2..]);
         places.any(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))

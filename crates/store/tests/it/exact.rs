@@ -59,6 +59,7 @@ fn of_500_writes_at_once_a_quota_of_10_admits_10_and_locks_once() {
     let row = bench.row(key);
     let lock = row.lock.unwrap();
     assert_eq!(lock.actor, Actor::Budget("writes-day".to_owned()));
+    assert_eq!(lock.reason, "went over its write budget writes-day, 10 per day");
     assert_eq!(lock.evidence.as_deref(), Some("POST /notes from 192.0.2.7"));
     assert_eq!((row.locks, bench.events_named(key, "key_locked")), (1, 1));
     drop(admitted);

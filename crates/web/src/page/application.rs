@@ -14,9 +14,12 @@ use keystile_engine::command::{
 use serde::Deserialize;
 
 use super::key::{NoteForm, PlanForm};
-use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, page, plans_of_keys, trouble};
+use super::{
+    ConfirmPage, Frame, PageResult, Screen, act, act_typed, clock, page, plans_of_keys, trouble,
+};
 use crate::carry_out::{blocking, carry_out};
 use crate::filters;
+use crate::flash::Typed;
 use crate::session::SignedIn;
 use crate::web::Web;
 use crate::when::Clock;
@@ -129,9 +132,9 @@ pub(crate) async fn suspend_page(
     let path = path(&name);
     Ok(page(&ConfirmPage {
         frame: Frame::of(&web, &owner, Screen::Applications, "Suspend an application"),
-        subject: format!("No key of {name} may call, reads included."),
+        subject: format!("No key of {name} will be able to call, reads included."),
         consequences: vec![
-            "It holds from the next request on.".to_owned(),
+            "It will hold from the next request on.".to_owned(),
             "You can resume the application at any time; its keys stay as they are.".to_owned(),
         ],
         action: format!("{path}/suspend"),
@@ -179,8 +182,9 @@ pub(crate) async fn change_plan(
     Form(form): Form<PlanForm>,
 ) -> Response {
     let back = path(&name);
+    let typed = Typed { form: "plan", fields: vec![("plan", form.plan.clone())] };
     let command = Command::ChangeApplicationPlan { application: name, plan: form.plan };
-    act(&web, &owner, command, &back, None).await
+    act_typed(&web, &owner, command, &back, None, typed).await
 }
 
 pub(crate) async fn set_note(
@@ -190,6 +194,7 @@ pub(crate) async fn set_note(
     Form(form): Form<NoteForm>,
 ) -> Response {
     let back = path(&name);
+    let typed = Typed { form: "note", fields: vec![("note", form.note.clone())] };
     let command = Command::SetApplicationNote { application: name, note: form.note };
-    act(&web, &owner, command, &back, None).await
+    act_typed(&web, &owner, command, &back, None, typed).await
 }

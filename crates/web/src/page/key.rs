@@ -17,12 +17,13 @@ use keystile_engine::{AddressUse, KeyActivity};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfirmPage, Frame, PageResult, Screen, act, clock, filled, page, plans_of_keys, see, trouble,
+    ConfirmPage, Frame, PageResult, Screen, act, act_typed, clock, filled, page, plans_of_keys,
+    see, trouble,
 };
 use crate::carry_out::{blocking, carry_out};
 use crate::chart::{self, Svg};
 use crate::filters;
-use crate::flash::{Flash, Secret, Undo};
+use crate::flash::{Flash, Secret, Typed, Undo};
 use crate::session::{Proved, SignedIn};
 use crate::web::Web;
 use crate::when::Clock;
@@ -149,12 +150,16 @@ pub(crate) async fn create(
     owner: SignedIn,
     Form(form): Form<NewKeyForm>,
 ) -> Response {
+    let typed = Typed {
+        form: "create",
+        fields: vec![("application", form.application.clone()), ("plan", form.plan.clone())],
+    };
     let command = Command::CreateKeys {
         application: form.application.trim().to_owned(),
         plan: Some(form.plan),
         count: 1,
     };
-    show_new_key(&web, &owner, command, "/keys/new").await
+    show_new_key(&web, &owner, command, "/keys/new", typed).await
 }
 
 /// Issues a key and leads to its page, which shows it once.
@@ -163,6 +168,7 @@ async fn show_new_key(
     owner: &SignedIn,
     command: Command,
     otherwise: &str,
+    typed: Typed,
 ) -> Response {
     let gate = web.engine.server.get().and_then(|server| server.gate.first().cloned());
     let gate = gate.unwrap_or_else(|| "127.0.0.1:7070".to_owned());
@@ -186,7 +192,8 @@ async fn show_new_key(
         }
         Ok(_) => see(otherwise),
         Err(failure) => {
-            web.flashes.put(owner.session(), Flash::failed(&failure));
+            let flash = Flash { typed: Some(typed), ..Flash::failed(&failure) };
+            web.flashes.put(owner.session(), flash);
             see(otherwise)
         }
     }
@@ -269,9 +276,17 @@ pub(crate) async fn lock(
     Form(form): Form<LockForm>,
 ) -> Response {
     let back = format!("/keys/{id}");
+    let typed = Typed {
+        form: "lock",
+        fields: vec![
+            ("level", form.level.to_string()),
+            ("reason", form.reason.clone()),
+            ("span", form.span.clone().unwrap_or_default()),
+        ],
+    };
     let span = match filled(form.span).map(|text| text.parse::<Span>()).transpose() {
         Ok(span) => span,
-        Err(error) => return refuse(&web, &owner, &error, &back),
+        Err(error) => return refuse(&web, &owner, &error, &back, typed),
     };
     let command = Command::LockKey {
         key: id.clone(),
@@ -284,16 +299,19 @@ pub(crate) async fn lock(
         action: format!("/keys/{id}/unlock"),
         fields: vec![("budgets", "keep".to_owned())],
     };
-    act(&web, &owner, command, &back, Some(undo)).await
+    act_typed(&web, &owner, command, &back, Some(undo), typed).await
 }
 
-/// Says what was wrong with a form.
-fn refuse(web: &Web, owner: &SignedIn, error: &dyn std::fmt::Display, back: &str) -> Response {
-    let flash = Flash::failed(&Failure {
-        kind: FailureKind::Invalid,
-        message: error.to_string(),
-        help: None,
-    });
+/// Says what was wrong with a form, which comes back as it was.
+fn refuse(
+    web: &Web,
+    owner: &SignedIn,
+    error: &dyn std::fmt::Display,
+    back: &str,
+    typed: Typed,
+) -> Response {
+    let failure = Failure { kind: FailureKind::Invalid, message: error.to_string(), help: None };
+    let flash = Flash { typed: Some(typed), ..Flash::failed(&failure) };
     web.flashes.put(owner.session(), flash);
     see(back)
 }
@@ -341,7 +359,7 @@ pub(crate) async fn unlock_page(
         };
         ConfirmPage {
             frame: Frame::of(&web, &owner, Screen::Keys, "Unlock"),
-            subject: format!("{} ({}…) can write again.", key.application, key.prefix),
+            subject: format!("{} ({}…) will be able to write again.", key.application, key.prefix),
             consequences,
             action: format!("/keys/{}/unlock", key.id),
             fields: Vec::new(),
@@ -361,13 +379,13 @@ pub(crate) async fn more_room_page(
     confirm(&web, &owner, &id, |key| ConfirmPage {
         frame: Frame::of(&web, &owner, Screen::Keys, "Unlock with more room"),
         subject: format!(
-            "{} ({}…) writes again, and its budgets begin anew.",
+            "{} ({}…) will write again, and its budgets will begin anew.",
             key.application, key.prefix
         ),
         consequences: vec![
-            "What it wrote stays on record, and no longer counts.".to_owned(),
+            "What it wrote stays on record, and will no longer count.".to_owned(),
             format!(
-                "Within one window it may so write up to twice what the plan {} says.",
+                "Within one window it may then write up to twice what the plan {} says.",
                 key.plan
             ),
             "You can lock the key again at any time.".to_owned(),
@@ -397,9 +415,12 @@ pub(crate) async fn revoke_page(
 ) -> PageResult {
     confirm(&web, &owner, &id, |key| ConfirmPage {
         frame: Frame::of(&web, &owner, Screen::Keys, "Revoke a key"),
-        subject: format!("{} can never use the key {}… again.", key.application, key.prefix),
+        subject: format!(
+            "{} will never be able to use the key {}… again.",
+            key.application, key.prefix
+        ),
         consequences: vec![
-            "Every call with it is refused from the next request on.".to_owned(),
+            "Every call with it will be refused from the next request on.".to_owned(),
             "This cannot be taken back. To stop it for a while, lock it instead.".to_owned(),
             "What it wrote stays in the journal.".to_owned(),
         ],
@@ -447,12 +468,13 @@ pub(crate) async fn roll(
     Form(form): Form<RollForm>,
 ) -> Response {
     let back = format!("/keys/{id}");
+    let typed = Typed { form: "roll", fields: vec![("grace", form.grace.clone())] };
     match form.grace.trim().parse::<Span>() {
         Ok(grace) => {
             let command = Command::RollKey { key: id, grace_millis: grace.millis() };
-            show_new_key(&web, &owner, command, &back).await
+            show_new_key(&web, &owner, command, &back, typed).await
         }
-        Err(error) => refuse(&web, &owner, &error, &back),
+        Err(error) => refuse(&web, &owner, &error, &back, typed),
     }
 }
 
@@ -468,7 +490,9 @@ pub(crate) async fn change_plan(
     Form(form): Form<PlanForm>,
 ) -> Response {
     let back = format!("/keys/{id}");
-    act(&web, &owner, Command::ChangeKeyPlan { key: id, plan: form.plan }, &back, None).await
+    let typed = Typed { form: "plan", fields: vec![("plan", form.plan.clone())] };
+    let command = Command::ChangeKeyPlan { key: id, plan: form.plan };
+    act_typed(&web, &owner, command, &back, None, typed).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -483,5 +507,7 @@ pub(crate) async fn set_note(
     Form(form): Form<NoteForm>,
 ) -> Response {
     let back = format!("/keys/{id}");
-    act(&web, &owner, Command::SetKeyNote { key: id, note: form.note }, &back, None).await
+    let typed = Typed { form: "note", fields: vec![("note", form.note.clone())] };
+    let command = Command::SetKeyNote { key: id, note: form.note };
+    act_typed(&web, &owner, command, &back, None, typed).await
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use http::StatusCode;
-use keystile_engine::command::{Answer, Command, Failure};
+use http::{HeaderMap, StatusCode};
+use keystile_engine::command::{Answer, Command, Failure, FailureKind};
 
 use crate::carry_out::carry_out;
-use crate::flash::{Flash, Undo};
-use crate::session::SignedIn;
+use crate::flash::{Flash, Typed, Undo};
+use crate::session::{self, SignedIn};
 use crate::web::Web;
 use crate::when::Clock;
 
@@ -107,6 +107,23 @@ impl Frame {
         places.into_iter().map(place).collect()
     }
 
+    /// Whether a form failed a moment ago, and is to be shown open.
+    pub(crate) fn has_typed(&self, form: &str) -> bool {
+        self.typed(form).is_some()
+    }
+
+    /// What was typed into a field of a form that failed a moment ago; what it usually holds otherwise.
+    pub(crate) fn typed_or<'a>(&'a self, form: &str, field: &str, usual: &'a str) -> &'a str {
+        let typed = self.typed(form).and_then(|typed| {
+            typed.fields.iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str())
+        });
+        typed.unwrap_or(usual)
+    }
+
+    fn typed(&self, form: &str) -> Option<&Typed> {
+        self.flash.as_ref()?.typed.as_ref().filter(|typed| typed.form == form)
+    }
+
     pub(crate) fn zone(&self) -> &str {
         &self.zone
     }
@@ -160,9 +177,39 @@ pub(crate) fn trouble<'a>(
 ) -> impl FnOnce(Failure) -> Trouble + 'a {
     move |failure| {
         let frame = Frame::of(web, owner, Screen::Other, "This cannot be shown");
+        let status = match failure.kind {
+            FailureKind::Missing | FailureKind::Invalid => StatusCode::NOT_FOUND,
+            FailureKind::Conflict | FailureKind::Stale => StatusCode::CONFLICT,
+            FailureKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            FailureKind::Fault => StatusCode::INTERNAL_SERVER_ERROR,
+        };
         let Failure { message, help, .. } = failure;
-        Trouble(Box::new(page_with(StatusCode::NOT_FOUND, &TroublePage { frame, message, help })))
+        Trouble(Box::new(page_with(status, &TroublePage { frame, message, help })))
     }
+}
+
+/// The page for an answer that has none of its own: an unknown address, a method that it does not take, a
+/// form that was not filled by its page.
+pub(crate) async fn no_page(
+    web: &Web,
+    headers: &HeaderMap,
+    status: StatusCode,
+    said: String,
+) -> Response {
+    let (title, message) = match status {
+        StatusCode::NOT_FOUND => ("Not found", "There is no page at this address.".to_owned()),
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "Not found",
+            "This address is for a button of the console, not to be opened.".to_owned(),
+        ),
+        _ if said.is_empty() => ("This cannot be shown", "Nothing was done.".to_owned()),
+        _ => ("This cannot be shown", said),
+    };
+    let frame = match session::find(web, headers).await {
+        Ok(Some(owner)) => Frame::of(web, &owner, Screen::Other, title),
+        Ok(None) | Err(_) => Frame::bare(web, Screen::Other, title),
+    };
+    page_with(status, &TroublePage { frame, message, help: None })
 }
 
 /// A page that asks before an act that is hard to take back, and says what will happen.
@@ -187,10 +234,33 @@ pub(crate) async fn act(
     back: &str,
     undo: Option<Undo>,
 ) -> Response {
+    carry_out_form(web, owner, command, back, undo, None).await
+}
+
+/// The same for a form that somebody typed into: where it fails, it comes back as it was.
+pub(crate) async fn act_typed(
+    web: &Arc<Web>,
+    owner: &SignedIn,
+    command: Command,
+    back: &str,
+    undo: Option<Undo>,
+    typed: Typed,
+) -> Response {
+    carry_out_form(web, owner, command, back, undo, Some(typed)).await
+}
+
+async fn carry_out_form(
+    web: &Arc<Web>,
+    owner: &SignedIn,
+    command: Command,
+    back: &str,
+    undo: Option<Undo>,
+    typed: Option<Typed>,
+) -> Response {
     let flash = match carry_out(&web.engine, command, owner.actor()).await {
         Ok(Answer::Done(text)) => Flash { undo, ..Flash::done(text) },
-        Ok(answer) => Flash::done(format!("{answer:?}")),
-        Err(failure) => Flash::failed(&failure),
+        Ok(_) => Flash::done("Done."),
+        Err(failure) => Flash { typed, ..Flash::failed(&failure) },
     };
     web.flashes.put(owner.session(), flash);
     see(back)

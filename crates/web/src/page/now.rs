@@ -5,7 +5,6 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use keystile_core::journal::WriteRecord;
-use keystile_core::time::Timestamp;
 use keystile_engine::NearBudget;
 use keystile_engine::command::{Answer, Command, Failure, KeyFilter, KeyView, RecordFilter};
 use keystile_engine::delivery::{DeliveryFilter, DeliveryView};
@@ -23,7 +22,6 @@ use crate::when::Clock;
 const LOCKED_SHOWN: u32 = 12;
 const RECORDS_SHOWN: u32 = 20;
 const TOLD_SHOWN: u32 = 5;
-const HOUR: i64 = 3_600_000;
 
 #[derive(Template)]
 #[template(path = "now.html")]
@@ -57,26 +55,22 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
     };
     let at = clock.now;
     let (hours, records, told) = blocking(&web.engine, move |engine| {
-        let first = Timestamp((at.0 / HOUR - 23) * HOUR);
         let filter = RecordFilter { limit: RECORDS_SHOWN, ..RecordFilter::default() };
         let latest = DeliveryFilter { limit: TOLD_SHOWN, ..DeliveryFilter::default() };
         Ok::<_, Failure>((
-            engine.writes_by_hour(first, at)?,
+            engine.last_day(at)?,
             engine.record_page(&filter)?.records,
             engine.deliveries(&latest)?,
         ))
     })
     .await
     .map_err(trouble(&web, &owner))?;
-    let bars: Vec<Bar> = (0..24)
-        .map(|slot| {
-            let start = Timestamp((at.0 / HOUR - 23 + slot) * HOUR);
-            let hour = hours.iter().find(|hour| hour.hour_start == start);
-            Bar {
-                label: clock.hour(start),
-                writes: hour.map_or(0, |hour| hour.writes),
-                refused: hour.map_or(0, |hour| hour.refused),
-            }
+    let bars: Vec<Bar> = hours
+        .iter()
+        .map(|hour| Bar {
+            label: clock.hour(hour.hour_start),
+            writes: hour.writes,
+            refused: hour.refused,
         })
         .collect();
     let near = web.engine.near_budgets().await.unwrap_or_default();

@@ -21,7 +21,7 @@ use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, filled, page, se
 use crate::api::backup::backup_file;
 use crate::carry_out::{blocking, carry_out};
 use crate::filters;
-use crate::flash::{Flash, Secret};
+use crate::flash::{Flash, Secret, Typed};
 use crate::password;
 use crate::session::{Proved, SignedIn};
 use crate::sign_in::codes;
@@ -162,9 +162,9 @@ pub(crate) async fn remove_owner_page(
 ) -> PageResult {
     Ok(page(&ConfirmPage {
         frame: Frame::of(&web, &owner, Screen::Settings, "Remove an owner"),
-        subject: format!("{name} can no longer sign in."),
+        subject: format!("{name} will no longer be able to sign in."),
         consequences: vec![
-            "Their sessions end at once, and their passkeys open nothing.".to_owned(),
+            "Their sessions will end at once, and their passkeys will open nothing.".to_owned(),
             "API tokens that they made go on; revoke those on the settings page.".to_owned(),
             "You can make them a new link at any time.".to_owned(),
         ],
@@ -255,6 +255,14 @@ pub(crate) async fn create_token(
     Proved(owner): Proved,
     Form(form): Form<TokenForm>,
 ) -> Response {
+    let typed = Typed {
+        form: "token",
+        fields: vec![
+            ("name", form.name.clone()),
+            ("scope", form.scope.clone()),
+            ("span", form.span.clone().unwrap_or_default()),
+        ],
+    };
     let made = async {
         let plain = |message: String| Failure { kind: FailureKind::Invalid, message, help: None };
         let scope = form.scope.parse().map_err(|_| plain("there is no such scope".to_owned()))?;
@@ -276,7 +284,7 @@ pub(crate) async fn create_token(
             }],
             ..Flash::done("Created a token.")
         },
-        Err(failure) => Flash::failed(&failure),
+        Err(failure) => Flash { typed: Some(typed), ..Flash::failed(&failure) },
     };
     web.flashes.put(owner.session(), flash);
     see("/settings")

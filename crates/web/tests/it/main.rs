@@ -7,6 +7,7 @@ mod description;
 mod desk;
 mod docs;
 mod doors;
+mod forms;
 mod pages;
 mod problems;
 mod stream;

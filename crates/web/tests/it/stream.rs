@@ -31,7 +31,7 @@ async fn a_token_of_scope_read_watches() {
     let mut watching = response.into_body().into_data_stream();
     assert!(comes(&mut watching, "event: hello").await);
     // The feed begins with its first look.
-    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
     desk.refusals(1, "/notes/77").await;
     assert!(comes(&mut watching, "/notes/77").await);
     desk.get("/api/v1/events").send().await.problem(401);

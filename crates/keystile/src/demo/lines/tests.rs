@@ -70,7 +70,7 @@ fn locked() -> KeyView {
         state: "locked".to_owned(),
         lock: Some(Lock {
             level: LockLevel::Writes,
-            reason: "went over its write budget of 20 per minute".to_owned(),
+            reason: "went over its write budget writes-minute, 20 per minute".to_owned(),
             actor: Actor::Budget("20 per minute".to_owned()),
             since: at("2026-11-24T11:56:30.5Z"),
             until: None,

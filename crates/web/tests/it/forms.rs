@@ -1,0 +1,195 @@
+//! What owners type and read on the pages.
+
+use keystile_engine::command::{Answer, Command};
+
+use crate::desk::{Desk, cli};
+
+/// A form, what is typed into it, and what its page then shows.
+type Failing<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+
+/// The page that a form leads to.
+async fn after(desk: &Desk, cookie: &str, path: &str, fields: &[(&str, &str)]) -> String {
+    let told = desk.post(path).cookie(cookie).form(fields).send().await;
+    assert_eq!(told.status, 303, "{told:?}");
+    let shown = desk.get(told.header("location")).cookie(cookie).send().await;
+    assert_eq!(shown.status, 200, "{shown:?}");
+    shown.text
+}
+
+#[tokio::test]
+async fn a_form_that_failed_comes_back_open_with_what_was_typed() {
+    let desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    let key = desk.key("reader").await;
+    let long = "x".repeat(501);
+    let forms: [Failing<'_>; 7] = [
+        (
+            "lock",
+            &[("level", "all"), ("reason", "too \"keen\""), ("span", "two hours")],
+            &[
+                "<details open><summary>Lock",
+                "value=\"all\" checked",
+                "value=\"too &#34;keen&#34;\"",
+                "value=\"two hours\"",
+            ],
+        ),
+        ("roll", &[("grace", "soon")], &["<details open><summary>Roll", "value=\"soon\""]),
+        ("plan", &[("plan", "gold")], &["<details id=\"plan\" open>"]),
+        ("note", &[("note", &long)], &["<details open><summary>Note", &long]),
+        ("../../applications/reader/plan", &[("plan", "gold")], &["<details open><summary>Change"]),
+        ("../../applications/reader/note", &[("note", &long)], &["<details open>", &long]),
+        (
+            "../../settings/tokens",
+            &[("name", "backup"), ("scope", "admin"), ("span", "a while")],
+            &[
+                "<details open><summary>Create a token",
+                "value=\"backup\"",
+                "value=\"admin\" checked",
+                "value=\"a while\"",
+            ],
+        ),
+    ];
+    for (form, fields, shown) in forms {
+        let path = match form.strip_prefix("../..") {
+            Some(path) => path.to_owned(),
+            None => format!("/keys/{key}/{form}"),
+        };
+        let page = after(&desk, &cookie, &path, fields).await;
+        assert!(page.contains("Not done."), "{form}: {page}");
+        for text in shown {
+            assert!(page.contains(text), "{form}: {text}: {page}");
+        }
+        // Only once, and only for this form.
+        let again = desk.get(&format!("/keys/{key}")).cookie(&cookie).send().await.text;
+        assert!(!again.contains("<details open>"), "{again}");
+    }
+    let page =
+        after(&desk, &cookie, "/keys", &[("application", "new one"), ("plan", "gold")]).await;
+    assert!(page.contains("value=\"new one\""), "{page}");
+}
+
+#[tokio::test]
+async fn a_name_that_was_typed_stays_where_its_password_was_wrong() {
+    let desk = Desk::new();
+    desk.cookie("Ada").await;
+    let wrong = [("name", "Ada"), ("password", "wrong"), ("next", "/keys")];
+    let told = desk.post("/sign-in").header("sec-fetch-site", "same-origin").form(&wrong).send();
+    let told = told.await;
+    assert_eq!(told.status, 401);
+    assert!(told.text.contains("value=\"Ada\""), "{}", told.text);
+    assert!(!told.text.contains("wrong\""), "never the secret");
+    let link = desk.engine().make_claim_link(cli()).await.unwrap();
+    let path = format!("/claim/{}", link.secret.expose());
+    let short = [("name", "Bob"), ("password", "short")];
+    let told = desk.post(&path).header("sec-fetch-site", "same-origin").form(&short).send().await;
+    assert!(told.text.contains("value=\"Bob\""), "{}", told.text);
+}
+
+#[tokio::test]
+async fn an_address_that_the_console_does_not_have_says_so_on_a_page() {
+    let desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    for path in ["/nowhere", "/keys/", "/apis", "/keys/x/y/z", "/assets/nothing.css", "/%ff"] {
+        for told in [desk.get(path).send().await, desk.get(path).cookie(&cookie).send().await] {
+            assert_eq!(told.status, 404, "{path}: {told:?}");
+            assert_eq!(told.header("content-type"), "text/html; charset=utf-8", "{path}");
+            assert!(told.text.contains("There is no page at this address."), "{path}");
+            assert!(told.text.contains("<title>Not found"), "{path}");
+        }
+        let signed_in = desk.get(path).cookie(&cookie).send().await;
+        assert!(signed_in.text.contains("aria-label=\"Screens\""), "{path}");
+    }
+    // So do a button's address that is opened, and a form that no page sends.
+    let told = desk.get("/sign-out").cookie(&cookie).send().await;
+    assert_eq!((told.status.as_u16(), told.header("allow")), (405, "POST"));
+    assert!(told.text.contains("for a button of the console"), "{}", told.text);
+    let key = desk.key("reader").await;
+    let lock = desk.post(&format!("/keys/{key}/lock")).cookie(&cookie).form(&[("level", "most")]);
+    let told = lock.send().await;
+    assert_eq!(told.status, 422);
+    assert_eq!(told.header("content-type"), "text/html; charset=utf-8");
+    assert!(told.text.contains("level"), "{}", told.text);
+    // Under the API it is a problem.
+    desk.get("/api/v1/nowhere").send().await.problem(404);
+}
+
+#[tokio::test]
+async fn what_a_button_will_do_is_said_as_something_to_come() {
+    let desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    let key = desk.key("reader").await;
+    desk.cookie("Bob").await;
+    for path in [
+        format!("/keys/{key}/unlock"),
+        format!("/keys/{key}/more-room"),
+        format!("/keys/{key}/revoke"),
+        "/applications/reader/suspend".to_owned(),
+        "/settings/owners/Bob/remove".to_owned(),
+    ] {
+        let page = desk.get(&path).cookie(&cookie).send().await.text;
+        let (_, rest) = page.split_once("<p class=\"big\">").unwrap();
+        let sentence = rest.split("</p>").next().unwrap();
+        assert!(sentence.contains(" will "), "{path}: {sentence}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_works_until_nothing() {
+    let desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    let key = desk.key("reader").await;
+    let roll = Command::RollKey { key: key.clone(), grace_millis: 86_400_000 };
+    let Answer::NewKeys(_) = desk.engine().execute(roll, cli()).await else { panic!() };
+    let page = || async { desk.get(&format!("/keys/{key}")).cookie(&cookie).send().await.text };
+    assert!(page().await.contains("<dt>Ends</dt>"));
+    let revoke = Command::RevokeKey { key: key.clone() };
+    let Answer::Done(_) = desk.engine().execute(revoke, cli()).await else { panic!() };
+    assert!(!page().await.contains("<dt>Ends</dt>"));
+}
+
+#[tokio::test]
+async fn budgets_go_by_their_names() {
+    let desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    let key = desk.key("reader").await;
+    let page = desk.get(&format!("/keys/{key}")).cookie(&cookie).send().await.text;
+    assert!(page.contains("<span class=\"name\">writes-day, 20 per day</span>"), "{page}");
+}
+
+#[tokio::test]
+async fn the_last_24_hours_are_the_same_on_every_surface_and_refusals_are_no_writes() {
+    let desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    desk.refusals(7, "/notes/1").await;
+    let status = desk.get("/api/v1/status").cookie(&cookie).send().await.good();
+    assert_eq!((&status["writes_today"], &status["records"]), (&0.into(), &7.into()));
+    let page = desk.get("/").cookie(&cookie).send().await.text;
+    assert!(page.contains("<dt>Writes, 24 hours</dt><dd>0</dd>"), "{page}");
+    assert!(page.contains("<dt>Refused, 24 hours</dt><dd>7</dd>"), "{page}");
+}
+
+#[tokio::test]
+async fn two_consoles_on_one_machine_do_not_share_a_cookie() {
+    let (one, other) = (Desk::new(), Desk::new());
+    assert_ne!(one.cookie_name(7080), other.cookie_name(7080), "of two stores");
+    // A copy of the store has the same secret, but another port.
+    assert_ne!(one.cookie_name(7080), one.cookie_name(7081), "of two ports");
+    // The browser brings both along; each console takes its own.
+    let (mine, theirs) = (one.cookie("Ada").await, other.cookie("Ada").await);
+    for both in [format!("{mine}; {theirs}"), format!("{theirs}; {mine}")] {
+        one.get("/api/v1/keys").cookie(&both).send().await.good();
+        other.get("/api/v1/keys").cookie(&both).send().await.good();
+    }
+    let signed_out = one.post("/sign-out").cookie(&format!("{mine}; {theirs}")).send().await;
+    let gone = signed_out.header("set-cookie").split('=').next().unwrap().to_owned();
+    assert_eq!(gone, one.cookie_name(7080));
+    other.get("/api/v1/keys").cookie(&theirs).send().await.good();
+}
+
+#[tokio::test]
+async fn the_name_of_the_cookie_outlives_a_restart() {
+    let mut desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    desk.later(1_000);
+    desk.get("/api/v1/keys").cookie(&cookie).send().await.good();
+}
