@@ -29,7 +29,7 @@ fn kind_of(error: &Error) -> FailureKind {
         Error::Missing(_) => FailureKind::Missing,
         Error::Exists(_) | Error::Conflict(_) => FailureKind::Conflict,
         Error::Stale(_) => FailureKind::Stale,
-        Error::Unavailable => FailureKind::Unavailable,
+        Error::Unavailable | Error::Unanswered | Error::NoAnswer { .. } => FailureKind::Unavailable,
         Error::Directory { .. }
         | Error::InUse { .. }
         | Error::NetworkFileSystem { .. }

@@ -1,7 +1,7 @@
 //! The control socket: how the command line reaches a running server.
 //!
 //! A Unix socket in the data directory, for this user only. One line of JSON in, one line out: a
-//! [`Request`] and its [`Answer`].
+//! [`Request`] and its [`Answer`], with blanks before it while the server is at it.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -9,6 +9,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use keystile_core::lock::Actor;
 use keystile_engine::Engine;
@@ -20,6 +22,11 @@ use tokio::runtime::Handle;
 
 /// The longest request line; commands are small.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+
+/// How often a server that works on a command says that it still does.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+/// How long the command line waits for a server that says nothing.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// What the command line sends.
 #[derive(Debug, Serialize, Deserialize)]
@@ -62,7 +69,7 @@ fn connect(data: &Path) -> std::io::Result<BlockingStream> {
 
 /// Whether a server listens on the socket of a data directory.
 pub fn is_served(data: &Path) -> bool {
-    connect(data).is_ok()
+    !matches!(connect_in_time(data), Ok(Err(_)))
 }
 
 /// Listens on the socket of a data directory that this process holds.
@@ -92,7 +99,7 @@ pub async fn serve(listener: UnixListener, server: Arc<impl Server>) {
             }
             Err(error) => {
                 tracing::warn!(%error, "a command line could not be accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
@@ -104,16 +111,25 @@ async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Re
     tokio::io::BufReader::new(reading.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
     let answer = match serde_json::from_str::<Request>(&line) {
         Ok(Request { login, command: Command::Reload }) => {
-            server.reload(Actor::CommandLine(login)).await
+            let reloaded = server.reload(Actor::CommandLine(login));
+            let reloaded = server.engine().store().unless_hung(reloaded).await;
+            reloaded.unwrap_or_else(|error| Answer::Failed(error.into()))
         }
         Ok(Request { login, command }) => {
-            {
-                // Lists and backups read for long; they must not hold up health checks.
-                let engine = server.engine().clone();
-                let runtime = Handle::current();
-                let work =
-                    move || runtime.block_on(engine.execute(command, Actor::CommandLine(login)));
-                tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+            // Lists and backups read for long; they must not hold up health checks.
+            let engine = server.engine().clone();
+            let store = engine.store().clone();
+            let runtime = Handle::current();
+            let work = move || runtime.block_on(engine.execute(command, Actor::CommandLine(login)));
+            let work = store.unless_hung(tokio::task::spawn_blocking(work));
+            let mut work = std::pin::pin!(work);
+            loop {
+                match tokio::time::timeout(SIGN_OF_LIFE, &mut work).await {
+                    Ok(Ok(answer)) => break answer.map_err(std::io::Error::other)?,
+                    Ok(Err(error)) => break Answer::Failed(error.into()),
+                    // A blank before the JSON: whoever waits knows that it is still at it.
+                    Err(_) => writing.write_all(b" ").await?,
+                }
             }
         }
         Err(error) => Answer::Failed(Failure {
@@ -127,18 +143,42 @@ async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Re
     writing.write_all(&text).await
 }
 
+/// Connects in a thread of its own: a server that takes nobody up keeps whoever connects waiting.
+fn connect_in_time(data: &Path) -> Result<std::io::Result<BlockingStream>, RecvTimeoutError> {
+    let (sender, connected) = std::sync::mpsc::channel();
+    let data = data.to_owned();
+    std::thread::spawn(move || sender.send(connect(&data)));
+    connected.recv_timeout(SILENCE_MAX)
+}
+
 /// Sends a command to the server of a data directory; `None` when no server runs there.
 pub fn send(data: &Path, command: &Command) -> Option<Result<Answer, Failure>> {
-    let stream = connect(data).ok()?;
     let request = Request { login: login(), command: command.clone() };
-    Some(exchange(stream, &request).map_err(|error| Failure {
-        kind: FailureKind::Fault,
-        message: format!("the server broke off: {error}"),
-        help: Some("see its log".to_owned()),
+    let answer = match connect_in_time(data) {
+        Ok(Err(_)) => return None,
+        Ok(Ok(stream)) => exchange(stream, &request),
+        Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+    };
+    Some(answer.map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => Failure {
+            kind: FailureKind::Unavailable,
+            message: format!(
+                "the server of {} runs, but does not answer; whether it still does what was asked is not known",
+                data.display()
+            ),
+            help: Some("see its log, and whether its disk answers".to_owned()),
+        },
+        _ => Failure {
+            kind: FailureKind::Fault,
+            message: format!("the server broke off: {error}"),
+            help: Some("see its log".to_owned()),
+        },
     }))
 }
 
 fn exchange(mut stream: BlockingStream, request: &Request) -> std::io::Result<Answer> {
+    stream.set_read_timeout(Some(SILENCE_MAX))?;
+    stream.set_write_timeout(Some(SILENCE_MAX))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;

@@ -11,5 +11,6 @@ pub mod demo;
 pub mod local;
 pub mod log;
 pub mod notifier;
+pub mod probe;
 pub mod run;
 pub mod server;

@@ -15,7 +15,7 @@ use keystile_store::error::Error as StoreError;
 
 use crate::cli::Target;
 use crate::config::{self, Colors, Configuration};
-use crate::{control, server};
+use crate::{control, probe, server};
 
 /// What is done when no server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +134,7 @@ impl Local {
     }
 
     fn open(&mut self) -> Result<Arc<Engine>, Failure> {
+        probe::disk_of(&self.data)?;
         let directory =
             self.runtime.block_on(server::hold(&self.data)).map_err(|error| match error {
                 StoreError::InUse { .. } => Failure {
@@ -147,6 +148,9 @@ impl Local {
                 other => other.into(),
             })?;
         let (store, _) = Store::open(directory)?;
+        if let Some(configuration) = &self.configuration {
+            store.set_timeout(configuration.store_timeout);
+        }
         let (policy, settings) = match self.configuration.take() {
             Some(configuration) => {
                 let settings = server::engine_settings(&configuration);

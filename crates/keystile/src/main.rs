@@ -25,6 +25,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    if let Some(code) = keystile::probe::child() {
+        return code;
+    }
     // The first thing: whoever makes a TLS configuration later finds its provider.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         return ExitCode::FAILURE;
@@ -186,6 +189,7 @@ fn on_store(command: &StoreCommand, terminal: &mut Terminal<'_>) -> Result<ExitC
 
 fn restore(arguments: &RestoreArguments, terminal: &mut Terminal<'_>) -> Result<ExitCode, Failure> {
     let data = Local::data_of(&arguments.common.target.resolve())?;
+    keystile::probe::disk_of(&data)?;
     cli::restore::check(arguments, &data)?;
     let directory = keystile_store::directory::DataDirectory::hold(&data)?;
     keystile_store::backup::restore(&directory, &arguments.file)?;

@@ -27,6 +27,7 @@ use crate::config::{self, Configuration, ConsoleSettings};
 use crate::console;
 use crate::control;
 use crate::notifier::{self, Notifier};
+use crate::probe;
 
 /// How often work that nobody asks for is done.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -137,10 +138,19 @@ impl Server {
     ) -> anyhow::Result<Self> {
         let metrics = metrics_handle();
         let settings = engine_settings(&configuration);
-        let Configuration { data, gate, console: console_settings, policy, observes_all, .. } =
-            configuration;
+        let Configuration {
+            data,
+            store_timeout,
+            gate,
+            console: console_settings,
+            policy,
+            observes_all,
+            ..
+        } = configuration;
+        probe::disk_of(&data)?;
         let directory = hold(&data).await?;
         let (store, opened) = Store::open(directory)?;
+        store.set_timeout(store_timeout);
         let engine = Arc::new(Engine::new(store, policy, settings));
         // Before the first write can come.
         engine.begin_watching().await;
@@ -238,7 +248,8 @@ impl Server {
                 ended = self.failed() => break Err(ended),
                 _ = signals.hang_up.recv() => {
                     let reloaded = control::Server::reload(&*self.shared, Actor::System);
-                    if let Answer::Failed(failure) = reloaded.await {
+                    let reloaded = self.shared.engine.store().unless_hung(reloaded).await;
+                    if let Answer::Failed(failure) = reloaded.unwrap_or_else(|error| Answer::Failed(error.into())) {
                         tracing::error!(problem = %failure.message, "SIGHUP changed nothing");
                     }
                 }
@@ -361,6 +372,7 @@ impl control::Server for Shared {
                 let configuration =
                     if self.observes_all { configuration.observing() } else { configuration };
                 let settings = engine_settings(&configuration);
+                self.engine.store().set_timeout(configuration.store_timeout);
                 self.engine.replace_policy(configuration.policy, settings);
                 self.engine.begin_watching().await;
                 self.engine.note_reload(actor).await;

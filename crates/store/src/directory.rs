@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 pub struct DataDirectory {
     path: PathBuf,
     /// Held while the value lives; the system drops it when the process dies.
-    _lock: File,
+    lock: File,
 }
 
 /// File systems whose locks SQLite must not rely on, by the magic number of statfs(2).
@@ -39,7 +39,7 @@ impl DataDirectory {
         let lock = open_private(&lock_path)
             .map_err(|source| Error::Directory { path: lock_path, source })?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(fault(source)),
         }
@@ -48,6 +48,11 @@ impl DataDirectory {
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file that holds the directory, for whoever wants to see whether its disk answers.
+    pub(crate) fn lock_file(&self) -> Result<File> {
+        self.lock.try_clone().map_err(|source| Error::Directory { path: self.path.clone(), source })
     }
 
     /// The folder for copies that the console makes, created where it is missing.

@@ -68,6 +68,15 @@ pub enum Error {
     /// The store could not commit, or its writer has ended.
     #[error("the store cannot record anything at the moment")]
     Unavailable,
+    /// The disk neither does what it is asked nor fails.
+    #[error("the disk under {path} does not answer")]
+    NoAnswer {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The disk did not answer in time, and what was asked was under way.
+    #[error("the disk does not answer; what was asked for may still be done when it does")]
+    Unanswered,
     /// Any other answer of SQLite.
     #[error("SQLite failed")]
     Sqlite(#[source] rusqlite::Error),
@@ -108,6 +117,13 @@ impl Error {
             Self::Unavailable => {
                 Some("the disk may be full or read-only: the log says more".into())
             }
+            Self::NoAnswer { .. } => Some(
+                "it may be frozen (`fsfreeze -u` thaws it), suspended, or broken; see `dmesg`".into(),
+            ),
+            Self::Unanswered => Some(
+                "look whether it was done before you ask again; `keystile status` says how the store is"
+                    .into(),
+            ),
             Self::Stale(_) => Some("look at it again, and then decide whether to change it".into()),
             Self::Exists(_) | Self::Missing(_) | Self::Conflict(_) | Self::Sqlite(_) => None,
         }

@@ -9,7 +9,8 @@
 //! # Who does what
 //!
 //! - [`Store`] is the handle that everyone shares.
-//! - `writer` commits in groups; [`Work`] is one of its transactions.
+//! - `writer` commits in groups; [`Work`] is one of its transactions. `asking` is how others wait for it,
+//!   and `health` says whether it gets on.
 //! - `reserve` is what happens to a write in it; `ledger` counts budgets; `journal` keeps the rows.
 //! - `index` keeps the journal by key without making each write pay for it; `block` and `hour` do the
 //!   same for listings by value and for counts.
@@ -20,20 +21,21 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use keystile_core::journal::RecordId;
 use keystile_core::key::Pepper;
-use keystile_core::time::Timestamp;
+use keystile_core::time::{Span, Timestamp};
 use keystile_core::watch::Watching;
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 
 pub mod action;
 mod activity;
+mod asking;
 mod attempt;
 pub mod audit;
 pub mod backup;
@@ -45,6 +47,7 @@ pub mod directory;
 pub mod error;
 pub mod event;
 pub mod follow;
+pub mod health;
 mod hour;
 mod index;
 pub mod journal;
@@ -70,6 +73,7 @@ use block::Blocks;
 use clock::StoreClock;
 use directory::{DataDirectory, Freshness};
 use error::{Error, Result};
+use health::Health;
 use index::SubjectIndex;
 use journal::Settlement;
 pub use ledger::BudgetStanding;
@@ -78,16 +82,25 @@ use reserve::{RefusedRecord, ReserveAnswer, ReserveRequest, Reserved};
 use table::KeyTable;
 use work::Memory;
 pub use work::Work;
-use writer::{Asker, Committed, Health, Message, Writer};
+use writer::{Message, Writer};
 
 /// How many reading connections are kept open.
 const READERS_MAX: usize = 4;
+/// How often a close looks whether the disk still answers.
+const CLOSE_LOOK: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// The writer's thread.
+#[derive(Debug)]
+struct WriterThread {
+    thread: JoinHandle<()>,
+    ended: Receiver<()>,
+}
 
 /// The store of one data directory. Cheap to share behind an `Arc`.
 #[derive(Debug)]
 pub struct Store {
     queue: Sender<Message>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<WriterThread>>,
     /// Its other side goes with the writer.
     running: watch::Receiver<()>,
     keys: KeyTable,
@@ -154,18 +167,20 @@ impl Store {
             health: health.clone(),
             queue: receiver,
             unsettled: Vec::new(),
+            lock_file: directory.lock_file()?,
         };
         let (runs, running) = watch::channel(());
+        let (ending, ended) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
-                let _runs = runs;
+                let (_runs, _ending): (_, Sender<()>) = (runs, ending);
                 writer.run();
             })
             .map_err(|source| Error::Directory { path: directory.path().to_owned(), source })?;
         let store = Self {
             queue,
-            writer: Mutex::new(Some(thread)),
+            writer: Mutex::new(Some(WriterThread { thread, ended })),
             running,
             keys,
             pepper,
@@ -206,6 +221,11 @@ impl Store {
         while running.changed().await.is_ok() {}
     }
 
+    /// How long a write or a change may wait to become durable; past that it is refused.
+    pub fn set_timeout(&self, timeout: Span) {
+        self.health.set_timeout(timeout.duration());
+    }
+
     /// The data directory.
     pub fn directory(&self) -> &DataDirectory {
         &self.directory
@@ -243,7 +263,8 @@ impl Store {
     /// Asks for room for a write. Once this returns a reservation, its intent and debit are durable.
     ///
     /// The queue has no bound of its own: every request waits for its answer, so it holds at most one
-    /// message for each connection that the gate admits, and one settlement for each before it.
+    /// message for each connection that the gate admits, and one settlement for each before it. While the
+    /// disk does not answer nothing more goes into it.
     pub async fn reserve(&self, request: ReserveRequest) -> Result<ReserveAnswer> {
         self.ask(request, None).await
     }
@@ -255,19 +276,6 @@ impl Store {
         mailbox: &Arc<Mailbox>,
     ) -> Result<ReserveAnswer> {
         self.ask(request, Some(mailbox.clone())).await
-    }
-
-    async fn ask(
-        &self,
-        request: ReserveRequest,
-        mailbox: Option<Arc<Mailbox>>,
-    ) -> Result<ReserveAnswer> {
-        let (sender, answer) = oneshot::channel();
-        let asker = Asker { sender, mailbox };
-        self.queue
-            .send(Message::Reserve(Box::new(request), asker))
-            .map_err(|_| Error::Unavailable)?;
-        answer.await.map_err(|_| Error::Unavailable)?
     }
 
     /// Writes down what became of a write. Not awaited: were it lost in a crash, the write would be
@@ -287,28 +295,10 @@ impl Store {
     /// Writes down refusals.
     pub fn record_refused(&self, refused: Vec<RefusedRecord>) {
         // Best effort: refusals are also counted in the metrics.
+        if self.health.admit().is_err() {
+            return;
+        }
         let _ = self.queue.send(Message::Refused(refused));
-    }
-
-    /// Changes something in a transaction of the writer; durable once this returns `Ok`. A change that
-    /// fails leaves nothing behind and does not disturb others in its group.
-    pub async fn change<T, F>(&self, change: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut Work<'_>) -> Result<T> + Send + 'static,
-    {
-        let (sender, answer) = oneshot::channel();
-        let message = Message::Change(Box::new(move |work| {
-            let result = in_savepoint(work, change);
-            Box::new(move |committed| {
-                let _ = sender.send(match committed {
-                    Committed::Yes => result,
-                    Committed::No => Err(result.err().unwrap_or(Error::Unavailable)),
-                });
-            })
-        }));
-        self.queue.send(message).map_err(|_| Error::Unavailable)?;
-        answer.await.map_err(|_| Error::Unavailable)?
     }
 
     /// Waits until everything that was sent to the store before is durable.
@@ -318,6 +308,11 @@ impl Store {
 
     /// Reads beside the writer, from a consistent state. Blocks: call it off the request path.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let _reading = self.health.begin_read()?;
+        asking::off_the_worker(|| self.read_here(read))
+    }
+
+    fn read_here<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match pooled {
             Some(connection) => connection,
@@ -337,8 +332,17 @@ impl Store {
     /// Writes down what is waiting and closes. Later calls find the store unavailable.
     pub fn close(&self) {
         let _ = self.queue.send(Message::Stop);
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if writer.is_some_and(|writer| writer.join().is_err()) {
+        let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
+        // The other end is dropped when the writer has ended, however it did.
+        while let Err(RecvTimeoutError::Timeout) = writer.ended.recv_timeout(CLOSE_LOOK) {
+            if self.health.hung_for().is_some() {
+                tracing::error!("the disk does not answer; the store was not closed in order");
+                return;
+            }
+        }
+        if writer.thread.join().is_err() {
             tracing::error!("the store's writer had failed");
         }
     }

@@ -10,7 +10,6 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::Store;
 use crate::error::Result;
-use crate::journal::Settlement;
 use crate::reserve::ReserveAnswer;
 
 /// An answer, and who waits for it.
@@ -51,7 +50,8 @@ impl Mailbox {
             for Letter { sender, answer } in letters {
                 if let Err(Ok(Ok(reserved))) = sender.send(answer) {
                     // Nobody is left to send it.
-                    store.settle(reserved, Settlement::NOT_SENT);
+                    let (reserved, settlement) = reserved.given_up();
+                    store.settle(reserved, settlement);
                 }
             }
         }

@@ -86,6 +86,16 @@ pub struct Reserved {
     subject: i64,
     budgets: SmallVec<[usize; 4]>,
     cost: u32,
+    is_observed: bool,
+}
+
+impl Reserved {
+    /// What becomes of it when whoever asked has left before the answer came: it was not sent. Only at an
+    /// API that is observed it may have been, without its record.
+    pub(crate) fn given_up(self: Box<Self>) -> (Box<Self>, Settlement) {
+        let outcome = if self.is_observed { Outcome::Unknown } else { Outcome::NotSent };
+        (self, Settlement { outcome, ..Settlement::NOT_SENT })
+    }
 }
 
 /// A write that was refused, by its budget or by a lock that came in between.
@@ -148,6 +158,7 @@ pub(crate) fn reserve(work: &mut Work<'_>, request: &ReserveRequest) -> Result<R
         subject,
         budgets: request.permit.budgets().into(),
         cost: request.cost,
+        is_observed: request.is_observed,
     })))
 }
 

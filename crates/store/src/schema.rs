@@ -178,7 +178,7 @@ mod tests {
         first.execute_batch(rows).unwrap();
         drop(first);
         let (store, _) = Store::open(directory).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let actor = keystile_core::lock::Actor::System;
         let told = store.change(move |work| {
             work.tell_of(event::EventKind::PolicyReloaded, None, &actor, "in force")

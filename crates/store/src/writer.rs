@@ -14,16 +14,18 @@
 //! for the next try. A failed fsync ends the process, because nobody can say any more what is on
 //! the disk; on restart it is read from there.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::fs::File;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ffi};
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use tokio::sync::oneshot;
 
 use crate::clock::StoreClock;
 use crate::error::{Error, Result};
+use crate::health::Health;
 use crate::index::Pressure;
 use crate::journal::{self, Settlement};
 use crate::mailbox::{Letter, Mailbox};
@@ -101,30 +103,6 @@ pub(crate) enum Message {
     Stop,
 }
 
-/// Why the store cannot commit, if it cannot.
-#[derive(Debug, Default)]
-pub(crate) struct Health {
-    is_failing: AtomicBool,
-    fault: Mutex<String>,
-}
-
-impl Health {
-    /// What SQLite said when the last commit failed; `None` while commits succeed.
-    pub(crate) fn fault(&self) -> Option<String> {
-        self.is_failing
-            .load(Ordering::Acquire)
-            .then(|| self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone())
-    }
-
-    fn set(&self, fault: Option<String>) {
-        let is_failing = fault.is_some();
-        if let Some(fault) = fault {
-            *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
-        }
-        self.is_failing.store(is_failing, Ordering::Release);
-    }
-}
-
 /// The writer's own state.
 pub(crate) struct Writer {
     pub(crate) connection: Connection,
@@ -133,6 +111,8 @@ pub(crate) struct Writer {
     pub(crate) health: Arc<Health>,
     pub(crate) queue: Receiver<Message>,
     pub(crate) unsettled: Vec<(Box<Reserved>, Settlement)>,
+    /// Touched now and then: a disk that hangs shows although nobody writes.
+    pub(crate) lock_file: File,
 }
 
 /// What is told once the transaction has ended.
@@ -155,6 +135,7 @@ impl Writer {
                 !is_connected || group.iter().any(|message| matches!(message, Message::Stop));
             let is_idle = group.is_empty();
             last_waiting = waiting(&group);
+            self.health.begin_work();
             if !is_idle {
                 self.commit(std::mem::take(&mut group));
             }
@@ -168,8 +149,11 @@ impl Writer {
             if is_stopping {
                 break;
             }
+            self.health.end_work();
         }
+        self.health.begin_work();
         self.close();
+        self.health.end_work();
     }
 
     /// Waits for the next group; says whether anybody can still ask. What nobody waits for lingers, to
@@ -193,7 +177,7 @@ impl Writer {
     /// How long to wait when nobody asks for anything.
     fn patience(&self) -> Duration {
         let due_in = self.memory.blocks.due_in(self.memory.settled_to());
-        match (due_in, self.health.fault()) {
+        match (due_in, self.health.failure()) {
             (Some(due_in), None) => due_in.clamp(LULL, HOUSEKEEPING),
             (None, _) | (_, Some(_)) => HOUSEKEEPING,
         }
@@ -237,8 +221,7 @@ impl Writer {
             Ok(()) => {
                 self.health.set(None);
                 let told = answers.reserved.into_iter().map(|(asker, answer)| (asker, Ok(answer)));
-                self.unsettled
-                    .extend(tell_askers(told).map(|reserved| (reserved, Settlement::NOT_SENT)));
+                self.unsettled.extend(tell_askers(told).map(Reserved::given_up));
                 answers.completions.into_iter().for_each(|tell| tell(Committed::Yes));
             }
             Err(error) => {
@@ -299,7 +282,7 @@ impl Writer {
             tracing::error!(ends_process = true, %error, "a failed transaction cannot be rolled back; ending, to read the store again");
             std::process::abort();
         }
-        if self.health.fault().is_none() {
+        if self.health.failure().is_none() {
             tracing::error!(error = %describe(error), "the store cannot commit; writes are refused until it can");
         }
         self.health.set(Some(describe(error)));
@@ -311,8 +294,13 @@ impl Writer {
     }
 
     fn keep_house(&mut self) {
-        let retry = !self.unsettled.is_empty() || self.health.fault().is_some();
-        let open_locks: Change = Box::new(|work| {
+        let is_failing = self.health.failure().is_some();
+        let retry = !self.unsettled.is_empty() || is_failing || touch(&self.lock_file).is_err();
+        let open_locks: Change = Box::new(move |work| {
+            // A transaction that writes nothing ends well on a full disk too.
+            if retry && let Err(error) = work.try_to_write() {
+                tracing::debug!(%error, "the store still cannot write");
+            }
             if let Err(error) = work.open_expired_locks() {
                 tracing::warn!(%error, "locks that ran out stay listed");
             }
@@ -324,7 +312,7 @@ impl Writer {
     }
 
     fn merge_step(&mut self, pressure: Pressure) {
-        if self.health.fault().is_some() || !self.memory.index.wants_step(pressure) {
+        if self.health.failure().is_some() || !self.memory.index.wants_step(pressure) {
             return;
         }
         let pending_from = self.memory.open.first().copied().unwrap_or(self.memory.last_id + 1);
@@ -344,7 +332,8 @@ impl Writer {
     /// after the next start.
     fn block_step(&mut self, pressure: Pressure) {
         let to = self.memory.settled_to();
-        if self.health.fault().is_some() || self.memory.blocks.due_in(to) != Some(Duration::ZERO) {
+        if self.health.failure().is_some() || self.memory.blocks.due_in(to) != Some(Duration::ZERO)
+        {
             return;
         }
         let began = Instant::now();
@@ -358,11 +347,11 @@ impl Writer {
         self.memory.blocks.rest(began.elapsed(), pressure);
     }
 
-    fn close(mut self) {
+    fn close(&mut self) {
         if !self.unsettled.is_empty() {
             self.commit(Vec::new());
         }
-        while self.health.fault().is_none() && self.memory.index.wants_step(Pressure::Idle) {
+        while self.health.failure().is_none() && self.memory.index.wants_step(Pressure::Idle) {
             self.merge_step(Pressure::Idle);
         }
         if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
@@ -378,6 +367,13 @@ fn waiting(group: &[Message]) -> usize {
         Message::Settle(..) | Message::ResponseBytes(..) | Message::Refused(_) => false,
     };
     group.iter().filter(is_waited_for).count()
+}
+
+/// Writes to the file system, though nothing that matters.
+fn touch(file: &File) -> std::io::Result<()> {
+    let keep = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    Ok(futimens(file, &Timestamps { last_access: keep, last_modification: now })?)
 }
 
 fn begin(connection: &Connection) -> Result<()> {
@@ -398,6 +394,8 @@ fn run(
     is_sound: bool,
 ) -> Result<()> {
     match message {
+        // Nobody waits for it any more, and its caller was told that nothing was sent.
+        Message::Reserve(_, asker) if asker.sender.is_closed() => {}
         Message::Reserve(_, asker) if !is_sound => waiting.push(asker),
         Message::Reserve(request, asker) => match reserve::reserve(work, &request) {
             Ok(answer) => answers.reserved.push((asker, answer)),

@@ -20,6 +20,9 @@ use http::header::{
 };
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode};
+use keystile_engine::Engine;
+use keystile_engine::command::Failure;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::api::problem::{Kind, Problem};
@@ -62,8 +65,15 @@ pub(crate) async fn stand_guard(
     let mut response = match refused {
         Some(why) if is_api => Problem::new(Kind::Foreign, why).into_response(),
         Some(why) => (StatusCode::FORBIDDEN, format!("{why}\n")).into_response(),
-        None if is_api => next.run(request).await,
-        None => with_page(&web, &headers, next.run(request).await).await,
+        None => {
+            let engine = web.engine.clone();
+            let asked = headers;
+            let answer = async move {
+                let response = next.run(request).await;
+                if is_api { response } else { with_page(&web, &asked, response).await }
+            };
+            in_time(&engine, is_api, answer).await
+        }
     };
     harden(response.headers_mut());
     let took = format!("page;dur={:.1}", began.elapsed().as_secs_f64() * 1e3);
@@ -92,6 +102,26 @@ async fn with_page(web: &Web, asked: &HeaderMap, response: Response) -> Response
     let (page_parts, body) = page.into_parts();
     parts.headers.extend(page_parts.headers);
     Response::from_parts(parts, body)
+}
+
+/// Runs a handler in a task of its own, and gives up on it when its disk does not answer.
+async fn in_time(
+    engine: &Engine,
+    is_api: bool,
+    answer: impl Future<Output = Response> + Send + 'static,
+) -> Response {
+    // Dropped with its set, so that what nobody waits for ends as it would without a task.
+    let mut handler = JoinSet::new();
+    handler.spawn(answer);
+    match engine.store().unless_hung(handler.join_next()).await {
+        Ok(Some(Ok(response))) => response,
+        Ok(Some(Err(error))) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Ok(Some(Err(_)) | None) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Err(error) if is_api => Problem::from(Failure::from(error)).into_response(),
+        Err(error) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", Failure::from(error))).into_response()
+        }
+    }
 }
 
 fn harden(headers: &mut HeaderMap) {

@@ -23,7 +23,7 @@ pub(crate) struct Desk {
 }
 
 pub(crate) fn wait<T>(answer: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(answer)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(answer)
 }
 
 pub(crate) fn cli() -> Actor {

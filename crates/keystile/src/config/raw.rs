@@ -28,6 +28,10 @@ pub(super) struct File {
     /// missing and must be on a local disk: the store does not work on a network file system.
     #[schemars(extend("default" = "keystile-data"))]
     pub(super) data: Option<Spot<String>>,
+    /// How long a write may wait to be durable; from 100 ms to 1 minute. A write whose disk takes longer
+    /// is refused with 503 and not sent later, and health says what is wrong.
+    #[schemars(extend("default" = "5 s"))]
+    pub(super) store_timeout: Option<Spot<String>>,
     /// The time zone in which `calendar` windows begin, as a name of the IANA database.
     #[schemars(extend("default" = "UTC", "examples" = ["Europe/Berlin"]))]
     pub(super) time_zone: Option<Spot<String>>,

@@ -128,6 +128,7 @@ impl Resolver<'_> {
         let retention = self.retention(&file.journal, &plans);
         Configuration {
             data: self.base.join(file.data.as_ref().map_or(DATA, |data| self.data(data))),
+            store_timeout: self.store_timeout(file.store_timeout.as_ref()),
             gate,
             console,
             policy: Policy::new(apis, plans, time_zone),
@@ -145,6 +146,18 @@ impl Resolver<'_> {
                 .help(format!("name a folder, as in data = {DATA:?}"));
         }
         &data.value
+    }
+
+    fn store_timeout(&mut self, setting: Option<&Spot<String>>) -> Span {
+        let least = Span::from_millis(100).expect("it is more than nothing");
+        let span = self.span(setting, Span::from_secs(5), Span::from_secs(60));
+        if let Some(setting) = setting
+            && span < least
+        {
+            self.error(&setting.place, "`store_timeout` is at least \"100 ms\"")
+                .help("a healthy disk takes up to some tens of milliseconds");
+        }
+        span
     }
 
     fn time_zone(&mut self, name: Option<&Spot<String>>) -> TimeZone {

@@ -17,6 +17,8 @@ use super::diagnostic::Diagnostic;
 pub struct Configuration {
     /// The folder of store, journal and control socket.
     pub data: PathBuf,
+    /// How long a write may wait to be durable.
+    pub store_timeout: Span,
     /// Where callers arrive.
     pub gate: GateSettings,
     /// Where the owner looks.

@@ -16,6 +16,7 @@ mod disk;
 mod export;
 mod harness;
 mod hostile;
+mod hung;
 mod journal;
 mod keys;
 mod log;

@@ -22,7 +22,7 @@ use crate::make::{owner, policy, settlement, subject, write};
 
 /// Waits for an answer of the store.
 pub(crate) fn wait<T>(answer: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(answer)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(answer)
 }
 
 pub(crate) struct Bench {

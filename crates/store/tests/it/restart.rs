@@ -193,7 +193,7 @@ fn a_write_that_the_upstream_refused_is_given_back_only_where_the_api_says_so() 
 }
 
 #[test]
-fn a_write_that_its_caller_gave_up_while_it_was_recorded_is_given_back() {
+fn a_write_that_its_caller_gave_up_before_it_was_recorded_leaves_nothing() {
     let mut bench = bench();
     let key = bench.issue("never");
     let request = write(&bench.policy, subject(&bench.entry(key)), ("notes", "POST", "/notes"), 1);
@@ -207,10 +207,46 @@ fn a_write_that_its_caller_gave_up_while_it_was_recorded_is_given_back() {
         drop(release);
     });
     drop(store);
-    let outcomes: Vec<_> = {
-        bench.reopen();
-        bench.journal().iter().map(|record| record.outcome).collect()
-    };
+    bench.reopen();
+    assert!(bench.journal().is_empty());
+    assert_eq!(bench.used(key), [0]);
+}
+
+#[test]
+fn a_write_that_its_caller_gave_up_while_it_was_recorded_is_given_back() {
+    let mut bench = bench();
+    let key = bench.issue("never");
+    let request = write(&bench.policy, subject(&bench.entry(key)), ("notes", "POST", "/notes"), 1);
+    let ((reached, begun), (release, held)) =
+        (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel::<()>());
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let store = bench.store().clone();
+    wait(async {
+        // One change holds the writer until the write and another change wait for it as one group. The
+        // other holds the group, in which the write is recorded by then, until its caller has gone.
+        let (one, two, three) = (store.clone(), store.clone(), store.clone());
+        let first = tokio::spawn(async move { one.change(move |_| Ok(gone.recv().is_ok())).await });
+        tokio::task::yield_now().await;
+        let asked = tokio::spawn(async move { two.reserve(request).await });
+        tokio::task::yield_now().await;
+        let second = tokio::spawn(async move {
+            let held = move |_: &mut keystile_store::Work<'_>| {
+                drop(reached);
+                Ok(held.recv().is_ok())
+            };
+            three.change(held).await
+        });
+        tokio::task::yield_now().await;
+        drop(go);
+        assert!(begun.recv().is_err());
+        asked.abort();
+        assert!(asked.await.unwrap_err().is_cancelled());
+        drop(release);
+        assert!(!first.await.unwrap().unwrap() && !second.await.unwrap().unwrap());
+    });
+    drop(store);
+    bench.reopen();
+    let outcomes: Vec<_> = bench.journal().iter().map(|record| record.outcome).collect();
     assert_eq!(outcomes, [Outcome::NotSent]);
     assert_eq!(bench.used(key), [0]);
 }

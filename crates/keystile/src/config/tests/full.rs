@@ -21,6 +21,7 @@ fn every_setting_arrives_where_it_belongs() {
         load(&path).unwrap_or_else(|report| panic!("{}", report.render(100, Colors::Off)));
     let Configuration {
         data,
+        store_timeout,
         gate,
         console,
         policy,
@@ -32,6 +33,7 @@ fn every_setting_arrives_where_it_belongs() {
     } = configuration;
     assert!(warnings.is_empty() && !observes_all, "{warnings:?}");
     assert_eq!(data, Path::new("/var/lib/keystile"));
+    assert_eq!(store_timeout, Span::from_secs(2));
     insta::assert_snapshot!(
         format!("{gate:#?}").replace(&folder.path().display().to_string(), "FOLDER")
     );

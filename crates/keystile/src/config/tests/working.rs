@@ -165,11 +165,12 @@ fn the_stated_defaults_are_those_that_hold() {
         below("api"),
         below("plan"),
     );
-    assert_eq!(stated.matches(" = ").count(), 27, "{stated}");
+    assert_eq!(stated.matches(" = ").count(), 28, "{stated}");
     let unstated = "[api.bookmarks]\nupstream = 'http://h'\n[plan.open]\nallow = '*: *'";
     let all = |configuration: &Configuration| {
         let Configuration {
             data,
+            store_timeout,
             gate,
             console,
             policy,
@@ -181,7 +182,7 @@ fn the_stated_defaults_are_those_that_hold() {
         } = configuration;
         let plans: Vec<_> = policy.plans().collect();
         format!(
-            "{data:?} {gate:?} {console:?} {:?} {plans:?} {observes_all} {watching:?} {keys} {journal:?} {warnings:?}",
+            "{data:?} {store_timeout} {gate:?} {console:?} {:?} {plans:?} {observes_all} {watching:?} {keys} {journal:?} {warnings:?}",
             policy.apis()
         )
     };

@@ -60,6 +60,15 @@ impl Disk {
         std::fs::write(trigger, "1").is_ok() && std::fs::write(self.at.join("probe"), "1").is_err()
     }
 
+    /// Lets the kernel hold every write; says whether this kernel does that.
+    pub(crate) fn freeze(&self) -> bool {
+        succeeds("fsfreeze", &["-f", text(&self.at)])
+    }
+
+    pub(crate) fn thaw(&self) {
+        assert!(succeeds("fsfreeze", &["-u", text(&self.at)]));
+    }
+
     pub(crate) fn unmount(&self) {
         assert!(succeeds("umount", &[text(&self.at)]));
     }
@@ -67,6 +76,8 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
+        // What waits for a frozen disk cannot even be killed.
+        succeeds("fsfreeze", &["-u", text(&self.at)]);
         // A server that a failing test left behind may still hold it.
         succeeds("umount", &["-l", text(&self.at)]);
     }
