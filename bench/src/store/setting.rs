@@ -130,7 +130,7 @@ pub fn request(
         plan: &key.plan(),
         rate: &key.rate,
     };
-    let call = Call { api, operation: &operation, caller, now };
+    let call = Call { api, operation: &operation, caller, objection: None, now };
     let permit = decide(policy, &call).map_err(|refusal| refusal.reason.name())?;
     Ok(ReserveRequest {
         subject: Subject::Key(key.clone()),

@@ -51,6 +51,8 @@ pub enum Caller<'a> {
     Keyless {
         /// The address's use of the keyless plan's rate limits.
         rate: &'a RateState,
+        /// What such a caller lacks where no keyless plan includes the operation.
+        lacks: Reason,
     },
     /// A key that was never issued here.
     Unknown,
@@ -78,6 +80,8 @@ pub struct Call<'a> {
     pub operation: &'a OperationMatch,
     /// Who calls.
     pub caller: Caller<'a>,
+    /// What speaks against the request, whoever calls.
+    pub objection: Option<Reason>,
     /// The time on the store's clock.
     pub now: Timestamp,
 }
@@ -163,10 +167,15 @@ fn permit(plan: Option<&Arc<Plan>>, call: &Call<'_>, objection: Option<Refusal>)
 }
 
 fn check(plan: Option<&Arc<Plan>>, call: &Call<'_>) -> Result<(), Refusal> {
+    if let Some(objection) = call.objection {
+        return Err(objection.into());
+    }
     let allows = |plan: &&Arc<Plan>| plan.allows(call.api.place, &call.operation.exact);
     let (plan, rate) = match call.caller {
         // A caller without a key is asked for one, whether the operation exists for others or not.
-        Caller::Keyless { rate } => (plan.filter(allows).ok_or(Reason::KeyMissing)?, rate),
+        Caller::Keyless { rate, lacks } => {
+            (plan.filter(allows).ok_or_else(|| lacking(lacks, call))?, rate)
+        }
         Caller::Unknown => return Err(Reason::KeyUnknown.into()),
         Caller::Key { state, application, rate, .. } => {
             check_state(state, application, &call.operation.charge, call.now)?;
@@ -175,6 +184,15 @@ fn check(plan: Option<&Arc<Plan>>, call: &Call<'_>) -> Result<(), Refusal> {
     };
     rate.admit(&plan.spec().rate_limits, call.now)
         .map_err(|seconds| Refusal::new(Reason::RateLimited).retry_after_secs(seconds))
+}
+
+fn lacking(reason: Reason, call: &Call<'_>) -> Refusal {
+    match reason {
+        Reason::KeyMissing => {
+            Refusal::new(reason).because(call.api.api.spec().credential.how_to_send())
+        }
+        _ => reason.into(),
+    }
 }
 
 fn check_state(

@@ -141,6 +141,46 @@ pub fn well_formed(text: &[u8]) -> bool {
         && checksum_digits(crc32fast::hash(covered)) == *checksum
 }
 
+/// Whether whoever wrote a text meant a key of this server: it holds a word that begins with the prefix
+/// of keys and `_`, that is [`well_formed`] under any prefix, or that is a key of this prefix whose
+/// beginning was mistyped or lost.
+///
+/// The token of another server has none of this, but for one in billions, unless that server gives its
+/// tokens the same prefix.
+pub fn speaks_of_key(text: &[u8], prefix: &KeyPrefix) -> bool {
+    // What bearer tokens are made of (RFC 9110 section 11.2), so that each of them is one word.
+    let is_in_word = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+    };
+    memchr::memchr(b'_', text).is_some()
+        && text.split(|byte| !is_in_word(byte)).any(|word| {
+            begins_as_key(word, prefix) || well_formed(word) || ends_as_key(word, prefix)
+        })
+}
+
+fn begins_as_key(word: &[u8], prefix: &KeyPrefix) -> bool {
+    let (prefix, length) = (prefix.0.as_bytes(), prefix.0.len());
+    word.get(..length).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        && word.get(length) == Some(&b'_')
+}
+
+fn ends_as_key(word: &[u8], prefix: &KeyPrefix) -> bool {
+    let Some((rest, checksum)) = word.split_last_chunk::<CHECKSUM_CHARS>() else {
+        return false;
+    };
+    let Some((b'_', rest)) = rest.split_last() else {
+        return false;
+    };
+    let Some(random) = rest.last_chunk::<RANDOM_CHARS>() else {
+        return false;
+    };
+    let mut covered = crc32fast::Hasher::new();
+    covered.update(prefix.0.as_bytes());
+    covered.update(b"_");
+    covered.update(random);
+    checksum_digits(covered.finalize()) == *checksum
+}
+
 fn random_digits(random: [u8; 32]) -> [u8; RANDOM_CHARS] {
     let mut number = random;
     let mut digits = [0; RANDOM_CHARS];
@@ -412,6 +452,42 @@ mod tests {
             prop_assume!(text[at] != byte);
             text[at] = byte;
             prop_assert!(!well_formed(&text));
+        }
+
+        #[test]
+        fn a_key_with_one_wrong_character_still_speaks_of_a_key(
+            random: [u8; 32],
+            at in 0_usize..53,
+            byte: u8,
+        ) {
+            let prefix = KeyPrefix::default();
+            let mut text = key("ks", random).expose().as_bytes().to_vec();
+            text[at] = byte;
+            prop_assert!(speaks_of_key(&text, &prefix), "{:?}", String::from_utf8_lossy(&text));
+            let around = [b"Digest a=\"", text.as_slice(), b"\", b"].concat();
+            prop_assert!(speaks_of_key(&around, &prefix));
+        }
+
+        #[test]
+        fn a_key_that_lost_its_beginning_or_end_still_speaks_of_a_key(
+            random: [u8; 32],
+            cut in 0_usize..50,
+        ) {
+            let key = key("ks", random);
+            let text = key.expose().as_bytes();
+            prop_assert!(speaks_of_key(&text[..53 - cut], &KeyPrefix::default()));
+            prop_assert!(speaks_of_key(&text[cut.min(3)..], &KeyPrefix::default()));
+        }
+
+        #[test]
+        fn keys_of_an_older_prefix_speak_of_a_key(prefix in "[a-z0-9]{1,16}", random: [u8; 32]) {
+            let key = key(&prefix, random);
+            prop_assert!(speaks_of_key(key.expose().as_bytes(), &KeyPrefix::default()));
+        }
+
+        #[test]
+        fn tokens_of_others_do_not_speak_of_a_key(token in "[A-JL-Za-jl-z0-9._~+/-]{1,200}=?") {
+            prop_assert!(!speaks_of_key(token.as_bytes(), &KeyPrefix::default()));
         }
 
         #[test]

@@ -87,8 +87,8 @@ reasons! {
         "The API key must be given once, in one place.",
         "A key in two places, or twice in one, lets two servers see two callers.";
     KeyMissing = "key_missing", 401, "Key missing",
-        "An API key is needed. Send it in the X-API-Key header or as a bearer token.",
-        "The request had no key and no keyless plan allows the operation.";
+        "An API key is needed. Send it as a bearer token, or in the key header of this API: X-API-Key, unless its owner chose another.",
+        "The request had no key and no keyless plan allows the operation. Credentials of the API behind the gate are no key: they pass beside one. `key_header` chooses the header.";
     KeyUnknown = "key_unknown", 401, "Key not known",
         "This API key is not known.",
         "The key is malformed, mistyped, or was never issued here; all three are answered alike.";

@@ -5,6 +5,7 @@ use std::slice;
 use std::sync::Arc;
 
 use keystile_core::api::OperationMatch;
+use keystile_core::credential::Presented;
 use keystile_core::decision::{Call, Caller, Permit, decide};
 use keystile_core::key::well_formed;
 use keystile_core::policy::{ApiRef, Policy};
@@ -22,8 +23,10 @@ pub struct Incoming<'a> {
     pub api: ApiRef<'a>,
     /// What the policy says of its operation.
     pub operation: &'a OperationMatch,
-    /// The key that it carries.
-    pub credential: Option<&'a [u8]>,
+    /// The key that it carries, if it does.
+    pub presented: &'a Presented<'a>,
+    /// What speaks against it, whoever calls.
+    pub objection: Option<Reason>,
     /// Where it came from.
     pub address: IpAddr,
 }
@@ -51,7 +54,7 @@ pub struct Authorization {
 impl Engine {
     /// Decides on a request, from memory.
     pub fn authorize(&self, incoming: &Incoming<'_>) -> Authorization {
-        let identity = self.identify(incoming.credential);
+        let (identity, lacks) = self.identify(incoming.presented);
         let (keyless, plan);
         let now = self.store.now();
         if let Identity::Key(key) = &identity {
@@ -70,11 +73,14 @@ impl Engine {
             }
             Identity::Keyless => {
                 keyless = self.keyless.state(incoming.address);
-                Caller::Keyless { rate: &keyless }
+                Caller::Keyless { rate: &keyless, lacks }
             }
             Identity::Unknown => Caller::Unknown,
         };
-        let call = Call { api: incoming.api, operation: incoming.operation, caller, now };
+        let is_twice = matches!(incoming.presented, Presented::Twice);
+        let objection = incoming.objection.or(is_twice.then_some(Reason::CredentialRepeated));
+        let Incoming { api, operation, .. } = *incoming;
+        let call = Call { api, operation, caller, objection, now };
         let mut verdict = decide(incoming.policy, &call);
         if let Err(refusal) = &mut verdict
             && refusal.reason == Reason::KeyUnknown
@@ -84,12 +90,23 @@ impl Engine {
         Authorization { identity, verdict }
     }
 
+    /// Who calls, and what a caller without a key lacks.
+    fn identify(&self, presented: &Presented<'_>) -> (Identity, Reason) {
+        match presented {
+            Presented::Nothing => (Identity::Keyless, Reason::KeyMissing),
+            Presented::Key(credential) => (self.look_up(&credential.text), Reason::KeyUnknown),
+            // Where it may not pass without a key, whoever sent it meant one. It takes the way of one.
+            Presented::Other(credential) => match self.look_up(&credential.text) {
+                Identity::Unknown | Identity::Keyless => (Identity::Keyless, Reason::KeyUnknown),
+                key @ Identity::Key(_) => (key, Reason::KeyUnknown),
+            },
+            Presented::Twice => (Identity::Unknown, Reason::CredentialRepeated),
+        }
+    }
+
     /// Malformed and unknown keys take the same way, hash and lookup included, so that the time of the
     /// answer tells nothing; the check sum only spares well-meant typos a journal line of their own.
-    fn identify(&self, credential: Option<&[u8]>) -> Identity {
-        let Some(text) = credential else {
-            return Identity::Keyless;
-        };
+    fn look_up(&self, text: &[u8]) -> Identity {
         let hash = self.store.pepper().hash(text);
         match self.store.keys().find(&hash) {
             Some(key) if well_formed(text) => Identity::Key(key),

@@ -9,8 +9,8 @@ use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Response};
 use keystile_core::address::forwarded_for;
-use keystile_core::api::{Api, Charge, Mode};
-use keystile_core::credential::{self, CredentialPlace};
+use keystile_core::api::{Api, Charge, Mode, OperationMatch};
+use keystile_core::credential::{self, CredentialPlace, Presented};
 use keystile_core::decision::Permit;
 use keystile_core::grammar::{self, Canonical, Head};
 use keystile_core::journal::RequestFacts;
@@ -122,41 +122,31 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn decide(&self) -> Result<Box<Job>, Box<RefusedHead>> {
         let spec = self.api.api.spec();
-        let refused = |refusal, identity, operation| self.refused(refusal, identity, operation);
-        let early = |refusal: Refusal| refused(refusal, Identity::Keyless, String::new());
         if spec.mode == Mode::Off {
             return Ok(self.job(Identity::Keyless, None, None, None));
         }
-        if self.canonical.has_matrix_parameter && !spec.matrix_parameters {
-            return Err(early(Reason::PathInvalid.into()));
-        }
-        if spec
-            .body_bytes_max
-            .is_some_and(|max| content_length(self.parts).is_some_and(|length| length > max))
-        {
-            return Err(early(Reason::BodyTooLarge.into()));
-        }
         let headers = &self.parts.headers;
-        let credential =
-            credential::find(headers, self.canonical.query, &spec.credential).map_err(early)?;
+        let presented = credential::find(headers, self.canonical.query, &spec.credential);
         let method = &self.parts.method;
         let operation =
             self.api.api.operation(method, &self.canonical.path, &self.canonical.folded);
         let label = || self.api.api.label(method, &operation);
-        if self.canonical.upgrade && !operation.websocket {
-            return Err(refused(Reason::UpgradeRefused.into(), Identity::Keyless, label()));
-        }
         let authorization = self.core.engine.authorize(&Incoming {
             policy: self.policy,
             api: self.api,
             operation: &operation,
-            credential: credential.as_ref().map(|credential| &*credential.text),
+            presented: &presented,
+            objection: self.objection(&operation),
             address: self.address,
         });
-        let place = credential.map(|credential| credential.place);
         let identity = authorization.identity;
+        // What is no key of ours is the API's, and goes on to it, whatever it was meant for.
+        let place = match (&identity, presented) {
+            (Identity::Key(_), Presented::Key(key) | Presented::Other(key)) => Some(key.place),
+            _ => None,
+        };
         match authorization.verdict {
-            Err(refusal) => Err(refused(refusal, identity, label())),
+            Err(refusal) => Err(self.refused(refusal, identity, label())),
             Ok(permit) => {
                 let facts = match permit.charge() {
                     Charge::Nothing => {
@@ -170,6 +160,21 @@ impl Reading<'_> {
                 };
                 Ok(self.job(identity, Some(permit), facts, place))
             }
+        }
+    }
+
+    /// What speaks against a request that could be forwarded.
+    fn objection(&self, operation: &OperationMatch) -> Option<Reason> {
+        let spec = self.api.api.spec();
+        let is_above = |max| content_length(self.parts).is_some_and(|length| length > max);
+        if self.canonical.has_matrix_parameter && !spec.matrix_parameters {
+            Some(Reason::PathInvalid)
+        } else if spec.body_bytes_max.is_some_and(is_above) {
+            Some(Reason::BodyTooLarge)
+        } else if self.canonical.upgrade && !operation.websocket {
+            Some(Reason::UpgradeRefused)
+        } else {
+            None
         }
     }
 

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use keystile_core::api::Mode;
 use keystile_core::credential::{self, CredentialPlace, CredentialRule};
 use keystile_core::grammar::strip_untrusted;
 use keystile_core::operation::is_safe;
@@ -144,7 +145,7 @@ fn paced(
 ) -> (RequestBody, Option<Rc<BodyProgress>>) {
     let spec = job.api.spec();
     let pace = Pace {
-        bytes_max: spec.body_bytes_max,
+        bytes_max: spec.body_bytes_max.filter(|_| spec.mode == Mode::Enforce),
         idle_timeout: core.settings.idle_timeout,
         rate_min: core.settings.body_rate_min,
         first_byte_timeout: spec.upstream.first_byte_timeout,

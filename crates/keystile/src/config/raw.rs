@@ -193,7 +193,9 @@ pub(super) struct Api {
     #[schemars(extend("default" = false))]
     pub(super) matrix_parameters: Option<Spot<bool>>,
     /// The header field that carries the key. `Authorization: Bearer`, and the user name of Basic
-    /// authentication, are always read too.
+    /// authentication, are always read too. Where this is written, whatever stands in the field is
+    /// taken for a key; otherwise `X-API-Key` is read, and what does not have the form of a key
+    /// there is a credential of the API, like everything else in `Authorization`.
     #[schemars(extend("default" = "X-API-Key"))]
     pub(super) key_header: Option<Spot<String>>,
     /// A query parameter that may carry the key. Without it none is read: addresses end up in logs,

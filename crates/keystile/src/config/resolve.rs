@@ -122,7 +122,10 @@ impl Resolver<'_> {
         let console = self.console(&file.console, &file.gate, &gate.listen);
         let time_zone = self.time_zone(file.time_zone.as_ref());
         let keys = self.key_prefix(&file.keys);
-        let apis = self.apis(&file.api, &gate.listen);
+        let mut apis = self.apis(&file.api, &gate.listen);
+        for api in &mut apis {
+            api.credential.prefix = keys.clone();
+        }
         let plans = self.plans(&file.plan);
         let watching = self.watching(file, &plans, time_zone.clone());
         let retention = self.retention(&file.journal, &plans);

@@ -1,5 +1,8 @@
 //! Keys: where they are read, what becomes of them, and what a wrong one is told.
 
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+use keystile_core::api::Mode;
 use keystile_core::credential::CredentialRule;
 use keystile_engine::command::Command;
 
@@ -203,4 +206,246 @@ async fn a_keyless_write_budget_refuses_the_address_and_locks_nothing() {
     assert!(answer.field("retry-after").unwrap().parse::<u64>().unwrap() > 3000);
     assert_eq!(upstream.seen().len(), 2);
     assert_eq!(rig.call("GET", "/x", "", b"").await.status, 200);
+}
+
+/// Where a key stands in a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ours {
+    Nowhere,
+    Header,
+    Bearer,
+    Basic,
+    Query,
+}
+
+/// Where a credential that is none of ours stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Theirs {
+    Nowhere,
+    Bearer,
+    Basic,
+    ApiKeyHeader,
+    ChosenHeader,
+    Query,
+}
+
+/// An API that is guarded in one of the ways that there are.
+#[derive(Clone, Copy, Debug)]
+struct Guard {
+    mode: Mode,
+    has_keyless_plan: bool,
+    /// Whether keys are read from `X-My-Key` and the query, where the owner said so.
+    chooses: bool,
+}
+
+impl Guard {
+    fn open(self, upstream: &Upstream) -> Rig {
+        let mut api = api(&[upstream.origin()]);
+        api.mode = self.mode;
+        if self.chooses {
+            let header = HeaderName::from_static("x-my-key");
+            api.credential = CredentialRule::default().in_header(header, "X-My-Key");
+            api.credential.query_parameter = Some("api_key".into());
+        }
+        let mut plans = vec![plan("open", &["1000 per day"])];
+        plans.extend(self.has_keyless_plan.then(|| keyless("notes: *")));
+        Rig::open(vec![api], plans, settings())
+    }
+
+    /// The request with these credentials; `None` where one place would hold both.
+    fn request(self, ours: Ours, theirs: Theirs, key: &str) -> Option<(String, String)> {
+        let header = if self.chooses { "X-My-Key" } else { "X-API-Key" };
+        let is_same_field = match ours {
+            Ours::Nowhere => false,
+            Ours::Header if self.chooses => theirs == Theirs::ChosenHeader,
+            Ours::Header => theirs == Theirs::ApiKeyHeader,
+            Ours::Bearer | Ours::Basic => matches!(theirs, Theirs::Bearer | Theirs::Basic),
+            Ours::Query => theirs == Theirs::Query,
+        };
+        let is_unread = ours == Ours::Query && !self.chooses;
+        if is_same_field || is_unread {
+            return None;
+        }
+        let fields = match ours {
+            Ours::Nowhere | Ours::Query => String::new(),
+            Ours::Header => format!("{header}: {key}\r\n"),
+            Ours::Bearer => format!("Authorization: Bearer {key}\r\n"),
+            Ours::Basic => format!("Authorization: Basic {}\r\n", basic(key)),
+        };
+        let (field, target) = match theirs {
+            Theirs::Nowhere => ("", "/x?a=1"),
+            Theirs::Bearer => ("Authorization: Bearer their.own-token\r\n", "/x?a=1"),
+            Theirs::Basic => ("Authorization: Basic dXNlcjpwYXNz\r\n", "/x?a=1"),
+            Theirs::ApiKeyHeader => ("X-API-Key: their-own\r\n", "/x?a=1"),
+            Theirs::ChosenHeader => ("X-My-Key: their-own\r\n", "/x?a=1"),
+            Theirs::Query => ("", "/x?a=1&api_key=their-own"),
+        };
+        let target = match ours {
+            Ours::Query => format!("{target}&api_key={key}"),
+            _ => target.to_owned(),
+        };
+        Some((target, fields + field))
+    }
+
+    /// What becomes of it: `None` where it passes, else the refusal.
+    fn refusal(self, ours: Ours, theirs: Theirs) -> Option<(u16, &'static str)> {
+        let is_chosen = self.chooses && matches!(theirs, Theirs::ChosenHeader | Theirs::Query);
+        let is_default = !self.chooses && theirs == Theirs::ApiKeyHeader;
+        match (ours == Ours::Nowhere, is_chosen) {
+            _ if self.mode == Mode::Observe => None,
+            (false, true) => Some((400, "credential_repeated")),
+            (false, false) => None,
+            (true, true) => Some((401, "key_unknown")),
+            (true, false) if self.has_keyless_plan => None,
+            (true, false) if is_default => Some((401, "key_unknown")),
+            (true, false) => Some((401, "key_missing")),
+        }
+    }
+
+    async fn holds(self) {
+        let upstream = Upstream::ok().await;
+        let rig = self.open(&upstream);
+        let key = rig.key("open").await;
+        let all_ours = [Ours::Nowhere, Ours::Header, Ours::Bearer, Ours::Basic, Ours::Query];
+        let all_theirs = [
+            Theirs::Nowhere,
+            Theirs::Bearer,
+            Theirs::Basic,
+            Theirs::ApiKeyHeader,
+            Theirs::ChosenHeader,
+            Theirs::Query,
+        ];
+        for (ours, theirs) in
+            all_ours.iter().flat_map(|ours| all_theirs.map(|theirs| (*ours, theirs)))
+        {
+            let Some((target, fields)) = self.request(ours, theirs, &key) else { continue };
+            let reached = upstream.seen().len();
+            let answer = call_with(&rig, &target, &fields).await;
+            let case = format!("{self:?} {ours:?} {theirs:?}");
+            if let Some((status, reason)) = self.refusal(ours, theirs) {
+                assert_eq!(answer.refusal(), (status, reason.to_owned()), "{case}");
+                assert_eq!(upstream.seen().len(), reached, "{case}");
+                continue;
+            }
+            assert_eq!(answer.status, 200, "{case}: {answer:?}");
+            let seen = upstream.seen().pop().unwrap();
+            let is_chosen = self.chooses && matches!(theirs, Theirs::ChosenHeader | Theirs::Query);
+            let passes_whole = ours == Ours::Nowhere || is_chosen;
+            if !passes_whole {
+                assert!(!format!("{seen:?}").contains(&key), "{case}: {seen:?}");
+            }
+            let is_whole = seen.target == target;
+            let drops_query = ours == Ours::Query && !passes_whole;
+            assert_eq!(is_whole, !drops_query, "{case}: {}", seen.target);
+            for line in fields.split_terminator("\r\n") {
+                let (name, value) = line.split_once(": ").unwrap();
+                let is_ours = value.contains(&key) || value.contains(&basic(&key));
+                let expected = (passes_whole || !is_ours).then_some(value);
+                assert_eq!(seen.field(&name.to_ascii_lowercase()), expected, "{case}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_api_gets_its_own_credentials_untouched_beside_a_key_and_without_one() {
+    for mode in [Mode::Enforce, Mode::Observe] {
+        for has_keyless_plan in [false, true] {
+            for chooses in [false, true] {
+                Guard { mode, has_keyless_plan, chooses }.holds().await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mistyped_key_is_told_so_and_never_passed_on_as_somebody_elses() {
+    let upstream = Upstream::ok().await;
+    let mut chosen = api(&[upstream.origin()]);
+    chosen.credential = CredentialRule::default().in_header(AUTHORIZATION, "Authorization");
+    for api in [api(&[upstream.origin()]), chosen] {
+        let plans = vec![plan("open", &[]), keyless("notes: *")];
+        let mut settings = settings();
+        settings.key_failures = "100000 per minute".parse().unwrap();
+        let rig = Rig::open(vec![api], plans, settings);
+        let key = rig.key("open").await;
+        for at in 0..key.len() {
+            let mut typo = key.clone();
+            typo.replace_range(at..=at, if key.as_bytes()[at] == b'x' { "y" } else { "x" });
+            for fields in [
+                format!("Authorization: Bearer {typo}\r\n"),
+                format!("Authorization: Basic {}\r\n", basic(&typo)),
+            ] {
+                let answer = call_with(&rig, "/x", &fields).await;
+                assert_eq!(answer.refusal(), (401, "key_unknown".to_owned()), "{typo}");
+            }
+        }
+        for fields in [
+            format!("Authorization: Bearer {}\r\n", &key[..20]),
+            format!("Authorization: Bearer {}\r\n", key.to_uppercase()),
+            format!("Authorization: Bearer \"{key}\"\r\n"),
+            format!("Authorization: Digest username=\"{key}\"\r\n"),
+            format!("Authorization: Bearer their-own, Bearer {key}\r\n"),
+        ] {
+            let answer = call_with(&rig, "/x", &fields).await;
+            assert_eq!(answer.refusal(), (401, "key_unknown".to_owned()), "{fields}");
+        }
+    }
+    assert!(upstream.seen().is_empty(), "{:?}", upstream.seen());
+}
+
+#[tokio::test]
+async fn a_key_is_taken_in_the_forms_that_clients_mistake_for_the_right_one() {
+    let upstream = Upstream::ok().await;
+    let rig = Rig::simple(&upstream);
+    let key = rig.key("open").await;
+    for value in [key.clone(), format!("Token {key}"), format!("Basic {}", basic(&key))] {
+        let answer = call_with(&rig, "/x", &format!("Authorization: {value}\r\n")).await;
+        assert_eq!(answer.status, 200, "{value}");
+        assert_eq!(upstream.seen().pop().unwrap().field("authorization"), None);
+    }
+    assert_eq!(rig.used(&key).await, 3);
+}
+
+#[tokio::test]
+async fn somebody_elses_credential_is_no_guess_and_a_key_in_any_place_is_one() {
+    let upstream = Upstream::ok().await;
+    let other = Rig::simple(&upstream);
+    let unknown = other.key("open").await;
+    for guess in [
+        format!("Authorization: Bearer {unknown}\r\n"),
+        format!("Authorization: Basic {}\r\n", basic(&unknown)),
+        format!("X-API-Key: {unknown}\r\n"),
+        "X-API-Key: nonsense\r\n".to_owned(),
+        "Authorization: Bearer ks_nonsense\r\n".to_owned(),
+    ] {
+        let mut settings = settings();
+        settings.key_failures = "2 per minute".parse().unwrap();
+        let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
+        for theirs in ["Bearer their.own-token", "Basic dXNlcjpwYXNz", "Digest a=b"] {
+            for _ in 0..4 {
+                let answer = call_with(&rig, "/x", &format!("Authorization: {theirs}\r\n")).await;
+                assert_eq!(answer.refusal(), (401, "key_missing".to_owned()), "{theirs}");
+            }
+        }
+        for status in [401, 401, 429] {
+            assert_eq!(call_with(&rig, "/x", &guess).await.status, status, "{guess}");
+        }
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_caller_without_a_key_is_told_the_header_that_this_api_reads() {
+    let upstream = Upstream::ok().await;
+    let mut api = api(&[upstream.origin()]);
+    let header = HeaderName::from_static("x-my-key");
+    api.credential = CredentialRule::default().in_header(header, "X-My-Key");
+    let rig = Rig::open(vec![api], vec![plan("open", &[])], settings());
+    let answer = call_with(&rig, "/x", "X-API-Key: nonsense\r\n").await;
+    assert_eq!(answer.refusal(), (401, "key_missing".to_owned()));
+    assert_eq!(
+        answer.problem()["detail"],
+        "An API key is needed. Send it in the X-My-Key header or as a bearer token."
+    );
 }

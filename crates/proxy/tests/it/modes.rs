@@ -51,6 +51,45 @@ async fn observing_refuses_nothing_and_says_what_it_would_have_refused() {
 }
 
 #[tokio::test]
+async fn an_observed_call_reaches_the_api_as_it_came_whatever_the_policy_says() {
+    let upstream = Upstream::ok().await;
+    let mut api = api(&[upstream.origin()]);
+    api.mode = Mode::Observe;
+    api.body_bytes_max = Some(4);
+    let rig = Rig::open(vec![api], vec![plan("open", &["2 per day"])], settings());
+    let (key, other) = (rig.key("open").await, rig.key("open").await);
+    let unknown = format!("ks_{}", &key[3..].to_lowercase());
+    for (target, fields, body, reason) in [
+        ("/x;a=1", String::new(), "", Reason::PathInvalid),
+        ("/x", "Content-Length: 9\r\n".to_owned(), "123456789", Reason::BodyTooLarge),
+        ("/x", format!("X-API-Key: {unknown}\r\n"), "", Reason::KeyUnknown),
+        ("/x", format!("Authorization: Bearer {unknown}\r\n"), "", Reason::KeyUnknown),
+        (
+            "/x",
+            format!("X-API-Key: {key}\r\nAuthorization: Bearer {other}\r\n"),
+            "",
+            Reason::CredentialRepeated,
+        ),
+        ("/x", "X-API-Key: a\r\nX-API-Key: b\r\n".to_owned(), "", Reason::CredentialRepeated),
+        ("/x", "Authorization: Bearer their-own\r\n".to_owned(), "", Reason::KeyMissing),
+    ] {
+        let text = format!("PUT {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n{body}");
+        assert_eq!(rig.raw(text.as_bytes()).await.unwrap().status, 200, "{text}");
+        let seen = upstream.seen().pop().unwrap();
+        assert_eq!((&*seen.target, &*seen.body), (target, body.as_bytes()));
+        for line in fields.split_terminator("\r\n") {
+            let (name, value) = line.split_once(": ").unwrap();
+            let is_there = |(known, there): &(String, String)| {
+                known.eq_ignore_ascii_case(name) && there == value
+            };
+            assert!(seen.fields.iter().any(is_there), "{line}: {seen:?}");
+        }
+        assert_eq!(rig.records().await.pop().unwrap().reason, Some(reason), "{text}");
+    }
+    assert_eq!((rig.used(&key).await, rig.used(&other).await), (0, 0));
+}
+
+#[tokio::test]
 async fn observing_still_refuses_what_cannot_be_forwarded_faithfully() {
     let upstream = Upstream::ok().await;
     let rig = rig(&upstream, Mode::Observe);

@@ -1,7 +1,9 @@
 //! Upgrades to `WebSocket`: where an operation opts in, and nowhere else.
 
+use keystile_core::api::Mode;
 use keystile_core::journal::Outcome;
 use keystile_core::operation::Treatment;
+use keystile_core::refusal::Reason;
 use keystile_proxy::settings::GateSettings;
 use tokio::io::AsyncWriteExt;
 
@@ -199,4 +201,21 @@ async fn a_websocket_keeps_its_place_among_the_connections() {
     drop(open);
     eventually("room", async || rig.gate.as_ref().unwrap().connections() == 0).await;
     connect(&rig, "/socket", &key).await;
+}
+
+#[tokio::test]
+async fn an_observed_api_goes_on_speaking_websocket_and_the_journal_says_that_it_would_not() {
+    let upstream = echo().await;
+    let mut api = api(&[upstream.origin()]);
+    api.mode = Mode::Observe;
+    let rig = Rig::open(vec![api], vec![plan("open", &["10 per day"])], settings());
+    let key = rig.key("open").await;
+    let mut caller = connect(&rig, "/elsewhere", &key).await;
+    caller.send(b"hello").await;
+    assert_eq!(caller.wire.some().await, b"hello");
+    eventually("the objection", async || {
+        let records = rig.records().await;
+        records.iter().any(|record| record.reason == Some(Reason::UpgradeRefused))
+    })
+    .await;
 }

@@ -139,11 +139,14 @@ pub(crate) fn write(
                 rate: &key.rate,
             }
         }
-        Subject::Address(_) => Caller::Keyless { rate: &keyless },
+        Subject::Address(_) => Caller::Keyless { rate: &keyless, lacks: Reason::KeyMissing },
         Subject::Nobody => Caller::Unknown,
     };
-    let permit =
-        decide(policy, &Call { api, operation: &found, caller, now: Timestamp(0) }).unwrap();
+    let permit = decide(
+        policy,
+        &Call { api, operation: &found, caller, objection: None, now: Timestamp(0) },
+    )
+    .unwrap();
     let facts = facts(api_name, method, path);
     ReserveRequest { subject, permit, cost, policy: policy.clone(), facts, is_observed: false }
 }

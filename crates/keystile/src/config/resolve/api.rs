@@ -201,7 +201,7 @@ impl Resolver<'_> {
                     self.error(&setting.place, message)
                         .help("write another field, as in \"X-API-Key\"");
                 }
-                Ok(header) => rule.header = header,
+                Ok(header) => rule = rule.in_header(header, &setting.value),
                 Err(_) => {
                     let message = format!("{:?} is not the name of a header field", setting.value);
                     self.error(&setting.place, message).help("write a name, as in \"X-API-Key\"");
