@@ -77,7 +77,7 @@ impl LockUntil {
 pub enum Actor {
     /// A write budget of the key's plan; the name is the budget's.
     Budget(String),
-    /// Somebody at the command line; the name is their login where known.
+    /// Somebody at the command line; the name is their account's on that machine, with its number.
     CommandLine(String),
     /// An owner at the console; the name is theirs.
     Owner(String),
@@ -97,7 +97,7 @@ impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Budget(name) => write!(f, "budget {name}"),
-            Self::CommandLine(login) => write!(f, "command line ({login})"),
+            Self::CommandLine(account) => write!(f, "command line ({account})"),
             Self::Owner(name) => write!(f, "owner {name}"),
             Self::Token(name) => write!(f, "token {name}"),
             Self::Link(name) => write!(f, "link {name}"),

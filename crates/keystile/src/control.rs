@@ -1,7 +1,8 @@
 //! The control socket: how the command line reaches a running server.
 //!
-//! A Unix socket in the data directory, for this user only. One line of JSON in, one line out: a
-//! [`Request`] and its [`Answer`], with blanks before it while the server is at it.
+//! A Unix socket in the data directory, for this user and root only. One line of JSON in, one line out: a
+//! [`Request`] and its [`Answer`], with blanks before it while the server is at it. Who asks is what the
+//! kernel says of the other side.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -20,6 +21,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Handle;
 
+use crate::account;
+
 /// The longest request line; commands are small.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 
@@ -31,8 +34,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// What the command line sends.
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
-    /// Who is at the command line.
-    login: String,
     command: Command,
 }
 
@@ -106,21 +107,31 @@ pub async fn serve(listener: UnixListener, server: Arc<impl Server>) {
 }
 
 async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Result<()> {
+    let uid = stream.peer_cred()?.uid();
+    let actor = account::of(uid);
     let (reading, mut writing) = stream.split();
     let mut line = String::new();
     tokio::io::BufReader::new(reading.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
     let answer = match serde_json::from_str::<Request>(&line) {
-        Ok(Request { login, command: Command::Reload }) => {
-            let reloaded = server.reload(Actor::CommandLine(login));
+        // The socket's mode says so too; but that is a file's, and anybody who owns the folder changes it.
+        Ok(_) if !account::may_command(uid) => Answer::Failed(Failure {
+            kind: FailureKind::Invalid,
+            message: format!("uid {uid} may not give commands to this server"),
+            help: Some(
+                "run the command as the user that the server runs as, or as root".to_owned(),
+            ),
+        }),
+        Ok(Request { command: Command::Reload }) => {
+            let reloaded = server.reload(actor);
             let reloaded = server.engine().store().unless_hung(reloaded).await;
             reloaded.unwrap_or_else(|error| Answer::Failed(error.into()))
         }
-        Ok(Request { login, command }) => {
+        Ok(Request { command }) => {
             // Lists and backups read for long; they must not hold up health checks.
             let engine = server.engine().clone();
             let store = engine.store().clone();
             let runtime = Handle::current();
-            let work = move || runtime.block_on(engine.execute(command, Actor::CommandLine(login)));
+            let work = move || runtime.block_on(engine.execute(command, actor));
             let work = store.unless_hung(tokio::task::spawn_blocking(work));
             let mut work = std::pin::pin!(work);
             loop {
@@ -153,7 +164,7 @@ fn connect_in_time(data: &Path) -> Result<std::io::Result<BlockingStream>, RecvT
 
 /// Sends a command to the server of a data directory; `None` when no server runs there.
 pub fn send(data: &Path, command: &Command) -> Option<Result<Answer, Failure>> {
-    let request = Request { login: login(), command: command.clone() };
+    let request = Request { command: command.clone() };
     let answer = match connect_in_time(data) {
         Ok(Err(_)) => return None,
         Ok(Ok(stream)) => exchange(stream, &request),
@@ -185,12 +196,4 @@ fn exchange(mut stream: BlockingStream, request: &Request) -> std::io::Result<An
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer)?;
     Ok(serde_json::from_str(&answer)?)
-}
-
-/// Who is at the command line, for the audit: a name that they could change, like all they do there.
-pub fn login() -> String {
-    ["SUDO_USER", "USER", "LOGNAME"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|login| !login.is_empty()))
-        .unwrap_or_else(|| "unknown".to_owned())
 }

@@ -3,6 +3,7 @@
 //! [`config`] reads the owner's file, [`server`] starts what it describes, [`cli`] parses and prints,
 //! [`control`] and [`local`] carry a command to the server, or to the store when none runs.
 
+mod account;
 pub mod cli;
 pub mod config;
 mod console;

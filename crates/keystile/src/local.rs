@@ -6,7 +6,6 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use keystile_core::budget::Quota;
 use keystile_core::key::KeyPrefix;
-use keystile_core::lock::Actor;
 use keystile_core::policy::Policy;
 use keystile_engine::command::{Answer, Command, Failure, FailureKind};
 use keystile_engine::{Engine, EngineSettings};
@@ -15,7 +14,7 @@ use keystile_store::error::Error as StoreError;
 
 use crate::cli::Target;
 use crate::config::{self, Colors, Configuration};
-use crate::{control, probe, server};
+use crate::{account, control, probe, server};
 
 /// What is done when no server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,9 +127,7 @@ impl Local {
             let engine = self.open()?;
             self.engine.insert(engine).clone()
         };
-        Ok(self
-            .runtime
-            .block_on(engine.execute(command.clone(), Actor::CommandLine(control::login()))))
+        Ok(self.runtime.block_on(engine.execute(command.clone(), account::of_process())))
     }
 
     fn open(&mut self) -> Result<Arc<Engine>, Failure> {

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use keystile_core::api::Mode;
-use keystile_core::lock::Actor;
 use keystile_engine::command::{Answer, ClaimLink, Command};
 use tokio::io::AsyncWriteExt as _;
 
+use crate::account;
 use crate::cli::arguments::RunArguments;
 use crate::config::{self, Colors, Configuration, Diagnostic, Report};
-use crate::control;
 use crate::server::{Server, Signals};
 
 /// Why there is nothing to run.
@@ -126,7 +125,7 @@ fn greeting(
 
 /// While there is no owner, a link for one is made at each start; once there is, its file has no use.
 async fn first_owner(server: &Server) -> String {
-    match server.link_without_owner(Actor::CommandLine(control::login())).await {
+    match server.link_without_owner(account::of_process()).await {
         Ok(None) => String::new(),
         Ok(Some(ClaimLink { url, expires, .. })) => format!(
             "\nNo owner yet. Whoever opens this becomes one, once, until {expires}:\n\n    {url}\n\n"
@@ -153,7 +152,7 @@ async fn first_key(
         plan: Some("open".to_owned()),
         count: 1,
     };
-    let answer = server.engine().execute(command, Actor::CommandLine(control::login())).await;
+    let answer = server.engine().execute(command, account::of_process()).await;
     let Answer::NewKeys(keys) = answer else {
         anyhow::bail!("the first key could not be issued: {answer:?}");
     };

@@ -211,7 +211,13 @@ pub fn list(connection: &Connection, query: &EventQuery) -> Result<Vec<EventRow>
         conditions.push("event.kind = ?5");
     }
     if query.actor.is_some() {
-        conditions.push("?6 IN (event.actor ->> '$.name', event.actor ->> '$.by')");
+        // An account is named as in `ada, uid 1000`, and found by either half too.
+        conditions.push(
+            "(?6 IN (event.actor ->> '$.name', event.actor ->> '$.by')
+              OR event.actor ->> '$.by' = 'command_line' AND event.actor ->> '$.name' LIKE '%, uid %'
+                 AND (instr(event.actor ->> '$.name', ?6 || ', uid ') = 1
+                      OR substr(event.actor ->> '$.name', -length(?6) - 2) = ', ' || ?6))",
+        );
     }
     if query.subject.is_some() {
         conditions.push("event.subject = ?7");

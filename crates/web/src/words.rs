@@ -75,7 +75,7 @@ pub(crate) fn capital(text: &str) -> String {
 pub(crate) fn actor(actor: &Actor) -> String {
     match actor {
         Actor::Budget(name) => format!("the budget {name}"),
-        Actor::CommandLine(login) => format!("{login} at the command line"),
+        Actor::CommandLine(account) => format!("the command line ({account})"),
         Actor::Time => "the passing of time".to_owned(),
         Actor::Owner(name) => name.clone(),
         Actor::Token(name) => format!("the API token {name}"),

@@ -3,7 +3,12 @@
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::harness::{Site, wait_until};
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+
+use crate::harness::{Finished, Program, Site, keystile, wait_until};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"3 per day\"\n\
                     [plan.large]\nallow = \"bookmarks: *\"\nwrite_budget = \"5 per day\"\n";
@@ -133,4 +138,116 @@ fn notes_are_shown_and_stay_out_of_the_audit() {
     site.run(&["key", "note", &key.id, ""]).good();
     assert_eq!(site.key(&key)["note"], Value::Null);
     assert!(site.run(&["key", "note", &key.id, "a\u{1b}[2J"]).bad().contains("a note has"));
+}
+
+/// Runs a command whose environment lies about who runs it.
+fn lying(site: &Site, arguments: &[&str]) -> Finished {
+    let mut command = keystile(site.folder(), arguments);
+    for name in ["USER", "LOGNAME", "SUDO_USER", "USERNAME"] {
+        command.env(name, "mallory");
+    }
+    Finished::of(command.env("SUDO_UID", "4242"))
+}
+
+/// What the system says who runs this.
+fn account() -> String {
+    let said = |option: &str| {
+        let said = Finished::of(std::process::Command::new("id").arg(option)).good();
+        said.stdout.trim().to_owned()
+    };
+    let (name, uid) = (said("-un"), said("-u"));
+    if name == uid { format!("uid {uid}") } else { format!("{name}, uid {uid}") }
+}
+
+#[test]
+fn the_audit_names_the_account_that_the_kernel_names_whatever_the_environment_says() {
+    let mut site = Site::new(OPEN).started();
+    let key = site.issue("app", "open");
+    let lock = ["key", "lock", &key.id, "--reason", "look"];
+    lying(&site, &lock).good();
+    site.stop();
+    lying(&site, &["key", "unlock", &key.id]).good();
+    // The server was started by somebody, too.
+    let mut command = keystile(site.folder(), &["run"]);
+    command.env("USER", "mallory").env("SUDO_USER", "mallory");
+    let mut server = Program::start(command, site.folder(), "lying");
+    wait_until("it made a link", || server.stdout().contains("No owner yet"));
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
+
+    let listed = site.json(&["audit", "list"]);
+    let events = listed.as_array().unwrap();
+    for kind in ["key_locked", "key_unlocked", "claim_link_made", "key_created"] {
+        let event = events.iter().find(|event| event["kind"] == kind).unwrap();
+        assert_eq!(event["actor"], json!({"by": "command_line", "name": account()}), "{kind}");
+    }
+    // The account is found by its name, by its number, and by both.
+    let found = |actor: &str| kinds(&site, &["--actor", actor]).len();
+    let account = account();
+    for half in account.split(", ").chain([account.as_str()]) {
+        assert_eq!(found(half), found("command_line"), "{half}");
+    }
+    assert_eq!((found("uid"), found("%"), found("oot"), found("0")), (0, 0, 0, 0));
+    let text = site.run(&["audit", "list"]).good().stdout;
+    assert!(text.contains(&format!("command line ({account})")), "{text}");
+    let shown = site.run(&["key", "show", &key.id]).good().stdout;
+    assert!(!listed.to_string().contains("mallory") && !text.contains("mallory"), "{text}");
+    assert!(!shown.contains("mallory"), "{shown}");
+}
+
+const NOBODY: u32 = 65_534;
+const NOT_TRIED: &str = "not tried: only root may be somebody else";
+
+fn by_nobody(site: &Site, arguments: &[&str]) -> std::process::Command {
+    let mut command = keystile(site.folder(), arguments);
+    command.uid(NOBODY).gid(NOBODY).env("USER", "root");
+    command
+}
+
+fn is_root(folder: &Path) -> bool {
+    let mode = |mode| set_permissions(folder, Permissions::from_mode(mode));
+    mode(0o755).is_ok() && chown(folder, Some(0), None).is_ok()
+}
+
+#[test]
+fn another_account_gives_no_commands_even_where_the_socket_is_open_to_it() {
+    let site = Site::new(OPEN).started();
+    if !is_root(site.folder()) {
+        return println!("{NOT_TRIED}");
+    }
+    let key = site.issue("app", "open");
+    let open = |name: &str| {
+        set_permissions(site.path(name), Permissions::from_mode(0o777)).unwrap();
+    };
+    open("keystile-data");
+    open("keystile-data/control.sock");
+    for line in [&["key", "revoke", &key.id, "--yes"][..], &["status"], &["reload"]] {
+        let said = Finished::of(&mut by_nobody(&site, line)).bad();
+        assert!(said.contains("uid 65534 may not give commands"), "{said}");
+    }
+    assert_eq!(site.key(&key)["state"], "active");
+}
+
+#[test]
+fn an_account_that_is_not_root_is_named_by_the_server_and_by_the_store() {
+    let mut site = Site::new(OPEN);
+    if !is_root(site.folder()) {
+        return println!("{NOT_TRIED}");
+    }
+    chown(site.folder(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let lines = ["key", "create", "--application", "one", "--plan", "open"];
+    Finished::of(&mut by_nobody(&site, &lines)).good();
+    let mut server = Program::start(by_nobody(&site, &["run"]), site.folder(), "nobody");
+    wait_until("it serves", || server.stdout().contains("Gate"));
+    let lines = ["key", "create", "--application", "two", "--plan", "open"];
+    Finished::of(&mut by_nobody(&site, &lines)).good();
+    // Root may act at another account's server, and is named as what it is.
+    site.issue("three", "open");
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
+    site.start();
+    let listed = site.json(&["audit", "list", "--kind", "key_created"]);
+    let names: Vec<_> =
+        listed.as_array().unwrap().iter().map(|event| &event["actor"]["name"]).collect();
+    assert_eq!(names, ["root, uid 0", "nobody, uid 65534", "nobody, uid 65534"]);
 }
