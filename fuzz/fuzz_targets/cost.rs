@@ -1,28 +1,50 @@
 #![no_main]
-//! No body is free that may write: it is counted, refused, or costs the maximum.
+//! No body is free that may write: it is counted, refused, or costs the maximum. What makes its reading
+//! doubtful never makes it cheaper.
 
-use keystile_core::cost::{CallText, cost_of};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+use keystile_core::cost::{BodyCharge, CountedCall, cost_of};
 use keystile_core::operation::{BodyKind, BodyRule};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|body: &[u8]| {
+fuzz_target!(|input: (&[u8], &str, &str)| {
+    let (body, content_type, query) = input;
     let kinds = [
         BodyKind::Items { at: None },
         BodyKind::Items { at: Some("a".to_owned()) },
         BodyKind::JsonRpc,
         BodyKind::GraphQl,
     ];
+    let named = |content_type: &[u8]| {
+        let mut headers = HeaderMap::new();
+        if let Ok(value) = HeaderValue::from_bytes(content_type) {
+            headers.insert(CONTENT_TYPE, value);
+        }
+        headers
+    };
+    let cost = |rule: &BodyRule, headers: &HeaderMap, query: &str| {
+        let cost_of_none = u32::from(rule.kind != BodyKind::GraphQl);
+        let charge = BodyCharge { rules: vec![rule.clone()], cost_min: 1, cost_of_none };
+        cost_of(&charge, &CountedCall { headers, query, body }).ok()
+    };
     for kind in kinds {
-        let may_read = kind == BodyKind::GraphQl;
+        let least = u32::from(kind != BodyKind::GraphQl);
         let strict = BodyRule { kind, cost_max: None };
         let lax = BodyRule { cost_max: Some(9), ..strict.clone() };
-        let least = u32::from(!may_read);
-        let counted = cost_of(&strict, 1, CallText::Body(body));
-        let bounded = cost_of(&lax, 1, CallText::Body(body)).expect("a maximum is set");
-        assert!(bounded >= least);
-        assert_eq!(counted.unwrap_or(9), bounded);
-        if let Ok(query) = std::str::from_utf8(body) {
-            assert!(cost_of(&lax, 1, CallText::Query(query)).expect("a maximum is set") >= least);
+        for media_type in [content_type.as_bytes(), b"application/json", b"application/graphql"] {
+            let headers = named(media_type);
+            let counted = cost(&strict, &headers, query);
+            let bounded = cost(&lax, &headers, query).expect("a maximum is set");
+            assert!(bounded >= least);
+            assert_eq!(counted.unwrap_or(9), bounded);
+            let mut coded = headers.clone();
+            coded.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            if !body.is_empty() {
+                assert_eq!(cost(&strict, &coded, query), None);
+            }
+            let twice = format!("{query}&QUERY=mutation%7Ba%7D");
+            assert!(strict.kind != BodyKind::GraphQl || cost(&strict, &headers, &twice).is_none());
         }
     }
 });

@@ -2,8 +2,10 @@
 
 use http::Method;
 
+use crate::cost::BodyCharge;
 use crate::credential::CredentialRule;
-use crate::operation::{BodyRule, CountRule, OperationPattern, OperationRule, Treatment, is_safe};
+use crate::grammar::fold_path;
+use crate::operation::{BodyKind, CountRule, OperationPattern, OperationRule, Treatment, is_safe};
 use crate::template::{IndexSet, TemplateIndex};
 use crate::time::Span;
 
@@ -47,7 +49,8 @@ pub struct ApiSpec {
     pub name: String,
     /// Lower-case host names, `*.example.org` for all below one; every host where empty.
     pub hosts: Vec<String>,
-    /// The path prefix that belongs to it, without a trailing slash; empty for every path.
+    /// The path prefix that belongs to it, as it is written, without a trailing slash; empty for every
+    /// path.
     pub path: String,
     /// How strictly it is guarded.
     pub mode: Mode,
@@ -69,6 +72,7 @@ pub struct ApiSpec {
 #[derive(Clone, Debug)]
 pub struct Api {
     spec: ApiSpec,
+    folded_prefix: String,
     /// Every pattern that the policy uses in this API, each once.
     patterns: Vec<OperationPattern>,
     /// For each operation rule the place of its pattern.
@@ -100,13 +104,8 @@ pub enum Charge {
     Nothing,
     /// This much: the call writes.
     Writes(u32),
-    /// What its body says, and at least `cost_min` if it writes at all.
-    ByBody {
-        /// How to count.
-        rule: BodyRule,
-        /// The least that a write of this operation costs.
-        cost_min: u32,
-    },
+    /// What its body says.
+    ByBody(BodyCharge),
 }
 
 impl Api {
@@ -121,6 +120,7 @@ impl Api {
         let place_of =
             |rule: &OperationRule| patterns.iter().position(|known| *known == rule.pattern);
         Self {
+            folded_prefix: fold_path(&spec.path).into_owned(),
             rule_places: spec.operations.iter().filter_map(place_of).collect(),
             exact: TemplateIndex::exact(patterns.iter().map(OperationPattern::template)),
             folded: TemplateIndex::folded(patterns.iter().map(OperationPattern::template)),
@@ -158,17 +158,23 @@ impl Api {
         self.patterns.iter().position(|known| known == pattern)
     }
 
-    /// Whether a host and folded path belong to it.
-    pub(crate) fn has(&self, host: &str, folded_path: &str) -> bool {
-        let host_fits = self.spec.hosts.is_empty()
+    /// Whether it answers at a host, which has no spelling but one.
+    pub(crate) fn has_host(&self, host: &str) -> bool {
+        self.spec.hosts.is_empty()
             || self.spec.hosts.iter().any(|pattern| match pattern.strip_prefix('*') {
                 Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
                 None => host == pattern,
-            });
-        host_fits
-            && folded_path
-                .strip_prefix(self.spec.path.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
+    }
+
+    /// Whether a path belongs to it as it is written.
+    pub(crate) fn has_path(&self, path: &str) -> bool {
+        is_below(path, &self.spec.path)
+    }
+
+    /// Whether a path belongs to it where case, escapes and a trailing slash make no difference.
+    pub(crate) fn has_folded_path(&self, folded_path: &str) -> bool {
+        is_below(folded_path, &self.folded_prefix)
     }
 
     /// What the policy says of a request. Of several rules the strictest holds: write over read,
@@ -201,9 +207,11 @@ impl Api {
         set
     }
 
+    /// What makes a call cheaper or freer holds for the exact path only: another spelling may be another
+    /// resource.
     fn apply_rules(&self, method: &Method, found: &mut OperationMatch) {
         let (mut reads, mut writes) = (is_safe(method), false);
-        let (mut cost, mut body, mut count) = (1, None, None::<CountRule>);
+        let (mut cost, mut bodies, mut count) = (1, Vec::new(), None::<CountRule>);
         for (rule, place) in self.spec.operations.iter().zip(&self.rule_places) {
             if !found.either.contains(*place) {
                 continue;
@@ -214,16 +222,28 @@ impl Api {
                 Some(Treatment::Read) if is_exact => reads = true,
                 Some(Treatment::Read) | None => {}
             }
+            if let Some(body) = &rule.body {
+                reads |= is_exact && body.kind == BodyKind::GraphQl;
+                if !bodies.contains(body) {
+                    bodies.push(body.clone());
+                }
+            }
             cost = cost.max(rule.cost.unwrap_or(1));
-            body = body.or_else(|| rule.body.clone());
-            count = count.max(rule.count);
+            if is_exact || rule.count == Some(CountRule::Sent) {
+                count = count.max(rule.count);
+            }
             found.websocket |= rule.websocket && is_exact;
         }
         found.count = count.unwrap_or_default();
-        found.charge = match body {
-            Some(rule) => Charge::ByBody { rule, cost_min: cost },
-            None if reads && !writes => Charge::Nothing,
-            None => Charge::Writes(cost),
+        let reads = reads && !writes;
+        found.charge = match bodies.is_empty() {
+            true if reads => Charge::Nothing,
+            true => Charge::Writes(cost),
+            false => Charge::ByBody(BodyCharge {
+                rules: bodies,
+                cost_min: cost,
+                cost_of_none: if reads { 0 } else { cost },
+            }),
         };
     }
 
@@ -236,9 +256,16 @@ impl Api {
     }
 }
 
+/// Whether a path is a prefix, or below it.
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::cost::{CountedCall, cost_of};
+    use crate::operation::BodyRule;
 
     /// An API as a test needs it.
     pub(crate) fn spec(name: &str, operations: Vec<OperationRule>) -> ApiSpec {
@@ -310,6 +337,70 @@ pub(crate) mod tests {
         ]);
         assert_eq!(charge(&api, &Method::DELETE, "/ADMIN/"), Charge::Writes(7));
         assert_eq!(charge(&api, &Method::POST, "/Search"), Charge::Writes(1));
+    }
+
+    fn counted(kind: BodyKind, cost_max: Option<u32>) -> BodyRule {
+        BodyRule { kind, cost_max }
+    }
+
+    /// What a GraphQL query costs that changes nothing, and a mutation of one field.
+    fn graphql(api: &Api, method: &Method, path: &str) -> [Option<u32>; 2] {
+        let Charge::ByBody(charge) = charge(api, method, path) else { return [None; 2] };
+        let content_type = http::HeaderValue::from_static("application/graphql");
+        let headers = http::HeaderMap::from_iter([(http::header::CONTENT_TYPE, content_type)]);
+        [&b"{ a }"[..], b"mutation { a }"]
+            .map(|body| cost_of(&charge, &CountedCall { headers: &headers, query: "", body }).ok())
+    }
+
+    #[test]
+    fn a_query_is_a_read_on_the_exact_path_only() {
+        let api = api(vec![rule("POST,GET /graphql", |rule| {
+            rule.body = Some(counted(BodyKind::GraphQl, None));
+            rule.cost = Some(3);
+        })]);
+        assert_eq!(graphql(&api, &Method::POST, "/graphql"), [Some(0), Some(3)]);
+        for path in ["/GRAPHQL", "/graphql/", "/Graphql/"] {
+            assert_eq!(graphql(&api, &Method::POST, path), [Some(3), Some(3)], "{path}");
+        }
+        assert_eq!(graphql(&api, &Method::GET, "/GRAPHQL"), [Some(0), Some(3)], "GET reads anyway");
+    }
+
+    #[test]
+    fn a_broad_write_rule_beside_a_counted_one_holds() {
+        let graphql_rule =
+            || rule("POST /graphql", |rule| rule.body = Some(counted(BodyKind::GraphQl, None)));
+        let write = || {
+            rule("POST *", |rule| {
+                rule.treat_as = Some(Treatment::Write);
+                rule.cost = Some(2);
+            })
+        };
+        for operations in [vec![write(), graphql_rule()], vec![graphql_rule(), write()]] {
+            assert_eq!(graphql(&api(operations), &Method::POST, "/graphql"), [Some(2), Some(2)]);
+        }
+        let folded_write = rule("POST /GraphQL", |rule| rule.treat_as = Some(Treatment::Write));
+        let api = api(vec![graphql_rule(), folded_write]);
+        assert_eq!(graphql(&api, &Method::POST, "/graphql"), [Some(1), Some(1)]);
+    }
+
+    #[test]
+    fn of_several_counted_rules_all_are_asked() {
+        let items = BodyKind::Items { at: None };
+        let api = api(vec![
+            rule("POST /*", |rule| rule.body = Some(counted(items.clone(), Some(7)))),
+            rule("POST /GRAPHQL", |rule| rule.body = Some(counted(BodyKind::GraphQl, None))),
+            rule("POST /{any}", |rule| rule.body = Some(counted(BodyKind::GraphQl, None))),
+        ]);
+        let Charge::ByBody(charge) = charge(&api, &Method::POST, "/graphql") else { panic!() };
+        assert_eq!(charge.rules.len(), 2, "each once");
+        assert_eq!(graphql(&api, &Method::POST, "/graphql"), [Some(7), Some(7)]);
+    }
+
+    #[test]
+    fn giving_refused_writes_back_holds_for_the_exact_path_only() {
+        let api = api(vec![rule("POST /a", |rule| rule.count = Some(CountRule::Applied))]);
+        let count = |path| api.operation(&Method::POST, path, "/a").count;
+        assert_eq!((count("/a"), count("/A")), (CountRule::Applied, CountRule::Sent));
     }
 
     #[test]

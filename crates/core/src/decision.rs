@@ -153,7 +153,7 @@ fn plan_of<'a>(policy: &'a Policy, caller: Caller<'_>) -> Option<&'a Arc<Plan>> 
 fn permit(plan: Option<&Arc<Plan>>, call: &Call<'_>, objection: Option<Refusal>) -> Permit {
     let budgets = match (plan, &call.operation.charge) {
         (None, _) | (_, Charge::Nothing) => SmallVec::new(),
-        (Some(plan), Charge::Writes(_) | Charge::ByBody { .. }) => (0..plan.budgets().len())
+        (Some(plan), Charge::Writes(_) | Charge::ByBody(_)) => (0..plan.budgets().len())
             .filter(|place| plan.counts(*place, call.api.place, &call.operation.either))
             .collect(),
     };
@@ -209,7 +209,7 @@ fn check_state(
         (KeyState::Active, ApplicationState::Active) => Ok(()),
         // Where only the body tells whether the call writes, the store holds the lock against it.
         (KeyState::Locked(lock), ApplicationState::Active) => match (lock.level, charge) {
-            (LockLevel::Writes, Charge::Nothing | Charge::ByBody { .. }) => Ok(()),
+            (LockLevel::Writes, Charge::Nothing | Charge::ByBody(_)) => Ok(()),
             (LockLevel::All, _) | (LockLevel::Writes, Charge::Writes(_)) => Err(locked(lock, now)),
         },
     }

@@ -196,9 +196,9 @@ pub struct BodyRule {
 /// What in a body is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyKind {
-    /// The entries of the top-level JSON array, or of the array in the named field.
+    /// The entries of the top-level JSON array, or of the array in the named member.
     Items {
-        /// The field of the top-level object; the top level itself where `None`.
+        /// The member of the top-level object; the top level itself where `None`.
         at: Option<String>,
     },
     /// The root fields of GraphQL mutations; queries are reads.

@@ -1,6 +1,8 @@
 //! The policy: all APIs and plans of one configuration, ready to be asked about requests.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -9,6 +11,7 @@ use crate::api::{Api, ApiSpec};
 use crate::budget::Quota;
 use crate::lock::LockRule;
 use crate::operation::ScopedPattern;
+use crate::refusal::{Reason, Refusal};
 use crate::template::IndexSet;
 
 /// How many rate limits a plan may have; each key keeps one number for each of them.
@@ -128,10 +131,28 @@ impl Policy {
         Self { apis, ..self }
     }
 
-    /// The API that a host and folded path belong to.
-    pub fn api(&self, host: &str, folded_path: &str) -> Option<ApiRef<'_>> {
-        let place = self.apis.iter().position(|api| api.has(host, folded_path))?;
-        Some(ApiRef { api: &self.apis[place], place })
+    /// The API that a request belongs to.
+    ///
+    /// Servers differ in whether case, escapes and a trailing slash make another path, so a path that
+    /// belongs to one API as it is written and to another one in its folded form belongs to neither: one
+    /// of the two would be the looser.
+    pub fn api(&self, host: &str, path: &str, folded_path: &str) -> Result<ApiRef<'_>, Refusal> {
+        let host = one_spelling(host);
+        let place_of = |has_path: &dyn Fn(&Api) -> bool| {
+            self.apis.iter().position(|api| api.has_host(&host) && has_path(api))
+        };
+        let written = place_of(&|api| api.has_path(path));
+        let folded = place_of(&|api| api.has_folded_path(folded_path));
+        match (written, folded) {
+            (Some(place), Some(same)) if place == same => {
+                Ok(ApiRef { api: &self.apis[place], place })
+            }
+            (_, Some(other)) => Err(Refusal::new(Reason::PathInvalid).because(format!(
+                "The path must begin with {:?}, just so: in this spelling servers can take it for another one.",
+                self.apis[other].spec().path
+            ))),
+            (_, None) => Err(Reason::HostUnknown.into()),
+        }
     }
 
     /// An API by its name.
@@ -163,6 +184,16 @@ impl Policy {
     /// Where calendar windows begin.
     pub fn time_zone(&self) -> &TimeZone {
         &self.time_zone
+    }
+}
+
+/// A host without the dot that may end a full name, and an IPv6 address in its shortest form: what stands
+/// behind takes all of them for the same.
+fn one_spelling(host: &str) -> Cow<'_, str> {
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match bracketed.and_then(|address| address.parse::<Ipv6Addr>().ok()) {
+        Some(address) => format!("[{address}]").into(),
+        None => host.trim_end_matches('.').into(),
     }
 }
 
@@ -249,4 +280,82 @@ fn unique(name: &str, taken: &mut Vec<String>) -> String {
     }
     taken.push(candidate.clone());
     candidate
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::api::tests::spec;
+    use crate::grammar::fold_path;
+
+    fn policy(paths: &[&str]) -> Policy {
+        let api = |path: &&str| ApiSpec {
+            path: (*path).to_owned(),
+            ..spec(if path.is_empty() { "root" } else { path }, Vec::new())
+        };
+        Policy::new(paths.iter().map(api).collect(), Vec::new(), TimeZone::UTC)
+    }
+
+    fn found(policy: &Policy, path: &str) -> Result<String, Reason> {
+        let api = policy.api("a", path, &fold_path(path));
+        api.map(|found| found.api.name().to_owned()).map_err(|refusal| refusal.reason)
+    }
+
+    #[test]
+    fn another_spelling_of_a_path_belongs_to_no_api() {
+        for others in [&["/Off"][..], &["/Off", ""], &["/Off", "/x"]] {
+            let policy = policy(others);
+            for path in ["/Off", "/Off/", "/Off/x", "/Off/X"] {
+                assert_eq!(found(&policy, path), Ok("/Off".to_owned()), "{path}");
+            }
+            for path in ["/off", "/OFF/x", "/off;v=1/x", "/Off;v=1", "/o%66F/"] {
+                assert_eq!(found(&policy, path), Err(Reason::PathInvalid), "{path}");
+            }
+        }
+        assert_eq!(found(&policy(&["/off", ""]), "/offer"), Ok("root".to_owned()));
+        assert_eq!(found(&policy(&["/off"]), "/offer"), Err(Reason::HostUnknown));
+    }
+
+    #[test]
+    fn another_spelling_of_a_host_is_the_same_host() {
+        let named = |name: &str, hosts: &[&str]| ApiSpec {
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            ..spec(name, Vec::new())
+        };
+        let apis = vec![named("any", &[]), named("guarded", &["a.test", "*.b.test", "[::1]"])];
+        let policy = Policy::new(apis, Vec::new(), TimeZone::UTC);
+        let found = |host| policy.api(host, "/", "/").unwrap().api.name().to_owned();
+        for host in ["a.test", "a.test.", "x.b.test.", "[::1]", "[0:0:0:0:0:0:0:1]", "[0::0.0.0.1]"]
+        {
+            assert_eq!(found(host), "guarded", "{host}");
+        }
+        assert_eq!(found("b.test"), "any");
+    }
+
+    #[test]
+    fn an_api_below_another_is_not_entered_by_another_spelling() {
+        let policy = policy(&["/pub", "/pub/admin"]);
+        assert_eq!(found(&policy, "/pub/admin/x"), Ok("/pub/admin".to_owned()));
+        assert_eq!(found(&policy, "/pub/ADMIN/x"), Err(Reason::PathInvalid));
+        assert_eq!(found(&policy, "/pub/x"), Ok("/pub".to_owned()));
+    }
+
+    proptest! {
+        #[test]
+        fn every_spelling_of_a_path_belongs_to_one_api_or_to_none(
+            path in "(/(a|A|b|B|%41|a;x)){1,3}/?",
+            paths in prop::collection::hash_set("(/(a|A|b)){0,2}", 1..4),
+        ) {
+            let mut seen = std::collections::HashSet::new();
+            let paths: Vec<_> =
+                paths.iter().map(String::as_str).filter(|path| seen.insert(path.to_lowercase())).collect();
+            let policy = policy(&paths);
+            let spellings = [path.clone(), path.to_lowercase(), path.to_uppercase(), format!("{path}/")];
+            let found: std::collections::HashSet<_> =
+                spellings.iter().filter_map(|path| found(&policy, path).ok()).collect();
+            prop_assert!(found.len() <= 1, "{path}: {found:?}");
+        }
+    }
 }

@@ -55,7 +55,7 @@ reasons! {
         "The target was not in origin form, or its authority differed from Host (RFC 9112 section 3.2).";
     PathInvalid = "path_invalid", 400, "Path not accepted",
         "The path has a form that two servers could read differently: dot segments, empty segments, encoded slashes, control characters, or broken percent-encoding.",
-        "Keystile decides, journals and forwards the same bytes, so a path with more than one reading is refused. `;` passes where the API sets `matrix_parameters = true`.";
+        "Keystile decides, journals and forwards the same bytes, so a path with more than one reading is refused. `;` passes where the API sets `matrix_parameters = true`. So is one that belongs to an API only when case and escapes are ignored: write the API's `path` just so.";
     HeaderInvalid = "header_invalid", 400, "Header field not accepted",
         "A header field is repeated that may stand once, has `_` in its name, or nominates a field that may not be removed.",
         "Fields that proxies and applications read differently are refused rather than repaired.";
@@ -82,7 +82,7 @@ reasons! {
         "See `body_max` of the API, and `count_body_max` for bodies that must be counted.";
     BodyUncountable = "body_uncountable", 400, "Body cannot be counted",
         "The number of writes in this body cannot be told.",
-        "The operation's cost depends on its body, which was not valid JSON or GraphQL, or had no list at `items_at`. Set `cost_max` to let such bodies pass at that cost.";
+        "The operation's cost depends on its body, which had more than one reading or none: not the media type that the rule names, not UTF-8, a content coding, not valid JSON or GraphQL, no list at `items_at`, a name that can be read as the counted one, or a query in two places. Set `cost_max` to let such bodies pass at that cost.";
     CredentialRepeated = "credential_repeated", 400, "Key given twice",
         "The API key must be given once, in one place.",
         "A key in two places, or twice in one, lets two servers see two callers.";

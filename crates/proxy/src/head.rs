@@ -98,8 +98,9 @@ pub(crate) fn read(core: &Core, peer: &Peer, parts: &Parts, is_faulty: bool) -> 
         return Verdict::Page(page);
     }
     let policy = core.engine.policy();
-    let Some(api) = policy.api(&canonical.host, &canonical.folded) else {
-        return unread(Reason::HostUnknown.into(), base_of(peer, parts, Some(canonical.authority)));
+    let api = match policy.api(&canonical.host, &canonical.path, &canonical.folded) {
+        Ok(api) => api,
+        Err(refusal) => return unread(refusal, base_of(peer, parts, Some(canonical.authority))),
     };
     let reading =
         Reading { core, peer, parts, address, canonical: &canonical, policy: &policy, api };
@@ -156,7 +157,7 @@ impl Reading<'_> {
                         }
                         None
                     }
-                    Charge::Writes(_) | Charge::ByBody { .. } => Some(self.facts(label())),
+                    Charge::Writes(_) | Charge::ByBody(_) => Some(self.facts(label())),
                 };
                 Ok(self.job(identity, Some(permit), facts, place))
             }

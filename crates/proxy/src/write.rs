@@ -10,7 +10,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use keystile_core::api::{Charge, Mode};
-use keystile_core::cost::{CallText, cost_of};
+use keystile_core::cost::{CountedCall, cost_of};
 use keystile_core::decision::Permit;
 use keystile_core::journal::{Outcome, RequestFacts};
 use keystile_core::refusal::{Reason, Refusal};
@@ -80,13 +80,13 @@ async fn costed(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Costed, Refusal> {
-    let (rule, cost_min) = match permit.charge() {
+    let charge = match permit.charge() {
         Charge::Nothing => return Ok(Costed { permit, cost: 0, body: Arrived::Streaming(body) }),
         Charge::Writes(cost) => {
             let cost = *cost;
             return Ok(Costed { permit, cost, body: Arrived::Streaming(body) });
         }
-        Charge::ByBody { rule, cost_min } => (rule, *cost_min),
+        Charge::ByBody(charge) => charge,
     };
     let limited = Limited::new(body, job.api.spec().count_bytes_max).collect();
     let held = match tokio::time::timeout(core.settings.idle_timeout.duration(), limited).await {
@@ -101,12 +101,13 @@ async fn costed(
         Err(_) => return Err(Reason::RequestTimeout.into()),
     };
     peer.progress.end_body();
-    let text = match parts.uri.query() {
-        Some(query) if held.is_empty() => CallText::Query(query),
-        Some(query) => CallText::Both { query, body: &held },
-        None => CallText::Body(&held),
+    let query = match &job.target {
+        Some(target) => target.query(),
+        None => parts.uri.query(),
     };
-    let cost = cost_of(rule, cost_min, text)?;
+    let call =
+        CountedCall { headers: &parts.headers, query: query.unwrap_or_default(), body: &held };
+    let cost = cost_of(charge, &call)?;
     Ok(Costed { permit: permit.with_cost(cost), cost, body: Arrived::Held(held) })
 }
 

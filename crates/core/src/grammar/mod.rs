@@ -33,7 +33,7 @@ use http::{HeaderMap, Method, Uri, Version};
 use crate::refusal::{Reason, Refusal};
 
 pub use path::fold_path;
-pub(crate) use path::unescape;
+pub(crate) use path::{canonical_segment, unescape};
 pub use strip::strip_untrusted;
 
 /// The largest head, in bytes, as HTTP/1 would write it. Doors set their parsers to no less.

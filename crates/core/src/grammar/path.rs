@@ -97,6 +97,20 @@ fn with_canonical_escapes(raw: &str) -> Result<String, Refusal> {
     }
 }
 
+/// A segment of a rule in the spelling that it has in requests; `None` where no request can have it.
+pub(crate) fn canonical_segment(segment: &str) -> Option<String> {
+    let mut path = String::from("/");
+    for byte in segment.bytes() {
+        if byte.is_ascii() {
+            path.push(char::from(byte));
+        } else {
+            push_escape(&mut path, byte);
+        }
+    }
+    let exact = canonical(&path).ok()?.exact;
+    exact.strip_prefix('/').filter(|segment| !segment.contains('/')).map(str::to_owned)
+}
+
 fn push_escape(text: &mut String, byte: u8) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     text.push('%');

@@ -180,7 +180,7 @@ pub(super) struct Api {
     pub(super) hosts: Option<OneOrMany<String>>,
     /// The path prefix that belongs to this API, in whole segments: `/v2` has `/v2` and
     /// `/v2/bookmarks`, and not `/v20`. It is not removed before forwarding, and rules write paths
-    /// with it.
+    /// with it. Requests write it just so: with another case or escape a path belongs to no API.
     #[schemars(extend("default" = "/", "examples" = ["/v2"]))]
     pub(super) path: Option<Spot<String>>,
     /// How strictly it is guarded. `enforce`: the policy holds. `observe`: nothing is refused that
@@ -259,26 +259,30 @@ pub(super) enum Mode {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Operation {
     /// Which operations: methods and a path, as in `POST /bookmarks/import`, `PUT,PATCH
-    /// /bookmarks/{id}`, `DELETE *` or `*`. `{name}` is any one segment of a path, a last `*` is
-    /// whatever follows. Needed.
+    /// /bookmarks/{id}`, `DELETE *` or `*`. `{name}` is any one segment of a path, or a part of one
+    /// as in `/bookmarks/{id}:archive`; a last `*` is whatever follows. Needed.
     #[schemars(required, extend("examples" = ["POST /bookmarks/import"]))]
     pub(super) r#match: Option<Spot<String>>,
     /// What one call takes from each write budget: a number from 1, or `"items"` for one per entry
-    /// of the JSON array in the body. A write that no rule names costs 1.
+    /// of the JSON array in the body, which must be sent as `application/json`. A write that no
+    /// rule names costs 1.
     #[schemars(extend("examples" = [5, "items"]))]
     pub(super) cost: Option<Spot<NumberOrText>>,
     /// With `cost = "items"`: the field of the body's top-level object that holds the array.
     /// Without it the body is the array.
     #[schemars(extend("examples" = ["bookmarks"]))]
     pub(super) items_at: Option<Spot<String>>,
-    /// What a call costs whose body cannot be counted. Without it such a call is refused with 400.
+    /// What a call costs whose body cannot be counted, because it has another media type or charset
+    /// than the rule names, a content coding, or more than one reading. Without it such a call is
+    /// refused with 400.
     #[schemars(extend("examples" = [100]))]
     pub(super) cost_max: Option<Spot<i64>>,
     /// Makes a call a `"read"` or a `"write"` whatever its method. `"read"` is for searches that
     /// use POST, `"write"` for a GET that changes something.
     pub(super) treat_as: Option<Spot<Treatment>>,
     /// What kind of body tells whether a call writes, and how much. `graphql`: a mutation costs one
-    /// per root field, queries are reads. `json_rpc`: one per entry of a batch.
+    /// per root field, queries are reads; sent as `application/json`, as `application/graphql`, or as
+    /// one `query` parameter. `json_rpc`: one per entry of a batch, sent as `application/json`.
     pub(super) r#type: Option<Spot<BodyType>>,
     /// Lets the operation become a WebSocket. The upgrade is one call; what flows afterwards is not
     /// counted.

@@ -275,7 +275,9 @@ async fn a_host_or_path_that_no_api_has_is_not_found() {
     };
     for (host, target, status) in [
         ("api.test", "/v1", 200),
-        ("API.test:7070", "/V1/x", 200),
+        ("API.test:7070", "/v1/X", 200),
+        ("api.test.", "/v1/x", 200),
+        ("api.test", "/V1/x", 400),
         ("a.b.example.org", "/v1/x", 200),
         ("example.org", "/v1/x", 404),
         ("other.test", "/v1/x", 404),

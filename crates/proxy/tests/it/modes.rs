@@ -1,11 +1,11 @@
 //! An API that is only observed, and one that is not guarded at all.
 
-use keystile_core::api::Mode;
+use keystile_core::api::{ApiSpec, Mode};
 use keystile_core::journal::Outcome;
 use keystile_core::refusal::Reason;
 use keystile_engine::command::Command;
 
-use crate::harness::{Rig, Upstream, api, plan, settings};
+use crate::harness::{Rig, Upstream, api, keyless, plan, settings};
 
 fn rig(upstream: &Upstream, mode: Mode) -> Rig {
     let mut api = api(&[upstream.origin()]);
@@ -116,4 +116,40 @@ async fn an_api_that_is_off_passes_requests_without_key_or_journal() {
     let spoofed = b"DELETE /x HTTP/1.1\r\nHost: a\r\nX-Keystile-Plan: trusted\r\n\r\n";
     assert_eq!(rig.raw(spoofed).await.unwrap().status, 200);
     assert_eq!(upstream.seen().pop().unwrap().field("x-keystile-plan"), None);
+}
+
+/// An API on a path of its own.
+fn below(name: &str, path: &str, mode: Mode, upstream: &Upstream) -> ApiSpec {
+    ApiSpec { name: name.to_owned(), path: path.to_owned(), mode, ..api(&[upstream.origin()]) }
+}
+
+#[tokio::test]
+async fn a_looser_api_is_not_reached_by_another_spelling() {
+    let upstream = Upstream::ok().await;
+    for mode in [Mode::Off, Mode::Observe, Mode::Enforce] {
+        for root in [&[][..], &[below("root", "", Mode::Enforce, &upstream)]] {
+            let mut apis = vec![below("loose", "/loose", mode, &upstream)];
+            apis.extend_from_slice(root);
+            let plans = vec![plan("open", &["9 per day"]), keyless("loose: *")];
+            let rig = Rig::open(apis, plans, settings());
+            let key = rig.key("open").await;
+            for target in ["/LOOSE/x", "/Loose", "/loosE/", "/loos%45/x"] {
+                for key in ["", &*key] {
+                    let answer = rig.call("POST", target, key, b"").await;
+                    let refusal = answer.refusal();
+                    assert_eq!(refusal, (400, "path_invalid".to_owned()), "{mode:?} {target}");
+                }
+            }
+            assert!(upstream.seen().is_empty(), "{mode:?}");
+            assert_eq!(rig.used(&key).await, 0);
+        }
+    }
+    let rig = Rig::open(
+        vec![below("loose", "/loose", Mode::Off, &upstream)],
+        vec![plan("open", &[])],
+        settings(),
+    );
+    for target in ["/loose", "/loose/", "/loose/X", "/%6Coose/x"] {
+        assert_eq!(rig.call("POST", target, "", b"").await.status, 200, "{target}");
+    }
 }

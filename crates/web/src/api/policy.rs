@@ -78,7 +78,7 @@ fn operation(row: matrix::Row, plans: &[&Plan]) -> OperationView {
         cost: match row.charge {
             Charge::Nothing => Some(0),
             Charge::Writes(cost) => Some(cost),
-            Charge::ByBody { .. } => None,
+            Charge::ByBody(_) => None,
         },
         plans: plans.iter().zip(&row.cells).map(access).collect(),
         api: row.api,

@@ -128,21 +128,21 @@ impl Resolver<'_> {
         usize::try_from(bytes.min(COUNT_BYTES_MAX)).expect("1 GiB is within every address space")
     }
 
-    /// The prefix as the policy compares it: lower case, without a trailing slash.
+    /// The prefix as requests must write it, without a trailing slash.
     fn path(&mut self, api: &raw::Api) -> String {
         let Some(setting) = &api.path else {
             return String::new();
         };
         let text = setting.value.as_str();
-        let folded = text.trim_end_matches('/').to_ascii_lowercase();
+        let prefix = text.trim_end_matches('/');
         let is_segment = |segment: &str| {
             let is_char = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()+,=:@".contains(c);
             !matches!(segment, "" | "." | "..") && segment.chars().all(is_char)
         };
-        let is_prefix = folded.is_empty()
-            || folded.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_segment));
+        let is_prefix = prefix.is_empty()
+            || prefix.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_segment));
         if !is_prefix || text.is_empty() {
-            let bare = folded.trim_end_matches('*').trim_matches('/');
+            let bare = prefix.trim_end_matches('*').trim_matches('/');
             let message = format!(
                 "{text:?} is not a path prefix: write it from `/`, without wildcards, query or escapes"
             );
@@ -150,13 +150,13 @@ impl Resolver<'_> {
             self.error(&setting.place, message)
                 .help_if(is_near.then(|| format!("did you mean \"/{bare}\"?")));
         }
-        folded
+        prefix.to_owned()
     }
 
     fn hosts(&mut self, api: &raw::Api) -> Vec<String> {
         let mut hosts = Vec::new();
         for text in api.hosts.iter().flat_map(|setting| &setting.values) {
-            let host = text.value.trim_end_matches('.').to_ascii_lowercase();
+            let host = shortest(text.value.trim_end_matches('.').to_ascii_lowercase());
             if !is_host(&host) {
                 let bare = host.rsplit_once("://").map_or(host.as_str(), |(_, rest)| rest);
                 let bare = bare.split(['/', ':']).next().unwrap_or_default();
@@ -224,7 +224,8 @@ impl Resolver<'_> {
     fn check_apart(&mut self, specs: &[(&Spot<String>, ApiSpec)]) {
         for (index, (name, spec)) in specs.iter().enumerate() {
             let shared = |other: &ApiSpec| {
-                other.path == spec.path
+                // A path that differs only in case would belong to neither.
+                other.path.eq_ignore_ascii_case(&spec.path)
                     && if spec.hosts.is_empty() {
                         other.hosts.is_empty()
                     } else {
@@ -241,6 +242,15 @@ impl Resolver<'_> {
             );
             self.error(&name.place, message).help("tell them apart with `hosts` or `path`");
         }
+    }
+}
+
+/// An address in the form that hosts are compared in.
+fn shortest(host: String) -> String {
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match bracketed.and_then(|address| address.parse::<std::net::Ipv6Addr>().ok()) {
+        Some(address) => format!("[{address}]"),
+        None => host,
     }
 }
 

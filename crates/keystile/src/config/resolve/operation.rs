@@ -22,6 +22,7 @@ impl Resolver<'_> {
             }
         }
         self.warn_of_shadowed_reads(&rules);
+        self.warn_of_shadowed_queries(&rules);
         rules.into_iter().map(|(_, rule)| rule).collect()
     }
 
@@ -177,6 +178,26 @@ impl Resolver<'_> {
                 ),
             )
             .help("narrow one of the two so that they do not overlap");
+        }
+    }
+    /// So do the queries of a GraphQL operation.
+    fn warn_of_shadowed_queries(&mut self, rules: &[(&raw::Operation, OperationRule)]) {
+        for (operation, rule) in rules {
+            let Some(kind) = &operation.r#type else { continue };
+            let is_graphql = rule.body.as_ref().is_some_and(|body| body.kind == BodyKind::GraphQl);
+            let stricter = rules.iter().find(|(_, other)| {
+                other.treat_as == Some(Treatment::Write) && overlap(&rule.pattern, &other.pattern)
+            });
+            if let (true, Some((_, other))) = (is_graphql, stricter) {
+                self.warning(
+                    &kind.place,
+                    format!(
+                        "queries that match \"{}\" too are writes: the stricter rule holds",
+                        other.pattern
+                    ),
+                )
+                .help("narrow one of the two so that they do not overlap");
+            }
         }
     }
 }

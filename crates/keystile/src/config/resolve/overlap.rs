@@ -24,11 +24,33 @@ fn paths_meet(one: &[String], other: &[String]) -> bool {
     match (one, other) {
         ([], []) => true,
         ([rest], _) | (_, [rest]) if rest == "*" => true,
-        ([a, one @ ..], [b, other @ ..]) => {
-            (a == b || a.starts_with('{') || b.starts_with('{')) && paths_meet(one, other)
-        }
+        ([a, one @ ..], [b, other @ ..]) => segments_meet(a, b) && paths_meet(one, other),
         ([], [_, ..]) | ([_, ..], []) => false,
     }
+}
+
+fn segments_meet(one: &str, other: &str) -> bool {
+    match (around_name(one), around_name(other)) {
+        (None, None) => one == other,
+        (Some(around), None) => has(other, around),
+        (None, Some(around)) => has(one, around),
+        (Some((before, after)), Some((other_before, other_after))) => {
+            (before.starts_with(other_before) || other_before.starts_with(before))
+                && (after.ends_with(other_after) || other_after.ends_with(after))
+        }
+    }
+}
+
+/// What stands before and after the `{name}` of a segment.
+fn around_name(segment: &str) -> Option<(&str, &str)> {
+    let (before, rest) = segment.split_once('{')?;
+    Some((before, rest.split_once('}')?.1))
+}
+
+fn has(segment: &str, (before, after): (&str, &str)) -> bool {
+    segment.len() > before.len() + after.len()
+        && segment.starts_with(before)
+        && segment.ends_with(after)
 }
 
 #[cfg(test)]
@@ -45,6 +67,10 @@ mod tests {
             ("POST /a/{x}", "POST /{y}/b", true),
             ("POST /a/b", "POST /a", false),
             ("POST /a/b", "POST /a/c", false),
+            ("POST /a:{x}", "POST /a:b", true),
+            ("POST /a:{x}", "POST /a/b", false),
+            ("POST /a:{x}", "POST /{x}:b", true),
+            ("POST /{x}:a", "POST /{x}:b", false),
         ] {
             let [one, other]: [OperationPattern; 2] =
                 [one, other].map(|text| text.parse().unwrap());

@@ -113,7 +113,10 @@ impl Resolver<'_> {
             }
             InvalidPattern::Template(
                 InvalidTemplate::ImpossibleSegment(segment)
-                | InvalidTemplate::PartialWildcard(segment),
+                | InvalidTemplate::Star(segment)
+                | InvalidTemplate::Rest(segment)
+                | InvalidTemplate::Form { segment, .. }
+                | InvalidTemplate::Braces(segment),
             ) if !segment.is_empty() => (part(segment), None),
             InvalidPattern::Template(_) => {
                 (part(written.split_whitespace().last().unwrap_or_default()), None)
@@ -150,26 +153,33 @@ impl Resolver<'_> {
     fn check_path(&mut self, text: &Spot<String>, path: &str, prefix: &str) {
         let place = self
             .within(text, text.value.rfind(path).map_or(0..0, |start| start..start + path.len()));
-        let folded = path.to_ascii_lowercase();
-        let is_wildcard = |segment: &str| segment.starts_with('{') || segment == "*";
-        let mut pairs = folded[1..].split('/').zip(prefix.split('/').skip(1));
+        // Requests belong to an API by its path as it is written.
+        let is_met = |segment: &str, wanted: &str| {
+            segment == wanted || segment.contains('{') || segment == "*"
+        };
         let count = |path: &str| path.split('/').skip(1).count();
-        let has_all = count(prefix) <= count(&folded) || folded.ends_with("/*");
-        if !has_all || !pairs.all(|(segment, wanted)| segment == wanted || is_wildcard(segment)) {
-            self.warning(
-                &place,
-                format!("no request of this API has such a path: all begin with {prefix:?}"),
-            )
-            .help(format!("did you mean \"{prefix}{path}\"?"));
+        let has_all = count(prefix) <= count(path) || path.ends_with("/*");
+        let has_prefix = |path: &str, prefix: &str| {
+            has_all
+                && path
+                    .split('/')
+                    .zip(prefix.split('/'))
+                    .skip(1)
+                    .all(|(segment, wanted)| is_met(segment, wanted))
+        };
+        if has_prefix(path, prefix) {
+            return;
         }
-        if let Some(segment) =
-            path.split('/').find(|segment| segment.len() > 1 && segment.starts_with([':', '<']))
-        {
-            let name = segment.trim_matches([':', '<', '>']);
-            let place = self.word_in(text, segment);
-            self.warning(&place, format!("{segment:?} means this text itself, not any segment"))
-                .help(format!("did you mean `{{{name}}}`?"));
-        }
+        let differs_in_case = has_prefix(&path.to_ascii_lowercase(), &prefix.to_ascii_lowercase());
+        let meant = match path.get(prefix.len()..) {
+            Some(rest) if differs_in_case => format!("{prefix}{rest}"),
+            Some(_) | None => format!("{prefix}{path}"),
+        };
+        self.warning(
+            &place,
+            format!("no request of this API has such a path: all begin with {prefix:?}"),
+        )
+        .help(format!("did you mean \"{meant}\"?"));
     }
 }
 

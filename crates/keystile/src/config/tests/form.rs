@@ -197,7 +197,8 @@ fn what_is_probably_not_meant_is_a_warning() {
 [[api.b.operation]]\nmatch = 'POST /v2/search'\ntreat_as = 'read'
 [[api.b.operation]]\nmatch = 'POST /v2/{any}'\ntreat_as = 'write'
 [[api.b.operation]]\nmatch = 'POST /v2/find'\ntreat_as = 'read'\ncost = 2
-[plan.open]\nallow = ['b: *', 'b: *', 'b: GET /users/:id']\nwrite_budget = '0 per day'";
+[[api.b.operation]]\nmatch = 'POST /v2/graphql'\ntype = 'graphql'
+[plan.open]\nallow = ['b: *', 'b: *', 'b: GET /users/{id}']\nwrite_budget = '0 per day'";
     let configuration = good(&text.replace("FOLDER", &folder.path().display().to_string()));
     let lines: Vec<_> = configuration.warnings.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
@@ -207,10 +208,10 @@ fn what_is_probably_not_meant_is_a_warning() {
     keystile.toml:9:12: warning: calls that match "POST /v2/{any}" too stay writes: the stricter rule holds
     keystile.toml:15:12: warning: calls that match "POST /v2/{any}" too stay writes: the stricter rule holds
     keystile.toml:16:8: warning: a read costs nothing, whatever stands here
-    keystile.toml:18:18: warning: "b: *" is listed twice
-    keystile.toml:18:34: warning: no request of this API has such a path: all begin with "/v2"
-    keystile.toml:18:41: warning: ":id" means this text itself, not any segment
-    keystile.toml:19:16: warning: already the first write goes over this budget
+    keystile.toml:19:8: warning: queries that match "POST /v2/{any}" too are writes: the stricter rule holds
+    keystile.toml:21:18: warning: "b: *" is listed twice
+    keystile.toml:21:34: warning: no request of this API has such a path: all begin with "/v2"
+    keystile.toml:22:16: warning: already the first write goes over this budget
     "#);
 }
 

@@ -36,13 +36,59 @@ fn a_pattern_is_explained() {
     4:95: a path template is `*` or begins with `/`
       help: did you mean "/x"?
     4:118: the segment ".." can never be part of a path here
-    4:144: in "{id", a `{name}` must be a whole segment and `*` the last one
+    4:144: in "{id", one `{name}` may stand, with plain text before and after it
     4:162: write `*`, or methods and a path, as in "GET,POST /bookmarks/{id}" or "DELETE *"
       help: did you mean "* /x"?
     4:167: write `*`, or methods and a path, as in "GET,POST /bookmarks/{id}" or "DELETE *"
       help: did you mean "*"?
     4:197: the segment "" can never be part of a path here
     "#);
+}
+
+#[test]
+fn what_other_routers_understand_is_a_mistake_with_what_to_write_here() {
+    insta::assert_snapshot!(bad("[api.b]\n\
+         upstream = 'http://h'\n\
+         [plan.open]\n\
+         allow = [\n\
+         'b: GET /files/{path+}',\n\
+         'b: GET /files/{*rest}',\n\
+         'b: GET /files/**',\n\
+         'b: GET /files/{rest...}',\n\
+         'b: GET /items/{id:[0-9]+}',\n\
+         'b: GET /items/{id:int}',\n\
+         'b: GET /items/:id',\n\
+         'b: GET /items/<int:id>',\n\
+         'b: GET /items/{a}-{b}',\n\
+         'b: GET /items/*/x',\n\
+         'b: GET /items/*.json',\n\
+         'b: GET /items/[id]',\n\
+         'b: POST /items:{verb}',\n\
+         'b: POST /items/{id}:archive',\n\
+         ]"), @r#"
+    5:16: "{path+}" is not understood: for whatever follows, write `*` as the last segment
+    6:16: "{*rest}" is not understood: for whatever follows, write `*` as the last segment
+    7:16: "**" is not understood: for whatever follows, write `*` as the last segment
+    8:16: "{rest...}" is not understood: for whatever follows, write `*` as the last segment
+    9:16: "{id:[0-9]+}" is not understood: any one segment is `{id}`, whatever its form
+    10:16: "{id:int}" is not understood: any one segment is `{id}`, whatever its form
+    11:16: ":id" is not understood: any one segment is `{id}`, whatever its form
+    12:16: "<int:id>" is not understood: any one segment is `{id}`, whatever its form
+    13:16: in "{a}-{b}", one `{name}` may stand, with plain text before and after it
+    14:16: in "*", `*` must stand alone at the end; any one segment is `{name}`
+    15:16: in "*.json", `*` must stand alone at the end; any one segment is `{name}`
+    16:16: the segment "[id]" can never be part of a path here
+    "#);
+}
+
+#[test]
+fn a_path_in_another_case_than_its_api_is_found() {
+    let configuration = super::good(
+        "[api.b]\nupstream='http://h'\npath='/V2'\n\
+         [plan.open]\nallow=['b: GET /v2/x', 'b: GET /V2/x']",
+    );
+    let lines: Vec<_> = configuration.warnings.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"keystile.toml:5:16: warning: no request of this API has such a path: all begin with "/V2""#);
 }
 
 #[test]

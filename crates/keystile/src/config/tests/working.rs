@@ -116,14 +116,20 @@ fn operations_become_rules() {
 #[test]
 fn what_is_folded_is_folded_and_the_closest_host_is_asked_first() {
     let configuration = good(
-        "[api.a]\nupstream='http://h'\nhosts=['*.Example.org']\npath='/V2/'
+        "[api.a]\nupstream='http://h'\nhosts=['*.Example.org', '[0:0::1]']\npath='/v2/'
         [api.b]\nupstream='http://h'\nhosts='api.example.org.'\npath='/v2'
         [plan.open]\nallow='*: *'",
     );
-    let named =
-        |host| configuration.policy.api(host, "/v2/x").map(|found| found.api.name().to_owned());
+    let named = |host| {
+        configuration
+            .policy
+            .api(host, "/v2/x", "/v2/x")
+            .ok()
+            .map(|found| found.api.name().to_owned())
+    };
     assert_eq!(named("api.example.org").as_deref(), Some("b"));
     assert_eq!(named("www.example.org").as_deref(), Some("a"));
+    assert_eq!(named("[::1]").as_deref(), Some("a"));
     assert_eq!(named("example.org"), None);
 }
 

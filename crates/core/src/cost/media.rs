@@ -1,0 +1,70 @@
+//! How a body is to be decoded, as its head says.
+
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+
+use super::{CountedCall, Uncountable};
+
+pub(super) const JSON: &str = "application/json";
+pub(super) const GRAPHQL: &str = "application/graphql";
+
+/// The media type of a body, one of those that are named, and its text.
+///
+/// Neither is guessed: a server that trusts the head and one that looks at the bytes must agree.
+pub(super) fn text<'a, 'n>(
+    call: &CountedCall<'a>,
+    named: &[&'n str],
+) -> Result<(&'n str, &'a str), Uncountable> {
+    let media_type = media_type(call.headers, named)?;
+    if !is_plain(call.headers) {
+        return Err(Uncountable::new(
+            "The body has a content coding. Send it without Content-Encoding.",
+        ));
+    }
+    let text = std::str::from_utf8(call.body)
+        .map_err(|_| Uncountable::new("The body is not valid UTF-8."))?;
+    if text.starts_with('\u{feff}') {
+        return Err(Uncountable::new("The body begins with a byte-order mark. Send it without."));
+    }
+    Ok((media_type, text))
+}
+
+fn media_type<'n>(headers: &HeaderMap, named: &[&'n str]) -> Result<&'n str, Uncountable> {
+    let uncountable = || {
+        Uncountable::new(format!(
+            "The body must be sent as `Content-Type: {}`, in UTF-8 and without further parameters.",
+            named.join("` or `")
+        ))
+    };
+    let mut fields = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(field), None) = (fields.next(), fields.next()) else {
+        return Err(uncountable());
+    };
+    let text = field.to_str().map_err(|_| uncountable())?;
+    let mut parts = text.split(';').map(|part| part.trim_matches([' ', '\t']));
+    let essence = parts.next().unwrap_or_default();
+    let known = named.iter().find(|name| name.eq_ignore_ascii_case(essence));
+    let mut parameters = parts.filter(|parameter| !parameter.is_empty());
+    let is_clear = parameters.next().is_none_or(is_utf8) && parameters.next().is_none();
+    known.filter(|_| is_clear).copied().ok_or_else(uncountable)
+}
+
+/// Whether a parameter says that the text is UTF-8, which it is without saying so.
+fn is_utf8(parameter: &str) -> bool {
+    let Some((name, value)) = parameter.split_once('=') else {
+        return false;
+    };
+    let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    let value = quoted.unwrap_or(value);
+    name.eq_ignore_ascii_case("charset")
+        && (value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8"))
+}
+
+fn is_plain(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"identity"),
+        (Some(_), Some(_)) => false,
+    }
+}
