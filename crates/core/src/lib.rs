@@ -19,6 +19,7 @@ pub mod grammar;
 pub mod grouping;
 pub mod journal;
 pub mod key;
+pub mod label;
 pub mod lock;
 pub mod matrix;
 pub mod notice;

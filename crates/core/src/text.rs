@@ -7,9 +7,20 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use icu_properties::props::{
+    DefaultIgnorableCodePoint, Emoji, EmojiModifier, ExtendedPictographic, GeneralCategory,
+    PrependedConcatenationMark, Script,
+};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
 /// The text with everything that does not show as itself written as `\u{..}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, is_hidden)
+}
+
+/// Like [`printable`] for a page, which draws line ends and tabs as blanks.
+pub fn printable_blanks(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| !matches!(c, '\r' | '\n' | '\t') && is_hidden(c))
 }
 
 /// Like [`printable`] for a message of ours that may have several lines.
@@ -27,35 +38,87 @@ pub fn shortened(text: &str, chars_max: usize) -> Cow<'_, str> {
 
 /// Whether a character controls the terminal, changes how its neighbors read, or cannot be seen.
 pub fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}'
-            // Zero-width and direction marks, line and paragraph separators, direction overrides.
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fe00}'..='\u{fe0f}'
-            | '\u{fff0}'..='\u{fffb}'
-            // Musical format controls, shorthand format controls, tags and variation selectors.
-            | '\u{1d173}'..='\u{1d17a}'
-            | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{e0000}'..='\u{e0fff}')
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    // The blank letter of Braille has a look of its own for Unicode.
+    if c == '\u{2800}' || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) {
+        return true;
+    }
+    match CodePointMapData::<GeneralCategory>::new().get(c) {
+        // Signs before numbers that do show.
+        GeneralCategory::Format => {
+            !CodePointSetData::new::<PrependedConcatenationMark>().contains(c)
+        }
+        GeneralCategory::Control
+        | GeneralCategory::LineSeparator
+        | GeneralCategory::ParagraphSeparator
+        | GeneralCategory::PrivateUse
+        | GeneralCategory::Unassigned => true,
+        _ => false,
+    }
+}
+
+/// Scripts in which a joiner or a non-joiner between two letters changes how these look.
+const JOINING: &[Script] = &[
+    Script::Adlam,
+    Script::Arabic,
+    Script::Bengali,
+    Script::Devanagari,
+    Script::Gujarati,
+    Script::Gurmukhi,
+    Script::Kannada,
+    Script::Khmer,
+    Script::Malayalam,
+    Script::Mongolian,
+    Script::Myanmar,
+    Script::Nko,
+    Script::Oriya,
+    Script::Sinhala,
+    Script::Syriac,
+    Script::Tamil,
+    Script::Telugu,
+    Script::Tibetan,
+];
+
+/// Whether a character that cannot be seen itself does its work where it stands: a joiner between two
+/// letters of a script that knows it or between two emoji, the selector of an emoji's look behind it.
+pub fn joins(before: Option<char>, c: char, after: Option<char>) -> bool {
+    let Some(before) = before else {
+        return false;
+    };
+    let script = |c: char| CodePointMapData::<Script>::new().get(c);
+    let joins_letters = || {
+        let joined = script(before);
+        JOINING.contains(&joined) && after.is_some_and(|after| script(after) == joined)
+    };
+    let pictures = CodePointSetData::new::<ExtendedPictographic>();
+    match c {
+        '\u{200c}' => joins_letters(),
+        '\u{200d}' => {
+            let is_behind_picture = before == '\u{fe0f}'
+                || pictures.contains(before)
+                || CodePointSetData::new::<EmojiModifier>().contains(before);
+            joins_letters() || is_behind_picture && after.is_some_and(|c| pictures.contains(c))
+        }
+        '\u{fe0e}' | '\u{fe0f}' => CodePointSetData::new::<Emoji>().contains(before),
+        _ => false,
+    }
 }
 
 fn escaped(text: &str, hides: impl Fn(char) -> bool) -> Cow<'_, str> {
-    let Some(first) = text.find(&hides) else {
+    if !text.contains(&hides) {
         return Cow::Borrowed(text);
-    };
+    }
     let mut shown = String::with_capacity(text.len() + 16);
-    shown.push_str(&text[..first]);
-    for c in text[first..].chars() {
-        if hides(c) {
+    let (mut before, mut chars) = (None, text.chars().peekable());
+    while let Some(c) = chars.next() {
+        if hides(c) && !joins(before, c, chars.peek().copied()) {
             write!(shown, "\\u{{{:x}}}", u32::from(c)).expect("a string takes all that is written");
         } else {
             shown.push(c);
         }
+        before = Some(c);
     }
     Cow::Owned(shown)
 }

@@ -126,6 +126,11 @@ impl Span {
         std::time::Duration::from_millis(self.millis.unsigned_abs())
     }
 
+    /// All names that units have.
+    pub fn units() -> Vec<&'static str> {
+        UNITS.iter().flat_map(|(_, names)| names.iter().copied()).collect()
+    }
+
     /// The length of a named unit, as in `minute` or `days`.
     pub fn of_unit(name: &str) -> Option<Self> {
         UNITS

@@ -1,13 +1,14 @@
 //! Devices: browsers that owners subscribed to push messages.
 
 use keystile_core::key::{OwnerId, SubscriptionId};
+use keystile_core::label::SHORT_NAME_CHARS_MAX;
 use keystile_core::lock::Actor;
 use keystile_store::subscription::{self, NewSubscription, SubscriptionRow};
 use uuid::Uuid;
 
 use crate::Engine;
 use crate::command::Failure;
-use crate::execute::failure;
+use crate::execute::{check_name_of, failure};
 
 /// The longest address of a push service that is kept; those of the known ones have a few hundred bytes.
 const ADDRESS_BYTES_MAX: usize = 2_000;
@@ -50,6 +51,7 @@ impl Engine {
                 "try again with another browser",
             ));
         }
+        check_name_of("a device", "subscription_", &device.label, SHORT_NAME_CHARS_MAX)?;
         let new = NewSubscription {
             id: SubscriptionId::new(Uuid::now_v7()),
             owner,

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use keystile_core::label::{InvalidLabel, Label, NAME_CHARS_MAX};
 use keystile_core::lock::Actor;
 use keystile_store::error::Error;
 
@@ -154,50 +155,47 @@ impl Engine {
     }
 }
 
-/// The longest note; it is shown in full in listings that are read on paper.
-const NOTE_CHARS_MAX: usize = 500;
-
 /// A note as it is kept; none where it is empty.
 pub(crate) fn checked_note(note: &str) -> Result<Option<String>, Failure> {
+    check_label(Label::Note, "a note", note)?;
     let note = note.trim();
-    if note.chars().count() > NOTE_CHARS_MAX || note.chars().any(char::is_control) {
-        return Err(failure(
-            format!(
-                "a note has at most {NOTE_CHARS_MAX} characters, none of them a control character"
-            ),
-            "keep the rest elsewhere, and note where",
-        ));
-    }
     Ok((!note.is_empty()).then(|| note.to_owned()))
 }
 
-fn is_fine(name: &str, id_prefix: &str) -> bool {
-    !name.is_empty()
-        && name.chars().count() <= 100
-        && !name.chars().any(char::is_control)
-        && name.trim() == name
-        && !name.starts_with(id_prefix)
+/// Whether owners may give something this text; `what` is its beginning in a sentence.
+pub(crate) fn check_label(label: Label, what: &str, text: &str) -> Result<(), Failure> {
+    label.check(text).map_err(|invalid| unfit(what, invalid))
+}
+
+fn unfit(what: &str, invalid: InvalidLabel) -> Failure {
+    let help = match invalid {
+        InvalidLabel::Empty | InvalidLabel::Blanks => "write it without blanks around it",
+        InvalidLabel::TooLong { .. } => "write it shorter",
+        InvalidLabel::Mark { .. } | InvalidLabel::Hidden { .. } => {
+            "write it without that character"
+        }
+    };
+    failure(format!("{what} {invalid}"), help)
+}
+
+/// The same for the name of something, as in `an owner`, at most so long. It must not look like an id.
+pub(crate) fn check_name_of(
+    what: &str,
+    id_prefix: &str,
+    name: &str,
+    chars_max: usize,
+) -> Result<(), Failure> {
+    let what = format!("the name of {what}");
+    Label::Name.check_up_to(name, chars_max).map_err(|invalid| unfit(&what, invalid))?;
+    if name.starts_with(id_prefix) {
+        return Err(failure(
+            format!("{what} begins with {id_prefix}, as ids do"),
+            "choose another name",
+        ));
+    }
+    Ok(())
 }
 
 pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
-    if is_fine(name, "app_") {
-        return Ok(());
-    }
-    Err(failure(
-        "an application's name has 1 to 100 characters, none of them a control character, no blanks around it, and does not begin with app_",
-        "as in reader-app",
-    ))
-}
-
-/// The same for the name of something else, as in `an owner`.
-pub(crate) fn check_name_of(what: &str, id_prefix: &str, name: &str) -> Result<(), Failure> {
-    if is_fine(name, id_prefix) {
-        return Ok(());
-    }
-    Err(failure(
-        format!(
-            "the name of {what} has 1 to 100 characters, none of them a control character, no blanks around it, and does not begin with {id_prefix}"
-        ),
-        "choose another name",
-    ))
+    check_name_of("an application", "app_", name, NAME_CHARS_MAX)
 }

@@ -1,6 +1,7 @@
 //! What owners do with keys.
 
 use keystile_core::key::{KeyId, KeyText, well_formed};
+use keystile_core::label::Label;
 use keystile_core::lock::{Actor, Lock, LockLevel};
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::error::Error;
@@ -12,7 +13,7 @@ use crate::advice;
 use crate::command::{
     Answer, BudgetView, Budgets, Failure, KeyDetails, KeyFilter, KeyView, NewKey,
 };
-use crate::execute::{LISTED_MAX, check_name, checked_note, failure, missing};
+use crate::execute::{LISTED_MAX, check_label, check_name, checked_note, failure, missing};
 use crate::version::Expected;
 use crate::{Engine, view};
 
@@ -231,6 +232,8 @@ impl Engine {
         actor: Actor,
         expected: Expected,
     ) -> Result<Answer, Failure> {
+        check_label(Label::Reason, "a reason", &reason)?;
+        let reason = reason.trim().to_owned();
         let span =
             for_millis.map(|millis| Span::from_millis(millis).ok_or_else(too_long)).transpose()?;
         let row = self.find_key(text)?;

@@ -7,6 +7,7 @@
 //! last thing that an owner signs in with.
 
 use keystile_core::key::{OwnerId, PasskeyId};
+use keystile_core::label::{NAME_CHARS_MAX, SHORT_NAME_CHARS_MAX};
 use keystile_core::lock::Actor;
 use keystile_core::secret::{PasswordHash, Secret, SecretHash, SecretKind};
 use keystile_core::time::{Span, Timestamp};
@@ -191,7 +192,7 @@ impl Engine {
         let Some(hash) = self.secret_hash(SecretKind::Claim, secret) else {
             return Err(failure("this is not a link for owners", CLAIM_HELP));
         };
-        check_name_of("an owner", "owner_", &new.name)?;
+        check_owner_name(&new.name)?;
         let recovery_codes = new_recovery_codes();
         let row = NewOwnerRow {
             id: OwnerId::new(Uuid::now_v7()),
@@ -372,6 +373,11 @@ impl Engine {
 
 const CLAIM_HELP: &str = advice::NEW_LINK;
 
+/// Whether an owner may be called so.
+pub fn check_owner_name(name: &str) -> Result<(), Failure> {
+    check_name_of("an owner", "owner_", name, NAME_CHARS_MAX)
+}
+
 fn new_recovery_codes() -> Vec<Secret> {
     (0..RECOVERY_CODES).map(|_| Engine::secret(SecretKind::RecoveryCode)).collect()
 }
@@ -388,7 +394,7 @@ fn checked(credential: OwnerCredential) -> Result<NewCredential, Failure> {
             Ok(NewCredential::Password(password))
         }
         OwnerCredential::Passkey(NewPasskey { credential, data, name }) => {
-            check_name_of("a passkey", "passkey_", &name)?;
+            check_name_of("a passkey", "passkey_", &name, SHORT_NAME_CHARS_MAX)?;
             let is_fine = !credential.is_empty()
                 && credential.len() <= 1023
                 && (1..=PASSKEY_BYTES_MAX).contains(&data.len());

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use keystile_core::key::TokenId;
+use keystile_core::label::NAME_CHARS_MAX;
 use keystile_core::lock::Actor;
 use keystile_core::scope::Scope;
 use keystile_core::secret::{Secret, SecretKind};
@@ -97,7 +98,7 @@ impl Engine {
         expires: Option<Timestamp>,
         actor: Actor,
     ) -> Result<NewToken, Failure> {
-        check_name_of("a token", "token_", name)?;
+        check_name_of("a token", "token_", name, NAME_CHARS_MAX)?;
         if expires.is_some_and(|expires| expires <= self.store.now()) {
             return Err(failure("a token cannot end in the past", "give a later time"));
         }

@@ -63,6 +63,12 @@ const refresh = (delay) => {
   }, delay);
 };
 
+// What does not show as itself is written out, as on the server.
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\u{e0100}-\u{e01ef}]/gu;
+const JOINERS = "\u200c\u200d";
+const visible = (text) => String(text ?? "").replace(HIDDEN, (c) =>
+  JOINERS.includes(c) ? c : `\\u{${c.codePointAt(0).toString(16)}}`);
+
 const cell = (row, ...children) => {
   const td = document.createElement("td");
   for (const child of children) td.append(child, " ");
@@ -72,13 +78,13 @@ const cell = (row, ...children) => {
 const make = (name, className, text) => {
   const element = document.createElement(name);
   if (className) element.className = className;
-  element.textContent = text ?? "";
+  element.textContent = visible(text);
   return element;
 };
 const link = (href, child) => {
   const a = document.createElement("a");
   a.href = href;
-  a.append(child);
+  a.append(typeof child === "string" ? visible(child) : child);
   return a;
 };
 const methodClass = (method) => (method === "DELETE" ? "delete" : method === "POST" ? "add" : "change");
@@ -100,7 +106,7 @@ const drawn = (record, ofKey) => {
   if (record.status) told.push(make("span", "faint", record.status));
   if (record.reason) told.push(make("span", "faint", record.reason));
   cell(row, ...told);
-  cell(row, record.address).className = "wide faint";
+  cell(row, visible(record.address)).className = "wide faint";
   return row;
 };
 

@@ -46,7 +46,7 @@ pub(crate) async fn subscribe(
         push_address: offered.subscription.push_address,
         p256dh: offered.subscription.keys.p256dh,
         auth: offered.subscription.keys.auth,
-        label: label.unwrap_or("this browser").chars().take(60).collect(),
+        label: label.unwrap_or("this browser").to_owned(),
     };
     match web.engine.subscribe_device(owner.owner().id, device, owner.actor()).await {
         Ok(_) => {

@@ -10,7 +10,7 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use keystile_core::secret::Secret;
 use keystile_engine::command::{Failure, FailureKind};
-use keystile_engine::owner::{Claimed, NewOwner, OwnerCredential, OwnerView};
+use keystile_engine::owner::{Claimed, NewOwner, OwnerCredential, OwnerView, check_owner_name};
 use keystile_engine::session::SignInMethod;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -446,6 +446,9 @@ pub(crate) async fn begin_claim(
             help: None,
         });
     }
+    if let Err(failure) = check_owner_name(&name) {
+        return ended(&failure);
+    }
     let purpose = Purpose::Claim { secret, name: name.clone() };
     begun(web.passkeys.begin_registration(purpose, Uuid::new_v4(), &name, Vec::new()))
 }
@@ -461,7 +464,7 @@ impl MadePasskey {
     /// What its owner calls it.
     fn label(&self) -> String {
         let name = self.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-        name.unwrap_or("passkey").chars().take(60).collect()
+        name.unwrap_or("passkey").to_owned()
     }
 }
 

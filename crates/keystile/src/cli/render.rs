@@ -18,7 +18,7 @@ use keystile_core::time::Timestamp;
 
 use super::session::{Color, Medium, Screen};
 use super::when::{exact_and_relative, relative};
-use keystile_core::text::{printable, shortened};
+use keystile_core::text::{printable, printable_lines, shortened};
 
 pub(super) use application::{application, applications};
 pub(super) use delivery::{channels, deliveries, delivery};
@@ -53,6 +53,11 @@ struct Cell {
 impl Cell {
     fn new(text: impl AsRef<str>) -> Self {
         Self { text: printable(text.as_ref()).into_owned(), tone: Tone::Plain }
+    }
+
+    /// A text of several lines.
+    fn lines(text: &str) -> Self {
+        Self { text: printable_lines(text).into_owned(), tone: Tone::Plain }
     }
 
     /// A text that may be long: cut where it would push its neighbors off a terminal.

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::harness::{Finished, Program, Site, keystile, wait_until};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"1000 per day\"\n";
-/// A right-to-left override, a zero-width space and tags are no control characters, and names may have them.
+/// Names that were kept before such characters were refused.
 const NAME: &str = "app \u{202e}ppa\u{2066}\u{200b}\u{feff}<svg onload=1>\u{e0041}";
 /// In a header field: the control sequence introducer of one character, in UTF-8 and as a bare byte.
 const AGENT: &[u8] = b"agent\t\xc2\x9b31m\xe2\x80\xae\x9b2J<script>";
@@ -23,19 +23,33 @@ fn assert_visible(text: &str) {
     assert_eq!(hidden, None, "{text:?}");
 }
 
+/// Puts an application's name into the store that no door takes any more.
+fn rename(site: &mut Site) {
+    site.stop();
+    let database = rusqlite::Connection::open(site.path("keystile-data/keystile.db")).unwrap();
+    let renamed = database.execute("UPDATE application SET name = ?1", [NAME]).unwrap();
+    assert_eq!(renamed, 1);
+    database
+        .execute("UPDATE key SET lock = replace(lock, 'a reason', ?1)", [r"\u001b[31mred \u202e"])
+        .unwrap();
+    drop(database);
+    site.start();
+}
+
 fn site() -> Site {
-    let site = Site::new(OPEN).started();
-    let key = site.issue(NAME, "open");
+    let mut site = Site::new(OPEN).started();
+    let key = site.issue("app", "open");
     let caller = site.caller(&key).agent(AGENT);
     assert_eq!(caller.post("/%e2%80%ae/%F0%9F%92%A9").status, 200);
     for path in ["/a%1b%5b2J", "/a/../b", "/a;b", "/%ff", "/%c2%9b"] {
         assert!(caller.call("DELETE", path).unwrap().status < 500, "{path}");
     }
-    site.run(&["key", "lock", &key.id, "--reason", "\u{1b}[31mred\r\nnext \u{202e}"]).good();
+    site.run(&["key", "lock", &key.id, "--reason", "a reason"]).good();
     assert_eq!(caller.delete("/b").status, 403);
     wait_until("refusals are on record", || {
         site.journal().iter().any(|row| row["reason"] == "key_locked")
     });
+    rename(&mut site);
     site
 }
 
@@ -114,7 +128,7 @@ fn a_follower_and_the_log_are_as_careful() {
     let mut site = site();
     let follow = keystile(site.folder(), &["journal", "follow"]);
     let follower = Program::start(follow, site.folder(), "follow");
-    let key = site.issue(NAME, "open");
+    let key = site.issue("app", "open");
     let caller = site.caller(&key).agent(AGENT);
     wait_until("a line comes", || {
         assert!(caller.post("/%e2%80%ae").status == 200);
@@ -128,13 +142,43 @@ fn a_follower_and_the_log_are_as_careful() {
 }
 
 #[test]
-fn a_name_with_control_characters_is_refused() {
+fn a_name_a_note_or_a_reason_that_does_not_show_as_itself_is_refused() {
     let site = Site::new(OPEN);
-    let long = "x".repeat(101);
-    for name in ["", " ", " a", "a\nb", "\u{1b}[31m", "\u{9b}", "app_1", &long] {
-        let line = ["key", "create", "--application", name, "--plan", "open"];
-        let said = site.run(&line).bad();
-        assert!(said.contains("1 to 100 characters"), "{said}");
+    let long = "x".repeat(501);
+    for (name, why) in [
+        ("", "is empty"),
+        (" ", "is empty"),
+        (" a", "has blanks around it"),
+        ("a\nb", "U+000A (line end)"),
+        ("\u{1b}[31m", "U+001B (escape)"),
+        ("\u{9b}", "U+009B (control character)"),
+        ("ad\u{200b}min", "U+200B (zero-width space)"),
+        ("\u{202e}nimda", "U+202E (direction override)"),
+        ("a\u{e0041}", "U+E0041 (tag)"),
+        ("app_1", "begins with app_"),
+        (&long, "more than 100 characters"),
+    ] {
+        let said = site.run(&["key", "create", "--application", name, "--plan", "open"]).bad();
+        assert!(said.contains(why), "{said}");
         assert_visible(&said);
     }
+    let key = site.issue("app", "open").id;
+    for (text, why) in
+        [("\u{202e}x", "U+202E"), ("a\u{feff}", "U+FEFF"), (&long, "more than 500 characters")]
+    {
+        for line in [
+            ["key", "lock", &key, "--reason", text].as_slice(),
+            &["key", "note", &key, text],
+            &["application", "note", "app", text],
+        ] {
+            let said = site.run(line).bad();
+            assert!(said.contains(why), "{line:?}: {said}");
+        }
+    }
+    let said = site.run(&["token", "create", "a\u{2060}b", "--scope", "read"]).bad();
+    assert!(
+        said.contains("the name of a token holds U+2060 (word joiner) as character 2"),
+        "{said}"
+    );
+    assert_eq!(site.json(&["key", "show", &key])["state"], "active");
 }

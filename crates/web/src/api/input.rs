@@ -102,8 +102,8 @@ impl FromRequestParts<Arc<Web>> for IfMatch {
 }
 
 /// How many items a page has where it is not said.
-const PAGE: u32 = 50;
-const PAGE_MAX: u32 = 1_000;
+pub(super) const PAGE: u32 = 50;
+pub(super) const PAGE_MAX: u32 = 1_000;
 
 /// The number of items that was asked for.
 pub(crate) fn page_of(limit: Option<u32>) -> Result<u32, Problem> {

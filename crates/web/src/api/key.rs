@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller::{Caller, Needs, Read, Write};
 use super::input::{Asked, Body, IfMatch, Named, millis, page_of};
 use super::listed::Listed;
-use super::problem::{Kind, Problem};
+use super::problem::Problem;
 use super::{created, only, tagged};
 use crate::carry_out::blocking;
 use crate::web::Web;
@@ -286,11 +286,6 @@ pub(super) async fn lock(
     Body(new): Body<NewLock>,
 ) -> Result<Response, Problem> {
     let NewLock { level, reason, r#for: span } = new;
-    let reason = reason.trim().to_owned();
-    if reason.chars().count() > 500 || reason.chars().any(char::is_control) {
-        let detail = "a reason has at most 500 characters, none of them a control character";
-        return Err(Problem::new(Kind::Invalid, detail));
-    }
     let for_millis = span.as_deref().map(millis).transpose()?;
     let command = |key| Command::LockKey { key, level, reason, for_millis };
     edit(&web, &caller, key, command, expected).await

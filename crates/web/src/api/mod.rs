@@ -17,6 +17,7 @@ mod docs;
 pub(crate) mod events;
 mod input;
 mod key;
+mod limits;
 mod listed;
 mod owner;
 mod policy;
@@ -122,14 +123,17 @@ fn description() -> &'static str {
         let components = whole.components.get_or_insert_default();
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("kst_...");
         let cookie = ApiKeyValue::with_description(
-            "__Host-keystile",
+            "__Host-keystile-00000000",
             "An owner who is signed in at the console. Has every scope; what needs `admin` wants a \
-             proof that is a few minutes old at most. Without TLS the cookie is named `keystile`.",
+             proof that is a few minutes old at most. The name ends in eight digits of each console's \
+             own; without TLS it begins with `keystile-`.",
         );
         components.add_security_scheme("token", SecurityScheme::Http(bearer.build()));
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         // Only our own descriptions are in it, which always serialize.
-        whole.to_pretty_json().unwrap_or_default()
+        let mut whole = serde_json::to_value(&whole).unwrap_or_default();
+        limits::describe(&mut whole);
+        format!("{whole:#}")
     });
     &TEXT
 }

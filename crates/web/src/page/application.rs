@@ -15,7 +15,8 @@ use serde::Deserialize;
 
 use super::key::{NoteForm, PlanForm};
 use super::{
-    ConfirmPage, Frame, PageResult, Screen, act, act_typed, clock, page, plans_of_keys, trouble,
+    ConfirmPage, Frame, PageResult, Screen, act, act_typed, clock, lines, page, plans_of_keys,
+    trouble,
 };
 use crate::carry_out::{blocking, carry_out};
 use crate::filters;
@@ -195,6 +196,6 @@ pub(crate) async fn set_note(
 ) -> Response {
     let back = path(&name);
     let typed = Typed { form: "note", fields: vec![("note", form.note.clone())] };
-    let command = Command::SetApplicationNote { application: name, note: form.note };
+    let command = Command::SetApplicationNote { application: name, note: lines(&form.note) };
     act_typed(&web, &owner, command, &back, None, typed).await
 }

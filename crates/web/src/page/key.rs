@@ -17,8 +17,8 @@ use keystile_engine::{AddressUse, KeyActivity};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfirmPage, Frame, PageResult, Screen, act, act_typed, clock, filled, page, plans_of_keys,
-    see, trouble,
+    ConfirmPage, Frame, PageResult, Screen, act, act_typed, clock, filled, lines, page,
+    plans_of_keys, see, trouble,
 };
 use crate::carry_out::{blocking, carry_out};
 use crate::chart::{self, Svg};
@@ -508,6 +508,6 @@ pub(crate) async fn set_note(
 ) -> Response {
     let back = format!("/keys/{id}");
     let typed = Typed { form: "note", fields: vec![("note", form.note.clone())] };
-    let command = Command::SetKeyNote { key: id, note: form.note };
+    let command = Command::SetKeyNote { key: id, note: lines(&form.note) };
     act_typed(&web, &owner, command, &back, None, typed).await
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use http::{HeaderMap, StatusCode};
+use keystile_core::text::printable_blanks;
 use keystile_engine::command::{Answer, Command, Failure, FailureKind};
 
 use crate::carry_out::carry_out;
@@ -141,7 +142,8 @@ pub(crate) fn page(template: &impl Template) -> Response {
 
 pub(crate) fn page_with(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
-        Ok(html) => (status, Html(html)).into_response(),
+        // What does not show as itself is written out, whatever text it came with.
+        Ok(html) => (status, Html(printable_blanks(&html).into_owned())).into_response(),
         Err(error) => {
             tracing::error!(%error, "a page could not be drawn");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -290,6 +292,11 @@ pub(crate) fn plans_of_keys(web: &Web) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// Some lines of a form, whose ends browsers send as two characters.
+pub(crate) fn lines(text: &str) -> String {
+    text.replace("\r\n", "\n")
 }
 
 /// A text field of a form; `None` where it was left empty.

@@ -22,7 +22,7 @@ async fn a_form_that_failed_comes_back_open_with_what_was_typed() {
     let cookie = desk.cookie("Ada").await;
     let key = desk.key("reader").await;
     let long = "x".repeat(501);
-    let forms: [Failing<'_>; 7] = [
+    let forms: [Failing<'_>; 8] = [
         (
             "lock",
             &[("level", "all"), ("reason", "too \"keen\""), ("span", "two hours")],
@@ -33,6 +33,7 @@ async fn a_form_that_failed_comes_back_open_with_what_was_typed() {
                 "value=\"two hours\"",
             ],
         ),
+        ("lock", &[("level", "writes"), ("reason", &long), ("span", "")], &[&long]),
         ("roll", &[("grace", "soon")], &["<details open><summary>Roll", "value=\"soon\""]),
         ("plan", &[("plan", "gold")], &["<details id=\"plan\" open>"]),
         ("note", &[("note", &long)], &["<details open><summary>Note", &long]),
@@ -192,4 +193,82 @@ async fn the_name_of_the_cookie_outlives_a_restart() {
     let cookie = desk.cookie("Ada").await;
     desk.later(1_000);
     desk.get("/api/v1/keys").cookie(&cookie).send().await.good();
+}
+
+#[tokio::test]
+async fn a_name_that_was_kept_before_shows_all_that_is_in_it_on_every_page() {
+    let mut desk = Desk::new();
+    let key = desk.key("reader").await;
+    let cookie = desk.cookie("Ada").await;
+    let database = rusqlite::Connection::open(desk.path().join("keystile.db")).unwrap();
+    let name = "re\u{202e}redaer\u{200b} <b>\u{e0041}";
+    database.execute("UPDATE application SET name = ?1", [name]).unwrap();
+    database.execute("UPDATE owner SET name = 'A\u{2066}da'", []).unwrap();
+    drop(database);
+    desk.later(1_000);
+    desk.refusals(1, "/x").await;
+    let encoded = "re%E2%80%AEredaer%E2%80%8B%20%3Cb%3E%F3%A0%81%81";
+    for path in [
+        "/",
+        "/keys",
+        "/keys/new",
+        &format!("/keys/{key}"),
+        &format!("/keys/{key}/revoke"),
+        "/applications",
+        &format!("/applications/{encoded}"),
+        "/audit",
+        "/settings",
+        &format!("/journal?application={encoded}"),
+        "/nowhere",
+    ] {
+        let shown = desk.get(path).cookie(&cookie).send().await;
+        let hidden = shown.text.chars().find(|c| *c != '\n' && keystile_core::text::is_hidden(*c));
+        assert_eq!(hidden, None, "{path}");
+        assert!(shown.text.contains("A\\u{2066}da"), "{path}: {}", shown.text);
+    }
+    let page = desk.get(&format!("/applications/{encoded}")).cookie(&cookie).send().await;
+    assert_eq!(page.status, 200, "what is linked is still found");
+    assert!(
+        page.text.contains("re\\u{202e}redaer\\u{200b} &#60;b&#62;\\u{e0041}"),
+        "{}",
+        page.text
+    );
+}
+
+#[tokio::test]
+async fn names_that_do_not_show_as_themselves_are_refused_at_every_form() {
+    let desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    let key = desk.key("reader").await;
+    let forms: [Failing<'_>; 5] = [
+        (
+            "/keys",
+            &[("application", "a\u{202e}b"), ("plan", "open")],
+            &["U+202E (direction override)"],
+        ),
+        (
+            &format!("/keys/{key}/lock"),
+            &[("level", "all"), ("reason", "x\u{200b}")],
+            &["a reason holds U+200B (zero-width space) as character 2"],
+        ),
+        (&format!("/keys/{key}/note"), &[("note", "x\u{feff}")], &["U+FEFF (byte-order mark)"]),
+        ("/applications/reader/note", &[("note", "\u{e0041}")], &["U+E0041 (tag)"]),
+        (
+            "/settings/tokens",
+            &[("name", "a\u{2060}"), ("scope", "read")],
+            &["U+2060 (word joiner)"],
+        ),
+    ];
+    for (path, fields, why) in forms {
+        let page = after(&desk, &cookie, path, fields).await;
+        assert!(page.contains("Not done.") && page.contains(why[0]), "{path}: {page}");
+    }
+    let link = desk.engine().make_claim_link(cli()).await.unwrap();
+    let path = format!("/claim/{}", link.secret.expose());
+    let name = [("name", "A\u{202e}da"), ("password", "a long enough sentence")];
+    let told = desk.post(&path).header("sec-fetch-site", "same-origin").form(&name).send().await;
+    assert!(told.text.contains("U+202E"), "{}", told.text);
+    // A note may have lines, which a browser ends with two characters.
+    let page = after(&desk, &cookie, &format!("/keys/{key}/note"), &[("note", "one\r\ntwo")]).await;
+    assert!(page.contains("<p class=\"lines\">one\ntwo</p>"), "{page}");
 }

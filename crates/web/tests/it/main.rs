@@ -8,6 +8,7 @@ mod desk;
 mod docs;
 mod doors;
 mod forms;
+mod limits;
 mod pages;
 mod problems;
 mod stream;

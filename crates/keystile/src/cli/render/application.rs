@@ -42,7 +42,7 @@ pub(in super::super) fn application(details_of: &ApplicationDetails, screen: &Sc
         ("Created", Cell::new(exact_and_relative(application.created, screen.now))),
         ("Keys", Cell::new(format!("{} not revoked", application.keys))),
     ];
-    rows.extend(application.note.iter().map(|note| ("Note", Cell::new(note))));
+    rows.extend(application.note.iter().map(|note| ("Note", Cell::lines(note))));
     let mut page = details(screen, &rows);
     if !keys_list.is_empty() {
         page.push_str(&section("Keys", &key::keys(keys_list, screen)));

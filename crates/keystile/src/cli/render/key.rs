@@ -56,7 +56,7 @@ pub(in super::super) fn key(details_of: &KeyDetails, screen: &Screen) -> String 
         ("Plan", Cell::new(&key.plan)),
         ("State", state(key, now)),
     ];
-    rows.extend(key.note.iter().map(|note| ("Note", Cell::new(note))));
+    rows.extend(key.note.iter().map(|note| ("Note", Cell::lines(note))));
     rows.extend(key.lock.iter().flat_map(|lock| lock_rows(lock, now)));
     match (key.expires, key.state.as_str()) {
         // It may have been revoked before its grace was over.
