@@ -2,20 +2,23 @@
 //!
 //! # What this protects
 //!
-//! In any interval of a window's length at most the quota is admitted (promise P1). A rolling window is
-//! counted in at most 64 slices; a slice is held until it has wholly left the window, and then a
-//! little longer, because a write leaves the gate some milliseconds after it was counted. Capacity
-//! therefore comes back late, by at most one sixtieth of the window, and never early.
+//! In any interval of a window's length at most the quota is sent (promise P1). A write counts from the
+//! moment when it begins to leave the gate, and from its reservation until then. A rolling window keeps a
+//! few writes by the millisecond and more of them in at most 64 slices; a slice is held until it has
+//! wholly left the window, and then a little longer, for what is between the gate and the upstream.
+//! Capacity therefore comes back late, by at most one sixtieth of the window, and never early.
 
 #![deny(clippy::arithmetic_side_effects)]
 
-use std::collections::VecDeque;
+mod calendar;
+mod counter;
+
 use std::fmt;
 use std::str::FromStr;
 
 use jiff::tz::TimeZone;
-use jiff::{ToSpan, Unit, ZonedDateTime, ZonedDateTimeRound};
 
+pub use self::counter::Counter;
 use crate::time::{SPAN_MAX, Span, Timestamp};
 
 /// So much per window.
@@ -70,53 +73,6 @@ impl CalendarUnit {
             .map(|(_, name)| *name)
             .expect("every unit has a name")
     }
-
-    /// The period around a time: its first millisecond, and the first one after it.
-    fn period(self, now: Timestamp, zone: &TimeZone) -> (Timestamp, Timestamp) {
-        let bounds = || -> Option<(Timestamp, Timestamp)> {
-            let here =
-                jiff::Timestamp::from_millisecond(now.0).ok()?.to_zoned_datetime(zone.clone());
-            let start = self.start(&here).ok()?;
-            let end = self.next(&start).ok()?;
-            Some((
-                Timestamp(start.timestamp().as_millisecond()),
-                Timestamp(end.timestamp().as_millisecond()),
-            ))
-        };
-        bounds().unwrap_or((now, Timestamp(i64::MAX)))
-    }
-
-    fn start(self, here: &ZonedDateTime) -> Result<ZonedDateTime, jiff::Error> {
-        let round = |unit| {
-            here.round(ZonedDateTimeRound::new().smallest(unit).mode(jiff::RoundMode::Trunc))
-        };
-        match self {
-            Self::Minute => round(Unit::Minute),
-            Self::Hour => round(Unit::Hour),
-            Self::Day => here.start_of_day(),
-            Self::Week => {
-                let since_monday = here.weekday().to_monday_zero_offset();
-                here.checked_sub(i64::from(since_monday).days())?.start_of_day()
-            }
-            Self::Month => here.first_of_month()?.start_of_day(),
-            Self::Year => here.first_of_year()?.start_of_day(),
-        }
-    }
-
-    fn next(self, start: &ZonedDateTime) -> Result<ZonedDateTime, jiff::Error> {
-        let next = start.checked_add(match self {
-            Self::Minute => 1.minute(),
-            Self::Hour => 1.hour(),
-            Self::Day => 1.day(),
-            Self::Week => 1.week(),
-            Self::Month => 1.month(),
-            Self::Year => 1.year(),
-        })?;
-        match self {
-            Self::Minute | Self::Hour => Ok(next),
-            Self::Day | Self::Week | Self::Month | Self::Year => next.start_of_day(),
-        }
-    }
 }
 
 impl fmt::Display for Window {
@@ -142,6 +98,36 @@ impl Window {
             Self::Calendar(CalendarUnit::Week) => Span::from_secs(8 * 86_400),
             Self::Calendar(CalendarUnit::Month) => Span::from_secs(32 * 86_400),
             Self::Calendar(CalendarUnit::Year) => Span::from_secs(367 * 86_400),
+        }
+    }
+
+    /// The length of the window that holds at a time: of a calendar period as it really is.
+    pub fn length_at(self, now: Timestamp, zone: &TimeZone) -> Span {
+        match self {
+            Self::Rolling(span) => span,
+            Self::Calendar(unit) => {
+                let (start, end) = unit.period(now, zone);
+                Span::from_millis(end.millis_since(start)).unwrap_or_else(|| self.span_max())
+            }
+        }
+    }
+
+    /// What was sent before this counts no more at a time.
+    pub fn counts_since(self, now: Timestamp, zone: &TimeZone) -> Timestamp {
+        match self {
+            Self::Rolling(span) => {
+                let late = span.millis().checked_div(30).unwrap_or(0);
+                Timestamp(now.0.saturating_sub(span.millis()).saturating_sub(late))
+            }
+            Self::Calendar(unit) => unit.period(now, zone).0,
+        }
+    }
+
+    /// Whether the window that ends now, or the present period, has a time in it.
+    pub fn holds(self, at: Timestamp, now: Timestamp, zone: &TimeZone) -> bool {
+        match self {
+            Self::Rolling(span) => at.plus(span) > now,
+            Self::Calendar(unit) => at >= unit.period(now, zone).0,
         }
     }
 
@@ -240,119 +226,6 @@ fn rolling(count: i64, unit: &str) -> Result<Window, InvalidQuota> {
         .and_then(Span::from_millis)
         .map(Window::Rolling)
         .ok_or(InvalidQuota::Window)
-}
-
-/// What was admitted under one quota for one key.
-#[derive(Clone, Debug, Default)]
-pub struct Counter {
-    /// Rolling: slice number and amount, oldest first. Calendar: one entry, numbered by its start.
-    slices: VecDeque<(i64, u32)>,
-    used: u64,
-}
-
-/// The slices of a rolling window: 62 cover it, so that with the one that is filling and the one that
-/// is leaving there are never more than 64.
-fn slice_millis(span: Span) -> i64 {
-    span.millis().saturating_add(61).checked_div(62).unwrap_or(1).max(1)
-}
-
-/// A slice is held until this long after its last millisecond: the window, and what is left of a
-/// sixtieth of it, for the time a write needs from its count to the upstream.
-fn hold_millis(span: Span) -> i64 {
-    let sixtieth = span.millis().checked_div(60).unwrap_or(0);
-    let slack = sixtieth.saturating_sub(slice_millis(span)).max(0);
-    span.millis().saturating_add(slack)
-}
-
-impl Counter {
-    /// What counts at a time. Amounts that have left the window are forgotten.
-    pub fn used(&mut self, window: Window, now: Timestamp, zone: &TimeZone) -> u64 {
-        while let Some((number, amount)) = self.slices.front().copied() {
-            if now < leaves_at(window, number, zone) {
-                break;
-            }
-            self.slices.pop_front();
-            self.used = self.used.saturating_sub(u64::from(amount));
-        }
-        self.used
-    }
-
-    /// Counts an amount at a time; times may come in any order when a ledger is rebuilt.
-    pub fn add(&mut self, window: Window, at: Timestamp, amount: u32, zone: &TimeZone) {
-        if amount == 0 {
-            return;
-        }
-        let number = slice_number(window, at, zone);
-        self.used = self.used.saturating_add(u64::from(amount));
-        let place = self.slices.partition_point(|(known, _)| *known < number);
-        match self.slices.get_mut(place) {
-            Some((known, held)) if *known == number => *held = held.saturating_add(amount),
-            _ => self.slices.insert(place, (number, amount)),
-        }
-    }
-
-    /// Gives back an amount that was counted at a time and proven not to have been sent.
-    pub fn release(&mut self, window: Window, at: Timestamp, amount: u32, zone: &TimeZone) {
-        let number = slice_number(window, at, zone);
-        if let Ok(place) = self.slices.binary_search_by_key(&number, |(known, _)| *known)
-            && let Some((_, held)) = self.slices.get_mut(place)
-        {
-            let given_back = amount.min(*held);
-            *held = held.saturating_sub(given_back);
-            self.used = self.used.saturating_sub(u64::from(given_back));
-            if *held == 0 {
-                self.slices.remove(place);
-            }
-        }
-    }
-
-    /// When an amount fits again, given what is counted now; `None` when it never can.
-    pub fn fits_at(
-        &self,
-        quota: Quota,
-        amount: u32,
-        now: Timestamp,
-        zone: &TimeZone,
-    ) -> Option<Timestamp> {
-        let allowed = quota.amount.checked_sub(amount).map(u64::from)?;
-        let mut used = self.used;
-        let mut at = now;
-        for (number, held) in &self.slices {
-            if used <= allowed {
-                break;
-            }
-            used = used.saturating_sub(u64::from(*held));
-            at = leaves_at(quota.window, *number, zone);
-        }
-        Some(at.max(now))
-    }
-
-    /// When the first of what is counted leaves the window; `None` when nothing is.
-    pub fn first_leaves_at(&self, window: Window, zone: &TimeZone) -> Option<Timestamp> {
-        self.slices.front().map(|(number, _)| leaves_at(window, *number, zone))
-    }
-
-    /// Whether nothing is counted any more.
-    pub fn is_empty(&self) -> bool {
-        self.slices.is_empty()
-    }
-}
-
-fn slice_number(window: Window, at: Timestamp, zone: &TimeZone) -> i64 {
-    match window {
-        Window::Rolling(span) => at.0.div_euclid(slice_millis(span)),
-        Window::Calendar(unit) => unit.period(at, zone).0.0,
-    }
-}
-
-fn leaves_at(window: Window, number: i64, zone: &TimeZone) -> Timestamp {
-    match window {
-        Window::Rolling(span) => {
-            let end = number.saturating_add(1).saturating_mul(slice_millis(span));
-            Timestamp(end.saturating_add(hold_millis(span)))
-        }
-        Window::Calendar(unit) => unit.period(Timestamp(number), zone).1,
-    }
 }
 
 #[cfg(test)]

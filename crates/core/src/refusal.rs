@@ -109,7 +109,7 @@ reasons! {
         "The plan's `rate_limit` was reached. A rate limit never locks a key.";
     BudgetExhausted = "budget_exhausted", 429, "Write budget used up",
         "The write budget is used up. Wait for the time given in Retry-After.",
-        "The plan is `never_lock` or keyless, so its budgets refuse without locking.";
+        "The plan is `never_lock` or keyless, so its budgets refuse without locking. A key that locks is refused like this when its budget is full only because its earlier writes had to wait for a connection to the API.";
     StoreUnavailable = "store_unavailable", 503, "Writes are paused",
         "Writes cannot be recorded at the moment and are therefore refused. Reads go on.",
         "The store could not commit: the disk is full, read-only, or failing. Nothing was sent. The log and the findings about the store's health say why.";

@@ -14,6 +14,7 @@ use keystile_core::time::Timestamp;
 use keystile_store::journal::Settlement;
 use keystile_store::mailbox::Mailbox;
 use keystile_store::reserve::{ReserveRequest, Reserved, Subject};
+use keystile_store::sending::Sending;
 use keystile_store::{BudgetStanding, Store};
 
 use crate::Engine;
@@ -96,6 +97,11 @@ impl Reservation {
     /// The write's record.
     pub fn id(&self) -> Option<RecordId> {
         self.reserved.as_ref().map(|reserved| reserved.id)
+    }
+
+    /// Where it is noted that its first byte has left, which is when it counts.
+    pub fn sending(&self) -> Option<Arc<Sending>> {
+        self.reserved.as_ref().map(|reserved| reserved.sending.clone())
     }
 
     /// When it was recorded.

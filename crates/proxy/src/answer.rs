@@ -5,7 +5,6 @@ use std::fmt::Write;
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use keystile_core::budget::Window;
 use keystile_core::journal::RecordId;
 use keystile_core::lock::LockLevel;
 use keystile_core::policy::Plan;
@@ -138,14 +137,10 @@ pub(crate) fn note_budgets(headers: &mut HeaderMap, plan: &Plan, standings: &[Bu
     for standing in standings {
         let budget = &plan.budgets()[standing.place];
         let separator = if policies.is_empty() { "" } else { ", " };
-        let window_secs = match budget.quota.window {
-            Window::Rolling(span) => span.millis() / 1000,
-            window @ Window::Calendar(_) => window.span_max().millis() / 1000,
-        };
         let _ = write!(
             policies,
-            "{separator}\"{}\";q={};w={window_secs}",
-            budget.name, budget.quota.amount
+            "{separator}\"{}\";q={};w={}",
+            budget.name, budget.quota.amount, standing.window_secs
         );
         let _ = write!(
             limits,

@@ -1,6 +1,7 @@
 //! The exchange with the upstream: sent once, and what it means when it fails.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{PathAndQuery, Scheme};
@@ -8,6 +9,7 @@ use http::{Request, Response, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use keystile_core::refusal::{Reason, Refusal};
+use keystile_store::sending::Sending;
 
 use crate::body::{BodyProgress, RequestBody};
 use crate::outgoing::Outgoing;
@@ -35,6 +37,7 @@ impl Failure {
 pub(crate) async fn exchange(
     upstream: &Rc<Upstream>,
     outgoing: Outgoing,
+    sending: Option<Arc<Sending>>,
 ) -> Result<(Response<Incoming>, Lease), Failure> {
     let Outgoing { mut request, mut want, keep_host, progress, deadline, total_end, .. } = outgoing;
     for _ in 0..=upstream.len() {
@@ -48,7 +51,7 @@ pub(crate) async fn exchange(
         };
         adapt(&mut request, &lease, keep_host);
         let again = (want == Want::Any && lease.was_idle_long()).then(|| copy(&request));
-        let Some(sent) = deadline.bound(lease.send(request)).await else {
+        let Some(sent) = deadline.bound(lease.send(request, sending.clone())).await else {
             return Err(Failure::after(late(progress.as_deref())));
         };
         match (sent, again) {

@@ -26,6 +26,7 @@ mod answer;
 mod body;
 mod connection;
 mod deadline;
+mod first_byte;
 mod forward;
 mod head;
 mod identity;

@@ -189,7 +189,7 @@ pub(crate) async fn answer_read(
     let exchanged = match core.pool.target(&job.api, &core.deadlines) {
         Ok(target) => {
             target.meter.reads.increment(1);
-            forward::exchange(&target.upstream, outgoing).await
+            forward::exchange(&target.upstream, outgoing, None).await
         }
         Err(refusal) => Err(Failure { refusal, is_sent: false }),
     };

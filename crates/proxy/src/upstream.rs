@@ -14,6 +14,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use keystile_core::api::UpstreamRule;
 use keystile_core::time::Span;
+use keystile_store::sending::Sending;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -23,6 +24,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::body::{BodyProgress, RequestBody};
 use crate::deadline::{Deadline, Deadlines};
+use crate::first_byte::{FirstByte, Noting};
 use crate::serve::LocalExecutor;
 use crate::small::Joined;
 use crate::tls;
@@ -67,6 +69,7 @@ struct Idle {
 struct Http1 {
     sender: http1::SendRequest<RequestBody>,
     task: AbortHandle,
+    first_byte: Arc<FirstByte>,
 }
 
 /// Which connections will do.
@@ -270,12 +273,14 @@ impl Origin {
         let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((host, self.port)).await?;
         stream.set_nodelay(true)?;
+        let first_byte = Arc::<FirstByte>::default();
+        let stream = Noting { stream, first_byte: first_byte.clone() };
         let Some((name, connector)) = &self.tls else {
-            return self.shake_hands(stream, want, self.speaks_http2.get()).await;
+            return self.shake_hands(stream, want, self.speaks_http2.get(), first_byte).await;
         };
         let stream = connector.connect(name.clone(), stream).await?;
         let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        self.shake_hands(stream, want, speaks_http2).await
+        self.shake_hands(stream, want, speaks_http2, first_byte).await
     }
 
     async fn shake_hands<S>(
@@ -283,6 +288,7 @@ impl Origin {
         stream: S,
         want: Want,
         speaks_http2: bool,
+        first_byte: Arc<FirstByte>,
     ) -> io::Result<Sender>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -298,7 +304,7 @@ impl Origin {
         let (sender, connection) =
             http1::Builder::new().handshake(io).await.map_err(io::Error::other)?;
         let task = tokio::task::spawn_local(log_end(connection.with_upgrades())).abort_handle();
-        Ok(Sender::Http1(Http1 { sender, task }))
+        Ok(Sender::Http1(Http1 { sender, task, first_byte }))
     }
 
     /// Keeps a connection that is ready for the next request.
@@ -348,16 +354,20 @@ impl Lease {
         }
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request and waits for the head of its answer. Over HTTP/1 it is noted when the first byte
+    /// leaves; over HTTP/2, where requests share a connection and may have to wait in it, nobody can tell
+    /// before there is an answer.
     pub(crate) async fn send(
         &mut self,
         request: Request<RequestBody>,
+        sending: Option<Arc<Sending>>,
     ) -> Result<Response<Incoming>, SendFailure> {
         let sent = match &mut self.sender {
-            Sender::Http1(Http1 { sender, .. }) => {
+            Sender::Http1(Http1 { sender, first_byte, .. }) => {
                 if !sender.is_ready() && sender.ready().await.is_err() {
                     return Err(SendFailure::Untouched(Box::new(request)));
                 }
+                first_byte.await_next(sending);
                 sender.try_send_request(request).await
             }
             Sender::Http2(sender) => {

@@ -149,7 +149,7 @@ async fn write(
     let exchanged = match core.pool.target(&job.api, &core.deadlines) {
         Ok(target) => {
             target.meter.writes.increment(1);
-            forward::exchange(&target.upstream, outgoing).await
+            forward::exchange(&target.upstream, outgoing, reservation.sending()).await
         }
         Err(refusal) => Err(Failure { refusal, is_sent: false }),
     };

@@ -16,7 +16,7 @@ use crate::event::{Event, EventKind};
 use crate::key::{self, KeyRow, NewKeyRow};
 use crate::ledger::Debit;
 use crate::table::{ApplicationEntry, KeyEntry};
-use crate::work::Work;
+use crate::work::{Memory, Work};
 use crate::{Store, journal};
 
 impl Work<'_> {
@@ -263,7 +263,8 @@ impl Work<'_> {
         let (row, _) = self.find_key(key)?;
         let budgets: Vec<usize> = (0..plan.budgets().len()).collect();
         let debit = Debit { subject: row.row, policy, plan, budgets: &budgets, cost: 0 };
-        self.memory.ledger.open(self.connection, &self.memory.index, &debit, self.now)?;
+        let Memory { ledger, index, open, .. } = &mut *self.memory;
+        ledger.open(self.connection, (index, open), &debit, self.now)?;
         let standings = self.memory.ledger.standings(&debit, self.now);
         Ok(standings
             .into_iter()

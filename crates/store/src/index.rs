@@ -4,11 +4,15 @@
 //! write nor a start waits for it. The meta value `indexed_to` is the last row that is surely merged;
 //! whoever reads the table goes no further and takes later rows from the journal itself. A crash
 //! between two steps therefore only repeats them.
+//!
+//! The time of a row here is that from which its write counts: when it began to leave, which is known once
+//! it is settled. Rows are therefore merged when they are, unless one keeps too many waiting.
 
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::error::Result;
+use crate::sending::BEGINS_WITHIN_MILLIS;
 use crate::{journal, schema};
 
 /// So many rows wait in memory before a merge begins under load; at most about 2 MiB.
@@ -45,13 +49,16 @@ pub(crate) enum Pressure {
 }
 
 impl SubjectIndex {
-    /// Reads the rows that were not merged before the last stop.
-    pub(crate) fn open(connection: &Connection) -> Result<Self> {
+    /// Reads the rows that were not merged before the last stop. When their writes began to leave is not
+    /// on record: before they were answered, or before now.
+    pub(crate) fn open(connection: &Connection, now: Timestamp) -> Result<Self> {
         let indexed_to = indexed_to(connection)?;
-        let mut statement = connection
-            .prepare("SELECT id, subject, time, cost FROM journal WHERE id > ?1 ORDER BY id")?;
+        let mut statement = connection.prepare(
+            "SELECT id, subject, time + min(coalesce(duration_ms, max(?2 - time, 0)), ?3), cost
+             FROM journal WHERE id > ?1 ORDER BY id",
+        )?;
         let tail = statement
-            .query_and_then([indexed_to], |row| {
+            .query_and_then(params![indexed_to, now.0, BEGINS_WITHIN_MILLIS], |row| {
                 Ok(Entry {
                     id: row.get(0)?,
                     subject: row.get(1)?,
@@ -93,6 +100,29 @@ impl SubjectIndex {
         Ok(())
     }
 
+    /// A row counts from a time, because its write began to leave then.
+    pub(crate) fn set_time(
+        &mut self,
+        connection: &Connection,
+        (subject, id): (i64, i64),
+        time: Timestamp,
+    ) -> Result<()> {
+        if let Ok(place) = self.tail.binary_search_by_key(&id, |entry| entry.id) {
+            self.tail[place].time = time;
+            return Ok(());
+        }
+        if let Ok(place) =
+            self.merging.binary_search_by_key(&(subject, id), |entry| (entry.subject, entry.id))
+        {
+            self.merging[place].time = time;
+        }
+        let mut statement = connection.prepare_cached(
+            "UPDATE journal_by_subject SET time = ?3 WHERE subject = ?1 AND id = ?2",
+        )?;
+        statement.execute(params![subject, id, time.0])?;
+        Ok(())
+    }
+
     /// What a subject's rows cost, after a row and since a time: id, time and cost.
     pub(crate) fn debits(
         &self,
@@ -120,18 +150,21 @@ impl SubjectIndex {
         Ok(found)
     }
 
-    /// Whether a merge has something to do.
-    pub(crate) fn wants_step(&self, pressure: Pressure) -> bool {
+    /// Whether a merge has something to do, with rows up to one that are settled.
+    pub(crate) fn wants_step(&self, pressure: Pressure, settled_to: i64) -> bool {
+        let is_ready = self.tail.first().is_some_and(|entry| entry.id <= settled_to);
         match pressure {
-            Pressure::Busy => !self.merging.is_empty() || self.tail.len() >= TAIL_MAX,
-            Pressure::Idle => !self.merging.is_empty() || !self.tail.is_empty(),
+            Pressure::Busy => !self.merging.is_empty() || (is_ready && self.tail.len() >= TAIL_MAX),
+            Pressure::Idle => !self.merging.is_empty() || is_ready,
         }
     }
 
     /// Merges some rows, inside a transaction.
-    pub(crate) fn step(&mut self, connection: &Connection) -> Result<()> {
+    pub(crate) fn step(&mut self, connection: &Connection, settled_to: i64) -> Result<()> {
         if self.merging.is_empty() {
-            self.merging = std::mem::take(&mut self.tail);
+            let open = self.tail.partition_point(|entry| entry.id <= settled_to);
+            let open = self.tail.split_off(open);
+            self.merging = std::mem::replace(&mut self.tail, open);
             self.merging.sort_unstable();
             self.merged = 0;
         }

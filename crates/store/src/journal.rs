@@ -13,6 +13,7 @@ pub use crate::activity::{
 use crate::error::{Error, Result};
 pub use crate::hour::{HourCount, writes_by_hour};
 pub use crate::listing::{Direction, RecordPage, RecordQuery, list, page};
+use crate::sending::BEGINS_WITHIN_MILLIS;
 use crate::{block, hour, index};
 
 /// A row to insert.
@@ -139,7 +140,14 @@ pub(crate) fn set_response_bytes(connection: &Connection, id: i64, bytes: u64) -
 
 /// Nothing stays open after a restart: what was pending is unknown, and stays counted. `from` is a row
 /// before which nothing was pending at the last stop. Says how many there were.
-pub(crate) fn close_pending(connection: &Connection, from: i64) -> Result<usize> {
+///
+/// When they began to leave is not known: they count from now, or from the last moment when they could.
+pub(crate) fn close_pending(connection: &Connection, from: i64, now: Timestamp) -> Result<usize> {
+    connection.execute(
+        "UPDATE journal_by_subject SET time = time + min(max(?3 - time, 0), ?4)
+         WHERE (subject, id) IN (SELECT subject, id FROM journal WHERE id >= ?1 AND outcome = ?2)",
+        params![from, code(Outcome::Pending), now.0, BEGINS_WITHIN_MILLIS],
+    )?;
     Ok(connection.execute(
         "UPDATE journal SET outcome = ?2 WHERE id >= ?1 AND outcome = ?3",
         params![from, code(Outcome::Unknown), code(Outcome::Pending)],

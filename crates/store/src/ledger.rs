@@ -6,8 +6,10 @@
 //! committed before the write is sent. The counters in memory follow from the rows. They are rebuilt
 //! from them when a key first writes after a start or after its plan changed, and after a failed
 //! commit, so there is no second copy that could disagree.
+//!
+//! A write counts from the moment when it begins to leave ([`crate::sending`]), and is on hold until then.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use keystile_core::budget::Counter;
@@ -16,19 +18,14 @@ use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
+use crate::account::{Account, Hold};
 use crate::error::Result;
 use crate::index::SubjectIndex;
 use crate::journal;
+use crate::sending::{BEGINS_WITHIN_MILLIS, Sending};
 
-/// What one subject has used.
-#[derive(Debug)]
-struct Account {
-    /// Budgets are counted in the order of this plan; another plan means another account.
-    plan: Arc<Plan>,
-    counters: Vec<Counter>,
-    /// Records up to this one are not in the counters, because the owner reset them.
-    counts_after: i64,
-}
+/// Where the writes of all subjects are found: by subject, and those that are under way.
+pub(crate) type Rows<'a> = (&'a SubjectIndex, &'a BTreeMap<i64, Arc<Sending>>);
 
 /// The accounts of all subjects that have written since the start.
 #[derive(Debug, Default)]
@@ -58,8 +55,10 @@ pub struct BudgetStanding {
     pub remaining: u64,
     /// When something of it comes back; now, where nothing is used.
     pub frees_at: Timestamp,
-    /// The same in seconds.
+    /// The same in seconds, rounded up.
     pub reset_secs: u64,
+    /// The window's length in seconds, rounded up; of a calendar period as it really is.
+    pub window_secs: u64,
 }
 
 impl Ledger {
@@ -77,7 +76,7 @@ impl Ledger {
     pub(crate) fn open(
         &mut self,
         connection: &Connection,
-        index: &SubjectIndex,
+        rows: Rows<'_>,
         debit: &Debit<'_>,
         now: Timestamp,
     ) -> Result<()> {
@@ -89,15 +88,15 @@ impl Ledger {
             return Ok(());
         }
         let counts_after = counts_after(connection, debit.subject)?;
-        let counters = count_again(connection, index, debit, counts_after, now)?;
-        self.accounts
-            .insert(debit.subject, Account { plan: debit.plan.clone(), counters, counts_after });
+        let account = count_again(connection, rows, debit, counts_after, now)?;
+        self.accounts.insert(debit.subject, account);
         Ok(())
     }
 
     /// The place of the first budget that has no room for the debit.
     pub(crate) fn exhausted(&mut self, debit: &Debit<'_>, now: Timestamp) -> Option<usize> {
         let account = self.accounts.get_mut(&debit.subject)?;
+        account.note_sent(debit.policy);
         debit.budgets.iter().copied().find(|place| {
             let quota = account.plan.budgets()[*place].quota;
             let used = account.counters[*place].used(quota.window, now, debit.policy.time_zone());
@@ -105,30 +104,49 @@ impl Ledger {
         })
     }
 
-    /// Takes the cost from all the budgets.
-    pub(crate) fn take(&mut self, debit: &Debit<'_>, now: Timestamp) {
+    /// Whether a budget that has no room for the debit would have some, had every write been sent when it
+    /// was reserved: then the gate or its upstream is slow, and the caller did not go over.
+    pub(crate) fn is_only_late(&self, debit: &Debit<'_>, place: usize, now: Timestamp) -> bool {
+        self.accounts.get(&debit.subject).is_some_and(|account| {
+            let window = account.plan.budgets()[place].quota.window;
+            let late = account.late(place, window, now, debit.policy);
+            let counted = account.counters[place].counted();
+            counted.saturating_sub(late).saturating_add(u64::from(debit.cost))
+                <= u64::from(account.plan.budgets()[place].quota.amount)
+        })
+    }
+
+    /// Takes the cost from all the budgets, for a record that is about to be sent.
+    pub(crate) fn hold(
+        &mut self,
+        debit: &Debit<'_>,
+        id: i64,
+        sending: &Arc<Sending>,
+        now: Timestamp,
+    ) {
         if let Some(account) = self.accounts.get_mut(&debit.subject) {
-            for place in debit.budgets {
-                let window = account.plan.budgets()[*place].quota.window;
-                account.counters[*place].add(window, now, debit.cost, debit.policy.time_zone());
-            }
+            let (budgets, sending) = (debit.budgets.into(), sending.clone());
+            account.hold(Hold { id, reserved: now, sending, budgets, cost: debit.cost });
         }
     }
 
-    /// Gives back what a record took at a time.
-    pub(crate) fn give_back(&mut self, debit: &Debit<'_>, id: i64, at: Timestamp) {
+    /// Counts what a subject has begun to send from then on.
+    pub(crate) fn note_sent(&mut self, subject: i64, policy: &Policy) {
+        if let Some(account) = self.accounts.get_mut(&subject) {
+            account.note_sent(policy);
+        }
+    }
+
+    /// Gives back what a record took.
+    pub(crate) fn give_back(&mut self, debit: &Debit<'_>, id: i64, sending: &Sending) {
         if self.accounts.get(&debit.subject).is_some_and(|account| id <= account.counts_after) {
             return;
         }
-        if let Some(account) = self.accounts.get_mut(&debit.subject)
-            && Arc::ptr_eq(&account.plan, debit.plan)
-        {
-            for place in debit.budgets {
-                let window = account.plan.budgets()[*place].quota.window;
-                account.counters[*place].release(window, at, debit.cost, debit.policy.time_zone());
-            }
-        } else {
-            // Counted by another plan's windows meanwhile: the journal knows.
+        let is_known = self.accounts.get_mut(&debit.subject).is_some_and(|account| {
+            Arc::ptr_eq(&account.plan, debit.plan) && account.give_back(debit, id, sending)
+        });
+        if !is_known {
+            // Counted by another plan's windows, or anew, meanwhile: the journal knows.
             self.forget(debit.subject);
         }
     }
@@ -139,17 +157,19 @@ impl Ledger {
             return Vec::new();
         };
         let zone = debit.policy.time_zone();
+        account.note_sent(debit.policy);
         let standing = |place: &usize| {
             let quota = account.plan.budgets()[*place].quota;
             let counter = &mut account.counters[*place];
             let used = counter.used(quota.window, now, zone);
-            let frees_at = counter.first_leaves_at(quota.window, zone).unwrap_or(now);
+            let frees_at = counter.first_leaves_at(quota.window, now, zone).unwrap_or(now);
             BudgetStanding {
                 place: *place,
                 used,
                 frees_at,
                 remaining: u64::from(quota.amount).saturating_sub(used),
                 reset_secs: frees_at.seconds_from(now),
+                window_secs: now.plus(quota.window.length_at(now, zone)).seconds_from(now),
             }
         };
         debit.budgets.iter().map(standing).collect()
@@ -173,33 +193,48 @@ impl Ledger {
 /// Counts a subject's writes from the journal.
 fn count_again(
     connection: &Connection,
-    index: &SubjectIndex,
+    (index, open): Rows<'_>,
     debit: &Debit<'_>,
     after: i64,
     now: Timestamp,
-) -> Result<Vec<Counter>> {
+) -> Result<Account> {
     let budgets = debit.plan.budgets();
-    let mut counters = vec![Counter::default(); budgets.len()];
-    let Some(longest) = budgets.iter().map(|budget| budget.quota.window.span_max().millis()).max()
-    else {
-        return Ok(counters);
-    };
-    let since = Timestamp(now.0.saturating_sub(longest.saturating_add(longest / 30)));
     let zone = debit.policy.time_zone();
+    let mut account = Account {
+        plan: debit.plan.clone(),
+        counters: vec![Counter::default(); budgets.len()],
+        on_hold: Vec::new(),
+        late: VecDeque::new(),
+        counts_after: after,
+        counted_to: 0,
+    };
+    let since = budgets.iter().map(|budget| budget.quota.window.counts_since(now, zone)).min();
+    let Some(since) = since else {
+        return Ok(account);
+    };
+    let since = Timestamp(since.0.saturating_sub(BEGINS_WITHIN_MILLIS));
     let everywhere: Vec<usize> =
         (0..budgets.len()).filter(|place| !budgets[*place].is_scoped).collect();
     let is_scoped = everywhere.len() < budgets.len();
-    for (id, time, cost) in index.debits(connection, debit.subject, after, since)? {
+    let rows = index.debits(connection, debit.subject, after, since)?;
+    for (id, time, cost) in rows {
         let places =
             if is_scoped { scoped_places(connection, debit, id)? } else { everywhere.clone() };
-        for place in places {
-            counters[place].add(budgets[place].quota.window, time, cost, zone);
+        if let Some(sending) = open.get(&id) {
+            let (sending, budgets) = (sending.clone(), places.into());
+            account.hold(Hold { id, reserved: time, sending, budgets, cost });
+        } else {
+            for place in places {
+                account.counters[place].add(budgets[place].quota.window, time, cost, zone);
+            }
         }
     }
-    for (place, counter) in counters.iter_mut().enumerate() {
+    account.counted_to = journal::last(connection)?.0;
+    account.note_sent(debit.policy);
+    for (place, counter) in account.counters.iter_mut().enumerate() {
         counter.used(budgets[place].quota.window, now, zone);
     }
-    Ok(counters)
+    Ok(account)
 }
 
 fn scoped_places(connection: &Connection, debit: &Debit<'_>, id: i64) -> Result<Vec<usize>> {

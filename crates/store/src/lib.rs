@@ -26,13 +26,14 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
-use keystile_core::journal::RecordId;
+use keystile_core::journal::{Outcome, RecordId};
 use keystile_core::key::Pepper;
 use keystile_core::time::{Span, Timestamp};
 use keystile_core::watch::Watching;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{Notify, watch};
 
+mod account;
 pub mod action;
 mod activity;
 mod asking;
@@ -59,6 +60,7 @@ pub mod outbox;
 pub mod owner;
 pub mod reserve;
 mod schema;
+pub mod sending;
 pub mod session;
 pub mod subscription;
 pub mod table;
@@ -140,20 +142,22 @@ impl Store {
         let pepper = directory.pepper(freshness)?;
         let pending_from =
             schema::meta(&connection, "pending_from")?.and_then(|text| text.parse().ok());
-        let left_unknown = journal::close_pending(&connection, pending_from.unwrap_or(0))?;
-        outbox::release_claims(&connection)?;
         let (last_id, last_time) = journal::last(&connection)?;
         let clock = StoreClock::open(&connection, last_time)?;
+        let left_unknown =
+            journal::close_pending(&connection, pending_from.unwrap_or(0), clock.now())?;
+        outbox::release_claims(&connection)?;
         let keys = KeyTable::default();
         let watching = Arc::new(ArcSwap::from_pointee(Watching::default()));
         let outbox_signal = Arc::new(Notify::new());
         let memory = Memory {
             ledger: ledger::Ledger::default(),
-            index: SubjectIndex::open(&connection)?,
+            index: SubjectIndex::open(&connection, clock.now())?,
             blocks: Blocks::open(&connection)?,
             rows: key::load(&connection, &keys)?,
             audit: AuditHead::open(&connection, &pepper)?,
-            open: std::collections::BTreeSet::new(),
+            open: std::collections::BTreeMap::new(),
+            clock,
             last_id,
             watching: watching.clone(),
             outbox_signal: outbox_signal.clone(),
@@ -281,6 +285,9 @@ impl Store {
     /// Writes down what became of a write. Not awaited: were it lost in a crash, the write would be
     /// `unknown`, which is then the truth.
     pub fn settle(&self, reserved: Box<Reserved>, settlement: Settlement) {
+        if settlement.outcome != Outcome::NotSent {
+            reserved.sending.note();
+        }
         if self.queue.send(Message::Settle(reserved, settlement)).is_err() {
             tracing::error!("a write was settled after the store had closed");
         }

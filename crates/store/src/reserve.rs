@@ -16,8 +16,9 @@ use smallvec::SmallVec;
 use crate::error::Result;
 use crate::journal::{self, NewRecord, Settlement};
 use crate::ledger::{BudgetStanding, Debit};
+use crate::sending::Sending;
 use crate::table::KeyEntry;
-use crate::work::Work;
+use crate::work::{Memory, Work};
 
 /// Whose budgets a write counts in.
 #[derive(Clone, Debug)]
@@ -87,6 +88,8 @@ pub struct Reserved {
     budgets: SmallVec<[usize; 4]>,
     cost: u32,
     is_observed: bool,
+    /// When it began to leave, which is when it counts.
+    pub sending: Arc<Sending>,
 }
 
 impl Reserved {
@@ -124,6 +127,7 @@ pub(crate) fn reserve(work: &mut Work<'_>, request: &ReserveRequest) -> Result<R
         objection = objection.or(Some(refusal.reason));
     }
     let subject = request.subject.number();
+    let sending = Arc::new(Sending::new(work.memory.clock));
     let mut standings = Vec::new();
     if let Some(plan) = request.permit.plan() {
         let debit = Debit {
@@ -133,21 +137,23 @@ pub(crate) fn reserve(work: &mut Work<'_>, request: &ReserveRequest) -> Result<R
             budgets: request.permit.budgets(),
             cost: request.cost,
         };
-        work.memory.ledger.open(work.connection, &work.memory.index, &debit, now)?;
+        let Memory { ledger, index, open, .. } = &mut *work.memory;
+        ledger.open(work.connection, (index, open), &debit, now)?;
         if let Some(place) = work.memory.ledger.exhausted(&debit, now) {
             if !request.is_observed {
                 return exhausted(work, request, &debit, place).map(Err);
             }
             objection = objection.or(Some(over_budget(plan, &request.subject)));
         }
-        work.memory.ledger.take(&debit, now);
+        let id = work.memory.last_id + 1;
+        work.memory.ledger.hold(&debit, id, &sending, now);
         standings = work.memory.ledger.standings(&debit, now);
         if let Subject::Key(key) = &request.subject {
             work.tell_levels(key, &request.policy, plan, &standings, request.cost)?;
         }
     }
     let id = insert(work, request, Outcome::Pending, objection, request.cost)?;
-    work.memory.open.insert(id);
+    work.memory.open.insert(id, sending.clone());
     Ok(Ok(Box::new(Reserved {
         id: RecordId(id),
         time: now,
@@ -159,6 +165,7 @@ pub(crate) fn reserve(work: &mut Work<'_>, request: &ReserveRequest) -> Result<R
         budgets: request.permit.budgets().into(),
         cost: request.cost,
         is_observed: request.is_observed,
+        sending,
     })))
 }
 
@@ -200,9 +207,12 @@ fn exhausted(
     place: usize,
 ) -> Result<Box<ReserveRefused>> {
     let standings = work.memory.ledger.standings(debit, work.now);
-    let (LockRule::Lock { level, until }, Subject::Key(key)) =
-        (debit.plan.spec().lock, &request.subject)
-    else {
+    let rule = if work.memory.ledger.is_only_late(debit, place, work.now) {
+        LockRule::Never
+    } else {
+        debit.plan.spec().lock
+    };
+    let (LockRule::Lock { level, until }, Subject::Key(key)) = (rule, &request.subject) else {
         let mut refusal = Refusal::new(Reason::BudgetExhausted);
         refusal.retry_after_secs = work.memory.ledger.room_in_secs(debit, place, work.now);
         return Ok(Box::new(refused(refusal, Some(debit.plan), standings)));
@@ -288,7 +298,20 @@ pub(crate) fn settle(
 ) -> Result<()> {
     let id = reserved.id.0;
     journal::settle(work.connection, id, settlement)?;
-    if reserved.is_given_back(settlement.outcome) && reserved.cost > 0 {
+    if settlement.outcome != Outcome::NotSent {
+        // Where nobody noted it.
+        reserved.sending.note();
+    }
+    let is_given_back = reserved.is_given_back(settlement.outcome);
+    if reserved.cost > 0
+        && !is_given_back
+        && let Some(began) = reserved.sending.began()
+    {
+        let row = (reserved.subject, id);
+        work.memory.index.set_time(work.connection, row, began)?;
+        work.memory.ledger.note_sent(reserved.subject, &reserved.policy);
+    }
+    if is_given_back && reserved.cost > 0 {
         journal::forgive(work.connection, id)?;
         work.memory.index.forgive(work.connection, reserved.subject, id)?;
         if let Some(plan) = &reserved.plan {
@@ -299,7 +322,7 @@ pub(crate) fn settle(
                 budgets: &reserved.budgets,
                 cost: reserved.cost,
             };
-            work.memory.ledger.give_back(&debit, id, reserved.time);
+            work.memory.ledger.give_back(&debit, id, &reserved.sending);
         }
     }
     work.memory.open.remove(&id);

@@ -1,6 +1,6 @@
 //! One transaction of the writer: what it may do, and what happens once it is durable.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -15,12 +15,14 @@ use tokio::sync::Notify;
 
 use crate::audit::{AuditHead, Position};
 use crate::block::{Blocks, SEGMENT};
+use crate::clock::StoreClock;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventKind};
 use crate::index::SubjectIndex;
 use crate::key::{self, KeyRow};
 use crate::ledger::Ledger;
 use crate::schema;
+use crate::sending::Sending;
 use crate::table::{ApplicationEntry, KeyEntry, Rows};
 
 /// What the writer knows beside the database. It follows from the database, and is read from there
@@ -33,7 +35,8 @@ pub(crate) struct Memory {
     pub(crate) rows: Rows,
     pub(crate) audit: AuditHead,
     /// Records whose writes are under way.
-    pub(crate) open: BTreeSet<i64>,
+    pub(crate) open: BTreeMap<i64, Arc<Sending>>,
+    pub(crate) clock: StoreClock,
     pub(crate) last_id: i64,
     /// What is told, and on which channels.
     pub(crate) watching: Arc<ArcSwap<Watching>>,
@@ -45,7 +48,7 @@ impl Memory {
     /// The last record that blocks may be filled with: none from the first write that is under way,
     /// unless that holds up more than a segment.
     pub(crate) fn settled_to(&self) -> i64 {
-        let before_open = self.open.first().map_or(self.last_id, |open| open - 1);
+        let before_open = self.open.first_key_value().map_or(self.last_id, |(open, _)| open - 1);
         before_open.max(self.last_id - SEGMENT)
     }
 }

@@ -144,7 +144,7 @@ impl Writer {
                 housekept = Instant::now();
             }
             let pressure = if is_idle { Pressure::Idle } else { Pressure::Busy };
-            self.merge_step(pressure);
+            self.merge_step(pressure, self.memory.settled_to());
             self.block_step(pressure);
             if is_stopping {
                 break;
@@ -230,7 +230,10 @@ impl Writer {
                 // Nothing was reserved, so nobody who has left leaves anything behind.
                 tell_askers(askers.map(|asker| (asker, Err(Error::Unavailable)))).for_each(drop);
                 answers.completions.into_iter().for_each(|tell| tell(Committed::No));
-                self.memory.open.extend(answers.settled.iter().map(|(reserved, _)| reserved.id.0));
+                let again = answers.settled.iter();
+                self.memory
+                    .open
+                    .extend(again.map(|(reserved, _)| (reserved.id.0, reserved.sending.clone())));
                 self.unsettled.extend(answers.settled);
                 self.unsettled.truncate(UNSETTLED_MAX);
             }
@@ -311,13 +314,15 @@ impl Writer {
         }
     }
 
-    fn merge_step(&mut self, pressure: Pressure) {
-        if self.health.failure().is_some() || !self.memory.index.wants_step(pressure) {
+    /// Merges some rows up to one into the list by subject.
+    fn merge_step(&mut self, pressure: Pressure, settled_to: i64) {
+        if self.health.failure().is_some() || !self.memory.index.wants_step(pressure, settled_to) {
             return;
         }
-        let pending_from = self.memory.open.first().copied().unwrap_or(self.memory.last_id + 1);
+        let first_open = self.memory.open.first_key_value().map(|(id, _)| *id);
+        let pending_from = first_open.unwrap_or(self.memory.last_id + 1);
         let merged = begin(&self.connection)
-            .and_then(|()| self.memory.index.step(&self.connection))
+            .and_then(|()| self.memory.index.step(&self.connection, settled_to))
             .and_then(|()| {
                 schema::set_meta(&self.connection, "pending_from", &pending_from.to_string())
             })
@@ -351,8 +356,11 @@ impl Writer {
         if !self.unsettled.is_empty() {
             self.commit(Vec::new());
         }
-        while self.health.failure().is_none() && self.memory.index.wants_step(Pressure::Idle) {
-            self.merge_step(Pressure::Idle);
+        // Writes under way are merged as well: the next start knows that they were.
+        while self.health.failure().is_none()
+            && self.memory.index.wants_step(Pressure::Idle, i64::MAX)
+        {
+            self.merge_step(Pressure::Idle, i64::MAX);
         }
         if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
             tracing::debug!(%error, "the log stays beside the database until the next start");

@@ -4,6 +4,7 @@
 
 mod desk;
 mod owner;
+mod rate;
 mod session;
 mod token;
 mod told;

@@ -345,7 +345,9 @@ pub(super) struct Plan {
     /// and none is charged when one refuses. Without any, writes are not bounded.
     #[schemars(extend("examples" = [["100 per day", "20 per 5 minutes", "1000 per month calendar"]]))]
     pub(super) write_budget: Option<OneOrMany<TextOr<Budget>>>,
-    /// How fast a key may call, reads included: at most 4 rolling quotas. Past one, calls are
+    /// How fast a key may call, reads included: at most 4 rolling quotas. Any interval of a quota's
+    /// length holds at most its number of calls, counted as they come in, and room comes back at
+    /// most a twenty-ninth of that length late. Past one, calls are
     /// answered with 429 for a moment; a rate limit never locks. Without any, calls are not
     /// bounded.
     #[schemars(extend("examples" = [["50 per second"]]))]

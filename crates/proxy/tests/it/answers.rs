@@ -80,7 +80,8 @@ async fn a_rate_limit_refuses_for_a_moment_and_says_how_long() {
     let answer = rig.call("DELETE", "/x", &key, b"").await;
     assert_eq!(answer.refusal(), (429, "rate_limited".to_owned()));
     let wait: u64 = answer.field("retry-after").unwrap().parse().unwrap();
-    assert!((1..=2).contains(&wait));
+    // A second for what is left of the slice that the first call fell into.
+    assert!((1..=3).contains(&wait));
     assert_eq!(answer.problem()["retry_after"], wait);
     tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
     assert_eq!(rig.call("DELETE", "/x", &key, b"").await.status, 200);

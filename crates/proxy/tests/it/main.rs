@@ -29,6 +29,7 @@ mod modes;
 mod origins;
 mod outcomes;
 mod reload;
+mod sending;
 mod slow;
 mod streaming;
 mod upstream_http2;

@@ -23,3 +23,4 @@ mod outbox;
 mod owner;
 mod plan;
 mod restart;
+mod sending;

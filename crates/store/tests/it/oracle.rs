@@ -215,13 +215,15 @@ fn a_short_window_never_admits_more_and_frees_within_a_sixtieth() {
         }
         let cost = 1 + u32::from(turn % 5 == 0);
         if let Ok(reserved) = bench.ask(key, OPERATIONS[0], cost).unwrap() {
-            admitted.push((reserved.time.0, u64::from(cost)));
-            for (quota, window) in windows {
-                assert!(used(&admitted, reserved.time.0 - window) <= quota);
-            }
             if turn % 7 == 0 {
                 bench.settle(reserved, Outcome::NotSent);
-                admitted.pop();
+                continue;
+            }
+            reserved.sending.note();
+            let sent = reserved.sending.began().unwrap().0;
+            admitted.push((sent, u64::from(cost)));
+            for (quota, window) in windows {
+                assert!(used(&admitted, reserved.time.0 - window) <= quota);
             }
         } else {
             refused += 1;
