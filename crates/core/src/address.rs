@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use http::HeaderMap;
+use smallvec::SmallVec;
 
 /// A block of addresses, written as in `10.0.0.0/8`, `2001:db8::/32`, or as one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,22 +107,71 @@ impl fmt::Display for AddressRange {
 /// and only as far as trusted proxies wrote it. What stands before was written by the caller, who
 /// may claim anything. An entry that is no address ends the reading at the proxy that wrote it.
 pub fn forwarded_for(headers: &HeaderMap, peer: IpAddr, trusted: &[AddressRange]) -> IpAddr {
+    follow(headers, peer, trusted).0
+}
+
+/// How far trusted proxies are believed.
+enum Reach {
+    /// The peer is none of them.
+    Nowhere,
+    /// To the so manieth entry from the end, from 1: the last that a trusted proxy wrote.
+    Entry(usize),
+    /// All entries were written by trusted proxies.
+    Everything,
+}
+
+fn follow(headers: &HeaderMap, peer: IpAddr, trusted: &[AddressRange]) -> (IpAddr, Reach) {
     let is_trusted = |address| trusted.iter().any(|range| range.contains(address));
     let mut caller = peer.to_canonical();
     if !is_trusted(caller) {
-        return caller;
+        return (caller, Reach::Nowhere);
     }
     let fields = headers.get_all("x-forwarded-for").iter().rev();
-    for entry in fields.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')) {
+    let entries = fields.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
+    for (place, entry) in entries.enumerate() {
         let Some(address) = entry_address(entry) else {
-            return caller;
+            return (caller, Reach::Entry(place + 1));
         };
         caller = address;
         if !is_trusted(caller) {
-            return caller;
+            return (caller, Reach::Entry(place + 1));
         }
     }
-    caller
+    (caller, Reach::Everything)
+}
+
+/// The scheme that the caller used, where a trusted proxy says so in X-Forwarded-Proto.
+///
+/// Of several entries the one is taken that stands as far from the end as the caller's address does in
+/// X-Forwarded-For: the proxy that was called from that address wrote both. Where there are fewer,
+/// proxies passed on what they were told, and the first says it.
+pub fn forwarded_scheme(
+    headers: &HeaderMap,
+    peer: IpAddr,
+    trusted: &[AddressRange],
+) -> Option<&'static str> {
+    let fields = headers.get_all("x-forwarded-proto").iter();
+    let entries: SmallVec<[&[u8]; 4]> = fields
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|entry| !entry.is_empty())
+        .collect();
+    let place = match follow(headers, peer, trusted).1 {
+        Reach::Nowhere => return None,
+        Reach::Entry(from_end) => entries.len().saturating_sub(from_end),
+        Reach::Everything => 0,
+    };
+    let entry = entries.get(place)?;
+    // Some proxies name the scheme of a WebSocket.
+    let is_one_of =
+        |names: [&str; 2]| names.iter().any(|name| entry.eq_ignore_ascii_case(name.as_bytes()));
+    if is_one_of(["https", "wss"]) {
+        Some("https")
+    } else if is_one_of(["http", "ws"]) {
+        Some("http")
+    } else {
+        None
+    }
 }
 
 /// The address of one entry; some proxies add a port, and some put IPv6 in brackets.
@@ -229,6 +279,42 @@ mod tests {
                 "{peer} {fields:?}"
             );
             assert_eq!(forwarded_for(&headers, ip(peer), &[]), ip(peer).to_canonical());
+        }
+    }
+
+    #[test]
+    fn the_scheme_is_that_of_the_proxy_that_the_caller_called() {
+        let proxies = [range("10.0.0.0/8")];
+        for (addresses, schemes, scheme) in [
+            ("192.0.2.1", &["https"][..], Some("https")),
+            ("192.0.2.1", &["HTTPS"], Some("https")),
+            ("192.0.2.1", &[" Http "], Some("http")),
+            ("192.0.2.1", &["wss"], Some("https")),
+            ("", &["https, http"], Some("https")),
+            ("", &["https", "http"], Some("https")),
+            ("10.0.0.3, 10.0.0.2", &["https, http"], Some("https")),
+            ("192.0.2.1, 10.0.0.2", &["https, http"], Some("https")),
+            ("192.0.2.1, 10.0.0.2", &["https,http,"], Some("https")),
+            ("192.0.2.1, 10.0.0.2", &["http", "https", "http"], Some("https")),
+            ("192.0.2.1, 10.0.0.2", &["https"], Some("https")),
+            // The caller wrote the first itself.
+            ("192.0.2.1", &["https, http"], Some("http")),
+            ("nonsense, 10.0.0.2", &["http, https, http"], Some("https")),
+            ("192.0.2.1", &["ftp"], None),
+            ("192.0.2.1", &["https;"], None),
+            ("192.0.2.1", &[""], None),
+            ("192.0.2.1", &[], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            if !addresses.is_empty() {
+                headers.append("x-forwarded-for", HeaderValue::from_static(addresses));
+            }
+            for field in schemes {
+                headers.append("x-forwarded-proto", HeaderValue::from_static(field));
+            }
+            let found = forwarded_scheme(&headers, ip("10.0.0.1"), &proxies);
+            assert_eq!(found, scheme, "{addresses} {schemes:?}");
+            assert_eq!(forwarded_scheme(&headers, ip("203.0.113.9"), &proxies), None);
         }
     }
 

@@ -81,7 +81,7 @@ pub struct Call<'a> {
     /// Who calls.
     pub caller: Caller<'a>,
     /// What speaks against the request, whoever calls.
-    pub objection: Option<Reason>,
+    pub objection: Option<&'a Refusal>,
     /// The time on the store's clock.
     pub now: Timestamp,
 }
@@ -168,7 +168,7 @@ fn permit(plan: Option<&Arc<Plan>>, call: &Call<'_>, objection: Option<Refusal>)
 
 fn check(plan: Option<&Arc<Plan>>, call: &Call<'_>) -> Result<(), Refusal> {
     if let Some(objection) = call.objection {
-        return Err(objection.into());
+        return Err(objection.clone());
     }
     let allows = |plan: &&Arc<Plan>| plan.allows(call.api.place, &call.operation.exact);
     let (plan, rate) = match call.caller {

@@ -51,20 +51,20 @@ reasons! {
         "This HTTP method is not accepted here.",
         "Only upper-case GET, HEAD, OPTIONS, QUERY, POST, PUT, PATCH and DELETE pass, and what `[gate] methods` adds. TRACE and CONNECT never do.";
     TargetInvalid = "target_invalid", 400, "Request target not accepted",
-        "The request target must be a path that starts with one slash.",
-        "The target was not in origin form, or its authority differed from Host (RFC 9112 section 3.2).";
+        "The request target must be a path that starts with one slash, and hold only characters that a target may.",
+        "The target was not in origin form, its authority differed from Host (RFC 9112 section 3.2), or its query holds a character that clients must percent-encode. The answer's `detail` names the cause.";
     PathInvalid = "path_invalid", 400, "Path not accepted",
         "The path has a form that two servers could read differently: dot segments, empty segments, encoded slashes, control characters, or broken percent-encoding.",
         "Keystile decides, journals and forwards the same bytes, so a path with more than one reading is refused. `;` passes where the API sets `matrix_parameters = true`. So is one that belongs to an API only when case and escapes are ignored: write the API's `path` just so.";
     HeaderInvalid = "header_invalid", 400, "Header field not accepted",
-        "A header field is repeated that may stand once, has `_` in its name, or nominates a field that may not be removed.",
-        "Fields that proxies and applications read differently are refused rather than repaired.";
+        "A header field is repeated that may stand once, is written in a way that servers read differently, has `_` in its name, or nominates a field that may not be removed.",
+        "Fields that proxies and applications read differently are refused rather than repaired. The answer's `detail` names the cause.";
     HeadTooLarge = "head_too_large", 431, "Request head too large",
         "The request line and header fields together are too large.",
         "A head may have 32 KiB and 100 fields.";
     FramingInvalid = "framing_invalid", 400, "Message framing not accepted",
-        "The length of the body is not stated in one clear way.",
-        "Content-Length with Transfer-Encoding, repeated lengths, bare line feeds, and codings other than `chunked` are how requests are smuggled. The connection is closed.";
+        "Where this request ends is not stated in one clear way.",
+        "Content-Length with Transfer-Encoding, repeated lengths, bare line feeds, and codings other than `chunked` are how requests are smuggled. The answer's `detail` names the cause. The connection is closed.";
     HostInvalid = "host_invalid", 400, "Host not accepted",
         "The request must name exactly one valid host.",
         "Exactly one Host field (or `:authority`), without user information, is needed.";

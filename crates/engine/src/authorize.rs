@@ -26,7 +26,7 @@ pub struct Incoming<'a> {
     /// The key that it carries, if it does.
     pub presented: &'a Presented<'a>,
     /// What speaks against it, whoever calls.
-    pub objection: Option<Reason>,
+    pub objection: Option<&'a Refusal>,
     /// Where it came from.
     pub address: IpAddr,
 }
@@ -77,8 +77,9 @@ impl Engine {
             }
             Identity::Unknown => Caller::Unknown,
         };
+        let twice = Refusal::new(Reason::CredentialRepeated);
         let is_twice = matches!(incoming.presented, Presented::Twice);
-        let objection = incoming.objection.or(is_twice.then_some(Reason::CredentialRepeated));
+        let objection = incoming.objection.or(is_twice.then_some(&twice));
         let Incoming { api, operation, .. } = *incoming;
         let call = Call { api, operation, caller, objection, now };
         let mut verdict = decide(incoming.policy, &call);

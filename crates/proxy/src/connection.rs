@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::time::Span;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -148,10 +149,15 @@ impl Progress {
         self.exchange.clone()
     }
 
-    /// Whether the next head was framed in a way that the parser repaired, or nobody knows. Asked once for
-    /// each request of an HTTP/1 connection, in order.
-    pub(crate) fn had_faulty_head(&self) -> bool {
-        locked(&self.scan).next_head() != Some(false)
+    /// What is wrong with the framing of the next head, which the parser repaired. Asked once for each
+    /// request of an HTTP/1 connection, in order.
+    pub(crate) fn head_fault(&self) -> Option<Refusal> {
+        locked(&self.scan).next_fault()
+    }
+
+    /// What is wrong with a head that the parser refused.
+    pub(crate) fn unread_fault(&self) -> Refusal {
+        locked(&self.scan).unread_fault()
     }
 
     /// The body of the request has come in whole: the next bytes begin a head.
@@ -220,7 +226,11 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
         let Some(reason) = answer::bare_refusal(bytes) else {
             return false;
         };
-        self.refusal = answer::as_bytes(&reason.into());
+        let refusal = match reason {
+            Reason::FramingInvalid => self.progress.unread_fault(),
+            other => other.into(),
+        };
+        self.refusal = answer::as_bytes(&refusal);
         true
     }
 

@@ -59,6 +59,8 @@ pub(crate) struct Job {
     pub(crate) place: Option<CredentialPlace>,
     pub(crate) address: IpAddr,
     pub(crate) host: HeaderValue,
+    /// That of the caller's request.
+    pub(crate) scheme: &'static str,
     pub(crate) base: String,
     pub(crate) is_upgrade: bool,
     /// Whether it writes, or its body may say so.
@@ -66,7 +68,7 @@ pub(crate) struct Job {
 }
 
 /// Reads a head and decides on it.
-pub(crate) fn read(core: &Core, peer: &Peer, parts: &Parts, is_faulty: bool) -> Verdict {
+pub(crate) fn read(core: &Core, peer: &Peer, parts: &Parts, fault: Option<Refusal>) -> Verdict {
     let address = forwarded_for(&parts.headers, peer.address, &core.settings.trusted_proxies);
     let head = Head {
         method: &parts.method,
@@ -84,12 +86,12 @@ pub(crate) fn read(core: &Core, peer: &Peer, parts: &Parts, is_faulty: bool) -> 
             is_last: true,
         }))
     };
-    if is_faulty {
-        return unread(Reason::FramingInvalid.into(), base_of(peer, parts, host_field(parts)));
+    if let Some(fault) = fault {
+        return unread(fault, base_of(core, peer, parts, host_field(parts)));
     }
     let canonical = match grammar::canonical(&head, &core.grammar) {
         Ok(canonical) => canonical,
-        Err(refusal) => return unread(refusal, base_of(peer, parts, host_field(parts))),
+        Err(refusal) => return unread(refusal, base_of(core, peer, parts, host_field(parts))),
     };
     if canonical.path.starts_with(answer::PROBLEM_PAGES)
         && matches!(parts.method, Method::GET | Method::HEAD)
@@ -100,7 +102,9 @@ pub(crate) fn read(core: &Core, peer: &Peer, parts: &Parts, is_faulty: bool) -> 
     let policy = core.engine.policy();
     let api = match policy.api(&canonical.host, &canonical.path, &canonical.folded) {
         Ok(api) => api,
-        Err(refusal) => return unread(refusal, base_of(peer, parts, Some(canonical.authority))),
+        Err(refusal) => {
+            return unread(refusal, base_of(core, peer, parts, Some(canonical.authority)));
+        }
     };
     let reading =
         Reading { core, peer, parts, address, canonical: &canonical, policy: &policy, api };
@@ -137,7 +141,7 @@ impl Reading<'_> {
             api: self.api,
             operation: &operation,
             presented: &presented,
-            objection: self.objection(&operation),
+            objection: self.objection(&operation).as_ref(),
             address: self.address,
         });
         let identity = authorization.identity;
@@ -165,15 +169,16 @@ impl Reading<'_> {
     }
 
     /// What speaks against a request that could be forwarded.
-    fn objection(&self, operation: &OperationMatch) -> Option<Reason> {
+    fn objection(&self, operation: &OperationMatch) -> Option<Refusal> {
         let spec = self.api.api.spec();
         let is_above = |max| content_length(self.parts).is_some_and(|length| length > max);
         if self.canonical.has_matrix_parameter && !spec.matrix_parameters {
-            Some(Reason::PathInvalid)
+            let detail = "The path holds `;`, which this API does not accept in paths.";
+            Some(Refusal::new(Reason::PathInvalid).because(detail))
         } else if spec.body_bytes_max.is_some_and(is_above) {
-            Some(Reason::BodyTooLarge)
+            Some(Reason::BodyTooLarge.into())
         } else if self.canonical.upgrade && !operation.websocket {
-            Some(Reason::UpgradeRefused)
+            Some(Reason::UpgradeRefused.into())
         } else {
             None
         }
@@ -190,7 +195,7 @@ impl Reading<'_> {
     }
 
     fn base(&self) -> String {
-        base_of(self.peer, self.parts, Some(self.canonical.authority))
+        base_of(self.core, self.peer, self.parts, Some(self.canonical.authority))
     }
 
     fn refused(&self, refusal: Refusal, identity: Identity, operation: String) -> Box<RefusedHead> {
@@ -230,6 +235,7 @@ impl Reading<'_> {
             place: forwarded_place,
             address: self.address,
             host,
+            scheme: self.peer.scheme(&self.parts.headers, &self.core.settings.trusted_proxies),
             is_upgrade: self.canonical.upgrade,
             writes,
         })
@@ -237,9 +243,10 @@ impl Reading<'_> {
 }
 
 /// Scheme and authority that the request was sent to.
-fn base_of(peer: &Peer, parts: &Parts, authority: Option<&str>) -> String {
+fn base_of(core: &Core, peer: &Peer, parts: &Parts, authority: Option<&str>) -> String {
     authority.map_or_else(String::new, |authority| {
-        format!("{}://{authority}", peer.scheme(&parts.headers))
+        let scheme = peer.scheme(&parts.headers, &core.settings.trusted_proxies);
+        format!("{scheme}://{authority}")
     })
 }
 

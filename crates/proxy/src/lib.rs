@@ -31,6 +31,7 @@ mod forward;
 mod head;
 mod identity;
 mod listen;
+mod malformed;
 mod meter;
 mod outgoing;
 mod pool;

@@ -282,7 +282,7 @@ async fn connection(
         Some(Ok(())) => {}
         Some(Err(error)) => {
             if let Some(error) = error.downcast_ref::<hyper::Error>() {
-                note_unreadable(&noting, address, error);
+                note_unreadable(&noting, &progress, address, error);
             }
             tracing::debug!(peer.address = %address, %error, "a connection broke off");
         }
@@ -291,12 +291,15 @@ async fn connection(
 }
 
 /// What the parser itself refuses stands in the journal too, as far as anybody could read it.
-fn note_unreadable(core: &Core, address: IpAddr, error: &hyper::Error) {
+fn note_unreadable(core: &Core, progress: &Progress, address: IpAddr, error: &hyper::Error) {
     if !error.is_parse() {
         return;
     }
-    let reason =
-        if error.is_parse_too_large() { Reason::HeadTooLarge } else { Reason::FramingInvalid };
+    let reason = if error.is_parse_too_large() {
+        Reason::HeadTooLarge
+    } else {
+        progress.unread_fault().reason
+    };
     let facts = RequestFacts {
         api: String::new(),
         operation: String::new(),

@@ -13,8 +13,9 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use keystile_core::api::Mode;
 use keystile_core::credential::{self, CredentialPlace, CredentialRule};
-use keystile_core::grammar::strip_untrusted;
+use keystile_core::grammar::{address_fields, strip_untrusted};
 use keystile_core::operation::is_safe;
+use smallvec::SmallVec;
 
 use crate::body::{BodyProgress, Pace, RequestBody, StreamedBody};
 use crate::deadline::Deadline;
@@ -116,8 +117,8 @@ impl Outgoing {
 
 fn rewrite_head(core: &Core, peer: &Peer, job: &Job, plan: Option<&str>, parts: &mut Parts) {
     let spec = job.api.spec();
-    let scheme = peer.scheme(&parts.headers);
     let headers = &mut parts.headers;
+    let named = if peer.is_trusted { address_fields(headers) } else { SmallVec::new() };
     strip_untrusted(headers);
     headers.remove(EXPECT);
     if let Some(place) = job.place {
@@ -127,9 +128,13 @@ fn rewrite_head(core: &Core, peer: &Peer, job: &Job, plan: Option<&str>, parts: 
         headers.insert(HOST, job.host.clone());
         join_cookies(headers);
     }
-    headers.insert(X_FORWARDED_FOR, peer.forwarded_for(job.address));
+    let address = peer.forwarded_for(job.address);
+    for name in named {
+        headers.insert(name, address.clone());
+    }
+    headers.insert(X_FORWARDED_FOR, address);
     headers.insert(X_FORWARDED_HOST, job.host.clone());
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(job.scheme));
     core.identities.tell(headers, &job.identity, plan);
     if let Some(target) = &job.target {
         parts.uri = Uri::from(target.clone());

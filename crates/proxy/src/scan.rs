@@ -3,12 +3,20 @@
 //! Several requests may lie in one packet, so this keeps count of bodies too: of lengths and chunks,
 //! as the parser does. Where the two could disagree the parser refuses, and the connection ends.
 
+use keystile_core::grammar::HEAD_BYTES_MAX;
+use keystile_core::refusal::{Reason, Refusal};
 use memchr::memchr;
+
+use crate::malformed;
 
 /// Heads that were looked at and not yet asked about; a packet holds fewer.
 const PENDING_MAX: usize = 4096;
 /// Enough to know the two framing fields.
 const LINE_START_BYTES: usize = 18;
+/// So many bytes of heads are kept until they were asked about; the parser takes no larger head.
+const KEPT_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
+/// Larger memory is given back once its heads were asked about.
+const ROOM_BYTES_MAX: usize = 2048;
 /// Longer sizes than a length may have are the parser's to refuse.
 const DIGITS_MAX: u32 = 16;
 
@@ -50,8 +58,21 @@ pub(crate) struct Scan {
     codings: u8,
     length: u64,
     is_faulty: bool,
-    /// For each head that is complete and was not asked about, whether the parser repairs it.
-    complete: std::collections::VecDeque<bool>,
+    /// The heads that are complete and were not asked about.
+    complete: std::collections::VecDeque<Seen>,
+    /// Their bytes, and those of the head that comes, to say what is wrong with one that is faulty.
+    kept: Vec<u8>,
+    /// So many of them are of the head that comes.
+    head_bytes: usize,
+}
+
+/// A head that is complete.
+#[derive(Debug)]
+struct Seen {
+    /// Whether the parser repairs it.
+    is_faulty: bool,
+    /// How many of its bytes are kept.
+    bytes: usize,
 }
 
 impl Default for Scan {
@@ -68,6 +89,8 @@ impl Default for Scan {
             length: 0,
             is_faulty: false,
             complete: std::collections::VecDeque::new(),
+            kept: Vec::new(),
+            head_bytes: 0,
         }
     }
 }
@@ -97,10 +120,33 @@ impl Scan {
         }
     }
 
-    /// Whether the parser repaired the next head, in the order in which they came; `None` where that
-    /// is not known.
-    pub(crate) fn next_head(&mut self) -> Option<bool> {
-        self.complete.pop_front()
+    /// Why the next head is refused, in the order in which they came: because the parser repaired it, or
+    /// because nobody knows.
+    pub(crate) fn next_fault(&mut self) -> Option<Refusal> {
+        let Some(seen) = self.complete.pop_front() else {
+            return Some(
+                Refusal::new(Reason::FramingInvalid)
+                    .because("Where this request begins cannot be told from what came before it."),
+            );
+        };
+        let fault = seen.is_faulty.then(|| malformed::explain(&self.kept[..seen.bytes]));
+        self.kept.drain(..seen.bytes);
+        if self.kept.is_empty() && self.kept.capacity() > ROOM_BYTES_MAX {
+            self.kept = Vec::new();
+        }
+        fault
+    }
+
+    /// Why the parser refuses the next head, of which perhaps not all has come.
+    pub(crate) fn unread_fault(&self) -> Refusal {
+        let bytes = self.complete.front().map_or(self.head_bytes, |seen| seen.bytes);
+        malformed::explain(&self.kept[..bytes])
+    }
+
+    fn keep(&mut self, part: &[u8]) {
+        let room = KEPT_BYTES_MAX.saturating_sub(self.kept.len()).min(part.len());
+        self.kept.extend_from_slice(&part[..room]);
+        self.head_bytes += room;
     }
 
     fn read_size<'b>(
@@ -141,7 +187,11 @@ impl Scan {
     fn read_lines<'b>(&mut self, mut bytes: &'b [u8]) -> &'b [u8] {
         let begins = self.place;
         while self.place == begins {
-            let Some(end) = memchr(b'\n', bytes) else {
+            let end = memchr(b'\n', bytes);
+            if begins == Place::Head {
+                self.keep(end.map_or(bytes, |end| &bytes[..=end]));
+            }
+            let Some(end) = end else {
                 self.extend_line(bytes);
                 return &[];
             };
@@ -207,7 +257,8 @@ impl Scan {
                 (_, _, 0, length) => Place::Body(length),
                 (_, _, _, _) => Place::Size { size: 0, digits: 0, has_ended: false },
             };
-        self.complete.push_back(self.is_faulty);
+        self.complete.push_back(Seen { is_faulty: self.is_faulty, bytes: self.head_bytes });
+        self.head_bytes = 0;
         self.is_past_first_line = false;
         self.lengths = 0;
         self.codings = 0;
@@ -235,24 +286,29 @@ fn skip(left: u64, bytes: &[u8]) -> (u64, &[u8]) {
 mod tests {
     use super::*;
 
+    /// Which heads are faulty; each is kept as it came.
+    fn noticed(scan: &Scan) -> Vec<bool> {
+        scan.complete.iter().map(|seen| seen.is_faulty).collect()
+    }
+
     /// What is noticed of each head, the same wherever the bytes are cut.
     fn heads(bytes: &[u8]) -> Vec<bool> {
         let whole = {
             let mut scan = Scan::default();
             scan.read(bytes);
-            Vec::from(scan.complete)
+            noticed(&scan)
         };
         for cut in 0..bytes.len() {
             let mut scan = Scan::default();
             scan.read(&bytes[..cut]);
             scan.read(&bytes[cut..]);
-            assert_eq!(Vec::from(scan.complete), whole, "cut at {cut}");
+            assert_eq!(noticed(&scan), whole, "cut at {cut}");
         }
         let mut scan = Scan::default();
         for byte in bytes {
             scan.read(&[*byte]);
         }
-        assert_eq!(Vec::from(scan.complete), whole, "byte by byte");
+        assert_eq!(noticed(&scan), whole, "byte by byte");
         whole
     }
 
@@ -289,6 +345,20 @@ mod tests {
             heads(&[&chunks[..], b"GET /b HTTP/1.1\r\nX: a\r\n\r\n"].concat().repeat(2)),
             [false; 4]
         );
+    }
+
+    #[test]
+    fn each_of_several_heads_is_told_its_own_fault() {
+        let mut scan = Scan::default();
+        scan.read(b"POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /b?c=<d> HTTP/1.1\r\n\r\nGET /e#f HTTP/");
+        assert_eq!(scan.next_fault(), None);
+        assert!(scan.unread_fault().caller_text().contains("`<`"));
+        assert_eq!(scan.next_fault(), None, "the parser refuses it, not this");
+        assert!(scan.unread_fault().caller_text().contains("fragment"));
+        scan.read(b"1.1\r\n\r\n");
+        assert!(scan.next_fault().unwrap().caller_text().contains("fragment"));
+        assert!(scan.next_fault().unwrap().caller_text().contains("begins"));
+        assert!(scan.kept.is_empty() && scan.head_bytes == 0);
     }
 
     #[test]

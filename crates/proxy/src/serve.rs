@@ -23,6 +23,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use keystile_core::address::{AddressRange, forwarded_scheme};
 use keystile_core::decision::Permit;
 use keystile_core::grammar::GrammarRules;
 use keystile_core::policy::Plan;
@@ -69,17 +70,12 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// The scheme that the caller used; a trusted proxy says what that was.
-    pub(crate) fn scheme(&self, headers: &HeaderMap) -> &'static str {
-        if self.is_tls {
-            return "https";
-        }
+    pub(crate) fn scheme(&self, headers: &HeaderMap, trusted: &[AddressRange]) -> &'static str {
+        let own = if self.is_tls { "https" } else { "http" };
         if !self.is_trusted {
-            return "http";
+            return own;
         }
-        match headers.get("x-forwarded-proto").map(HeaderValue::as_bytes) {
-            Some(b"https") => "https",
-            Some(_) | None => "http",
-        }
+        forwarded_scheme(headers, self.address, trusted).unwrap_or(own)
     }
 
     /// The address that a request came from, as the upstream is told it.
@@ -137,12 +133,13 @@ pub(crate) fn serve(
 
 fn begin(core: &Rc<Core>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begun {
     let under_way = peer.progress.begin_request();
-    let is_faulty = request.version() != Version::HTTP_2 && peer.progress.had_faulty_head();
+    let is_http1 = request.version() != Version::HTTP_2;
+    let fault = if is_http1 { peer.progress.head_fault() } else { None };
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
         peer.progress.end_body();
     }
-    match head::read(core, peer, &parts, is_faulty) {
+    match head::read(core, peer, &parts, fault) {
         Verdict::Page(page) => {
             Begun::Answered(page.map(|page| AnswerBody::held(page).of(under_way)))
         }
@@ -198,7 +195,7 @@ pub(crate) async fn answer_read(
         Err(failure) => {
             Meter::refused(job.api.name(), failure.refusal.reason);
             let host = job.host.to_str().unwrap_or_default();
-            let base = format!("{}://{host}", peer.scheme(&HeaderMap::new()));
+            let base = format!("{}://{host}", job.scheme);
             let occasion = Occasion { base: &base, ..Occasion::default() };
             answer::refusal(&failure.refusal, occasion)
                 .map(|body| AnswerBody::held(body).of(under_way))

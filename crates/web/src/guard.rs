@@ -163,7 +163,10 @@ pub(crate) fn host(headers: &HeaderMap) -> Option<Authority> {
     if hosts.next().is_some() {
         return None;
     }
-    host.to_str().ok()?.parse().ok()
+    let text = host.to_str().ok()?;
+    // Also to browsers, `evil@localhost` is a user at this machine.
+    keystile_core::grammar::host_of(text).ok()?;
+    text.parse().ok()
 }
 
 fn is_ours(settings: &WebSettings, host: &Authority) -> bool {
@@ -227,7 +230,28 @@ mod tests {
 
     #[test]
     fn a_name_that_was_made_to_resolve_to_the_console_is_refused() {
-        for host in ["evil.example", "localhost.evil.example", "evil.example:7080", ""] {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "evil.example:7080",
+            "",
+            "evil@localhost",
+            "evil:pass@localhost:7080",
+            "@127.0.0.1",
+            "evil.example@[::1]:7080",
+            "localhost:",
+            "localhost:70800",
+            "localhost:+80",
+            "localhost:7080:7080",
+            "localhost/",
+            "localhost?",
+            "local%68ost",
+            "[localhost]",
+            "[127.0.0.1]",
+            "[::1",
+            "[::1]x",
+            ":7080",
+        ] {
             assert!(!ask(None, &Method::GET, &[("host", host)]), "{host}");
         }
         for host in ["localhost:7080", "LOCALHOST", "127.0.0.1:7080", "[::1]:7080"] {

@@ -17,7 +17,7 @@ const HOST_BYTES_MAX: usize = 254;
 /// HTTP/1 must send Host (RFC 9112 section 3.2). HTTP/2 may leave it to `:authority`.
 pub(super) fn of<'a>(head: &Head<'a>, host: Option<&'a HeaderValue>) -> Result<&'a str, Refusal> {
     let host = match host {
-        Some(value) => Some(value.to_str().map_err(|_| Refusal::new(Reason::HostInvalid))?),
+        Some(value) => Some(value.to_str().map_err(|_| refused(ODD_CHARACTER))?),
         None => None,
     };
     let target = head.uri.authority().map(Authority::as_str);
@@ -37,15 +37,24 @@ pub(super) fn of<'a>(head: &Head<'a>, host: Option<&'a HeaderValue>) -> Result<&
         (Some(_), Some(_)) => Err(Refusal::new(Reason::TargetInvalid)
             .because("The authority of the request target differs from Host.")),
         (None, Some(target)) if has_authority_field => Ok(target),
-        (None, _) => Err(Reason::HostInvalid.into()),
+        (None, _) => Err(refused("There is no Host field.")),
     }
+}
+
+const ODD_CHARACTER: &str = "Host holds a character that no host name has.";
+
+fn refused(detail: &'static str) -> Refusal {
+    Refusal::new(Reason::HostInvalid).because(detail)
 }
 
 /// The host of an authority, in lower case and without its port.
 ///
 /// Only letters, digits, `-`, `.` and `_` pass in a name: RFC 3986 knows more, DNS does not.
-pub(super) fn host(authority: &str) -> Result<Cow<'_, str>, Refusal> {
-    let invalid = || Refusal::new(Reason::HostInvalid);
+pub fn host(authority: &str) -> Result<Cow<'_, str>, Refusal> {
+    if authority.contains('@') {
+        return Err(refused("Host holds user information (`@`)."));
+    }
+    let invalid = || refused("Host holds a bracket and no IPv6 address in it.");
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let end = rest.find(']').ok_or_else(invalid)?;
@@ -57,8 +66,17 @@ pub(super) fn host(authority: &str) -> Result<Cow<'_, str>, Refusal> {
     let is_name_byte =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     let is_name = host.starts_with('[') || host.bytes().all(is_name_byte);
-    if host.is_empty() || host.len() > HOST_BYTES_MAX || !is_name || !is_port(port) {
-        return Err(invalid());
+    if host.is_empty() {
+        return Err(refused("Host is empty."));
+    }
+    if !is_name {
+        return Err(refused(ODD_CHARACTER));
+    }
+    if host.len() > HOST_BYTES_MAX {
+        return Err(refused("Host is longer than a host name can be."));
+    }
+    if !is_port(port) {
+        return Err(refused("Host ends in a port that is no number up to 65535."));
     }
     if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Ok(Cow::Owned(host.to_ascii_lowercase()))

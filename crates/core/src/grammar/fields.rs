@@ -2,7 +2,7 @@
 //!
 //! Control characters in values are not looked for: a [`HeaderValue`] cannot hold them.
 
-use http::{HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 
 use super::{FIELDS_MAX, HEAD_BYTES_MAX, Head};
 use crate::refusal::{Reason, Refusal};
@@ -67,7 +67,7 @@ pub(super) fn check<'a>(head: &Head<'a>) -> Result<Fields<'a>, Refusal> {
     if bytes > HEAD_BYTES_MAX {
         return Err(Reason::HeadTooLarge.into());
     }
-    check_framing(head.version, &fields)?;
+    framing(head.version, &fields)?;
     fields.upgrade = asks_upgrade(head, &fields)?;
     Ok(fields)
 }
@@ -87,11 +87,23 @@ impl<'a> Fields<'a> {
         value: &'a HeaderValue,
     ) -> Result<(), Refusal> {
         match name {
-            "host" => once(&mut self.host, value, Reason::HostInvalid),
-            "content-length" => once(&mut self.content_length, value, Reason::FramingInvalid),
-            "transfer-encoding" => once(&mut self.transfer_encoding, value, Reason::FramingInvalid),
-            "content-type" => once(&mut self.content_type, value, Reason::HeaderInvalid),
-            "idempotency-key" => once(&mut self.idempotency_key, value, Reason::HeaderInvalid),
+            "host" => once(&mut self.host, value, Reason::HostInvalid, "Host is given twice."),
+            "content-length" => {
+                let twice = "Content-Length is given twice.";
+                once(&mut self.content_length, value, Reason::FramingInvalid, twice)
+            }
+            "transfer-encoding" => {
+                let twice = "Transfer-Encoding is given twice.";
+                once(&mut self.transfer_encoding, value, Reason::FramingInvalid, twice)
+            }
+            "content-type" => {
+                let twice = "Content-Type is given twice.";
+                once(&mut self.content_type, value, Reason::HeaderInvalid, twice)
+            }
+            "idempotency-key" => {
+                let twice = "Idempotency-Key is given twice.";
+                once(&mut self.idempotency_key, value, Reason::HeaderInvalid, twice)
+            }
             "upgrade" => {
                 self.offers = self.offers.and(offers(value));
                 Ok(())
@@ -134,24 +146,39 @@ fn once<'a>(
     seen: &mut Option<&'a HeaderValue>,
     value: &'a HeaderValue,
     reason: Reason,
+    twice: &'static str,
 ) -> Result<(), Refusal> {
     match seen.replace(value) {
         None => Ok(()),
-        Some(_) => Err(reason.into()),
+        Some(_) => Err(Refusal::new(reason).because(twice)),
     }
 }
 
 /// One length, as digits, or `chunked`; never both, and `chunked` only where HTTP/1.1 has it.
-fn check_framing(version: Version, fields: &Fields<'_>) -> Result<(), Refusal> {
-    let is_clear = match (fields.content_length, fields.transfer_encoding) {
-        (None, None) => true,
-        (Some(length), None) => length_of(length).is_some(),
-        (None, Some(coding)) => {
-            version == Version::HTTP_11 && coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+fn framing(version: Version, fields: &Fields<'_>) -> Result<(), Refusal> {
+    let refused = |detail| Err(Refusal::new(Reason::FramingInvalid).because(detail));
+    match (fields.content_length, fields.transfer_encoding) {
+        (None, None) => Ok(()),
+        (Some(length), None) if length_of(length).is_some() => Ok(()),
+        (Some(_), None) => refused("Content-Length is not one number in plain digits."),
+        (None, Some(_)) if version != Version::HTTP_11 => {
+            refused("Only HTTP/1.1 has Transfer-Encoding.")
         }
-        (Some(_), Some(_)) => false,
-    };
-    if is_clear { Ok(()) } else { Err(Reason::FramingInvalid.into()) }
+        (None, Some(coding)) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (None, Some(_)) => refused("A Transfer-Encoding other than `chunked` is not accepted."),
+        (Some(_), Some(_)) => {
+            refused("Content-Length and Transfer-Encoding are both given, and only one may be.")
+        }
+    }
+}
+
+/// Whether these fields, among them all that state the length of a body, state it in one clear way.
+pub fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut fields = Fields::default();
+    for (name, value) in headers {
+        fields.read(version, name.as_str(), value)?;
+    }
+    framing(version, &fields)
 }
 
 /// The length that the digits state; signs, lists and white space state none.

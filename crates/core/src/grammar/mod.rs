@@ -32,9 +32,11 @@ use http::{HeaderMap, Method, Uri, Version};
 
 use crate::refusal::{Reason, Refusal};
 
+pub use authority::host as host_of;
+pub use fields::check_framing;
 pub use path::fold_path;
 pub(crate) use path::{canonical_segment, unescape};
-pub use strip::strip_untrusted;
+pub use strip::{address_fields, is_untrusted, strip_untrusted};
 
 /// The largest head, in bytes, as HTTP/1 would write it. Doors set their parsers to no less.
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -93,7 +95,7 @@ pub fn canonical<'a>(head: &Head<'a>, rules: &GrammarRules) -> Result<Canonical<
     let host = authority::host(authority)?;
     let path::Path { exact, folded, has_matrix_parameter } = path::canonical(raw_path(head.uri)?)?;
     let query = head.uri.query();
-    check_query(query.unwrap_or_default())?;
+    check_query(query.unwrap_or_default().as_bytes())?;
     Ok(Canonical {
         path: exact,
         folded,
@@ -137,12 +139,11 @@ fn raw_path(uri: &Uri) -> Result<&str, Refusal> {
 ///
 /// Browsers send `[`, `{`, `|` and the like raw, against RFC 3986. They pass: a query is not what
 /// operations are matched by, and no two servers disagree on where it ends.
-fn check_query(query: &str) -> Result<(), Refusal> {
-    let invalid =
-        || Refusal::new(Reason::TargetInvalid).because("The query holds a character it may not.");
-    let query = query.as_bytes();
-    if !query.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#') {
-        return Err(invalid());
+fn check_query(query: &[u8]) -> Result<(), Refusal> {
+    let is_allowed =
+        |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>');
+    if let Some(byte) = query.iter().find(|byte| !is_allowed(byte)) {
+        return Err(path::unescaped(Reason::TargetInvalid, "query", *byte));
     }
     for at in memchr::memchr_iter(b'%', query) {
         if unescape(&query[at..]).is_none() {
@@ -151,6 +152,17 @@ fn check_query(query: &str) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// Names what cannot stand in a target, for doors whose parser refuses it before it is a head.
+pub fn check_target(target: &[u8]) -> Result<(), Refusal> {
+    if target.contains(&b'#') {
+        return Err(Refusal::new(Reason::TargetInvalid)
+            .because("The target holds a fragment (`#`), which clients keep to themselves."));
+    }
+    let mut parts = target.splitn(2, |byte| *byte == b'?');
+    path::check_characters(parts.next().unwrap_or_default())?;
+    check_query(parts.next().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn refused(detail: &'static str) -> Refusal {
 pub(super) fn canonical(raw: &str) -> Result<Path<'_>, Refusal> {
     let seen = raw.bytes().fold(0, |seen, byte| seen | CLASS[usize::from(byte)]);
     if seen & REFUSED != 0 {
-        return Err(refused("The path holds a character that must be percent-encoded."));
+        return check_characters(raw.as_bytes()).and(Err(refused("The path cannot be read.")));
     }
     if seen & PERCENT == 0 {
         check_segments(raw)?;
@@ -63,6 +63,25 @@ pub(super) fn canonical(raw: &str) -> Result<Path<'_>, Refusal> {
     let has_matrix_parameter = seen & SEMICOLON != 0 || exact.contains("%3B");
     let exact = if exact == raw { Cow::Borrowed(raw) } else { Cow::Owned(exact) };
     Ok(Path { exact, folded: Cow::Owned(folded), has_matrix_parameter })
+}
+
+/// Names the first byte that cannot stand in a path as it is.
+pub(super) fn check_characters(path: &[u8]) -> Result<(), Refusal> {
+    match path.iter().find(|byte| CLASS[usize::from(**byte)] & REFUSED != 0) {
+        None => Ok(()),
+        Some(byte) => Err(unescaped(Reason::PathInvalid, "path", *byte)),
+    }
+}
+
+/// The refusal of a part of a target for a byte that must be escaped in it.
+pub(super) fn unescaped(reason: Reason, part: &str, byte: u8) -> Refusal {
+    let shown = match byte {
+        b' ' => "a space".to_owned(),
+        0x21..0x7f => format!("`{}`", char::from(byte)),
+        _ => format!("the byte {byte:#04x}"),
+    };
+    Refusal::new(reason)
+        .because(format!("The {part} holds {shown}, which must be written as %{byte:02X}."))
 }
 
 /// Decodes what needs no escape, and writes the escapes that stay in capital digits.

@@ -22,25 +22,74 @@ pub fn strip_untrusted(headers: &mut HeaderMap) {
     }
 }
 
-fn is_untrusted(name: &str) -> bool {
-    match name.strip_prefix("x-") {
-        Some(rest) => {
-            const BY_PROXIES: [&str; 5] =
-                ["forwarded", "original-", "rewrite-", "http-method", "keystile-"];
-            matches!(rest, "real-ip" | "method-override")
-                || BY_PROXIES.iter().any(|start| rest.starts_with(start))
-        }
-        None => matches!(
-            name,
-            "connection"
-                | "forwarded"
-                | "http2-settings"
-                | "keep-alive"
-                | "proxy-authenticate"
-                | "proxy-authorization"
-                | "proxy-connection"
-                | "transfer-encoding"
-                | "upgrade"
-        ),
-    }
+/// The fields by which proxies, load balancers and the servers behind them name one address: the
+/// caller's.
+const ADDRESS_FIELDS: [&str; 26] = [
+    "ali-cdn-real-ip",
+    "cdn-src-ip",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "cf-pseudo-ipv4",
+    "client-ip",
+    "do-connecting-ip",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "incap-client-ip",
+    "proxy-client-ip",
+    "remote-addr",
+    "remote-ip",
+    "true-client-ip",
+    "wl-proxy-client-ip",
+    "x-appengine-user-ip",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-nf-client-connection-ip",
+    "x-originating-ip",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+];
+
+/// The address fields of a request. What is said in them is stripped; a door that trusts its peer says
+/// there instead which address it believes in itself, so that no two fields tell the upstream
+/// different callers.
+pub fn address_fields(headers: &HeaderMap) -> SmallVec<[HeaderName; 2]> {
+    headers.keys().filter(|name| ADDRESS_FIELDS.contains(&name.as_str())).cloned().collect()
+}
+
+/// Whether a field ends here because of its name; lower case.
+pub fn is_untrusted(name: &str) -> bool {
+    const BY_PROXIES: [&str; 8] = [
+        "x-envoy-",
+        "x-forwarded",
+        "x-http-method",
+        "x-keystile-",
+        "x-original-",
+        "x-real-ip",
+        "x-rewrite-",
+        "x-vercel-forwarded",
+    ];
+    const OTHERS: [&str; 14] = [
+        // By which a proxy tells who signed in to it (RFC 9440).
+        "client-cert",
+        "client-cert-chain",
+        "cloudfront-viewer-address",
+        "connection",
+        "forwarded",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "transfer-encoding",
+        "upgrade",
+        "x-method-override",
+        "x-proxyuser-ip",
+    ];
+    BY_PROXIES.iter().any(|start| name.starts_with(start))
+        || OTHERS.contains(&name)
+        || ADDRESS_FIELDS.contains(&name)
 }

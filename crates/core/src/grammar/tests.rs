@@ -236,6 +236,10 @@ fn queries_are_printable_and_wholly_escaped() {
     for query in ["", "a=1&b", "a=%00%ff", "a[]=1", "a={b}", "a=b|c", "a=?/", "a='^`\\"] {
         assert_eq!(Sent::get(&format!("/?{query}")).verdict(), "ok", "{query}");
     }
+    for byte in (0..=0x20).chain([b'"', b'#', b'<', b'>', 0x7f, 0x80]) {
+        let target = [b"/x?a=", &[byte][..]].concat();
+        assert_eq!(check_target(&target).unwrap_err().reason, Reason::TargetInvalid, "{byte:#x}");
+    }
     for query in ["a=%", "a=%4", "%zz", "a=é"] {
         assert_eq!(Sent::get(&format!("/?{query}")).verdict(), "target_invalid", "{query}");
     }
@@ -471,6 +475,20 @@ fn what_only_a_proxy_may_say_is_stripped() {
         "X-Real-IP",
         "X-Original-URL",
         "x-original-method",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+        "CF-Connecting-IPv6",
+        "Fastly-Client-IP",
+        "Fly-Client-IP",
+        "Client-IP",
+        "X-Client-IP",
+        "X-Cluster-Client-IP",
+        "X-Originating-IP",
+        "X-Remote-IP",
+        "X-Remote-Addr",
+        "X-Envoy-External-Address",
+        "X-Azure-ClientIP",
+        "Client-Cert",
         "X-Rewrite-URL",
         "X-HTTP-Method-Override",
         "X-HTTP-Method",

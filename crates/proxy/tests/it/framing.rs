@@ -342,3 +342,83 @@ async fn a_body_longer_than_it_says_is_cut_where_it_says() {
     assert_eq!(upstream.seen()[0].body, b"abc");
     assert_eq!(upstream.lines(), ["POST /x"]);
 }
+
+/// Request line, fields, the reason of the refusal, and a part of what its caller is told.
+const MALFORMED: [(&str, &str, &str, &str); 24] = [
+    (
+        "GET /items?q=<b> HTTP/1.1",
+        "",
+        "target_invalid",
+        "The query holds `<`, which must be written as %3C.",
+    ),
+    ("GET /items?q=\"b\" HTTP/1.1", "", "target_invalid", "%22"),
+    ("GET /items?q=\u{1} HTTP/1.1", "", "target_invalid", "the byte 0x01"),
+    ("GET /items?q=\u{e9} HTTP/1.1", "", "target_invalid", "the byte 0xc3"),
+    ("GET /items?q=%zz HTTP/1.1", "", "target_invalid", "two hexadecimal digits"),
+    (
+        "GET /items/<b> HTTP/1.1",
+        "",
+        "path_invalid",
+        "The path holds `<`, which must be written as %3C.",
+    ),
+    ("GET /items|b HTTP/1.1", "", "path_invalid", "`|`"),
+    ("GET /items;b HTTP/1.1", "Connection: close\r\n", "path_invalid", "`;`"),
+    ("GET /items#b HTTP/1.1", "", "target_invalid", "fragment"),
+    ("GET /items b HTTP/1.1", "", "target_invalid", "a space in a target"),
+    ("GET /items HTTP/1.2", "", "framing_invalid", "version"),
+    ("GET /items HTTP/1.1", "A: b\nC: d\r\n", "framing_invalid", "line feed"),
+    ("GET /items HTTP/1.1", "A: b\rC: d\r\n", "framing_invalid", "carriage return"),
+    ("GET /items HTTP/1.1", "A: b\r\n c\r\n", "header_invalid", "second line"),
+    ("GET /items HTTP/1.1", "A : b\r\n", "header_invalid", "White space"),
+    ("GET /items HTTP/1.1", "A: b\u{1}\r\n", "header_invalid", "control character"),
+    ("GET /items HTTP/1.1", "A_B: c\r\n", "header_invalid", "`_`"),
+    ("GET /items HTTP/1.1", "Host: b\r\n", "host_invalid", "twice"),
+    (
+        "GET /items HTTP/1.1",
+        "Content-Type: a/b\r\nContent-Type: a/b\r\n",
+        "header_invalid",
+        "Content-Type",
+    ),
+    (
+        "POST /items HTTP/1.1",
+        "Content-Length: 1\r\nContent-Length: 1\r\n",
+        "framing_invalid",
+        "Content-Length is given twice.",
+    ),
+    ("POST /items HTTP/1.1", "Content-Length: 1, 1\r\n", "framing_invalid", "plain digits"),
+    (
+        "POST /items HTTP/1.1",
+        "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+        "framing_invalid",
+        "both given",
+    ),
+    (
+        "POST /items HTTP/1.1",
+        "Transfer-Encoding: gzip\r\n",
+        "framing_invalid",
+        "other than `chunked`",
+    ),
+    ("POST /items HTTP/1.0", "Transfer-Encoding: chunked\r\n", "framing_invalid", "Only HTTP/1.1"),
+];
+
+#[tokio::test]
+async fn a_head_that_is_refused_is_told_what_is_wrong_with_it_and_not_something_else() {
+    let upstream = Upstream::ok().await;
+    let rig = Rig::simple(&upstream);
+    let key = rig.key("open").await;
+    let mut told = std::collections::HashSet::new();
+    for (line, fields, reason, says) in MALFORMED {
+        let answers = answers(&rig, &key, line, fields, "").await;
+        assert_eq!(answers[0].refusal().1, reason, "{line} {fields:?}: {answers:?}");
+        let detail = answers[0].problem()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(says), "{line} {fields:?}: {detail}");
+        assert!(told.insert(detail.clone()), "{line} {fields:?} is told as another: {detail}");
+    }
+    let lines = upstream.lines();
+    assert!(!lines.iter().any(|line| line.contains("items")), "{lines:?}");
+    let on_record = rig.records().await;
+    for reason in MALFORMED.map(|(_, _, reason, _)| reason) {
+        let is_it = |known: keystile_core::refusal::Reason| known.name() == reason;
+        assert!(on_record.iter().any(|record| record.reason.is_some_and(is_it)), "{reason}");
+    }
+}

@@ -134,3 +134,65 @@ async fn text_from_outside_stays_text_in_the_journal() {
     assert_eq!(call_with(&rig, &format!("User-Agent: {long}\r\n")).await, 200);
     assert_eq!(rig.records().await[1].user_agent.as_deref().map(str::len), Some(256));
 }
+
+/// By these, servers and frameworks learn the caller's address from the proxies that they know.
+const ADDRESS_FIELDS: [&str; 14] = [
+    "X-Client-IP",
+    "X-Cluster-Client-IP",
+    "True-Client-IP",
+    "CF-Connecting-IP",
+    "CF-Connecting-IPv6",
+    "Fastly-Client-IP",
+    "Fly-Client-IP",
+    "X-Real-IP",
+    "X-Originating-IP",
+    "X-Remote-IP",
+    "X-Remote-Addr",
+    "X-Azure-ClientIP",
+    "X-Envoy-External-Address",
+    "Client-IP",
+];
+
+#[tokio::test]
+async fn a_caller_cannot_choose_its_address_in_any_field_that_a_proxy_would_set() {
+    let upstream = Upstream::ok().await;
+    let claims: String = ADDRESS_FIELDS.iter().map(|name| format!("{name}: 6.6.6.6\r\n")).collect();
+    let believed = "X-Forwarded-For: 6.6.6.6, 203.0.113.9\r\nForwarded: for=6.6.6.6\r\n";
+    for (trusted, address) in [(None, None), (Some("127.0.0.0/8"), Some("203.0.113.9"))] {
+        let mut settings = settings();
+        settings.trusted_proxies = trusted.iter().map(|range| range.parse().unwrap()).collect();
+        let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
+        assert_eq!(call_with(&rig, &format!("{claims}{believed}")).await, 200);
+        let seen = upstream.seen().pop().unwrap();
+        assert!(!format!("{seen:?}").contains("6.6.6.6"), "{seen:?}");
+        for name in ADDRESS_FIELDS {
+            assert_eq!(seen.field(&name.to_ascii_lowercase()), address, "{name}");
+        }
+        assert_eq!(call_with(&rig, believed).await, 200);
+        let seen = upstream.seen().pop().unwrap();
+        for name in ADDRESS_FIELDS {
+            assert_eq!(seen.field(&name.to_ascii_lowercase()), None, "nobody sent {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_says_the_callers_scheme_in_any_spelling_and_among_others() {
+    let upstream = Upstream::ok().await;
+    let mut settings = settings();
+    settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
+    for (fields, scheme) in [
+        ("X-Forwarded-Proto: HTTPS\r\n", "https"),
+        ("X-Forwarded-Proto: https, http\r\n", "https"),
+        ("X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n", "https"),
+        ("X-Forwarded-For: 203.0.113.9, 127.0.0.2\r\nX-Forwarded-Proto: https, http\r\n", "https"),
+        ("X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https, http\r\n", "http"),
+        ("X-Forwarded-Proto: gopher\r\n", "http"),
+        ("", "http"),
+    ] {
+        assert_eq!(call_with(&rig, fields).await, 200);
+        let seen = upstream.seen().pop().unwrap();
+        assert_eq!(seen.field("x-forwarded-proto"), Some(scheme), "{fields}");
+    }
+}

@@ -16,24 +16,16 @@ const MIB: u64 = 1 << 20;
 const COUNT_BYTES_MAX: u64 = 1 << 30;
 
 /// Fields that the gate reads, sets or takes out for another purpose.
-const FIELDS_IN_USE: [&str; 13] = [
+const FIELDS_IN_USE: [&str; 8] = [
     "host",
     "content-length",
     "content-type",
-    "transfer-encoding",
     "idempotency-key",
-    "connection",
-    "forwarded",
-    "keep-alive",
-    "proxy-authorization",
     "te",
     "trailer",
-    "upgrade",
+    "expect",
     "cookie",
 ];
-
-const FIELDS_IN_USE_BELOW: [&str; 5] =
-    ["x-forwarded", "x-real-ip", "x-original-", "x-rewrite-", "x-keystile-"];
 
 impl Resolver<'_> {
     pub(super) fn apis(
@@ -185,7 +177,7 @@ impl Resolver<'_> {
         if let Some(setting) = &api.key_header {
             let name = setting.value.to_ascii_lowercase();
             let is_in_use = FIELDS_IN_USE.contains(&name.as_str())
-                || FIELDS_IN_USE_BELOW.iter().any(|start| name.starts_with(start));
+                || keystile_core::grammar::is_untrusted(&name);
             match name.parse::<HeaderName>() {
                 Ok(_) if name.contains('_') => {
                     let message =
