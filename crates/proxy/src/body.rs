@@ -14,6 +14,7 @@ use keystile_core::grammar::strip_untrusted;
 use keystile_core::refusal::Reason;
 use keystile_core::time::Span;
 
+use crate::caller_body::CallerBody;
 use crate::connection::{Patience, Progress, UnderWay};
 use crate::deadline::{Deadline, Deadlines};
 
@@ -97,7 +98,7 @@ pub(crate) enum RequestBody {
 /// A request body that is forwarded as it comes.
 #[derive(Debug)]
 pub(crate) struct StreamedBody {
-    pub(crate) incoming: Incoming,
+    pub(crate) incoming: CallerBody,
     pub(crate) connection: Arc<Progress>,
     pub(crate) progress: Rc<BodyProgress>,
     pub(crate) deadlines: Arc<Deadlines>,

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use keystile_core::refusal::{Reason, Refusal};
@@ -20,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::answer;
 use crate::deadline::{Deadline, Deadlines, locked};
+use crate::linger::{Rest, Returning, Stream};
 use crate::listen::Counted;
 use crate::scan::Scan;
 use crate::settings::GateSettings;
@@ -32,6 +34,12 @@ const HEAD: u8 = 1;
 const EXCHANGE: u8 = 2;
 /// What comes cannot be told apart any more: a body that nobody read, or another protocol.
 const OPAQUE: u8 = 3;
+
+/// What may still come where some of a head or body is missing, where that is not known (over HTTP/2,
+/// bodies are read to their end before), and where nothing is.
+const REST_OF_MESSAGE: Rest = Rest { bytes_max: 1 << 30, pause: Duration::from_secs(5) };
+const REST_OF_OPAQUE: Rest = Rest { bytes_max: 1 << 20, pause: Duration::from_secs(1) };
+const REST_OF_IDLE: Rest = Rest { bytes_max: 64 << 10, pause: Duration::from_millis(50) };
 
 /// What the gate knows of a connection, shared by its bytes and its requests.
 #[derive(Debug)]
@@ -123,6 +131,15 @@ impl Progress {
         self.under_way.load(Ordering::Relaxed)
     }
 
+    /// What the caller may still be sending, once HTTP has done with the connection.
+    pub(crate) fn rest(&self) -> Rest {
+        match self.phase() {
+            IDLE => REST_OF_IDLE,
+            OPAQUE => REST_OF_OPAQUE,
+            _ => REST_OF_MESSAGE,
+        }
+    }
+
     /// The connection speaks something that has no HTTP/1 heads. Its heads cannot be told from other bytes,
     /// so while no request is under way nothing extends its deadline.
     pub(crate) fn set_opaque(&self) {
@@ -203,21 +220,32 @@ impl Progress {
 ///
 /// What the parser refuses it answers itself, without a body. Such an answer goes out as problem details,
 /// like every other refusal.
-#[derive(Debug)]
-pub(crate) struct Watched<S> {
-    stream: S,
+pub(crate) struct Watched<S: Stream + 'static> {
+    /// There until it is dropped.
+    stream: Option<S>,
+    returning: Returning,
     progress: Arc<Progress>,
     /// What is yet to be written instead of the parser's own answer.
     refusal: Bytes,
 }
 
-impl<S> Watched<S> {
-    pub(crate) fn new(stream: S, progress: Arc<Progress>) -> Self {
-        Self { stream, progress, refusal: Bytes::new() }
+impl<S: Stream + 'static> Drop for Watched<S> {
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            self.returning.give_back(stream);
+        }
     }
 }
 
-impl<S: AsyncWrite + Unpin> Watched<S> {
+impl<S: Stream + 'static> Watched<S> {
+    pub(crate) fn new(stream: S, progress: Arc<Progress>, returning: Returning) -> Self {
+        Self { stream: Some(stream), returning, progress, refusal: Bytes::new() }
+    }
+
+    fn stream(&mut self) -> Pin<&mut S> {
+        Pin::new(self.stream.as_mut().expect("the stream stays until this is dropped"))
+    }
+
     /// Takes the parser's own answer, to a head that never became a request.
     fn takes(&mut self, bytes: &[u8]) -> bool {
         if self.progress.phase() != HEAD || self.progress.requests_under_way() > 0 {
@@ -236,28 +264,28 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
 
     fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.refusal.has_remaining() {
-            let written =
-                ready!(Pin::new(&mut self.stream).poll_write(context, &self.refusal.clone()))?;
+            let refusal = self.refusal.clone();
+            let written = ready!(self.stream().poll_write(context, &refusal))?;
             self.refusal.advance(written);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: Stream + 'static> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buf))?;
+        ready!(self.stream().poll_read(context, buf))?;
         self.progress.note_read(&buf.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: Stream + 'static> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -266,23 +294,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         if self.takes(buf) {
             return Poll::Ready(Ok(buf.len()));
         }
-        let written = Pin::new(&mut self.stream).poll_write(context, buf);
+        let written = self.stream().poll_write(context, buf);
         self.progress.note_write(written.is_pending());
         written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_refusal(context))?;
-        Pin::new(&mut self.stream).poll_flush(context)
+        self.stream().poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_refusal(context))?;
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        self.stream().poll_shutdown(context)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.as_ref().is_some_and(S::is_write_vectored)
     }
 
     fn poll_write_vectored(
@@ -295,7 +323,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         {
             return Poll::Ready(Ok(head.len()));
         }
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bufs);
+        let written = self.stream().poll_write_vectored(context, bufs);
         self.progress.note_write(written.is_pending());
         written
     }

@@ -6,7 +6,7 @@
 //! hyper's parser. `head` reads what came out: grammar, API, credential, operation, decision. `serve` orders
 //! what follows: `body` is counted if it must be, the engine reserves a write, `forward` makes the
 //! request that goes out and sends it through `upstream`, once. `answer` is what Keystile says
-//! itself.
+//! itself. `linger` ends the connection.
 //!
 //! # One core, one runtime
 //!
@@ -24,12 +24,14 @@ use tokio::sync::watch;
 
 mod answer;
 mod body;
+mod caller_body;
 mod connection;
 mod deadline;
 mod first_byte;
 mod forward;
 mod head;
 mod identity;
+mod linger;
 mod listen;
 mod malformed;
 mod meter;

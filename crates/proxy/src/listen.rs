@@ -18,7 +18,7 @@ use keystile_core::journal::RequestFacts;
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_engine::{Engine, Identity};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest};
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -28,6 +28,7 @@ use crate::answer;
 use crate::connection::{Progress, Watched};
 use crate::deadline::Deadlines;
 use crate::identity::IdentityCache;
+use crate::linger::{self, Rest, Returned, Returning, Stream};
 use crate::meter::Meter;
 use crate::pool::Pool;
 use crate::serve::{Core, LocalExecutor, Peer, address_text, serve};
@@ -39,6 +40,8 @@ use crate::tls::{self, Certificates};
 const READ_BUFFER_BYTES: usize = HEAD_BYTES_MAX + 8 * 1024;
 /// Requests at a time in one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
+/// Callers over the caps who are told so at one time, by one socket. What more come are cut.
+const TURNED_AWAY_MAX: usize = 256;
 /// Waiting connections of one socket.
 const BACKLOG: i32 = 4096;
 
@@ -148,6 +151,7 @@ pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
             census: start.census.clone(),
             drain: start.drain.clone(),
             connections: connections.clone(),
+            turned_away: JoinSet::new(),
         };
         accepting.spawn_local(door.accept(TcpListener::from_std(listener)?));
     }
@@ -185,6 +189,7 @@ struct Door {
     census: Arc<Census>,
     drain: watch::Receiver<bool>,
     connections: Rc<RefCell<JoinSet<()>>>,
+    turned_away: JoinSet<()>,
 }
 
 impl Door {
@@ -217,18 +222,32 @@ impl Door {
                 connections.spawn_local(connection(core, acceptor, drain, stream, counted));
             }
             None if self.acceptor.is_none() => {
-                connections.spawn_local(turn_away(stream));
+                while self.turned_away.try_join_next().is_some() {}
+                if self.turned_away.len() < TURNED_AWAY_MAX {
+                    self.turned_away.spawn_local(turn_away(stream));
+                }
             }
             None => {}
         }
     }
 }
 
+/// How long a caller over the caps may take to hear of it, and what it may send
+/// meanwhile.
+const TURNING_AWAY: Duration = Duration::from_secs(1);
+const TURNED_AWAY_BYTES_MAX: u64 = 64 << 20;
+
 /// Tells a caller over the caps why, without reading what it wants.
 async fn turn_away(mut stream: TcpStream) {
     let refusal = Refusal::new(Reason::ConnectionsExceeded).retry_after_secs(1);
     let answer = answer::as_bytes(&refusal);
-    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&answer)).await;
+    let telling = async {
+        if stream.write_all(&answer).await.is_ok() {
+            let rest = Rest { bytes_max: TURNED_AWAY_BYTES_MAX, pause: TURNING_AWAY };
+            linger::close(Box::new(stream), rest).await;
+        }
+    };
+    let _ = tokio::time::timeout(TURNING_AWAY, telling).await;
 }
 
 async fn connection(
@@ -251,6 +270,8 @@ async fn connection(
         progress: progress.clone(),
     });
     let noting = core.clone();
+    let returned = Returned::default();
+    let returning = returned.returning();
     let served = async {
         match acceptor {
             None => {
@@ -259,9 +280,9 @@ async fn connection(
                     return Ok(());
                 };
                 if speaks_http2? {
-                    serve_http2(core, peer.clone(), drain, stream).await
+                    serve_http2(core, peer.clone(), drain, stream, returning).await
                 } else {
-                    serve_http1(core, peer.clone(), drain, stream).await
+                    serve_http1(core, peer.clone(), drain, stream, returning).await
                 }
             }
             Some(acceptor) => {
@@ -271,9 +292,9 @@ async fn connection(
                 };
                 let stream = accepted?;
                 if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                    serve_http2(core, peer.clone(), drain, stream).await
+                    serve_http2(core, peer.clone(), drain, stream, returning).await
                 } else {
-                    serve_http1(core, peer.clone(), drain, stream).await
+                    serve_http1(core, peer.clone(), drain, stream, returning).await
                 }
             }
         }
@@ -286,7 +307,10 @@ async fn connection(
             }
             tracing::debug!(peer.address = %address, %error, "a connection broke off");
         }
-        None => tracing::debug!(peer.address = %address, "a connection was too slow"),
+        None => return tracing::debug!(peer.address = %address, "a connection was too slow"),
+    }
+    if let Some(stream) = returned.take() {
+        linger::close(stream, progress.rest()).await;
     }
 }
 
@@ -354,11 +378,12 @@ async fn serve_http1<S>(
     peer: Rc<Peer>,
     mut drain: watch::Receiver<bool>,
     stream: S,
+    returning: Returning,
 ) -> Served
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Stream + 'static,
 {
-    let io = TokioIo::new(Watched::new(Joined(stream), peer.progress.clone()));
+    let io = TokioIo::new(Watched::new(Joined(stream), peer.progress.clone(), returning));
     let service = service_fn(move |request| serve(core.clone(), peer.clone(), request));
     let connection = http1::Builder::new()
         .max_buf_size(READ_BUFFER_BYTES)
@@ -380,12 +405,13 @@ async fn serve_http2<S>(
     peer: Rc<Peer>,
     mut drain: watch::Receiver<bool>,
     stream: S,
+    returning: Returning,
 ) -> Served
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Stream + 'static,
 {
     peer.progress.set_opaque();
-    let io = TokioIo::new(Watched::new(Joined(stream), peer.progress.clone()));
+    let io = TokioIo::new(Watched::new(Joined(stream), peer.progress.clone(), returning));
     let service = service_fn(move |request| serve(core.clone(), peer.clone(), request));
     let connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())

@@ -9,7 +9,6 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use keystile_core::api::Mode;
 use keystile_core::credential::{self, CredentialPlace, CredentialRule};
@@ -18,6 +17,7 @@ use keystile_core::operation::is_safe;
 use smallvec::SmallVec;
 
 use crate::body::{BodyProgress, Pace, RequestBody, StreamedBody};
+use crate::caller_body::CallerBody;
 use crate::deadline::Deadline;
 use crate::head::Job;
 use crate::serve::{Core, Peer};
@@ -29,7 +29,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 /// A request's body: still coming, or in memory because it was counted.
 pub(crate) enum Arrived {
-    Streaming(Incoming),
+    Streaming(CallerBody),
     Held(Bytes),
 }
 

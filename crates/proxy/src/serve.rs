@@ -34,6 +34,7 @@ use tokio::sync::oneshot;
 
 use crate::answer::{self, Occasion};
 use crate::body::AnswerBody;
+use crate::caller_body::CallerBody;
 use crate::connection::{Progress, UnderWay};
 use crate::deadline::Deadlines;
 use crate::forward::{self, Failure};
@@ -106,7 +107,7 @@ pub(crate) type Answer = Response<AnswerBody>;
 /// How far a request has come when its head has been read.
 enum Begun {
     Answered(Answer),
-    Read(Box<Job>, Parts, Incoming, UnderWay),
+    Read(Box<Job>, Parts, CallerBody, UnderWay),
     Write(oneshot::Receiver<Answer>),
 }
 
@@ -136,6 +137,7 @@ fn begin(core: &Rc<Core>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begun 
     let is_http1 = request.version() != Version::HTTP_2;
     let fault = if is_http1 { peer.progress.head_fault() } else { None };
     let (parts, body) = request.into_parts();
+    let body = CallerBody::new(body, parts.version);
     if body.is_end_stream() {
         peer.progress.end_body();
     }
@@ -154,7 +156,7 @@ fn begin(core: &Rc<Core>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begun 
     }
 }
 
-fn refuse(core: &Core, refused: RefusedHead, version: Version, body: &Incoming) -> Answer {
+fn refuse(core: &Core, refused: RefusedHead, version: Version, body: &CallerBody) -> Answer {
     let RefusedHead { refusal, identity, facts, base, is_last } = refused;
     Meter::refused(&facts.api, refusal.reason);
     core.engine.note_refused(&identity, refusal.reason, facts);

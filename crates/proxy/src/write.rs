@@ -8,7 +8,6 @@ use http::Version;
 use http::request::Parts;
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use keystile_core::api::{Charge, Mode};
 use keystile_core::cost::{CountedCall, cost_of};
 use keystile_core::decision::Permit;
@@ -20,6 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::answer::{self, Occasion};
 use crate::body::{AnswerBody, AtEnd, caller_fault};
+use crate::caller_body::CallerBody;
 use crate::connection::UnderWay;
 use crate::forward::{self, Failure};
 use crate::head::Job;
@@ -40,7 +40,7 @@ pub(crate) fn begin_write(
     peer: Rc<Peer>,
     job: Box<Job>,
     parts: Parts,
-    body: Incoming,
+    body: CallerBody,
     under_way: UnderWay,
 ) -> oneshot::Receiver<Answer> {
     let (sender, answer) = oneshot::channel();
@@ -57,7 +57,7 @@ async fn serve_write(
     peer: &Peer,
     mut job: Box<Job>,
     parts: Parts,
-    body: Incoming,
+    body: CallerBody,
     under_way: UnderWay,
 ) -> Answer {
     let permit = job.permit.take().expect("a call that may write has a permit");
@@ -78,7 +78,7 @@ async fn costed(
     job: &Job,
     permit: Permit,
     parts: &Parts,
-    body: Incoming,
+    body: CallerBody,
 ) -> Result<Costed, Refusal> {
     let charge = match permit.charge() {
         Charge::Nothing => return Ok(Costed { permit, cost: 0, body: Arrived::Streaming(body) }),

@@ -28,6 +28,7 @@ mod memory;
 mod modes;
 mod origins;
 mod outcomes;
+mod refusals_arrive;
 mod reload;
 mod sending;
 mod slow;
