@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::Context;
 use keystile_core::api::Mode;
 use keystile_engine::command::{Answer, ClaimLink, Command};
+use keystile_web::Access;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::account;
 use crate::cli::arguments::RunArguments;
-use crate::config::{self, Colors, Configuration, Diagnostic, Report};
+use crate::config::{self, Colors, Configuration, ConsoleSettings, Diagnostic, Report};
 use crate::server::{Server, Signals};
 
 /// Why there is nothing to run.
@@ -66,6 +67,7 @@ pub async fn run(
     arguments: &RunArguments,
 ) -> anyhow::Result<()> {
     let has_tls = configuration.gate.tls.is_some();
+    let console = configuration.console.clone();
     let data = configuration.data.clone();
     let warnings = configuration.warnings.clone();
     let signals = Signals::listen()?;
@@ -73,7 +75,7 @@ pub async fn run(
     let scheme = if has_tls { "https" } else { "http" };
     let gate: Vec<_> =
         server.gate().iter().map(|address| format!("{scheme}://{address}")).collect();
-    let mut greeting = greeting(&server, &gate, &data, &warnings, arguments);
+    let mut greeting = greeting(&server, (&gate, &console), &data, &warnings, arguments);
     if let Some(gate) = gate.first()
         && server.engine().store().keys().is_empty()
     {
@@ -100,7 +102,7 @@ pub(crate) async fn print(text: &str, wait: Duration) -> std::io::Result<()> {
 
 fn greeting(
     server: &Server,
-    gate: &[String],
+    (gate, console): (&[String], &ConsoleSettings),
     data: &Path,
     warnings: &[Diagnostic],
     arguments: &RunArguments,
@@ -115,7 +117,14 @@ fn greeting(
         text += &format!("         {} -> {}\n", api.name(), origins.join(", "));
     }
     text += &format!("Console  {}\n", server.engine().console_url());
-    text += &format!("Health   http://{}/readyz  (and /metrics)\n", server.console());
+    let scheme = if console.tls.is_some() { "https" } else { "http" };
+    let at = format!("{scheme}://{}", server.console());
+    text += &match (console.health, console.metrics) {
+        (Access::Off, Access::Off) => String::new(),
+        (Access::Off, _) => format!("Metrics  {at}/metrics\n"),
+        (_, Access::Off) => format!("Health   {at}/readyz\n"),
+        (_, _) => format!("Health   {at}/readyz  (and /metrics)\n"),
+    };
     text += &format!("Data     {}\n", data.display());
     if arguments.observe {
         text += "Observe  nothing is refused; `keystile journal list` says what would have been\n";

@@ -313,6 +313,8 @@ fn web(
         listen,
         is_secure: settings.tls.is_some() || settings.behind_proxy,
         behind_proxy: settings.behind_proxy,
+        health: settings.health,
+        metrics: settings.metrics,
         file: shared.file.clone(),
         push_key,
     };

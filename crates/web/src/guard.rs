@@ -16,7 +16,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, HeaderName,
-    HeaderValue, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    HeaderValue, ORIGIN, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode};
@@ -40,6 +41,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
      connect-src 'self'; manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; \
      frame-ancestors 'none'";
 
+/// How long a browser goes to the console by HTTPS only (RFC 6797); not so its subdomains, which are not ours.
+const ONE_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 /// The other end of a connection to the console; the server adds it to every request.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
@@ -58,6 +62,7 @@ pub(crate) async fn stand_guard(
         request.headers_mut().insert(HOST, host);
     }
     let refused = refusal(&web.settings, request.method(), request.headers());
+    let stays_https = stays_https(&web.settings, request.headers());
     let path = request.uri().path();
     let is_api = path == "/api" || path.starts_with("/api/");
     let began = Instant::now();
@@ -76,6 +81,9 @@ pub(crate) async fn stand_guard(
         }
     };
     harden(response.headers_mut());
+    if stays_https {
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, ONE_YEAR);
+    }
     let took = format!("page;dur={:.1}", began.elapsed().as_secs_f64() * 1e3);
     if let Ok(took) = HeaderValue::from_str(&took) {
         response.headers_mut().insert(SERVER_TIMING, took);
@@ -156,6 +164,17 @@ fn refusal(settings: &WebSettings, method: &Method, headers: &HeaderMap) -> Opti
     Some("This request does not come from a page of the console, so nothing was done.")
 }
 
+/// Whether a browser shall reach the console by HTTPS only from now on. Not where it is called `localhost`:
+/// that would hold for every other server on the owner's machine as well.
+fn stays_https(settings: &WebSettings, headers: &HeaderMap) -> bool {
+    let Some(host) = host(headers).filter(|_| settings.is_secure) else {
+        return false;
+    };
+    let name = host.host().trim_end_matches('.').to_ascii_lowercase();
+    let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    !is_address && name != "localhost" && !name.ends_with(".localhost")
+}
+
 /// The one Host of a request.
 pub(crate) fn host(headers: &HeaderMap) -> Option<Authority> {
     let mut hosts = headers.get_all(HOST).iter();
@@ -208,6 +227,7 @@ fn comes_from_us(headers: &HeaderMap, host: &Authority) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Access;
 
     fn settings(url: Option<&str>) -> WebSettings {
         WebSettings {
@@ -215,6 +235,8 @@ mod tests {
             listen: "127.0.0.1:7080".parse().unwrap(),
             is_secure: false,
             behind_proxy: false,
+            health: Access::Open,
+            metrics: Access::Open,
             file: None,
             push_key: String::new(),
         }
@@ -261,6 +283,20 @@ mod tests {
         assert!(ask(url, &Method::GET, &[("host", "console.example.org")]));
         assert!(!ask(url, &Method::GET, &[("host", "other.example.org")]));
         assert!(!ask(None, &Method::GET, &[("host", "localhost"), ("host", "localhost")]));
+    }
+
+    #[test]
+    fn browsers_are_kept_to_https_where_the_console_has_it_and_a_name_of_its_own() {
+        let kept = |is_secure: bool, host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.append(HOST, host.parse().unwrap());
+            stays_https(&WebSettings { is_secure, ..settings(None) }, &headers)
+        };
+        assert!(kept(true, "console.example.org") && kept(true, "console.example.org:7080"));
+        assert!(!kept(false, "console.example.org"), "RFC 6797, section 7.2");
+        for host in ["localhost:7080", "LOCALHOST.", "a.localhost", "127.0.0.1:1", "[::1]:7080"] {
+            assert!(!kept(true, host), "{host}");
+        }
     }
 
     #[test]

@@ -44,4 +44,4 @@ mod when;
 mod words;
 
 pub use guard::Peer;
-pub use web::{Reload, Web, WebSettings};
+pub use web::{Access, Reload, Web, WebSettings};

@@ -91,7 +91,8 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/api/", any(api::problem::no_such_path))
         .layer(from_fn_with_state(web.clone(), guard::stand_guard));
     Router::new()
-        // For machines that reach the address under whatever name: orchestrators and Prometheus.
+        // For machines that reach the address under whatever name, orchestrators and Prometheus: their
+        // handlers take a `HealthReader` or a `MetricsReader`.
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))

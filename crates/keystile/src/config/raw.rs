@@ -141,6 +141,27 @@ pub(super) struct Console {
     /// and the port of `listen`, which works on this machine.
     #[schemars(extend("examples" = ["https://console.example.org"]))]
     pub(super) url: Option<Spot<String>>,
+    /// Who may read `/healthz` and `/readyz`, which says why writes cannot be recorded: `open`, whoever
+    /// reaches the console's address; `token`, whoever shows a token of the admin API; `off`, nobody.
+    #[schemars(extend("default" = "open"))]
+    pub(super) health: Option<Spot<Access>>,
+    /// Who may read `/metrics`, which names the APIs and counts their calls: `open`, whoever reaches the
+    /// console's address; `token`, whoever shows a token of the admin API (in Prometheus, a scrape's
+    /// `authorization`); `off`, nobody.
+    #[schemars(extend("default" = "open"))]
+    pub(super) metrics: Option<Spot<Access>>,
+}
+
+/// Who may read what machines ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Access {
+    /// Whoever reaches the console's address.
+    Open,
+    /// Whoever shows a token of the admin API.
+    Token,
+    /// Nobody.
+    Off,
 }
 
 /// How new keys look.

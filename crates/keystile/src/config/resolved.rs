@@ -9,6 +9,7 @@ use keystile_core::policy::Policy;
 use keystile_core::time::Span;
 use keystile_core::watch::Watching;
 use keystile_proxy::settings::{GateSettings, TlsFiles};
+use keystile_web::Access;
 
 use super::diagnostic::Diagnostic;
 
@@ -56,6 +57,10 @@ pub struct ConsoleSettings {
     pub behind_proxy: bool,
     /// Where owners open it, without a slash at the end; see [`ConsoleSettings::url`].
     pub public_url: Option<String>,
+    /// Who may read `/healthz` and `/readyz`.
+    pub health: Access,
+    /// Who may read `/metrics`.
+    pub metrics: Access,
 }
 
 impl ConsoleSettings {

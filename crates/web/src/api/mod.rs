@@ -9,7 +9,7 @@
 mod application;
 mod audit;
 pub(crate) mod backup;
-mod caller;
+pub(crate) mod caller;
 mod channel;
 mod delivery;
 mod device;

@@ -25,7 +25,7 @@ use keystile_store::Store;
 use keystile_store::directory::DataDirectory;
 use keystile_store::reserve::RefusedRecord;
 use keystile_web::router::router;
-use keystile_web::{Peer, Web, WebSettings};
+use keystile_web::{Access, Peer, Web, WebSettings};
 use rusqlite::Connection;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -96,18 +96,25 @@ fn engine_on(folder: &std::path::Path) -> Arc<Engine> {
 }
 
 fn web_of(engine: &Arc<Engine>, port: u16) -> Arc<Web> {
-    let settings = WebSettings {
+    web_with(engine, port, |_| {})
+}
+
+fn web_with(engine: &Arc<Engine>, port: u16, change: impl FnOnce(&mut WebSettings)) -> Arc<Web> {
+    let mut settings = WebSettings {
         url: None,
         listen: SocketAddr::from(([127, 0, 0, 1], port)),
         is_secure: false,
         behind_proxy: false,
+        health: Access::Open,
+        metrics: Access::Open,
         file: None,
         push_key: String::new(),
     };
+    change(&mut settings);
     let reload = Box::new(|_| {
         Box::pin(async { Answer::Done("Read the configuration again.".to_owned()) }) as _
     });
-    Web::new(engine.clone(), settings, reload, String::new)
+    Web::new(engine.clone(), settings, reload, || "keystile_keys 0\n".to_owned())
 }
 
 impl Desk {
@@ -115,6 +122,13 @@ impl Desk {
         let folder = tempfile::tempdir().unwrap();
         let engine = engine_on(folder.path());
         Self { folder, router: router(web_of(&engine, 7080)), engine: Some(engine) }
+    }
+
+    /// One with other settings.
+    pub(crate) fn with(change: impl FnOnce(&mut WebSettings)) -> Self {
+        let mut desk = Self::new();
+        desk.router = router(web_with(desk.engine(), 7080, change));
+        desk
     }
 
     /// What the session's cookie is called where the console listens on a port.
@@ -255,6 +269,12 @@ pub(crate) struct Ask {
 impl Ask {
     pub(crate) fn header(self, name: &str, value: &str) -> Self {
         Self { request: self.request.header(name, value), ..self }
+    }
+
+    /// To the console under another name.
+    pub(crate) fn host(mut self, host: &str) -> Self {
+        self.request.headers_mut().unwrap().insert("host", host.parse().unwrap());
+        self
     }
 
     pub(crate) fn token(self, token: &str) -> Self {

@@ -1,8 +1,11 @@
 //! Who is let in to the admin API.
 
+use http::StatusCode;
 use keystile_core::scope::Scope;
 use keystile_core::time::Timestamp;
 use serde_json::json;
+
+use keystile_web::Access;
 
 use crate::desk::{Desk, cli};
 
@@ -138,4 +141,57 @@ async fn signing_in_gives_a_new_cookie_and_ends_the_session_that_the_browser_bro
     assert!(told.header("set-cookie").contains("HttpOnly; SameSite=Lax"));
     desk.get("/api/v1/keys").cookie(&given).send().await.good();
     desk.get("/api/v1/keys").cookie(&brought).send().await.problem(401);
+}
+
+const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
+
+#[tokio::test]
+async fn metrics_and_health_are_read_only_by_whom_the_owner_lets_read_them() {
+    let open = Desk::new();
+    let with = |health, metrics| {
+        Desk::with(|settings| (settings.health, settings.metrics) = (health, metrics))
+    };
+    let token_for_metrics = with(Access::Open, Access::Token);
+    let closed = with(Access::Token, Access::Off);
+    let all_off = with(Access::Off, Access::Off);
+    for path in HEALTH.into_iter().chain(["/metrics"]) {
+        assert_eq!(open.get(path).send().await.status, 200);
+        assert_eq!(all_off.get(path).send().await.status, 404);
+    }
+    let (cookie, token) = (closed.cookie("Ada").await, closed.token(Scope::Read).await);
+    assert_eq!(closed.get("/metrics").token(&token).send().await.status, 404);
+    for path in HEALTH {
+        assert_eq!(token_for_metrics.get(path).send().await.status, 200);
+        let refused = closed.get(path).send().await;
+        assert!(refused.header("www-authenticate").starts_with("Bearer"));
+        refused.problem(401);
+        closed.get(path).cookie(&cookie).send().await.problem(401);
+        closed.get(path).token("kst_x").send().await.problem(401);
+        let answer = closed.get(path).token(&token).send().await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    let token = token_for_metrics.token(Scope::Read).await;
+    let answer = token_for_metrics.get("/metrics").token(&token).send().await;
+    assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, "keystile_keys 0\n"));
+    let refused = token_for_metrics.get("/metrics").send().await;
+    assert!(!refused.text.contains("keystile_keys"), "{}", refused.text);
+    // Pages and the API do not change with it.
+    closed.get("/api/v1/status").token(&closed.token(Scope::Read).await).send().await.good();
+}
+
+#[tokio::test]
+async fn a_console_with_tls_and_a_name_of_its_own_keeps_browsers_to_https() {
+    let desk = Desk::with(|settings| {
+        settings.is_secure = true;
+        settings.url = Some("https://console.example.org".to_owned());
+    });
+    let field = "strict-transport-security";
+    for path in ["/sign-in", "/nowhere", "/api/v1/status", "/assets/console.css"] {
+        let answer = desk.get(path).host("console.example.org").send().await;
+        assert_eq!(answer.header(field), "max-age=31536000", "{path}: {}", answer.status);
+    }
+    let answer = desk.get("/sign-in").host("localhost:7080").send().await;
+    assert!(!answer.headers.contains_key(field));
+    let answer = Desk::new().get("/sign-in").send().await;
+    assert!(!answer.headers.contains_key(field));
 }

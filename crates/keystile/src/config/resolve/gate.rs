@@ -8,6 +8,7 @@ use keystile_core::address::AddressRange;
 use keystile_core::budget::{Quota, Window};
 use keystile_core::time::Span;
 use keystile_proxy::settings::GateSettings;
+use keystile_web::Access;
 
 use super::Resolver;
 use super::setting::flag;
@@ -140,7 +141,8 @@ impl Resolver<'_> {
             ));
         }
         let public_url = console.url.as_ref().and_then(|url| self.console_url(url));
-        ConsoleSettings { listen, tls, behind_proxy, public_url }
+        let (health, metrics) = (access(console.health.as_ref()), access(console.metrics.as_ref()));
+        ConsoleSettings { listen, tls, behind_proxy, public_url, health, metrics }
     }
 
     /// Browsers make passkeys only for host names, and only over HTTPS or on the machine itself.
@@ -218,6 +220,14 @@ impl Resolver<'_> {
             }
         }
         ranges
+    }
+}
+
+fn access(setting: Option<&Spot<raw::Access>>) -> Access {
+    match setting.map(|setting| setting.value) {
+        Some(raw::Access::Open) | None => Access::Open,
+        Some(raw::Access::Token) => Access::Token,
+        Some(raw::Access::Off) => Access::Off,
     }
 }
 

@@ -8,6 +8,7 @@ use keystile_core::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::operation::{CountRule, ScopedPattern, Treatment};
 use keystile_core::policy::PlanSpec;
 use keystile_core::time::Span;
+use keystile_web::Access;
 
 use crate::config::{Colors, Configuration, load};
 
@@ -39,6 +40,7 @@ fn every_setting_arrives_where_it_belongs() {
     );
     assert_eq!((console.listen.to_string().as_str(), console.behind_proxy), ("10.0.0.1:80", true));
     assert_eq!(console.url(console.listen), "https://console.example.org");
+    assert_eq!((console.health, console.metrics), (Access::Token, Access::Off));
     assert_eq!((keys.as_str(), journal.retention), ("acme", Some(Span::from_secs(90 * 86_400))));
     assert_eq!(policy.time_zone().iana_name(), Some("Europe/Berlin"));
     check_api(policy.api_named("notes").unwrap().api.spec(), folder.path());
