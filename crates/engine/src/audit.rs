@@ -147,7 +147,7 @@ impl Engine {
 
     /// Notes that a new policy could not be read; the one in force stays.
     pub async fn note_failed_reload(&self, problem: &str, actor: Actor) {
-        let now = self.store.now();
+        let now = self.store.now().readable();
         let before = self.policy_note.load();
         let kept = before.split("; a reload at").next().unwrap_or_default();
         self.policy_note

@@ -253,8 +253,10 @@ impl Engine {
             LockLevel::Writes => "its writes stop and its reads go on",
             LockLevel::All => "all its calls stop",
         };
-        let end = until
-            .map_or_else(|| "until it is unlocked".to_owned(), |until| format!("until {until}"));
+        let end = until.map_or_else(
+            || "until it is unlocked".to_owned(),
+            |until| format!("until {}", until.readable()),
+        );
         Ok(Answer::Done(format!("Locked {} of {}: {stopped}, {end}.", row.prefix, row.application)))
     }
 

@@ -113,7 +113,7 @@ pub struct Engine {
 impl Engine {
     /// An engine over a store.
     pub fn new(store: Arc<Store>, policy: Policy, settings: EngineSettings) -> Self {
-        let note = format!("read at {}", store.now());
+        let note = format!("read at {}", store.now().readable());
         store.set_watching(settings.watching.clone());
         Self {
             store,
@@ -154,6 +154,6 @@ impl Engine {
         self.store.set_watching(settings.watching.clone());
         self.policy.store(Arc::new(policy));
         self.settings.store(Arc::new(settings));
-        self.policy_note.store(Arc::new(format!("read at {}", self.store.now())));
+        self.policy_note.store(Arc::new(format!("read at {}", self.store.now().readable())));
     }
 }

@@ -48,7 +48,8 @@ impl Engine {
             (None, Some(Present { since, fault })) => {
                 let secs = self.store.now().millis_since(since).unsigned_abs().div_ceil(1_000);
                 let detail = format!(
-                    "the store could not commit for {secs} s since {since}, and refused writes; it does again: {fault}"
+                    "the store could not commit for {secs} s since {}, and refused writes; it does again: {fault}",
+                    since.readable()
                 );
                 let told = self.store.change(move |work| work.tell_store_trouble(&detail)).await;
                 if told.is_ok() {

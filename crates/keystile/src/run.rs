@@ -137,7 +137,8 @@ async fn first_owner(server: &Server) -> String {
     match server.link_without_owner(account::of_process()).await {
         Ok(None) => String::new(),
         Ok(Some(ClaimLink { url, expires, .. })) => format!(
-            "\nNo owner yet. Whoever opens this becomes one, once, until {expires}:\n\n    {url}\n\n"
+            "\nNo owner yet. Whoever opens this becomes one, once, until {}:\n\n    {url}\n\n",
+            expires.readable()
         ),
         Err(failure) => {
             tracing::warn!(problem = %failure, "no link for an owner could be made");

@@ -286,7 +286,7 @@ impl Work<'_> {
             "INSERT INTO claim (hash, created, expires) VALUES (?1, ?2, ?3)",
             params![hash.as_bytes().as_slice(), self.now.0, expires.0],
         )?;
-        let detail = format!("works once, until {expires}");
+        let detail = format!("works once, until {}", expires.readable());
         self.tell_of(EventKind::ClaimLinkMade, None, actor, &detail)
     }
 

@@ -113,7 +113,7 @@ impl Work<'_> {
             ],
         )?;
         let detail = match new.expires {
-            Some(expires) => format!("with the scope {}, until {expires}", new.scope),
+            Some(expires) => format!("with the scope {}, until {}", new.scope, expires.readable()),
             None => format!("with the scope {}", new.scope),
         };
         self.tell_of(EventKind::TokenCreated, Some(&new.name), actor, &detail)

@@ -4,12 +4,16 @@
 const relative = (time) => {
   const millis = Date.now() + skew - time;
   const seconds = Math.floor(Math.abs(millis) / 1000);
+  const [minutes, hours, days] = [60, 3600, 86400].map((unit) => Math.floor((seconds + unit / 2) / unit));
+  const two = (more, unit, less, smaller) => less ? `${more} ${unit} ${less} ${smaller}` : `${more} ${unit}`;
+  // As the server rounds.
   const span =
     seconds < 5 ? null
     : seconds < 60 ? `${seconds} s`
-    : seconds < 3600 ? `${Math.floor(seconds / 60)} min`
-    : seconds < 86400 ? `${Math.floor(seconds / 3600)} h`
-    : `${Math.floor(seconds / 86400)} d`;
+    : minutes < 60 ? `${minutes} min`
+    : minutes < 1440 ? two(Math.floor(minutes / 60), "h", minutes % 60, "min")
+    : hours < 240 ? two(Math.floor(hours / 24), "d", hours % 24, "h")
+    : `${days} d`;
   if (!span) return "just now";
   return millis < 0 ? `in ${span}` : `${span} ago`;
 };
@@ -94,7 +98,7 @@ const drawn = (record, ofKey) => {
   row.dataset.id = record.id;
   const time = make("time", "", relative(Date.parse(record.time)));
   time.dateTime = record.time;
-  time.title = new Date(record.time).toLocaleString();
+  time.title = `${record.time.slice(0, 10)} ${record.time.slice(11, 19)} UTC`;
   cell(row, link(`/journal/${encodeURIComponent(record.id)}`, time));
   if (!ofKey) {
     if (record.key) cell(row, link(`/keys/${encodeURIComponent(record.key)}`, record.application ?? record.key));

@@ -25,9 +25,9 @@ struct ActionPage {
     back: Option<String>,
 }
 
-fn empty(web: &Web, token: &str) -> ActionPage {
+fn empty(token: &str) -> ActionPage {
     ActionPage {
-        frame: Frame::bare(web, Screen::Other, "Lock a key"),
+        frame: Frame::bare(Screen::Other, "Lock a key"),
         token: crate::form::path_segment(token),
         offer: None,
         said: None,
@@ -40,7 +40,7 @@ pub(crate) async fn look(State(web): State<Arc<Web>>, Path(token): Path<String>)
     let asked = token.clone();
     let engine = web.engine.clone();
     let looked = tokio::task::spawn_blocking(move || engine.look_at_action(&asked)).await;
-    let shown = empty(&web, &token);
+    let shown = empty(&token);
     match looked {
         Ok(Ok(offer)) => page_with(StatusCode::OK, &ActionPage { offer: Some(offer.key), ..shown }),
         Ok(Err(refusal)) => {
@@ -56,7 +56,7 @@ pub(crate) async fn look(State(web): State<Arc<Web>>, Path(token): Path<String>)
 }
 
 pub(crate) async fn act(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Response {
-    let shown = empty(&web, &token);
+    let shown = empty(&token);
     match web.engine.use_action(&token).await {
         Ok(done) => {
             let back = Some(format!("/keys/{}", done.key.id));

@@ -77,7 +77,7 @@ fn passkeys(web: &Web, headers: &HeaderMap) -> Passkeys {
 fn sign_in_page(web: &Web, headers: &HeaderMap, next: &str, failed: Option<Failed>) -> Response {
     let status = if failed.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     let shown = SignInPage {
-        frame: Frame::bare(web, Screen::Other, "Sign in"),
+        frame: Frame::bare(Screen::Other, "Sign in"),
         heading: "Sign in",
         lead: None,
         action: "/sign-in",
@@ -381,7 +381,7 @@ fn claim_page(
     mistake: Option<String>,
 ) -> Response {
     page(&ClaimPage {
-        frame: Frame::bare(web, Screen::Other, "Become an owner"),
+        frame: Frame::bare(Screen::Other, "Become an owner"),
         is_open: web.engine.claim_is_open(secret).unwrap_or(false),
         secret: crate::form::path_segment(secret),
         passkeys: passkeys(web, headers),

@@ -25,12 +25,12 @@ struct StopPage {
     refusal: Option<String>,
 }
 
-fn shown(web: &Web, token: &str, found: Result<StopOffer, Failure>) -> Response {
+fn shown(token: &str, found: Result<StopOffer, Failure>) -> Response {
     let (status, offer, refusal) = match found {
         Ok(offer) => (StatusCode::OK, Some(offer), None),
         Err(failure) => (status_of(failure.kind), None, Some(failure.message)),
     };
-    let frame = Frame::bare(web, Screen::Other, "Stop digests");
+    let frame = Frame::bare(Screen::Other, "Stop digests");
     page_with(status, &StopPage { frame, token: crate::form::path_segment(token), offer, refusal })
 }
 
@@ -49,12 +49,12 @@ fn status_of(kind: FailureKind) -> StatusCode {
 pub(crate) async fn look(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Response {
     let asked = token.clone();
     let found = blocking(&web.engine, move |engine| engine.look_at_stop(&asked)).await;
-    shown(&web, &token, found)
+    shown(&token, found)
 }
 
 pub(crate) async fn act(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Response {
     let (asked, runtime) = (token.clone(), Handle::current());
     let found =
         blocking(&web.engine, move |engine| runtime.block_on(engine.use_stop(&asked))).await;
-    shown(&web, &token, found)
+    shown(&token, found)
 }

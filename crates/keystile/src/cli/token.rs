@@ -7,7 +7,6 @@ use keystile_engine::command::{Answer, Command};
 use super::arguments::{CommonArguments, CreateTokenArguments, Form, TokenCommand};
 use super::render;
 use super::session::{Session, Stop};
-use super::when::exact;
 use keystile_core::text::printable;
 
 pub(super) fn dispatch(command: &TokenCommand, session: &mut Session<'_, '_>) -> Result<(), Stop> {
@@ -35,7 +34,7 @@ fn create(arguments: &CreateTokenArguments, session: &mut Session<'_, '_>) -> Re
     }
     writeln!(session.terminal.stdout, "{}", made.token.expose())?;
     let until = match made.view.expires {
-        Some(expires) => format!("until {}", exact(expires)),
+        Some(expires) => format!("until {}", expires.readable()),
         None => "until it is revoked".to_owned(),
     };
     session.terminal.say(&format!(

@@ -41,9 +41,10 @@ macro_rules! asked {
             /// Only those with this outcome.
             #[param(inline)]
             outcome: Option<Outcome>,
-            /// Only those at or after this: a time, or as in `2 hours` so long ago.
+            /// Only those at or after this: a time, a day of UTC as in `2026-11-24`, or as in `2 hours` so
+            /// long ago.
             since: Option<String>,
-            /// Only those before this.
+            /// Only those before this, written alike.
             until: Option<String>,
             $($(#[$attribute])* $field: $type,)*
         }

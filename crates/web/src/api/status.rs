@@ -54,7 +54,8 @@ pub(super) async fn near_budgets(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct HoursAsked {
-    /// The first hour: a time, or as in `7 days` so long ago. A day ago where it is not said.
+    /// The first hour: a time, a day of UTC as in `2026-11-24`, or as in `7 days` so long ago. A day ago
+    /// where it is not said.
     since: Option<String>,
     /// The last hour. Now where it is not said.
     until: Option<String>,

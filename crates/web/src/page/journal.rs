@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
-use keystile_core::time::{Span, Timestamp};
+use keystile_core::time::Timestamp;
+use keystile_core::when::When;
 use keystile_engine::Engine;
 use keystile_engine::command::{Failure, FailureKind, Order, RecordFilter};
 use keystile_engine::export::{CSV_HEAD, csv_row};
@@ -118,14 +119,11 @@ impl Asked {
     }
 }
 
-/// A time, or a span before now: `2026-11-24T05:30:00Z`, `2 hours`.
+/// A time, a day, or a span before now: `2026-11-24T05:30:00Z`, `2026-11-24`, `2 hours`.
 pub(crate) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
-    if let Ok(span) = text.parse::<Span>() {
-        return Ok(Timestamp(now.0.saturating_sub(span.millis())));
-    }
-    text.parse().map_err(|_| Failure {
+    text.parse::<When>().map(|when| when.resolve(now)).map_err(|error| Failure {
         kind: FailureKind::Invalid,
-        message: format!("“{text}” is not a time. Write it as 2026-11-24T05:30:00Z, or as 2 hours for two hours ago."),
+        message: format!("“{text}” is not a time: {error}"),
         help: None,
     })
 }

@@ -49,7 +49,6 @@ pub(crate) struct Frame {
     pub(crate) version: &'static str,
     screen: Screen,
     locked: u64,
-    zone: String,
 }
 
 /// An entry of the header.
@@ -69,13 +68,12 @@ impl Frame {
             flash: web.flashes.take(owner.session()),
             fault: web.engine.store().fault(),
             locked: web.engine.locked_keys(),
-            ..Self::bare(web, screen, title)
+            ..Self::bare(screen, title)
         }
     }
 
     /// The frame of a page for anybody.
-    pub(crate) fn bare(web: &Web, screen: Screen, title: &str) -> Self {
-        let zone = web.engine.policy().time_zone().iana_name().unwrap_or("local time").to_owned();
+    pub(crate) fn bare(screen: Screen, title: &str) -> Self {
         Self {
             title: title.to_owned(),
             owner: None,
@@ -84,7 +82,6 @@ impl Frame {
             version: env!("CARGO_PKG_VERSION"),
             screen,
             locked: 0,
-            zone,
         }
     }
 
@@ -124,15 +121,11 @@ impl Frame {
     fn typed(&self, form: &str) -> Option<&Typed> {
         self.flash.as_ref()?.typed.as_ref().filter(|typed| typed.form == form)
     }
-
-    pub(crate) fn zone(&self) -> &str {
-        &self.zone
-    }
 }
 
 /// The clock that a page is made at.
 pub(crate) fn clock(web: &Web) -> Clock {
-    Clock { now: web.engine.store().now(), zone: web.engine.policy().time_zone().clone() }
+    Clock { now: web.engine.store().now() }
 }
 
 /// A page.
@@ -209,7 +202,7 @@ pub(crate) async fn no_page(
     };
     let frame = match session::find(web, headers).await {
         Ok(Some(owner)) => Frame::of(web, &owner, Screen::Other, title),
-        Ok(None) | Err(_) => Frame::bare(web, Screen::Other, title),
+        Ok(None) | Err(_) => Frame::bare(Screen::Other, title),
     };
     page_with(status, &TroublePage { frame, message, help: None })
 }

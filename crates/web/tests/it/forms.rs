@@ -272,3 +272,47 @@ async fn names_that_do_not_show_as_themselves_are_refused_at_every_form() {
     let page = after(&desk, &cookie, &format!("/keys/{key}/note"), &[("note", "one\r\ntwo")]).await;
     assert!(page.contains("<p class=\"lines\">one\ntwo</p>"), "{page}");
 }
+
+#[tokio::test]
+async fn a_day_or_a_length_is_understood_by_the_filters_of_the_console_and_of_the_api() {
+    let desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    desk.refusals(1, "/notes/42").await;
+    for (when, is_before) in [
+        ("2020-01-31", true),
+        ("2020-01-31T08%3A30", true),
+        ("2020-01-31+08%3A30%3A00", true),
+        ("2+hours", true),
+        ("1+day+ago", true),
+        ("2099-01-31", false),
+    ] {
+        let page = desk.get(&format!("/journal?since={when}")).cookie(&cookie).send().await.text;
+        assert_eq!(page.contains("/notes/42"), is_before, "{when}: {page}");
+        assert!(!page.contains("is not a time"), "{when}");
+        let path = format!("/api/v1/records?until={when}");
+        let listed = desk.get(&path).cookie(&cookie).send().await.good();
+        assert_eq!(listed["items"].as_array().unwrap().is_empty(), is_before, "{when}");
+    }
+    desk.get("/api/v1/records?since=yesterday").cookie(&cookie).send().await.problem(400);
+    let page = desk.get("/journal?since=yesterday").cookie(&cookie).send().await.text;
+    assert!(page.contains("is not a time") && page.contains("value=\"yesterday\""), "{page}");
+}
+
+#[tokio::test]
+async fn every_time_on_a_page_is_utc_and_says_so() {
+    let desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    let key = desk.key("reader").await;
+    desk.refusals(1, "/notes/42").await;
+    let mut times = 0;
+    for path in ["/", "/keys", &format!("/keys/{key}"), "/journal/write_1", "/audit", "/settings"] {
+        let page = desk.get(path).cookie(&cookie).send().await.text;
+        for time in page.split("<time ").skip(1) {
+            let title = time.split("title=\"").nth(1).unwrap().split('"').next().unwrap();
+            assert!(title.ends_with(" UTC"), "{path}: {title}");
+            times += 1;
+        }
+        assert!(page.contains("times in UTC"), "{path}");
+    }
+    assert!(times > 6, "only {times}");
+}

@@ -3,7 +3,6 @@
 use keystile_engine::command::{AuditReport, EventView};
 
 use super::super::session::Screen;
-use super::super::when::exact;
 use super::{Cell, Column, Listing, Tone, details};
 
 const COLUMNS: &[Column] = &[
@@ -21,7 +20,7 @@ pub(in super::super) fn events(events: &[EventView], screen: &Screen) -> String 
         let about = event.subject.as_deref().or(event.application.as_deref());
         vec![
             Cell::new(event.id.to_string()),
-            Cell::new(exact(event.time)),
+            Cell::new(event.time.readable()),
             Cell::new(event.kind.replace('_', " ")),
             Cell::listed(about.unwrap_or_default(), screen),
             Cell::listed(&event.actor.to_string(), screen),

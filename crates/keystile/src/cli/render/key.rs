@@ -5,7 +5,7 @@ use keystile_core::time::Timestamp;
 use keystile_engine::command::{BudgetView, EventView, KeyDetails, KeyView};
 
 use super::super::session::Screen;
-use super::super::when::{exact, exact_and_relative, relative};
+use super::super::when::{exact_and_relative, relative};
 use super::{Cell, Column, Listing, Tone, details, section};
 
 const KEY_COLUMNS: &[Column] = &[
@@ -125,7 +125,7 @@ fn budget_table(budgets: &[BudgetView], screen: &Screen) -> String {
 fn event_table(events: &[EventView], screen: &Screen) -> String {
     let row = |event: &EventView| {
         vec![
-            Cell::new(exact(event.time)),
+            Cell::new(event.time.readable()),
             Cell::new(event.kind.replace('_', " ")),
             Cell::new(event.actor.to_string()),
             Cell::new(&event.detail),

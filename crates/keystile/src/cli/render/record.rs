@@ -4,7 +4,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use keystile_core::journal::{Outcome, WriteRecord};
 
 use super::super::session::{Color, Medium, Screen};
-use super::super::when::{exact, exact_and_relative, relative};
+use super::super::when::{exact_and_relative, relative};
 use super::{Cell, Column, Listing, Tone, details};
 use keystile_core::text::printable;
 
@@ -78,7 +78,7 @@ pub(in super::super) fn follow_line(record: &WriteRecord, screen: &Screen) -> St
     let who = record.application.as_deref().map_or_else(String::new, |name| format!("{name} at "));
     format!(
         "{time}  {id}  {style}{outcome}{style:#}  {status}  {request}  {who}{address}",
-        time = exact(record.time),
+        time = record.time.readable(),
         id = record.id,
         outcome = outcome(record),
         request = printable(&format!("{} {}", record.method, record.path)),
