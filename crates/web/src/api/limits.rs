@@ -29,8 +29,19 @@ fn lines(chars_max: usize) -> Value {
     json!({ "maxLength": chars_max, "pattern": format!("^[^{hidden}]*$") })
 }
 
+/// A number and a unit.
+fn length() -> String {
+    format!("0*[1-9][0-9]*\\s*({})", Span::units().join("|"))
+}
+
 fn span() -> Value {
-    json!({ "pattern": format!("^\\s*[0-9]+\\s*({})\\s*$", Span::units().join("|")) })
+    json!({ "pattern": format!("^\\s*{}\\s*$", length()) })
+}
+
+/// A time, a day, or how long ago.
+fn moment() -> Value {
+    let day = "[-+]?[0-9]{4,6}-?[0-9]{2}-?[0-9]{2}.*";
+    json!({ "pattern": format!("^\\s*({}(\\s*ago)?|{day})\\s*$", length()) })
 }
 
 /// The limits of what bodies hold, by schema and property.
@@ -54,14 +65,14 @@ fn of_bodies() -> Vec<(&'static str, &'static str, Value)> {
 /// The limits of parameters, by operation and name; the operation is empty for all that have the parameter.
 fn of_parameters() -> Vec<(&'static str, &'static str, Value)> {
     let kinds: Vec<_> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
-    let some = || json!({ "minLength": 1 });
     vec![
         ("", "limit", json!({ "minimum": 1, "maximum": PAGE_MAX, "default": PAGE })),
-        ("", "since", some()),
-        ("", "until", some()),
+        ("", "since", moment()),
+        ("", "until", moment()),
+        ("list_deliveries", "cursor", json!({ "minLength": 1 })),
         ("list_audit", "kind", json!({ "enum": kinds })),
         ("list_audit", "cursor", json!({ "pattern": "^[+-]?[0-9]+$" })),
-        ("list_records", "cursor", json!({ "pattern": "^(write_)?[+]?[0-9]+$" })),
+        ("list_records", "cursor", json!({ "pattern": "^(write_)?[+]?0*[1-9][0-9]*$" })),
     ]
 }
 
@@ -89,6 +100,12 @@ pub(super) fn describe(whole: &mut Value) {
                 add(schema, &limits);
             }
         }
+    }
+    // One thing at a time: whoever sends two is refused.
+    for variant in
+        whole["components"]["schemas"]["Change"]["oneOf"].as_array_mut().into_iter().flatten()
+    {
+        variant["additionalProperties"] = Value::Bool(false);
     }
     let limited = of_parameters();
     let methods = whole["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
