@@ -336,7 +336,7 @@ async fn a_digest_is_ended_with_one_click_and_locks_still_come() -> Result<()> {
 
     // Who fetches it ends nothing; a mail program posts by itself, without a cookie.
     browser.driver.goto(&link).await?;
-    browser.until_text("me@example.org gets no more digests of the rule all.").await?;
+    browser.until_text("me@example.org will get no more digests of the rule all.").await?;
     browser.one("form.sheet button.danger").await?;
     assert_eq!(browser.axe().await?, Vec::<Value>::new());
     let address = keystile.console.trim_start_matches("http://").replace("localhost", "127.0.0.1");
