@@ -116,6 +116,9 @@ reasons! {
     ConnectionsExceeded = "connections_exceeded", 503, "Too many connections",
         "Too many connections. Try again in a moment.",
         "See `[gate] connections_max` and `connections_per_address`.";
+    Overloaded = "overloaded", 503, "Too much at a time",
+        "Too many large requests are under way. Try again in a moment.",
+        "Bodies that have to be counted are held in memory up to `[gate] buffers_max`. When that is full, the one that has been coming for longest is refused.";
     UpstreamUnreachable = "upstream_unreachable", 502, "API not reachable",
         "The API behind this gate cannot be reached. Nothing was sent.",
         "No upstream address accepted a connection. A write is given back to its budget.";

@@ -23,6 +23,10 @@ use tokio::runtime::Handle;
 
 use crate::account;
 
+/// How long a command line may take to send its line, and to take more of the answer.
+const TURN_MAX: Duration = Duration::from_secs(30);
+/// What it has to take in that time.
+const PART_BYTES: usize = 64 * 1024;
 /// The longest request line; commands are small.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 
@@ -111,7 +115,8 @@ async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Re
     let actor = account::of(uid);
     let (reading, mut writing) = stream.split();
     let mut line = String::new();
-    tokio::io::BufReader::new(reading.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
+    let mut reader = tokio::io::BufReader::new(reading.take(REQUEST_BYTES_MAX));
+    tokio::time::timeout(TURN_MAX, reader.read_line(&mut line)).await??;
     let answer = match serde_json::from_str::<Request>(&line) {
         // The socket's mode says so too; but that is a file's, and anybody who owns the folder changes it.
         Ok(_) if !account::may_command(uid) => Answer::Failed(Failure {
@@ -151,7 +156,11 @@ async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Re
     };
     let mut text = serde_json::to_vec(&answer)?;
     text.push(b'\n');
-    writing.write_all(&text).await
+    // A long list is taken in parts.
+    for part in text.chunks(PART_BYTES) {
+        tokio::time::timeout(TURN_MAX, writing.write_all(part)).await??;
+    }
+    Ok(())
 }
 
 /// Connects in a thread of its own: a server that takes nobody up keeps whoever connects waiting.

@@ -178,7 +178,8 @@ impl Server {
         let push_key = vapid.public_base64();
         let web = web(&shared, &console_settings, console, (metrics.clone(), push_key));
         let (mut tasks, mut names) = (JoinSet::new(), HashMap::new());
-        let serving = console::serve(listener, router(web.clone()), certificates.clone());
+        let serving =
+            console::serve(listener, router(web.clone()), certificates.clone(), console_settings);
         names.insert(tasks.spawn(serving).id(), "the console");
         names.insert(tasks.spawn(web.keep_house()).id(), "the console's housekeeping");
         let controlling = control::serve(control, shared.clone());

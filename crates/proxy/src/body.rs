@@ -14,6 +14,7 @@ use keystile_core::grammar::strip_untrusted;
 use keystile_core::refusal::Reason;
 use keystile_core::time::Span;
 
+use crate::buffer::{Held, Outbox};
 use crate::caller_body::CallerBody;
 use crate::connection::{Patience, Progress, UnderWay};
 use crate::deadline::{Deadline, Deadlines};
@@ -91,7 +92,7 @@ impl Pace {
 pub(crate) enum RequestBody {
     Empty,
     /// Was held in memory to be counted.
-    Held(Option<Bytes>),
+    Held(Option<Held>),
     Streamed(Box<StreamedBody>),
 }
 
@@ -184,17 +185,17 @@ impl StreamedBody {
 }
 
 impl Body for RequestBody {
-    type Data = Bytes;
+    type Data = Held;
     type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    ) -> Poll<Option<Result<Frame<Held>, BodyError>>> {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Held(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Streamed(body) => body.poll(context),
+            Self::Streamed(body) => body.poll(context).map_ok(|frame| frame.map_data(Held::from)),
         }
     }
 
@@ -231,6 +232,8 @@ pub(crate) struct AnswerBody {
     lease: Option<crate::upstream::Lease>,
     under_way: Option<UnderWay>,
     patience: Option<Patience>,
+    /// Counts what has come of it and is not written yet.
+    outbox: Option<Arc<Outbox>>,
     bytes: u64,
     at_end: Option<AtEnd>,
 }
@@ -253,13 +256,22 @@ impl AnswerBody {
     }
 
     fn new(source: Source, lease: Option<crate::upstream::Lease>) -> Self {
-        Self { source, lease, under_way: None, patience: None, bytes: 0, at_end: None }
+        Self {
+            source,
+            lease,
+            under_way: None,
+            patience: None,
+            outbox: None,
+            bytes: 0,
+            at_end: None,
+        }
     }
 
     /// Ends the request when the answer has gone out.
     pub(crate) fn of(mut self, under_way: UnderWay) -> Self {
         self.patience = under_way.patience();
         self.patience.iter().for_each(Patience::begin);
+        self.outbox = Some(under_way.outbox());
         self.under_way = Some(under_way);
         self
     }
@@ -283,20 +295,35 @@ impl AnswerBody {
 }
 
 impl Body for AnswerBody {
-    type Data = Bytes;
+    type Data = Held;
     type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    ) -> Poll<Option<Result<Frame<Held>, BodyError>>> {
         self.patience.iter().for_each(Patience::end);
         let is_too_late = self.lease.as_ref().is_some_and(|lease| lease.is_too_late(context));
-        let frame = match &mut self.source {
-            Source::Held(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+        let this = &mut *self;
+        let frame = match &mut this.source {
+            Source::Held(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes.into()))),
             Source::Upstream(_) if is_too_late => Some(Err(BodyError::UpstreamTooSlow)),
-            Source::Upstream(incoming) => ready!(Pin::new(incoming).poll_frame(context))
-                .map(|frame| frame.map_err(BodyError::Upstream)),
+            Source::Upstream(incoming) => {
+                if let Some(outbox) = &this.outbox
+                    && outbox.poll_room(context).is_pending()
+                {
+                    // What is held waits for the caller.
+                    this.patience.iter().for_each(Patience::begin);
+                    return Poll::Pending;
+                }
+                let hold = |bytes| match &this.outbox {
+                    Some(outbox) => outbox.hold(bytes),
+                    None => Held::from(bytes),
+                };
+                ready!(Pin::new(incoming).poll_frame(context)).map(|frame| {
+                    frame.map(|frame| frame.map_data(hold)).map_err(BodyError::Upstream)
+                })
+            }
         };
         match frame {
             Some(Ok(frame)) => {

@@ -15,14 +15,17 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use http::request::Parts;
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::time::Span;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::answer;
+use crate::buffer::{Buffers, Outbox};
 use crate::deadline::{Deadline, Deadlines, locked};
 use crate::linger::{Rest, Returning, Stream};
 use crate::listen::Counted;
+use crate::place::{Place, Requests, Share};
 use crate::scan::Scan;
 use crate::settings::GateSettings;
 
@@ -56,18 +59,44 @@ pub(crate) struct Progress {
     scan: Mutex<Scan>,
     /// Kept for as long as anything of the connection is: an upgraded one, or a write whose caller has gone.
     _counted: Counted,
+    outbox: Arc<Outbox>,
+    requests: Arc<Requests>,
 }
 
 /// A request of the connection, until its answer has gone out or was given up.
 #[derive(Debug)]
-pub(crate) struct UnderWay(Arc<Progress>);
+pub(crate) struct UnderWay {
+    progress: Arc<Progress>,
+    place: Option<Place>,
+}
 
 impl UnderWay {
+    /// What is held of its connection's answers.
+    pub(crate) fn outbox(&self) -> Arc<Outbox> {
+        self.progress.outbox.clone()
+    }
+
+    /// Takes a place for it, which is needed over HTTP/2; waits for one for as long as for a head.
+    pub(crate) async fn enter(&mut self, parts: &Parts) -> Result<(), Refusal> {
+        let progress = &self.progress;
+        if progress.phase() != OPAQUE {
+            return Ok(());
+        }
+        self.place = progress.requests.try_enter(parts);
+        if self.place.is_none() {
+            let enter = Box::pin(progress.requests.enter(parts));
+            let entered = progress.deadlines.within(progress.head_timeout, enter).await;
+            let overloaded = || Refusal::new(Reason::Overloaded).retry_after_secs(1);
+            self.place = Some(entered.and_then(Result::ok).ok_or_else(overloaded)?);
+        }
+        Ok(())
+    }
+
     /// How long the caller has to take more of an answer. Over HTTP/2 one can stop an answer by flow
     /// control while the socket stays writable, so each answer has such a deadline; over HTTP/1 the
     /// blocked socket tells.
     pub(crate) fn patience(&self) -> Option<Patience> {
-        let progress = &self.0;
+        let progress = &self.progress;
         let is_opaque = progress.phase() == OPAQUE;
         is_opaque.then(|| Patience {
             deadline: progress.deadlines.watch_with(Some(progress.deadline.clone())),
@@ -87,6 +116,7 @@ impl Patience {
     /// The caller has to take something.
     pub(crate) fn begin(&self) {
         self.deadline.set(&self.progress.deadlines, self.progress.idle_timeout);
+        self.deadline.hurry(&self.progress.deadlines);
     }
 
     /// The caller waits for more.
@@ -97,7 +127,7 @@ impl Patience {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.end_request();
+        self.progress.end_request();
     }
 }
 
@@ -106,6 +136,7 @@ impl Progress {
         deadlines: Arc<Deadlines>,
         settings: &GateSettings,
         counted: Counted,
+        buffers: &Arc<Buffers>,
     ) -> Arc<Self> {
         let GateSettings { head_timeout, idle_timeout, .. } = *settings;
         let deadline = deadlines.watch();
@@ -120,7 +151,14 @@ impl Progress {
             under_way: AtomicU32::new(0),
             scan: Mutex::default(),
             _counted: counted,
+            outbox: Outbox::new(buffers.clone()),
+            requests: Requests::new(buffers.places.clone()),
         })
+    }
+
+    /// What is held of its answers.
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
     }
 
     fn phase(&self) -> u8 {
@@ -142,9 +180,10 @@ impl Progress {
 
     /// The connection speaks something that has no HTTP/1 heads. Its heads cannot be told from other bytes,
     /// so while no request is under way nothing extends its deadline.
-    pub(crate) fn set_opaque(&self) {
+    pub(crate) fn set_opaque(&self) -> Share {
         self.phase.store(OPAQUE, Ordering::Relaxed);
         self.deadline.set(&self.deadlines, self.idle_timeout);
+        self.requests.join()
     }
 
     /// A request's head is complete.
@@ -154,7 +193,7 @@ impl Progress {
         if self.phase() != OPAQUE {
             self.phase.store(EXCHANGE, Ordering::Relaxed);
         }
-        UnderWay(self.clone())
+        UnderWay { progress: self.clone(), place: None }
     }
 
     /// A deadline for the request that has just begun.
@@ -210,8 +249,13 @@ impl Progress {
     fn note_write(&self, is_blocked: bool) {
         if is_blocked {
             self.deadline.set_earlier(&self.deadlines, self.idle_timeout);
+            if self.phase() == OPAQUE {
+                self.deadline.hurry(&self.deadlines);
+            }
         } else if self.requests_under_way() > 0 {
             self.deadline.lift();
+        } else {
+            self.deadline.unhurry();
         }
     }
 }

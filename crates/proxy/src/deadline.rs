@@ -14,8 +14,12 @@ use std::time::Duration;
 use keystile_core::time::Span;
 use tokio::time::Instant;
 
+use crate::place::Places;
+
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// How long somebody may not take what is sent to them while others wait for a place.
+const HURRIED_MILLIS: u64 = 2_000;
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -28,6 +32,7 @@ pub(crate) struct Deadlines {
     now: AtomicU64,
     started: Instant,
     watched: Mutex<Vec<Weak<Deadline>>>,
+    places: Arc<Places>,
 }
 
 /// A moment after which something is given up. It can be moved and lifted at any time.
@@ -35,6 +40,8 @@ pub(crate) struct Deadlines {
 pub(crate) struct Deadline {
     /// `u64::MAX` while lifted.
     at: AtomicU64,
+    /// When it passes already while others wait for a place.
+    at_crowded: AtomicU64,
     has_passed: AtomicBool,
     waker: Mutex<Option<Waker>>,
     /// What passes along with it.
@@ -42,11 +49,12 @@ pub(crate) struct Deadline {
 }
 
 impl Deadlines {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(places: Arc<Places>) -> Arc<Self> {
         Arc::new(Self {
             now: AtomicU64::new(0),
             started: Instant::now(),
             watched: Mutex::default(),
+            places,
         })
     }
 
@@ -64,12 +72,24 @@ impl Deadlines {
     pub(crate) fn watch_with(&self, other: Option<Arc<Deadline>>) -> Arc<Deadline> {
         let deadline = Arc::new(Deadline {
             at: AtomicU64::new(u64::MAX),
+            at_crowded: AtomicU64::new(u64::MAX),
             has_passed: AtomicBool::new(false),
             waker: Mutex::default(),
             other,
         });
         locked(&self.watched).push(Arc::downgrade(&deadline));
         deadline
+    }
+
+    /// What a future gives within a span.
+    pub(crate) async fn within<F: Future>(
+        self: &Arc<Self>,
+        span: Span,
+        future: F,
+    ) -> Option<F::Output> {
+        let deadline = self.watch();
+        deadline.set(self, span);
+        deadline.bound(future).await
     }
 
     /// Looks at the deadlines, for ever.
@@ -80,9 +100,12 @@ impl Deadlines {
             ticks.tick().await;
             let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.now.store(now, Ordering::Relaxed);
+            let is_crowded = self.places.is_crowded();
             locked(&self.watched).retain(|watched| match watched.upgrade() {
                 Some(deadline) => {
-                    if deadline.at.load(Ordering::Relaxed) <= now {
+                    let is_over = deadline.at.load(Ordering::Relaxed) <= now;
+                    if is_over || (is_crowded && deadline.at_crowded.load(Ordering::Relaxed) <= now)
+                    {
                         deadline.pass();
                     }
                     true
@@ -110,8 +133,19 @@ impl Deadline {
         self.at.store(self.at.load(Ordering::Relaxed).min(at), Ordering::Relaxed);
     }
 
+    /// Lets it pass after a moment already while others wait for a place.
+    pub(crate) fn hurry(&self, deadlines: &Deadlines) {
+        self.at_crowded.fetch_min(deadlines.now() + HURRIED_MILLIS, Ordering::Relaxed);
+    }
+
+    /// Takes that back.
+    pub(crate) fn unhurry(&self) {
+        self.at_crowded.store(u64::MAX, Ordering::Relaxed);
+    }
+
     /// Lifts it.
     pub(crate) fn lift(&self) {
+        self.unhurry();
         self.at.store(u64::MAX, Ordering::Relaxed);
     }
 

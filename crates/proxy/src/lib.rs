@@ -24,7 +24,9 @@ use tokio::sync::watch;
 
 mod answer;
 mod body;
+mod buffer;
 mod caller_body;
+mod collect;
 mod connection;
 mod deadline;
 mod first_byte;
@@ -36,6 +38,7 @@ mod listen;
 mod malformed;
 mod meter;
 mod outgoing;
+mod place;
 mod pool;
 mod scan;
 mod serve;
@@ -45,6 +48,7 @@ pub mod tls;
 mod upstream;
 mod write;
 
+use buffer::Buffers;
 use listen::{Census, CoreStart};
 pub use meter::describe as describe_metrics;
 use settings::GateSettings;
@@ -105,6 +109,7 @@ impl Gate {
         }
         let (drain, draining) = watch::channel(false);
         let census = Arc::new(Census::default());
+        let buffers = Buffers::new(settings.buffers_max);
         let settings = Arc::new(settings);
         let (ended, core_ended) = watch::channel(false);
         let mut cores = Vec::new();
@@ -115,6 +120,7 @@ impl Gate {
                 listeners,
                 certificates: certificates.clone(),
                 census: census.clone(),
+                buffers: buffers.clone(),
                 drain: draining.clone(),
             };
             let served = move || listen::run_core(start);

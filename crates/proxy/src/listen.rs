@@ -25,21 +25,20 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::answer;
+use crate::buffer::{Buffers, SEND_BUFFER_BYTES};
 use crate::connection::{Progress, Watched};
 use crate::deadline::Deadlines;
 use crate::identity::IdentityCache;
 use crate::linger::{self, Rest, Returned, Returning, Stream};
 use crate::meter::Meter;
 use crate::pool::Pool;
-use crate::serve::{Core, LocalExecutor, Peer, address_text, serve};
+use crate::serve::{Core, LocalExecutor, Peer, address_text, serve, serve_stream};
 use crate::settings::GateSettings;
 use crate::small::Joined;
 use crate::tls::{self, Certificates};
 
 /// The head buffer of the parser: the largest head, and the body bytes that come with it.
 const READ_BUFFER_BYTES: usize = HEAD_BYTES_MAX + 8 * 1024;
-/// Requests at a time in one HTTP/2 connection.
-const STREAMS_MAX: u32 = 128;
 /// Callers over the caps who are told so at one time, by one socket. What more come are cut.
 const TURNED_AWAY_MAX: usize = 256;
 /// Waiting connections of one socket.
@@ -115,13 +114,14 @@ pub(crate) struct CoreStart {
     pub(crate) listeners: Vec<std::net::TcpListener>,
     pub(crate) certificates: Option<Arc<Certificates>>,
     pub(crate) census: Arc<Census>,
+    pub(crate) buffers: Arc<Buffers>,
     /// Turns true when no more connections are to be taken.
     pub(crate) drain: watch::Receiver<bool>,
 }
 
 /// Serves on one core until it is drained.
 pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
-    let deadlines = Deadlines::new();
+    let deadlines = Deadlines::new(start.buffers.places.clone());
     let ticking = deadlines.clone();
     // What a core cannot be without.
     let mut parts = JoinSet::new();
@@ -132,9 +132,11 @@ pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
         settings: start.settings,
         deadlines,
         pool: Pool::default(),
+        buffers: start.buffers,
         identities: IdentityCache::default(),
         mailbox: Arc::default(),
     });
+    tokio::task::spawn_local(give_back());
     let handing_out = core.clone();
     parts.spawn_local(async move {
         handing_out.mailbox.hand_out(handing_out.engine.store()).await;
@@ -180,6 +182,18 @@ pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Has the allocator give back what a burst took. It looks for that when a large block is freed, and on a
+/// core that has become quiet nothing else would.
+async fn give_back() {
+    const BLOCK_BYTES: usize = 1 << 20;
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(BLOCK_BYTES)));
+    }
 }
 
 /// One listening socket of one core.
@@ -261,7 +275,7 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let settings = &core.settings;
     let address = counted.peer;
-    let progress = Progress::new(core.deadlines.clone(), settings, counted);
+    let progress = Progress::new(core.deadlines.clone(), settings, counted, &core.buffers);
     let peer = Rc::new(Peer {
         address,
         is_tls: acceptor.is_some(),
@@ -410,12 +424,15 @@ async fn serve_http2<S>(
 where
     S: Stream + 'static,
 {
-    peer.progress.set_opaque();
+    let share = peer.progress.set_opaque();
     let io = TokioIo::new(Watched::new(Joined(stream), peer.progress.clone(), returning));
-    let service = service_fn(move |request| serve(core.clone(), peer.clone(), request));
+    let service = service_fn(move |request| serve_stream(core.clone(), peer.clone(), request));
     let connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
+        .max_concurrent_streams(share.streams)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .initial_stream_window_size(share.window / 2)
+        .initial_connection_window_size(share.window)
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
         .serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{CONNECTION, COOKIE, EXPECT, HOST, HeaderName, UPGRADE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -17,6 +16,7 @@ use keystile_core::operation::is_safe;
 use smallvec::SmallVec;
 
 use crate::body::{BodyProgress, Pace, RequestBody, StreamedBody};
+use crate::buffer::Held;
 use crate::caller_body::CallerBody;
 use crate::deadline::Deadline;
 use crate::head::Job;
@@ -30,7 +30,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// A request's body: still coming, or in memory because it was counted.
 pub(crate) enum Arrived {
     Streaming(CallerBody),
-    Held(Bytes),
+    Held(Held),
 }
 
 impl Arrived {

@@ -27,13 +27,14 @@ use keystile_core::address::{AddressRange, forwarded_scheme};
 use keystile_core::decision::Permit;
 use keystile_core::grammar::GrammarRules;
 use keystile_core::policy::Plan;
-use keystile_core::refusal::Reason;
+use keystile_core::refusal::{Reason, Refusal};
 use keystile_engine::Engine;
 use keystile_store::mailbox::Mailbox;
 use tokio::sync::oneshot;
 
 use crate::answer::{self, Occasion};
 use crate::body::AnswerBody;
+use crate::buffer::Buffers;
 use crate::caller_body::CallerBody;
 use crate::connection::{Progress, UnderWay};
 use crate::deadline::Deadlines;
@@ -54,6 +55,7 @@ pub(crate) struct Core {
     pub(crate) grammar: GrammarRules,
     pub(crate) deadlines: Arc<Deadlines>,
     pub(crate) pool: Pool,
+    pub(crate) buffers: Arc<Buffers>,
     pub(crate) identities: IdentityCache,
     /// Where the answers of the store arrive.
     pub(crate) mailbox: Arc<Mailbox>,
@@ -132,6 +134,31 @@ pub(crate) fn serve(
     }
 }
 
+/// The same for a stream of HTTP/2, which needs a place. What comes after that is boxed, so that many
+/// that wait take little memory.
+pub(crate) fn serve_stream(
+    core: Rc<Core>,
+    peer: Rc<Peer>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Answer, Infallible>> {
+    let begun = begin(&core, &peer, request);
+    async move {
+        Ok(match begun {
+            Begun::Answered(answer) => answer,
+            Begun::Read(job, parts, body, mut under_way) => {
+                if let Err(refusal) = under_way.enter(&parts).await {
+                    return Ok(declined(&job, &refusal).map(|body| body.of(under_way)));
+                }
+                let body = Arrived::Streaming(body);
+                Box::pin(answer_read(&core, &peer, job, parts, body, under_way)).await
+            }
+            Begun::Write(answer) => {
+                answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
+            }
+        })
+    }
+}
+
 fn begin(core: &Rc<Core>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begun {
     let under_way = peer.progress.begin_request();
     let is_http1 = request.version() != Version::HTTP_2;
@@ -194,15 +221,17 @@ pub(crate) async fn answer_read(
     };
     match exchanged {
         Ok((response, lease)) => deliver(response, lease, upgrade, Some(under_way)),
-        Err(failure) => {
-            Meter::refused(job.api.name(), failure.refusal.reason);
-            let host = job.host.to_str().unwrap_or_default();
-            let base = format!("{}://{host}", job.scheme);
-            let occasion = Occasion { base: &base, ..Occasion::default() };
-            answer::refusal(&failure.refusal, occasion)
-                .map(|body| AnswerBody::held(body).of(under_way))
-        }
+        Err(failure) => declined(&job, &failure.refusal).map(|body| body.of(under_way)),
     }
+}
+
+/// The answer to a read that was permitted and is not forwarded, or not answered.
+fn declined(job: &Job, refusal: &Refusal) -> Answer {
+    Meter::refused(job.api.name(), refusal.reason);
+    let host = job.host.to_str().unwrap_or_default();
+    let base = format!("{}://{host}", job.scheme);
+    let occasion = Occasion { base: &base, ..Occasion::default() };
+    answer::refusal(refusal, occasion).map(AnswerBody::held)
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");

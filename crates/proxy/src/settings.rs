@@ -34,6 +34,9 @@ pub struct GateSettings {
     pub connections_max: usize,
     /// Connections at a time from one address (an IPv6 /64).
     pub connections_per_address: usize,
+    /// Bytes that are held in memory at a time for callers: a third for answers that they do not take, a
+    /// third for bodies that are counted, and a third for requests over HTTP/2 that are under way.
+    pub buffers_max: usize,
     /// How many requests with an unknown key one address may make before it has to wait.
     pub key_failures: Quota,
 }

@@ -33,6 +33,12 @@ use crate::tls;
 const IDLE_MAX: usize = 256;
 /// Idle connections older than this are closed.
 const IDLE_MILLIS_MAX: u64 = 60_000;
+/// What a connection reads at a time, which bounds the head of an answer too.
+const BUFFER_BYTES: usize = 32 * 1024;
+/// What one answer over HTTP/2 may send ahead of its caller, and all of a connection: far more, so that
+/// callers who do not read do not stop the others.
+const ANSWER_WINDOW_BYTES: u32 = 64 * 1024;
+const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// A connection that was idle for longer may be closing at the other end just now, so nothing is sent
 /// on it that could not be sent again.
 const FRESH_MILLIS: u64 = 500;
@@ -295,14 +301,22 @@ impl Origin {
     {
         let io = TokioIo::new(Joined(stream));
         if speaks_http2 && want != Want::Http1 {
-            let (sender, connection) =
-                http2::Builder::new(LocalExecutor).handshake(io).await.map_err(io::Error::other)?;
+            let (sender, connection) = http2::Builder::new(LocalExecutor)
+                .initial_stream_window_size(ANSWER_WINDOW_BYTES)
+                .initial_connection_window_size(WINDOW_BYTES)
+                .max_send_buf_size(BUFFER_BYTES)
+                .handshake(io)
+                .await
+                .map_err(io::Error::other)?;
             tokio::task::spawn_local(log_end(connection));
             *self.http2.borrow_mut() = Some(sender.clone());
             return Ok(Sender::Http2(sender));
         }
-        let (sender, connection) =
-            http1::Builder::new().handshake(io).await.map_err(io::Error::other)?;
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(BUFFER_BYTES)
+            .handshake(io)
+            .await
+            .map_err(io::Error::other)?;
         let task = tokio::task::spawn_local(log_end(connection.with_upgrades())).abort_handle();
         Ok(Sender::Http1(Http1 { sender, task, first_byte }))
     }

@@ -7,7 +7,6 @@ use std::time::Instant;
 use http::Version;
 use http::request::Parts;
 use http_body::Body;
-use http_body_util::{BodyExt, Limited};
 use keystile_core::api::{Charge, Mode};
 use keystile_core::cost::{CountedCall, cost_of};
 use keystile_core::decision::Permit;
@@ -18,8 +17,9 @@ use keystile_store::journal::Settlement;
 use tokio::sync::oneshot;
 
 use crate::answer::{self, Occasion};
-use crate::body::{AnswerBody, AtEnd, caller_fault};
+use crate::body::{AnswerBody, AtEnd};
 use crate::caller_body::CallerBody;
+use crate::collect::collect;
 use crate::connection::UnderWay;
 use crate::forward::{self, Failure};
 use crate::head::Job;
@@ -41,11 +41,16 @@ pub(crate) fn begin_write(
     job: Box<Job>,
     parts: Parts,
     body: CallerBody,
-    under_way: UnderWay,
+    mut under_way: UnderWay,
 ) -> oneshot::Receiver<Answer> {
     let (sender, answer) = oneshot::channel();
     tokio::task::spawn_local(async move {
-        let answer = serve_write(&core, &peer, job, parts, body, under_way).await;
+        let answer = match under_way.enter(&parts).await {
+            Ok(()) => Box::pin(serve_write(&core, &peer, job, parts, body, under_way)).await,
+            Err(refusal) => {
+                refuse(&core, &job, &refusal, parts.version).map(|body| body.of(under_way))
+            }
+        };
         // When nobody waits any more the caller has gone, and the journal knows.
         let _ = sender.send(answer);
     });
@@ -88,18 +93,7 @@ async fn costed(
         }
         Charge::ByBody(charge) => charge,
     };
-    let limited = Limited::new(body, job.api.spec().count_bytes_max).collect();
-    let held = match tokio::time::timeout(core.settings.idle_timeout.duration(), limited).await {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            return Err(Reason::BodyTooLarge.into());
-        }
-        Ok(Err(error)) => {
-            let fault = error.downcast_ref().map_or(Reason::RequestTimeout, caller_fault);
-            return Err(fault.into());
-        }
-        Err(_) => return Err(Reason::RequestTimeout.into()),
-    };
+    let held = collect(core, peer, body, job.api.spec().count_bytes_max).await?;
     peer.progress.end_body();
     let query = match &job.target {
         Some(target) => target.query(),

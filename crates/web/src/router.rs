@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 use tower_http::compression::CompressionLayer;
@@ -10,6 +11,9 @@ use tower_http::compression::CompressionLayer;
 use crate::page::{application, audit, delivery, find, journal, key, now, policy, settings};
 use crate::web::Web;
 use crate::{action, api, asset, device, guard, health, sign_in, stop};
+
+/// The largest body; forms are small, and anybody may send one.
+const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The console, ready to be served.
 #[expect(clippy::too_many_lines, reason = "every route stands on one page")]
@@ -98,5 +102,6 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/metrics", get(health::metrics))
         .merge(guarded)
         .layer(CompressionLayer::new())
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(web)
 }

@@ -105,6 +105,15 @@ pub(super) struct Gate {
     /// where all callers come through one proxy.
     #[schemars(extend("default" = 1000))]
     pub(super) connections_per_address: Option<Spot<i64>>,
+    /// The memory that callers may fill, in bytes or with a unit, from 1 MiB to 64 GiB. A third is for
+    /// answers that they do not take: a connection has up to 1 MiB of it, and 16 KiB when it is full, so
+    /// that callers who read go on in smaller steps. A third is for bodies that are counted: when it is
+    /// full, the one that has been coming for longest is answered with 503, and one connection has a
+    /// quarter of it at most; a body that is alone may be as large as `count_body_max` lets it. A third
+    /// is for requests over HTTP/2, 32 KiB and their head each: further ones wait, a connection always has
+    /// one under way, and callers who take nothing for 2 seconds while others wait are closed.
+    #[schemars(extend("default" = "36 MiB"))]
+    pub(super) buffers_max: Option<Spot<NumberOrText>>,
     /// How many requests with a key that does not exist one address may make, as a rolling quota.
     /// Past it the address is answered with 429 for a while, so that keys cannot be guessed.
     #[schemars(extend("default" = "300 per minute"))]
@@ -124,6 +133,11 @@ pub(super) struct Tls {
 }
 
 /// Where the owner looks: health, metrics, and the console.
+///
+/// It takes 512 connections at a time, and 128 from one address (an IPv6 /64) unless `behind_proxy`.
+/// Each has 10 seconds for its first head, 15 for a body and to take more of an answer, and may be
+/// idle for 60. When there are too many, the one that keeps the console waiting for longest is closed
+/// for a new one, so health checks are answered however many are held open.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Console {

@@ -30,6 +30,7 @@ mod origins;
 mod outcomes;
 mod refusals_arrive;
 mod reload;
+mod room;
 mod sending;
 mod slow;
 mod streaming;

@@ -19,6 +19,9 @@ use crate::config::value::Spot;
 pub(super) const HOUR: Span = Span::from_secs(3600);
 pub(super) const DAY: Span = Span::from_secs(86_400);
 
+const BUFFERS_DEFAULT: u64 = 36 << 20;
+const BUFFERS: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 30;
+
 const GATE_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
 const CONSOLE_LISTEN: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), crate::config::CONSOLE_PORT);
@@ -59,12 +62,26 @@ impl Resolver<'_> {
                 gate.connections_per_address.as_ref(),
                 1_000,
             ),
+            buffers_max: self.buffers_max(gate),
             key_failures: gate
                 .key_failures
                 .as_ref()
                 .and_then(|setting| self.rate(setting))
                 .unwrap_or(Quota { amount: 300, window: Window::Rolling(Span::from_secs(60)) }),
         }
+    }
+
+    fn buffers_max(&mut self, gate: &raw::Gate) -> usize {
+        let setting = gate.buffers_max.as_ref();
+        let bytes = setting.and_then(|setting| self.bytes("buffers_max", setting));
+        let bytes = bytes.unwrap_or(BUFFERS_DEFAULT);
+        if let Some(setting) = setting
+            && !BUFFERS.contains(&bytes)
+        {
+            self.error(&setting.place, "the gate cannot work with buffers of this size")
+                .help("write at least \"1 MiB\" and at most \"64 GiB\"");
+        }
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
     fn listen(&mut self, gate: &raw::Gate) -> Vec<SocketAddr> {

@@ -3,6 +3,7 @@
 mod caller;
 mod dice;
 mod disk;
+mod http2;
 mod program;
 mod site;
 mod upstream;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 pub(crate) use caller::{Answer, Call, Caller};
 pub(crate) use dice::Dice;
 pub(crate) use disk::Disk;
+pub(crate) use http2::Http2;
 pub(crate) use program::{Finished, Program, keystile};
 pub(crate) use site::{Key, Site, free_port};
 pub(crate) use upstream::Upstream;

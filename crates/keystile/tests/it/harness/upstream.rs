@@ -2,7 +2,8 @@
 //!
 //! How it answers stands in the path: `/slow/MILLIS/..` waits first, `/drip/MILLIS/..` waits in the middle of
 //! the body, `/status/CODE/..` answers with that status, `/jitter/..` waits for a few milliseconds that
-//! the path decides, `/die/..` closes the connection without an answer. All others get 200 at once.
+//! the path decides, `/die/..` closes the connection without an answer, `/big/BYTES/..` has a body of that
+//! length. All others get 200 at once.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -111,6 +112,7 @@ fn answer(mut stream: &TcpStream, path: &str) -> io::Result<bool> {
             pause(hasher.finish() % 12);
         }
         "die" => return Ok(false),
+        "big" => return big(stream, number),
         _ => {}
     }
     let status = if kind == "status" { number } else { 200 };
@@ -119,5 +121,11 @@ fn answer(mut stream: &TcpStream, path: &str) -> io::Result<bool> {
         pause(number);
     }
     stream.write_all(b"lo\n")?;
+    Ok(true)
+}
+
+fn big(mut stream: &TcpStream, bytes: u64) -> io::Result<bool> {
+    stream.write_all(format!("HTTP/1.1 200 X\r\ncontent-length: {bytes}\r\n\r\n").as_bytes())?;
+    io::copy(&mut io::repeat(b'a').take(bytes), &mut stream)?;
     Ok(true)
 }

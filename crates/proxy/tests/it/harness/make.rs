@@ -73,6 +73,7 @@ pub(crate) fn settings() -> GateSettings {
         drain_timeout: Span::from_secs(2),
         connections_max: 10_000,
         connections_per_address: 10_000,
+        buffers_max: 36 << 20,
         key_failures: "100 per minute".parse().unwrap(),
     }
 }
