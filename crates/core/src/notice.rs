@@ -31,6 +31,9 @@ pub struct Notice {
     pub writes: Vec<NoticeWrite>,
     /// Who caused most of several events, worst first.
     pub offenders: Vec<NoticeOffender>,
+    /// The last few of several events that are not writes, latest last.
+    #[serde(default)]
+    pub events: Vec<NoticeEvent>,
     /// Who did it, as people read it.
     pub actor: Option<String>,
     /// More about it, in a sentence or less.
@@ -50,6 +53,7 @@ impl Notice {
             lock: None,
             writes: Vec::new(),
             offenders: Vec::new(),
+            events: Vec::new(),
             actor: None,
             detail: String::new(),
         }
@@ -120,4 +124,16 @@ pub struct NoticeOffender {
     pub count: u64,
     /// How many of these may have been others'; 0 where the count is exact.
     pub inherited: u64,
+}
+
+/// An event, as a digest names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct NoticeEvent {
+    /// When.
+    pub time: Timestamp,
+    /// The key that it concerns.
+    pub key: Option<NoticeKey>,
+    /// What happened.
+    pub detail: String,
 }

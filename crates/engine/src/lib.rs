@@ -23,6 +23,7 @@ pub mod advice;
 mod application;
 pub mod audit;
 pub mod authorize;
+pub mod checks;
 pub mod command;
 pub mod delivery;
 pub mod device;
@@ -106,6 +107,8 @@ pub struct Engine {
     forgot: notify::Forgot,
     /// Set once a server serves; commands that run directly on the store leave it empty.
     pub server: OnceLock<ServerInfo>,
+    /// How what is outside of the store is looked at; set by the program.
+    pub checks: OnceLock<checks::Checks>,
     /// When the policy was read, and what came of the last attempt to read it again.
     policy_note: ArcSwap<String>,
 }
@@ -129,6 +132,7 @@ impl Engine {
             trouble: Trouble::default(),
             forgot: notify::Forgot::default(),
             server: OnceLock::new(),
+            checks: OnceLock::new(),
             policy_note: ArcSwap::from_pointee(note),
         }
     }

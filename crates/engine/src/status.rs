@@ -51,6 +51,7 @@ impl Engine {
 
     pub(crate) fn diagnose(&self) -> Result<Answer, Failure> {
         let mut findings = self.quick_findings()?;
+        findings.extend(self.upstream_findings());
         let sound = self.store.read(keystile_store::check)?;
         findings.push(match sound {
             None => good("database", "the file is sound".to_owned()),
@@ -66,7 +67,9 @@ impl Engine {
 
     /// What can be looked at in a moment: everything but the whole file. Blocks.
     pub fn quick_findings(&self) -> Result<Vec<Finding>, Failure> {
-        Ok(vec![self.commits(), self.clock(), self.plans()?])
+        let mut findings = vec![self.commits(), self.clock(), self.plans()?];
+        findings.extend(self.channel_findings());
+        Ok(findings)
     }
 
     fn commits(&self) -> Finding {

@@ -13,5 +13,6 @@ pub mod local;
 pub mod log;
 pub mod notifier;
 pub mod probe;
+pub mod reach;
 pub mod run;
 pub mod server;

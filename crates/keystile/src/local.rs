@@ -155,7 +155,9 @@ impl Local {
             }
             None => (Policy::new(Vec::new(), Vec::new(), TimeZone::UTC), without_configuration()),
         };
-        Ok(Arc::new(Engine::new(store, policy, settings)))
+        let engine = Engine::new(store, policy, settings);
+        engine.checks.set(crate::reach::CHECKS).expect("the engine was made just now");
+        Ok(Arc::new(engine))
     }
 }
 

@@ -11,6 +11,7 @@ use keystile::cli::arguments::{
 use keystile::cli::{self, Screen, Session, Stop, Terminal};
 use keystile::config::{self, Colors};
 use keystile::local::Local;
+use keystile::reach;
 use keystile::run::{self, Overwrite};
 use keystile::{demo, log};
 use keystile_engine::command::{Failure, FailureKind};
@@ -147,7 +148,7 @@ fn init(arguments: &InitArguments, terminal: &mut Terminal<'_>) -> Result<ExitCo
 fn check(arguments: &CheckArguments, terminal: &mut Terminal<'_>) -> ExitCode {
     let path = arguments.path();
     let (problems, is_sound) = match config::load(&path) {
-        Ok(configuration) => (configuration.warnings, true),
+        Ok(configuration) => (reach::warnings(&path, configuration), true),
         Err(report) => (report.problems().to_vec(), false),
     };
     let written = if arguments.json {

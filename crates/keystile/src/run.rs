@@ -2,17 +2,20 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use keystile_core::api::Mode;
-use keystile_engine::command::{Answer, ClaimLink, Command};
+use keystile_engine::Engine;
+use keystile_engine::command::{Answer, ClaimLink, Command, FindingLevel};
 use keystile_web::Access;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::account;
 use crate::cli::arguments::RunArguments;
 use crate::config::{self, Colors, Configuration, ConsoleSettings, Diagnostic, Report};
+use crate::reach;
 use crate::server::{Server, Signals};
 
 /// Why there is nothing to run.
@@ -86,7 +89,33 @@ pub async fn run(
     if let Err(error) = print(&greeting, GREETING_WAIT).await {
         tracing::warn!(%error, "the greeting could not be written; the server goes on");
     }
+    // After the greeting, because an upstream may take its time.
+    tokio::spawn(say_faults(server.engine().clone()));
     Ok(server.until_signalled(signals).await?)
+}
+
+/// Says what does not work though the server does, because nobody hears of it otherwise.
+async fn say_faults(engine: Arc<Engine>) {
+    let looked = tokio::task::spawn_blocking(move || {
+        let findings = engine.channel_findings().into_iter();
+        let channels = findings
+            .filter(|finding| finding.level == FindingLevel::Problem)
+            .map(|finding| format!("the channel {}", finding.message));
+        let upstreams = reach::unreachable(&engine.policy()).into_iter().map(|upstream| {
+            format!(
+                "the upstream {} of {} cannot be reached: {}; calls are answered with 502 until it can",
+                upstream.origin, upstream.api, upstream.fault
+            )
+        });
+        channels.chain(upstreams).collect::<Vec<_>>()
+    });
+    let faults = looked.await.unwrap_or_default();
+    for fault in &faults {
+        tracing::warn!("{fault}");
+    }
+    let text: String = faults.iter().map(|fault| format!("Warning  {fault}\n")).collect();
+    // Who does not read it finds it in the log.
+    let _ = print(&text, GREETING_WAIT).await;
 }
 
 /// Writes to standard output, and waits so long for whoever reads it.

@@ -152,6 +152,7 @@ impl Server {
         let (store, opened) = Store::open(directory)?;
         store.set_timeout(store_timeout);
         let engine = Arc::new(Engine::new(store, policy, settings));
+        engine.checks.set(crate::reach::CHECKS).expect("the engine was made just now");
         // Before the first write can come.
         engine.begin_watching().await;
         let tls = gate.tls.clone();

@@ -85,19 +85,33 @@ impl AddressGuard {
         if addresses.is_empty() {
             return Err(AddressError::Unresolved { host, fault: "it has no address".to_owned() });
         }
-        for address in &addresses {
-            let is_allowed = self.allowed.iter().any(|range| range.contains(*address));
-            if is_allowed {
+        self.check(url, &addresses)?;
+        Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+    }
+
+    /// What is wrong with a URL whose host is written as an address; a name is not looked up.
+    pub(crate) fn check_written(&self, url: &Url) -> Result<(), AddressError> {
+        match url.host() {
+            Some(Host::Ipv4(address)) => self.check(url, &[IpAddr::V4(address)]),
+            Some(Host::Ipv6(address)) => self.check(url, &[IpAddr::V6(address)]),
+            Some(Host::Domain(_)) | None => Ok(()),
+        }
+    }
+
+    fn check(&self, url: &Url, addresses: &[IpAddr]) -> Result<(), AddressError> {
+        let host = || url.host_str().unwrap_or_default().to_owned();
+        for address in addresses {
+            if self.allowed.iter().any(|range| range.contains(*address)) {
                 continue;
             }
             if let Some(class) = AddressClass::of(*address) {
-                return Err(AddressError::Inside { host, address: *address, class });
+                return Err(AddressError::Inside { host: host(), address: *address, class });
             }
             if url.scheme() != "https" {
-                return Err(AddressError::Plain { host });
+                return Err(AddressError::Plain { host: host() });
             }
         }
-        Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+        Ok(())
     }
 
     async fn look_up(&self, name: &str, port: u16) -> Result<Vec<IpAddr>, AddressError> {

@@ -9,11 +9,14 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
+use keystile_core::address::AddressRange;
 pub use lettre::message::Mailbox;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use url::Url;
 use web_push_native::p256::PublicKey;
+
+use crate::address::AddressGuard;
 
 /// One receiver, by the kind of its channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +113,27 @@ impl ChannelSettings {
             Self::Pushover { .. } => "pushover",
             Self::Matrix { .. } => "matrix",
         }
+    }
+}
+
+impl ChannelSettings {
+    /// Why nothing would be sent to where it leads, as far as that is written as an address; names are not
+    /// looked up.
+    pub fn address_fault(&self, allowed: &[AddressRange]) -> Option<String> {
+        let url = match self {
+            Self::Email(_) | Self::WebPush { .. } => return None,
+            Self::Webhook { url, .. }
+            | Self::Slack { url }
+            | Self::Discord { url }
+            | Self::Teams { url } => url,
+            Self::Ntfy { server, .. }
+            | Self::Gotify { server, .. }
+            | Self::Telegram { server, .. }
+            | Self::Pushover { server, .. }
+            | Self::Matrix { server, .. } => server,
+        };
+        let guard = AddressGuard::new(allowed.to_vec());
+        guard.check_written(url.url()).err().map(|error| error.to_string())
     }
 }
 

@@ -8,7 +8,9 @@ use keystile_core::channel::ChannelRule;
 use keystile_core::grouping::{self, Conditions, Occurrence, Placed, Tally, Urgency, Window};
 use keystile_core::journal::RecordId;
 use keystile_core::lock::{Actor, Lock};
-use keystile_core::notice::{Notice, NoticeBudget, NoticeKey, NoticeOffender, NoticeWrite};
+use keystile_core::notice::{
+    Notice, NoticeBudget, NoticeEvent, NoticeKey, NoticeOffender, NoticeWrite,
+};
 use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
 use keystile_core::watch::{KeyFacts, TriggerKind, WINDOW, WatchRule, Watching};
@@ -176,21 +178,27 @@ impl Work<'_> {
                 notice.writes.extend(notice_write(self.connection, *record)?);
             }
         } else {
-            notice.detail = self.details_of(&tally.samples)?;
+            notice.events = self.events_of(&tally.samples)?;
+            let details = notice.events.iter().map(|event| event.detail.as_str());
+            notice.detail = details.collect::<Vec<_>>().join("; ");
         }
         Ok(notice)
     }
 
-    fn details_of(&self, events: &[i64]) -> Result<String> {
+    fn events_of(&self, events: &[i64]) -> Result<Vec<NoticeEvent>> {
         let mut statement =
-            self.connection.prepare_cached("SELECT detail FROM event WHERE id = ?1")?;
-        let mut details = Vec::new();
+            self.connection.prepare_cached("SELECT time, key, detail FROM event WHERE id = ?1")?;
+        let mut found = Vec::new();
         for event in events {
-            let found: Option<String> =
-                statement.query_row([event], |row| row.get(0)).optional()?;
-            details.extend(found);
+            let row = statement.query_row([event], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?))
+            });
+            if let Some((time, key, detail)) = row.optional()? {
+                let key = key.map(|row| notice_key(self.connection, row)).transpose()?.flatten();
+                found.push(NoticeEvent { time: Timestamp(time), key, detail });
+            }
         }
-        Ok(details.join("; "))
+        Ok(found)
     }
 
     /// Tells of something that concerns a key, which was just written as an event.

@@ -115,6 +115,13 @@ impl Diagnostic {
         Self { source: Arc::clone(source), place, severity, message, label, help }
     }
 
+    /// A warning about what a file leads to and not about its text.
+    pub(crate) fn beside(file: &str, message: String, help: String) -> Self {
+        let mut warning = Self::new(&Source::new(file, ""), None, message);
+        warning.warn().help(help);
+        warning
+    }
+
     pub(crate) fn warn(&mut self) -> &mut Self {
         self.severity = Severity::Warning;
         self

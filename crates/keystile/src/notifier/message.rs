@@ -1,14 +1,20 @@
-//! From a delivery to a message: the facts of a notice in words, the state first.
+//! From a delivery to a message: the facts of a notice, the state first.
 
-use keystile_core::notice::{Notice, NoticeBudget, NoticeWrite};
+mod words;
+
+use std::borrow::Cow;
+
+use keystile_core::notice::{Notice, NoticeKey, NoticeWrite};
 use keystile_core::time::Timestamp;
 use keystile_core::watch::TriggerKind;
 use keystile_engine::notify::ClaimedDelivery;
 use keystile_notify::message::{Link, Message, MessageKind, Urgency, WriteLine};
 
+use self::words::{sentence, state, what};
+
 /// What a delivery says.
 pub fn message(delivery: &ClaimedDelivery) -> Message {
-    let notice = &delivery.notice;
+    let notice = &*alone(&delivery.notice);
     let who = notice.key.as_ref().map(|key| key.application.clone());
     let state = state(notice);
     let what = what(notice);
@@ -20,13 +26,32 @@ pub fn message(delivery: &ClaimedDelivery) -> Message {
         facts: facts(notice),
         writes: notice.writes.iter().rev().map(write_line).collect(),
         links: links(delivery),
-        time: notice.time,
+        time: delivery.notice.time,
         urgency: urgency(notice),
         unsubscribe: delivery.links.stop.clone(),
         state,
         who,
         what,
     }
+}
+
+/// A digest of a single event tells it as that event would have been told.
+fn alone(notice: &Notice) -> Cow<'_, Notice> {
+    if notice.since.is_none() || notice.count != 1 {
+        return Cow::Borrowed(notice);
+    }
+    let mut notice = notice.clone();
+    notice.since = None;
+    notice.offenders.clear();
+    if let Some(write) = notice.writes.last() {
+        notice.time = write.time;
+    }
+    if let Some(event) = notice.events.pop() {
+        notice.time = event.time;
+        notice.key = event.key.or(notice.key);
+        notice.detail = event.detail;
+    }
+    Cow::Owned(notice)
 }
 
 fn kind(notice: &Notice) -> MessageKind {
@@ -68,105 +93,6 @@ fn urgency(notice: &Notice) -> Urgency {
     }
 }
 
-fn state(notice: &Notice) -> String {
-    let (one, many) = match notice.trigger {
-        TriggerKind::Write => ("WRITE", "WRITES"),
-        TriggerKind::FirstWriteOfKey | TriggerKind::FirstWriteOfOperation => {
-            ("FIRST WRITE", "FIRST WRITES")
-        }
-        TriggerKind::BudgetLevel => match notice.budget.as_ref().and_then(|budget| budget.level) {
-            Some(level) => return format!("{level} % USED"),
-            None => ("BUDGET LEVEL", "BUDGET LEVELS"),
-        },
-        TriggerKind::KeyLocked => ("LOCKED", "LOCKS"),
-        TriggerKind::KeyUnlocked => ("UNLOCKED", "UNLOCKS"),
-        TriggerKind::WriteUnknown => ("OUTCOME UNKNOWN", "OUTCOMES UNKNOWN"),
-        TriggerKind::RefusedStorm => ("REFUSED STORM", "REFUSED STORMS"),
-        TriggerKind::StoreTrouble => ("STORE TROUBLE", "STORE TROUBLES"),
-        TriggerKind::DeliveryFailed => ("NOT DELIVERED", "NOT DELIVERED"),
-        TriggerKind::Test => ("TEST", "TESTS"),
-    };
-    if notice.count == 1 { one.to_owned() } else { format!("{} {many}", notice.count) }
-}
-
-/// What happened, in a few words.
-fn what(notice: &Notice) -> String {
-    if let Some(since) = notice.since {
-        return format!("last {}", length(notice.time.millis_since(since)));
-    }
-    if let (Some(lock), Some(budget)) = (&notice.lock, &notice.budget) {
-        let tried = lock
-            .evidence
-            .as_deref()
-            .map(|evidence| evidence.split_once(" from ").map_or(evidence, |(write, _)| write));
-        let over = format!(
-            "{} of {} writes {}",
-            ordinal(budget.used.saturating_add(1)),
-            budget.amount,
-            window(budget)
-        );
-        return tried.map_or_else(|| over.clone(), |tried| format!("{over} ({tried})"));
-    }
-    if let Some(budget) = &notice.budget {
-        return format!("{} of {} writes {}", budget.used, budget.amount, window(budget));
-    }
-    match notice.writes.last() {
-        Some(write) if notice.lock.is_none() => format!("{} {}", write.method, write.path),
-        Some(_) | None if notice.trigger == TriggerKind::Test => "this channel works".to_owned(),
-        Some(_) | None => notice.detail.clone(),
-    }
-}
-
-fn sentence(notice: &Notice, who: Option<&str>, what: &str) -> String {
-    let nobody = "a caller without a key";
-    match notice.trigger {
-        TriggerKind::Test => "An owner asked whether this channel works: it does.".to_owned(),
-        TriggerKind::StoreTrouble | TriggerKind::DeliveryFailed => capitalized(&notice.detail),
-        TriggerKind::Write
-        | TriggerKind::FirstWriteOfKey
-        | TriggerKind::FirstWriteOfOperation
-        | TriggerKind::WriteUnknown => {
-            if notice.since.is_some() {
-                return format!("{} writes were recorded in the {what}.", notice.count);
-            }
-            let first = match notice.trigger {
-                TriggerKind::FirstWriteOfKey => ", the first write of this key",
-                TriggerKind::FirstWriteOfOperation => ", the first write of this operation",
-                TriggerKind::WriteUnknown => "; nobody knows what became of it",
-                TriggerKind::Write
-                | TriggerKind::BudgetLevel
-                | TriggerKind::KeyLocked
-                | TriggerKind::KeyUnlocked
-                | TriggerKind::RefusedStorm
-                | TriggerKind::StoreTrouble
-                | TriggerKind::DeliveryFailed
-                | TriggerKind::Test => "",
-            };
-            format!("{} sent {what}{first}.", who.unwrap_or("A caller without a key"))
-        }
-        TriggerKind::KeyLocked => {
-            let stops = match notice.lock.as_ref().map(|lock| lock.level) {
-                Some(keystile_core::lock::LockLevel::All) => "all its calls stop",
-                Some(keystile_core::lock::LockLevel::Writes) | None => {
-                    "its writes stop and its reads go on"
-                }
-            };
-            format!("A key of {} was locked: {stops}.", who.unwrap_or(nobody))
-        }
-        TriggerKind::KeyUnlocked => match notice.since {
-            Some(_) if notice.count > 1 => {
-                format!("{} times a key was unlocked in the {what}.", notice.count)
-            }
-            Some(_) | None => format!("A key of {} was unlocked.", who.unwrap_or(nobody)),
-        },
-        TriggerKind::BudgetLevel => match notice.since {
-            Some(_) => format!("{} keys came nearer to the end of a budget.", notice.count),
-            None => format!("A key of {} has {}.", who.unwrap_or(nobody), notice.detail),
-        },
-        TriggerKind::RefusedStorm => format!("Refused over and over: {}.", notice.detail),
-    }
-}
-
 fn facts(notice: &Notice) -> Vec<(String, String)> {
     let mut facts: Vec<(String, String)> = Vec::new();
     let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
@@ -178,7 +104,7 @@ fn facts(notice: &Notice) -> Vec<(String, String)> {
     if let (None, [.., write]) = (notice.since, notice.writes.as_slice()) {
         fact("Operation", format!("{}: {}", write.api, write.operation));
         fact("Address", write.address.clone());
-        fact("Outcome", write.outcome.to_string());
+        fact("Outcome", words::outcome(write.outcome).to_owned());
     }
     if let Some(budget) = &notice.budget {
         fact("Budget", format!("{} of {} ({})", budget.used, budget.quota, budget.name));
@@ -197,11 +123,18 @@ fn facts(notice: &Notice) -> Vec<(String, String)> {
         fact("Total", notice.count.to_string());
         fact("Since", since.readable());
     }
-    for offender in &notice.offenders {
-        let name = offender.key.as_ref().map_or_else(
-            || "without a key".to_owned(),
-            |key| format!("{} ({})", key.application, key.prefix),
-        );
+    for event in notice.events.iter().rev() {
+        let name = event.key.as_ref().map_or_else(|| event.time.readable(), named);
+        fact(&name, event.detail.clone());
+    }
+    let told = u64::try_from(notice.events.len()).unwrap_or(u64::MAX);
+    if told > 0 && notice.count > told {
+        fact("Before these", format!("{} more", notice.count - told));
+    }
+    // Events say by themselves whose they are.
+    let offenders = if notice.events.is_empty() { notice.offenders.as_slice() } else { &[] };
+    for offender in offenders {
+        let name = offender.key.as_ref().map_or_else(|| "without a key".to_owned(), named);
         let count = if offender.inherited == 0 {
             offender.count.to_string()
         } else {
@@ -213,6 +146,10 @@ fn facts(notice: &Notice) -> Vec<(String, String)> {
         fact("By", actor.clone());
     }
     facts
+}
+
+fn named(key: &NoticeKey) -> String {
+    format!("{} ({})", key.application, key.prefix)
 }
 
 fn write_line(write: &NoticeWrite) -> WriteLine {
@@ -240,54 +177,5 @@ fn links(delivery: &ClaimedDelivery) -> Vec<Link> {
     .collect()
 }
 
-/// As in `today`, `per hour` or `per 5 minutes`.
-fn window(budget: &NoticeBudget) -> String {
-    let rest = budget.quota.split_once(' ').map_or("", |(_, rest)| rest);
-    match rest {
-        "per day" | "per day calendar" => "today".to_owned(),
-        rest => rest.trim_end_matches(" calendar").to_owned(),
-    }
-}
-
-fn ordinal(number: u64) -> String {
-    let end = match (number % 10, number % 100) {
-        (1, 1..=10 | 12..) => "st",
-        (2, 1..=11 | 13..) => "nd",
-        (3, 1..=12 | 14..) => "rd",
-        _ => "th",
-    };
-    format!("{number}{end}")
-}
-
-/// As in `5 min`, rounded to what a person would say.
-fn length(millis: i64) -> String {
-    let secs = (millis + 500) / 1_000;
-    match secs {
-        ..=119 => format!("{secs} s"),
-        120..=7_199 => format!("{} min", (secs + 30) / 60),
-        _ => format!("{} h", (secs + 1_800) / 3_600),
-    }
-}
-
-fn capitalized(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_counted_as_people_do() {
-        let counted: Vec<_> = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinal).into();
-        assert_eq!(
-            counted,
-            ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"]
-        );
-        assert_eq!(
-            [300_000, 3_600_000, 61_000, 10_000_000].map(length),
-            ["5 min", "60 min", "61 s", "3 h"]
-        );
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keystile_core::address::AddressRange;
-use keystile_core::channel::{ChannelSpec, SecretSource};
+use keystile_core::channel::{ChannelRule, ChannelSpec, SecretSource};
 use keystile_core::delivery::AttemptOutcome;
 use keystile_engine::Engine;
 use keystile_engine::notify::{ClaimedDelivery, Receiver};
@@ -54,7 +54,7 @@ pub fn sender(engine: Arc<Engine>, vapid: &VapidKey) -> Sender {
 }
 
 async fn send(shared: &Shared, delivery: ClaimedDelivery) -> AttemptOutcome {
-    let settings = match settings(&delivery) {
+    let settings = match settings(&delivery.channel.spec, delivery.receiver.as_ref()) {
         Ok(settings) => settings,
         // An owner may be about to mend it.
         Err(fault) => return AttemptOutcome::Later { said: fault.to_string(), retry_after: None },
@@ -119,10 +119,26 @@ fn hook(source: &SecretSource) -> Result<HookUrl, NotReady> {
     Ok(secret(source)?.parse()?)
 }
 
-fn settings(delivery: &ClaimedDelivery) -> Result<ChannelSettings, NotReady> {
-    Ok(match &delivery.channel.spec {
+/// Why a channel cannot send as it is set up. Secrets are read; nothing is sent or looked up.
+pub fn fault(channel: &ChannelRule) -> Option<String> {
+    let receivers = match &channel.spec {
+        // Each device brings what it needs.
+        ChannelSpec::WebPush { .. } => return None,
+        ChannelSpec::Email { to, .. } => {
+            to.iter().map(|to| Some(Receiver::Address(to.clone()))).collect()
+        }
+        _ => vec![None],
+    };
+    receivers.into_iter().find_map(|receiver| match settings(&channel.spec, receiver.as_ref()) {
+        Ok(settings) => settings.address_fault(&channel.allowed_networks),
+        Err(fault) => Some(fault.to_string()),
+    })
+}
+
+fn settings(spec: &ChannelSpec, receiver: Option<&Receiver>) -> Result<ChannelSettings, NotReady> {
+    Ok(match spec {
         ChannelSpec::Email { from, smtp_url, password, .. } => {
-            let Some(Receiver::Address(to)) = &delivery.receiver else {
+            let Some(Receiver::Address(to)) = receiver else {
                 return Err(NotReady::NoReceiver);
             };
             let password = password.as_ref().map(kept).transpose()?;
@@ -133,7 +149,7 @@ fn settings(delivery: &ClaimedDelivery) -> Result<ChannelSettings, NotReady> {
             })
         }
         ChannelSpec::WebPush { contact } => {
-            let Some(Receiver::Device(device)) = &delivery.receiver else {
+            let Some(Receiver::Device(device)) = receiver else {
                 return Err(NotReady::NoReceiver);
             };
             let subscription =

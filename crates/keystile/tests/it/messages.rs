@@ -195,7 +195,32 @@ fn a_server_goes_on_when_nobody_reads_its_greeting() {
         site.caller(&key).call("GET", "/a").is_ok_and(|answer| answer.status == 200)
     });
     assert_eq!(site.caller(&key).post("/a").status, 200);
-    assert!(server.stderr().contains("the greeting could not be written"));
+    wait_until("the log says it", || server.stderr().contains("the greeting could not be written"));
     server.signal("TERM");
     assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
+fn a_channel_that_cannot_send_and_an_upstream_that_does_not_answer_are_said_everywhere() {
+    let channel = "[channel.ops]\nkind = \"webhook\"\nurl = \"https://hooks.example.org/\"\n\
+                   secret_env = \"KEYSTILE_TEST_UNSET\"\n";
+    let mut site = Site::of_text(&format!(
+        "[gate]\nlisten = \"127.0.0.1:7070\"\n[console]\nlisten = \"127.0.0.1:7080\"\n\
+         [api.bookmarks]\nupstream = \"http://127.0.0.1:1\"\n{OPEN}{channel}"
+    ));
+    let channel = "KEYSTILE_TEST_UNSET is not set";
+    let upstream = "cannot be reached: Connection refused";
+    let check = site.run(&["check"]).good();
+    let said = check.stdout + &check.stderr;
+    assert_says(&said, &["the channel ops cannot send", channel, "works; see the warnings"]);
+    assert!(!said.contains(upstream), "a check connects to nothing");
+    site.start();
+    wait_until("both are said", || {
+        [site.log(), site.server().stdout()]
+            .iter()
+            .all(|said| said.contains(channel) && said.contains(upstream))
+    });
+    let doctor = site.run(&["doctor", "--json"]);
+    assert_eq!(doctor.code, Some(1));
+    assert_says(&doctor.stdout, &[channel, upstream, "\"problem\"", "\"warning\""]);
 }

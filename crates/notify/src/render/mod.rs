@@ -56,8 +56,8 @@ impl ShownWrite {
     /// The write in one line.
     pub(crate) fn line(&self) -> String {
         let Self { time, method, path, outcome, who } = self;
-        let who = who.as_deref().map(|who| format!(" by {who}")).unwrap_or_default();
-        format!("{time} {method} {path}: {outcome}{who}")
+        let who = who.as_deref().map(|who| format!(" {who}:")).unwrap_or_default();
+        format!("{time}{who} {method} {path} ({outcome})")
     }
 }
 
@@ -98,6 +98,11 @@ impl Shown {
             links: links.take(LINKS_MAX).collect(),
             unsubscribe: message.unsubscribe.as_deref().and_then(address),
         }
+    }
+
+    /// What the list of writes is called.
+    pub(crate) fn writes_heading(&self) -> &'static str {
+        if self.writes.len() == 1 { "The write" } else { "Last writes" }
     }
 
     /// Where a click on the message itself leads: the first link that only shows.
@@ -151,7 +156,7 @@ fn outcome_words(outcome: Outcome) -> &'static str {
         Outcome::Applied => "applied",
         Outcome::RefusedByUpstream => "refused by the upstream",
         Outcome::NotSent => "not sent",
-        Outcome::Unknown => "unknown",
+        Outcome::Unknown => "outcome unknown",
         Outcome::Refused => "refused",
     }
 }
@@ -331,8 +336,8 @@ mod tests {
             Shown::of(&example()).title,
             "LOCKED | scraper-17 | 21st of 20 writes today (DELETE /bookmarks/41)"
         );
-        let message = Message { who: None, state: "STORE TROUBLE".to_owned(), ..example() };
-        assert!(Shown::of(&message).title.starts_with("STORE TROUBLE | 21st"));
+        let message = Message { who: None, state: "STORAGE FAILURE".to_owned(), ..example() };
+        assert!(Shown::of(&message).title.starts_with("STORAGE FAILURE | 21st"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(crate) fn mail(shown: &Shown, host: &str) -> String {
         }
     }
     if !shown.writes.is_empty() {
-        text.push_str("\nLast writes\n");
+        text.push_str(&format!("\n{}\n", shown.writes_heading()));
         for write in &shown.writes {
             text.push_str(&format!("  {}\n", write.line()));
         }
@@ -44,7 +44,7 @@ pub(crate) fn body(shown: &Shown) -> String {
         text.push_str(&format!("\n{name}: {value}"));
     }
     if !shown.writes.is_empty() {
-        text.push_str("\nLast writes:");
+        text.push_str(&format!("\n{}:", shown.writes_heading()));
         for write in &shown.writes {
             text.push_str(&format!("\n{}", write.line()));
         }

@@ -6,7 +6,9 @@ use askama::Template;
 use axum::extract::State;
 use keystile_core::journal::WriteRecord;
 use keystile_engine::NearBudget;
-use keystile_engine::command::{Answer, Command, Failure, KeyFilter, KeyView, RecordFilter};
+use keystile_engine::command::{
+    Answer, Command, Failure, Finding, FindingLevel, KeyFilter, KeyView, RecordFilter,
+};
 use keystile_engine::delivery::{DeliveryFilter, DeliveryView};
 
 use super::{Frame, PageResult, Screen, clock, page, trouble};
@@ -40,6 +42,8 @@ struct NowPage {
     chart: Svg,
     records: Vec<WriteRecord>,
     told: Vec<DeliveryView>,
+    /// Channels that cannot send, and why.
+    unable: Vec<String>,
     curl: String,
 }
 
@@ -54,13 +58,14 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
         _ => Vec::new(),
     };
     let at = clock.now;
-    let (hours, records, told) = blocking(&web.engine, move |engine| {
+    let (hours, records, told, unable) = blocking(&web.engine, move |engine| {
         let filter = RecordFilter { limit: RECORDS_SHOWN, ..RecordFilter::default() };
         let latest = DeliveryFilter { limit: TOLD_SHOWN, ..DeliveryFilter::default() };
         Ok::<_, Failure>((
             engine.last_day(at)?,
             engine.record_page(&filter)?.records,
             engine.deliveries(&latest)?,
+            unable(engine.channel_findings()),
         ))
     })
     .await
@@ -76,7 +81,7 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
     let near = web.engine.near_budgets().await.unwrap_or_default();
     let flow = web.traffic.flow();
     let locked_count = web.engine.locked_keys();
-    let (well, verdict) = verdict(&frame, locked_count, near.len(), &flow);
+    let (well, verdict) = verdict(&frame, locked_count, (near.len(), unable.len()), &flow);
     Ok(page(&NowPage {
         well,
         verdict,
@@ -90,14 +95,25 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
         chart: chart::bars(&bars),
         records,
         told,
+        unable,
         curl: curl(&web),
         frame,
         clock,
     }))
 }
 
+fn unable(findings: Vec<Finding>) -> Vec<String> {
+    let problems = findings.into_iter().filter(|finding| finding.level == FindingLevel::Problem);
+    problems.map(|finding| finding.message).collect()
+}
+
 /// The one sentence that an owner reads first.
-fn verdict(frame: &Frame, locked: u64, near: usize, flow: &Flow) -> (bool, String) {
+fn verdict(
+    frame: &Frame,
+    locked: u64,
+    (near, unable): (usize, usize),
+    flow: &Flow,
+) -> (bool, String) {
     let traffic = match flow.reads + flow.writes {
         0 => "No calls in the last minute.",
         _ => "Traffic is flowing.",
@@ -108,6 +124,8 @@ fn verdict(frame: &Frame, locked: u64, near: usize, flow: &Flow) -> (bool, Strin
     match (locked, near) {
         (1, _) => (false, format!("One key is locked. {traffic}")),
         (2.., _) => (false, format!("{locked} keys are locked. {traffic}")),
+        (0, _) if unable == 1 => (false, format!("A channel cannot send alerts. {traffic}")),
+        (0, _) if unable > 1 => (false, format!("{unable} channels cannot send alerts. {traffic}")),
         (0, 0) => (true, format!("All is well. {traffic}")),
         (0, 1) => (true, format!("All is well; one key is near its budget. {traffic}")),
         (0, near) => (true, format!("All is well; {near} keys are near their budgets. {traffic}")),

@@ -1,7 +1,7 @@
 //! Channels: what each kind needs, and nothing that it does not.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use keystile_core::address::AddressRange;
 use keystile_core::channel::{ChannelRule, ChannelSpec, SecretSource};
@@ -82,6 +82,8 @@ impl Resolver<'_> {
         };
         self.check_form(kind, channel);
         let spec = self.channel_spec(kind, name, channel, &allowed_networks)?;
+        let mut allowed_networks = allowed_networks;
+        allowed_networks.extend(written_loopback(channel));
         Some(ChannelRule { name: name.value.clone(), spec, per_hour_max, allowed_networks })
     }
 
@@ -385,6 +387,22 @@ fn shown(url: &str) -> String {
         }
         (Some(_) | None, _) => url.to_owned(),
     }
+}
+
+/// This machine, where the owner wrote that the channel is there: the address, or `localhost`, and no other
+/// name that may lead there.
+fn written_loopback(channel: &raw::Channel) -> Vec<AddressRange> {
+    let url = channel.url.as_ref().and_then(|url| url.value.parse::<Url>().ok());
+    let addresses: Vec<IpAddr> = match url.as_ref().and_then(Url::host) {
+        Some(Host::Domain("localhost")) => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
+        Some(Host::Ipv4(address)) => vec![address.into()],
+        Some(Host::Ipv6(address)) => vec![address.into()],
+        Some(Host::Domain(_)) | None => Vec::new(),
+    };
+    let loopback = addresses.into_iter().filter(IpAddr::is_loopback);
+    loopback.filter_map(|address| address.to_string().parse().ok()).collect()
 }
 
 /// Whether it is on this machine, or in a network that the owner named.

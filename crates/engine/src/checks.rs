@@ -1,0 +1,76 @@
+//! What is looked at outside of the store: whether channels can send, and whether upstreams can be reached.
+//!
+//! The program says how, because protocols and secrets are its affair.
+
+use keystile_core::channel::ChannelRule;
+use keystile_core::policy::Policy;
+
+use crate::Engine;
+use crate::command::{Finding, FindingLevel};
+
+/// How it is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Checks {
+    /// Why a channel cannot send as it is set up. Reads its secrets; sends and connects to nothing.
+    pub channel: fn(&ChannelRule) -> Option<String>,
+    /// Where no upstream answers. Blocks, for some seconds at most.
+    pub upstreams: fn(&Policy) -> Vec<UnreachableUpstream>,
+}
+
+/// An upstream to which no connection could be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreachableUpstream {
+    /// The API.
+    pub api: String,
+    /// The origin.
+    pub origin: String,
+    /// Why.
+    pub fault: String,
+}
+
+impl Engine {
+    /// Channels that cannot send, and why. Blocks.
+    pub fn channel_findings(&self) -> Vec<Finding> {
+        let Some(checks) = self.checks.get() else {
+            return Vec::new();
+        };
+        let watching = self.store.watching();
+        let found = watching.channels().iter().filter_map(|channel| {
+            Some(Finding {
+                level: FindingLevel::Problem,
+                subject: "channels".to_owned(),
+                message: format!("{} cannot send: {}", channel.name, (checks.channel)(channel)?),
+                help: Some("mend it, and send it a test message".to_owned()),
+            })
+        });
+        let mut found: Vec<Finding> = found.collect();
+        if found.is_empty() && !watching.channels().is_empty() {
+            found.push(Finding {
+                level: FindingLevel::Good,
+                subject: "channels".to_owned(),
+                message: "every channel has what it needs to send".to_owned(),
+                help: None,
+            });
+        }
+        found
+    }
+
+    /// Upstreams that cannot be reached now. Blocks.
+    pub(crate) fn upstream_findings(&self) -> Vec<Finding> {
+        let Some(checks) = self.checks.get() else {
+            return Vec::new();
+        };
+        let finding = |upstream: UnreachableUpstream| Finding {
+            level: FindingLevel::Warning,
+            subject: "upstreams".to_owned(),
+            message: format!(
+                "{} of {} cannot be reached: {}",
+                upstream.origin, upstream.api, upstream.fault
+            ),
+            help: Some(
+                "start the API, or correct `upstream`; calls are answered with 502".to_owned(),
+            ),
+        };
+        (checks.upstreams)(&self.policy()).into_iter().map(finding).collect()
+    }
+}

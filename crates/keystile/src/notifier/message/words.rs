@@ -1,0 +1,260 @@
+//! What a message says in words: the state, what happened in a few words, and the first sentence.
+
+use keystile_core::journal::Outcome;
+use keystile_core::lock::LockLevel;
+use keystile_core::notice::{Notice, NoticeBudget};
+use keystile_core::watch::TriggerKind;
+
+const NOBODY: &str = "a caller without a key";
+
+/// What became of a write.
+pub(super) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pending => "under way",
+        Outcome::Applied => "applied",
+        Outcome::RefusedByUpstream => "refused by the upstream",
+        Outcome::NotSent => "not sent",
+        Outcome::Unknown => "unknown",
+        Outcome::Refused => "refused",
+    }
+}
+
+/// The first words of the subject.
+pub(super) fn state(notice: &Notice) -> String {
+    let (one, many) = match notice.trigger {
+        TriggerKind::Write => (write_state(notice), "WRITES"),
+        TriggerKind::FirstWriteOfKey | TriggerKind::FirstWriteOfOperation => {
+            (first_write_state(notice), "FIRST WRITES")
+        }
+        TriggerKind::BudgetLevel => match notice.budget.as_ref().and_then(|budget| budget.level) {
+            Some(level) => return format!("{level} % USED"),
+            None => ("BUDGET LEVEL", "BUDGET LEVELS"),
+        },
+        TriggerKind::KeyLocked => ("LOCKED", "LOCKS"),
+        TriggerKind::KeyUnlocked => ("UNLOCKED", "UNLOCKS"),
+        TriggerKind::WriteUnknown => ("OUTCOME UNKNOWN", "OUTCOMES UNKNOWN"),
+        TriggerKind::RefusedStorm => ("REFUSAL BURST", "REFUSAL BURSTS"),
+        TriggerKind::StoreTrouble => ("STORAGE FAILURE", "STORAGE FAILURES"),
+        TriggerKind::DeliveryFailed => ("NOT DELIVERED", "NOT DELIVERED"),
+        TriggerKind::Test => ("TEST", "TESTS"),
+    };
+    if notice.count == 1 { one.to_owned() } else { format!("{} {many}", notice.count) }
+}
+
+fn write_state(notice: &Notice) -> &'static str {
+    match notice.writes.last().map(|write| write.outcome) {
+        Some(Outcome::RefusedByUpstream) => "REFUSED BY UPSTREAM",
+        Some(Outcome::NotSent) => "WRITE NOT SENT",
+        Some(Outcome::Unknown) => "OUTCOME UNKNOWN",
+        Some(Outcome::Refused) => "WRITE REFUSED",
+        Some(Outcome::Pending | Outcome::Applied) | None => "WRITE",
+    }
+}
+
+fn first_write_state(notice: &Notice) -> &'static str {
+    match notice.writes.last().map(|write| write.outcome) {
+        Some(Outcome::RefusedByUpstream | Outcome::Refused) => "FIRST WRITE, REFUSED",
+        Some(Outcome::NotSent) => "FIRST WRITE, NOT SENT",
+        Some(Outcome::Pending | Outcome::Applied | Outcome::Unknown) | None => "FIRST WRITE",
+    }
+}
+
+/// What happened, in a few words.
+pub(super) fn what(notice: &Notice) -> String {
+    if let Some(period) = period(notice) {
+        return period;
+    }
+    if let (Some(lock), Some(budget)) = (&notice.lock, &notice.budget) {
+        let tried = lock
+            .evidence
+            .as_deref()
+            .map(|evidence| evidence.split_once(" from ").map_or(evidence, |(write, _)| write));
+        let over = format!(
+            "{} of {} {}",
+            ordinal(budget.used.saturating_add(1)),
+            counted(u64::from(budget.amount), "write", "writes"),
+            window(budget)
+        );
+        return tried.map_or_else(|| over.clone(), |tried| format!("{over} ({tried})"));
+    }
+    if let Some(budget) = &notice.budget {
+        let amount = counted(u64::from(budget.amount), "write", "writes");
+        return format!("{} of {amount} {}", budget.used, window(budget));
+    }
+    match notice.writes.last() {
+        Some(write) if notice.lock.is_none() => format!("{} {}", write.method, write.path),
+        Some(_) | None if notice.trigger == TriggerKind::Test => "this channel works".to_owned(),
+        Some(_) | None => notice.detail.clone(),
+    }
+}
+
+/// As in `last 5 min`, for a digest.
+fn period(notice: &Notice) -> Option<String> {
+    notice.since.map(|since| format!("last {}", length(notice.time.millis_since(since))))
+}
+
+pub(super) fn sentence(notice: &Notice, who: Option<&str>, what: &str) -> String {
+    match period(notice) {
+        Some(period) => digest_sentence(notice, who, &period),
+        None => single_sentence(notice, who, what),
+    }
+}
+
+fn digest_sentence(notice: &Notice, who: Option<&str>, period: &str) -> String {
+    let count = notice.count;
+    let happened = match (notice.trigger, who) {
+        (TriggerKind::Write, Some(who)) => {
+            format!("{who} made {}", counted(count, "write", "writes"))
+        }
+        (TriggerKind::Write, None) => {
+            format!("{} recorded", counted(count, "write was", "writes were"))
+        }
+        (TriggerKind::FirstWriteOfKey, _) => {
+            format!("{} for the first time", counted(count, "key wrote", "keys wrote"))
+        }
+        (TriggerKind::FirstWriteOfOperation, _) => format!(
+            "{} used for the first time",
+            counted(count, "operation was", "operations were")
+        ),
+        (TriggerKind::WriteUnknown, _) => {
+            format!("The outcome of {} became unknown", counted(count, "write", "writes"))
+        }
+        (TriggerKind::BudgetLevel, Some(who)) => {
+            format!("A key of {who} reached {}", counted(count, "budget level", "budget levels"))
+        }
+        (TriggerKind::BudgetLevel, None) => match callers(notice) {
+            Some(keys) => format!(
+                "{} reached {}",
+                counted(keys, "key", "keys"),
+                counted(count, "budget level", "budget levels")
+            ),
+            None => format!("{} reached", counted(count, "budget level was", "budget levels were")),
+        },
+        (TriggerKind::KeyLocked, _) => {
+            format!("{} put on keys", counted(count, "lock was", "locks were"))
+        }
+        (TriggerKind::KeyUnlocked, _) => {
+            format!("{} taken off keys", counted(count, "lock was", "locks were"))
+        }
+        (TriggerKind::RefusedStorm, _) => {
+            format!("Callers were refused over and over {}", counted(count, "time", "times"))
+        }
+        (TriggerKind::StoreTrouble, _) => {
+            format!("The store reported {}", counted(count, "failure", "failures"))
+        }
+        (TriggerKind::DeliveryFailed, _) => {
+            format!("{} not be delivered", counted(count, "message could", "messages could"))
+        }
+        (TriggerKind::Test, _) => {
+            format!("This channel was tried {}", counted(count, "time", "times"))
+        }
+    };
+    format!("{happened} in the {period}.")
+}
+
+/// How many caused the events, where that is known exactly.
+fn callers(notice: &Notice) -> Option<u64> {
+    let is_exact = notice.offenders.iter().all(|offender| offender.inherited == 0);
+    let sum: u64 = notice.offenders.iter().map(|offender| offender.count).sum();
+    (is_exact && sum == notice.count).then(|| u64::try_from(notice.offenders.len()).ok()).flatten()
+}
+
+fn single_sentence(notice: &Notice, who: Option<&str>, what: &str) -> String {
+    let key_of = who.unwrap_or(NOBODY);
+    match notice.trigger {
+        TriggerKind::Test => "An owner asked whether this channel works: it does.".to_owned(),
+        TriggerKind::StoreTrouble => ended(capitalized(&notice.detail)),
+        TriggerKind::DeliveryFailed => ended(format!("The message {}", notice.detail)),
+        TriggerKind::Write | TriggerKind::WriteUnknown => write_sentence(notice, who, what, ""),
+        TriggerKind::FirstWriteOfKey => {
+            write_sentence(notice, who, what, ", the first write of this key")
+        }
+        TriggerKind::FirstWriteOfOperation => {
+            write_sentence(notice, who, what, ", the first write of this operation")
+        }
+        TriggerKind::KeyLocked => {
+            let stops = match notice.lock.as_ref().map(|lock| lock.level) {
+                Some(LockLevel::All) => "all its calls stop",
+                Some(LockLevel::Writes) | None => "its writes stop and its reads go on",
+            };
+            format!("A key of {key_of} was locked: {stops}.")
+        }
+        TriggerKind::KeyUnlocked => format!("A key of {key_of} was unlocked."),
+        TriggerKind::BudgetLevel => ended(format!("A key of {key_of} has {}", notice.detail)),
+        TriggerKind::RefusedStorm => ended(format!("Refused over and over: {}", notice.detail)),
+    }
+}
+
+fn write_sentence(notice: &Notice, who: Option<&str>, what: &str, first: &str) -> String {
+    let who = who.map_or_else(|| capitalized(NOBODY), str::to_owned);
+    let (did, became) = match notice.writes.last().map(|write| write.outcome) {
+        Some(Outcome::RefusedByUpstream) => ("sent", "; the upstream refused it"),
+        Some(Outcome::NotSent) => ("tried", "; it was not sent to the upstream"),
+        Some(Outcome::Unknown) => ("sent", "; its outcome is unknown"),
+        Some(Outcome::Refused) => ("tried", "; it was refused"),
+        Some(Outcome::Pending) => ("sent", "; its outcome is not known yet"),
+        Some(Outcome::Applied) | None => ("sent", ""),
+    };
+    format!("{who} {did} {what}{first}{became}.")
+}
+
+/// As in `1 write` or `12 writes`.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+fn ended(text: String) -> String {
+    if text.ends_with(['.', '!', '?']) { text } else { text + "." }
+}
+
+/// As in `today`, `per hour` or `per 5 minutes`.
+fn window(budget: &NoticeBudget) -> String {
+    let rest = budget.quota.split_once(' ').map_or("", |(_, rest)| rest);
+    match rest {
+        "per day" | "per day calendar" => "today".to_owned(),
+        rest => rest.trim_end_matches(" calendar").to_owned(),
+    }
+}
+
+fn ordinal(number: u64) -> String {
+    let end = match (number % 10, number % 100) {
+        (1, 1..=10 | 12..) => "st",
+        (2, 1..=11 | 13..) => "nd",
+        (3, 1..=12 | 14..) => "rd",
+        _ => "th",
+    };
+    format!("{number}{end}")
+}
+
+/// As in `5 min`, rounded to what a person would say.
+fn length(millis: i64) -> String {
+    let secs = (millis + 500) / 1_000;
+    match secs {
+        ..=119 => format!("{secs} s"),
+        120..=7_199 => format!("{} min", (secs + 30) / 60),
+        _ => format!("{} h", (secs + 1_800) / 3_600),
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_counted_as_people_do() {
+        let counted: Vec<_> = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinal).into();
+        assert_eq!(
+            counted,
+            ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"]
+        );
+        assert_eq!(
+            [300_000, 3_600_000, 61_000, 10_000_000].map(length),
+            ["5 min", "60 min", "61 s", "3 h"]
+        );
+    }
+}
