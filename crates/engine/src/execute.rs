@@ -37,6 +37,7 @@ fn kind_of(error: &Error) -> FailureKind {
         | Error::NotKeystile
         | Error::Newer { .. }
         | Error::Corrupt(_)
+        | Error::NotABackup { .. }
         | Error::Pepper { .. }
         | Error::Sqlite(_) => FailureKind::Fault,
     }

@@ -160,8 +160,7 @@ fn check(arguments: &CheckArguments, terminal: &mut Terminal<'_>) -> ExitCode {
         let verdict = match (is_sound, problems.len()) {
             (true, 0) => format!("{} is good.", path.display()),
             (true, _) => format!("{} works; see the warnings.", path.display()),
-            (false, 1) => format!("{}: 1 mistake.", path.display()),
-            (false, count) => format!("{}: {count} mistakes.", path.display()),
+            (false, _) => format!("{}.", config::summary(&problems)),
         };
         text.iter().try_for_each(|text| terminal.say(text)).and_then(|()| terminal.say(&verdict))
     };

@@ -3,6 +3,7 @@
 //! The file is an SQLite database with the pepper in its `meta` table, because without the pepper no key
 //! of the backup could be recognised. Keep it as private as the data directory.
 
+use std::io::Read;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
@@ -83,11 +84,35 @@ pub fn verify(file: &Path) -> Result<Contents> {
     Ok(contents)
 }
 
+/// What a file holds that is to be restored. What is wrong with it is told of that file: the store is
+/// another one, and may be sound.
+fn recognized(file: &Path) -> Result<Contents> {
+    let not_ours = || "it is not a backup that Keystile wrote".to_owned();
+    let of_file = |why| Error::NotABackup { path: file.to_owned(), why };
+    let mut start = [0; DATABASE_START.len()];
+    let read = std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut start));
+    match read {
+        Ok(()) if start == *DATABASE_START => {}
+        Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
+            return Err(of_file(format!("it cannot be read: {error}")));
+        }
+        Ok(()) | Err(_) => return Err(of_file(not_ours())),
+    }
+    verify(file).map_err(|error| match error {
+        Error::Corrupt(why) => of_file(format!("the backup is damaged: {why}")),
+        Error::NotKeystile => of_file(not_ours()),
+        other => other,
+    })
+}
+
+/// With this every SQLite database begins.
+const DATABASE_START: &[u8; 16] = b"SQLite format 3\0";
+
 /// Puts a backup into a data directory that no process holds and that has no store, or whose store is
 /// to be replaced; the replaced one stays beside it: `keystile.db.before-restore` and
 /// `pepper.before-restore`.
 pub fn restore(directory: &DataDirectory, file: &Path) -> Result<Contents> {
-    let contents = verify(file)?;
+    let contents = recognized(file)?;
     let database = directory.database();
     let fault = |source| Error::Directory { path: database.clone(), source };
     let partial = database.with_extension("restoring");

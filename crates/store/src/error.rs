@@ -45,6 +45,14 @@ pub enum Error {
     /// The file is damaged.
     #[error("the store file is damaged: {0}")]
     Corrupt(String),
+    /// The file that was to be restored is something else, or damaged.
+    #[error("{path} cannot be restored: {why}")]
+    NotABackup {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The pepper file is missing or damaged, and with it every key.
     #[error("the pepper file {path} is {fault}; without it no key can be recognised")]
     Pepper {
@@ -110,6 +118,9 @@ impl Error {
             }
             Self::Corrupt(_) => {
                 Some("stop every Keystile on it, keep a copy, and restore the latest backup".into())
+            }
+            Self::NotABackup { .. } => {
+                Some("name a file that `keystile backup` wrote; nothing was changed".into())
             }
             Self::Pepper { .. } => {
                 Some("copy it back from a backup: `keystile restore` brings it along".into())

@@ -320,21 +320,20 @@ impl Report {
             text.push_str(&problem.render(width, colors));
             text.push('\n');
         }
-        text + &self.summary() + "\n"
+        text + &summary(&self.problems) + "\n"
     }
+}
 
-    /// As in `keystile.toml: 2 mistakes, 1 warning`.
-    fn summary(&self) -> String {
-        let count =
-            |severity| self.problems.iter().filter(|problem| problem.severity == severity).count();
-        let file = self.problems.first().map_or("configuration", Diagnostic::file);
-        let plural = |count| if count == 1 { "" } else { "s" };
-        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        let mistakes = format!("{file}: {errors} mistake{}", plural(errors));
-        match warnings {
-            0 => mistakes,
-            _ => format!("{mistakes}, {warnings} warning{}", plural(warnings)),
-        }
+/// How many findings there are, as in `keystile.toml: 2 mistakes, 1 warning`.
+pub fn summary(problems: &[Diagnostic]) -> String {
+    let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
+    let file = problems.first().map_or("configuration", Diagnostic::file);
+    let plural = |count| if count == 1 { "" } else { "s" };
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let mistakes = format!("{file}: {errors} mistake{}", plural(errors));
+    match warnings {
+        0 => mistakes,
+        _ => format!("{mistakes}, {warnings} warning{}", plural(warnings)),
     }
 }
 

@@ -9,10 +9,34 @@ use super::read::{Removed, Step};
 use super::schema;
 use super::suggest::{closest, either};
 
+/// A bracket that is not closed.
+pub(super) fn unclosed(source: &Arc<Source>, opener: usize) -> Diagnostic {
+    let place = opener..opener + 1;
+    let (open, close) = if source.at(&place) == "{" { ('{', '}') } else { ('[', ']') };
+    let mut problem =
+        Diagnostic::new(source, Some(place), format!("this `{open}` is never closed"));
+    problem.help(format!("write `{close}` after its last entry"));
+    problem
+}
+
+/// What word processors and chats make of plain quotation marks.
+const TYPOGRAPHIC_QUOTES: [char; 10] = ['“', '”', '„', '‟', '‘', '’', '‚', '‛', '«', '»'];
+
 /// A mistake that the TOML parser found.
 pub(super) fn syntax(source: &Arc<Source>, error: &toml::de::Error) -> Diagnostic {
     let place = error.span().unwrap_or_default();
     let text = source.at(&place);
+    let rest = source.text().get(place.start..).unwrap_or_default();
+    if let Some(quote) = rest.lines().next().unwrap_or_default().chars().next()
+        && TYPOGRAPHIC_QUOTES.contains(&quote)
+    {
+        let message =
+            format!("`{quote}` is a typographic quotation mark, and TOML knows only \" and '");
+        let meant = text.trim().trim_matches(TYPOGRAPHIC_QUOTES);
+        let mut problem = Diagnostic::new(source, Some(place.clone()), message);
+        problem.help_if((!meant.is_empty()).then(|| format!("write {meant:?}")));
+        return problem;
+    }
     let said = error.message();
     let (message, help) = match said {
         "duplicate key" => {

@@ -24,11 +24,12 @@ mod resolve;
 mod resolved;
 mod schema;
 mod suggest;
+mod unclosed;
 mod value;
 
 use std::path::{Path, PathBuf};
 
-pub use diagnostic::{Colors, Diagnostic, Report, Severity};
+pub use diagnostic::{Colors, Diagnostic, Report, Severity, summary};
 pub use quick::for_upstream;
 pub use reference::reference;
 pub use resolved::{Configuration, ConsoleSettings, JournalSettings};

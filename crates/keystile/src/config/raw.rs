@@ -231,7 +231,7 @@ pub(super) struct Api {
     /// authentication, are always read too. Where this is written, whatever stands in the field is
     /// taken for a key; otherwise `X-API-Key` is read, and what does not have the form of a key
     /// there is a credential of the API, like everything else in `Authorization`.
-    #[schemars(extend("default" = "X-API-Key"))]
+    #[schemars(extend("examples" = ["X-My-Key"]))]
     pub(super) key_header: Option<Spot<String>>,
     /// A query parameter that may carry the key. Without it none is read: addresses end up in logs,
     /// and a key in an address ends up there with it.

@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostic::{Diagnostic, Place, Source};
 use super::explain;
 use super::raw::File;
+use super::unclosed;
 
 /// A file with more mistakes is something else than a configuration.
 pub(super) const PROBLEMS_MAX: usize = 100;
@@ -61,11 +62,10 @@ pub(super) struct Reading {
 /// Reads a text as far as it goes.
 pub(super) fn read(source: &Arc<Source>) -> Reading {
     let (table, errors) = DeTable::parse_recoverable(source.text());
-    let mut problems: Vec<_> =
-        errors.iter().take(PROBLEMS_MAX).map(|error| explain::syntax(source, error)).collect();
+    let (mut problems, is_cut) = syntax(source, &errors);
     let is_broken = !problems.is_empty();
     // After a broken header nobody knows which table the lines below it belong to.
-    let is_hopeless = problems.iter().any(|problem| is_broken_header(source, problem));
+    let is_hopeless = is_cut || problems.iter().any(|problem| is_broken_header(source, problem));
     let (mut file, mut lost) = (None, Vec::new());
     if !is_hopeless {
         let syntax_lines: Vec<_> = problems.iter().map(Diagnostic::line).collect();
@@ -76,6 +76,21 @@ pub(super) fn read(source: &Arc<Source>) -> Reading {
     }
     problems.truncate(PROBLEMS_MAX);
     Reading { file, problems, lost, is_broken }
+}
+
+/// What the parser found, and whether it lost its way at a bracket that is not closed: then that is all
+/// that is wrong, as far as anybody can tell.
+fn syntax(source: &Arc<Source>, errors: &[toml::de::Error]) -> (Vec<Diagnostic>, bool) {
+    let mut problems = Vec::new();
+    for error in errors.iter().take(PROBLEMS_MAX) {
+        let at = error.span().map_or(source.text().len(), |place| place.start);
+        if let Some(opener) = unclosed::opener(source.text(), at) {
+            problems.push(explain::unclosed(source, opener));
+            return (problems, true);
+        }
+        problems.push(explain::syntax(source, error));
+    }
+    (problems, false)
 }
 
 fn is_broken_header(source: &Source, problem: &Diagnostic) -> bool {

@@ -56,10 +56,20 @@ pub(super) fn resolve(
         return Err(report(problems));
     };
     let (methods, names) = (Vec::new(), BTreeMap::new());
+    let of_form = problems.len();
     let mut resolver =
         Resolver { source: Arc::clone(source), base, problems, lost, is_broken, methods, names };
     let mut configuration = resolver.file(&file);
-    let problems = resolver.problems;
+    let mut problems = resolver.problems;
+    // Of a line that is not TOML, what its values say is a guess.
+    if is_broken {
+        let lines: Vec<_> = problems[..of_form].iter().map(Diagnostic::line).collect();
+        let mut place = 0;
+        problems.retain(|problem| {
+            place += 1;
+            place <= of_form || !lines.contains(&problem.line())
+        });
+    }
     if problems.iter().any(|problem| problem.severity() == Severity::Error) {
         return Err(report(problems));
     }

@@ -13,15 +13,26 @@ pub(crate) fn closest<'a>(
     let word = folded(word);
     let bound = match word.chars().count() {
         0 => return None,
-        1..=2 => 1,
-        length => length.div_ceil(3),
+        1..=3 => 1,
+        // Another word is seldom closer, and one that means the opposite would be worse than none.
+        length => length.div_ceil(4),
     };
     candidates
         .into_iter()
+        .filter(|candidate| !is_opposite(&word, &folded(candidate)))
         .map(|candidate| (strsim::damerau_levenshtein(&word, &folded(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= bound && *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// Whether one of two words is the other with a syllable that turns it around, as `ever` and `never` are.
+fn is_opposite(word: &str, other: &str) -> bool {
+    let turns = |longer: &str, shorter: &str| {
+        let before = longer.strip_suffix(shorter).unwrap_or_default();
+        ["n", "un", "in", "dis", "non", "not", "no"].contains(&before)
+    };
+    turns(word, other) || turns(other, word)
 }
 
 fn folded(word: &str) -> String {
@@ -54,6 +65,15 @@ mod tests {
             ("colour", None),
         ] {
             assert_eq!(closest(word, keys), meant, "{word}");
+        }
+        for (word, candidates) in [
+            ("forever", ["never", "writes", "all"]),
+            ("ever", ["forever", "unlocked", "all"]),
+            ("unlocked", ["locked", "writes", "all"]),
+            ("disallow", ["allow", "lock", "on"]),
+            ("notify", ["verify", "none", "on"]),
+        ] {
+            assert_eq!(closest(word, candidates), None, "{word}");
         }
     }
 

@@ -204,3 +204,22 @@ fn a_replaced_store_stays_beside_the_restored_one_whole() {
     let before = Bench::at(aside, &bench);
     assert_eq!(before.used(replaced), [5]);
 }
+
+#[test]
+fn a_file_that_is_no_backup_is_named_and_the_store_is_not_called_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.db");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    for (name, bytes) in [("empty", &b""[..]), ("short", b"junk"), ("junk", &[b'x'; 8192])] {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    for name in ["empty", "short", "junk", "other.db"] {
+        let file = folder.path().join(name);
+        let directory = DataDirectory::hold(data.path()).unwrap();
+        let error = restore(&directory, &file).unwrap_err();
+        let expected = "cannot be restored: it is not a backup that Keystile wrote";
+        assert_eq!(error.to_string(), format!("{} {expected}", file.display()));
+        assert!(!directory.database().exists(), "{name}");
+    }
+}

@@ -59,6 +59,8 @@ struct RowShown {
 
 /// An operation of traffic that only a wider rule matched.
 struct Unnamed {
+    /// The API that it belongs to.
+    api: String,
     operation: String,
     matched: String,
     count: u32,
@@ -138,15 +140,17 @@ fn rows(policy: &Policy, plans: &[&Arc<Plan>]) -> Vec<RowShown> {
 
 /// Operations that met only a rule for every path, most frequent first.
 fn unnamed(records: &[WriteRecord]) -> Vec<Unnamed> {
-    let mut found: HashMap<String, Unnamed> = HashMap::new();
+    let mut found: HashMap<(String, String), Unnamed> = HashMap::new();
     for record in records.iter().filter(|record| record.operation.ends_with(" *")) {
         let operation = format!("{} {}", record.method, general(&record.path));
-        let seen = found.entry(operation.clone()).or_insert_with(|| Unnamed {
-            operation,
-            matched: record.operation.clone(),
-            count: 0,
-            last: record.time,
-        });
+        let seen =
+            found.entry((record.api.clone(), operation.clone())).or_insert_with(|| Unnamed {
+                api: record.api.clone(),
+                operation,
+                matched: record.operation.clone(),
+                count: 0,
+                last: record.time,
+            });
         seen.count = seen.count.saturating_add(record.count);
     }
     let mut found: Vec<_> = found.into_values().collect();
@@ -171,7 +175,8 @@ fn general(path: &str) -> String {
 }
 
 fn example(unnamed: Option<&Unnamed>, policy: &Policy) -> String {
-    let api = policy.apis().first().map_or("NAME", |api| api.name());
+    let first = || policy.apis().first().map_or("NAME", |api| api.name());
+    let api = unnamed.map_or_else(first, |seen| &seen.api);
     let operation = unnamed.map_or("POST /import", |seen| &seen.operation);
     format!("[[api.{api}.operation]]\nmatch = {}\ncost = 5", toml_text(operation))
 }

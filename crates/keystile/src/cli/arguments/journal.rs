@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use keystile_core::journal::{Outcome, RecordId};
 use keystile_core::time::Timestamp;
@@ -79,7 +79,7 @@ pub struct FilterArguments {
     #[arg(long, value_name = "ADDR", help_heading = "Filters")]
     pub address: Option<IpAddr>,
     /// Only writes that ended so.
-    #[arg(long, help_heading = "Filters", value_parser = outcome_parser())]
+    #[arg(long, value_name = "OUTCOME", help = OUTCOMES, help_heading = "Filters", value_parser = outcome_parser())]
     pub outcome: Option<Outcome>,
 }
 
@@ -176,9 +176,14 @@ pub enum ExportFormat {
     Csv,
 }
 
+const OUTCOMES: &str = "Only writes that ended so: pending, applied, refused_by_upstream, not_sent, unknown or refused";
+
 fn outcome_parser() -> impl TypedValueParser<Value = Outcome> {
-    PossibleValuesParser::new(Outcome::ALL.map(Outcome::name))
-        .try_map(|name| name.parse::<Outcome>())
+    // Not a list of possible values to clap, whose tip for `failed` would be `applied`.
+    NonEmptyStringValueParser::new().try_map(|name| {
+        let names = Outcome::ALL.map(Outcome::name).join(", ");
+        name.parse::<Outcome>().map_err(|_| format!("an outcome is one of {names}"))
+    })
 }
 
 fn method_parser() -> impl TypedValueParser<Value = String> {

@@ -203,7 +203,8 @@ impl Resolver<'_> {
             Some("never") if word == "never" => return LockRule::Never,
             Some("never") => "did you mean \"never\"?".to_owned(),
             Some(level) => format!("did you mean {{ level = \"{level}\" }}?"),
-            None => "write \"never\", or a table as in { level = \"writes\", until = \"1 hour\" }"
+            None => "leave out `lock` for a lock that holds until you unlock the key, write a table for \
+                     another, as in { level = \"writes\", until = \"1 hour\" }, or \"never\" for none at all"
                 .to_owned(),
         };
         self.error(&setting.place, format!("`lock` cannot be {word:?}")).help(help);
@@ -235,6 +236,11 @@ impl Resolver<'_> {
         if closest(&until.value, ["unlocked"]).is_some() {
             self.error(&until.place, format!("`until` cannot be {:?}", until.value))
                 .help("did you mean \"unlocked\"?");
+            return LOCK_BY_DEFAULT;
+        }
+        if ["forever", "for ever", "always", "permanent"].contains(&until.value.as_str()) {
+            self.error(&until.place, format!("`until` cannot be {:?}", until.value))
+                .help("did you mean \"unlocked\", until you unlock the key?");
             return LOCK_BY_DEFAULT;
         }
         let Some(span) = self.parsed_span(until) else {

@@ -237,3 +237,74 @@ fn escape_sequences_of_a_file_do_not_reach_the_terminal() {
     let report = super::read("data = 'a'\n\u{1b}[31m = 5").unwrap_err();
     assert!(!report.render(80, Colors::Off).contains('\u{1b}'));
 }
+
+/// The findings of a text, one on each line.
+fn findings(text: &str) -> Vec<String> {
+    let report = crate::config::from_text(text, "f", std::path::Path::new("")).unwrap_err();
+    report
+        .problems()
+        .iter()
+        .map(|problem| format!("{problem} | {}", problem.help_text().unwrap_or_default()))
+        .collect()
+}
+
+#[test]
+fn a_bracket_that_is_not_closed_is_one_mistake_at_its_place() {
+    let rest = "[plan.open]\nallow = [\"a: *\"]\nwrite_budget = [\"10 per day\"]\n";
+    for (text, expected) in [
+        (
+            format!("[api.a]\nupstream = [\"http://a\"\n\n{rest}"),
+            "f:2:12: this `[` is never closed | write `]` after its last entry",
+        ),
+        (
+            format!("[api.a]\nupstream = [\"http://a\",\n\n{rest}"),
+            "f:2:12: this `[` is never closed | write `]` after its last entry",
+        ),
+        (
+            format!("[api.a]\nupstream = [\nkeep_host = true\n{rest}"),
+            "f:2:12: this `[` is never closed | write `]` after its last entry",
+        ),
+        (
+            format!("[api.a]\nupstream = \"http://a\"\n{rest}lock = {{ level = \"all\"\n"),
+            "f:6:8: this `{` is never closed | write `}` after its last entry",
+        ),
+    ] {
+        assert_eq!(findings(&text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn typographic_quotes_are_named_once() {
+    let text = "[api.a]\nupstream = “http://a”\n[plan.open]\nallow = ‘a: *’\n";
+    assert_eq!(
+        findings(text),
+        [
+            "f:2:12: `“` is a typographic quotation mark, and TOML knows only \" and ' | write \"http://a\"",
+            "f:4:9: `‘` is a typographic quotation mark, and TOML knows only \" and ' | write \"a: *\"",
+        ]
+    );
+}
+
+#[test]
+fn no_suggestion_means_the_opposite_of_what_was_written() {
+    let plan = "[api.a]\nupstream = \"http://a\"\n[plan.open]\nallow = \"a: *\"\n";
+    for lock in ["\"forever\"", "\"always\"", "\"ever\""] {
+        let found = findings(&format!("{plan}lock = {lock}\n")).concat();
+        assert!(!found.contains("did you mean"), "{found}");
+        assert!(
+            found.contains("leave out `lock` for a lock that holds until you unlock"),
+            "{found}"
+        );
+    }
+    let found = findings(&format!("{plan}lock = {{ until = \"forever\" }}\n")).concat();
+    assert!(found.contains("did you mean \"unlocked\""), "{found}");
+    let found = findings(&format!("{plan}lock = \"nevr\"\n")).concat();
+    assert!(found.contains("did you mean \"never\""), "{found}");
+}
+
+#[test]
+fn a_warning_is_not_counted_as_a_mistake() {
+    let text = "[api.a]\nupstream = [\"http://a\", \"http://a\"]\nnonsense = 1\n[plan.open]\nallow = \"a: *\"\n";
+    let report = crate::config::from_text(text, "f", std::path::Path::new("")).unwrap_err();
+    assert_eq!(crate::config::summary(report.problems()), "f: 1 mistake, 1 warning");
+}
