@@ -67,7 +67,7 @@ impl Engine {
 
     /// What can be looked at in a moment: everything but the whole file. Blocks.
     pub fn quick_findings(&self) -> Result<Vec<Finding>, Failure> {
-        let mut findings = vec![self.commits(), self.clock(), self.plans()?];
+        let mut findings = vec![self.commits(), self.clock(), self.exposure(), self.plans()?];
         findings.extend(self.channel_findings());
         Ok(findings)
     }
@@ -83,6 +83,18 @@ impl Engine {
                     "make room on the disk, or make it writable; writes go on by themselves"
                         .to_owned(),
                 ),
+            },
+        }
+    }
+
+    fn exposure(&self) -> Finding {
+        match self.store.directory().exposure() {
+            None => good("data", "only its own account reaches the data directory".to_owned()),
+            Some(message) => Finding {
+                level: FindingLevel::Warning,
+                subject: "data".to_owned(),
+                message,
+                help: Some("give directory and files to the account that Keystile runs as, and close them to others: chmod 700 for the directory, 600 for its files".to_owned()),
             },
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use keystile_core::budget::Quota;
@@ -15,6 +16,9 @@ use keystile_store::error::Error as StoreError;
 use crate::cli::Target;
 use crate::config::{self, Colors, Configuration};
 use crate::{account, control, probe, server};
+
+/// How long a command waits for a server that is starting or stopping.
+const ANSWER_WAIT: Duration = Duration::from_secs(15);
 
 /// What is done when no server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,26 +128,50 @@ impl Local {
             if !self.data.join("keystile.db").exists() && !creates_something(command) {
                 return Err(nothing_there(&self.data));
             }
-            let engine = self.open()?;
-            self.engine.insert(engine).clone()
+            match self.open() {
+                Ok(engine) => self.engine.insert(engine).clone(),
+                Err(StoreError::InUse { .. }) => return self.once_it_answers(command),
+                Err(error) => return Err(error.into()),
+            }
         };
         Ok(self.runtime.block_on(engine.execute(command.clone(), account::of_process())))
     }
 
-    fn open(&mut self) -> Result<Arc<Engine>, Failure> {
+    /// Sends a command to whoever holds the directory: a server that starts or stops, or another command.
+    fn once_it_answers(&mut self, command: &Command) -> Result<Answer, Failure> {
+        let begun = Instant::now();
+        while begun.elapsed() < ANSWER_WAIT {
+            if let Some(answer) = control::send(&self.data, command) {
+                return answer;
+            }
+            match self.open() {
+                Ok(engine) => {
+                    let engine = self.engine.insert(engine).clone();
+                    let work = engine.execute(command.clone(), account::of_process());
+                    return Ok(self.runtime.block_on(work));
+                }
+                // This has waited a moment.
+                Err(StoreError::InUse { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Failure {
+            kind: FailureKind::Invalid,
+            message: format!(
+                "a Keystile holds {}, and does not answer within {} seconds",
+                self.data.display(),
+                ANSWER_WAIT.as_secs()
+            ),
+            help: Some(
+                "it may still be starting, with a large journal to look through, or stopping: see its log, and try again"
+                    .to_owned(),
+            ),
+        })
+    }
+
+    fn open(&mut self) -> Result<Arc<Engine>, StoreError> {
         probe::disk_of(&self.data)?;
-        let directory =
-            self.runtime.block_on(server::hold(&self.data)).map_err(|error| match error {
-                StoreError::InUse { .. } => Failure {
-                    kind: FailureKind::Invalid,
-                    message: format!(
-                        "a Keystile holds {} but does not answer",
-                        self.data.display()
-                    ),
-                    help: Some("it may be starting or stopping: try again in a moment".to_owned()),
-                },
-                other => other.into(),
-            })?;
+        let directory = self.runtime.block_on(server::hold(&self.data))?;
         let (store, _) = Store::open(directory)?;
         if let Some(configuration) = &self.configuration {
             store.set_timeout(configuration.store_timeout);

@@ -241,6 +241,9 @@ impl Server {
                 "writes were under way when the last server ended; their outcome is now `unknown`, and they stay counted"
             );
         }
+        if let Some(problem) = self.engine().store().directory().exposure() {
+            tracing::warn!(problem, "the data directory is open to others; see `keystile doctor`");
+        }
         let mut certificates = tokio::time::interval(Duration::from_secs(10));
         notify_system(&[sd_notify::NotifyState::Ready]);
         let ended = loop {

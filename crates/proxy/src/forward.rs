@@ -52,7 +52,11 @@ pub(crate) async fn exchange(
         adapt(&mut request, &lease, keep_host);
         let again = (want == Want::Any && lease.was_idle_long()).then(|| copy(&request));
         let Some(sent) = deadline.bound(lease.send(request, sending.clone())).await else {
-            return Err(Failure::after(late(progress.as_deref())));
+            let reason = late(progress.as_deref());
+            if reason == Reason::UpstreamTimeout {
+                note_failure(&lease, "its answer did not begin in time");
+            }
+            return Err(Failure::after(reason));
         };
         match (sent, again) {
             (Ok(response), _) => {
@@ -67,7 +71,7 @@ pub(crate) async fn exchange(
                 want = if want == Want::Any { Want::Fresh } else { want };
             }
             (Err(SendFailure::Declined(error)), _) => {
-                tracing::debug!(%error, "the upstream declined a request");
+                note_failure(&lease, &format!("it declined the request: {}", cause(&error)));
                 return Err(Failure::before(Reason::UpstreamUnreachable));
             }
             (Err(SendFailure::Unknown(_)), Some(copy)) => {
@@ -75,13 +79,33 @@ pub(crate) async fn exchange(
                 want = Want::Fresh;
             }
             (Err(SendFailure::Unknown(error)), None) => {
-                tracing::debug!(%error, "an exchange broke off");
                 let refused = progress.and_then(|progress| progress.refused.get());
+                match refused {
+                    Some(_) => tracing::debug!(%error, "a caller's body broke off"),
+                    None => note_failure(&lease, &cause(&error)),
+                }
                 return Err(Failure::after(refused.unwrap_or(Reason::UpstreamFailed)));
             }
         }
     }
     Err(Failure::before(Reason::UpstreamUnreachable))
+}
+
+/// Says why a caller got an answer of ours in the place of the upstream's.
+fn note_failure(lease: &Lease, problem: &str) {
+    let origin = lease.host();
+    let origin = origin.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+    tracing::warn!(upstream.origin = origin, problem, "an upstream did not answer a request");
+}
+
+/// What went wrong, down to its cause.
+fn cause(error: &hyper::Error) -> String {
+    if error.is_parse_too_large() {
+        return "the head of its answer is over the limit of 100 fields and 400 KiB".to_owned();
+    }
+    let causes =
+        std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Whose fault it is that the answer did not come in time.

@@ -1,10 +1,9 @@
 //! TLS of both sides: rustls with ring, certificates from files, read again when the files change.
 
-use std::fs::File;
-use std::io::BufReader;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject;
@@ -41,29 +40,31 @@ pub enum TlsError {
 pub struct Certificates {
     files: TlsFiles,
     present: ArcSwap<CertifiedKey>,
-    read_at: ArcSwap<Option<SystemTime>>,
+    /// What the files held when they were read. Their times say nothing where a link is set to another file.
+    content: AtomicU64,
 }
 
 impl Certificates {
     /// Reads the files.
     pub fn read(files: &TlsFiles) -> Result<Arc<Self>, TlsError> {
-        let present = certified(files)?;
+        let pair = Pair::read(files)?;
         Ok(Arc::new(Self {
-            present: ArcSwap::from_pointee(present),
-            read_at: ArcSwap::from_pointee(modified(files)),
+            present: ArcSwap::from_pointee(pair.certified(files)?),
+            content: AtomicU64::new(pair.content()),
             files: files.clone(),
         }))
     }
 
-    /// Reads the files again where they have changed. A pair that does not fit, as in the middle of a
+    /// Reads the files again where they hold something else. A pair that does not fit, as in the middle of a
     /// renewal, changes nothing and is tried again at the next call.
     pub fn refresh(&self) -> Result<(), TlsError> {
-        let modified = modified(&self.files);
-        if modified == **self.read_at.load() {
+        let pair = Pair::read(&self.files)?;
+        let content = pair.content();
+        if content == self.content.load(Ordering::Relaxed) {
             return Ok(());
         }
-        self.present.store(Arc::new(certified(&self.files)?));
-        self.read_at.store(Arc::new(modified));
+        self.present.store(Arc::new(pair.certified(&self.files)?));
+        self.content.store(content, Ordering::Relaxed);
         tracing::info!(certificate = %self.files.certificate.display(), "the certificate was read again");
         Ok(())
     }
@@ -75,27 +76,51 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-fn modified(files: &TlsFiles) -> Option<SystemTime> {
-    let of = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    of(&files.certificate).max(of(&files.key))
+/// What the two files hold.
+struct Pair {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
 }
 
-fn certified(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
-    let chain = certificates(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| TlsError::File { path: files.key.clone(), fault: error.to_string() })?;
-    let pair = |fault: rustls::Error| TlsError::Pair {
-        certificate: files.certificate.clone(),
-        fault: fault.to_string(),
-    };
-    let provider = rustls::crypto::ring::default_provider();
-    CertifiedKey::from_der(chain, key, &provider).map_err(pair)
+impl Pair {
+    fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        Ok(Self { certificate: pem(&files.certificate)?, key: pem(&files.key)? })
+    }
+
+    fn content(&self) -> u64 {
+        let mut content = DefaultHasher::new();
+        (&self.certificate, &self.key).hash(&mut content);
+        content.finish()
+    }
+
+    fn certified(&self, files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
+        let chain = certificates(&files.certificate, &self.certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| TlsError::File {
+            path: files.key.clone(),
+            fault: error.to_string(),
+        })?;
+        let pair = |fault: rustls::Error| TlsError::Pair {
+            certificate: files.certificate.clone(),
+            fault: fault.to_string(),
+        };
+        let provider = rustls::crypto::ring::default_provider();
+        CertifiedKey::from_der(chain, key, &provider).map_err(pair)
+    }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// A file, without the mark that some editors put before its text.
+fn pem(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let mut bytes = std::fs::read(path)
+        .map_err(|error| TlsError::File { path: path.to_owned(), fault: error.to_string() })?;
+    if bytes.starts_with(b"\xEF\xBB\xBF") {
+        bytes.drain(..3);
+    }
+    Ok(bytes)
+}
+
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let fault = |fault: String| TlsError::File { path: path.to_owned(), fault };
-    let file = File::open(path).map_err(|error| fault(error.to_string()))?;
-    let chain = CertificateDer::pem_reader_iter(BufReader::new(file))
+    let chain = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| fault(error.to_string()))?;
     if chain.is_empty() { Err(fault("it has no certificate".to_owned())) } else { Ok(chain) }
@@ -114,7 +139,7 @@ pub(crate) fn client_config(trusted: Option<&Path>) -> Result<ClientConfig, TlsE
     let system = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(system.certs);
     if let Some(path) = trusted {
-        for certificate in certificates(path)? {
+        for certificate in certificates(path, &pem(path)?)? {
             roots.add(certificate).map_err(|error| TlsError::File {
                 path: path.to_owned(),
                 fault: error.to_string(),

@@ -47,6 +47,7 @@ pub mod digest_stop;
 pub mod directory;
 pub mod error;
 pub mod event;
+mod exposure;
 pub mod follow;
 pub mod health;
 mod hour;

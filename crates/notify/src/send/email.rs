@@ -46,7 +46,7 @@ impl MailClient {
         message: &Message,
         shown: &Shown,
     ) -> Result<Accepted, SendError> {
-        let mail = mail(settings, message, shown, &self.host)
+        let mail = mail(settings, message, shown, self.host_for(settings))
             .map_err(|error| SendError::never(&format!("no mail can be made of it: {error}")))?;
         let transport = self
             .transport(&settings.smtp)
@@ -63,6 +63,16 @@ impl MailClient {
                 Err(SendError::later(&format!("{server} did not finish within {limit:?}")))
             }
         }
+    }
+
+    /// The right side of ids: the console's name, or that of the sender where the console has none that other
+    /// machines know.
+    fn host_for<'a>(&'a self, settings: &'a EmailSettings) -> &'a str {
+        let domain = settings.from.email.domain();
+        // An id is ASCII; a name in another script, or an address, is no better than ours.
+        let is_plain =
+            domain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+        if is_qualified(&self.host) || !is_plain { &self.host } else { domain }
     }
 
     fn transport(
@@ -84,7 +94,7 @@ impl MailClient {
         let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&server.host)
             .port(server.port)
             .tls(tls)
-            .hello_name(ClientId::Domain(self.host.clone()))
+            .hello_name(greeting(&self.host))
             .timeout(Some(CONNECT_TIMEOUT));
         let Some((user, password)) = &server.login else {
             return Ok(transport.build());
@@ -93,6 +103,23 @@ impl MailClient {
         let mechanisms = vec![Mechanism::Plain, Mechanism::Login];
         Ok(transport.credentials(credentials).authentication(mechanisms).build())
     }
+}
+
+/// Whether a name is one that other machines may know.
+fn is_qualified(name: &str) -> bool {
+    name.contains('.') && !name.ends_with(".localhost") && name.parse::<std::net::IpAddr>().is_err()
+}
+
+/// How we greet a server: with the console's name, with the machine's, or with an address literal (RFC 5321,
+/// section 4.1.4).
+fn greeting(console: &str) -> ClientId {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    [console, machine.trim()]
+        .into_iter()
+        .find(|name| is_qualified(name))
+        .map_or(ClientId::Ipv4(std::net::Ipv4Addr::LOCALHOST), |name| {
+            ClientId::Domain(name.to_owned())
+        })
 }
 
 /// A 5xx is final (RFC 5321, section 4.2.1). Everything else may pass: greylisting, a server that is
@@ -210,6 +237,22 @@ mod tests {
         };
         assert_ne!(line(&other, "Message-ID"), line(&written(&example()), "Message-ID"));
         assert_eq!(line(&other, "References"), line(&written(&example()), "References"));
+    }
+
+    #[test]
+    fn nobody_is_greeted_or_told_apart_by_the_name_localhost() {
+        let client = |host: &str| MailClient::new(host.to_owned(), CONNECT_TIMEOUT, Vec::new());
+        for (host, name) in [
+            ("gate.example.org", "gate.example.org"),
+            ("localhost", "example.org"),
+            ("a.localhost", "example.org"),
+            ("127.0.0.1", "example.org"),
+            ("gate", "example.org"),
+        ] {
+            assert_eq!(client(host).host_for(&settings()), name);
+            let greeted = greeting(host).to_string();
+            assert!(is_qualified(&greeted) || greeted == "[127.0.0.1]", "{host}: {greeted}");
+        }
     }
 
     proptest! {
