@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use keystile_core::api::OperationMatch;
 use keystile_core::credential::Presented;
-use keystile_core::decision::{Call, Caller, Permit, decide};
+use keystile_core::decision::{ApplicationState, Call, Caller, KeyState, Permit, decide};
 use keystile_core::key::well_formed;
+use keystile_core::lock::LockLevel;
 use keystile_core::policy::{ApiRef, Policy};
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_store::table::KeyEntry;
@@ -40,6 +41,15 @@ pub enum Identity {
     Keyless,
     /// A key that was not issued here.
     Unknown,
+}
+
+/// What a call that stays open does, such as a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenCall {
+    /// It was taken for a read.
+    Reads,
+    /// It was counted as a write.
+    Writes,
 }
 
 /// Who calls, and whether they may.
@@ -89,6 +99,19 @@ impl Engine {
             self.slow_down_guessing(incoming.address, refusal);
         }
         Authorization { identity, verdict }
+    }
+
+    /// Whether a call that was permitted may go on, by what has become of its key since.
+    pub fn may_go_on(&self, identity: &Identity, call: OpenCall) -> bool {
+        let Identity::Key(key) = identity else {
+            return true;
+        };
+        let is_locked = match key.state(self.store.now()) {
+            KeyState::Active => false,
+            KeyState::Locked(lock) => lock.level == LockLevel::All || call == OpenCall::Writes,
+            KeyState::Revoked => true,
+        };
+        !is_locked && key.application.state() == ApplicationState::Active
     }
 
     /// Who calls, and what a caller without a key lacks.

@@ -50,7 +50,7 @@ mod view;
 
 use action_link::RefusedLinks;
 use address::AddressTable;
-pub use authorize::{Authorization, Identity, Incoming};
+pub use authorize::{Authorization, Identity, Incoming, OpenCall};
 pub use execute::Execution;
 pub use journal::KeyActivity;
 pub use keystile_store::journal::{Activity, AddressUse, HourCount, RecordPage};

@@ -12,9 +12,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Version;
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use keystile_core::refusal::Reason;
+use keystile_core::time::Span;
 use tokio::time::timeout;
 
 /// How long, and how much, a caller may go on sending what nobody needs, and for how long nothing.
@@ -33,6 +37,34 @@ pub(crate) struct CallerBody {
 impl CallerBody {
     pub(crate) fn new(incoming: Incoming, version: Version) -> Self {
         Self { incoming: Some(incoming), version }
+    }
+
+    /// Whether bytes may come though the head states that there are none. Over HTTP/2 the frames
+    /// tell where a body ends, and the length is one more reading; over HTTP/1 the length decides.
+    pub(crate) fn may_belie_its_length(&self, parts: &Parts) -> bool {
+        let states_none = || {
+            parts
+                .headers
+                .get(CONTENT_LENGTH)
+                .is_some_and(|length| length.as_bytes().iter().all(|digit| *digit == b'0'))
+        };
+        self.version == Version::HTTP_2 && !self.is_end_stream() && states_none()
+    }
+
+    /// Waits for the end of a body that is stated to be empty.
+    pub(crate) async fn hold_to_nothing(mut self, wait: Span) -> Result<Self, Reason> {
+        let ended = async {
+            while let Some(frame) = self.frame().await {
+                match frame.as_ref().map(Frame::data_ref) {
+                    Ok(Some(data)) if !data.is_empty() => return Err(Reason::FramingInvalid),
+                    Ok(_) => {}
+                    Err(_) => return Err(Reason::FramingInvalid),
+                }
+            }
+            Ok(())
+        };
+        timeout(wait.duration(), ended).await.unwrap_or(Err(Reason::RequestTimeout))?;
+        Ok(self)
     }
 
     fn incoming(&self) -> &Incoming {

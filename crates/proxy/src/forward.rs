@@ -39,12 +39,13 @@ pub(crate) async fn exchange(
     outgoing: Outgoing,
     sending: Option<Arc<Sending>>,
 ) -> Result<(Response<Incoming>, Lease), Failure> {
-    let Outgoing { mut request, mut want, keep_host, progress, deadline, total_end, .. } = outgoing;
+    let Outgoing { mut request, mut want, kind, keep_host, progress, deadline, total_end, .. } =
+        outgoing;
     for _ in 0..=upstream.len() {
-        let mut lease = match upstream.at_hand(want) {
+        let mut lease = match upstream.at_hand(want, kind) {
             Some(lease) => lease,
             // Rare, and large: not part of every request's future.
-            None => match Box::pin(upstream.connect(want)).await {
+            None => match Box::pin(upstream.connect(want, kind)).await {
                 Ok(lease) => lease,
                 Err(_) => return Err(Failure::before(Reason::UpstreamUnreachable)),
             },

@@ -43,9 +43,11 @@ mod pool;
 mod scan;
 mod serve;
 pub mod settings;
+mod shared;
 mod small;
 pub mod tls;
 mod upstream;
+mod websocket;
 mod write;
 
 use buffer::Buffers;

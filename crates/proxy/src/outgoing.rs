@@ -21,6 +21,7 @@ use crate::caller_body::CallerBody;
 use crate::deadline::Deadline;
 use crate::head::Job;
 use crate::serve::{Core, Peer};
+use crate::shared::Kind;
 use crate::upstream::Want;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -47,6 +48,8 @@ impl Arrived {
 pub(crate) struct Outgoing {
     pub(crate) request: Request<RequestBody>,
     pub(crate) want: Want,
+    /// With whom it may share a connection.
+    pub(crate) kind: Kind,
     /// Whether Host stays as the caller sent it.
     pub(crate) keep_host: bool,
     /// How far the body has come; `None` when there is none to wait for.
@@ -111,7 +114,7 @@ impl Outgoing {
         };
         let request = Request::from_parts(parts, body);
         let keep_host = rule.keep_host;
-        Self { request, want, keep_host, progress, deadline, total_end, upgrade }
+        Self { request, want, kind: Kind::Reads, keep_host, progress, deadline, total_end, upgrade }
     }
 }
 

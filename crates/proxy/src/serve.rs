@@ -21,14 +21,12 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use keystile_core::address::{AddressRange, forwarded_scheme};
 use keystile_core::decision::Permit;
 use keystile_core::grammar::GrammarRules;
 use keystile_core::policy::Plan;
 use keystile_core::refusal::{Reason, Refusal};
-use keystile_engine::Engine;
+use keystile_engine::{Engine, OpenCall};
 use keystile_store::mailbox::Mailbox;
 use tokio::sync::oneshot;
 
@@ -46,6 +44,7 @@ use crate::outgoing::{Arrived, Outgoing};
 use crate::pool::Pool;
 use crate::settings::GateSettings;
 use crate::upstream::Lease;
+use crate::websocket::Switch;
 use crate::write::begin_write;
 
 /// What the requests of one core share.
@@ -149,6 +148,10 @@ pub(crate) fn serve_stream(
                 if let Err(refusal) = under_way.enter(&parts).await {
                     return Ok(declined(&job, &refusal).map(|body| body.of(under_way)));
                 }
+                if body.may_belie_its_length(&parts) {
+                    let read = read_without_body(&core, &peer, job, parts, body, under_way);
+                    return Ok(Box::pin(read).await);
+                }
                 let body = Arrived::Streaming(body);
                 Box::pin(answer_read(&core, &peer, job, parts, body, under_way)).await
             }
@@ -193,6 +196,25 @@ fn refuse(core: &Core, refused: RefusedHead, version: Version, body: &CallerBody
         .map(AnswerBody::held)
 }
 
+/// Forwards a read that states an empty body, once it is seen to be empty.
+async fn read_without_body(
+    core: &Rc<Core>,
+    peer: &Peer,
+    job: Box<Job>,
+    parts: Parts,
+    body: CallerBody,
+    under_way: UnderWay,
+) -> Answer {
+    match body.hold_to_nothing(core.settings.idle_timeout).await {
+        Ok(body) => answer_read(core, peer, job, parts, Arrived::Streaming(body), under_way).await,
+        Err(reason) => {
+            Meter::refused(job.api.name(), reason);
+            answer::refusal(&reason.into(), Occasion::default())
+                .map(|body| AnswerBody::held(body).of(under_way))
+        }
+    }
+}
+
 /// An answer without a body.
 pub(crate) fn plain(status: StatusCode) -> Answer {
     let mut answer = Response::new(AnswerBody::held(Bytes::new()));
@@ -211,7 +233,8 @@ pub(crate) async fn answer_read(
 ) -> Answer {
     let plan = job.permit.as_ref().and_then(Permit::plan).map(|plan: &Arc<Plan>| plan.name());
     let mut outgoing = Outgoing::of(core, peer, &job, plan, parts, body);
-    let upgrade = outgoing.upgrade.take();
+    let switch = |caller| Switch::new(caller, core, &job, OpenCall::Reads);
+    let upgrade = outgoing.upgrade.take().map(switch);
     let exchanged = match core.pool.target(&job.api, &core.deadlines) {
         Ok(target) => {
             target.meter.reads.increment(1);
@@ -241,12 +264,17 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 pub(crate) fn deliver(
     mut response: Response<Incoming>,
     lease: Lease,
-    upgrade: Option<OnUpgrade>,
+    upgrade: Option<Switch>,
     under_way: Option<UnderWay>,
 ) -> Answer {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return match upgrade {
-            Some(caller) => switch_protocols(response, caller, under_way),
+            Some(switch) => {
+                let upstream = hyper::upgrade::on(&mut response);
+                tokio::task::spawn_local(switch.run(upstream, under_way));
+                let (parts, _) = response.into_parts();
+                Response::from_parts(parts, AnswerBody::held(Bytes::new()))
+            }
             None => answer::refusal(&Reason::UpstreamFailed.into(), Occasion::default())
                 .map(AnswerBody::held),
         };
@@ -263,24 +291,4 @@ pub(crate) fn deliver(
             None => body,
         }
     })
-}
-
-fn switch_protocols(
-    mut response: Response<Incoming>,
-    caller: OnUpgrade,
-    under_way: Option<UnderWay>,
-) -> Answer {
-    let upstream = hyper::upgrade::on(&mut response);
-    tokio::task::spawn_local(async move {
-        let (caller, upstream) = match tokio::try_join!(caller, upstream) {
-            Ok(ends) => ends,
-            Err(error) => return tracing::debug!(%error, "an upgrade was not completed"),
-        };
-        let (mut caller, mut upstream) = (TokioIo::new(caller), TokioIo::new(upstream));
-        // Either end may break off; then both are done.
-        let _ = tokio::io::copy_bidirectional(&mut caller, &mut upstream).await;
-        drop(under_way);
-    });
-    let (parts, _) = response.into_parts();
-    Response::from_parts(parts, AnswerBody::held(Bytes::new()))
 }

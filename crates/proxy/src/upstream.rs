@@ -26,6 +26,7 @@ use crate::body::{BodyProgress, RequestBody};
 use crate::deadline::{Deadline, Deadlines};
 use crate::first_byte::{FirstByte, Noting};
 use crate::serve::LocalExecutor;
+use crate::shared::{Connections, Kind, Share};
 use crate::small::Joined;
 use crate::tls;
 
@@ -62,7 +63,8 @@ struct Origin {
     tls: Option<(ServerName<'static>, TlsConnector)>,
     speaks_http2: Cell<bool>,
     idle: RefCell<Vec<Idle>>,
-    http2: RefCell<Option<http2::SendRequest<RequestBody>>>,
+    reads: Connections,
+    writes: Connections,
     down_until: Cell<u64>,
 }
 
@@ -103,7 +105,7 @@ pub(crate) struct Lease {
 
 enum Sender {
     Http1(Http1),
-    Http2(http2::SendRequest<RequestBody>),
+    Http2(Share),
 }
 
 /// Why a request has no answer.
@@ -142,11 +144,11 @@ impl Upstream {
     }
 
     /// A connection that is open already, where there is one to the origin whose turn it is.
-    pub(crate) fn at_hand(&self, want: Want) -> Option<Lease> {
+    pub(crate) fn at_hand(&self, want: Want, kind: Kind) -> Option<Lease> {
         let now = self.deadlines.now();
         let turn = self.next.get();
         let origin = &self.origins[turn % self.origins.len()];
-        let (sender, was_idle_long) = origin.at_hand(want, now)?;
+        let (sender, was_idle_long) = origin.at_hand(want, kind, now)?;
         self.next.set(turn.wrapping_add(1));
         Some(Lease {
             origin: origin.clone(),
@@ -159,7 +161,7 @@ impl Upstream {
     }
 
     /// A connection: an idle one, or a new one to the first origin in turn that accepts it.
-    pub(crate) async fn connect(&self, want: Want) -> Result<Lease, Unreachable> {
+    pub(crate) async fn connect(&self, want: Want, kind: Kind) -> Result<Lease, Unreachable> {
         let now = self.deadlines.now();
         let first = self.next.get();
         self.next.set(first.wrapping_add(1));
@@ -173,7 +175,7 @@ impl Upstream {
         };
         let mut refused = None;
         for origin in up.into_iter().chain(down) {
-            match self.connect_to(origin, want).await {
+            match self.connect_to(origin, want, kind).await {
                 Ok((sender, was_idle_long)) => {
                     origin.down_until.set(0);
                     let (origin, deadlines) = (origin.clone(), self.deadlines.clone());
@@ -196,12 +198,22 @@ impl Upstream {
         Err(refused.expect("an upstream has at least one origin"))
     }
 
-    async fn connect_to(&self, origin: &Rc<Origin>, want: Want) -> io::Result<(Sender, bool)> {
-        if let Some(found) = origin.at_hand(want, self.deadlines.now()) {
-            return Ok(found);
-        }
-        match timeout(self.connect_timeout.duration(), origin.dial(want)).await {
-            Ok(dialled) => dialled.map(|sender| (sender, false)),
+    async fn connect_to(
+        &self,
+        origin: &Rc<Origin>,
+        want: Want,
+        kind: Kind,
+    ) -> io::Result<(Sender, bool)> {
+        let connecting = async {
+            let shares = origin.speaks_http2.get() && want != Want::Http1;
+            let _making = if shares { Some(origin.shared(kind).making.lock().await) } else { None };
+            if let Some(found) = origin.at_hand(want, kind, self.deadlines.now()) {
+                return Ok(found);
+            }
+            origin.dial(want, kind).await.map(|sender| (sender, false))
+        };
+        match timeout(self.connect_timeout.duration(), connecting).await {
+            Ok(connected) => connected,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it did not accept in time")),
         }
     }
@@ -221,33 +233,28 @@ fn origin(uri: &Uri, rule: &UpstreamRule, client: &Arc<rustls::ClientConfig>) ->
         tls,
         speaks_http2: Cell::new(rule.http2_prior_knowledge),
         idle: RefCell::default(),
-        http2: RefCell::default(),
+        reads: Connections::default(),
+        writes: Connections::default(),
         down_until: Cell::new(0),
     })
 }
 
 impl Origin {
-    fn at_hand(&self, want: Want, now: u64) -> Option<(Sender, bool)> {
-        if let Some(sender) = self.open_http2(want) {
-            return Some((sender, false));
+    fn shared(&self, kind: Kind) -> &Connections {
+        match kind {
+            Kind::Reads => &self.reads,
+            Kind::Writes => &self.writes,
+        }
+    }
+
+    fn at_hand(&self, want: Want, kind: Kind, now: u64) -> Option<(Sender, bool)> {
+        if want != Want::Http1
+            && let Some(share) = self.shared(kind).at_hand()
+        {
+            return Some((Sender::Http2(share), false));
         }
         let idle = self.idle_http1(want, now)?;
         Some((Sender::Http1(idle.connection), now.saturating_sub(idle.since) > FRESH_MILLIS))
-    }
-
-    fn open_http2(&self, want: Want) -> Option<Sender> {
-        if want == Want::Http1 {
-            return None;
-        }
-        let mut shared = self.http2.borrow_mut();
-        match shared.as_ref() {
-            Some(sender) if !sender.is_closed() => Some(Sender::Http2(sender.clone())),
-            Some(_) => {
-                *shared = None;
-                None
-            }
-            None => None,
-        }
     }
 
     /// The connection that was used last, because it is the least likely to be closing.
@@ -275,24 +282,27 @@ impl Origin {
         None
     }
 
-    async fn dial(self: &Rc<Self>, want: Want) -> io::Result<Sender> {
+    async fn dial(self: &Rc<Self>, want: Want, kind: Kind) -> io::Result<Sender> {
         let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((host, self.port)).await?;
         stream.set_nodelay(true)?;
         let first_byte = Arc::<FirstByte>::default();
         let stream = Noting { stream, first_byte: first_byte.clone() };
         let Some((name, connector)) = &self.tls else {
-            return self.shake_hands(stream, want, self.speaks_http2.get(), first_byte).await;
+            return self
+                .shake_hands(stream, (want, kind), self.speaks_http2.get(), first_byte)
+                .await;
         };
         let stream = connector.connect(name.clone(), stream).await?;
         let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        self.shake_hands(stream, want, speaks_http2, first_byte).await
+        self.speaks_http2.set(speaks_http2);
+        self.shake_hands(stream, (want, kind), speaks_http2, first_byte).await
     }
 
     async fn shake_hands<S>(
         self: &Rc<Self>,
         stream: S,
-        want: Want,
+        (want, kind): (Want, Kind),
         speaks_http2: bool,
         first_byte: Arc<FirstByte>,
     ) -> io::Result<Sender>
@@ -309,8 +319,7 @@ impl Origin {
                 .await
                 .map_err(io::Error::other)?;
             tokio::task::spawn_local(log_end(connection));
-            *self.http2.borrow_mut() = Some(sender.clone());
-            return Ok(Sender::Http2(sender));
+            return Ok(Sender::Http2(self.shared(kind).add(sender)));
         }
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(BUFFER_BYTES)
@@ -384,11 +393,11 @@ impl Lease {
                 first_byte.await_next(sending);
                 sender.try_send_request(request).await
             }
-            Sender::Http2(sender) => {
-                if sender.ready().await.is_err() {
+            Sender::Http2(share) => {
+                if share.sender.ready().await.is_err() {
                     return Err(SendFailure::Untouched(Box::new(request)));
                 }
-                sender.try_send_request(request).await
+                share.sender.try_send_request(request).await
             }
         };
         sent.map_err(|mut failed| {
@@ -429,7 +438,8 @@ impl Lease {
                     }
                 });
             }
-            Sender::Http2(_) => {
+            Sender::Http2(share) => {
+                share.end();
                 if let Some(body) = body.filter(|body| !body.has_ended.get()) {
                     tokio::task::spawn_local(async move {
                         tokio::time::sleep(BODY_AFTER_ANSWER).await;

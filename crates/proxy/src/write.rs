@@ -12,7 +12,7 @@ use keystile_core::cost::{CountedCall, cost_of};
 use keystile_core::decision::Permit;
 use keystile_core::journal::{Outcome, RequestFacts};
 use keystile_core::refusal::{Reason, Refusal};
-use keystile_engine::{Refused, Reservation};
+use keystile_engine::{OpenCall, Refused, Reservation};
 use keystile_store::journal::Settlement;
 use tokio::sync::oneshot;
 
@@ -26,6 +26,8 @@ use crate::head::Job;
 use crate::meter::Meter;
 use crate::outgoing::{Arrived, Outgoing};
 use crate::serve::{Answer, Core, Peer, answer_read, deliver};
+use crate::shared::Kind;
+use crate::websocket::Switch;
 
 /// What a call takes from its budgets, as its head or its body says.
 struct Costed {
@@ -66,6 +68,17 @@ async fn serve_write(
     under_way: UnderWay,
 ) -> Answer {
     let permit = job.permit.take().expect("a call that may write has a permit");
+    let body = if body.may_belie_its_length(&parts) {
+        match body.hold_to_nothing(core.settings.idle_timeout).await {
+            Ok(body) => body,
+            Err(reason) => {
+                let answer = refuse(core, &job, &reason.into(), parts.version);
+                return answer.map(|body| body.of(under_way));
+            }
+        }
+    } else {
+        body
+    };
     let answer = match costed(core, peer, &job, permit, &parts, body).await {
         Ok(costed) if costed.cost == 0 => {
             job.permit = Some(costed.permit);
@@ -138,7 +151,9 @@ async fn write(
     };
     let plan = plan.as_deref().map(keystile_core::policy::Plan::name);
     let mut outgoing = Outgoing::of(core, peer, &job, plan, parts, body);
-    let upgrade = outgoing.upgrade.take();
+    outgoing.kind = Kind::Writes;
+    let switch = |caller| Switch::new(caller, core, &job, OpenCall::Writes);
+    let upgrade = outgoing.upgrade.take().map(switch);
     let progress = outgoing.progress.clone();
     let exchanged = match core.pool.target(&job.api, &core.deadlines) {
         Ok(target) => {

@@ -28,6 +28,7 @@ mod strip;
 
 use std::borrow::Cow;
 
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Uri, Version};
 
 use crate::refusal::{Reason, Refusal};
@@ -129,10 +130,14 @@ fn check_method(method: &Method, rules: &GrammarRules) -> Result<(), Refusal> {
     }
 }
 
-/// The path as sent. `Uri::path` would answer `/` for the target `?a`, which is no origin form.
+/// The path as sent. `Uri::path` would answer `/` for the target `?a`, which is no origin form, and so
+/// would all texts of an empty one, which is what is left of `#a`; only comparing tells that from `/`.
 fn raw_path(uri: &Uri) -> Result<&str, Refusal> {
-    let target = uri.path_and_query().map_or("", |target| target.as_str());
-    if target.starts_with('/') { Ok(uri.path()) } else { Err(Reason::TargetInvalid.into()) }
+    let is_origin = uri.path_and_query().is_some_and(|target| {
+        target.as_str().starts_with('/')
+            && (target.as_str() != "/" || *target == PathAndQuery::from_static("/"))
+    });
+    if is_origin { Ok(uri.path()) } else { Err(Reason::TargetInvalid.into()) }
 }
 
 /// Holds a query to printable ASCII and whole escapes.

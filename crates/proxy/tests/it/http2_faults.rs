@@ -258,3 +258,70 @@ async fn nonsense_behind_the_preface_ends_the_connection() {
     assert!(upstream.seen().is_empty());
     serves(&rig, &key).await;
 }
+
+/// A request of `a` as HPACK: the method, a path, and fields, none of them in a table.
+fn head_of(method: &[u8], path: &[u8], fields: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let text = |text: &[u8]| [&[u8::try_from(text.len()).unwrap()], text].concat();
+    let mut block = [vec![0x02], text(method), vec![0x04], text(path)].concat();
+    block.extend([0x86, 0x01, 1, b'a']);
+    for (name, value) in fields {
+        block.extend([vec![0x00], text(name), text(value)].concat());
+    }
+    block
+}
+
+#[tokio::test]
+async fn a_path_that_is_only_a_fragment_is_refused() {
+    let upstream = Upstream::ok().await;
+    let rig = Rig::simple(&upstream);
+    let key = rig.key("open").await;
+    for path in ["#/x", "#", "?a", ""] {
+        let mut caller = rig.caller().await;
+        let block = head_of(b"POST", path.as_bytes(), &[(b"x-api-key", key.as_bytes())]);
+        caller.send(&[PREFACE, &frame(1, 5, 1, &block)].concat()).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(upstream.lines(), Vec::<String>::new());
+    assert_eq!(rig.used(&key).await, 0);
+    serves(&rig, &key).await;
+}
+
+#[tokio::test]
+async fn a_write_that_states_an_empty_body_and_has_one_is_not_forwarded() {
+    let upstream = Upstream::ok().await;
+    let rig = Rig::simple(&upstream);
+    let key = rig.key("open").await;
+    for method in ["POST", "DELETE", "GET"] {
+        for length in ["0", "000"] {
+            let fields: [(&[u8], &[u8]); 2] =
+                [(b"x-api-key", key.as_bytes()), (b"content-length", length.as_bytes())];
+            let mut caller = rig.caller().await;
+            let block = head_of(method.as_bytes(), b"/x", &fields);
+            caller.send(&[PREFACE, &frame(1, 4, 1, &block)].concat()).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            caller.send(&frame(0, 1, 1, b"abc")).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    assert_eq!(upstream.lines(), Vec::<String>::new());
+    assert_eq!(rig.used(&key).await, 0);
+}
+
+#[tokio::test]
+async fn a_write_that_states_an_empty_body_and_ends_it_later_is_forwarded() {
+    let upstream = Upstream::ok().await;
+    let rig = Rig::simple(&upstream);
+    let key = rig.key("open").await;
+    for method in ["POST", "GET"] {
+        let fields: [(&[u8], &[u8]); 2] =
+            [(b"x-api-key", key.as_bytes()), (b"content-length", b"0")];
+        let mut caller = rig.caller().await;
+        let block = head_of(method.as_bytes(), b"/x", &fields);
+        caller.send(&[PREFACE, &frame(1, 4, 1, &block)].concat()).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!upstream.lines().contains(&format!("{method} /x")), "its end has not come");
+        caller.send(&frame(0, 1, 1, b"")).await;
+        let arrived = async || upstream.lines().contains(&format!("{method} /x"));
+        eventually("the request", arrived).await;
+    }
+}

@@ -1,12 +1,15 @@
 //! Upstreams that speak HTTP/2, and what their refusals prove.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use h2::Reason;
 use keystile_core::journal::Outcome;
 use keystile_core::time::Span;
 use tokio::task::JoinSet;
 
 use crate::harness::{
-    Answer, Caller, Log, Reply2, Rig, Seen, Upstream, Wire, api, plan, settings, start2,
+    Answer, Caller, Log, Reply2, Rig, Seen, Upstream, Wire, api, plan, request, settings, start2,
 };
 
 fn rig(upstream: &Upstream) -> Rig {
@@ -25,7 +28,7 @@ async fn write(rig: &Rig) -> (Answer, Outcome, u64) {
 }
 
 #[tokio::test]
-async fn requests_share_one_connection() {
+async fn reads_share_one_connection_and_writes_another() {
     let upstream = start2(|seen| {
         Reply2::Answer(if seen.method == "GET" { 200 } else { 201 }, "ok", Vec::new())
     })
@@ -42,7 +45,8 @@ async fn requests_share_one_connection() {
         });
     }
     assert_eq!(calls.join_all().await, [201; 50]);
-    assert_eq!(upstream.connections(), 1);
+    assert_eq!(rig.call("GET", "/last", &key, b"").await.status, 200);
+    assert_eq!(upstream.connections(), 2);
     assert!(
         upstream
             .seen()
@@ -169,4 +173,72 @@ async fn an_upstream_that_speaks_no_http2_after_all_fails_without_a_second_try()
     assert_eq!(answer.status, 502);
     assert!([Outcome::Unknown, Outcome::NotSent].contains(&outcome), "{outcome}");
     assert!(!upstream.lines().contains(&"PUT /x".to_owned()));
+}
+
+/// Ends a connection after so many resets, as Node does after a thousand.
+async fn touchy(resets_max: usize) -> Upstream {
+    Upstream::raw(move |stream, connection, log: Log| async move {
+        let Ok(mut requests) = h2::server::handshake(stream).await else { return };
+        let resets = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        loop {
+            let next = tokio::time::timeout(Duration::from_millis(20), requests.accept()).await;
+            if resets.load(Ordering::SeqCst) >= resets_max {
+                requests.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            }
+            let (request, mut respond) = match next {
+                Err(_) => continue,
+                Ok(Some(Ok(request))) => request,
+                Ok(_) => return,
+            };
+            let (target, resets) = (request.uri().path().to_owned(), resets.clone());
+            log.push(Seen {
+                connection,
+                method: request.method().to_string(),
+                target: target.clone(),
+                fields: Vec::new(),
+                body: Vec::new(),
+                trailers: Vec::new(),
+                is_whole: true,
+            });
+            tokio::spawn(async move {
+                if target == "/slow" {
+                    let _ = std::future::poll_fn(|context| respond.poll_reset(context)).await;
+                    resets.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let _ = respond.send_response(http::Response::new(()), true);
+            });
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn reads_that_are_given_up_cost_no_other_request_its_answer() {
+    let upstream = touchy(500).await;
+    let rig = rig(&upstream);
+    let (key, other) = (rig.key("open").await, rig.key("open").await);
+    let flood = async {
+        for _ in 0..30 {
+            let mut given_up = Vec::new();
+            for _ in 0..50 {
+                let mut caller = rig.caller().await;
+                caller.send(&request("GET", "/slow", &key, b"")).await;
+                given_up.push(caller);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let others = async {
+        for number in 0..30 {
+            let method = if number % 2 == 0 { "PUT" } else { "GET" };
+            assert_eq!(rig.call(method, "/x", &other, b"").await.status, 200, "{method}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::join!(flood, others);
+    assert!(rig.outcomes().await.iter().all(|outcome| *outcome == Outcome::Applied));
+    let slow = upstream.seen().iter().filter(|seen| seen.target == "/slow").count();
+    assert!(slow > 1000, "{slow} reads were given up");
 }

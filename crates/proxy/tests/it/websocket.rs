@@ -2,8 +2,10 @@
 
 use keystile_core::api::Mode;
 use keystile_core::journal::Outcome;
+use keystile_core::lock::LockLevel;
 use keystile_core::operation::Treatment;
 use keystile_core::refusal::Reason;
+use keystile_engine::command::Command;
 use keystile_proxy::settings::GateSettings;
 use tokio::io::AsyncWriteExt;
 
@@ -187,6 +189,50 @@ async fn a_switch_that_nobody_asked_for_is_not_passed_on() {
     assert_eq!(rig.call("GET", "/other", &key, b"").await.status, 502);
     assert_eq!(rig.call("POST", "/other", &key, b"").await.status, 502);
     assert_eq!(rig.outcomes().await, [Outcome::Unknown]);
+}
+
+async fn echoes(caller: &mut Caller) -> bool {
+    caller.send(b"ping").await;
+    crate::harness::soon("an echo or the end", caller.wire.exactly(4)).await.is_whole
+}
+
+fn lock(key: &str, level: LockLevel) -> Command {
+    Command::LockKey { key: key.to_owned(), level, reason: "test".to_owned(), for_millis: None }
+}
+
+#[tokio::test]
+async fn an_open_websocket_ends_when_its_key_may_not_call_any_more() {
+    let upstream = echo().await;
+    let rig = rig(&upstream, settings());
+    for end in ["lock", "revoke", "suspend"] {
+        let (key, other) = (rig.key("open").await, rig.key("open").await);
+        let mut caller = connect(&rig, "/socket", &key).await;
+        let mut neighbor = connect(&rig, "/socket", &other).await;
+        rig.tell(match end {
+            "lock" => lock(&key, LockLevel::All),
+            "revoke" => Command::RevokeKey { key: key.clone() },
+            _ => Command::SetApplicationState {
+                application: "app on open".to_owned(),
+                state: keystile_core::decision::ApplicationState::Suspended,
+            },
+        })
+        .await;
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(2), caller.rest()).await;
+        assert!(ended.expect(end).is_empty());
+        assert_eq!(echoes(&mut neighbor).await, end != "suspend", "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_lock_of_writes_ends_only_the_websockets_that_write() {
+    let upstream = echo().await;
+    let rig = rig(&upstream, settings());
+    let key = rig.key("open").await;
+    let mut reading = connect(&rig, "/socket", &key).await;
+    let mut writing = connect(&rig, "/writing", &key).await;
+    rig.tell(lock(&key, LockLevel::Writes)).await;
+    tokio::time::timeout(std::time::Duration::from_secs(2), writing.rest()).await.unwrap();
+    assert!(echoes(&mut reading).await);
 }
 
 #[tokio::test]
