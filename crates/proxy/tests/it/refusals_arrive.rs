@@ -96,7 +96,7 @@ async fn every_refusal_reaches_a_caller_who_sends_before_reading() {
             &body,
             (400, "framing_invalid"),
         ),
-        (format!("{bad}Content Length: 1\r\n\r\n"), &body, (400, "framing_invalid")),
+        (format!("{bad}Content Length: 1\r\n\r\n"), &body, (400, "header_invalid")),
         (format!("{bad}{large}\r\n\r\n"), &body, (431, "head_too_large")),
         (format!("{bad}Transfer-Encoding: chunked\r\n\r\n"), &chunks, (401, "key_missing")),
         (format!("POST /small HTTP/1.1\r\nHost: a\r\n{chunked}"), &chunks, (413, "body_too_large")),
