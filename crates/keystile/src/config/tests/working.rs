@@ -171,7 +171,7 @@ fn the_stated_defaults_are_those_that_hold() {
         below("api"),
         below("plan"),
     );
-    assert_eq!(stated.matches(" = ").count(), 31, "{stated}");
+    assert_eq!(stated.matches(" = ").count(), 30, "{stated}");
     let unstated = "[api.bookmarks]\nupstream = 'http://h'\n[plan.open]\nallow = '*: *'";
     let all = |configuration: &Configuration| {
         let Configuration {
