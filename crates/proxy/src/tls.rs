@@ -150,3 +150,40 @@ pub(crate) fn client_config(trusted: Option<&Path>) -> Result<ClientConfig, TlsE
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder with a pair for a name; a mark before its text, as some editors write it.
+    fn pair(folder: &Path, name: &str) {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        std::fs::create_dir(folder).unwrap();
+        let marked = |text: String| format!("\u{feff}{text}");
+        std::fs::write(folder.join("cert.pem"), marked(made.cert.pem())).unwrap();
+        std::fs::write(folder.join("key.pem"), marked(made.signing_key.serialize_pem())).unwrap();
+        for file in ["cert.pem", "key.pem"] {
+            let file = std::fs::File::options().write(true).open(folder.join(file)).unwrap();
+            file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_certificate_behind_a_link_is_read_again_when_the_link_is_set_to_another_of_the_same_time()
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        pair(&at("old"), "old.example.org");
+        pair(&at("new"), "new.example.org");
+        std::os::unix::fs::symlink(at("old"), at("live")).unwrap();
+        let files = TlsFiles { certificate: at("live/cert.pem"), key: at("live/key.pem") };
+        let certificates = Certificates::read(&files).unwrap();
+        let first = certificates.present.load().cert.clone();
+        certificates.refresh().unwrap();
+        assert_eq!(certificates.present.load().cert, first);
+        std::os::unix::fs::symlink(at("new"), at("next")).unwrap();
+        std::fs::rename(at("next"), at("live")).unwrap();
+        certificates.refresh().unwrap();
+        assert_ne!(certificates.present.load().cert, first);
+    }
+}

@@ -190,3 +190,29 @@ fn a_full_disk_that_the_log_cannot_tell_of_pauses_writes_only_until_there_is_roo
     assert_eq!(caller.post("/locked").status, 403);
     site.stop();
 }
+
+#[test]
+fn an_answer_of_ours_in_the_place_of_the_upstreams_has_a_line_that_names_its_cause() {
+    let many = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = many.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in many.incoming().take(20) {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let fields: String = (0..120).map(|number| format!("x-{number}: a\r\n")).collect();
+            let answer = format!("HTTP/1.1 200 OK\r\n{fields}content-length: 0\r\n\r\n");
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    let mut site = Site::new("[plan.open]\nallow = \"bookmarks: *\"\n");
+    let there = site.upstream.address.to_string();
+    site.configure(&site.configuration().replace(&there, &address.to_string()));
+    site.start();
+    let key = site.issue("app", "open");
+    assert_eq!(site.caller(&key).post("/a").verdict(), (502, "upstream_failed".to_owned()));
+    wait_until("it says why", || {
+        let log = site.log();
+        log.contains("limit of 100 fields") && log.contains(&address.to_string())
+    });
+    site.stop();
+}

@@ -131,3 +131,39 @@ fn a_follower_does_not_keep_a_server_from_starting() {
     assert!(follower.stderr().contains("no server is running"));
     site.start();
 }
+
+#[test]
+fn a_command_waits_for_a_server_that_is_starting() {
+    use keystile_store::directory::DataDirectory;
+    let site = Site::new(OPEN);
+    site.issue("app", "open");
+    // Holds the directory without a socket, as a server does before it answers.
+    let held = DataDirectory::hold(&site.path("keystile-data")).unwrap();
+    std::thread::scope(|scope| {
+        let listing = scope.spawn(|| site.run(&["key", "list", "--json"]));
+        pause(4_000);
+        assert!(!listing.is_finished(), "it gave up early");
+        drop(held);
+        assert!(listing.join().unwrap().good().stdout.contains("app"));
+    });
+}
+
+#[test]
+fn a_data_directory_that_others_reach_is_reported_at_the_start_and_by_doctor() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut site = Site::new(OPEN);
+    site.issue("app", "open");
+    let mode = |name: &str, mode| {
+        std::fs::set_permissions(site.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode("keystile-data", 0o777);
+    let said = site.run(&["doctor"]).stdout;
+    assert!(said.contains("its mode is 0777"), "{said}");
+    mode("keystile-data", 0o700);
+    mode("keystile-data/pepper", 0o644);
+    let said = site.run(&["doctor"]).stdout;
+    assert!(said.contains("pepper") && said.contains("0644"), "{said}");
+    site.start();
+    wait_until("it says so", || site.log().contains("is open to others"));
+    site.stop();
+}

@@ -161,7 +161,10 @@ async fn the_server_tells_how_it_is() {
     assert_eq!(refused.sum::<Option<u64>>(), Some(3));
     get("/api/v1/hours?since=1970-01-01T00:00:00Z").await.problem(400);
     let diagnosis = get("/api/v1/diagnosis").await.good();
-    assert!(diagnosis["items"].as_array().unwrap().iter().all(|found| found["level"] == "good"));
+    assert!(
+        diagnosis["items"].as_array().unwrap().iter().all(|found| found["level"] == "good"),
+        "{diagnosis}"
+    );
     assert_eq!(get("/api/v1/near-budgets").await.good()["items"], json!([]));
     let report = get("/api/v1/audit/verification").await.good();
     assert_eq!(report["fault"], Value::Null);
