@@ -36,6 +36,9 @@ fn kind_of(error: &Error) -> FailureKind {
         | Error::NetworkFileSystem { .. }
         | Error::NotKeystile
         | Error::Newer { .. }
+        | Error::Lost { .. }
+        | Error::Gone { .. }
+        | Error::Foreign(_)
         | Error::Corrupt(_)
         | Error::NotABackup { .. }
         | Error::Pepper { .. }

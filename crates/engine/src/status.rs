@@ -67,7 +67,8 @@ impl Engine {
 
     /// What can be looked at in a moment: everything but the whole file. Blocks.
     pub fn quick_findings(&self) -> Result<Vec<Finding>, Failure> {
-        let mut findings = vec![self.commits(), self.clock(), self.exposure(), self.plans()?];
+        let mut findings = vec![self.commits(), self.log(), self.pepper(), self.clock()];
+        findings.extend([self.exposure(), self.plans()?]);
         findings.extend(self.channel_findings());
         Ok(findings)
     }
@@ -96,6 +97,33 @@ impl Engine {
                 message,
                 help: Some("give directory and files to the account that Keystile runs as, and close them to others: chmod 700 for the directory, 600 for its files".to_owned()),
             },
+        }
+    }
+
+    fn log(&self) -> Finding {
+        match self.store.warning() {
+            None => good("log", "the log is brought into the database".to_owned()),
+            Some(message) => Finding {
+                level: FindingLevel::Problem,
+                subject: "log".to_owned(),
+                message,
+                help: Some(
+                    "see whether the disk is full or failing, and end what reads the file for long"
+                        .to_owned(),
+                ),
+            },
+        }
+    }
+
+    fn pepper(&self) -> Finding {
+        if self.store.directory().has_pepper(self.store.pepper()) {
+            return good("pepper", "the pepper is that of the keys".to_owned());
+        }
+        Finding {
+            level: FindingLevel::Problem,
+            subject: "pepper".to_owned(),
+            message: "the pepper file is not the one that the keys were made with; after a restart no key would be recognized".to_owned(),
+            help: Some("put the right one back before the server is restarted; a backup holds it".to_owned()),
         }
     }
 

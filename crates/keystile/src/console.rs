@@ -147,6 +147,8 @@ async fn connection<S>(
 pub(crate) fn note_state(engine: &Engine) {
     let is_well = if engine.store().fault().is_none() { 1.0 } else { 0.0 };
     metrics::gauge!("keystile_store_writable").set(is_well);
+    let is_behind = if engine.store().warning().is_some() { 1.0 } else { 0.0 };
+    metrics::gauge!("keystile_store_log_behind").set(is_behind);
     #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 keys")]
     metrics::gauge!("keystile_keys").set(engine.store().keys().len() as f64);
 }
@@ -156,6 +158,10 @@ pub(crate) fn describe_metrics() {
     metrics::describe_gauge!(
         "keystile_store_writable",
         "1 while writes can be recorded, otherwise 0."
+    );
+    metrics::describe_gauge!(
+        "keystile_store_log_behind",
+        "1 while the store's log cannot be brought into its database, otherwise 0."
     );
     metrics::describe_gauge!("keystile_keys", "Keys of any state.");
 }

@@ -90,6 +90,23 @@ pub fn bind(data: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Listens and serves commands for ever. Where the socket cannot be made, because the disk takes no writes, that
+/// is tried again until it can; the server goes on without.
+pub async fn listen_and_serve(data: PathBuf, server: Arc<impl Server>) {
+    let mut is_told = false;
+    loop {
+        match bind(&data) {
+            Ok(listener) => return serve(listener, server).await,
+            Err(error) if !is_told => {
+                tracing::error!(%error, "the control socket cannot be made; commands do not reach this server until it can");
+                is_told = true;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 /// Serves commands for ever.
 pub async fn serve(listener: UnixListener, server: Arc<impl Server>) {
     loop {

@@ -11,6 +11,7 @@ use keystile_core::policy::Policy;
 use keystile_engine::command::{Answer, Command, Failure, FailureKind};
 use keystile_engine::{Engine, EngineSettings};
 use keystile_store::Store;
+use keystile_store::directory::DataDirectory;
 use keystile_store::error::Error as StoreError;
 
 use crate::cli::Target;
@@ -37,6 +38,8 @@ pub struct Local {
     /// Opened with the first command that no server takes.
     engine: Option<Arc<Engine>>,
     without_server: WithoutServer,
+    /// Whether the owner said that a store may be made.
+    may_create: bool,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -82,7 +85,29 @@ impl Local {
                 help: None,
             },
         )?;
-        Ok(Self { data, configuration, engine: None, without_server: WithoutServer::Open, runtime })
+        Ok(Self {
+            data,
+            configuration,
+            engine: None,
+            without_server: WithoutServer::Open,
+            may_create: false,
+            runtime,
+        })
+    }
+
+    /// Goes on without commits that are missing; says what they were.
+    pub fn accept_loss(target: &Target) -> Result<Option<String>, Failure> {
+        let data = Self::data_of(target)?;
+        probe::disk_of(&data)?;
+        let directory = DataDirectory::hold(&data)?;
+        Ok(keystile_store::loss::accept(directory, &account::of_process())?)
+    }
+
+    /// For an owner who says that a store may be made where there is none.
+    #[must_use]
+    pub fn creating(mut self, may_create: bool) -> Self {
+        self.may_create = may_create;
+        self
     }
 
     /// For a command that goes on for long: were it to hold the store, no server could start.
@@ -125,8 +150,9 @@ impl Local {
         let engine = if let Some(engine) = &self.engine {
             engine.clone()
         } else {
-            if !self.data.join("keystile.db").exists() && !creates_something(command) {
-                return Err(nothing_there(&self.data));
+            let may_create = self.may_create && creates_something(command);
+            if !may_create && !holds_store(&self.data) {
+                return Err(nothing_there(&self.data, command));
             }
             match self.open() {
                 Ok(engine) => self.engine.insert(engine).clone(),
@@ -217,12 +243,25 @@ fn creates_something(command: &Command) -> bool {
     )
 }
 
-fn nothing_there(data: &std::path::Path) -> Failure {
+/// Whether there is a store, or what is left of one, of which opening it then tells.
+fn holds_store(data: &std::path::Path) -> bool {
+    ["keystile.db", "pepper", "keystile.mark", "keystile.restoring"]
+        .iter()
+        .any(|name| data.join(name).exists())
+}
+
+fn nothing_there(data: &std::path::Path, command: &Command) -> Failure {
+    let folder = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+    let create = if creates_something(command) {
+        "\nor begin a new one there: the same command with --create"
+    } else {
+        ""
+    };
     Failure {
         kind: FailureKind::Invalid,
-        message: format!("there is no Keystile store in {}", data.display()),
-        help: Some(
-            "name it with --data DIR or --config FILE, or start one: keystile run".to_owned(),
-        ),
+        message: format!("there is no Keystile store in {} ({})", data.display(), folder.display()),
+        help: Some(format!(
+            "name it with --data DIR or --config FILE, or start one: keystile run{create}"
+        )),
     }
 }

@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use keystile::cli::arguments::{
-    Arguments, CheckArguments, CliCommand, InitArguments, JournalCommand, KeyCommand,
-    RestoreArguments, RunArguments, StoreCommand,
+    Arguments, CheckArguments, CliCommand, CommonArguments, InitArguments, JournalCommand,
+    KeyCommand, RestoreArguments, RunArguments, StoreCommand,
 };
 use keystile::cli::{self, Screen, Session, Stop, Terminal};
 use keystile::config::{self, Colors};
@@ -81,6 +81,7 @@ fn carry_out(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<ExitC
         }
         CliCommand::Store(command) => on_store(command, terminal),
         CliCommand::Restore(arguments) => restore(arguments, terminal),
+        CliCommand::AcceptLoss(arguments) => accept_loss(arguments, terminal),
         CliCommand::Paper(command) => Ok(cli::print(command, terminal)),
     }
 }
@@ -173,7 +174,7 @@ fn check(arguments: &CheckArguments, terminal: &mut Terminal<'_>) -> ExitCode {
 }
 
 fn on_store(command: &StoreCommand, terminal: &mut Terminal<'_>) -> Result<ExitCode, Failure> {
-    let mut local = Local::of(&command.target().resolve())?;
+    let mut local = Local::of(&command.target().resolve())?.creating(command.target().create);
     if matches!(command, StoreCommand::Journal(JournalCommand::Follow(_))) {
         local = local.only_with_server();
     }
@@ -194,5 +195,14 @@ fn restore(arguments: &RestoreArguments, terminal: &mut Terminal<'_>) -> Result<
     let directory = keystile_store::directory::DataDirectory::hold(&data)?;
     keystile_store::backup::restore(&directory, &arguments.file)?;
     let said = cli::restore::report_done(arguments, &data, terminal);
+    Ok(terminal.finish(said))
+}
+
+fn accept_loss(
+    arguments: &CommonArguments,
+    terminal: &mut Terminal<'_>,
+) -> Result<ExitCode, Failure> {
+    let accepted = Local::accept_loss(&arguments.target.resolve())?;
+    let said = cli::restore::report_accepted(arguments, accepted.as_deref(), terminal);
     Ok(terminal.finish(said))
 }

@@ -82,7 +82,10 @@ pub async fn run(
     if let Some(gate) = gate.first()
         && server.engine().store().keys().is_empty()
     {
-        greeting += &first_key(&server, arguments, gate).await?;
+        match first_key(&server, arguments, gate).await {
+            Ok(said) => greeting += &said,
+            Err(error) => tracing::warn!(%error, "no first key"),
+        }
     }
     greeting += &first_owner(&server).await;
     // Callers depend on the server, not on who reads its greeting.

@@ -162,7 +162,11 @@ impl Server {
             .await
             .with_context(|| format!("cannot listen on {}", console_settings.listen))?;
         let console = listener.local_addr()?;
-        let control = control::bind(&data).context("the control socket cannot be opened")?;
+        let control = match control::bind(&data) {
+            // A disk that takes no writes does not keep the gate shut.
+            Err(_) if engine.store().fault().is_some() => None,
+            bound => Some(bound.context("the control socket cannot be opened")?),
+        };
         let info = ServerInfo {
             started: engine.store().now(),
             gate: gate
@@ -183,7 +187,13 @@ impl Server {
             console::serve(listener, router(web.clone()), certificates.clone(), console_settings);
         names.insert(tasks.spawn(serving).id(), "the console");
         names.insert(tasks.spawn(web.keep_house()).id(), "the console's housekeeping");
-        let controlling = control::serve(control, shared.clone());
+        let (server, folder) = (shared.clone(), shared.data.clone());
+        let controlling = async move {
+            match control {
+                Some(control) => control::serve(control, server).await,
+                None => control::listen_and_serve(folder, server).await,
+            }
+        };
         names.insert(tasks.spawn(controlling).id(), "the control socket");
         let sender = notifier::send::sender(engine.clone(), &vapid);
         let notifier = Notifier::start(engine.clone(), sender);

@@ -93,6 +93,16 @@ impl Store {
         }
     }
 
+    /// The same for whoever has no runtime, and blocks.
+    pub(crate) fn change_now<T, F>(&self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Work<'_>) -> Result<T> + Send + 'static,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.map_err(|_| Error::Unavailable)?.block_on(self.change(change))
+    }
+
     /// Waits for work that reads or changes the store, but not for a disk that does not answer.
     pub async fn unless_hung<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         let began = Instant::now();

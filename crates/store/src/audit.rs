@@ -21,6 +21,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
 use crate::event::{Event, actor_text};
+use crate::schema;
 
 /// How far the chain has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,11 @@ impl AuditHead {
 
     pub(crate) fn position(&self) -> Position {
         self.present
+    }
+
+    /// How many events are durable.
+    pub(crate) fn committed_count(&self) -> i64 {
+        self.committed.count
     }
 
     /// The number of the last event.
@@ -152,6 +158,18 @@ impl AuditHead {
             self.committed.last = self.committed.last.max(last);
         }
     }
+}
+
+/// How many events a store has in its chain.
+pub(crate) fn count(connection: &Connection) -> Result<i64> {
+    Ok(StoredHead::read(connection)?.position.count)
+}
+
+/// Whether the chain was written with this pepper; nothing is known of one that was never sealed.
+pub(crate) fn is_sealed_with(connection: &Connection, pepper: &Pepper) -> Result<Option<bool>> {
+    let StoredHead { older, position, seal: stored } = StoredHead::read(connection)?;
+    let expected = seal(&audit_key(pepper), older, &position);
+    Ok(stored.map(|stored| stored == expected))
 }
 
 struct StoredHead {
@@ -255,6 +273,13 @@ pub fn verify(connection: &Connection, pepper: &Pepper) -> Result<Verdict> {
         fault = walk.step(row)?;
     }
     let fault = fault.or_else(|| walk.end(&head));
+    let fault = match (fault, schema::verify(connection)) {
+        (None, Err(Error::Foreign(what))) => Some(Fault {
+            event: None,
+            problem: format!("somebody put {what} into the store, which may act on its own"),
+        }),
+        (fault, _) => fault,
+    };
     let (older, count) = (walk.older.unsigned_abs(), walk.count.unsigned_abs());
     Ok(Verdict { older, count, head: walk.hash, fault })
 }

@@ -4,6 +4,7 @@
 //! of the backup could be recognised. Keep it as private as the data directory.
 
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
@@ -36,9 +37,12 @@ pub fn backup(store: &Store, to: &Path) -> Result<Contents> {
     let name = partial
         .to_str()
         .ok_or_else(|| Error::Conflict("the file's name is not UTF-8".to_owned()))?;
-    let source = connect(&store.directory().database(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    source.execute("VACUUM INTO ?1", [name])?;
+    store.with_reader(|source| Ok(source.execute("VACUUM INTO ?1", [name])?))?;
     let pepper = std::fs::read(store.directory().pepper_file()).map_err(fault)?;
+    if !store.directory().has_pepper(store.pepper()) {
+        let fault = "not the one in use";
+        return Err(Error::Pepper { path: store.directory().pepper_file(), fault });
+    }
     let copy = connect(&partial, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     copy.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL")?;
     schema::set_meta(&copy, "pepper", &hex(&pepper))?;
@@ -53,7 +57,7 @@ pub fn backup(store: &Store, to: &Path) -> Result<Contents> {
 pub fn verify(file: &Path) -> Result<Contents> {
     let fault = |source| Error::Directory { path: file.to_owned(), source };
     let bytes = std::fs::metadata(file).map_err(fault)?.len();
-    let copy = connect(&file.to_owned(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let copy = connect(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let sound: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if sound != "ok" {
         return Err(Error::Corrupt(sound));
@@ -61,6 +65,7 @@ pub fn verify(file: &Path) -> Result<Contents> {
     if schema::version(&copy)? == 0 {
         return Err(Error::NotKeystile);
     }
+    schema::verify(&copy)?;
     let pages: i64 = copy.query_row(
         "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
         [],
@@ -109,15 +114,16 @@ fn recognized(file: &Path) -> Result<Contents> {
 const DATABASE_START: &[u8; 16] = b"SQLite format 3\0";
 
 /// Puts a backup into a data directory that no process holds and that has no store, or whose store is
-/// to be replaced; the replaced one stays beside it: `keystile.db.before-restore` and
-/// `pepper.before-restore`.
+/// to be replaced; the replaced one stays in a folder beside it: `before-restore-1`.
 pub fn restore(directory: &DataDirectory, file: &Path) -> Result<Contents> {
     let contents = recognized(file)?;
     let database = directory.database();
     let fault = |source| Error::Directory { path: database.clone(), source };
-    let partial = database.with_extension("restoring");
-    remove_if_there(&partial).map_err(fault)?;
+    // While it is there, a directory without a database is not taken for a new one.
+    let partial = directory.restoring();
+    directory::write_private(&partial, &[]).map_err(fault)?;
     std::fs::copy(file, &partial).map_err(fault)?;
+    std::fs::set_permissions(&partial, PermissionsExt::from_mode(0o600)).map_err(fault)?;
     let copy = connect(&partial, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let pepper = pepper_of(&copy)?;
     copy.execute("DELETE FROM meta WHERE name IN ('pepper', 'clock')", [])?;
@@ -137,29 +143,20 @@ pub fn restore(directory: &DataDirectory, file: &Path) -> Result<Contents> {
     Ok(contents)
 }
 
-/// Keeps the replaced store under other names. Where it was not stopped, its latest commits are in its
-/// log; and without its pepper no key of it could be recognised. Ends the same when it is repeated
-/// after a crash half way.
+/// Keeps the replaced store whole in a folder of its own, `before-restore-1`: with its log, where its latest
+/// commits may be, and its pepper, without which no key of it could be recognized. It is a data directory
+/// like any other. Nothing is ever overwritten, so a restore that was cut off can be repeated.
 fn set_aside(directory: &DataDirectory) -> std::io::Result<()> {
-    let database = directory.database();
-    if database.exists() {
-        // Best effort: a store that is being replaced may be beyond reading, and is then kept as it is.
-        let brought_in = connect(&database, OpenFlags::SQLITE_OPEN_READ_WRITE)
-            .and_then(|replaced| Ok(replaced.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?));
-        if let Err(error) = brought_in {
-            tracing::warn!(%error, "the replaced store is kept without its latest commits");
+    let files = directory.store_files();
+    if files.iter().any(|file| file.exists()) {
+        let aside = directory::new_folder(directory.path(), "before-restore")?;
+        for file in files {
+            directory::move_if_there(&file, &aside)?;
         }
-        let pepper = directory.pepper_file();
-        match std::fs::rename(&pepper, pepper.with_extension("before-restore")) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        std::fs::rename(&database, database.with_extension("db.before-restore"))?;
+        directory::sync_folder(&aside.join("keystile.db"))?;
+        directory::sync_folder(&directory.database())?;
     }
-    for leftover in ["db-wal", "db-shm"] {
-        remove_if_there(&database.with_extension(leftover))?;
-    }
-    Ok(())
+    remove_if_there(&directory.database().with_extension("db-shm"))
 }
 
 fn pepper_of(copy: &Connection) -> Result<Vec<u8>> {

@@ -43,12 +43,11 @@ fn boot_id() -> String {
 }
 
 impl StoreClock {
-    /// Reads or makes the anchor of this boot. `last` is the latest time on record.
-    pub(crate) fn open(connection: &Connection, last: Timestamp) -> Result<Self> {
-        let boot = boot_id();
-        if let Some(offset_millis) =
-            schema::meta(connection, "clock")?.and_then(|text| anchored(&text, &boot))
-        {
+    /// Reads the anchor of this boot, or makes one, which is then to be kept. `last` is the latest time on
+    /// record.
+    pub(crate) fn read(connection: &Connection, last: Timestamp) -> Result<Self> {
+        let kept = schema::meta(connection, "clock")?;
+        if let Some(offset_millis) = kept.and_then(|text| anchored(&text, &boot_id())) {
             let clock = Self { offset_millis };
             // A machine set back to a snapshot keeps its boot's id, and the data need not go back with it.
             if clock.now() >= last {
@@ -56,9 +55,16 @@ impl StoreClock {
             }
         }
         let now = wall_clock().max(last);
-        let offset_millis = now.0 - boottime_millis();
-        schema::set_meta(connection, "clock", &format!("{boot} {offset_millis}"))?;
-        Ok(Self { offset_millis })
+        Ok(Self { offset_millis: now.0 - boottime_millis() })
+    }
+
+    /// Keeps the anchor for the next start.
+    pub(crate) fn keep(self, connection: &Connection) -> Result<()> {
+        let anchor = format!("{} {}", boot_id(), self.offset_millis);
+        if schema::meta(connection, "clock")?.as_ref() == Some(&anchor) {
+            return Ok(());
+        }
+        schema::set_meta(connection, "clock", &anchor)
     }
 
     /// The time now.
@@ -89,8 +95,10 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         schema::migrate(&mut connection).unwrap();
         let ahead = Timestamp(wall_clock().0 + 3_600_000);
-        assert!(StoreClock::open(&connection, ahead).unwrap().now() >= ahead);
+        let clock = StoreClock::read(&connection, ahead).unwrap();
+        assert!(clock.now() >= ahead);
+        clock.keep(&connection).unwrap();
         // The same boot again: the anchor stays, whatever the wall clock says by now.
-        assert!(StoreClock::open(&connection, Timestamp(0)).unwrap().now() >= ahead);
+        assert!(StoreClock::read(&connection, Timestamp(0)).unwrap().now() >= ahead);
     }
 }

@@ -4,17 +4,18 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use keystile_core::key::Pepper;
 
 use crate::error::{Error, Result};
 
 /// A data directory that this process holds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DataDirectory {
     path: PathBuf,
     /// Held while the value lives; the system drops it when the process dies.
-    lock: File,
+    lock: Arc<File>,
 }
 
 /// File systems whose locks SQLite must not rely on, by the magic number of statfs(2).
@@ -36,10 +37,16 @@ impl DataDirectory {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fault)?;
         refuse_network(path)?;
         let lock_path = path.join("keystile.lock");
-        let lock = open_private(&lock_path)
-            .map_err(|source| Error::Directory { path: lock_path, source })?;
+        let lock = match open_private(&lock_path) {
+            // A disk that takes no writes can still be read; what is there is held as well as a file.
+            Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
+                File::open(&lock_path).or_else(|_| File::open(path))
+            }
+            opened => opened,
+        };
+        let lock = lock.map_err(|source| Error::Directory { path: lock_path, source })?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock: Arc::new(lock) }),
             Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(fault(source)),
         }
@@ -68,12 +75,40 @@ impl DataDirectory {
     /// the same mode.
     pub(crate) fn create_database(&self) -> Result<()> {
         let path = self.database();
+        if path.exists() {
+            return Ok(());
+        }
         open_private(&path).map(|_| ()).map_err(|source| Error::Directory { path, source })
     }
 
     /// The database file.
     pub fn database(&self) -> PathBuf {
         self.path.join("keystile.db")
+    }
+
+    /// The write-ahead log beside it.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path.join("keystile.db-wal")
+    }
+
+    /// The file that holds the directory.
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.path.join("keystile.lock")
+    }
+
+    /// How far commits were acknowledged; see [`crate::mark`].
+    pub(crate) fn mark_file(&self) -> PathBuf {
+        self.path.join("keystile.mark")
+    }
+
+    /// What a restore puts in the place of the database; there while it is under way or was cut off.
+    pub(crate) fn restoring(&self) -> PathBuf {
+        self.path.join("keystile.restoring")
+    }
+
+    /// All that belongs to one store, in the order in which it can be taken away.
+    pub(crate) fn store_files(&self) -> [PathBuf; 4] {
+        [self.database(), self.log(), self.mark_file(), self.pepper_file()]
     }
 
     /// The file with the pepper of the key hashes. It lies beside the database, so that a leaked
@@ -103,6 +138,12 @@ impl DataDirectory {
             }
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// Whether the pepper in the directory is the one that is in use, and can be read.
+    pub fn has_pepper(&self, pepper: &Pepper) -> bool {
+        let read = self.pepper(Freshness::Used);
+        read.is_ok_and(|read| pepper_check(&read) == pepper_check(pepper))
     }
 
     /// The pepper; made anew only for a store that is `fresh`, because another pepper forgets every key.
@@ -164,6 +205,47 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()?;
     std::fs::rename(&partial, path)?;
     sync_folder(path)
+}
+
+/// By this a store knows the pepper of its keys again; nothing can be tried out with it.
+pub(crate) fn pepper_check(pepper: &Pepper) -> String {
+    let check = pepper.derived("keystile pepper check").hash(b"check");
+    check.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Creates a folder with a number that no other has: `before-restore-1`.
+pub(crate) fn new_folder(within: &Path, name: &str) -> std::io::Result<PathBuf> {
+    let mut number = 1;
+    loop {
+        let path = within.join(format!("{name}-{number}"));
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error),
+            Ok(()) => {
+                sync_folder(&path)?;
+                return Ok(path);
+            }
+        }
+    }
+}
+
+/// Moves a file into a folder, under its own name.
+pub(crate) fn move_if_there(file: &Path, folder: &Path) -> std::io::Result<()> {
+    let Some(name) = file.file_name() else { return Ok(()) };
+    unless_missing(std::fs::rename(file, folder.join(name)))
+}
+
+/// Copies a file into a folder, under its own name.
+pub(crate) fn copy_if_there(file: &Path, folder: &Path) -> std::io::Result<()> {
+    let Some(name) = file.file_name() else { return Ok(()) };
+    unless_missing(std::fs::copy(file, folder.join(name)).map(drop))
+}
+
+pub(crate) fn unless_missing(done: std::io::Result<()>) -> std::io::Result<()> {
+    match done {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Makes a new name in a folder durable.

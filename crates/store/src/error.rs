@@ -1,5 +1,6 @@
 //! What can go wrong with the store, in sentences for the owner.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// The result of a store operation.
@@ -76,6 +77,23 @@ pub enum Error {
     /// The store could not commit, or its writer has ended.
     #[error("the store cannot record anything at the moment")]
     Unavailable,
+    /// What was acknowledged is not all there.
+    #[error("commits that were acknowledged are missing in {path}: {what}")]
+    Lost {
+        /// The directory.
+        path: PathBuf,
+        /// How that is known.
+        what: String,
+    },
+    /// A file of the store is no longer what it was when it was opened.
+    #[error("{path} was deleted or replaced while Keystile was running")]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database holds something that would act on its own.
+    #[error("the store file holds something that Keystile did not put there: {0}")]
+    Foreign(String),
     /// The disk neither does what it is asked nor fails.
     #[error("the disk under {path} does not answer")]
     NoAnswer {
@@ -102,6 +120,27 @@ impl From<rusqlite::Error> for Error {
 }
 
 impl Error {
+    /// Whether the disk takes no writes: it is full, read-only, or lets this user not write.
+    pub(crate) fn is_of_disk(&self) -> bool {
+        use rusqlite::ErrorCode::{
+            CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure,
+        };
+        match self {
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(DiskFull | ReadOnly | CannotOpen | PermissionDenied | SystemIoFailure)
+            ),
+            Self::Directory { source, .. } => matches!(
+                source.kind(),
+                ErrorKind::StorageFull
+                    | ErrorKind::QuotaExceeded
+                    | ErrorKind::ReadOnlyFilesystem
+                    | ErrorKind::PermissionDenied
+            ),
+            _ => false,
+        }
+    }
+
     /// What the owner can do about it.
     pub fn help(&self) -> Option<String> {
         match self {
@@ -128,6 +167,18 @@ impl Error {
             Self::Unavailable => {
                 Some("the disk may be full or read-only: the log says more".into())
             }
+            Self::Lost { .. } => Some(
+                "locks and counted writes may be among them. Put the latest backup in its place: `keystile restore FILE --force`; or go on without them: `keystile accept-loss`"
+                    .into(),
+            ),
+            Self::Gone { .. } => Some(
+                "put it back, and writes go on by themselves; or save what the server still has: `keystile backup FILE`"
+                    .into(),
+            ),
+            Self::Foreign(_) => Some(
+                "somebody wrote to the file past Keystile. `keystile restore` a backup that you trust, or take it out with SQLite's own tools"
+                    .into(),
+            ),
             Self::NoAnswer { .. } => Some(
                 "it may be frozen (`fsfreeze -u` thaws it), suspended, or broken; see `dmesg`".into(),
             ),
@@ -136,6 +187,9 @@ impl Error {
                     .into(),
             ),
             Self::Stale(_) => Some("look at it again, and then decide whether to change it".into()),
+            Self::Sqlite(_) if self.is_of_disk() => Some(
+                "make room on the disk, or make it writable for this user; `df` and `mount` say more".into(),
+            ),
             Self::Exists(_) | Self::Missing(_) | Self::Conflict(_) | Self::Sqlite(_) => None,
         }
     }

@@ -88,6 +88,8 @@ kinds! {
     PolicyReloaded, "policy_reloaded";
     /// The configuration had mistakes when it was read again.
     PolicyReloadFailed, "policy_reload_failed";
+    /// The owner goes on although commits that were acknowledged are missing.
+    LossAccepted, "loss_accepted";
     /// The store was copied.
     BackupMade, "backup_made";
     /// A key has used a share of a write budget that a rule waits for.

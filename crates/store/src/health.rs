@@ -27,6 +27,7 @@ pub(crate) struct Health {
     busy_since: AtomicU64,
     is_failing: AtomicBool,
     fault: Mutex<String>,
+    warning: Mutex<Option<String>>,
     reads: AtomicUsize,
 }
 
@@ -38,6 +39,7 @@ impl Default for Health {
             busy_since: AtomicU64::new(0),
             is_failing: AtomicBool::new(false),
             fault: Mutex::default(),
+            warning: Mutex::default(),
             reads: AtomicUsize::new(0),
         }
     }
@@ -69,6 +71,21 @@ impl Health {
             *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
         }
         self.is_failing.store(is_failing, Ordering::Release);
+    }
+
+    /// What is wrong although commits succeed.
+    pub(crate) fn warning(&self) -> Option<String> {
+        self.warning.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_warning(&self, warning: Option<String>) {
+        let mut known = self.warning.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*known, &warning) {
+            (None, Some(warning)) => tracing::warn!("{warning}"),
+            (Some(_), None) => tracing::info!("the log is brought into the database again"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        *known = warning;
     }
 
     /// How long a write may wait to become durable.

@@ -206,6 +206,8 @@ pub fn count(connection: &Connection) -> Result<u64> {
 /// Deletes records before a time, at most so many at once. Says how many went.
 pub(crate) fn delete_before(connection: &Connection, time: Timestamp, limit: u32) -> Result<usize> {
     let end = first_id_at(connection, time)?.min(index::indexed_to(connection)?);
+    // The last one stays, however old: numbers go on from it, and a number is never given twice.
+    let end = end.min(last(connection)?.0);
     let doomed = "SELECT id FROM journal WHERE id < ?1 ORDER BY id LIMIT ?2";
     let last: Option<i64> = connection.query_row(
         &format!("SELECT max(id) FROM ({doomed})"),

@@ -19,7 +19,7 @@
 //!
 //! Not here: what a plan allows (core), when something is asked of the store (engine).
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -30,6 +30,7 @@ use keystile_core::journal::{Outcome, RecordId};
 use keystile_core::key::Pepper;
 use keystile_core::time::{Span, Timestamp};
 use keystile_core::watch::Watching;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{Notify, watch};
 
@@ -42,6 +43,7 @@ pub mod audit;
 pub mod backup;
 mod block;
 pub mod change;
+mod checkpoint;
 pub mod clock;
 pub mod digest_stop;
 pub mod directory;
@@ -56,9 +58,14 @@ pub mod journal;
 pub mod key;
 mod ledger;
 mod listing;
+pub mod loss;
 pub mod mailbox;
+mod mark;
+mod opening;
 pub mod outbox;
 pub mod owner;
+mod present;
+mod reading;
 pub mod reserve;
 mod schema;
 pub mod sending;
@@ -68,27 +75,25 @@ pub mod table;
 mod tell;
 pub mod token;
 pub mod vapid;
+mod wal;
 mod work;
 mod writer;
 
-use audit::AuditHead;
-use block::Blocks;
 use clock::StoreClock;
-use directory::{DataDirectory, Freshness};
+use directory::DataDirectory;
 use error::{Error, Result};
 use health::Health;
-use index::SubjectIndex;
 use journal::Settlement;
 pub use ledger::BudgetStanding;
+use loss::Missing;
 use mailbox::Mailbox;
+use opening::{Shared, Start};
+use reading::Reading;
 use reserve::{RefusedRecord, ReserveAnswer, ReserveRequest, Reserved};
 use table::KeyTable;
-use work::Memory;
 pub use work::Work;
 use writer::{Message, Writer};
 
-/// How many reading connections are kept open.
-const READERS_MAX: usize = 4;
 /// How often a close looks whether the disk still answers.
 const CLOSE_LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -110,7 +115,7 @@ pub struct Store {
     pepper: Pepper,
     clock: StoreClock,
     health: Arc<Health>,
-    readers: Mutex<Vec<Connection>>,
+    reading: Arc<Reading>,
     directory: DataDirectory,
     watching: Arc<ArcSwap<Watching>>,
     outbox_signal: Arc<Notify>,
@@ -131,56 +136,55 @@ impl Store {
     /// Holds the directory against other processes, brings an older file to the present form, closes what
     /// was left open by a crash, and reads all keys into memory.
     pub fn open(directory: DataDirectory) -> Result<(Arc<Self>, Opened)> {
+        Self::open_accepting(directory, Missing::Refused)
+    }
+
+    pub(crate) fn open_accepting(
+        directory: DataDirectory,
+        missing: Missing,
+    ) -> Result<(Arc<Self>, Opened)> {
         // Versions before 3.51.3 can lose commits when the WAL is reset while a reader starts.
         assert!(rusqlite::version_number() >= 3_051_003, "the bundled SQLite is too old");
-        directory.create_database()?;
-        let mut connection = connect(&directory.database(), OpenFlags::default())?;
-        // First of all, so that a file which is not ours stays as it is.
-        schema::migrate(&mut connection)?;
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000")?;
-        let is_used = key::exist(&connection)? || event::exist(&connection)?;
-        let freshness = if is_used { Freshness::Used } else { Freshness::New };
-        let pepper = directory.pepper(freshness)?;
-        let pending_from =
-            schema::meta(&connection, "pending_from")?.and_then(|text| text.parse().ok());
-        let (last_id, last_time) = journal::last(&connection)?;
-        let clock = StoreClock::open(&connection, last_time)?;
-        let left_unknown =
-            journal::close_pending(&connection, pending_from.unwrap_or(0), clock.now())?;
-        outbox::release_claims(&connection)?;
         let keys = KeyTable::default();
-        let watching = Arc::new(ArcSwap::from_pointee(Watching::default()));
-        let outbox_signal = Arc::new(Notify::new());
-        let memory = Memory {
-            ledger: ledger::Ledger::default(),
-            index: SubjectIndex::open(&connection, clock.now())?,
-            blocks: Blocks::open(&connection)?,
-            rows: key::load(&connection, &keys)?,
-            audit: AuditHead::open(&connection, &pepper)?,
-            open: std::collections::BTreeMap::new(),
-            clock,
-            last_id,
-            watching: watching.clone(),
-            outbox_signal: outbox_signal.clone(),
+        let shared = Shared {
+            health: Arc::default(),
+            reading: Arc::default(),
+            watching: Arc::new(ArcSwap::from_pointee(Watching::default())),
+            outbox_signal: Arc::new(Notify::new()),
         };
         let (queue, receiver) = mpsc::channel();
-        let health = Arc::new(Health::default());
-        let writer = Writer {
-            connection,
-            memory,
-            clock,
-            health: health.clone(),
-            queue: receiver,
-            unsettled: Vec::new(),
-            lock_file: directory.lock_file()?,
-        };
+        let (held, sharing) = (directory.clone(), shared.clone());
+        let (pepper, clock, last_id, left_unknown, work): (_, _, _, _, Box<dyn FnOnce() + Send>) =
+            match opening::start(&directory, missing, &keys, &shared)? {
+                Start::Begun(begun) => {
+                    let (begun, pepper) = *begun;
+                    let (clock, left_unknown) = (begun.clock, begun.left_unknown);
+                    let last_id = begun.memory.last_id;
+                    let writer = Writer::of(begun, &directory, &shared, receiver)?;
+                    (pepper, clock, last_id, left_unknown, Box::new(move || writer.run()))
+                }
+                Start::Loaded(loaded, error) => {
+                    let why = writer::describe(&error);
+                    tracing::error!(error = %why, "the store can only be read; writes are refused until its disk takes them");
+                    shared.health.set(Some(why));
+                    let (pepper, clock, last_id, rows) = loaded.into_parts();
+                    let work = move || {
+                        let begun =
+                            opening::wait_to_begin(&held, (rows, clock), &sharing, receiver);
+                        if let Some(writer) = begun {
+                            writer.run();
+                        }
+                    };
+                    (pepper, clock, last_id, 0, Box::new(work))
+                }
+            };
         let (runs, running) = watch::channel(());
         let (ending, ended) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
                 let (_runs, _ending): (_, Sender<()>) = (runs, ending);
-                writer.run();
+                work();
             })
             .map_err(|source| Error::Directory { path: directory.path().to_owned(), source })?;
         let store = Self {
@@ -190,11 +194,11 @@ impl Store {
             keys,
             pepper,
             clock,
-            health,
-            readers: Mutex::new(Vec::new()),
+            health: shared.health,
+            reading: shared.reading,
             directory,
-            watching,
-            outbox_signal,
+            watching: shared.watching,
+            outbox_signal: shared.outbox_signal,
             watch_from: AtomicI64::new(last_id),
         };
         Ok((Arc::new(store), Opened { left_unknown }))
@@ -224,6 +228,11 @@ impl Store {
     pub async fn writer_ended(&self) {
         let mut running = self.running.clone();
         while running.changed().await.is_ok() {}
+    }
+
+    /// What is wrong although commits succeed.
+    pub fn warning(&self) -> Option<String> {
+        self.health.warning()
     }
 
     /// How long a write or a change may wait to become durable; past that it is refused.
@@ -321,20 +330,12 @@ impl Store {
     }
 
     fn read_here<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match pooled {
-            Some(connection) => connection,
-            None => connect(
-                &self.directory.database(),
-                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-            )?,
-        };
-        let result = in_snapshot(&connection, read);
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if readers.len() < READERS_MAX && connection.is_autocommit() {
-            readers.push(connection);
-        }
-        result
+        self.with_reader(|connection| in_snapshot(connection, read))
+    }
+
+    /// Lends a connection that reads.
+    pub(crate) fn with_reader<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.reading.with(&self.directory, read)
     }
 
     /// Writes down what is waiting and closes. Later calls find the store unavailable.
@@ -362,13 +363,19 @@ impl Drop for Store {
     }
 }
 
-fn connect(path: &PathBuf, flags: OpenFlags) -> Result<Connection> {
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    connect_to(path, flags)
+}
+
+fn connect_to(path: impl AsRef<Path>, flags: OpenFlags) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.execute_batch(
-        "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0",
+        "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0;
+         PRAGMA cell_size_check = ON",
     )?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     Ok(connection)
 }
 

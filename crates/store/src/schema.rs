@@ -1,5 +1,7 @@
 //! The tables, and how an older file becomes a present one.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::error::{Error, Result};
@@ -18,6 +20,9 @@ const STEPS: &[&str] = &[
     crate::outbox::TABLES,
     crate::digest_stop::TABLE,
 ];
+
+/// The first version that has an audit.
+pub(crate) const WITH_AUDIT: u32 = 3;
 
 const FIRST: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -125,6 +130,11 @@ pub(crate) fn version(connection: &Connection) -> Result<u32> {
     Ok(version)
 }
 
+/// Whether the file has the present form.
+pub(crate) fn is_present(connection: &Connection) -> Result<bool> {
+    Ok(version(connection)? == known())
+}
+
 fn known() -> u32 {
     u32::try_from(STEPS.len()).expect("the steps are few")
 }
@@ -133,12 +143,65 @@ fn known() -> u32 {
 pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version = version(&transaction)?;
+    if version == known() {
+        return Ok(());
+    }
     for step in STEPS.iter().skip(version as usize) {
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", known())?;
     Ok(transaction.commit()?)
+}
+
+/// Everything that a file of a version holds, with its text in one form: comments and blanks say nothing.
+fn objects(connection: &Connection) -> Result<BTreeSet<(String, String, String)>> {
+    let mut statement = connection.prepare(
+        "SELECT type, name, coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+    )?;
+    let rows = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, plain(&row.get::<_, String>(2)?))))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn plain(sql: &str) -> String {
+    let code = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+    code.collect::<String>().split_whitespace().collect()
+}
+
+/// What the file holds that this program did not put there, and what it lacks.
+fn differences(connection: &Connection) -> Result<(Option<String>, Option<String>)> {
+    let version = version(connection)?;
+    let made = Connection::open_in_memory()?;
+    for step in STEPS.iter().take(version as usize) {
+        made.execute_batch(step)?;
+    }
+    let (expected, found) = (objects(&made)?, objects(connection)?);
+    let first = |one: &BTreeSet<(String, String, String)>, other| {
+        let (kind, name, _) = one.difference(other).next()?;
+        Some(format!("the {kind} {name}"))
+    };
+    Ok((first(&found, &expected), first(&expected, &found)))
+}
+
+/// Refuses a file with something in it that this program did not make: a trigger or a view would act on its own.
+pub(crate) fn refuse_foreign(connection: &Connection) -> Result<()> {
+    differences(connection)?.0.map_or(Ok(()), |what| Err(Error::Foreign(what)))
+}
+
+/// Refuses also a file that lacks something.
+pub(crate) fn verify(connection: &Connection) -> Result<()> {
+    match differences(connection)? {
+        (Some(what), _) => Err(Error::Foreign(what)),
+        (None, Some(what)) => Err(Error::Corrupt(format!("{what} is missing"))),
+        (None, None) => Ok(()),
+    }
+}
+
+/// Changes whenever something is made, altered or dropped.
+pub(crate) fn cookie(connection: &Connection) -> Result<i64> {
+    let mut statement = connection.prepare_cached("PRAGMA schema_version")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
 }
 
 /// A value of `meta`.

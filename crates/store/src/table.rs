@@ -213,7 +213,7 @@ impl KeyTable {
 }
 
 /// What the writer knows of keys and applications by row number.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
     keys: HashMap<i64, Arc<KeyEntry>>,
     applications: HashMap<i64, Arc<ApplicationEntry>>,

@@ -23,12 +23,17 @@ use rusqlite::{Connection, ffi};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use tokio::sync::oneshot;
 
+use crate::checkpoint::Checkpoints;
 use crate::clock::StoreClock;
+use crate::directory::DataDirectory;
 use crate::error::{Error, Result};
 use crate::health::Health;
 use crate::index::Pressure;
 use crate::journal::{self, Settlement};
 use crate::mailbox::{Letter, Mailbox};
+use crate::mark::MarkFile;
+use crate::opening::{Begun, Shared};
+use crate::reading::Reading;
 use crate::reserve::{self, RefusedRecord, ReserveAnswer, ReserveRequest, Reserved};
 use crate::schema;
 use crate::work::{Memory, Work};
@@ -86,6 +91,13 @@ fn tell_askers(
     left.into_iter()
 }
 
+/// Tells whoever waits for a message that nothing can be recorded. A change that is dropped tells it itself.
+pub(crate) fn tell_unavailable(message: Message) {
+    if let Message::Reserve(_, asker) = message {
+        tell_askers(std::iter::once((asker, Err(Error::Unavailable)))).for_each(drop);
+    }
+}
+
 /// Whether a transaction is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Committed {
@@ -113,6 +125,11 @@ pub(crate) struct Writer {
     pub(crate) unsettled: Vec<(Box<Reserved>, Settlement)>,
     /// Touched now and then: a disk that hangs shows although nobody writes.
     pub(crate) lock_file: File,
+    pub(crate) reading: Arc<Reading>,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) mark: MarkFile,
+    /// What the schema had when it was found to be ours.
+    pub(crate) schema_cookie: i64,
 }
 
 /// What is told once the transaction has ended.
@@ -124,6 +141,29 @@ struct Answers {
 }
 
 impl Writer {
+    /// The writer of a store that has begun.
+    pub(crate) fn of(
+        begun: Begun,
+        directory: &DataDirectory,
+        shared: &Shared,
+        queue: Receiver<Message>,
+    ) -> Result<Self> {
+        let Begun { connection, memory, clock, checkpoints, mark, schema_cookie, .. } = begun;
+        Ok(Self {
+            connection,
+            memory,
+            clock,
+            health: shared.health.clone(),
+            queue,
+            unsettled: Vec::new(),
+            lock_file: directory.lock_file()?,
+            reading: shared.reading.clone(),
+            checkpoints,
+            mark,
+            schema_cookie,
+        })
+    }
+
     /// Serves the queue until it is told to stop, or nobody can ask any more.
     pub(crate) fn run(mut self) {
         let mut group = Vec::new();
@@ -146,6 +186,9 @@ impl Writer {
             let pressure = if is_idle { Pressure::Idle } else { Pressure::Busy };
             self.merge_step(pressure, self.memory.settled_to());
             self.block_step(pressure);
+            if let Err(error) = self.checkpoints.step(&self.connection, &self.health) {
+                end_after(&error);
+            }
             if is_stopping {
                 break;
             }
@@ -249,7 +292,10 @@ impl Writer {
         waiting: &mut Vec<Asker>,
     ) -> Result<()> {
         answers.settled = std::mem::take(&mut self.unsettled);
-        let mut outcome = begin(&self.connection);
+        let mut outcome = self.reading.check_files().and_then(|()| begin(&self.connection));
+        if outcome.is_ok() {
+            outcome = know_schema(&self.connection, &mut self.schema_cookie);
+        }
         let mut work = Work::new(&self.connection, &mut self.memory, self.clock.now());
         if outcome.is_ok() {
             let mut again = answers.settled.iter();
@@ -266,6 +312,11 @@ impl Writer {
         outcome?;
         commit(&self.connection)?;
         self.memory.audit.note_committed();
+        self.mark.note(
+            self.checkpoints.pages(),
+            self.memory.last_id,
+            self.memory.audit.committed_count(),
+        );
         for effect in effects {
             effect();
         }
@@ -298,7 +349,10 @@ impl Writer {
 
     fn keep_house(&mut self) {
         let is_failing = self.health.failure().is_some();
-        let retry = !self.unsettled.is_empty() || is_failing || touch(&self.lock_file).is_err();
+        let retry = !self.unsettled.is_empty()
+            || is_failing
+            || touch(&self.lock_file).is_err()
+            || self.reading.check_files().is_err();
         let open_locks: Change = Box::new(move |work| {
             // A transaction that writes nothing ends well on a full disk too.
             if retry && let Err(error) = work.try_to_write() {
@@ -362,7 +416,10 @@ impl Writer {
         {
             self.merge_step(Pressure::Idle, i64::MAX);
         }
-        if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+        self.mark.let_go_of_log();
+        if self.reading.check_files().is_ok()
+            && let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+        {
             tracing::debug!(%error, "the log stays beside the database until the next start");
         }
     }
@@ -382,6 +439,22 @@ fn touch(file: &File) -> std::io::Result<()> {
     let keep = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
     Ok(futimens(file, &Timestamps { last_access: keep, last_modification: now })?)
+}
+
+/// Refuses a schema that changed into something that is not ours, with what it would do on its own.
+fn know_schema(connection: &Connection, known: &mut i64) -> Result<()> {
+    let cookie = schema::cookie(connection)?;
+    if cookie != *known {
+        schema::refuse_foreign(connection)?;
+        *known = cookie;
+    }
+    Ok(())
+}
+
+/// A failed fsync is never tried again.
+fn end_after(error: &Error) -> ! {
+    tracing::error!(error = %describe(error), "fsync failed: what is on the disk is unknown; ending, to read it again");
+    std::process::abort();
 }
 
 fn begin(connection: &Connection) -> Result<()> {
@@ -447,14 +520,14 @@ fn has_timed_lock(connection: &Connection) -> bool {
     found.is_ok_and(|count| count > 0)
 }
 
-fn is_fsync_failure(error: &Error) -> bool {
+pub(crate) fn is_fsync_failure(error: &Error) -> bool {
     let Error::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) = error else {
         return false;
     };
     [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC].contains(&failure.extended_code)
 }
 
-fn describe(error: &Error) -> String {
+pub(crate) fn describe(error: &Error) -> String {
     match error {
         Error::Sqlite(source) => source.to_string(),
         other => other.to_string(),

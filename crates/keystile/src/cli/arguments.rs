@@ -79,6 +79,15 @@ pub enum CliCommand {
     Store(StoreCommand),
     /// Put a backup in the place of the data directory's store.
     Restore(RestoreArguments),
+    /// Go on without commits that are missing, or without a database that is gone.
+    #[command(after_help = "\
+The server must not run. Without this command a store is not opened when commits that it had acknowledged are \
+missing: keys that were locked could write again. What is left of them is kept in before-loss-1 in the data \
+directory, and the audit says what was accepted.
+
+Example:
+  keystile accept-loss --data keystile-data")]
+    AcceptLoss(CommonArguments),
     #[command(flatten)]
     Paper(PaperCommand),
 }

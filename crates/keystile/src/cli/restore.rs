@@ -4,7 +4,7 @@ use std::path::Path;
 
 use keystile_engine::command::{Failure, FailureKind};
 
-use super::arguments::{Form, RestoreArguments};
+use super::arguments::{CommonArguments, Form, RestoreArguments};
 use super::session::{Stop, Terminal};
 
 /// Refuses to restore from nothing, or over a data directory that holds something without `--force`.
@@ -25,7 +25,15 @@ pub fn check(arguments: &RestoreArguments, data: &Path) -> Result<(), Failure> {
         Ok(_) => {}
     }
     // A directory that cannot be read is the store's to complain about.
-    let holds_something = std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_some());
+    let is_left_over = |entry: &std::fs::DirEntry| {
+        let name = entry.file_name();
+        ["keystile.lock", "keystile.restoring", "keystile.restoring.partial"]
+            .iter()
+            .any(|known| name == *known)
+    };
+    let holds_something = std::fs::read_dir(data).is_ok_and(|mut entries| {
+        entries.any(|entry| !entry.is_ok_and(|entry| is_left_over(&entry)))
+    });
     if holds_something && !arguments.force {
         let message =
             format!("{} already holds data, which a restore would replace", data.display());
@@ -48,6 +56,22 @@ pub fn report_done(
     match arguments.common.form() {
         Form::Text => terminal.say(&sentence)?,
         Form::Json => terminal.print_json(&serde_json::json!({ "done": sentence }))?,
+    }
+    Ok(())
+}
+
+/// Says what was accepted.
+pub fn report_accepted(
+    arguments: &CommonArguments,
+    accepted: Option<&str>,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), Stop> {
+    match (arguments.form(), accepted) {
+        (Form::Json, accepted) => {
+            terminal.print_json(&serde_json::json!({ "accepted": accepted }))?;
+        }
+        (Form::Text, Some(what)) => terminal.say(&format!("Accepted: {what}."))?,
+        (Form::Text, None) => terminal.say("Nothing is missing; nothing was changed.")?,
     }
     Ok(())
 }

@@ -50,6 +50,13 @@ pub struct TargetArguments {
                 [default: ./keystile-data] [env: KEYSTILE_DATA]"
     )]
     pub data: Option<PathBuf>,
+    /// Whether a store may be made.
+    #[arg(
+        long,
+        help_heading = "Where",
+        help = "Begin a new store where there is none; otherwise only `run` does"
+    )]
+    pub create: bool,
 }
 
 impl TargetArguments {
@@ -99,7 +106,8 @@ mod tests {
             (target("", ""), target("", ""), true, target("keystile.toml", "")),
             (target("", ""), target("", ""), false, target("", "keystile-data")),
         ] {
-            let arguments = TargetArguments { config: given.config, data: given.data };
+            let arguments =
+                TargetArguments { config: given.config, data: given.data, create: false };
             assert_eq!(arguments.choose(environment, exists), chosen);
         }
     }

@@ -235,7 +235,7 @@ fn an_account_that_is_not_root_is_named_by_the_server_and_by_the_store() {
         return println!("{NOT_TRIED}");
     }
     chown(site.folder(), Some(NOBODY), Some(NOBODY)).unwrap();
-    let lines = ["key", "create", "--application", "one", "--plan", "open"];
+    let lines = ["key", "create", "--application", "one", "--plan", "open", "--create"];
     Finished::of(&mut by_nobody(&site, &lines)).good();
     let mut server = Program::start(by_nobody(&site, &["run"]), site.folder(), "nobody");
     wait_until("it serves", || server.stdout().contains("Gate"));

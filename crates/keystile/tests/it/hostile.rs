@@ -158,7 +158,8 @@ fn a_name_a_note_or_a_reason_that_does_not_show_as_itself_is_refused() {
         ("app_1", "begins with app_"),
         (&long, "more than 100 characters"),
     ] {
-        let said = site.run(&["key", "create", "--application", name, "--plan", "open"]).bad();
+        let said =
+            site.run(&["key", "create", "--application", name, "--plan", "open", "--create"]).bad();
         assert!(said.contains(why), "{said}");
         assert_visible(&said);
     }
@@ -175,7 +176,7 @@ fn a_name_a_note_or_a_reason_that_does_not_show_as_itself_is_refused() {
             assert!(said.contains(why), "{line:?}: {said}");
         }
     }
-    let said = site.run(&["token", "create", "a\u{2060}b", "--scope", "read"]).bad();
+    let said = site.run(&["token", "create", "a\u{2060}b", "--scope", "read", "--create"]).bad();
     assert!(
         said.contains("the name of a token holds U+2060 (word joiner) as character 2"),
         "{said}"

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::harness::{Site, pause, wait_until};
+use crate::harness::{Key, Site, pause, wait_until};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"1000 per day\"\n";
 
@@ -101,7 +101,7 @@ fn a_rolled_key_works_for_its_grace_and_then_never_again() {
     let site = Site::new(OPEN).started();
     let old = site.issue("app", "open");
     let next = site.json(&["key", "roll", &old.id, "--grace", "2 s"]);
-    let next = crate::harness::Key {
+    let next = Key {
         id: next["id"].as_str().unwrap().to_owned(),
         text: next["key"].as_str().unwrap().to_owned(),
     };
@@ -149,7 +149,15 @@ fn revoking_and_suspending_stop_the_next_call() {
 #[test]
 fn a_key_created_without_a_server_works_once_one_runs() {
     let mut site = Site::new(OPEN);
-    let key = site.issue("app", "open");
+    let line = ["key", "create", "--application", "app", "--plan", "open"];
+    for line in [&line[..], &["owner", "link"], &["token", "create", "t"]] {
+        let said = site.run(line).bad();
+        assert!(said.contains("keystile-data") && said.contains("--create"), "{line:?}: {said}");
+        assert!(!site.path("keystile-data").exists(), "{line:?}");
+    }
+    let made = site.json(&[&line[..], &["--create"]].concat());
+    let text = |name: &str| made[name].as_str().unwrap().to_owned();
+    let key = Key { id: text("id"), text: text("key") };
     site.start();
     assert_eq!(site.caller(&key).post("/a").status, 200);
     let second = site.issue("app", "open");

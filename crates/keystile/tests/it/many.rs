@@ -11,7 +11,17 @@ fn a_server_with_a_hundred_thousand_keys_starts_and_knows_them() {
     let mut site =
         Site::new("[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"2 per day\"\n");
     let start = Instant::now();
-    let line = ["key", "create", "--application", "load", "--plan", "open", "--count", "100000"];
+    let line = [
+        "key",
+        "create",
+        "--application",
+        "load",
+        "--plan",
+        "open",
+        "--count",
+        "100000",
+        "--create",
+    ];
     let keys = site.json(&line);
     println!("issued in {:?}", start.elapsed());
     let keys = keys.as_array().unwrap();

@@ -118,15 +118,15 @@ fn an_unknown_plan_is_answered_with_those_that_exist() {
     let mut site = Site::new(OPEN);
     for _ in 0..2 {
         for line in [
-            ["key", "create", "--application", "app", "--plan", "opne"].as_slice(),
-            &["application", "create", "app", "--plan", "opne"],
+            ["key", "create", "--application", "app", "--plan", "opne", "--create"].as_slice(),
+            &["application", "create", "app", "--plan", "opne", "--create"],
         ] {
             assert_says(&site.run(line).bad(), &["no plan opne", "open, trusted"]);
         }
         site.start();
     }
     assert_says(
-        &site.run(&["key", "create", "--application", "app"]).bad(),
+        &site.run(&["key", "create", "--application", "app", "--create"]).bad(),
         &["app is new", "--plan PLAN"],
     );
     assert_eq!(site.json(&["application", "list"]), serde_json::json!([]));

@@ -191,12 +191,9 @@ fn a_replaced_store_stays_beside_the_restored_one_whole() {
     restore(&DataDirectory::hold(crashed.path()).unwrap(), &file).unwrap();
 
     let aside = tempfile::tempdir().unwrap();
-    for name in std::fs::read_dir(crashed.path()).unwrap().map(|entry| entry.unwrap().file_name()) {
-        let name = name.to_str().unwrap();
-        if let Some((before, after)) = name.split_once(".before-restore") {
-            std::fs::copy(crashed.path().join(name), aside.path().join(format!("{before}{after}")))
-                .unwrap();
-        }
+    for entry in std::fs::read_dir(crashed.path().join("before-restore-1")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), aside.path().join(entry.file_name())).unwrap();
     }
     let copy = Bench::at(crashed, &other);
     assert_eq!(copy.used(key), [3]);
@@ -221,5 +218,41 @@ fn a_file_that_is_no_backup_is_named_and_the_store_is_not_called_damaged() {
         let expected = "cannot be restored: it is not a backup that Keystile wrote";
         assert_eq!(error.to_string(), format!("{} {expected}", file.display()));
         assert!(!directory.database().exists(), "{name}");
+    }
+}
+
+/// A restore can be killed between any two of its steps; whatever is left, it is repeated, and nothing that was
+/// replaced is lost.
+#[test]
+fn a_restore_that_was_cut_off_is_no_new_store_and_loses_nothing_when_it_is_repeated() {
+    let (other, key, _folder, file) = backed_up();
+    let mut bench = bench();
+    bench.issue("never");
+    bench.stop();
+    let database = std::fs::read(bench.path().join("keystile.db")).unwrap();
+    let files = ["keystile.db", "keystile.mark", "pepper"];
+    for steps in 0..=files.len() {
+        let data = tempfile::tempdir().unwrap();
+        for name in files {
+            std::fs::copy(bench.path().join(name), data.path().join(name)).unwrap();
+        }
+        std::fs::write(data.path().join("keystile.restoring"), "half").unwrap();
+        std::fs::create_dir(data.path().join("before-restore-1")).unwrap();
+        for name in &files[..steps] {
+            let to = data.path().join("before-restore-1").join(name);
+            std::fs::rename(data.path().join(name), to).unwrap();
+        }
+        if steps > 0 {
+            assert!(matches!(crate::bench::open(data.path()), Err(Error::Lost { .. })), "{steps}");
+        }
+        for _ in 0..2 {
+            restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
+        }
+        let kept = (1..=3).filter(|number| {
+            let path = data.path().join(format!("before-restore-{number}/keystile.db"));
+            std::fs::read(path).is_ok_and(|kept| kept == database)
+        });
+        assert_eq!(kept.count(), 1, "what was replaced is there, once: {steps}");
+        assert_eq!(Bench::at(data, &other).used(key), [3]);
     }
 }

@@ -16,11 +16,13 @@ mod fault;
 mod follow;
 
 mod listing;
+mod lost;
 mod make;
 mod merge;
 mod oracle;
 mod outbox;
 mod owner;
+mod past;
 mod plan;
 mod restart;
 mod sending;

@@ -81,7 +81,10 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
     let near = web.engine.near_budgets().await.unwrap_or_default();
     let flow = web.traffic.flow();
     let locked_count = web.engine.locked_keys();
-    let (well, verdict) = verdict(&frame, locked_count, (near.len(), unable.len()), &flow);
+    let (well, verdict) = match web.engine.store().warning() {
+        Some(warning) if frame.fault.is_none() => (false, format!("Writes go on, but {warning}.")),
+        Some(_) | None => verdict(&frame, locked_count, (near.len(), unable.len()), &flow),
+    };
     Ok(page(&NowPage {
         well,
         verdict,

@@ -69,6 +69,11 @@ impl Disk {
         assert!(succeeds("fsfreeze", &["-u", text(&self.at)]));
     }
 
+    /// Makes it `ro` or `rw`.
+    pub(crate) fn remount(&self, how: &str) {
+        assert!(succeeds("mount", &["-o", &format!("remount,{how}"), text(&self.at)]));
+    }
+
     pub(crate) fn unmount(&self) {
         assert!(succeeds("umount", &[text(&self.at)]));
     }

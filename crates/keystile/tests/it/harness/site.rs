@@ -158,7 +158,7 @@ impl Site {
     /// Issues a key.
     #[track_caller]
     pub(crate) fn issue(&self, application: &str, plan: &str) -> Key {
-        let line = ["key", "create", "--application", application, "--plan", plan];
+        let line = ["key", "create", "--application", application, "--plan", plan, "--create"];
         let key = self.json(&line);
         let text = |name: &str| key[name].as_str().unwrap().to_owned();
         Key { id: text("id"), text: text("key") }

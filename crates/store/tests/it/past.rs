@@ -1,0 +1,151 @@
+//! Somebody does something to the files past Keystile while it runs, or before it reads them.
+
+use std::fs;
+
+use keystile_core::key::KeyHash;
+use keystile_core::lock::LockRule;
+use keystile_store::backup::{backup, restore, verify};
+use keystile_store::directory::DataDirectory;
+use keystile_store::error::Error;
+use rusqlite::Connection;
+
+use crate::bench::{Bench, open};
+use crate::make::{LOCKS, plan};
+
+fn bench() -> (Bench, KeyHash) {
+    let plans = [
+        plan("small", &[("3 per day", &[])], LOCKS),
+        plan("never", &[("900 per day", &[])], LockRule::Never),
+    ];
+    let bench = Bench::new(&plans);
+    let key = bench.issue("never");
+    (bench, key)
+}
+
+fn is_refused(bench: &Bench, key: KeyHash) -> bool {
+    matches!(bench.ask(key, ("notes", "POST", "/notes"), 1), Err(Error::Unavailable))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test that waits holds up nobody")]
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..600 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("waited in vain: {what}");
+}
+
+#[test]
+fn while_a_file_of_the_store_is_gone_or_another_nothing_is_admitted() {
+    for name in ["keystile.db", "keystile.db-wal", "keystile.lock"] {
+        let (bench, key) = bench();
+        bench.reserve_many(key, 2);
+        let (file, aside) = (bench.path().join(name), bench.path().join("aside"));
+        fs::rename(&file, &aside).unwrap();
+        assert!(is_refused(&bench, key), "{name} is gone");
+        let fault = bench.store().fault().unwrap();
+        assert!(fault.contains(name) && fault.contains("deleted or replaced"), "{fault}");
+        fs::copy(&aside, &file).unwrap();
+        assert!(is_refused(&bench, key), "{name} is another");
+        fs::rename(&aside, &file).unwrap();
+        wait_until("it goes on by itself", || bench.store().fault().is_none());
+        assert_eq!(bench.used(key), [2]);
+        assert!(bench.reserve(key).is_ok());
+    }
+}
+
+#[test]
+fn a_deleted_database_is_noticed_without_a_write_and_can_still_be_saved() {
+    let (bench, key) = bench();
+    bench.reserve_many(key, 5);
+    fs::remove_file(bench.path().join("keystile.db")).unwrap();
+    wait_until("it is noticed", || bench.store().fault().is_some());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("saved");
+    assert_eq!(backup(bench.store(), &file).unwrap().records, 5);
+    let data = tempfile::tempdir().unwrap();
+    restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
+    assert_eq!(Bench::at(data, &bench).used(key), [5]);
+}
+
+const PLANTS: [(&str, &str); 4] = [
+    (
+        "unlocks",
+        "CREATE TRIGGER unlocks AFTER INSERT ON journal BEGIN UPDATE key SET lock = NULL; END",
+    ),
+    ("secrets", "CREATE VIEW secrets AS SELECT hash FROM key"),
+    ("notes", "CREATE TABLE notes (text TEXT)"),
+    ("key_by_lock", "CREATE INDEX key_by_lock ON key (lock)"),
+];
+
+#[test]
+fn a_backup_that_holds_something_foreign_is_refused_by_its_name() {
+    let (bench, _) = bench();
+    for (name, plant) in PLANTS {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("backup");
+        backup(bench.store(), &file).unwrap();
+        Connection::open(&file).unwrap().execute_batch(plant).unwrap();
+        let data = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::hold(data.path()).unwrap();
+        for refused in [verify(&file), restore(&directory, &file)] {
+            let Err(Error::Foreign(what)) = refused else { panic!("{plant}: {refused:?}") };
+            assert!(what.contains(name), "{what}");
+        }
+        assert!(!directory.database().exists());
+    }
+}
+
+#[test]
+fn a_store_that_holds_something_foreign_does_not_open() {
+    for (name, plant) in PLANTS {
+        let (mut bench, _) = bench();
+        bench.stop();
+        Connection::open(bench.path().join("keystile.db")).unwrap().execute_batch(plant).unwrap();
+        let Err(Error::Foreign(what)) = open(bench.path()) else { panic!("{plant}") };
+        assert!(what.contains(name), "{what}");
+    }
+}
+
+#[test]
+fn a_trigger_that_is_planted_while_the_store_runs_stops_writes_until_it_is_gone() {
+    let (bench, key) = bench();
+    bench.reserve_many(key, 1);
+    let other = Connection::open(bench.path().join("keystile.db")).unwrap();
+    other.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    other.execute_batch(PLANTS[0].1).unwrap();
+    assert!(is_refused(&bench, key));
+    assert!(bench.store().fault().unwrap().contains("unlocks"));
+    other.execute_batch("DROP TRIGGER unlocks").unwrap();
+    wait_until("it goes on by itself", || bench.store().fault().is_none());
+    assert!(bench.reserve(key).is_ok());
+}
+
+#[test]
+fn a_log_that_cannot_be_brought_into_the_database_is_reported() {
+    let (bench, _) = bench();
+    let other = Connection::open(bench.path().join("keystile.db")).unwrap();
+    other.execute_batch("BEGIN; SELECT count(*) FROM key").unwrap();
+    let fill = || {
+        let sql =
+            "INSERT OR REPLACE INTO meta (name, value) VALUES ('filler', hex(randomblob(1000000)))";
+        bench.change(move |work| Ok(work.connection().execute(sql, [])?)).unwrap();
+    };
+    for _ in 0..20 {
+        fill();
+    }
+    wait_until("it is reported", || {
+        fill();
+        bench.store().warning().is_some()
+    });
+    let warning = bench.store().warning().unwrap();
+    assert!(warning.contains("MiB") && warning.contains("reading it"), "{warning}");
+    assert!(bench.store().fault().is_none(), "writes go on");
+    drop(other);
+    wait_until("it is over", || {
+        fill();
+        bench.store().warning().is_none()
+    });
+}
