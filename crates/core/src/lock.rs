@@ -126,16 +126,82 @@ pub struct Lock {
     pub evidence: Option<String>,
 }
 
+/// What a lock that was asked for made of the key's present one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockChange {
+    /// The key was not locked.
+    New,
+    /// The key was locked already, and now for more calls or for longer.
+    Extended,
+    /// The key was locked already for at least as much.
+    Unchanged,
+}
+
 impl Lock {
     /// Whether the lock still holds at a time.
     pub fn holds_at(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
+    }
+
+    /// The lock of a key that may carry one: the stricter level and the later end of the two, so that no
+    /// lock ever weakens another. Where the present one is as strict, it stays as it is.
+    #[must_use]
+    pub fn joined_with(self, present: Option<Self>) -> (Self, LockChange) {
+        let now = self.since;
+        let Some(present) = present.filter(|present| present.holds_at(now)) else {
+            return (self, LockChange::New);
+        };
+        let level = self.level.max(present.level);
+        let until = match (self.until, present.until) {
+            (Some(asked), Some(present)) => Some(asked.max(present)),
+            (None, _) | (_, None) => None,
+        };
+        if (level, until) == (present.level, present.until) {
+            return (present, LockChange::Unchanged);
+        }
+        (Self { level, until, since: present.since, ..self }, LockChange::Extended)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_never_weakens_the_one_before() {
+        let lock = |level, until: Option<i64>, since| Lock {
+            level,
+            reason: format!("asked at {since}"),
+            actor: Actor::System,
+            since: Timestamp(since),
+            until: until.map(Timestamp),
+            evidence: None,
+        };
+        let levels = [LockLevel::Writes, LockLevel::All];
+        for (present_level, asked_level) in levels.into_iter().flat_map(|a| levels.map(|b| (a, b)))
+        {
+            for present_until in [None, Some(4), Some(50), Some(90)] {
+                for asked_until in [None, Some(50), Some(90)] {
+                    let present = lock(present_level, present_until, 1);
+                    let asked = lock(asked_level, asked_until, 5);
+                    let (joined, change) = asked.clone().joined_with(Some(present.clone()));
+                    if present_until == Some(4) {
+                        assert_eq!((joined, change), (asked, LockChange::New));
+                        continue;
+                    }
+                    for time in [5, 49, 50, 89, 90, i64::MAX].map(Timestamp) {
+                        let stops = |lock: &Lock, level| lock.holds_at(time) && lock.level >= level;
+                        for level in levels {
+                            let either = stops(&present, level) || stops(&asked, level);
+                            assert!(!either || stops(&joined, level), "{present:?} {asked:?}");
+                        }
+                    }
+                    assert_eq!(joined == present, change == LockChange::Unchanged);
+                    assert_eq!(joined.since, Timestamp(1));
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_growing_lock_doubles_until_its_maximum() {

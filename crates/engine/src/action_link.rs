@@ -15,7 +15,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use keystile_core::key::{KeyId, Pepper};
+use keystile_core::key::{KeyId, Pepper, SigningKey};
 use keystile_core::lock::{Actor, Lock, LockLevel};
 use keystile_core::secret::SecretHash;
 use keystile_core::time::{Span, Timestamp};
@@ -132,8 +132,8 @@ struct Token {
     nonce: [u8; NONCE_BYTES],
 }
 
-fn signing_key(pepper: &Pepper) -> Pepper {
-    pepper.derived("keystile action link")
+fn signing_key(pepper: &Pepper) -> SigningKey {
+    pepper.signing_key("keystile action link")
 }
 
 impl Token {
@@ -166,7 +166,7 @@ impl Token {
 
     /// Under what its use is remembered: the token itself, whatever the text around it.
     fn hash(&self, pepper: &Pepper) -> SecretHash {
-        let hash = signing_key(pepper).derived("use").hash(&self.bytes());
+        let hash = pepper.derived("keystile action link").derived("use").hash(&self.bytes());
         SecretHash::from_slice(hash.as_bytes()).expect("both have 32 bytes")
     }
 
@@ -237,16 +237,11 @@ impl Engine {
             .change(move |work| {
                 let first = work.use_action(&hash, remembered)?;
                 if first == FirstUse::Yes {
-                    let (row, entry) = work.find_key(&id)?;
-                    let now = work.now();
-                    // A lock that stops more, or that somebody else set, stays as it is.
-                    if row.lock.is_none_or(|lock| !lock.holds_at(now)) {
-                        let reason = "locked from a message".to_owned();
-                        let level = LockLevel::Writes;
-                        let lock =
-                            Lock { level, reason, actor, since: now, until: None, evidence: None };
-                        work.lock_key(&entry, &lock)?;
-                    }
+                    let (_, entry) = work.find_key(&id)?;
+                    let (level, reason) = (LockLevel::Writes, "locked from a message".to_owned());
+                    let since = work.now();
+                    let lock = Lock { level, reason, actor, since, until: None, evidence: None };
+                    work.lock_key(&entry, lock)?;
                 }
                 Ok(first)
             })
@@ -255,8 +250,12 @@ impl Engine {
             return Err(self.refuse_action(LinkRefusal::Used));
         }
         let key = self.action_key(token.key).unwrap_or(offer.key);
+        let stopped = match key.lock.as_ref().map(|lock| lock.level) {
+            Some(LockLevel::All) => "all its calls stop",
+            Some(LockLevel::Writes) | None => "its writes stop and its reads go on",
+        };
         let said = format!(
-            "{} of {} is locked: its writes stop and its reads go on, until an owner unlocks it.",
+            "{} of {} is locked: {stopped}, until an owner unlocks it.",
             key.prefix, key.application
         );
         Ok(ActionDone { act: offer.act, key, said })

@@ -13,7 +13,7 @@
 //! Mail programs post to the link by themselves when a person says so (RFC 8058), a person who opens it
 //! gets a page with a button. Fetching it changes nothing, and ending what has ended neither.
 
-use keystile_core::key::{DeliveryId, Pepper};
+use keystile_core::key::{DeliveryId, Pepper, SigningKey};
 use keystile_core::lock::Actor;
 use keystile_store::digest_stop;
 use keystile_store::error::Error;
@@ -42,8 +42,8 @@ pub struct StopOffer {
     pub has_stopped: bool,
 }
 
-fn signing_key(pepper: &Pepper) -> Pepper {
-    pepper.derived("keystile digest stop")
+fn signing_key(pepper: &Pepper) -> SigningKey {
+    pepper.signing_key("keystile digest stop")
 }
 
 fn delivery_of(token: &str, pepper: &Pepper) -> Option<DeliveryId> {

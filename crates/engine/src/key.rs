@@ -2,7 +2,7 @@
 
 use keystile_core::key::{KeyId, KeyText, well_formed};
 use keystile_core::label::Label;
-use keystile_core::lock::{Actor, Lock, LockLevel};
+use keystile_core::lock::{Actor, Lock, LockChange, LockLevel};
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::error::Error;
 use keystile_store::key::{self, KeyQuery, KeyRow, NewKeyRow};
@@ -238,26 +238,34 @@ impl Engine {
             for_millis.map(|millis| Span::from_millis(millis).ok_or_else(too_long)).transpose()?;
         let row = self.find_key(text)?;
         let id = row.id.clone();
-        let until = self
+        let (lock, change) = self
             .store
             .change(move |work| {
                 let (row, entry) = work.find_key(&id)?;
                 expected.check_key(work, &row)?;
                 let until = span.map(|span| work.now().plus(span));
-                let lock = Lock { level, reason, actor, since: work.now(), until, evidence: None };
-                work.lock_key(&entry, &lock)?;
-                Ok(until)
+                let since = work.now();
+                work.lock_key(&entry, Lock { level, reason, actor, since, until, evidence: None })
             })
             .await?;
-        let stopped = match level {
+        let stopped = match lock.level {
             LockLevel::Writes => "its writes stop and its reads go on",
             LockLevel::All => "all its calls stop",
         };
-        let end = until.map_or_else(
-            || "until it is unlocked".to_owned(),
-            |until| format!("until {}", until.readable()),
-        );
-        Ok(Answer::Done(format!("Locked {} of {}: {stopped}, {end}.", row.prefix, row.application)))
+        let end = match lock.until {
+            None => "until it is unlocked".to_owned(),
+            Some(until) => format!("until {}", until.readable()),
+        };
+        let (prefix, application) = (&row.prefix, &row.application);
+        Ok(Answer::Done(match change {
+            LockChange::New => format!("Locked {prefix} of {application}: {stopped}, {end}."),
+            LockChange::Extended => {
+                format!("{prefix} of {application} was locked already; now {stopped}, {end}.")
+            }
+            LockChange::Unchanged => format!(
+                "{prefix} of {application} was locked already and stays so: {stopped}, {end}. To lock it for less, unlock it first."
+            ),
+        }))
     }
 
     pub(crate) async fn unlock_key(

@@ -101,7 +101,7 @@ impl Work<'_> {
         let successor = self.create_key(store, &entry.application, new, actor)?;
         // A lock passes on, or rolling would be a way around it.
         if let Some(lock) = row.lock.as_ref().filter(|lock| lock.holds_at(self.now)) {
-            self.lock_key(&successor, lock)?;
+            self.lock_key(&successor, lock.clone())?;
         }
         self.expire_key(entry, ends, actor, &format!("its successor is {}", new.prefix))?;
         Ok(successor)

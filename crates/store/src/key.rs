@@ -356,6 +356,13 @@ pub(crate) fn some_on_plan(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The lock that a key carries, which may have run out.
+pub(crate) fn lock_of(connection: &Connection, row: i64) -> Result<Option<Lock>> {
+    let mut statement = connection.prepare_cached("SELECT lock FROM key WHERE id = ?1")?;
+    let lock: Option<String> = statement.query_row([row], |row| row.get(0))?;
+    lock.as_deref().map(lock_from).transpose()
+}
+
 /// How many keys carry a lock, one that has just run out included.
 pub fn count_locked(connection: &Connection) -> Result<u64> {
     let counted = "SELECT count(*) FROM key WHERE lock IS NOT NULL";

@@ -236,9 +236,9 @@ fn exhausted(
         used: used.map_or(0, |standing| standing.used),
         level: None,
     };
-    work.lock_key_over(key, &lock, Some(over))?;
+    let (lock, _) = work.lock_key_over(key, lock, Some(over))?;
     insert(work, request, Outcome::Refused, Some(Reason::KeyLocked), 0)?;
-    let refusal = locked(LockNotice { level, until: lock.until }, work.now);
+    let refusal = locked(LockNotice { level: lock.level, until: lock.until }, work.now);
     Ok(Box::new(ReserveRefused {
         is_recorded: true,
         ..refused(refusal, Some(debit.plan), standings)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use keystile_core::decision::KeyState;
-use keystile_core::lock::{Actor, Lock};
+use keystile_core::lock::{Actor, Lock, LockChange};
 use keystile_core::notice::NoticeBudget;
 use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;
@@ -162,8 +162,9 @@ impl<'w> Work<'w> {
         found.ok_or_else(|| Error::Missing("application with this row".to_owned()))
     }
 
-    /// Locks a key: the only way in which any lock comes about, whoever asks for it.
-    pub fn lock_key(&mut self, key: &Arc<KeyEntry>, lock: &Lock) -> Result<()> {
+    /// Locks a key: the only way in which any lock comes about, whoever asks for it. A key that is locked
+    /// keeps the stricter level and the later end; the lock that it has now comes back.
+    pub fn lock_key(&mut self, key: &Arc<KeyEntry>, lock: Lock) -> Result<(Lock, LockChange)> {
         self.lock_key_over(key, lock, None)
     }
 
@@ -171,29 +172,37 @@ impl<'w> Work<'w> {
     pub(crate) fn lock_key_over(
         &mut self,
         key: &Arc<KeyEntry>,
-        lock: &Lock,
+        asked: Lock,
         budget: Option<NoticeBudget>,
-    ) -> Result<()> {
+    ) -> Result<(Lock, LockChange)> {
         if self.state_of(key) == KeyState::Revoked {
             return Err(Error::Conflict("a revoked key needs no lock".to_owned()));
         }
-        let json = serde_json::to_string(lock).expect("a lock is texts and numbers");
-        let by_budget = i64::from(matches!(lock.actor, Actor::Budget(_)));
+        let by_budget = i64::from(matches!(asked.actor, Actor::Budget(_)));
+        let (by, reason) = (asked.actor.clone(), asked.reason.clone());
+        let (lock, change) = asked.joined_with(key::lock_of(self.connection, key.row)?);
+        let json = serde_json::to_string(&lock).expect("a lock is texts and numbers");
         let mut statement = self
             .connection
             .prepare_cached("UPDATE key SET lock = ?2, locks = locks + ?3 WHERE id = ?1")?;
         statement.execute(params![key.row, json, by_budget])?;
-        let detail = match &lock.evidence {
-            Some(evidence) => format!("{} ({evidence})", lock.reason),
-            None => lock.reason.clone(),
+        let detail = match (change, &lock.evidence) {
+            (LockChange::Unchanged, _) => format!("{reason} (it was locked for as much already)"),
+            (LockChange::New | LockChange::Extended, Some(evidence)) => {
+                format!("{reason} ({evidence})")
+            }
+            (LockChange::New | LockChange::Extended, None) => reason,
         };
-        self.tell(EventKind::KeyLocked, key, &lock.actor, &detail)?;
-        self.tell_locked(key, lock, budget)?;
+        self.tell(EventKind::KeyLocked, key, &by, &detail)?;
+        if change == LockChange::Unchanged {
+            return Ok((lock, change));
+        }
+        self.tell_locked(key, &lock, budget)?;
         let notice = LockNotice { level: lock.level, until: lock.until };
         self.locks.insert(key.row, Some(notice));
         let key = key.clone();
         self.after_commit(move || key.set_lock(Some(notice)));
-        Ok(())
+        Ok((lock, change))
     }
 
     /// Unlocks a key.
