@@ -7,7 +7,9 @@ use keystile_core::time::Span;
 use keystile_proxy::Gate;
 use tokio::net::TcpStream;
 
-use crate::harness::{Caller2, Reply, Rig, Upstream, api, plan, request, request2, settings};
+use crate::harness::{
+    Caller2, Reply, Rig, Upstream, api, eventually, plan, request, request2, settings,
+};
 
 fn rig(upstream: &Upstream, drain_ms: i64) -> Rig {
     let mut settings = settings();
@@ -21,6 +23,10 @@ async fn drain(gate: Gate) -> Duration {
     began.elapsed()
 }
 
+async fn arrived(upstream: &Upstream, count: usize) {
+    eventually("the requests arrive", async || upstream.seen().len() == count).await;
+}
+
 #[tokio::test]
 async fn what_is_under_way_finishes_and_new_connections_are_refused() {
     let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_millis(800))).await;
@@ -31,10 +37,10 @@ async fn what_is_under_way_finishes_and_new_connections_are_refused() {
     read.send(&request("GET", "/x", &key, b"")).await;
     write.send(&request("DELETE", "/x", &key, b"")).await;
     let over_http2 = second.send(request2("GET", "/x", &key), b"").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    arrived(&upstream, 3).await;
     let draining = tokio::spawn(drain(rig.gate.take().unwrap()));
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(TcpStream::connect(rig.address).await.is_err(), "nothing listens any more");
+    let refuses = async || TcpStream::connect(rig.address).await.is_err();
+    eventually("nothing listens any more", refuses).await;
     assert_eq!(read.answer().await.unwrap().status, 200);
     assert!(read.rest().await.is_empty(), "the connection ends with its answer");
     assert_eq!(write.answer().await.unwrap().status, 200);
@@ -55,7 +61,8 @@ async fn idle_and_silent_connections_do_not_delay_the_end() {
     let mut idle2 = Caller2::connect(rig.address).await;
     assert_eq!(idle2.call(request2("GET", "/x", &key), b"").await.unwrap().status, 200);
     let _silent = rig.caller().await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let gate = rig.gate.as_ref().unwrap();
+    eventually("all are accepted", async || gate.connections() == 3).await;
     let took = drain(rig.gate.take().unwrap()).await;
     assert!(took < Duration::from_millis(1500), "{took:?}");
 }
@@ -67,7 +74,7 @@ async fn what_does_not_finish_in_time_is_cut() {
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     caller.send(&request("DELETE", "/x", &key, b"")).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    arrived(&upstream, 1).await;
     let took = drain(rig.gate.take().unwrap()).await;
     assert!((500..2000).contains(&took.as_millis()), "{took:?}");
     assert!(caller.answer().await.is_none());
@@ -83,9 +90,10 @@ async fn a_write_whose_caller_has_gone_is_waited_for() {
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     caller.send(&request("DELETE", "/x", &key, b"")).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    arrived(&upstream, 1).await;
     drop(caller);
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let gate = rig.gate.as_ref().unwrap();
+    eventually("its connection has ended", async || gate.connections() == 0).await;
     drain(rig.gate.take().unwrap()).await;
     assert_eq!(rig.outcomes().await, [Outcome::Applied]);
 }

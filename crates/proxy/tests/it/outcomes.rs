@@ -254,7 +254,15 @@ async fn a_caller_that_resets_at_once_is_counted_all_the_same() {
         let mut caller = Caller::over(stream);
         caller.send(&request("DELETE", "/x", &key, b"")).await;
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let gate = rig.gate.as_ref().unwrap();
+    eventually("all have ended", async || {
+        let records = rig.records().await;
+        let is_open = |record: &WriteRecord| record.outcome == Outcome::Pending;
+        gate.connections() == 0
+            && records.len() == upstream.seen().len()
+            && !records.iter().any(is_open)
+    })
+    .await;
     let records = rig.records().await;
     // Some heads are lost with their connection. What reached the upstream is on record, once each.
     assert_eq!(records.len(), upstream.seen().len());

@@ -94,7 +94,7 @@ fn a_change_that_fails_does_not_disturb_the_others_of_its_transaction() {
     let entry = bench.entry(key);
     let failing = Box::new(move |work: &mut Work<'_>| {
         let lock = lock(work);
-        work.lock_key(&entry, &lock)?;
+        work.lock_key(&entry, lock)?;
         Err(Error::Conflict("changed my mind".to_owned()))
     });
     let (changes, writes) = in_one_group(&bench, key, vec![failing], 3);
@@ -110,7 +110,7 @@ fn a_lock_stops_the_writes_after_it_in_the_same_transaction() {
     let entry = bench.entry(key);
     let locking = Box::new(move |work: &mut Work<'_>| {
         let lock = lock(work);
-        work.lock_key(&entry, &lock)
+        work.lock_key(&entry, lock).map(|_| ())
     });
     let (changes, writes) = in_one_group(&bench, key, vec![locking], 2);
     assert!(changes[0].is_ok());
@@ -134,7 +134,7 @@ fn a_revoked_key_stays_revoked_when_its_budget_ends_in_the_same_transaction() {
     let entry = bench.entry(key);
     let locked = bench.change(move |work| {
         let lock = lock(work);
-        work.lock_key(&entry, &lock)
+        work.lock_key(&entry, lock).map(|_| ())
     });
     assert!(matches!(locked, Err(Error::Conflict(_))));
 }

@@ -113,15 +113,43 @@ fn a_first_start_that_was_killed_half_way_can_be_repeated() {
     bench.start();
 }
 
+/// Every variant stands here: the match does not compile without.
+fn any_of(fault: &Error) -> &'static str {
+    match fault {
+        Error::Directory { .. }
+        | Error::InUse { .. }
+        | Error::NetworkFileSystem { .. }
+        | Error::NotKeystile
+        | Error::Newer { .. }
+        | Error::Corrupt(_)
+        | Error::Pepper { .. }
+        | Error::Stale(_)
+        | Error::Unavailable => "help",
+        // Their message names all that is known; what to do follows from the command that met them.
+        Error::Exists(_) | Error::Missing(_) | Error::Conflict(_) | Error::Sqlite(_) => "message",
+    }
+}
+
 #[test]
 fn every_error_says_something_of_use() {
+    let path = std::path::PathBuf::from("/data");
     let faults = [
-        Error::InUse { path: "/data".into() },
+        Error::Directory { path: path.clone(), source: std::io::Error::other("no") },
+        Error::InUse { path: path.clone() },
+        Error::NetworkFileSystem { path: path.clone(), kind: "NFS" },
         Error::NotKeystile,
         Error::Newer { found: 9, known: 1 },
         Error::Corrupt("page 3".to_owned()),
-        Error::Pepper { path: "/data/pepper".into(), fault: "missing" },
+        Error::Pepper { path, fault: "missing" },
+        Error::Exists("application a".to_owned()),
+        Error::Missing("key k".to_owned()),
+        Error::Conflict("a revoked key needs no lock".to_owned()),
+        Error::Stale("key".to_owned()),
         Error::Unavailable,
+        Error::Sqlite(rusqlite::Error::InvalidQuery),
     ];
-    assert!(faults.iter().all(|fault| fault.help().is_some() && !fault.to_string().is_empty()));
+    for fault in faults {
+        assert!(fault.to_string().len() > 5, "{fault:?}");
+        assert_eq!(fault.help().is_some(), any_of(&fault) == "help", "{fault:?}");
+    }
 }

@@ -115,7 +115,7 @@ fn a_change_in_a_transaction_that_could_not_begin_is_not_made() {
         // The other program ends between the two.
         drop(other);
         let lock = lock(work);
-        work.lock_key(&entry, &lock)
+        work.lock_key(&entry, lock).map(|_| ())
     });
     assert!(matches!(locked, Err(Error::Unavailable)));
     wait_for_recovery(&bench);
@@ -134,7 +134,7 @@ fn a_change_after_a_write_that_filled_the_disk_is_not_made_by_half() {
     });
     let locking = Box::new(move |work: &mut keystile_store::Work<'_>| {
         let lock = lock(work);
-        work.lock_key(&entry, &lock)
+        work.lock_key(&entry, lock).map(|_| ())
     });
     let (changes, writes) = in_one_group(&bench, key, vec![filling, locking], 3);
     let is_locked = changes[1].is_ok();

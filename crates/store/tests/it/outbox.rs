@@ -101,7 +101,7 @@ fn a_lock_is_told_once_on_every_channel() {
     bench.unlock(key);
     assert_eq!(deliveries(&bench).len(), 2, "an unlock is told only where a rule says so");
     let (entry, lock) = (bench.entry(key), lock(&bench));
-    bench.change(move |work| work.lock_key(&entry, &lock)).unwrap();
+    bench.change(move |work| work.lock_key(&entry, lock).map(|_| ())).unwrap();
     assert_eq!(deliveries(&bench).len(), 4, "the next lock is told as well");
 }
 
@@ -111,7 +111,7 @@ fn what_did_not_come_true_is_not_told() {
     watch(&bench, Vec::new());
     let (entry, lock) = (bench.entry(bench.issue("open")), lock(&bench));
     let failed: Result<(), Error> = bench.change(move |work| {
-        work.lock_key(&entry, &lock)?;
+        work.lock_key(&entry, lock)?;
         Err(Error::Unavailable)
     });
     assert!(failed.is_err());
@@ -144,7 +144,7 @@ fn a_claim_that_nobody_comes_back_to_is_free_again() {
     let mut bench = Bench::new(&[plan("open", &[], LOCKS)]);
     watch_on(&bench, Vec::new(), vec![hook("one")]);
     let (entry, lock) = (bench.entry(bench.issue("open")), lock(&bench));
-    bench.change(move |work| work.lock_key(&entry, &lock)).unwrap();
+    bench.change(move |work| work.lock_key(&entry, lock).map(|_| ())).unwrap();
     let held = claim(&bench, "one").remove(0);
     assert!(
         bench
@@ -165,7 +165,7 @@ fn what_is_not_delivered_in_three_days_is_told_on_the_other_channels_and_can_be_
     let only_one = WatchRule::new("locks", Trigger::KeyLocked, on("one"));
     watch(&bench, vec![only_one.clone()]);
     let (entry, lock) = (bench.entry(bench.issue("open")), lock(&bench));
-    bench.change(move |work| work.lock_key(&entry, &lock)).unwrap();
+    bench.change(move |work| work.lock_key(&entry, lock).map(|_| ())).unwrap();
     let held = claim(&bench, "one").remove(0);
     assert_eq!(record(&bench, &held, later()), DeliveryState::Waiting);
     assert!(claim(&bench, "one").is_empty(), "it waits");
@@ -199,16 +199,15 @@ fn what_is_not_delivered_in_three_days_is_told_on_the_other_channels_and_can_be_
 fn a_channel_that_is_gone_is_off_until_a_test_arrives() {
     let bench = Bench::new(&[plan("open", &[], LOCKS)]);
     watch(&bench, Vec::new());
-    let entry = bench.entry(bench.issue("open"));
-    let lock_again = || {
-        let (entry, lock) = (entry.clone(), lock(&bench));
-        bench.change(move |work| work.lock_key(&entry, &lock)).unwrap();
+    let lock_another = || {
+        let (entry, lock) = (bench.entry(bench.issue("open")), lock(&bench));
+        bench.change(move |work| work.lock_key(&entry, lock).map(|_| ())).unwrap();
     };
-    lock_again();
+    lock_another();
     let held = claim(&bench, "one").remove(0);
     let gone = AttemptOutcome::Gone { said: "410 Gone".to_owned() };
     assert_eq!(record(&bench, &held, gone), DeliveryState::Failed);
-    lock_again();
+    lock_another();
     let on_one = |bench: &Bench| {
         let told = deliveries(bench);
         told.into_iter().filter(|delivery| delivery.channel == "one").collect::<Vec<_>>()
@@ -219,7 +218,7 @@ fn a_channel_that_is_gone_is_off_until_a_test_arrives() {
     bench.change(|work| work.test_channel(&hook("one"), None).map(drop)).unwrap();
     let test = claim(&bench, "one").remove(0);
     record(&bench, &test, sent());
-    lock_again();
+    lock_another();
     assert_eq!(on_one(&bench).pop().unwrap().state, DeliveryState::Waiting);
 }
 
@@ -234,12 +233,11 @@ fn each_receiver_has_a_delivery_and_a_device_that_is_gone_is_forgotten() {
         Vec::new(),
         vec![mail, channel("phone", ChannelSpec::WebPush { contact: None })],
     );
-    let entry = bench.entry(bench.issue("open"));
-    let lock_again = || {
-        let (entry, lock) = (entry.clone(), lock(&bench));
-        bench.change(move |work| work.lock_key(&entry, &lock)).unwrap();
+    let lock_another = || {
+        let (entry, lock) = (bench.entry(bench.issue("open")), lock(&bench));
+        bench.change(move |work| work.lock_key(&entry, lock).map(|_| ())).unwrap();
     };
-    lock_again();
+    lock_another();
     let told = deliveries(&bench);
     assert_eq!(told.len(), 3);
     assert_eq!(told[1].receiver.as_deref(), Some("b@example.org"));
@@ -264,7 +262,7 @@ fn each_receiver_has_a_delivery_and_a_device_that_is_gone_is_forgotten() {
         })
         .unwrap();
     assert_eq!(bench.store().read(subscription::list).unwrap().len(), 1);
-    lock_again();
+    lock_another();
     let push = claim(&bench, "phone").remove(0);
     record(&bench, &push, AttemptOutcome::Gone { said: "410".to_owned() });
     assert!(bench.store().read(subscription::list).unwrap().is_empty());

@@ -37,7 +37,7 @@ fn a_lock_and_its_story_survive_a_restart() {
                 until: Some(Timestamp(until)),
                 evidence: None,
             };
-            work.lock_key(&entry, &lock)
+            work.lock_key(&entry, lock).map(|_| ())
         })
         .unwrap();
     let rows = (bench.row(busy), bench.row(by_hand));

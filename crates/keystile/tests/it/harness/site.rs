@@ -1,9 +1,10 @@
 //! A folder with a configuration, an API behind it, and a server where one runs.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Mutex;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -28,18 +29,20 @@ pub(crate) struct Site {
     pub(crate) console: SocketAddr,
 }
 
-/// A port that nobody listens on, outside of those that the system gives away by itself. Tests that run
-/// at the same time, in this process or another, look in different places.
+/// A port that nobody listens on, outside of those that the system gives away by itself. It is this
+/// process's until it ends: whoever runs tests at the same time finds its file locked.
 pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let place =
-            std::process::id().wrapping_mul(61).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = u16::try_from(12_000 + place % 20_000).unwrap();
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+    static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let folder = std::env::temp_dir().join("keystile-test-ports");
+    std::fs::create_dir_all(&folder).unwrap();
+    for port in 12_000..32_000_u16 {
+        let file = File::create(folder.join(port.to_string())).unwrap();
+        if file.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            HELD.lock().unwrap().push(file);
             return port;
         }
     }
+    panic!("every port from 12000 to 32000 is taken");
 }
 
 impl Site {
