@@ -119,11 +119,18 @@ impl Api {
         }
         let place_of =
             |rule: &OperationRule| patterns.iter().position(|known| *known == rule.pattern);
+        let rule_places: Vec<_> = spec.operations.iter().filter_map(place_of).collect();
+        let mut folded = TemplateIndex::folded(patterns.iter().map(OperationPattern::template));
+        for (rule, place) in spec.operations.iter().zip(&rule_places) {
+            if rule.body.as_ref().is_some_and(|body| body.kind.is_one_endpoint()) {
+                folded.extend_below(*place, rule.pattern.template());
+            }
+        }
         Self {
             folded_prefix: fold_path(&spec.path).into_owned(),
-            rule_places: spec.operations.iter().filter_map(place_of).collect(),
+            rule_places,
             exact: TemplateIndex::exact(patterns.iter().map(OperationPattern::template)),
-            folded: TemplateIndex::folded(patterns.iter().map(OperationPattern::template)),
+            folded,
             spec,
             patterns,
         }
@@ -363,6 +370,27 @@ pub(crate) mod tests {
             assert_eq!(graphql(&api, &Method::POST, path), [Some(3), Some(3)], "{path}");
         }
         assert_eq!(graphql(&api, &Method::GET, "/GRAPHQL"), [Some(0), Some(3)], "GET reads anyway");
+    }
+
+    /// Servers mount such a handler for a whole subtree: Express with `app.use("/graphql", ..)`.
+    #[test]
+    fn what_lies_below_a_counted_endpoint_is_counted_like_it_and_never_cheaper() {
+        let api = api(vec![
+            rule("POST,GET /graphql", |rule| rule.body = Some(counted(BodyKind::GraphQl, None))),
+            rule("POST /rpc", |rule| rule.body = Some(counted(BodyKind::JsonRpc, None))),
+            rule("POST /import", |rule| {
+                rule.body = Some(counted(BodyKind::Items { at: None }, None));
+            }),
+        ]);
+        for path in ["/graphql/x", "/graphql/a/b", "/GraphQL/%20", "/graphql//"] {
+            assert_eq!(graphql(&api, &Method::POST, path), [Some(1), Some(1)], "{path}");
+            assert_eq!(graphql(&api, &Method::GET, path), [Some(0), Some(1)], "{path}");
+        }
+        let found = api.operation(&Method::POST, "/graphql/x", "/graphql/x");
+        assert!(found.exact.iter().next().is_none(), "it allows nothing");
+        assert!(matches!(charge(&api, &Method::POST, "/rpc/x"), Charge::ByBody(_)));
+        assert_eq!(charge(&api, &Method::POST, "/import/7/image"), Charge::Writes(1));
+        assert_eq!(charge(&api, &Method::POST, "/graphqlx"), Charge::Writes(1));
     }
 
     #[test]

@@ -207,6 +207,17 @@ pub enum BodyKind {
     JsonRpc,
 }
 
+impl BodyKind {
+    /// Whether one handler takes all such calls, so that a server may mount it for everything below its
+    /// path.
+    pub(crate) fn is_one_endpoint(&self) -> bool {
+        match self {
+            Self::GraphQl | Self::JsonRpc => true,
+            Self::Items { .. } => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,7 +54,7 @@ reasons! {
         "The request target must be a path that starts with one slash, and hold only characters that a target may.",
         "The target was not in origin form, its authority differed from Host (RFC 9112 section 3.2), or its query holds a character that clients must percent-encode. The answer's `detail` names the cause.";
     PathInvalid = "path_invalid", 400, "Path not accepted",
-        "The path has a form that two servers could read differently: dot segments, empty segments, encoded slashes, control characters, or broken percent-encoding.",
+        "The path has a form that two servers could read differently: dot segments, empty segments, encoded slashes or percent signs, control characters, or broken percent-encoding.",
         "Keystile decides, journals and forwards the same bytes, so a path with more than one reading is refused. `;` passes where the API sets `matrix_parameters = true`. So is one that belongs to an API only when case and escapes are ignored: write the API's `path` just so.";
     HeaderInvalid = "header_invalid", 400, "Header field not accepted",
         "A header field is repeated that may stand once, is written in a way that servers read differently, has `_` in its name, or nominates a field that may not be removed.",

@@ -325,19 +325,26 @@ impl TemplateIndex {
         Self::build(templates.map(PathTemplate::folded))
     }
 
+    /// Lets a template of a folded index be met by everything below it too.
+    pub(crate) fn extend_below(&mut self, number: usize, template: &PathTemplate) {
+        let at = self.end_of(&template.folded());
+        self.nodes[at].rests.insert(number);
+    }
+
     fn build(templates: impl Iterator<Item = PathTemplate>) -> Self {
         let mut index = Self { nodes: vec![Node::default()] };
         for (number, template) in templates.enumerate() {
-            let mut at = 0;
-            for segment in &template.segments {
-                at = index.child(at, segment);
-            }
+            let at = index.end_of(&template);
             match template.rest {
                 Rest::Nothing => index.nodes[at].ends.insert(number),
                 Rest::Anything => index.nodes[at].rests.insert(number),
             }
         }
         index
+    }
+
+    fn end_of(&mut self, template: &PathTemplate) -> usize {
+        template.segments.iter().fold(0, |at, segment| self.child(at, segment))
     }
 
     fn child(&mut self, at: usize, segment: &Segment) -> usize {

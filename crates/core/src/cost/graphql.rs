@@ -44,9 +44,8 @@ pub(super) fn mutations(call: &CountedCall<'_>) -> Result<u32, Uncountable> {
         (Some(_), false) => Err(Uncountable::new(
             "The address has a `query`, and there is a body too. Send the request in one of them.",
         )),
-        (None, true) => Err(Uncountable::new(
-            "There is no GraphQL request: send it as the body, or as one `query` parameter.",
-        )),
+        // No request at all: a browser that opens the page of a GraphQL explorer, say.
+        (None, true) => Ok(0),
         (None, false) => in_body(call),
     }
 }

@@ -43,7 +43,7 @@ impl Offers {
 }
 
 /// What Connection may name besides `upgrade`.
-const NAMEABLE: [&[u8]; 3] = [b"close", b"keep-alive", b"http2-settings"];
+const NAMEABLE: [&[u8]; 4] = [b"close", b"keep-alive", b"te", b"http2-settings"];
 
 #[derive(Default, PartialEq, Eq)]
 enum Connection {
@@ -120,7 +120,8 @@ impl<'a> Fields<'a> {
 
     /// A field named in Connection is taken out by the next proxy: by naming its key, a caller
     /// could have it removed behind this gate, or a field that this gate adds. Clients that offer
-    /// `h2c` must name HTTP2-Settings (RFC 7540 section 3.2.1), which ends here in any case.
+    /// `h2c` must name HTTP2-Settings (RFC 7540 section 3.2.1), and those that send TE must name that
+    /// (RFC 9110 section 10.1.4); both end here in any case.
     fn read_connection(&mut self, version: Version, value: &HeaderValue) -> Result<(), Refusal> {
         let refused = |detail| Err(Refusal::new(Reason::HeaderInvalid).because(detail));
         if matches!(version, Version::HTTP_2 | Version::HTTP_3) {
@@ -134,7 +135,7 @@ impl<'a> Fields<'a> {
                 || NAMEABLE.iter().any(|name| option.eq_ignore_ascii_case(name)))
             {
                 return refused(
-                    "Connection may name only close, keep-alive, upgrade and HTTP2-Settings.",
+                    "Connection may name only close, keep-alive, TE, upgrade and HTTP2-Settings.",
                 );
             }
         }

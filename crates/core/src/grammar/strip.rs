@@ -24,40 +24,42 @@ pub fn strip_untrusted(headers: &mut HeaderMap) {
 
 /// The fields by which proxies, load balancers and the servers behind them name one address: the
 /// caller's.
-const ADDRESS_FIELDS: [&str; 26] = [
-    "ali-cdn-real-ip",
+const ADDRESS_FIELDS: [&str; 17] = [
     "cdn-src-ip",
-    "cf-connecting-ip",
     "cf-connecting-ipv6",
     "cf-pseudo-ipv4",
-    "client-ip",
-    "do-connecting-ip",
-    "fastly-client-ip",
-    "fly-client-ip",
-    "incap-client-ip",
-    "proxy-client-ip",
+    "forwarded-for",
     "remote-addr",
     "remote-ip",
-    "true-client-ip",
-    "wl-proxy-client-ip",
     "x-appengine-user-ip",
-    "x-azure-clientip",
     "x-azure-socketip",
-    "x-client-ip",
-    "x-cluster-client-ip",
     "x-envoy-external-address",
     "x-nf-client-connection-ip",
     "x-originating-ip",
-    "x-real-ip",
+    "x-client-addr",
+    "x-client-address",
     "x-remote-addr",
     "x-remote-ip",
+    "x-source-ip",
+    "x-user-ip",
 ];
+
+/// How names of such fields end, vendor by vendor, dashes aside.
+const ADDRESS_ENDINGS: [&str; 4] = ["clientip", "realip", "connectingip", "connectingipv6"];
+
+fn is_address_field(name: &str) -> bool {
+    ADDRESS_FIELDS.contains(&name)
+        || ADDRESS_ENDINGS.iter().any(|ending| {
+            let mut rest = name.bytes().rev().filter(|byte| *byte != b'-');
+            ending.bytes().rev().all(|byte| rest.next() == Some(byte))
+        })
+}
 
 /// The address fields of a request. What is said in them is stripped; a door that trusts its peer says
 /// there instead which address it believes in itself, so that no two fields tell the upstream
 /// different callers.
 pub fn address_fields(headers: &HeaderMap) -> SmallVec<[HeaderName; 2]> {
-    headers.keys().filter(|name| ADDRESS_FIELDS.contains(&name.as_str())).cloned().collect()
+    headers.keys().filter(|name| is_address_field(name.as_str())).cloned().collect()
 }
 
 /// Whether a field ends here because of its name; lower case.
@@ -72,13 +74,14 @@ pub fn is_untrusted(name: &str) -> bool {
         "x-rewrite-",
         "x-vercel-forwarded",
     ];
-    const OTHERS: [&str; 14] = [
+    const OTHERS: [&str; 21] = [
         // By which a proxy tells who signed in to it (RFC 9440).
         "client-cert",
         "client-cert-chain",
         "cloudfront-viewer-address",
         "connection",
         "forwarded",
+        "front-end-https",
         "http2-settings",
         "keep-alive",
         "proxy-authenticate",
@@ -86,10 +89,16 @@ pub fn is_untrusted(name: &str) -> bool {
         "proxy-connection",
         "transfer-encoding",
         "upgrade",
+        "x-arr-ssl",
+        "x-host",
+        "x-host-override",
+        "x-http-host-override",
         "x-method-override",
         "x-proxyuser-ip",
+        "x-scheme",
+        "x-url-scheme",
     ];
     BY_PROXIES.iter().any(|start| name.starts_with(start))
         || OTHERS.contains(&name)
-        || ADDRESS_FIELDS.contains(&name)
+        || is_address_field(name)
 }

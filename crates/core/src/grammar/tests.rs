@@ -288,7 +288,8 @@ fn fields_that_are_read_differently_stand_once() {
         (&[("content_length", "1")], "header_invalid"),
         (&[("connection", "x-api-key")], "header_invalid"),
         (&[("connection", "close, X-Api-Key")], "header_invalid"),
-        (&[("connection", "close"), ("connection", "te")], "header_invalid"),
+        (&[("connection", "close"), ("connection", "tea")], "header_invalid"),
+        (&[("connection", "TE, close"), ("te", "deflate,gzip;q=0.3")], "ok"),
         (&[("connection", "upgrade, http2-settings, host"), ("upgrade", "h2c")], "header_invalid"),
         (&[("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c")], "ok"),
         (&[("connection", "Keep-Alive, close")], "ok"),
@@ -442,6 +443,34 @@ fn an_offer_that_this_gate_does_not_take_is_ignored_and_goes_no_further() {
                 assert!(!sent.headers.contains_key(name), "{name} of {fields:?}");
             }
         }
+    }
+}
+
+#[test]
+fn what_vendors_call_the_address_and_scheme_of_a_caller_is_stripped() {
+    for name in [
+        "Forwarded-For",
+        "X-Sucuri-ClientIP",
+        "NS-Client-IP",
+        "EO-Connecting-IP",
+        "X-True-Client-IP",
+        "X-Real-Client-IP",
+        "X-Source-IP",
+        "X-User-IP",
+        "Real-IP",
+        "X-RealIP",
+        "X-Client-Address",
+        "X-Scheme",
+        "X-Url-Scheme",
+        "Front-End-Https",
+        "X-Host",
+        "X-Host-Override",
+        "X-Arr-Ssl",
+        "X-HTTP-Host-Override",
+    ] {
+        let mut headers = Sent::http1("GET", "/", &[(name, "a")]).headers;
+        strip_untrusted(&mut headers);
+        assert!(headers.is_empty(), "{name}");
     }
 }
 

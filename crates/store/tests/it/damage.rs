@@ -123,6 +123,12 @@ fn any_of(fault: &Error) -> &'static str {
         | Error::Newer { .. }
         | Error::Corrupt(_)
         | Error::Pepper { .. }
+        | Error::NotABackup { .. }
+        | Error::Lost { .. }
+        | Error::Gone { .. }
+        | Error::Foreign(_)
+        | Error::NoAnswer { .. }
+        | Error::Unanswered
         | Error::Stale(_)
         | Error::Unavailable => "help",
         // Their message names all that is known; what to do follows from the command that met them.
@@ -140,7 +146,13 @@ fn every_error_says_something_of_use() {
         Error::NotKeystile,
         Error::Newer { found: 9, known: 1 },
         Error::Corrupt("page 3".to_owned()),
-        Error::Pepper { path, fault: "missing" },
+        Error::Pepper { path: path.clone(), fault: "missing" },
+        Error::NotABackup { path: path.clone(), why: "it is empty".to_owned() },
+        Error::Lost { path: path.clone(), what: "record 7".to_owned() },
+        Error::Gone { path: path.clone() },
+        Error::Foreign("a trigger".to_owned()),
+        Error::NoAnswer { path },
+        Error::Unanswered,
         Error::Exists("application a".to_owned()),
         Error::Missing("key k".to_owned()),
         Error::Conflict("a revoked key needs no lock".to_owned()),

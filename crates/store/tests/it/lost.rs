@@ -137,7 +137,7 @@ fn an_older_database_in_the_place_of_the_one_that_was_there_is_refused_until_the
     bench
         .change(move |work| {
             let lock = crate::change::lock(work);
-            work.lock_key(&entry, &lock)
+            work.lock_key(&entry, lock).map(|_| ())
         })
         .unwrap();
     bench.stop();
