@@ -31,7 +31,7 @@ pub enum Label {
     Name,
     /// Some lines about something; an empty one is none.
     Note,
-    /// Why something was done, in one line.
+    /// Why something was done, in one line, never empty.
     Reason,
 }
 
@@ -137,7 +137,7 @@ impl Label {
     /// The same with a bound of its own.
     pub fn check_up_to(self, text: &str, chars_max: usize) -> Result<(), InvalidLabel> {
         let trimmed = text.trim();
-        if self == Self::Name && trimmed.is_empty() {
+        if self != Self::Note && trimmed.is_empty() {
             return Err(InvalidLabel::Empty);
         }
         if text.chars().nth(chars_max).is_some() {
@@ -276,6 +276,9 @@ mod tests {
         let longer = long + "é";
         assert_eq!(Label::Name.check(&longer), Err(InvalidLabel::TooLong { chars_max: 100 }));
         assert!(Label::Reason.check("a\nb").is_err(), "a reason is one line");
+        for empty in ["", "  ", "\u{3000}"] {
+            assert_eq!(Label::Reason.check(empty), Err(InvalidLabel::Empty), "a reason says why");
+        }
         assert!(Label::Note.check("a\rb").is_err());
     }
 

@@ -4,6 +4,7 @@
 
 use keystile_core::channel::ChannelRule;
 use keystile_core::policy::Policy;
+use keystile_store::outbox;
 
 use crate::Engine;
 use crate::command::{Finding, FindingLevel};
@@ -29,7 +30,7 @@ pub struct UnreachableUpstream {
 }
 
 impl Engine {
-    /// Channels that cannot send, and why. Blocks.
+    /// Channels that cannot send, and why, and those whose last messages did not arrive. Blocks.
     pub fn channel_findings(&self) -> Vec<Finding> {
         let Some(checks) = self.checks.get() else {
             return Vec::new();
@@ -50,6 +51,22 @@ impl Engine {
                 subject: "channels".to_owned(),
                 message: "every channel has what it needs to send".to_owned(),
                 help: None,
+            });
+        }
+        for channel in watching.channels() {
+            let failed = self.store.read(|read| outbox::failed_since_sent(read, &channel.name));
+            let message = match failed {
+                Ok(1) => format!("{}: the last message did not arrive", channel.name),
+                Ok(failed @ 2..) => {
+                    format!("{}: the last {failed} messages did not arrive", channel.name)
+                }
+                Ok(0) | Err(_) => continue,
+            };
+            found.push(Finding {
+                level: FindingLevel::Warning,
+                subject: "channels".to_owned(),
+                message,
+                help: Some("look at its deliveries, and send it a test message".to_owned()),
             });
         }
         found

@@ -211,7 +211,7 @@ impl Engine {
                 Ok(row)
             })
             .await?;
-        Ok(Answer::Done(format!("{id} is sent again on {}.", row.channel)))
+        Ok(Answer::Done(format!("{id} will be sent again on {}.", row.channel)))
     }
 
     /// The channels and how they stand. Blocks.

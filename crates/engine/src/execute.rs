@@ -32,6 +32,7 @@ fn kind_of(error: &Error) -> FailureKind {
         Error::Stale(_) => FailureKind::Stale,
         Error::Unavailable | Error::Unanswered | Error::NoAnswer { .. } => FailureKind::Unavailable,
         Error::Directory { .. }
+        | Error::BackupFile { .. }
         | Error::InUse { .. }
         | Error::NetworkFileSystem { .. }
         | Error::NotKeystile
@@ -173,7 +174,8 @@ pub(crate) fn check_label(label: Label, what: &str, text: &str) -> Result<(), Fa
 
 fn unfit(what: &str, invalid: InvalidLabel) -> Failure {
     let help = match invalid {
-        InvalidLabel::Empty | InvalidLabel::Blanks => "write it without blanks around it",
+        InvalidLabel::Empty => "write something",
+        InvalidLabel::Blanks => "write it without blanks around it",
         InvalidLabel::TooLong { .. } => "write it shorter",
         InvalidLabel::Mark { .. } | InvalidLabel::Hidden { .. } => {
             "write it without that character"

@@ -40,13 +40,22 @@ impl Engine {
             data: self.store.directory().path().to_owned(),
             apis: policy.apis().iter().map(api).collect(),
             plans,
-            policy: self.policy_note.load().to_string(),
+            policy: self.policy_words(),
             keys: KeyCounts { active: keys[0], locked: keys[1], revoked: keys[2] },
             records,
             writes_today,
             store_bytes: store_bytes(&self.store.directory().database()),
             store: self.store.fault().unwrap_or_else(|| "ok".to_owned()),
         })))
+    }
+
+    /// What is known of the policy. A command that works on the store itself has put none in force.
+    fn policy_words(&self) -> String {
+        match (self.server.get(), self.policy().apis()) {
+            (Some(_), _) => self.policy_note.load().to_string(),
+            (None, []) => "none: no configuration file was read".to_owned(),
+            (None, _) => "as the configuration file says now; no server runs by it".to_owned(),
+        }
     }
 
     pub(crate) fn diagnose(&self) -> Result<Answer, Failure> {
@@ -142,13 +151,22 @@ impl Engine {
 
     fn plans(&self) -> Result<Finding, Failure> {
         let policy = self.policy();
+        if policy.apis().is_empty() && self.server.get().is_none() {
+            return Ok(Finding {
+                level: FindingLevel::Warning,
+                subject: "plans".to_owned(),
+                message: "no configuration file was read, so plans and APIs were not looked at"
+                    .to_owned(),
+                help: Some("name the configuration file".to_owned()),
+            });
+        }
         let missing: Vec<String> = self
             .store
             .read(key::plans_in_use)?
             .into_iter()
             .filter(|plan| policy.plan(plan).is_none())
             .collect();
-        if missing.is_empty() || policy.apis().is_empty() {
+        if missing.is_empty() {
             return Ok(good("plans", "every key's plan is in the policy".to_owned()));
         }
         Ok(Finding {

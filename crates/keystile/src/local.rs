@@ -150,6 +150,8 @@ impl Local {
         let engine = if let Some(engine) = &self.engine {
             engine.clone()
         } else {
+            let seen = self.data.join("keystile.db").try_exists();
+            seen.map_err(|error| out_of_reach(&self.data, &error))?;
             let may_create = self.may_create && creates_something(command);
             if !may_create && !holds_store(&self.data) {
                 return Err(nothing_there(&self.data, command));
@@ -248,6 +250,19 @@ fn holds_store(data: &std::path::Path) -> bool {
     ["keystile.db", "pepper", "keystile.mark", "keystile.restoring"]
         .iter()
         .any(|name| data.join(name).exists())
+}
+
+/// Whether there is a store cannot be seen.
+fn out_of_reach(data: &std::path::Path, error: &std::io::Error) -> Failure {
+    let help = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => "run it as the user that owns the data",
+        _ => "name a directory with --data DIR",
+    };
+    Failure {
+        kind: FailureKind::Invalid,
+        message: format!("the data directory {} cannot be used: {error}", data.display()),
+        help: Some(help.to_owned()),
+    }
 }
 
 fn nothing_there(data: &std::path::Path, command: &Command) -> Failure {

@@ -101,7 +101,14 @@ mod tests {
         let policy = |address: std::net::SocketAddr| {
             let data = std::path::PathBuf::from("unused");
             let mode = keystile_core::api::Mode::Enforce;
-            config::for_upstream(&format!("http://{address}"), None, mode, data).unwrap().policy
+            config::for_upstream(
+                &format!("http://{address}"),
+                &config::Addresses::default(),
+                mode,
+                data,
+            )
+            .unwrap()
+            .policy
         };
         assert_eq!(unreachable(&policy(address)), []);
         drop(listener);

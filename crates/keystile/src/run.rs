@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::account;
 use crate::cli::arguments::RunArguments;
-use crate::config::{self, Colors, Configuration, ConsoleSettings, Diagnostic, Report};
+use crate::config::{self, Addresses, Colors, Configuration, ConsoleSettings, Diagnostic, Report};
 use crate::reach;
 use crate::server::{Server, Signals};
 
@@ -36,23 +36,19 @@ pub fn configuration(
     let target = arguments.target();
     let mistakes = |report| RunError::Configuration(Box::new(report));
     let mode = if arguments.observe { Mode::Observe } else { Mode::Enforce };
+    let addresses = Addresses { listen: arguments.listen.clone(), console: arguments.console };
     let (mut configuration, file) = match (&arguments.upstream, &target.config) {
         (Some(upstream), _) => {
             let data = target.data.clone().unwrap_or_else(|| PathBuf::from("keystile-data"));
-            let listen = arguments.listen.first().copied();
-            (config::for_upstream(upstream, listen, mode, data).map_err(mistakes)?, None)
+            (config::for_upstream(upstream, &addresses, mode, data).map_err(mistakes)?, None)
         }
-        (None, Some(file)) => (config::load(file).map_err(mistakes)?, Some(file.clone())),
+        (None, Some(file)) => {
+            (config::load_with(file, &addresses).map_err(mistakes)?, Some(file.clone()))
+        }
         (None, None) => return Err(RunError::Nothing),
     };
     if let Some(data) = target.data {
         configuration.data = data;
-    }
-    if !arguments.listen.is_empty() {
-        configuration.gate.listen.clone_from(&arguments.listen);
-    }
-    if let Some(console) = arguments.console {
-        configuration.console.listen = console;
     }
     if arguments.observe {
         configuration = configuration.observing();

@@ -396,7 +396,7 @@ impl control::Server for Shared {
                 tracing::info!(file = %file.display(), "the policy was read again");
                 let name = file.display();
                 Answer::Done(format!(
-                    "Read {name} again: APIs and plans are in force. Addresses, TLS files and deadlines of [gate] and [console] change with a restart."
+                    "Read {name} again: its APIs, plans, channels and watch rules are in force. `data`, [console], and [gate] but for key_failures change with a restart."
                 ))
             }
             Err(report) => {

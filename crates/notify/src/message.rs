@@ -23,7 +23,7 @@ pub struct Message {
     pub state: String,
     /// The application, where there is one.
     pub who: Option<String>,
-    /// What happened in a few words, as in `21st of 20 writes today (DELETE /bookmarks/41)`.
+    /// What happened in a few words, as in `21st of 20 writes in a day (DELETE /bookmarks/41)`.
     pub what: String,
     /// The same as one sentence.
     pub sentence: String,

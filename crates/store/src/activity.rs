@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use keystile_core::journal::Outcome;
 use keystile_core::time::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
 use crate::index;
-use crate::journal::first_id_at;
+use crate::journal::{code, first_id_at};
 use crate::listing::{self, RecordQuery};
 
 /// So many of a key's latest records are counted.
@@ -95,8 +96,32 @@ pub fn addresses_of_subject(
     Ok(found)
 }
 
-/// The time of a subject's last record.
+/// The time of the last write of a subject that was forwarded, or is about to be.
+///
+/// What was refused or given up is passed over, row by row: repeated refusals are gathered in few rows. So
+/// is what `observe` would have refused and is no write, which has a reason and no cost.
 pub fn last_of_subject(connection: &Connection, subject: i64) -> Result<Option<Timestamp>> {
-    let query = RecordQuery { subject: Some(subject), limit: 1, ..RecordQuery::default() };
-    Ok(listing::list(connection, &query)?.first().map(|record| record.time))
+    let indexed_to = index::indexed_to(connection)?;
+    let is_sent = format!(
+        "journal.outcome NOT IN ({}, {}) AND (journal.cost > 0 OR journal.reason IS NULL)",
+        code(Outcome::NotSent),
+        code(Outcome::Refused)
+    );
+    for source in [
+        "journal WHERE id > ?2 AND subject = ?1",
+        "journal_by_subject AS listed CROSS JOIN journal ON journal.id = listed.id
+         WHERE listed.subject = ?1 AND listed.id <= ?2",
+    ] {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT journal.time FROM {source} AND {is_sent} ORDER BY {} DESC LIMIT 1",
+            if source.starts_with("journal ") { "journal.id" } else { "listed.id" }
+        ))?;
+        let found = statement
+            .query_row(params![subject, indexed_to], |row| Ok(Timestamp(row.get(0)?)))
+            .optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }

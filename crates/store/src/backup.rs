@@ -30,7 +30,7 @@ pub fn backup(store: &Store, to: &Path) -> Result<Contents> {
         return Err(Error::Exists(format!("a file {}", to.display())));
     }
     let partial = to.with_extension("partial");
-    let fault = |source| Error::Directory { path: to.to_owned(), source };
+    let fault = |source| Error::BackupFile { path: to.to_owned(), source };
     remove_if_there(&partial).map_err(fault)?;
     // The file exists with its permissions before anything secret is in it.
     directory::write_private(&partial, &[]).map_err(fault)?;
@@ -55,7 +55,7 @@ pub fn backup(store: &Store, to: &Path) -> Result<Contents> {
 
 /// Checks that a file is a whole backup.
 pub fn verify(file: &Path) -> Result<Contents> {
-    let fault = |source| Error::Directory { path: file.to_owned(), source };
+    let fault = |source| Error::BackupFile { path: file.to_owned(), source };
     let bytes = std::fs::metadata(file).map_err(fault)?.len();
     let copy = connect(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let sound: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;

@@ -18,6 +18,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A backup can be neither written there nor read from there.
+    #[error("the backup file {path} cannot be used")]
+    BackupFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
     /// Another process holds the data directory.
     #[error("another Keystile is running on {path}")]
     InUse {
@@ -146,6 +155,9 @@ impl Error {
         match self {
             Self::Directory { .. } => {
                 Some("check that it exists, is writable, and belongs to this user".into())
+            }
+            Self::BackupFile { .. } => {
+                Some("check the path, and that its folder belongs to whoever runs Keystile".into())
             }
             Self::InUse { .. } => Some("stop it first, or give this one another --data".into()),
             Self::NetworkFileSystem { .. } => {

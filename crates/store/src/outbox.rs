@@ -312,6 +312,15 @@ pub fn standing(connection: &Connection, channel: &str) -> Result<ChannelStandin
     })
 }
 
+/// How many of a channel's messages failed since one last arrived.
+pub fn failed_since_sent(connection: &Connection, channel: &str) -> Result<u64> {
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) FROM delivery WHERE channel = ?1 AND state = 'failed' AND updated >
+         (SELECT coalesce(max(updated), -1) FROM delivery WHERE channel = ?1 AND state = 'sent')",
+    )?;
+    Ok(statement.query_row([channel], |row| row.get::<_, i64>(0))?.unsigned_abs())
+}
+
 fn gone(connection: &Connection, channel: &str) -> Result<Option<String>> {
     let mut statement =
         connection.prepare_cached("SELECT said FROM channel_gone WHERE channel = ?1")?;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use webauthn_rs::prelude::{PublicKeyCredential, RegisterPublicKeyCredential};
 
+use crate::filters;
 use crate::flash::{Flash, Secret as Shown};
 use crate::guard::Peer;
 use crate::page::{Frame, Screen, local, page, page_with, see};
@@ -300,8 +301,8 @@ fn prove_page(
 ) -> Response {
     let status = if mistake.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     let shown = SignInPage {
-        frame: Frame::of(web, owner, Screen::Other, "Is it you?"),
-        heading: "Is it you?",
+        frame: Frame::of(web, owner, Screen::Other, "Confirm your identity"),
+        heading: "Confirm your identity",
         lead: Some(
             "What you are about to do cannot easily be taken back, so prove that it is you. You then come back to it.",
         ),

@@ -5,6 +5,9 @@ use keystile_core::lock::{Actor, LockLevel, LockRule, LockUntil};
 use keystile_core::policy::{BudgetSpec, PlanSpec};
 use keystile_core::time::Span;
 
+/// The methods that ask and change nothing, unless a rule says otherwise.
+const READING: [&str; 4] = ["GET", "HEAD", "OPTIONS", "QUERY"];
+
 /// `20 writes per minute (bookmarks: DELETE *)`.
 fn quota(budget: &BudgetSpec) -> String {
     let on: Vec<_> = budget.on.iter().map(ToString::to_string).collect();
@@ -19,7 +22,7 @@ fn quota(budget: &BudgetSpec) -> String {
     format!("{amount} {what} {calendar} {}", unit.trim_end_matches(" calendar"))
 }
 
-/// What happens past the budgets: `then writes stop until you look`.
+/// What happens past the budgets: `then writes stop until you unlock the key`.
 fn consequence(rule: LockRule) -> String {
     match rule {
         LockRule::Never => {
@@ -31,7 +34,7 @@ fn consequence(rule: LockRule) -> String {
                 LockLevel::All => "every call stops",
             };
             match until {
-                LockUntil::Unlocked => format!("then {what} until you look"),
+                LockUntil::Unlocked => format!("then {what} until you unlock the key"),
                 LockUntil::For { span, growth, .. } if growth > 1 => {
                     format!("then {what} for {}, longer each time", words(span))
                 }
@@ -50,7 +53,7 @@ pub(crate) fn plan(spec: &PlanSpec) -> Vec<String> {
     let mut sentences: Vec<String> = spec.write_budgets.iter().map(quota).collect();
     match (sentences.is_empty(), spec.is_keyless) {
         (true, _) => {
-            sentences.push("No write budget: writes are journalled, never stopped".to_owned());
+            sentences.push(without_budget(spec));
         }
         (false, false) => sentences.push(capital(&consequence(spec.lock))),
         (false, true) => {
@@ -60,9 +63,29 @@ pub(crate) fn plan(spec: &PlanSpec) -> Vec<String> {
         }
     }
     for limit in &spec.rate_limits {
-        sentences.push(format!("At most {limit}; faster calls wait (429)"));
+        sentences.push(format!("At most {limit}; faster calls are refused for a moment (429)"));
     }
     sentences
+}
+
+/// What holds without a write budget. Which calls are writes is not always for the method to say, so a plan
+/// for readers is described by its methods.
+fn without_budget(spec: &PlanSpec) -> String {
+    let mut methods = Vec::new();
+    for rule in &spec.allow {
+        if rule.pattern.methods().is_empty() {
+            return "No write budget: every write is journalled, and none counts".to_owned();
+        }
+        for method in rule.pattern.methods() {
+            if !methods.contains(&method.as_str()) {
+                methods.push(method.as_str());
+            }
+        }
+    }
+    if methods.is_empty() || methods.iter().any(|method| !READING.contains(method)) {
+        return "No write budget: every write is journalled, and none counts".to_owned();
+    }
+    format!("Only {}: no write budget", methods.join(", "))
 }
 
 /// A sentence that begins as one.
@@ -130,6 +153,26 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_without_a_budget_says_what_it_allows() {
+        let reads = |allow: &[&str]| PlanSpec {
+            name: "visitor".to_owned(),
+            is_keyless: true,
+            allow: allow.iter().map(|rule| rule.parse().unwrap()).collect(),
+            write_budgets: Vec::new(),
+            rate_limits: Vec::new(),
+            lock: LockRule::Never,
+        };
+        assert_eq!(
+            plan(&reads(&["a: GET *", "b: GET,HEAD *"])),
+            ["Only GET, HEAD: no write budget"]
+        );
+        for allow in [&["a: *"][..], &["a: GET *", "a: POST /x"], &["a: GET *", "b: *"]] {
+            let said = plan(&reads(allow));
+            assert_eq!(said, ["No write budget: every write is journalled, and none counts"]);
+        }
+    }
+
+    #[test]
     fn a_plan_reads_as_sentences() {
         let spec = PlanSpec {
             name: "open".to_owned(),
@@ -151,8 +194,8 @@ mod tests {
             [
                 "20 writes in any day",
                 "3 of bookmarks: DELETE * in each day",
-                "Then writes stop (reads go on) until you look",
-                "At most 50 per second; faster calls wait (429)",
+                "Then writes stop (reads go on) until you unlock the key",
+                "At most 50 per second; faster calls are refused for a moment (429)",
             ]
         );
     }

@@ -9,6 +9,7 @@ use keystile_core::lock::Actor;
 use keystile_core::lock::LockLevel;
 use keystile_core::watch::{Trigger, TriggerKind, WatchRule, Watching};
 use keystile_engine::action_link::{ACTION_PATH, Act};
+use keystile_engine::checks::Checks;
 use keystile_engine::command::{Answer, Command, DeliveryFilter, KeyView};
 use keystile_engine::digest_stop::STOP_PATH;
 use keystile_engine::notify::{ClaimedDelivery, Receiver};
@@ -180,6 +181,13 @@ fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
     let failed = engine.deliveries(&filter).unwrap();
     assert_eq!((failed.len(), failed[0].about.as_str()), (1, "scraper"));
     assert!(failed[0].said.as_ref().unwrap().len() <= 500, "what a stranger says is kept short");
+    let checks = Checks { channel: |_| None, upstreams: |_| Vec::new() };
+    engine.checks.set(checks).unwrap();
+    let found: Vec<_> = engine.channel_findings().into_iter().map(|found| found.message).collect();
+    assert_eq!(
+        found,
+        ["every channel has what it needs to send", "ops: the last message did not arrive"]
+    );
     let details = engine.delivery(claimed.id).unwrap();
     assert_eq!((details.tried.len(), details.tried[0].duration_ms), (1, 12));
     let Answer::Done(_) = execute(&desk, Command::ResendDelivery { delivery: claimed.id }) else {

@@ -230,7 +230,7 @@ pub struct RunArguments {
     /// Listen here for the API's callers, instead of where the configuration says; may be repeated.
     #[arg(long, value_name = "ADDR")]
     pub listen: Vec<SocketAddr>,
-    /// Listen here for health and metrics, instead of where the configuration says.
+    /// Listen here for the owner's console, health and metrics, instead of where the configuration says.
     #[arg(long, value_name = "ADDR")]
     pub console: Option<SocketAddr>,
     /// Refuse nothing, journal everything, and say what would have been refused.
@@ -254,7 +254,7 @@ pub struct DemoArguments {
     /// Listen here for callers [default: 127.0.0.1:7070, or a free port].
     #[arg(long, value_name = "ADDR")]
     pub gate: Option<SocketAddr>,
-    /// Listen here for health and metrics [default: 127.0.0.1:7080, or a free port].
+    /// Listen here for the owner's console, health and metrics [default: 127.0.0.1:7080, or a free port].
     #[arg(long, value_name = "ADDR")]
     pub console: Option<SocketAddr>,
 }

@@ -11,7 +11,7 @@ use keystile_engine::export;
 use tempfile::NamedTempFile;
 
 use super::arguments::{ExportArguments, ExportFormat};
-use super::journal::{PAGE, page};
+use super::journal::{PAGE, check_period, page};
 use super::json::{self, Layout};
 use super::session::{Medium, Session, Stop};
 
@@ -20,6 +20,7 @@ pub(super) fn export(
     arguments: &ExportArguments,
     session: &mut Session<'_, '_>,
 ) -> Result<(), Stop> {
+    check_period(arguments.period, session)?;
     let filter =
         arguments.filter.resolve(arguments.period, session.terminal.screen.now, Order::Latest);
     let Some(path) = &arguments.output else {

@@ -3,7 +3,9 @@
 use keystile_core::journal::{RecordId, WriteRecord};
 use keystile_engine::command::{Answer, Command, Order, RecordFilter};
 
-use super::arguments::{CommonArguments, Form, JournalCommand, ListRecordsArguments};
+use super::arguments::{
+    CommonArguments, Form, JournalCommand, ListRecordsArguments, PeriodArguments,
+};
 use super::session::{Session, Stop};
 use super::{export, follow, render};
 
@@ -35,7 +37,16 @@ pub(super) fn page(
     }
 }
 
+/// Refuses a period that holds nothing.
+pub(super) fn check_period(period: PeriodArguments, session: &Session<'_, '_>) -> Result<(), Stop> {
+    match period.mistake(session.terminal.screen.now) {
+        Some(mistake) => Err(Stop::failed(mistake, "swap the two times")),
+        None => Ok(()),
+    }
+}
+
 fn list(arguments: &ListRecordsArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    check_period(arguments.period, session)?;
     let form = arguments.common.form();
     let limit = match (arguments.limit, form) {
         (Some(limit), _) => limit,

@@ -237,7 +237,7 @@ fn warn_of_budgets(key: &str, session: &mut Session<'_, '_>) -> Result<(), Stop>
         session.terminal.say(&used_up_text(budget, now))?;
     }
     session.terminal.say(&format!(
-        "A write before then locks the key again. To let its budgets begin anew:\n  \
+        "A write that counts there before then locks the key again. To let its budgets begin anew:\n  \
          keystile key unlock {} --reset-budget",
         printable(&details.key.prefix)
     ))?;

@@ -29,7 +29,7 @@ pub(super) fn dispatch(command: &NotifyCommand, session: &mut Session<'_, '_>) -
         }
         NotifyCommand::Resend { delivery, common } => {
             let command = Command::ResendDelivery { delivery: *delivery };
-            session.ask_done(command, common.form(), "It is sent again.")
+            session.ask_done(command, common.form(), "It will be sent again.")
         }
         NotifyCommand::Channels(common) => channels(common, session),
         NotifyCommand::Resume { channel, common } => {

@@ -61,18 +61,43 @@ pub(super) fn diagnose(
             session.terminal.stdout.write_all(table.as_bytes())?;
         }
     }
-    let problems = findings.iter().filter(|finding| finding.level == FindingLevel::Problem).count();
-    match (problems, arguments.form()) {
-        (0, Form::Text) => Ok(session.terminal.say("No problem was found.")?),
-        (0, Form::Json) => Ok(()),
-        (_, Form::Json) => Err(Stop::Reported),
-        (1, Form::Text) => {
-            session.terminal.say("1 problem was found.")?;
-            Err(Stop::Reported)
-        }
-        (_, Form::Text) => {
-            session.terminal.say(&format!("{problems} problems were found."))?;
-            Err(Stop::Reported)
+    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+    let (problems, warnings) = (count(FindingLevel::Problem), count(FindingLevel::Warning));
+    if arguments.form() == Form::Text {
+        session.terminal.say(&verdict(problems, warnings))?;
+    }
+    if problems == 0 { Ok(()) } else { Err(Stop::Reported) }
+}
+
+fn verdict(problems: usize, warnings: usize) -> String {
+    let counted = |count, one: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {one}s"),
+    };
+    let was = |count| if count == 1 { "was" } else { "were" };
+    let (some, more) = (counted(problems, "problem"), counted(warnings, "warning"));
+    match (problems, warnings) {
+        (0, 0) => "No problem was found.".to_owned(),
+        (0, _) => format!("{more} {} found, and no problem.", was(warnings)),
+        (_, 0) => format!("{some} {} found.", was(problems)),
+        (_, _) => format!("{some} and {more} were found."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::verdict;
+
+    #[test]
+    fn the_last_line_counts_warnings_too() {
+        for (found, said) in [
+            ((0, 0), "No problem was found."),
+            ((0, 1), "1 warning was found, and no problem."),
+            ((0, 3), "3 warnings were found, and no problem."),
+            ((1, 0), "1 problem was found."),
+            ((2, 1), "2 problems and 1 warning were found."),
+        ] {
+            assert_eq!(verdict(found.0, found.1), said);
         }
     }
 }

@@ -101,10 +101,15 @@ pub(super) fn form(source: &Arc<Source>, said: &str, removed: &mut Removed) -> D
     }
     let what =
         if matches!(removed.path.last(), Some(Step::Index(_))) { "each entry of " } else { "" };
+    let wanted = or_array(wanted, &removed.path);
+    let wanted = wanted.as_str();
     let mut problem = at_value(format!("{what}`{key}` must be {wanted}"));
     problem.label(format!("this is {} {found}", article(found)));
     if let ("table", "an array", Some(Step::Key(_))) = (found, wanted, removed.path.last()) {
         problem.help(format!("write it with two brackets: {}", table_name(&removed.path)));
+    } else if wanted == "true or false" {
+        // The default alone would say the opposite of what is meant.
+        problem.help(format!("write {key} = true, or {key} = false"));
     } else {
         problem.help_if(example(&removed.path));
     }
@@ -187,6 +192,17 @@ fn plain_type(wanted: &str) -> &str {
         "a sequence" => "an array",
         "a map" => "a table",
         other => other,
+    }
+}
+
+/// What is wanted, and that several of it may be given where that is so.
+fn or_array(wanted: &str, path: &[Step]) -> String {
+    let is_entry = matches!(path.last(), Some(Step::Index(_)));
+    match wanted {
+        _ if is_entry || !schema::takes_array(path) => wanted.to_owned(),
+        "a string" => "a string or an array of strings".to_owned(),
+        "a string or a table" => "a string, a table, or an array of these".to_owned(),
+        wanted => wanted.to_owned(),
     }
 }
 

@@ -14,6 +14,7 @@
 //! Nothing is bound, created or connected to. Of the outside world only the TLS files are looked
 //! at, and the time zone database.
 
+mod addresses;
 mod diagnostic;
 mod explain;
 mod quick;
@@ -29,6 +30,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
+pub use addresses::Addresses;
 pub use diagnostic::{Colors, Diagnostic, Report, Severity, summary};
 pub use quick::for_upstream;
 pub use reference::reference;
@@ -48,6 +50,11 @@ const FILE_BYTES_MAX: usize = 1 << 20;
 
 /// Reads a configuration file. Relative paths in it start at its folder.
 pub fn load(path: &Path) -> Result<Configuration, Report> {
+    load_with(path, &Addresses::default())
+}
+
+/// Reads a configuration file in which the command line replaces addresses.
+pub fn load_with(path: &Path, addresses: &Addresses) -> Result<Configuration, Report> {
     let name = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| {
         let is_missing = error.kind() == std::io::ErrorKind::NotFound;
@@ -67,7 +74,7 @@ pub fn load(path: &Path) -> Result<Configuration, Report> {
         let line = String::from_utf8_lossy(good).matches('\n').count() + 1;
         Report::of_file(&name, format!("line {line} is not UTF-8 text"), "save the file in UTF-8")
     })?;
-    from_text(&text, &name, path.parent().unwrap_or(Path::new("")))
+    from_text_with(&text, &name, path.parent().unwrap_or(Path::new("")), addresses)
 }
 
 /// The data directory that a file names, whatever is wrong with the rest of it.
@@ -89,12 +96,21 @@ pub fn data_of(path: &Path) -> Option<PathBuf> {
 
 /// Reads a configuration from a text; `file_name` is for messages, relative paths start at `base`.
 pub fn from_text(text: &str, file_name: &str, base: &Path) -> Result<Configuration, Report> {
+    from_text_with(text, file_name, base, &Addresses::default())
+}
+
+fn from_text_with(
+    text: &str,
+    file_name: &str,
+    base: &Path,
+    addresses: &Addresses,
+) -> Result<Configuration, Report> {
     if text.len() > FILE_BYTES_MAX {
         let message = "it has more than 1 MiB, so it is no configuration".to_owned();
         return Err(Report::of_file(file_name, message, "name another file with `--config FILE`"));
     }
     let source = Source::new(file_name, text);
-    resolve::resolve(&source, read::read(&source), base)
+    resolve::resolve(&source, read::read(&source), base, addresses)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The configuration of `keystile run --upstream URL`, which needs no file.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use keystile_core::api::Mode;
 
+use super::addresses::Addresses;
 use super::diagnostic::{Report, Source};
 use super::raw::{self, File};
 use super::read::Reading;
@@ -19,14 +19,13 @@ const WRITE_BUDGETS: [&str; 2] = ["1000 per day", "60 per minute"];
 /// budgets.
 pub fn for_upstream(
     upstream: &str,
-    listen: Option<SocketAddr>,
+    addresses: &Addresses,
     mode: Mode,
     data: PathBuf,
 ) -> Result<Configuration, Report> {
     let source = Source::new("--upstream", upstream);
     let one = |value: &str| OneOrMany { values: vec![spot(value.to_owned())], place: 0..0 };
     let mut file = File::default();
-    file.gate.listen = listen.map(|listen| one(&listen.to_string()));
     let upstream = Spot { value: upstream.to_owned(), place: 0..upstream.len() };
     let api = raw::Api {
         upstream: Some(OneOrMany { place: upstream.place.clone(), values: vec![upstream] }),
@@ -47,7 +46,7 @@ pub fn for_upstream(
     file.plan.insert(spot("open".to_owned()), plan);
     let reading =
         Reading { file: Some(file), problems: Vec::new(), lost: Vec::new(), is_broken: false };
-    let mut configuration = resolve::resolve(&source, reading, Path::new(""))?;
+    let mut configuration = resolve::resolve(&source, reading, Path::new(""), addresses)?;
     configuration.data = data;
     Ok(configuration)
 }

@@ -21,6 +21,7 @@ use keystile_core::key::KeyPrefix;
 use keystile_core::policy::{PlanSpec, Policy};
 use keystile_core::time::Span;
 
+use super::addresses::{Addresses, CommandLine};
 use super::diagnostic::{Diagnostic, Place, Report, Severity, Source};
 use super::raw;
 use super::read::{Lost, PROBLEMS_MAX, Reading, Step};
@@ -39,6 +40,8 @@ struct Resolver<'a> {
     problems: Vec<Diagnostic>,
     lost: Vec<Lost>,
     is_broken: bool,
+    /// What replaces values of the file.
+    command_line: CommandLine,
     /// The methods that pass the gate.
     methods: Vec<Method>,
     /// The APIs that rules can name, with the path that belongs to each.
@@ -50,15 +53,25 @@ pub(super) fn resolve(
     source: &Arc<Source>,
     reading: Reading,
     base: &Path,
+    addresses: &Addresses,
 ) -> Result<Configuration, Report> {
     let Reading { file, problems, lost, is_broken } = reading;
-    let Some(file) = file else {
+    let Some(mut file) = file else {
         return Err(report(problems));
     };
+    let command_line = CommandLine::write_into(addresses, &mut file, source);
     let (methods, names) = (Vec::new(), BTreeMap::new());
     let of_form = problems.len();
-    let mut resolver =
-        Resolver { source: Arc::clone(source), base, problems, lost, is_broken, methods, names };
+    let mut resolver = Resolver {
+        source: Arc::clone(source),
+        base,
+        problems,
+        lost,
+        is_broken,
+        command_line,
+        methods,
+        names,
+    };
     let mut configuration = resolver.file(&file);
     let mut problems = resolver.problems;
     // Of a line that is not TOML, what its values say is a guess.
@@ -94,7 +107,8 @@ impl Resolver<'_> {
     }
 
     fn problem(&mut self, place: Option<Place>, message: String) -> &mut Diagnostic {
-        let problem = Diagnostic::new(&self.source, place, message);
+        let told = place.as_ref().and_then(|place| self.command_line.finding(place, &message));
+        let problem = told.unwrap_or_else(|| Diagnostic::new(&self.source, place, message));
         self.problems.push(problem);
         self.problems.last_mut().expect("one was just added")
     }

@@ -89,6 +89,11 @@ fn shapes(node: &'static Value) -> impl Iterator<Item = &'static Value> {
     }))
 }
 
+/// Whether the value at a path can be written as an array.
+pub(super) fn takes_array(path: &[Step]) -> bool {
+    at(path).is_some_and(|node| shapes(node).any(|shape| shape.get("items").is_some()))
+}
+
 /// Of the ways in which a value can be written, the table.
 pub(super) fn table_shape(node: &'static Value) -> Option<&'static Value> {
     shapes(node).find(|shape| shape.get("properties").is_some())

@@ -101,7 +101,9 @@ fn facts(notice: &Notice) -> Vec<(String, String)> {
         fact("Application", key.application.clone());
         fact("Plan", key.plan.clone());
     }
-    if let (None, [.., write]) = (notice.since, notice.writes.as_slice()) {
+    // A lock that no request caused comes with the writes before it, none of which it is about.
+    let is_of_write = notice.lock.as_ref().is_none_or(|lock| lock.evidence.is_some());
+    if let (None, [.., write], true) = (notice.since, notice.writes.as_slice(), is_of_write) {
         fact("Operation", format!("{}: {}", write.api, write.operation));
         fact("Address", write.address.clone());
         fact("Outcome", words::outcome(write.outcome).to_owned());

@@ -224,3 +224,67 @@ fn a_channel_that_cannot_send_and_an_upstream_that_does_not_answer_are_said_ever
     assert_eq!(doctor.code, Some(1));
     assert_says(&doctor.stdout, &[channel, upstream, "\"problem\"", "\"warning\""]);
 }
+
+#[test]
+fn an_address_of_the_command_line_is_refused_as_that_of_the_file_is() {
+    let site = Site::new(OPEN);
+    let upstream = ["run", "--upstream", "http://127.0.0.1:3000", "--console", "0.0.0.0:7180"];
+    for line in [&["run", "--console", "0.0.0.0:7180"][..], &upstream] {
+        assert_says(
+            &site.run(line).bad(),
+            &["0.0.0.0 can be reached by other machines", "--console 0.0.0.0:7180", "behind_proxy"],
+        );
+    }
+    assert_says(
+        &site.run(&["run", "--listen", "127.0.0.1:9", "--console", "127.0.0.1:9"]).bad(),
+        &["gate and console cannot both listen on 127.0.0.1:9"],
+    );
+}
+
+#[test]
+fn a_store_that_cannot_be_reached_is_not_called_missing() {
+    let site = Site::new(OPEN);
+    std::fs::write(site.path("a-file"), "x").unwrap();
+    for line in [["key", "list"].as_slice(), &["status"], &["key", "create", "--application", "a"]]
+    {
+        let said = site.run(&[line, &["--data", "a-file"]].concat()).bad();
+        assert_says(&said, &["the data directory a-file cannot be used", "ot a directory"]);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named_and_not_something_else() {
+    let site = Site::new(OPEN);
+    let key = site.issue("reader", "open");
+    assert_says(
+        &site.run(&["backup", "/nowhere/b.db"]).bad(),
+        &["the backup file /nowhere/b.db cannot be used: No such file"],
+    );
+    for command in [["journal", "list"], ["journal", "export"]] {
+        let swapped = [&command[..], &["--since", "1h", "--until", "2h"]].concat();
+        assert_says(&site.run(&swapped).bad(), &["is not before --until", "swap the two times"]);
+    }
+    for reason in ["", "  "] {
+        let said = site.run(&["key", "lock", &key.id, "--reason", reason]).bad();
+        assert_says(&said, &["a reason is empty"]);
+    }
+    assert_eq!(site.key(&key)["state"], "active");
+}
+
+#[test]
+fn without_a_policy_nothing_is_said_of_it() {
+    let site = Site::new(OPEN);
+    site.issue("reader", "open");
+    let status = site.json(&["status"]);
+    assert_eq!(status["policy"], "as the configuration file says now; no server runs by it");
+    let data = site.path("keystile-data");
+    std::fs::rename(site.path("keystile.toml"), site.path("other.toml")).unwrap();
+    let bare = |command: &str| site.run(&[command, "--data", data.to_str().unwrap()]).good();
+    let said = bare("status").stdout;
+    assert_says(&said, &["none: no configuration file was read"]);
+    assert!(!said.contains("read at"), "{said}");
+    let doctor = bare("doctor");
+    assert_says(&doctor.stdout, &["no configuration file was read, so plans and APIs"]);
+    assert!(!doctor.stdout.contains("plan is in the policy"), "{}", doctor.stdout);
+    assert_says(&doctor.stderr, &["1 warning was found, and no problem."]);
+}

@@ -136,7 +136,7 @@ pub(crate) fn teams(shown: &Shown) -> Value {
         block(vec![run(&format!("{name}: "), "Bolder"), run(value, "Default")])
     }));
     if !shown.writes.is_empty() {
-        body.push(block(vec![run("Last writes", "Bolder")]));
+        body.push(block(vec![run(shown.writes_heading(), "Bolder")]));
         body.extend(shown.writes.iter().map(|write| block(vec![run(&write.line(), "Default")])));
     }
     let actions = shown
@@ -283,7 +283,7 @@ pub(crate) fn matrix(shown: &Shown) -> Value {
 
 fn last_writes(shown: &Shown) -> String {
     let lines = shown.writes.iter().map(|write| format!("\n{}", write.line()));
-    format!("Last writes:{}", lines.collect::<String>())
+    format!("{}:{}", shown.writes_heading(), lines.collect::<String>())
 }
 
 /// As many of the parts, joined, as fit as a whole.

@@ -63,7 +63,7 @@ mod tests {
         let mut words = words.map(|word| word.trim_end_matches(':'));
         let missing = words.find(|word| !html.contains(word));
         assert_eq!(missing, None, "{html}");
-        let order = [&shown.sentence, "Plan open", "The write", "/act/", "Keystile at", "Stop"];
+        let order = [&shown.sentence, "Plan open", "Last write", "/act/", "Keystile at", "Stop"];
         let places = order.map(|part| html.find(part).unwrap());
         assert!(places.is_sorted(), "{html}");
     }

@@ -15,7 +15,7 @@ use keystile_core::journal::Outcome;
 use keystile_core::text::{printable, shortened};
 use url::Url;
 
-use crate::message::Message;
+use crate::message::{Message, MessageKind};
 
 const STATE_CHARS_MAX: usize = 24;
 const WHO_CHARS_MAX: usize = 48;
@@ -33,7 +33,8 @@ const URL_BYTES_MAX: usize = 900;
 /// A message with every text safe to show and of bounded length.
 #[derive(Debug)]
 pub(crate) struct Shown {
-    /// State first: `LOCKED | scraper-17 | 21st of 20 writes today (DELETE /bookmarks/41)`.
+    pub(crate) kind: MessageKind,
+    /// State first: `LOCKED | scraper-17 | 21st of 20 writes in a day (DELETE /bookmarks/41)`.
     pub(crate) title: String,
     pub(crate) sentence: String,
     pub(crate) facts: Vec<(String, String)>,
@@ -81,6 +82,7 @@ impl Shown {
             })
         });
         Self {
+            kind: message.kind,
             title: title(message),
             sentence: shown(&message.sentence, SENTENCE_CHARS_MAX),
             facts: facts
@@ -102,7 +104,12 @@ impl Shown {
 
     /// What the list of writes is called.
     pub(crate) fn writes_heading(&self) -> &'static str {
-        if self.writes.len() == 1 { "The write" } else { "Last writes" }
+        match (self.kind, self.writes.len()) {
+            // What was there before the lock, not what is told.
+            (MessageKind::KeyLocked, 1) => "Last write",
+            (_, 1) => "The write",
+            (_, _) => "Last writes",
+        }
     }
 
     /// Where a click on the message itself leads: the first link that only shows.
@@ -203,7 +210,7 @@ pub(crate) use tests::{example, hostile};
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Link, MessageKind, Urgency, WriteLine};
+    use crate::message::{Link, Urgency, WriteLine};
     use keystile_core::text::is_hidden;
     use keystile_core::time::Timestamp;
     use proptest::prelude::*;
@@ -221,9 +228,9 @@ mod tests {
             kind: MessageKind::KeyLocked,
             state: "LOCKED".to_owned(),
             who: Some("scraper-17".to_owned()),
-            what: "21st of 20 writes today (DELETE /bookmarks/41)".to_owned(),
+            what: "21st of 20 writes in a day (DELETE /bookmarks/41)".to_owned(),
             sentence:
-                "The key of scraper-17 is locked for writes: it tried its 21st write of 20 today."
+                "The key of scraper-17 is locked for writes: it tried its 21st write of 20 in a day."
                     .to_owned(),
             facts: [
                 ("Key", "key_7Qm2 (prefix kst_9fA)"),
@@ -334,7 +341,7 @@ mod tests {
     fn the_state_stands_first() {
         assert_eq!(
             Shown::of(&example()).title,
-            "LOCKED | scraper-17 | 21st of 20 writes today (DELETE /bookmarks/41)"
+            "LOCKED | scraper-17 | 21st of 20 writes in a day (DELETE /bookmarks/41)"
         );
         let message = Message { who: None, state: "STORAGE FAILURE".to_owned(), ..example() };
         assert!(Shown::of(&message).title.starts_with("STORAGE FAILURE | 21st"));
@@ -347,7 +354,7 @@ mod tests {
         assert_eq!(
             shown.title,
             "LOCKED | x ¦ UNLOCKED\\u{d}\\u{a}Bcc: a\\u{202e}b https[:]//… | \
-             21st of 20 writes today (DELETE /bookmarks/41)"
+             21st of 20 writes in a day (DELETE /bookmarks/41)"
         );
     }
 

@@ -34,7 +34,7 @@ pub(crate) fn mail(shown: &Shown, host: &str) -> String {
 
 /// Why this message came.
 pub(super) fn footer(host: &str) -> String {
-    format!("Keystile at {host} sent this because one of its rules tells this address.")
+    format!("Keystile at {host} sent this because its configuration names this address.")
 }
 
 /// The body of a message in channels that take plain text: the sentence, the facts, the last writes.

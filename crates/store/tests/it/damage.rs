@@ -117,6 +117,7 @@ fn a_first_start_that_was_killed_half_way_can_be_repeated() {
 fn any_of(fault: &Error) -> &'static str {
     match fault {
         Error::Directory { .. }
+        | Error::BackupFile { .. }
         | Error::InUse { .. }
         | Error::NetworkFileSystem { .. }
         | Error::NotKeystile

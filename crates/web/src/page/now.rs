@@ -130,8 +130,13 @@ fn verdict(
         (0, _) if unable == 1 => (false, format!("A channel cannot send alerts. {traffic}")),
         (0, _) if unable > 1 => (false, format!("{unable} channels cannot send alerts. {traffic}")),
         (0, 0) => (true, format!("All is well. {traffic}")),
-        (0, 1) => (true, format!("All is well; one key is near its budget. {traffic}")),
-        (0, near) => (true, format!("All is well; {near} keys are near their budgets. {traffic}")),
+        (0, 1) => {
+            (true, format!("All is well; one key has used most of a budget, or all. {traffic}"))
+        }
+        (0, near) => (
+            true,
+            format!("All is well; {near} keys have used most of a budget, or all. {traffic}"),
+        ),
     }
 }
 

@@ -56,7 +56,7 @@ async fn a_form_that_failed_comes_back_open_with_what_was_typed() {
             None => format!("/keys/{key}/{form}"),
         };
         let page = after(&desk, &cookie, &path, fields).await;
-        assert!(page.contains("Not done."), "{form}: {page}");
+        assert!(page.contains("Not done:"), "{form}: {page}");
         for text in shown {
             assert!(page.contains(text), "{form}: {text}: {page}");
         }
@@ -84,6 +84,29 @@ async fn a_name_that_was_typed_stays_where_its_password_was_wrong() {
     let short = [("name", "Bob"), ("password", "short")];
     let told = desk.post(&path).header("sec-fetch-site", "same-origin").form(&short).send().await;
     assert!(told.text.contains("value=\"Bob\""), "{}", told.text);
+}
+
+#[tokio::test]
+async fn a_proof_is_asked_for_in_words_that_a_button_can_carry() {
+    let desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    let page = desk.get("/prove").cookie(&cookie).send().await.text;
+    assert!(page.contains("<h1>Confirm your identity</h1>"), "{page}");
+    assert!(page.contains("<button>Confirm with a password</button>"), "{page}");
+    let page = desk.get("/sign-in").send().await.text;
+    assert!(page.contains("<button>Sign in with a password</button>"), "{page}");
+}
+
+#[tokio::test]
+async fn a_lock_without_a_reason_is_refused() {
+    let desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    let key = desk.key("reader").await;
+    let fields = [("level", "writes"), ("reason", "  "), ("span", "")];
+    let page = after(&desk, &cookie, &format!("/keys/{key}/lock"), &fields).await;
+    assert!(page.contains("Not done:") && page.contains("a reason is empty"), "{page}");
+    let locked = desk.get("/api/v1/keys?state=locked").cookie(&cookie).send().await.good();
+    assert_eq!(locked["items"], serde_json::json!([]));
 }
 
 #[tokio::test]
@@ -261,7 +284,7 @@ async fn names_that_do_not_show_as_themselves_are_refused_at_every_form() {
     ];
     for (path, fields, why) in forms {
         let page = after(&desk, &cookie, path, fields).await;
-        assert!(page.contains("Not done.") && page.contains(why[0]), "{path}: {page}");
+        assert!(page.contains("Not done:") && page.contains(why[0]), "{path}: {page}");
     }
     let link = desk.engine().make_claim_link(cli()).await.unwrap();
     let path = format!("/claim/{}", link.secret.expose());

@@ -94,6 +94,17 @@ pub struct PeriodArguments {
     pub until: Option<When>,
 }
 
+impl PeriodArguments {
+    /// What is wrong where the period ends before it begins.
+    pub fn mistake(self, now: Timestamp) -> Option<String> {
+        let (since, until) = (self.since?.resolve(now), self.until?.resolve(now));
+        (since >= until).then(|| {
+            let (since, until) = (since.readable(), until.readable());
+            format!("--since {since} is not before --until {until}, so nothing can match")
+        })
+    }
+}
+
 impl FilterArguments {
     /// The engine's filter.
     pub fn resolve(&self, period: PeriodArguments, now: Timestamp, order: Order) -> RecordFilter {

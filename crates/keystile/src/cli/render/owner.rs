@@ -45,12 +45,16 @@ pub(in super::super) fn owners(owners: &[OwnerView], screen: &Screen) -> String 
 pub(in super::super) fn tokens(tokens: &[TokenView], screen: &Screen) -> String {
     let row = |token: &TokenView| {
         let tone = if token.state == "active" { Tone::Good } else { Tone::Faint };
+        let ends = match token.state.as_str() {
+            "revoked" => Cell::new("revoked").tone(Tone::Faint),
+            _ => Cell::relative(token.expires, screen.now),
+        };
         vec![
             Cell::listed(&token.name, screen),
             Cell::new(token.scope.name()),
             Cell::new(&token.state).tone(tone),
             Cell::relative(token.used, screen.now),
-            Cell::relative(token.expires, screen.now),
+            ends,
             Cell::listed(&token.actor.to_string(), screen),
             Cell::new(relative(token.created, screen.now)),
             Cell::new(token.id.to_string()),

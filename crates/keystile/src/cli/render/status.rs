@@ -84,7 +84,7 @@ pub(in super::super) fn findings(findings: &[Finding], screen: &Screen) -> Strin
         };
         let mut message = finding.message.clone();
         if let Some(help) = &finding.help {
-            message = format!("{message} Help: {help}");
+            message = format!("{message}\nHelp: {help}");
         }
         vec![Cell::new(word).tone(tone), Cell::new(&finding.subject), Cell::new(message)]
     };

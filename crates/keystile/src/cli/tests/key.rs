@@ -55,7 +55,7 @@ fn an_unlocked_key_whose_budget_is_used_up_comes_with_a_warning() {
     insta::assert_snapshot!(stage.stderr(), @r"
     Key ks_4fGh2k07 is unlocked.
     Its write budget of 10 per day is still used up until 2026-11-25 09:10:00 UTC (in 21 h 10 min).
-    A write before then locks the key again. To let its budgets begin anew:
+    A write that counts there before then locks the key again. To let its budgets begin anew:
       keystile key unlock ks_4fGh2k07 --reset-budget
     ");
     let mut engine = Engine::new(answers());

@@ -98,10 +98,17 @@ fn a_value_of_the_wrong_type_is_named() {
          lock = 1\n\
          write_budget = [1]"), @r#"
     5:14: `never_lock` must be true or false
-      help: write it as in never_lock = false
+      help: write never_lock = true, or never_lock = false
     6:8: `lock` must be a string or a table
     7:17: each entry of `write_budget` must be a string or a table
       help: write it as in write_budget = ["100 per day", "20 per 5 minutes", "1000 per month calendar"]
+    "#);
+    insta::assert_snapshot!(bad_plan("write_budget = 100\n\
+         rate_limit = 5"), @r#"
+    5:16: `write_budget` must be a string, a table, or an array of these
+      help: write it as in write_budget = ["100 per day", "20 per 5 minutes", "1000 per month calendar"]
+    6:14: `rate_limit` must be a string or an array of strings
+      help: write it as in rate_limit = ["50 per second"]
     "#);
     insta::assert_snapshot!(bad("api = 5\n\
          [plan.open]\n\

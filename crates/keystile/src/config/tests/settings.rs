@@ -1,7 +1,12 @@
 //! Mistakes in single values and in the listeners: where each finding stands, what it says, and
 //! what helps.
 
-use super::{bad, bad_api, bad_before, bad_plan};
+use std::path::Path;
+
+use keystile_core::api::Mode;
+
+use super::{SMALL, bad, bad_api, bad_before, bad_plan};
+use crate::config::{Addresses, for_upstream, from_text_with};
 
 #[test]
 fn a_quota_is_explained() {
@@ -149,4 +154,36 @@ fn methods_proxies_zones_names_and_prefixes_are_checked() {
     7:6: "my notes" is not a name: write 1 to 64 letters, digits, `-`, `_` or `.`
       help: did you mean [api.my-notes]?
     "#);
+}
+
+/// The findings of the small file with addresses that the command line gives.
+fn bad_with(text: &str, listen: &[&str], console: Option<&str>) -> String {
+    let addresses = Addresses {
+        listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
+        console: console.map(|address| address.parse().unwrap()),
+    };
+    let text = format!("{text}\n{SMALL}");
+    let report = from_text_with(&text, "keystile.toml", Path::new("/srv"), &addresses).unwrap_err();
+    let lines = report.problems().iter().map(ToString::to_string);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn addresses_of_the_command_line_keep_the_rules_of_the_file() {
+    insta::assert_snapshot!(bad_with("", &[], Some("0.0.0.0:7180")), @"the command line:1:11: 0.0.0.0 can be reached by other machines, and the console would go over the network in the clear");
+    insta::assert_snapshot!(bad_with("", &["127.0.0.1:7080"], None), @"the command line:1:10: gate and console cannot both listen on 127.0.0.1:7080");
+    insta::assert_snapshot!(bad_with("", &["0.0.0.0:1", "127.0.0.1:1"], None), @"the command line:1:29: 127.0.0.1:1 is taken by 0.0.0.0:1 already");
+    insta::assert_snapshot!(bad_with("", &["127.0.0.1:7071"], None), @r#"keystile.toml:3:12: "http://127.0.0.1:7071" is the gate itself, which would call itself without end"#);
+    insta::assert_snapshot!(bad_with("data = 5", &["127.0.0.1:9"], Some("127.0.0.1:9")), @"
+    keystile.toml:1:8: `data` must be a string
+    the command line:1:32: gate and console cannot both listen on 127.0.0.1:9
+    ");
+    let upstream = "http://127.0.0.1:3000";
+    let exposed = Addresses { console: "0.0.0.0:7180".parse().ok(), ..Addresses::default() };
+    let data = std::path::PathBuf::from("d");
+    let report = for_upstream(upstream, &exposed, Mode::Enforce, data).unwrap_err();
+    assert!(report.to_string().starts_with("the command line:1:11: 0.0.0.0 can be reached"));
+    let behind = "[console]\nlisten = '127.0.0.1:7080'\nbehind_proxy = true\n".to_owned() + SMALL;
+    let guarded = from_text_with(&behind, "keystile.toml", Path::new("/srv"), &exposed).unwrap();
+    assert_eq!(Some(guarded.console.listen), exposed.console, "the file says what guards it");
 }

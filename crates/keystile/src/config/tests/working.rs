@@ -11,7 +11,9 @@ use serde_json::Value;
 use super::{SMALL, good};
 use crate::config::explain::toml_value;
 use crate::config::read::Step;
-use crate::config::{Colors, Configuration, INITIAL_FILE, for_upstream, reference, schema};
+use crate::config::{
+    Addresses, Colors, Configuration, INITIAL_FILE, for_upstream, reference, schema,
+};
 
 /// The example of the README, as it stands there.
 const EXAMPLE: &str = r#"
@@ -237,14 +239,21 @@ fn the_options_in_the_initial_file_work() {
 
 #[test]
 fn one_address_is_a_whole_configuration() {
-    let configuration =
-        for_upstream("http://127.0.0.1:3000", None, Mode::Observe, PathBuf::from("d")).unwrap();
+    let configuration = for_upstream(
+        "http://127.0.0.1:3000",
+        &Addresses::default(),
+        Mode::Observe,
+        PathBuf::from("d"),
+    )
+    .unwrap();
     assert_eq!(configuration.data, Path::new("d"));
     assert_eq!(configuration.policy.api_named("api").unwrap().api.spec().mode, Mode::Observe);
     let plan = configuration.policy.plan("open").unwrap();
     assert_eq!((plan.spec().allow[0].to_string().as_str(), plan.spec().lock), ("api: *", LOCKED));
     assert!(plan.budgets().iter().all(|budget| matches!(budget.quota.window, Window::Rolling(_))));
-    let report = for_upstream("localhost:3000", None, Mode::Enforce, PathBuf::new()).unwrap_err();
+    let report =
+        for_upstream("localhost:3000", &Addresses::default(), Mode::Enforce, PathBuf::new())
+            .unwrap_err();
     insta::assert_snapshot!(report.render(100, Colors::Off), @r#"
       × "localhost:3000" is not an origin: write http:// or https://, a host, and a port where needed
        ╭─[--upstream:1:1]

@@ -218,3 +218,28 @@ fn what_is_told_alone_names_budget_lock_and_reason() {
         single(TriggerKind::Test, None),
     ]));
 }
+
+#[test]
+fn a_lock_that_no_request_caused_names_no_request() {
+    let lock = |actor, evidence: Option<&str>| Lock {
+        level: LockLevel::Writes,
+        reason: "looks odd".to_owned(),
+        actor,
+        since: NOW,
+        until: None,
+        evidence: evidence.map(str::to_owned),
+    };
+    let facts_of = |lock| {
+        let notice =
+            Notice { lock: Some(lock), ..of_write(TriggerKind::KeyLocked, Outcome::Applied) };
+        facts(&notice).into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    let of_request = ["Operation", "Address", "Outcome"].map(str::to_owned);
+    for actor in [Actor::Owner("Ada".to_owned()), Actor::Link("a message".to_owned())] {
+        let named = facts_of(lock(actor, None));
+        assert!(named.iter().all(|name| !of_request.contains(name)), "{named:?}");
+    }
+    let budget = Actor::Budget("writes-day".to_owned());
+    let named = facts_of(lock(budget, Some("DELETE /bookmarks/41 from 203.0.113.7")));
+    assert!(of_request.iter().all(|name| named.contains(name)), "{named:?}");
+}

@@ -207,12 +207,17 @@ fn ended(text: String) -> String {
     if text.ends_with(['.', '!', '?']) { text } else { text + "." }
 }
 
-/// As in `today`, `per hour` or `per 5 minutes`.
+/// As in `in a day`, `in an hour`, `in 5 minutes` or, of the calendar, `today` and `this month`.
 fn window(budget: &NoticeBudget) -> String {
-    let rest = budget.quota.split_once(' ').map_or("", |(_, rest)| rest);
-    match rest {
-        "per day" | "per day calendar" => "today".to_owned(),
-        rest => rest.trim_end_matches(" calendar").to_owned(),
+    let length = budget.quota.split_once(" per ").map_or("", |(_, length)| length);
+    match (length.strip_suffix(" calendar"), length) {
+        (Some("day"), _) => "today".to_owned(),
+        (Some(unit), _) => format!("this {unit}"),
+        (None, "hour") => "in an hour".to_owned(),
+        (None, length) if length.starts_with(|c: char| c.is_ascii_digit()) => {
+            format!("in {length}")
+        }
+        (None, unit) => format!("in a {unit}"),
     }
 }
 
@@ -244,6 +249,31 @@ fn capitalized(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_budgets_window_is_said_as_people_do() {
+        let said = |quota: &str| {
+            let quota: keystile_core::budget::Quota = quota.parse().unwrap();
+            window(&NoticeBudget {
+                name: "writes".to_owned(),
+                quota: quota.to_string(),
+                amount: quota.amount,
+                used: 1,
+                level: None,
+            })
+        };
+        for (quota, words) in [
+            ("20 per minute", "in a minute"),
+            ("20 per 5 minutes", "in 5 minutes"),
+            ("20 per hour", "in an hour"),
+            ("20 per day", "in a day"),
+            ("20 per 2 days", "in 2 days"),
+            ("20 per day calendar", "today"),
+            ("20 per month calendar", "this month"),
+        ] {
+            assert_eq!(said(quota), words, "{quota}");
+        }
+    }
 
     #[test]
     fn numbers_are_counted_as_people_do() {
