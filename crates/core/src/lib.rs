@@ -15,6 +15,7 @@ pub mod cost;
 pub mod credential;
 pub mod decision;
 pub mod delivery;
+pub mod example_call;
 pub mod grammar;
 pub mod grouping;
 pub mod journal;

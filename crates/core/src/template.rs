@@ -176,8 +176,29 @@ impl PathTemplate {
         self.segments.is_empty() && self.rest == Rest::Anything
     }
 
+    /// Whether a path that meets the template has a segment that the template leaves open.
+    pub(crate) fn has_names(&self) -> bool {
+        self.segments.iter().any(|segment| !matches!(segment, Segment::Literal(_)))
+    }
+
     /// A path that meets the template: what is open in it is called `x`.
     pub(crate) fn example(&self) -> String {
+        let path = self.example_segments();
+        match self.rest {
+            Rest::Anything => path + "/x-no-rule-names",
+            Rest::Nothing if path.is_empty() => "/".to_owned(),
+            Rest::Nothing => path,
+        }
+    }
+
+    /// The plainest path that meets the template, in the spelling that paths have in requests.
+    pub(crate) fn shortest_example(&self) -> String {
+        let path = self.canonical().example_segments();
+        let is_open = self.rest == Rest::Anything || path.is_empty();
+        if is_open { path + "/" } else { path }
+    }
+
+    fn example_segments(&self) -> String {
         let mut path = String::new();
         for segment in &self.segments {
             path.push('/');
@@ -187,11 +208,7 @@ impl PathTemplate {
                 Segment::Part { before, after, .. } => path.extend([before, "x", after]),
             }
         }
-        match self.rest {
-            Rest::Anything => path + "/x-no-rule-names",
-            Rest::Nothing if path.is_empty() => "/".to_owned(),
-            Rest::Nothing => path,
-        }
+        path
     }
 
     /// How closely the template describes a path; a higher rank names it better.

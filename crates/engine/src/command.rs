@@ -387,6 +387,10 @@ pub struct NewKey {
     pub application: String,
     /// Its plan.
     pub plan: String,
+    /// A line for a shell that makes a call with the key, where one is known that would pass; of several
+    /// keys that are issued together, only the first has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub example: Option<String>,
 }
 
 /// A key as it is listed.

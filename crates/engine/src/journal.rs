@@ -172,6 +172,7 @@ mod tests {
             retention: None,
             key_failures: "10 per minute".parse::<Quota>().unwrap(),
             console_url: "http://localhost:7080".to_owned(),
+            gate: Vec::new(),
             watching: Arc::default(),
         };
         let policy = Policy::new(Vec::new(), Vec::new(), jiff::tz::TimeZone::UTC);

@@ -1,5 +1,6 @@
 //! What owners do with keys.
 
+use keystile_core::example_call::Wanted;
 use keystile_core::key::{KeyId, KeyText, well_formed};
 use keystile_core::label::Label;
 use keystile_core::lock::{Actor, Lock, LockChange, LockLevel};
@@ -105,7 +106,11 @@ impl Engine {
                 key: text.expose().to_owned(),
                 application: application.clone(),
                 plan: plan.clone(),
+                example: None,
             }));
+        }
+        if let Some(first) = issued.first_mut() {
+            first.example = self.example_call(&plan, &first.key, Wanted::Read);
         }
         Ok(Answer::NewKeys(issued))
     }
@@ -336,6 +341,7 @@ impl Engine {
         let key = NewKey {
             id: issued,
             key: new_text.expose().to_owned(),
+            example: self.example_call(&row.plan, new_text.expose(), Wanted::Read),
             application: row.application,
             plan: row.plan,
         };

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use keystile_core::budget::Quota;
+use keystile_core::example_call::{Wanted, example_call};
 use keystile_core::key::KeyPrefix;
 use keystile_core::policy::Policy;
 use keystile_core::time::{Span, Timestamp};
@@ -73,6 +74,8 @@ pub struct EngineSettings {
     pub key_failures: Quota,
     /// Where owners open the console while no server has said so, without a slash at the end.
     pub console_url: String,
+    /// Where callers arrive while no server has said so, as in [`ServerInfo::gate`].
+    pub gate: Vec<String>,
     /// What is told, and on which channels.
     pub watching: Arc<Watching>,
 }
@@ -82,7 +85,7 @@ pub struct EngineSettings {
 pub struct ServerInfo {
     /// Since when it runs.
     pub started: Timestamp,
-    /// Where the gate listens.
+    /// Where the gate listens, with `https://` before it where it speaks TLS.
     pub gate: Vec<String>,
     /// Where health and metrics are.
     pub console: String,
@@ -150,6 +153,13 @@ impl Engine {
     /// When the policy was read, and what came of the last attempt to read it again.
     pub fn policy_note(&self) -> Arc<String> {
         self.policy_note.load_full()
+    }
+
+    /// A line for a shell that calls with a key of a plan; `None` where no call is known that would pass.
+    pub fn example_call(&self, plan: &str, key: &str, wanted: Wanted) -> Option<String> {
+        let (policy, settings) = (self.policy.load(), self.settings.load());
+        let gate = self.server.get().map_or(&settings.gate, |server| &server.gate).first()?;
+        example_call(&policy, policy.plan(plan)?, gate, key, wanted)
     }
 
     /// Puts another policy in force, at once and as a whole. Requests that were permitted by the one

@@ -117,16 +117,6 @@ impl Local {
         self
     }
 
-    /// Where callers arrive, for a `curl` line: the server knows best, which was perhaps told otherwise
-    /// than the file says.
-    pub fn gate(&self) -> Option<String> {
-        if let Some(Ok(Answer::Status(status))) = control::send(&self.data, &Command::Status) {
-            return status.gate.first().cloned();
-        }
-        let gate = &self.configuration.as_ref()?.gate;
-        gate.listen.first().map(|address| server::gate_name(*address, gate.tls.as_ref()))
-    }
-
     /// Carries out a command.
     pub fn send(&mut self, command: &Command) -> Result<Answer, Failure> {
         if self.engine.is_none()
@@ -231,6 +221,7 @@ fn without_configuration() -> EngineSettings {
         retention: None,
         key_failures: "300 per minute".parse::<Quota>().expect("the text is a quota"),
         console_url: format!("http://localhost:{}", config::CONSOLE_PORT),
+        gate: Vec::new(),
         watching: Arc::default(),
     }
 }

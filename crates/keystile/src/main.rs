@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keystile::cli::arguments::{
     Arguments, CheckArguments, CliCommand, CommonArguments, InitArguments, JournalCommand,
-    KeyCommand, RestoreArguments, RunArguments, StoreCommand,
+    RestoreArguments, RunArguments, StoreCommand,
 };
 use keystile::cli::{self, Screen, Session, Stop, Terminal};
 use keystile::config::{self, Colors};
@@ -178,13 +178,8 @@ fn on_store(command: &StoreCommand, terminal: &mut Terminal<'_>) -> Result<ExitC
     if matches!(command, StoreCommand::Journal(JournalCommand::Follow(_))) {
         local = local.only_with_server();
     }
-    // Only a new key comes with a line to try it.
-    let gate = match command {
-        StoreCommand::Key(KeyCommand::Create(_) | KeyCommand::Roll { .. }) => local.gate(),
-        _ => None,
-    };
     let mut send = |command| local.send(&command);
-    let mut session = Session { terminal, send: &mut send, gate };
+    let mut session = Session { terminal, send: &mut send };
     Ok(cli::dispatch(command, &mut session))
 }
 

@@ -75,10 +75,8 @@ pub async fn run(
     let gate: Vec<_> =
         server.gate().iter().map(|address| format!("{scheme}://{address}")).collect();
     let mut greeting = greeting(&server, (&gate, &console), &data, &warnings, arguments);
-    if let Some(gate) = gate.first()
-        && server.engine().store().keys().is_empty()
-    {
-        match first_key(&server, arguments, gate).await {
+    if server.engine().store().keys().is_empty() {
+        match first_key(&server, arguments).await {
             Ok(said) => greeting += &said,
             Err(error) => tracing::warn!(%error, "no first key"),
         }
@@ -176,11 +174,7 @@ async fn first_owner(server: &Server) -> String {
 }
 
 /// Without a file there is one plan, so the first key can be issued at once.
-async fn first_key(
-    server: &Server,
-    arguments: &RunArguments,
-    gate: &str,
-) -> anyhow::Result<String> {
+async fn first_key(server: &Server, arguments: &RunArguments) -> anyhow::Result<String> {
     if arguments.upstream.is_none() {
         let text = "No key yet. Issue one: keystile key create --application NAME --plan PLAN";
         return Ok(format!("\n{text}\n"));
@@ -195,10 +189,9 @@ async fn first_key(
         anyhow::bail!("the first key could not be issued: {answer:?}");
     };
     Ok(keys.first().map_or_else(String::new, |key| {
-        let key = &key.key;
-        format!(
-            "\nThe first key, shown only now:\n\n    {key}\n\nTry it:\n\n    curl -i -H 'X-API-Key: {key}' {gate}/\n\n"
-        )
+        let line = key.example.as_ref();
+        let line = line.map_or_else(String::new, |line| format!("Try it:\n\n    {line}\n\n"));
+        format!("\nThe first key, shown only now:\n\n    {}\n\n{line}", key.key)
     }))
 }
 

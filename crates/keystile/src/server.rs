@@ -90,16 +90,18 @@ pub fn engine_settings(configuration: &Configuration) -> EngineSettings {
         retention: configuration.journal.retention,
         key_failures: configuration.gate.key_failures,
         console_url: configuration.console.url(configuration.console.listen),
+        gate: gate_names(&configuration.gate.listen, configuration.gate.tls.as_ref()),
         watching: configuration.watching.clone(),
     }
 }
 
-/// What callers use to reach a gate: an address, with a scheme where that is not plain HTTP.
-pub fn gate_name(address: SocketAddr, tls: Option<&TlsFiles>) -> String {
-    match tls {
+/// What callers use to reach a gate: its addresses, with a scheme where that is not plain HTTP.
+fn gate_names(addresses: &[SocketAddr], tls: Option<&TlsFiles>) -> Vec<String> {
+    let name = |address: &SocketAddr| match tls {
         Some(_) => format!("https://{address}"),
         None => address.to_string(),
-    }
+    };
+    addresses.iter().map(name).collect()
 }
 
 /// Takes a data directory for this process, waiting a moment for a command that holds it.
@@ -169,11 +171,7 @@ impl Server {
         };
         let info = ServerInfo {
             started: engine.store().now(),
-            gate: gate
-                .addresses()
-                .iter()
-                .map(|address| gate_name(*address, tls.as_ref()))
-                .collect(),
+            gate: gate_names(gate.addresses(), tls.as_ref()),
             console: console.to_string(),
             console_url: console_settings.url(console),
         };

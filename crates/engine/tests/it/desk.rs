@@ -57,6 +57,7 @@ impl Desk {
             retention: None,
             key_failures: "300 per minute".parse().unwrap(),
             console_url: "https://console.example.org".to_owned(),
+            gate: Vec::new(),
             watching: Arc::default(),
         };
         let policy = Policy::new(Vec::new(), Vec::new(), TimeZone::UTC);

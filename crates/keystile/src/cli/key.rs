@@ -1,7 +1,5 @@
 //! `keystile key`.
 
-use std::net::SocketAddr;
-
 use keystile_core::lock::LockLevel;
 use keystile_core::time::{Span, Timestamp};
 use keystile_engine::command::{
@@ -91,24 +89,10 @@ fn show_new(keys: &[NewKey], session: &mut Session<'_, '_>) -> Result<(), Stop> 
         printable(application),
         printable(plan),
     ))?;
-    if let Some(gate) = &session.gate {
-        let line = curl_line(&first.key, gate);
-        session.terminal.say(&format!("Try it:\n  {line}"))?;
+    if let Some(line) = &first.example {
+        session.terminal.say(&format!("Try it:\n  {}", printable(line)))?;
     }
     Ok(())
-}
-
-/// A line that works when pasted.
-fn curl_line(key: &str, gate: &str) -> String {
-    let origin = match gate.parse::<SocketAddr>() {
-        // A server that listens on every address is reached on this machine's own.
-        Ok(address) if address.ip().is_unspecified() => {
-            format!("http://127.0.0.1:{}", address.port())
-        }
-        _ if gate.contains("://") => gate.trim_end_matches('/').to_owned(),
-        _ => format!("http://{gate}"),
-    };
-    format!("curl -i -H 'X-API-Key: {key}' '{}/'", origin.replace('\'', "%27"))
 }
 
 fn list(arguments: &ListKeysArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
@@ -308,23 +292,4 @@ fn revoke_when_confirmed(
 fn revoke(arguments: &KeyArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
     let command = Command::RevokeKey { key: arguments.key.clone() };
     session.ask_done(command, arguments.common.form(), "The key is revoked.")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_curl_line_works_when_pasted() {
-        for (gate, url) in [
-            ("127.0.0.1:7070", "http://127.0.0.1:7070/"),
-            ("0.0.0.0:7070", "http://127.0.0.1:7070/"),
-            ("[::]:7070", "http://127.0.0.1:7070/"),
-            ("[2001:db8::1]:80", "http://[2001:db8::1]:80/"),
-            ("https://api.example.org/", "https://api.example.org/"),
-            ("a'; rm -rf ~; '", "http://a%27; rm -rf ~; %27/"),
-        ] {
-            assert_eq!(curl_line("ks_1", gate), format!("curl -i -H 'X-API-Key: ks_1' '{url}'"));
-        }
-    }
 }

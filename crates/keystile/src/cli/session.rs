@@ -170,17 +170,12 @@ pub struct Session<'a, 't> {
     pub terminal: &'a mut Terminal<'t>,
     /// Sends a command to the running server or carries it out on the store.
     pub send: &'a mut dyn FnMut(Command) -> Result<Answer, Failure>,
-    /// Where the gate is reached, as `127.0.0.1:7070` or a URL, where that is known.
-    pub gate: Option<String>,
 }
 
 impl fmt::Debug for Session<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { terminal, send: _, gate } = self;
-        f.debug_struct("Session")
-            .field("terminal", terminal)
-            .field("gate", gate)
-            .finish_non_exhaustive()
+        let Self { terminal, send: _ } = self;
+        f.debug_struct("Session").field("terminal", terminal).finish_non_exhaustive()
     }
 }
 

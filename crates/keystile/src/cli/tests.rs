@@ -127,7 +127,6 @@ pub(super) struct Stage {
     pub(super) stdout_open: bool,
     pub(super) stdin: &'static str,
     pub(super) screen: Screen,
-    pub(super) gate: Option<String>,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
 }
@@ -138,7 +137,6 @@ impl Default for Stage {
             stdout_open: true,
             stdin: "",
             screen: screen(None),
-            gate: None,
             stdout: Vec::new(),
             stderr: Vec::new(),
         }
@@ -169,7 +167,7 @@ impl Stage {
             stderr: &mut self.stderr,
             screen: self.screen,
         };
-        work(&mut Session { terminal: &mut terminal, send, gate: self.gate.clone() })
+        work(&mut Session { terminal: &mut terminal, send })
     }
 
     /// Runs a line, whose words are parted by spaces, and says whether it succeeded.
@@ -227,6 +225,7 @@ pub(super) fn new_key(number: u32) -> NewKey {
         key: format!("ks_secret{number}"),
         application: "reader".into(),
         plan: "open".into(),
+        example: None,
     }
 }
 

@@ -34,7 +34,7 @@ use crate::run::print;
 use crate::server::Server;
 use bookmarks::Api;
 use lines::{Intro, Lines};
-use stage::{CONSOLE_DEFAULT, GATE_DEFAULT, address, configuration, program, quoted, reachable};
+use stage::{CONSOLE_DEFAULT, GATE_DEFAULT, address, configuration, program, quoted};
 use traffic::{Caller, Read, behave, misbehave};
 use watch::{Sight, Watch};
 
@@ -116,7 +116,9 @@ async fn show(
     data: &Path,
     ending: &mut Ending,
 ) -> anyhow::Result<()> {
-    let gate = reachable(*server.gate().first().context("the gate has no address")?);
+    let gate = keystile_core::example_call::reachable(
+        *server.gate().first().context("the gate has no address")?,
+    );
     let engine = &server.engine().clone();
     let mut callers = Vec::new();
     for (application, plan) in

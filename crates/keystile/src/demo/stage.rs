@@ -61,15 +61,6 @@ rate_limit = ["5 per second"]
     )
 }
 
-/// Where a client on this machine reaches a server that may listen on every address.
-pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
-    } else {
-        address
-    }
-}
-
 /// How to call this program from any directory.
 pub(super) fn program() -> String {
     let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();

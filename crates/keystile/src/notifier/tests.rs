@@ -38,6 +38,7 @@ fn engine(folder: &std::path::Path, channels: &[&str]) -> Arc<Engine> {
         retention: None,
         key_failures: "10 per minute".parse().unwrap(),
         console_url: "https://console.example.org".to_owned(),
+        gate: Vec::new(),
         watching: Arc::new(Watching::new(Vec::new(), channels, TimeZone::UTC)),
     };
     Arc::new(Engine::new(store, Policy::new(Vec::new(), Vec::new(), TimeZone::UTC), settings))

@@ -1,5 +1,7 @@
 //! `keystile run --upstream`: an API is guarded without a configuration.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 
 use serde_json::Value;
@@ -26,14 +28,7 @@ fn the_first_key_is_printed_once_with_a_curl_line_that_works() {
     let key = greeting.lines().find_map(|line| line.trim().strip_prefix("ks_")).unwrap();
     let curl = greeting.lines().find(|line| line.trim().starts_with("curl")).unwrap();
     assert!(curl.contains(key));
-    let answer = match Command::new("curl").arg("--version").output() {
-        Ok(_) => Finished::of(Command::new("sh").args(["-c", curl])).good().stdout,
-        Err(_) => Caller::new(site.gate, Some(&format!("ks_{key}")))
-            .get("/")
-            .head
-            .replace("http/", "HTTP/"),
-    };
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(pasted(curl, site.gate), 200);
     assert_eq!(site.upstream.times("/"), 1);
     assert!(site.path("keystile-data").is_dir());
     assert_eq!(site.json(&["status"])["plans"], serde_json::json!(["open"]));
@@ -45,6 +40,69 @@ fn the_first_key_is_printed_once_with_a_curl_line_that_works() {
     site.wait_until_ready();
     assert!(!site.server().stdout().contains("ks_"));
     assert_eq!(Caller::new(site.gate, Some(&format!("ks_{key}"))).get("/again").status, 200);
+}
+
+#[test]
+fn the_first_line_to_try_names_an_address_that_can_be_called() {
+    let mut site = Site::new("");
+    std::fs::remove_file(site.path("keystile.toml")).unwrap();
+    let (origin, console) = (site.upstream.origin(), site.console.to_string());
+    let everywhere = format!("0.0.0.0:{}", site.gate.port());
+    let line = ["run", "--upstream", &origin, "--listen", &everywhere, "--console", &console];
+    site.start_with(&line);
+    site.wait_until_ready();
+    wait_until("the greeting is there", || site.server().stdout().contains("curl"));
+    let greeting = site.server().stdout();
+    let curl = greeting.lines().find(|line| line.trim().starts_with("curl")).unwrap();
+    assert!(curl.ends_with(&format!("'http://{}/'", site.gate)), "{curl}");
+    assert_eq!(pasted(curl, site.gate), 200);
+}
+
+/// What a line to try is answered, which is taken apart where there is no curl.
+fn pasted(line: &str, gate: SocketAddr) -> u16 {
+    let status = |answer: &str| answer.split(' ').nth(1).unwrap().parse().unwrap();
+    if Command::new("curl").arg("--version").output().is_ok() {
+        return status(&Finished::of(Command::new("sh").args(["-c", line])).good().stdout);
+    }
+    let mut quoted = line.split('\'').skip(1).step_by(2).collect::<Vec<_>>();
+    let url = quoted.pop().unwrap();
+    let path = url.strip_prefix(&format!("http://{gate}")).unwrap();
+    let host = quoted.iter().find_map(|field| field.strip_prefix("Host: "));
+    let fields = quoted.iter().filter(|field| !field.starts_with("Host: "));
+    let fields: String = fields.map(|field| format!("{field}\r\n")).collect();
+    let gate_name = gate.to_string();
+    let host = host.unwrap_or(&gate_name);
+    let mut stream = TcpStream::connect(gate).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n{fields}Connection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    status(&answer)
+}
+
+#[test]
+fn a_line_to_try_names_host_path_and_field_of_the_api_that_the_plan_allows() {
+    let mut site = Site::of_text(
+        "[gate]\nlisten = \"127.0.0.1:7070\"\n[console]\nlisten = \"127.0.0.1:7080\"\n\
+         [api.other]\nupstream = \"http://127.0.0.1:7071\"\n\
+         [api.bookmarks]\nupstream = \"http://127.0.0.1:7071\"\n\
+         hosts = [\"*.bookmarks.test\"]\npath = \"/v2\"\nkey_header = \"X-Gate-Key\"\n\
+         [plan.open]\nallow = [\"bookmarks: DELETE *\", \"bookmarks: GET /v2/marks\"]\n",
+    );
+    let create = ["key", "create", "--application", "app", "--plan", "open"];
+    let line = |made: &Finished| {
+        made.stderr.lines().find(|line| line.trim().starts_with("curl")).unwrap().to_owned()
+    };
+    // Without a server, as its file says.
+    let early = line(&site.run(&[&create[..], &["--create"]].concat()).good());
+    site.start();
+    let made = site.run(&create).good();
+    let rolled = site.run(&["key", "roll", made.stdout.trim()]).good();
+    for line in [early, line(&made), line(&rolled)] {
+        assert_eq!(pasted(&line, site.gate), 200, "{line}");
+        assert!(line.contains("X-Gate-Key: ks_") && line.contains("Host: api.bookmarks.test"));
+    }
+    assert_eq!(site.upstream.times("/v2/marks"), 3);
 }
 
 #[test]

@@ -170,8 +170,6 @@ async fn show_new_key(
     otherwise: &str,
     typed: Typed,
 ) -> Response {
-    let gate = web.engine.server.get().and_then(|server| server.gate.first().cloned());
-    let gate = gate.unwrap_or_else(|| "127.0.0.1:7070".to_owned());
     match carry_out(&web.engine, command, owner.actor()).await {
         Ok(Answer::NewKeys(keys)) if !keys.is_empty() => {
             let key = &keys[0];
@@ -181,7 +179,7 @@ async fn show_new_key(
                     key.application, key.application
                 ),
                 text: key.key.clone(),
-                example: Some(format!("curl -i -H 'X-API-Key: {}' {gate}/", key.key)),
+                example: key.example.clone(),
             };
             let flash = Flash {
                 secrets: vec![secret],

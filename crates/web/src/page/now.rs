@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
+use keystile_core::example_call::Wanted;
 use keystile_core::journal::WriteRecord;
 use keystile_engine::NearBudget;
 use keystile_engine::command::{
@@ -11,7 +12,7 @@ use keystile_engine::command::{
 };
 use keystile_engine::delivery::{DeliveryFilter, DeliveryView};
 
-use super::{Frame, PageResult, Screen, clock, page, trouble};
+use super::{Frame, PageResult, Screen, clock, page, plans_of_keys, trouble};
 use crate::carry_out::{blocking, carry_out};
 use crate::chart::{self, Bar, Svg};
 use crate::filters;
@@ -44,7 +45,8 @@ struct NowPage {
     told: Vec<DeliveryView>,
     /// Channels that cannot send, and why.
     unable: Vec<String>,
-    curl: String,
+    /// A call that writes, with KEY for the key.
+    curl: Option<String>,
 }
 
 pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {
@@ -140,8 +142,8 @@ fn verdict(
     }
 }
 
-fn curl(web: &Web) -> String {
-    let gate = web.engine.server.get().and_then(|server| server.gate.first().cloned());
-    let gate = gate.unwrap_or_else(|| "127.0.0.1:7070".to_owned());
-    format!("curl -i -X POST -H 'X-API-Key: KEY' {gate}/")
+fn curl(web: &Web) -> Option<String> {
+    let plans = plans_of_keys(web).into_iter();
+    let mut lines = plans.filter_map(|plan| web.engine.example_call(&plan, "KEY", Wanted::Write));
+    lines.next()
 }

@@ -276,7 +276,7 @@ pub(crate) async fn create_token(
             secrets: vec![Secret {
                 label: format!("The token {}, shown only now.", made.view.name),
                 example: Some(format!(
-                    "curl -H 'Authorization: Bearer {}' {}/api/v1/status",
+                    "curl -H 'Authorization: Bearer {}' '{}/api/v1/status'",
                     made.token.expose(),
                     web.engine.console_url().trim_end_matches('/')
                 )),

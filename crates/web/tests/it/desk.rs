@@ -90,6 +90,7 @@ fn engine_on(folder: &std::path::Path) -> Arc<Engine> {
         retention: None,
         key_failures: "20 per minute".parse().unwrap(),
         console_url: "http://localhost:7080".to_owned(),
+        gate: vec!["127.0.0.1:7070".to_owned()],
         watching: Arc::default(),
     };
     Arc::new(Engine::new(store, policy(), settings))

@@ -172,6 +172,20 @@ async fn a_key_that_is_revoked_works_until_nothing() {
 }
 
 #[tokio::test]
+async fn lines_to_try_are_whole_when_they_are_pasted() {
+    let desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    let now = desk.get("/").cookie(&cookie).send().await.text.replace("&#39;", "'");
+    let line = "curl -i -X POST -H 'X-API-Key: KEY' 'http://127.0.0.1:7070/'</pre>";
+    assert!(now.contains(line), "{now}");
+    let fields = [("application", "reader"), ("plan", "open")];
+    let page = after(&desk, &cookie, "/keys", &fields).await.replace("&#39;", "'");
+    let line = page.split("curl -i -H 'X-API-Key: ks_").nth(1).unwrap();
+    let line = line.split_once("' ").unwrap().1;
+    assert!(line.starts_with("'http://127.0.0.1:7070/'</pre>"), "{page}");
+}
+
+#[tokio::test]
 async fn budgets_go_by_their_names() {
     let desk = Desk::new();
     let cookie = desk.cookie("Ada").await;

@@ -5,10 +5,10 @@ use super::{Engine, Stage, a_locked_key, failure, new_key};
 
 #[test]
 fn a_new_key_is_the_only_data_and_comes_with_a_line_to_paste() {
-    let mut engine = Engine::new([Answer::NewKeys(vec![new_key(1)])]);
-    let stage = Stage { gate: Some("127.0.0.1:7070".into()), ..Stage::default() };
-    let (stage, succeeded) =
-        engine.run_on(stage, "keystile key create --application reader --plan open");
+    let example = "curl -i -H 'X-API-Key: ks_secret1' 'http://127.0.0.1:7070/'";
+    let key = NewKey { example: Some(example.into()), ..new_key(1) };
+    let (stage, succeeded) = Engine::new([Answer::NewKeys(vec![key])])
+        .run("keystile key create --application reader --plan open");
     assert!(succeeded);
     assert_eq!(stage.stdout(), "ks_secret1\n");
     insta::assert_snapshot!(stage.stderr(), @r"

@@ -48,10 +48,10 @@ impl Lines {
         format!(
             "{}\n\n{rows}\n{who}\n{}\n\n\
              Read, without a key and with one:\n\
-             \x20 curl -i {gate}/bookmarks\n\
-             \x20 {yours} {gate}/bookmarks\n\
+             \x20 curl -i '{gate}/bookmarks'\n\
+             \x20 {yours} '{gate}/bookmarks'\n\
              Write, with a key of your own; past 20 a minute, it locks:\n\
-             \x20 {yours} -H 'Content-Type: application/json' -d '{draft}' {gate}/bookmarks\n\
+             \x20 {yours} -H 'Content-Type: application/json' -d '{draft}' '{gate}/bookmarks'\n\
              Become the owner of its console, in a browser:\n\
              \x20 {console}\n\
              See every write, and the keys:\n\

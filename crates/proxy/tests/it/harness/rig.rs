@@ -53,6 +53,7 @@ impl Rig {
         let (store, _) = Store::open(DataDirectory::hold(data.path()).unwrap()).unwrap();
         let engine_settings = EngineSettings {
             console_url: "http://localhost:7080".to_owned(),
+            gate: Vec::new(),
             watching: Arc::default(),
             key_prefix: KeyPrefix::default(),
             retention: None,
