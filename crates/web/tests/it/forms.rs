@@ -1,5 +1,7 @@
 //! What owners type and read on the pages.
 
+use keystile_core::scope::Scope;
+use keystile_core::time::Timestamp;
 use keystile_engine::command::{Answer, Command};
 
 use crate::desk::{Desk, cli};
@@ -352,4 +354,21 @@ async fn every_time_on_a_page_is_utc_and_says_so() {
         assert!(page.contains("times in UTC"), "{path}");
     }
     assert!(times > 6, "only {times}");
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_ends_no_more() {
+    let desk = Desk::new();
+    let cookie = desk.cookie("Ada").await;
+    let expires = desk.engine().store().now().0 + 86_400_000;
+    desk.token_until("backup", Scope::Read, Some(Timestamp(expires))).await;
+    let ends = |page: &str| {
+        let (_, cell) = page.split_once("data-name=\"Ends\">").unwrap();
+        cell.split_once("</td>").unwrap().0.to_owned()
+    };
+    let page = || async { desk.get("/settings").cookie(&cookie).send().await.text };
+    assert!(ends(&page().await).contains("<time"));
+    let revoke = Command::RevokeToken { token: "backup".to_owned() };
+    let Answer::Done(_) = desk.engine().execute(revoke, cli()).await else { panic!() };
+    assert_eq!(ends(&page().await), "–");
 }
