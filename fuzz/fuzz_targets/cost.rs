@@ -4,7 +4,7 @@
 //! the rest a body.
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use keystile_core::cost::{BodyCharge, CountedCall, cost_of};
 use keystile_core::operation::{BodyKind, BodyRule};
 use libfuzzer_sys::fuzz_target;
@@ -32,7 +32,7 @@ fuzz_target!(|input: &[u8]| {
     let cost = |rule: &BodyRule, headers: &HeaderMap, query: &str| {
         let cost_of_none = u32::from(rule.kind != BodyKind::GraphQl);
         let charge = BodyCharge { rules: vec![rule.clone()], cost_min: 1, cost_of_none };
-        cost_of(&charge, &CountedCall { headers, query, body }).ok()
+        cost_of(&charge, &CountedCall { method: &Method::POST, headers, query, body }).ok()
     };
     for kind in kinds {
         let least = u32::from(kind != BodyKind::GraphQl);

@@ -3,7 +3,9 @@
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use keystile_core::credential::{CredentialPlace, CredentialRule, Presented, find, strip, strip_query};
+use keystile_core::credential::{
+    CredentialPlace, CredentialRule, Presented, find, strip, strip_query,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|parts: (Vec<u8>, Vec<u8>, String)| {

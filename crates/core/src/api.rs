@@ -122,7 +122,7 @@ impl Api {
         let rule_places: Vec<_> = spec.operations.iter().filter_map(place_of).collect();
         let mut folded = TemplateIndex::folded(patterns.iter().map(OperationPattern::template));
         for (rule, place) in spec.operations.iter().zip(&rule_places) {
-            if rule.body.as_ref().is_some_and(|body| body.kind.is_one_endpoint()) {
+            if rule.body.as_ref().is_some_and(|body| body.kind.is_one_handler()) {
                 folded.extend_below(*place, rule.pattern.template());
             }
         }
@@ -355,8 +355,13 @@ pub(crate) mod tests {
         let Charge::ByBody(charge) = charge(api, method, path) else { return [None; 2] };
         let content_type = http::HeaderValue::from_static("application/graphql");
         let headers = http::HeaderMap::from_iter([(http::header::CONTENT_TYPE, content_type)]);
-        [&b"{ a }"[..], b"mutation { a }"]
-            .map(|body| cost_of(&charge, &CountedCall { headers: &headers, query: "", body }).ok())
+        [&b"{ a }"[..], b"mutation { a }"].map(|body| {
+            cost_of(
+                &charge,
+                &CountedCall { method: &Method::POST, headers: &headers, query: "", body },
+            )
+            .ok()
+        })
     }
 
     #[test]
@@ -374,7 +379,7 @@ pub(crate) mod tests {
 
     /// Servers mount such a handler for a whole subtree: Express with `app.use("/graphql", ..)`.
     #[test]
-    fn what_lies_below_a_counted_endpoint_is_counted_like_it_and_never_cheaper() {
+    fn what_lies_below_a_counted_handler_is_counted_like_it_and_never_cheaper() {
         let api = api(vec![
             rule("POST,GET /graphql", |rule| rule.body = Some(counted(BodyKind::GraphQl, None))),
             rule("POST /rpc", |rule| rule.body = Some(counted(BodyKind::JsonRpc, None))),

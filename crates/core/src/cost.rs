@@ -8,7 +8,7 @@
 //! the counted name however names are folded, one place for a query. Every other body is uncountable:
 //! it is refused, or costs the rule's `cost_max`, and is never free.
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 use crate::operation::{BodyKind, BodyRule};
 use crate::refusal::{Reason, Refusal};
@@ -23,6 +23,8 @@ mod member;
 /// A call whose body tells its cost, as it goes to the upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct CountedCall<'a> {
+    /// Its method: without any request in it, a safe one asks for a page.
+    pub method: &'a Method,
     /// The header fields: media type, charset and coding are part of the reading.
     pub headers: &'a HeaderMap,
     /// The query string; empty where there is none.

@@ -210,7 +210,7 @@ pub enum BodyKind {
 impl BodyKind {
     /// Whether one handler takes all such calls, so that a server may mount it for everything below its
     /// path.
-    pub(crate) fn is_one_endpoint(&self) -> bool {
+    pub(crate) fn is_one_handler(&self) -> bool {
         match self {
             Self::GraphQl | Self::JsonRpc => true,
             Self::Items { .. } => false,

@@ -112,8 +112,12 @@ async fn costed(
         Some(target) => target.query(),
         None => parts.uri.query(),
     };
-    let call =
-        CountedCall { headers: &parts.headers, query: query.unwrap_or_default(), body: &held };
+    let call = CountedCall {
+        method: &parts.method,
+        headers: &parts.headers,
+        query: query.unwrap_or_default(),
+        body: &held,
+    };
     let cost = cost_of(charge, &call)?;
     Ok(Costed { permit: permit.with_cost(cost), cost, body: Arrived::Held(held) })
 }

@@ -11,6 +11,7 @@ use super::json::{check_apart, whole};
 use super::media::{self, GRAPHQL, JSON};
 use super::member::is_near;
 use super::{CountedCall, Uncountable, address, document};
+use crate::operation::is_safe;
 
 /// What a request over HTTP consists of (GraphQL over HTTP, section 5.1).
 const QUERY: &str = "query";
@@ -44,8 +45,11 @@ pub(super) fn mutations(call: &CountedCall<'_>) -> Result<u32, Uncountable> {
         (Some(_), false) => Err(Uncountable::new(
             "The address has a `query`, and there is a body too. Send the request in one of them.",
         )),
-        // No request at all: a browser that opens the page of a GraphQL explorer, say.
-        (None, true) => Ok(0),
+        // A browser that opens the page of a GraphQL explorer, say.
+        (None, true) if is_safe(call.method) => Ok(0),
+        (None, true) => Err(Uncountable::new(
+            "There is no GraphQL request: send it as the body, or as one `query` parameter.",
+        )),
         (None, false) => in_body(call),
     }
 }

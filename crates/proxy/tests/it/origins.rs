@@ -73,7 +73,8 @@ async fn fields_with_an_underscore_are_refused() {
 async fn connection_cannot_nominate_a_field_that_is_needed() {
     let upstream = Upstream::ok().await;
     let rig = Rig::simple(&upstream);
-    for value in ["x-api-key", "close, X-Keystile-Plan", "keep-alive, te", "authorization", "host"]
+    for value in
+        ["x-api-key", "close, X-Keystile-Plan", "keep-alive, trailer", "authorization", "host"]
     {
         assert_eq!(call_with(&rig, &format!("Connection: {value}\r\n")).await, 400, "{value}");
     }
