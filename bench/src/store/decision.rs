@@ -34,7 +34,8 @@ pub fn run() -> Outcome<()> {
                 rate: &rate,
             };
             let now = Timestamp(1_700_000_000_000 + i64::from(number));
-            let decided = decide(&policy, &Call { api, operation: &operation, caller, objection: None, now });
+            let decided =
+                decide(&policy, &Call { api, operation: &operation, caller, objection: None, now });
             let _ = black_box(decided.is_ok());
         });
         let is_met = if deciding <= NANOS_MAX { "met" } else { "missed" };
