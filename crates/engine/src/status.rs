@@ -90,7 +90,7 @@ impl Engine {
                 subject: "commits".to_owned(),
                 message: format!("the store cannot commit: {fault}"),
                 help: Some(
-                    "make room on the disk, or make it writable; writes go on by themselves"
+                    "mend what it says, such as room on the disk; writes go on by themselves"
                         .to_owned(),
                 ),
             },

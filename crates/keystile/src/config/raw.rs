@@ -382,9 +382,9 @@ pub(super) struct Plan {
     pub(super) write_budget: Option<OneOrMany<TextOr<Budget>>>,
     /// How fast a key may call, reads included: at most 4 rolling quotas. Any interval of a quota's
     /// length holds at most its number of calls, counted as they come in, and room comes back at
-    /// most a twenty-ninth of that length late. Past one, calls are
-    /// answered with 429 for a moment; a rate limit never locks. Without any, calls are not
-    /// bounded.
+    /// most a twenty-ninth of that length late. A restart forgets them; what must outlast one is a
+    /// write budget. Past one, calls are answered with 429 for a moment; a rate limit never locks.
+    /// Without any, calls are not bounded.
     #[schemars(extend("examples" = [["50 per second"]]))]
     pub(super) rate_limit: Option<OneOrMany<String>>,
     /// What happens to a key that tries to write past a budget. Without it its writes lock until

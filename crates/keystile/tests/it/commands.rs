@@ -56,7 +56,7 @@ fn keys_are_created_listed_and_shown() {
         let made = site.json(&["key", "create", "--application", "new", "--plan", "trusted"]);
         let mut names = fields(&made);
         names.sort_unstable();
-        assert_eq!(names, ["application", "id", "key", "plan"]);
+        assert_eq!(names, ["application", "example", "id", "key", "plan"]);
         assert_eq!((&made["application"], &made["plan"]), (&"new".into(), &"trusted".into()));
         let again = site.json(&["key", "create", "--application", "new"]);
         assert_eq!(again["plan"], "trusted", "the application's own plan");
@@ -109,7 +109,7 @@ fn keys_are_locked_unlocked_rolled_and_revoked() {
         let next = site.json(&["key", "roll", &key.id, "--grace", "2 hours"]);
         let mut names = fields(&next);
         names.sort_unstable();
-        assert_eq!(names, ["application", "id", "key", "plan"]);
+        assert_eq!(names, ["application", "example", "id", "key", "plan"]);
         assert!(state("active")["expires"].is_string());
         assert_eq!(fields(&site.json(&["key", "revoke", &key.id, "--yes"])), ["done"]);
         let shown = state("revoked");

@@ -126,7 +126,9 @@ fn callers_over_http1_that_do_not_read_take_little_memory() {
     let growth = growth_kib(&mut site, before, 6);
     others_are_served(&site, &key);
     drop(kept);
-    assert!(growth < GROWTH_MAX_KIB, "{growth} KiB");
+    // Each costs its tasks on both sides and what these read at a time: some 137 KiB in a debug build, where
+    // it was 650.
+    assert!(growth < 512 * 160, "{growth} KiB");
 }
 
 #[test]
