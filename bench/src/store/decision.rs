@@ -18,7 +18,9 @@ const NANOS_MAX: f64 = 150.0;
 pub fn run() -> Outcome<()> {
     let policy = setting::policy()?;
     let rate = RateState::default();
-    let api = policy.api("localhost", "/bookmarks/41").ok_or("the policy has one API")?;
+    let api = policy
+        .api("localhost", "/bookmarks/41", "/bookmarks/41")
+        .map_err(|_| "the policy has one API")?;
     for (name, method) in [("read", Method::GET), ("write", Method::DELETE)] {
         let match_of = || api.api.operation(&method, black_box("/bookmarks/41"), "/bookmarks/41");
         let matching = nanos(|_| {

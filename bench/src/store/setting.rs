@@ -120,7 +120,9 @@ pub fn request(
     policy: &Arc<Policy>,
     key: &Arc<KeyEntry>,
 ) -> Outcome<ReserveRequest> {
-    let api = policy.api("localhost", "/bookmarks").ok_or("the policy has one API")?;
+    let api = policy
+        .api("localhost", "/bookmarks", "/bookmarks")
+        .map_err(|_| "the policy has one API")?;
     let operation = api.api.operation(&Method::POST, "/bookmarks", "/bookmarks");
     let now = store.now();
     let caller = Caller::Key {
