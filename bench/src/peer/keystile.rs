@@ -124,7 +124,7 @@ async fn create(
 ) -> Outcome<Vec<String>> {
     let mut create = command(LOAD_CORE, binary);
     create
-        .args(["key", "create", "--application", application, "--plan", plan])
+        .args(["key", "create", "--application", application, "--plan", plan, "--create"])
         .args(["--count", &count.to_string(), "--json", "--config"])
         .arg(config);
     let output = create.output().await?;
