@@ -6,7 +6,7 @@
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use keystile_core::cost::{BodyCharge, CountedCall, cost_of};
-use keystile_core::operation::{BodyKind, BodyRule};
+use keystile_core::policy::operation::{BodyKind, BodyRule};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

@@ -3,7 +3,7 @@
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use keystile_core::credential::{
+use keystile_core::request::credential::{
     CredentialPlace, CredentialRule, Presented, find, strip, strip_query,
 };
 use libfuzzer_sys::fuzz_target;

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderValue};
-use keystile_core::address::{AddressRange, counted_address, forwarded_for};
+use keystile_core::request::address::{AddressRange, counted_address, forwarded_for};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|parts: ([u8; 16], Vec<Vec<u8>>, &str)| {

@@ -3,7 +3,7 @@
 //! servers could read differently.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
-use keystile_core::grammar::{GrammarRules, Head, canonical, fold_path, strip_untrusted};
+use keystile_core::request::grammar::{GrammarRules, Head, canonical, fold_path, strip_untrusted};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|parts: (&str, Vec<(&str, Vec<u8>)>)| {

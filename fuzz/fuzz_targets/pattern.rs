@@ -2,7 +2,7 @@
 //! A rule of a plan reads back as it is shown.
 
 use http::Method;
-use keystile_core::operation::ScopedPattern;
+use keystile_core::policy::operation::ScopedPattern;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use keystile_core::policy::Policy;
 use keystile_store::Store;
-use keystile_store::journal::{self, RecordQuery, Settlement};
+use keystile_store::sqlite::journal::{self, RecordQuery, Settlement};
 use rusqlite::{Connection, params};
 use tokio::runtime::Builder;
 

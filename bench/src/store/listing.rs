@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use keystile_core::journal::{Outcome as Ended, RecordId};
 use keystile_store::Store;
-use keystile_store::journal::{self, RecordQuery};
+use keystile_store::sqlite::journal::{self, RecordQuery};
 
 use crate::{Outcome, setting};
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use http::Method;
 use jiff::tz::TimeZone;
-use keystile_core::api::{ApiSpec, Mode, UpstreamRule};
-use keystile_core::credential::CredentialRule;
+use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
+use keystile_core::request::credential::CredentialRule;
 use keystile_core::decision::{Call, Caller, decide};
 use keystile_core::journal::RequestFacts;
 use keystile_core::key::{KeyId, KeyPrefix, KeyText};
@@ -15,10 +15,10 @@ use keystile_core::lock::{Actor, LockLevel, LockRule, LockUntil};
 use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
 use keystile_core::time::Span;
 use keystile_store::Store;
-use keystile_store::directory::DataDirectory;
-use keystile_store::key::NewKeyRow;
-use keystile_store::reserve::{ReserveRequest, Subject};
-use keystile_store::table::KeyEntry;
+use keystile_store::sqlite::files::directory::DataDirectory;
+use keystile_store::sqlite::keys::key::NewKeyRow;
+use keystile_store::sqlite::ledger::reserve::{ReserveRequest, Subject};
+use keystile_store::sqlite::keys::key_cache::KeyEntry;
 
 use crate::Outcome;
 

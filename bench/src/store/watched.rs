@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
-use keystile_core::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
 use keystile_core::policy::Policy;
-use keystile_core::watch::{Trigger, WatchRule, Watching};
-use keystile_store::{Store, follow};
+use keystile_core::notifications::watch::{Trigger, WatchRule, Watching};
+use keystile_store::Store;
+use keystile_store::sqlite::notifications::follow;
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::admissions::settlement;
@@ -127,7 +128,7 @@ async fn followed_us(store: &Arc<Store>) -> Outcome<f64> {
     let before = processor_secs()?;
     follow(store).await?;
     let cost = processor_secs()? - before;
-    let records = store.read(keystile_store::journal::count)?;
+    let records = store.read(keystile_store::sqlite::journal::count)?;
     #[expect(clippy::cast_precision_loss, reason = "there are millions at most")]
     Ok(cost * 1e6 / records as f64)
 }

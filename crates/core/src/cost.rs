@@ -10,7 +10,7 @@
 
 use http::{HeaderMap, Method};
 
-use crate::operation::{BodyKind, BodyRule};
+use crate::policy::operation::{BodyKind, BodyRule};
 use crate::refusal::{Reason, Refusal};
 
 mod address;

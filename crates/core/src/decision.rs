@@ -13,10 +13,10 @@ use std::sync::Arc;
 use http::Method;
 use smallvec::SmallVec;
 
-use crate::api::{Charge, Mode, OperationMatch};
+use crate::policy::api::{Charge, Mode, OperationMatch};
 use crate::key::KeyId;
 use crate::lock::LockLevel;
-use crate::operation::CountRule;
+use crate::policy::operation::CountRule;
 use crate::policy::{ApiRef, Plan, Policy};
 use crate::rate::RateState;
 use crate::refusal::{LockNotice, Reason, Refusal};
@@ -235,7 +235,7 @@ pub fn budgets_of_record(
     else {
         return all.collect();
     };
-    let folded = crate::grammar::fold_path(path);
+    let folded = crate::request::grammar::fold_path(path);
     let found = api.api.operation(&method, path, &folded);
     all.filter(|place| plan.counts(*place, api.place, &found.either)).collect()
 }

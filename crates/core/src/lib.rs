@@ -7,34 +7,19 @@
 //!
 //! Not here: where keys are stored, how a write is made durable, what a protocol looks like.
 
-pub mod address;
-pub mod api;
+pub mod notifications;
+pub mod owners;
+pub mod request;
 pub mod budget;
-pub mod channel;
 pub mod cost;
-pub mod credential;
 pub mod decision;
-pub mod delivery;
-pub mod example_call;
-pub mod grammar;
-pub mod grouping;
 pub mod journal;
 pub mod key;
 pub mod label;
 pub mod lock;
-pub mod matrix;
-pub mod notice;
-pub mod operation;
 pub mod policy;
-pub mod quiet;
 pub mod rate;
 pub mod refusal;
-pub mod scope;
-pub mod secret;
-pub mod session;
-pub mod sign_in;
-pub mod template;
 pub mod text;
 pub mod time;
-pub mod watch;
 pub mod when;

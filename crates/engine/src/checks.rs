@@ -2,9 +2,9 @@
 //!
 //! The program says how, because protocols and secrets are its affair.
 
-use keystile_core::channel::ChannelRule;
+use keystile_core::notifications::channel::ChannelRule;
 use keystile_core::policy::Policy;
-use keystile_store::outbox;
+use keystile_store::sqlite::notifications::outbox;
 
 use crate::Engine;
 use crate::command::{Finding, FindingLevel};

@@ -8,16 +8,16 @@ use keystile_core::decision::ApplicationState;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::key::DeliveryId;
 use keystile_core::lock::{Lock, LockLevel};
-use keystile_core::scope::Scope;
+use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use crate::audit::{AuditFault, AuditReport, EventFilter, EventView};
-pub use crate::delivery::{
+pub use crate::notifications::delivery::{
     AttemptView, ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView,
 };
-pub use crate::owner::{ClaimLink, OwnerView};
-pub use crate::token::{NewToken, TokenView};
+pub use crate::owners::owner::{ClaimLink, OwnerView};
+pub use crate::owners::token::{NewToken, TokenView};
 
 /// What an owner asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]

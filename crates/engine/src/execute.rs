@@ -10,7 +10,7 @@ use keystile_store::error::Error;
 use crate::Engine;
 use crate::advice;
 use crate::command::{Answer, Command, Failure, FailureKind};
-use crate::version::Expected;
+use crate::keys::version::Expected;
 
 /// A listing never holds more than this in memory.
 pub(crate) const LISTED_MAX: u32 = 10_000;

@@ -8,10 +8,10 @@ use std::net::IpAddr;
 
 use keystile_core::journal::{RecordId, WriteRecord};
 use keystile_core::time::{Span, Timestamp};
-use keystile_store::journal::{
+use keystile_store::sqlite::journal::{
     self, Activity, AddressUse, Direction, HourCount, RecordPage, RecordQuery,
 };
-use keystile_store::key;
+use keystile_store::sqlite::keys::key;
 
 use crate::Engine;
 use crate::command::{Answer, Failure, Order, RecordFilter};
@@ -158,8 +158,8 @@ mod tests {
     use keystile_core::policy::Policy;
     use keystile_core::refusal::Reason;
     use keystile_store::Store;
-    use keystile_store::directory::DataDirectory;
-    use keystile_store::reserve::RefusedRecord;
+    use keystile_store::sqlite::files::directory::DataDirectory;
+    use keystile_store::sqlite::ledger::reserve::RefusedRecord;
 
     use super::*;
     use crate::EngineSettings;

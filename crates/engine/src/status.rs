@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use keystile_core::api::{Api, Mode};
+use keystile_core::policy::api::{Api, Mode};
 use keystile_core::time::{Span, Timestamp};
-use keystile_store::{journal, key};
+use keystile_store::sqlite::journal;
+use keystile_store::sqlite::keys::key;
 
 use crate::Engine;
 use crate::command::{
@@ -185,7 +186,7 @@ impl Engine {
 
     /// When the last backup was made, where one is on record. Blocks.
     pub fn last_backup(&self) -> Result<Option<Timestamp>, Failure> {
-        let kind = keystile_store::event::EventKind::BackupMade.name().to_owned();
+        let kind = keystile_store::sqlite::audit::event::EventKind::BackupMade.name().to_owned();
         let filter = EventFilter { kind: Some(kind), limit: 1, ..EventFilter::default() };
         Ok(self.events(&filter)?.first().map(|event| event.time))
     }

@@ -9,9 +9,10 @@ use keystile_core::budget::Quota;
 use keystile_core::key::KeyPrefix;
 use keystile_core::policy::Policy;
 use keystile_engine::command::{Answer, Command, Failure, FailureKind};
-use keystile_engine::{Engine, EngineSettings};
+use keystile_engine::Engine;
+use keystile_engine::EngineSettings;
 use keystile_store::Store;
-use keystile_store::directory::DataDirectory;
+use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::error::Error as StoreError;
 
 use crate::cli::Target;
@@ -100,7 +101,7 @@ impl Local {
         let data = Self::data_of(target)?;
         probe::disk_of(&data)?;
         let directory = DataDirectory::hold(&data)?;
-        Ok(keystile_store::loss::accept(directory, &account::of_process())?)
+        Ok(keystile_store::sqlite::files::loss::accept(directory, &account::of_process())?)
     }
 
     /// For an owner who says that a store may be made where there is none.

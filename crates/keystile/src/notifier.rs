@@ -19,10 +19,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keystile_core::delivery::AttemptOutcome;
+use keystile_core::notifications::delivery::AttemptOutcome;
 use keystile_engine::Engine;
-use keystile_engine::notify::ClaimedDelivery;
-use keystile_store::outbox::LEASE;
+use keystile_engine::notifications::notify::ClaimedDelivery;
+use keystile_store::sqlite::notifications::outbox::LEASE;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;

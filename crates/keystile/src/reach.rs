@@ -100,7 +100,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let policy = |address: std::net::SocketAddr| {
             let data = std::path::PathBuf::from("unused");
-            let mode = keystile_core::api::Mode::Enforce;
+            let mode = keystile_core::policy::api::Mode::Enforce;
             config::for_upstream(
                 &format!("http://{address}"),
                 &config::Addresses::default(),

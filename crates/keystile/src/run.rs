@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use keystile_core::api::Mode;
+use keystile_core::policy::api::Mode;
 use keystile_engine::Engine;
 use keystile_engine::command::{Answer, ClaimLink, Command, FindingLevel};
 use keystile_web::Access;

@@ -9,16 +9,20 @@ use std::time::Duration;
 use anyhow::Context;
 use keystile_core::lock::Actor;
 use keystile_engine::command::{Answer, ClaimLink, Failure, FailureKind};
-use keystile_engine::{Engine, EngineSettings, ServerInfo};
+use keystile_engine::Engine;
+use keystile_engine::EngineSettings;
+use keystile_engine::ServerInfo;
 use keystile_notify::send::VapidKey;
 use keystile_proxy::Gate;
 use keystile_proxy::settings::TlsFiles;
 use keystile_proxy::tls::Certificates;
 use keystile_store::Store;
-use keystile_store::directory::DataDirectory;
+use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::error::Error as StoreError;
 use keystile_web::router::router;
-use keystile_web::{Reload, Web, WebSettings};
+use keystile_web::Reload;
+use keystile_web::Web;
+use keystile_web::WebSettings;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -303,7 +307,7 @@ impl Server {
 
 /// The key by which push services know this server; made at the first start.
 async fn vapid(engine: &Arc<Engine>) -> anyhow::Result<VapidKey> {
-    if let Some(kept) = engine.store().read(keystile_store::vapid::key)? {
+    if let Some(kept) = engine.store().read(keystile_store::sqlite::notifications::vapid::key)? {
         return Ok(VapidKey::from_pkcs8(&kept)?);
     }
     let new = VapidKey::generate()?.pkcs8().to_vec();

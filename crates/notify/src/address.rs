@@ -11,7 +11,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use keystile_core::address::AddressRange;
+use keystile_core::request::address::AddressRange;
 use url::{Host, Url};
 
 /// Resolves and checks.

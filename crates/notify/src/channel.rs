@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
-use keystile_core::address::AddressRange;
+use keystile_core::request::address::AddressRange;
 pub use lettre::message::Mailbox;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};

@@ -10,13 +10,13 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use keystile_core::grammar::strip_untrusted;
+use keystile_core::request::grammar::strip_untrusted;
 use keystile_core::refusal::Reason;
 use keystile_core::time::Span;
 
 use crate::buffer::{Held, Outbox};
-use crate::caller_body::CallerBody;
-use crate::connection::{Patience, Progress, UnderWay};
+use crate::caller::caller_body::CallerBody;
+use crate::caller::connection::{Patience, Progress, UnderWay};
 use crate::deadline::{Deadline, Deadlines};
 
 /// Why a body ended early.

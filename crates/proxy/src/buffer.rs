@@ -22,7 +22,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, Bytes};
 
 use crate::deadline::{Deadline, locked};
-use crate::place::Places;
+use crate::caller::place::Places;
 
 /// What a connection may always hold.
 const CONNECTION_FLOOR: usize = 16 * 1024;

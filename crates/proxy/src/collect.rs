@@ -7,7 +7,7 @@ use keystile_core::refusal::{Reason, Refusal};
 
 use crate::body::caller_fault;
 use crate::buffer::{CountedBody, Held};
-use crate::caller_body::CallerBody;
+use crate::caller::caller_body::CallerBody;
 use crate::serve::{Core, Peer};
 
 /// What a body begins with; it doubles from there.

@@ -8,18 +8,19 @@ use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Response};
-use keystile_core::address::forwarded_for;
-use keystile_core::api::{Api, Charge, Mode, OperationMatch};
-use keystile_core::credential::{self, CredentialPlace, Presented};
+use keystile_core::request::address::forwarded_for;
+use keystile_core::policy::api::{Api, Charge, Mode, OperationMatch};
+use keystile_core::request::credential::{self, CredentialPlace, Presented};
 use keystile_core::decision::Permit;
-use keystile_core::grammar::{self, Canonical, Head};
+use keystile_core::request::grammar::{self, Canonical, Head};
 use keystile_core::journal::RequestFacts;
 use keystile_core::policy::{ApiRef, Policy};
 use keystile_core::refusal::{Reason, Refusal};
-use keystile_engine::{Identity, Incoming};
+use keystile_engine::Identity;
+use keystile_engine::Incoming;
 
 use crate::answer;
-use crate::outgoing;
+use crate::upstream::outgoing;
 use crate::serve::{Core, Peer};
 
 /// The longest path and user agent that a record keeps of a refused request.

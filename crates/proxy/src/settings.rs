@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use http::Method;
-use keystile_core::address::AddressRange;
+use keystile_core::request::address::AddressRange;
 use keystile_core::budget::Quota;
 use keystile_core::time::Span;
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use keystile_core::api::Mode;
-use keystile_engine::{Identity, OpenCall};
+use keystile_core::policy::api::Mode;
+use keystile_engine::Identity;
+use keystile_engine::OpenCall;
 
-use crate::connection::UnderWay;
+use crate::caller::connection::UnderWay;
 use crate::head::Job;
 use crate::serve::Core;
 

@@ -7,26 +7,28 @@ use std::time::Instant;
 use http::Version;
 use http::request::Parts;
 use http_body::Body;
-use keystile_core::api::{Charge, Mode};
+use keystile_core::policy::api::{Charge, Mode};
 use keystile_core::cost::{CountedCall, cost_of};
 use keystile_core::decision::Permit;
 use keystile_core::journal::{Outcome, RequestFacts};
 use keystile_core::refusal::{Reason, Refusal};
-use keystile_engine::{OpenCall, Refused, Reservation};
-use keystile_store::journal::Settlement;
+use keystile_engine::OpenCall;
+use keystile_engine::Refused;
+use keystile_engine::Reservation;
+use keystile_store::sqlite::journal::Settlement;
 use tokio::sync::oneshot;
 
 use crate::answer::{self, Occasion};
 use crate::body::{AnswerBody, AtEnd};
-use crate::caller_body::CallerBody;
+use crate::caller::caller_body::CallerBody;
 use crate::collect::collect;
-use crate::connection::UnderWay;
-use crate::forward::{self, Failure};
+use crate::caller::connection::UnderWay;
+use crate::upstream::forward::{self, Failure};
 use crate::head::Job;
 use crate::meter::Meter;
-use crate::outgoing::{Arrived, Outgoing};
+use crate::upstream::outgoing::{Arrived, Outgoing};
 use crate::serve::{Answer, Core, Peer, answer_read, deliver};
-use crate::shared::Kind;
+use crate::upstream::shared::Kind;
 use crate::websocket::Switch;
 
 /// What a call takes from its budgets, as its head or its body says.

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::error::Result;
-use crate::schema;
+use crate::sqlite::files::schema;
 
 /// A clock that all threads share by value.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use keystile_core::lock::Actor;
 use keystile_engine::Engine;
 use keystile_engine::command::{Answer, Command, Failure, FailureKind};
-use keystile_engine::version::Expected;
+use keystile_engine::keys::version::Expected;
 use tokio::runtime::Handle;
 
 fn broke_off(error: &tokio::task::JoinError) -> Failure {

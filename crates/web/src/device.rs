@@ -7,13 +7,13 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keystile_core::key::SubscriptionId;
-use keystile_engine::device::NewDevice;
+use keystile_engine::notifications::device::NewDevice;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::flash::Flash;
 use crate::page::see;
-use crate::session::SignedIn;
+use crate::sign_in::session::SignedIn;
 use crate::web::Web;
 
 /// `PushSubscription.toJSON()`, and what its owner calls the device.

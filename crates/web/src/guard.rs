@@ -27,7 +27,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::api::problem::{Kind, Problem};
-use crate::{Web, WebSettings};
+use crate::Web;
+use crate::WebSettings;
 
 /// How long the server took for an answer, for whoever looks why a page is slow.
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -184,7 +185,7 @@ pub(crate) fn host(headers: &HeaderMap) -> Option<Authority> {
     }
     let text = host.to_str().ok()?;
     // Also to browsers, `evil@localhost` is a user at this machine.
-    keystile_core::grammar::host_of(text).ok()?;
+    keystile_core::request::grammar::host_of(text).ok()?;
     text.parse().ok()
 }
 

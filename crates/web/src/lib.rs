@@ -19,29 +19,22 @@
 //!
 //! Not here: sockets and TLS (`keystile`), rules (core), what an act does (engine).
 
-mod action;
+mod format;
+mod links;
+mod sign_in;
 mod api;
 mod asset;
 mod carry_out;
-mod chart;
 mod device;
 mod feed;
-mod filters;
 mod flash;
 mod form;
 mod guard;
 mod health;
 mod page;
-mod passkey;
-mod password;
 pub mod router;
-mod session;
-mod sign_in;
-mod stop;
 mod traffic;
 mod web;
-mod when;
-mod words;
 
 pub use guard::Peer;
 pub use web::{Access, Reload, Web, WebSettings};

@@ -10,7 +10,14 @@ use tower_http::compression::CompressionLayer;
 
 use crate::page::{application, audit, delivery, find, journal, key, now, policy, settings};
 use crate::web::Web;
-use crate::{action, api, asset, device, guard, health, sign_in, stop};
+use crate::links::action;
+use crate::api;
+use crate::asset;
+use crate::device;
+use crate::guard;
+use crate::health;
+use crate::sign_in;
+use crate::links::stop;
 
 /// The largest body; forms are small, and anybody may send one.
 const BODY_BYTES_MAX: usize = 64 * 1024;

@@ -10,7 +10,7 @@ use keystile_engine::command::Answer;
 
 use crate::feed::Feed;
 use crate::flash::Flashes;
-use crate::passkey::Passkeys;
+use crate::sign_in::passkey::Passkeys;
 use crate::traffic::Traffic;
 
 /// Who may read what machines ask for.
@@ -78,7 +78,7 @@ impl Web {
         metrics: impl Fn() -> String + Send + Sync + 'static,
     ) -> Arc<Self> {
         let passkeys = Passkeys::new(&settings);
-        let session_cookie = crate::session::cookie_name(&settings, engine.store().pepper());
+        let session_cookie = crate::sign_in::session::cookie_name(&settings, engine.store().pepper());
         Arc::new(Self {
             engine,
             passkeys,

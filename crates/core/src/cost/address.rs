@@ -1,7 +1,7 @@
 //! The parameters of an address, as strict and lenient servers read them.
 
 use super::Uncountable;
-use crate::grammar::unescape;
+use crate::request::grammar::unescape;
 
 /// More rounds of decoding than any chain of servers does.
 const DECODINGS_MAX: usize = 4;

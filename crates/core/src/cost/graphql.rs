@@ -11,7 +11,7 @@ use super::json::{check_apart, whole};
 use super::media::{self, GRAPHQL, JSON};
 use super::member::is_near;
 use super::{CountedCall, Uncountable, address, document};
-use crate::operation::is_safe;
+use crate::policy::operation::is_safe;
 
 /// What a request over HTTP consists of (GraphQL over HTTP, section 5.1).
 const QUERY: &str = "query";

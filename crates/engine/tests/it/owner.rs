@@ -1,7 +1,7 @@
 //! Owners: links, passwords, passkeys, recovery codes, and those who guess.
 
-use keystile_core::secret::PasswordHash;
-use keystile_engine::owner::{CLAIM_MAX, NewPasskey, OwnerCredential, RECOVERY_CODES};
+use keystile_core::owners::secret::PasswordHash;
+use keystile_engine::owners::owner::{CLAIM_MAX, NewPasskey, OwnerCredential, RECOVERY_CODES};
 
 use crate::desk::{Desk, address, cli, somebody, wait};
 

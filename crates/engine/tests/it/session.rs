@@ -1,7 +1,7 @@
 //! Sessions: how long they hold, and how they end.
 
-use keystile_core::session::{PROOF_MAX, SESSION_IDLE_MAX, SESSION_MAX};
-use keystile_engine::session::{Looks, SessionView};
+use keystile_core::owners::session::{PROOF_MAX, SESSION_IDLE_MAX, SESSION_MAX};
+use keystile_engine::owners::session::{Looks, SessionView};
 
 use crate::desk::{Desk, cli, wait};
 

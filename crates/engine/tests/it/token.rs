@@ -1,6 +1,6 @@
 //! Tokens: how long they work.
 
-use keystile_core::scope::Scope;
+use keystile_core::owners::scope::Scope;
 
 use crate::desk::{Desk, cli, wait};
 

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use keystile_core::channel::{ChannelRule, ChannelSpec, SecretSource};
-use keystile_core::delivery::{AttemptOutcome, DeliveryState};
+use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState};
 use keystile_core::key::KeyId;
 use keystile_core::lock::Actor;
 use keystile_core::lock::LockLevel;
-use keystile_core::watch::{Trigger, TriggerKind, WatchRule, Watching};
-use keystile_engine::action_link::{ACTION_PATH, Act};
+use keystile_core::notifications::watch::{Trigger, TriggerKind, WatchRule, Watching};
+use keystile_engine::notifications::action_link::{ACTION_PATH, Act};
 use keystile_engine::checks::Checks;
 use keystile_engine::command::{Answer, Command, DeliveryFilter, KeyView};
-use keystile_engine::digest_stop::STOP_PATH;
-use keystile_engine::notify::{ClaimedDelivery, Receiver};
+use keystile_engine::notifications::digest_stop::STOP_PATH;
+use keystile_engine::notifications::notify::{ClaimedDelivery, Receiver};
 use uuid::Uuid;
 
 use crate::desk::{Desk, cli, wait};

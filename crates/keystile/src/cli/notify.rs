@@ -1,6 +1,6 @@
 //! `keystile notify`.
 
-use keystile_core::delivery::DeliveryState;
+use keystile_core::notifications::delivery::DeliveryState;
 use keystile_engine::command::{Answer, Command, DeliveryFilter};
 
 use super::arguments::{CommonArguments, Form, ListDeliveriesArguments, NotifyCommand};

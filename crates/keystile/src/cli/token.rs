@@ -1,6 +1,6 @@
 //! `keystile token`.
 
-use keystile_core::scope::Scope;
+use keystile_core::owners::scope::Scope;
 use keystile_core::time::Span;
 use keystile_engine::command::{Answer, Command};
 

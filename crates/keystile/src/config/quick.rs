@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use keystile_core::api::Mode;
+use keystile_core::policy::api::Mode;
 
 use super::addresses::Addresses;
 use super::diagnostic::{Report, Source};

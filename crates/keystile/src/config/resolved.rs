@@ -7,7 +7,7 @@ use std::sync::Arc;
 use keystile_core::key::KeyPrefix;
 use keystile_core::policy::Policy;
 use keystile_core::time::Span;
-use keystile_core::watch::Watching;
+use keystile_core::notifications::watch::Watching;
 use keystile_proxy::settings::{GateSettings, TlsFiles};
 use keystile_web::Access;
 

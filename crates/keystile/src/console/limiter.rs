@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use keystile_core::address::counted_address;
+use keystile_core::request::address::counted_address;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 

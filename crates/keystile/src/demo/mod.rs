@@ -116,7 +116,7 @@ async fn show(
     data: &Path,
     ending: &mut Ending,
 ) -> anyhow::Result<()> {
-    let gate = keystile_core::example_call::reachable(
+    let gate = keystile_core::policy::example_call::reachable(
         *server.gate().first().context("the gate has no address")?,
     );
     let engine = &server.engine().clone();

@@ -4,10 +4,10 @@ mod words;
 
 use std::borrow::Cow;
 
-use keystile_core::notice::{Notice, NoticeKey, NoticeWrite};
+use keystile_core::notifications::notice::{Notice, NoticeKey, NoticeWrite};
 use keystile_core::time::Timestamp;
-use keystile_core::watch::TriggerKind;
-use keystile_engine::notify::ClaimedDelivery;
+use keystile_core::notifications::watch::TriggerKind;
+use keystile_engine::notifications::notify::ClaimedDelivery;
 use keystile_notify::message::{Link, Message, MessageKind, Urgency, WriteLine};
 
 use self::words::{sentence, state, what};

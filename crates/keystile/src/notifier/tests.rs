@@ -3,15 +3,15 @@
 use std::sync::Mutex;
 
 use jiff::tz::TimeZone;
-use keystile_core::channel::{ChannelRule, ChannelSpec, SecretSource};
-use keystile_core::delivery::DeliveryState;
+use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::lock::{Actor, LockLevel};
 use keystile_core::policy::Policy;
-use keystile_core::watch::Watching;
+use keystile_core::notifications::watch::Watching;
 use keystile_engine::EngineSettings;
 use keystile_engine::command::{Answer, Command, DeliveryFilter};
 use keystile_store::Store;
-use keystile_store::directory::DataDirectory;
+use keystile_store::sqlite::files::directory::DataDirectory;
 
 use keystile_notify::message::Urgency;
 
@@ -147,7 +147,7 @@ async fn a_message_says_the_state_first() {
     assert_eq!(labels, ["View", "Unlock"]);
 
     let mut over = claimed.clone();
-    over.notice.budget = Some(keystile_core::notice::NoticeBudget {
+    over.notice.budget = Some(keystile_core::notifications::notice::NoticeBudget {
         name: "writes-day".to_owned(),
         quota: "20 per day".to_owned(),
         amount: 20,

@@ -27,9 +27,9 @@ const MAY_NAME_COMMANDS: [&str; 5] = [
     // Adds them for the command line.
     "crates/engine/src/advice.rs",
     // The flags of curl, in a line that is made to be pasted.
-    "crates/core/src/example_call.rs",
+    "crates/core/src/policy/example_call.rs",
     // The labels of hashes.
-    "crates/core/src/secret.rs",
+    "crates/core/src/owners/secret.rs",
     // Nobody is signed in, and only the machine itself helps.
     "crates/web/templates/claim.html",
     "crates/web/templates/sign_in.html",

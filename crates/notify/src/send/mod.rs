@@ -13,7 +13,7 @@ mod webhook;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keystile_core::address::AddressRange;
+use keystile_core::request::address::AddressRange;
 use keystile_core::text::{printable, shortened};
 use keystile_core::time::{Span, Timestamp};
 use rustls::pki_types::CertificateDer;

@@ -2,7 +2,7 @@
 
 use keystile_core::journal::Outcome;
 use keystile_core::lock::LockLevel;
-use keystile_core::operation::{BodyKind, BodyRule, Treatment};
+use keystile_core::policy::operation::{BodyKind, BodyRule, Treatment};
 use keystile_engine::command::Command;
 
 use crate::harness::{Answer, Rig, Upstream, api, plan, request, rule, settings};

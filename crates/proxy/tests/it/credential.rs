@@ -2,8 +2,8 @@
 
 use http::HeaderName;
 use http::header::AUTHORIZATION;
-use keystile_core::api::Mode;
-use keystile_core::credential::CredentialRule;
+use keystile_core::policy::api::Mode;
+use keystile_core::request::credential::CredentialRule;
 use keystile_engine::command::Command;
 
 use crate::harness::{Answer, Rig, Upstream, api, keyless, plan, settings};
@@ -13,7 +13,7 @@ async fn call_with(rig: &Rig, target: &str, fields: &str) -> Answer {
     rig.raw(text.as_bytes()).await.unwrap()
 }
 
-fn with_query(upstream: &Upstream) -> keystile_core::api::ApiSpec {
+fn with_query(upstream: &Upstream) -> keystile_core::policy::api::ApiSpec {
     let mut api = api(&[upstream.origin()]);
     api.credential =
         CredentialRule { query_parameter: Some("api_key".into()), ..CredentialRule::default() };

@@ -1,7 +1,7 @@
 //! Requests that two servers could read differently are refused before any rule is asked.
 
 use keystile_core::journal::Outcome;
-use keystile_core::operation::Treatment;
+use keystile_core::policy::operation::Treatment;
 use keystile_core::refusal::Reason;
 
 use crate::harness::{Rig, Upstream, api, plan, request, rule, settings};

@@ -1,6 +1,6 @@
 //! The size of heads, and the callers that speak an older protocol.
 
-use keystile_core::grammar::{FIELDS_MAX, HEAD_BYTES_MAX};
+use keystile_core::request::grammar::{FIELDS_MAX, HEAD_BYTES_MAX};
 
 use crate::harness::{Reply, Rig, Upstream};
 

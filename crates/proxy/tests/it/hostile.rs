@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::harness::{Reply, Rig, Upstream, api, plan, request, rule, settings};
-use keystile_core::operation::{BodyKind, BodyRule};
+use keystile_core::policy::operation::{BodyKind, BodyRule};
 use keystile_core::time::Span;
 
 struct Place {

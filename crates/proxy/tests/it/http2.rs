@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::Request;
-use keystile_core::operation::{BodyKind, BodyRule};
+use keystile_core::policy::operation::{BodyKind, BodyRule};
 
 use crate::harness::{
     Caller, Caller2, Reply, Reply2, Rig, Upstream, api, plan, request2, rule, settings, start2,

@@ -1,6 +1,6 @@
 //! An API that is only observed, and one that is not guarded at all.
 
-use keystile_core::api::{ApiSpec, Mode};
+use keystile_core::policy::api::{ApiSpec, Mode};
 use keystile_core::journal::Outcome;
 use keystile_core::refusal::Reason;
 use keystile_engine::command::Command;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keystile_core::journal::{Outcome, WriteRecord};
-use keystile_core::operation::CountRule;
+use keystile_core::policy::operation::CountRule;
 use keystile_core::time::Span;
 
 use crate::harness::{

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use keystile_core::api::ApiSpec;
-use keystile_core::operation::{BodyKind, BodyRule};
+use keystile_core::policy::api::ApiSpec;
+use keystile_core::policy::operation::{BodyKind, BodyRule};
 use tokio::net::TcpStream;
 
 use crate::harness::{

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use keystile_core::api::Mode;
+use keystile_core::policy::api::Mode;
 use tokio::task::JoinSet;
 
 use crate::harness::{Caller, Caller2, Reply, Rig, Upstream, api, plan, request2, settings};

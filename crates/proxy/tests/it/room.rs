@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use keystile_core::operation::{BodyKind, BodyRule};
+use keystile_core::policy::operation::{BodyKind, BodyRule};
 use keystile_proxy::settings::GateSettings;
 use tokio::net::TcpStream;
 

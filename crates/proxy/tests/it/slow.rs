@@ -187,8 +187,8 @@ async fn a_body_that_trickles_is_cut_by_its_mean_rate() {
 async fn a_counted_body_that_trickles_is_cut() {
     let upstream = Upstream::ok().await;
     let mut api = api(&[upstream.origin()]);
-    let body = keystile_core::operation::BodyRule {
-        kind: keystile_core::operation::BodyKind::JsonRpc,
+    let body = keystile_core::policy::operation::BodyRule {
+        kind: keystile_core::policy::operation::BodyKind::JsonRpc,
         cost_max: None,
     };
     api.operations = vec![crate::harness::rule("POST /rpc", |rule| rule.body = Some(body))];

@@ -1,9 +1,9 @@
 //! Upgrades to `WebSocket`: where an operation opts in, and nowhere else.
 
-use keystile_core::api::Mode;
+use keystile_core::policy::api::Mode;
 use keystile_core::journal::Outcome;
 use keystile_core::lock::LockLevel;
-use keystile_core::operation::Treatment;
+use keystile_core::policy::operation::Treatment;
 use keystile_core::refusal::Reason;
 use keystile_engine::command::Command;
 use keystile_proxy::settings::GateSettings;

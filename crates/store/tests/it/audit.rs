@@ -1,10 +1,10 @@
 //! The audit shows whatever was done to it behind Keystile's back.
 
-use keystile_store::audit::{Verdict, verify};
-use keystile_store::backup::{backup, restore};
-use keystile_store::directory::DataDirectory;
+use keystile_store::sqlite::audit::{Verdict, verify};
+use keystile_store::sqlite::files::backup::{backup, restore};
+use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::error::{Error, Result};
-use keystile_store::event::{EventKind, EventQuery, list};
+use keystile_store::sqlite::audit::event::{EventKind, EventQuery, list};
 use rusqlite::Connection;
 
 use crate::bench::Bench;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use keystile_core::journal::Outcome;
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
-use keystile_store::backup::{backup, restore, verify};
-use keystile_store::directory::DataDirectory;
+use keystile_store::sqlite::files::backup::{backup, restore, verify};
+use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::error::Error;
 use rusqlite::Connection;
 
@@ -72,7 +72,7 @@ fn a_backup_made_while_writes_run_restores_to_one_moment_of_them() {
             });
         }
         while bench
-            .list(&keystile_store::journal::RecordQuery { limit: 100, ..Default::default() })
+            .list(&keystile_store::sqlite::journal::RecordQuery { limit: 100, ..Default::default() })
             .len()
             < 100
         {}

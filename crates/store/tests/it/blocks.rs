@@ -8,8 +8,8 @@ use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
 use keystile_core::refusal::Reason;
 use keystile_core::time::Timestamp;
-use keystile_store::journal::{self, Direction, HourCount, RecordPage, RecordQuery};
-use keystile_store::reserve::RefusedRecord;
+use keystile_store::sqlite::journal::{self, Direction, HourCount, RecordPage, RecordQuery};
+use keystile_store::sqlite::ledger::reserve::RefusedRecord;
 
 use crate::bench::{Bench, Dice, wait};
 use crate::make::{facts, plan, refusals, settlement};

@@ -6,7 +6,7 @@ use keystile_core::lock::{Lock, LockLevel};
 use keystile_core::refusal::Reason;
 use keystile_store::Work;
 use keystile_store::error::{Error, Result};
-use keystile_store::reserve::ReserveAnswer;
+use keystile_store::sqlite::ledger::reserve::ReserveAnswer;
 use tokio::task::JoinSet;
 
 use crate::bench::{Bench, wait};

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use keystile_store::directory::DataDirectory;
+use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::error::Error;
 use rusqlite::Connection;
 

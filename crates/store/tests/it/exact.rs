@@ -6,7 +6,7 @@ use keystile_core::decision::KeyState;
 use keystile_core::journal::Outcome;
 use keystile_core::lock::{Actor, LockRule};
 use keystile_core::refusal::Reason;
-use keystile_store::reserve::{ReserveAnswer, Subject};
+use keystile_store::sqlite::ledger::reserve::{ReserveAnswer, Subject};
 use tokio::task::JoinSet;
 
 use crate::bench::{Bench, wait};

@@ -12,7 +12,7 @@ use keystile_core::journal::Outcome;
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
 use keystile_store::error::Error;
-use keystile_store::journal::RecordQuery;
+use keystile_store::sqlite::journal::RecordQuery;
 use rusqlite::Connection;
 
 use crate::bench::{Bench, wait};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use keystile_core::journal::Outcome;
 use keystile_core::time::Span;
-use keystile_core::watch::{Trigger, TriggerKind, WatchRule};
-use keystile_store::follow;
+use keystile_core::notifications::watch::{Trigger, TriggerKind, WatchRule};
+use keystile_store::sqlite::notifications::follow;
 use rusqlite::Connection;
 
 use crate::bench::{Bench, Dice, wait};

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
-use keystile_store::directory::DataDirectory;
+use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::error::Error;
-use keystile_store::loss;
+use keystile_store::sqlite::files::loss;
 use tempfile::TempDir;
 
 use crate::bench::{Bench, open};
@@ -150,8 +150,8 @@ fn an_older_database_in_the_place_of_the_one_that_was_there_is_refused_until_the
     assert!(accepted.is_some());
     bench.start();
     let events = bench.store().read(|read| {
-        let query = keystile_store::event::EventQuery { limit: 1, ..Default::default() };
-        keystile_store::event::list(read, &query)
+        let query = keystile_store::sqlite::audit::event::EventQuery { limit: 1, ..Default::default() };
+        keystile_store::sqlite::audit::event::list(read, &query)
     });
     assert_eq!(events.unwrap()[0].kind, "loss_accepted");
     bench.stop();

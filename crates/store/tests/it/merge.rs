@@ -3,7 +3,7 @@
 use keystile_core::journal::Outcome;
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
-use keystile_store::journal::RecordQuery;
+use keystile_store::sqlite::journal::RecordQuery;
 
 use crate::bench::{Bench, wait};
 use crate::make::{plan, refusals};

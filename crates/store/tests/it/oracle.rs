@@ -4,7 +4,7 @@ use keystile_core::journal::Outcome;
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
 use keystile_core::refusal::Reason;
-use keystile_store::reserve::{ReserveAnswer, Reserved};
+use keystile_store::sqlite::ledger::reserve::{ReserveAnswer, Reserved};
 use proptest::prelude::*;
 
 use crate::bench::Bench;

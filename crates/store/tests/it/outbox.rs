@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use keystile_core::channel::{ChannelRule, ChannelSpec, SecretSource};
-use keystile_core::delivery::{AttemptOutcome, DeliveryState, TRIED_FOR};
+use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState, TRIED_FOR};
 use keystile_core::key::SubscriptionId;
 use keystile_core::lock::{Actor, Lock, LockLevel};
-use keystile_core::secret::PasswordHash;
-use keystile_core::watch::{Trigger, TriggerKind, WatchRule, Watching};
+use keystile_core::owners::secret::PasswordHash;
+use keystile_core::notifications::watch::{Trigger, TriggerKind, WatchRule, Watching};
 use keystile_store::error::Error;
-use keystile_store::outbox::{self, DeliveryQuery, DeliveryRow};
-use keystile_store::owner::NewCredential;
-use keystile_store::subscription::{self, NewSubscription};
+use keystile_store::sqlite::notifications::outbox::{self, DeliveryQuery, DeliveryRow};
+use keystile_store::sqlite::owners::owner::NewCredential;
+use keystile_store::sqlite::notifications::subscription::{self, NewSubscription};
 use uuid::Uuid;
 
 use crate::bench::Bench;

@@ -1,15 +1,15 @@
 //! Owners, links, recovery codes, sessions and tokens: each used once, none kept in clear.
 
 use keystile_core::key::{OwnerId, PasskeyId, TokenId};
-use keystile_core::scope::Scope;
-use keystile_core::secret::{PasswordHash, Secret, SecretHash, SecretKind};
+use keystile_core::owners::scope::Scope;
+use keystile_core::owners::secret::{PasswordHash, Secret, SecretHash, SecretKind};
 use keystile_core::time::{Span, Timestamp};
-use keystile_store::backup::{backup, restore};
-use keystile_store::directory::DataDirectory;
+use keystile_store::sqlite::files::backup::{backup, restore};
+use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::error::{Error, Result};
-use keystile_store::owner::{self, NewCredential, NewOwnerRow, OwnerRow};
-use keystile_store::session::{self, NewSessionRow};
-use keystile_store::token::{self, NewTokenRow};
+use keystile_store::sqlite::owners::owner::{self, NewCredential, NewOwnerRow, OwnerRow};
+use keystile_store::sqlite::owners::session::{self, NewSessionRow};
+use keystile_store::sqlite::owners::token::{self, NewTokenRow};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 

@@ -4,8 +4,8 @@ use std::fs;
 
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
-use keystile_store::backup::{backup, restore, verify};
-use keystile_store::directory::DataDirectory;
+use keystile_store::sqlite::files::backup::{backup, restore, verify};
+use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::error::Error;
 use rusqlite::Connection;
 

@@ -1,6 +1,6 @@
 //! A key that gets another plan is counted by it from the next write on, and nothing is forgotten.
 
-use keystile_store::change::Progress;
+use keystile_store::sqlite::keys::change::Progress;
 
 use crate::bench::Bench;
 use crate::make::{LOCKS, owner, plan};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keystile_core::journal::Outcome;
 use keystile_core::refusal::Reason;
-use keystile_store::reserve::Reserved;
+use keystile_store::sqlite::ledger::reserve::Reserved;
 
 use crate::bench::Bench;
 use crate::make::{LOCKS, plan};

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use keystile_core::decision::ApplicationState;
 use keystile_engine::command::{ApplicationDetails, ApplicationView, Command};
-use keystile_engine::version::Expected;
+use keystile_engine::keys::version::Expected;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 

@@ -17,7 +17,7 @@ use super::only;
 use super::problem::Problem;
 use crate::carry_out::blocking;
 use crate::web::Web;
-use crate::words;
+use crate::format;
 
 /// A copy that was made and verified.
 #[derive(Debug, Serialize, ToSchema)]

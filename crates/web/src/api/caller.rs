@@ -18,15 +18,15 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use keystile_core::key::OwnerId;
 use keystile_core::lock::Actor;
-use keystile_core::scope::Scope;
+use keystile_core::owners::scope::Scope;
 use keystile_engine::command::{Answer, Command, Failure};
-use keystile_engine::token::TokenRefusal;
-use keystile_engine::version::Expected;
+use keystile_engine::owners::token::TokenRefusal;
+use keystile_engine::keys::version::Expected;
 
 use super::problem::{Kind, Problem};
 use crate::carry_out::{blocking, carry_out_expecting};
 use crate::guard::Peer;
-use crate::session;
+use crate::sign_in::session;
 use crate::web::Web;
 
 /// A scope as a type.

@@ -13,7 +13,7 @@ use http::header::{
 };
 
 use super::caller::{Caller, Read};
-use crate::session::SignedIn;
+use crate::sign_in::session::SignedIn;
 use crate::web::Web;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \

@@ -8,8 +8,9 @@ use axum::response::Response;
 use keystile_core::lock::LockLevel;
 use keystile_core::time::{Span, Timestamp};
 use keystile_engine::command::{Budgets, Command, KeyDetails, KeyFilter, KeyView, NewKey};
-use keystile_engine::version::Expected;
-use keystile_engine::{AddressUse, KeyActivity};
+use keystile_engine::keys::version::Expected;
+use keystile_engine::AddressUse;
+use keystile_engine::KeyActivity;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use keystile_core::api::Charge;
-use keystile_core::matrix::{self, Cell};
+use keystile_core::policy::api::Charge;
+use keystile_core::policy::matrix::{self, Cell};
 use keystile_core::policy::Plan;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,7 +14,7 @@ use super::caller::{Admin, Caller, Read};
 use super::only;
 use super::problem::Problem;
 use crate::web::Web;
-use crate::words;
+use crate::format;
 
 /// The policy in force.
 #[derive(Debug, Serialize, ToSchema)]

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use keystile_core::scope::Scope;
+use keystile_core::owners::scope::Scope;
 use keystile_engine::command::{Failure, FailureKind};
 use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, ResponsesBuilder};
@@ -89,7 +89,7 @@ pub(super) struct ProblemBody {
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        let detail = crate::words::capital(&detail.into());
+        let detail = crate::format::capital(&detail.into());
         Self { kind, detail, help: None, retry_after_secs: None, challenge: None }
     }
 

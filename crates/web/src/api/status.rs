@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use keystile_core::time::{Span, Timestamp};
 use keystile_engine::command::{Command, Finding, StatusView};
-use keystile_engine::{HourCount, NearBudget};
+use keystile_engine::HourCount;
+use keystile_engine::NearBudget;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

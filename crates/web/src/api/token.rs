@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use keystile_core::scope::Scope;
+use keystile_core::owners::scope::Scope;
 use keystile_engine::command::{Command, NewToken, TokenView};
 use serde::Deserialize;
 use utoipa::ToSchema;

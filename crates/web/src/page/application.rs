@@ -19,11 +19,11 @@ use super::{
     trouble,
 };
 use crate::carry_out::{blocking, carry_out};
-use crate::filters;
+use crate::format::filters;
 use crate::flash::Typed;
-use crate::session::SignedIn;
+use crate::sign_in::session::SignedIn;
 use crate::web::Web;
-use crate::when::Clock;
+use crate::format::when::Clock;
 
 const PAGE: u32 = 50;
 const SUGGESTED: u32 = 200;

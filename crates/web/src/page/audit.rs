@@ -7,16 +7,16 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use keystile_engine::audit::AuditReport;
 use keystile_engine::command::{Answer, Command, EventFilter, EventView, Failure, FailureKind};
-use keystile_store::event::EventKind;
+use keystile_store::sqlite::audit::event::EventKind;
 use serde::{Deserialize, Serialize};
 
 use super::{Frame, PageResult, Screen, clock, filled, page, see};
 use crate::carry_out::{blocking, carry_out};
-use crate::filters;
+use crate::format::filters;
 use crate::flash::Flash;
-use crate::session::SignedIn;
+use crate::sign_in::session::SignedIn;
 use crate::web::Web;
-use crate::when::Clock;
+use crate::format::when::Clock;
 
 const PAGE: u32 = 50;
 

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use keystile_core::delivery::DeliveryState;
+use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::key::DeliveryId;
 use keystile_engine::command::{Answer, Failure, FailureKind};
-use keystile_engine::delivery::{ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView};
+use keystile_engine::notifications::delivery::{ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView};
 use serde::{Deserialize, Serialize};
 
 use super::{Frame, PageResult, Screen, clock, filled, page, see, trouble};
 use crate::carry_out::blocking;
-use crate::filters;
+use crate::format::filters;
 use crate::flash::Flash;
-use crate::session::SignedIn;
+use crate::sign_in::session::SignedIn;
 use crate::web::Web;
-use crate::when::Clock;
+use crate::format::when::Clock;
 
 const PAGE: u32 = 50;
 

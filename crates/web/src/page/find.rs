@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::see;
 use crate::carry_out::carry_out;
 use crate::flash::Flash;
-use crate::session::SignedIn;
+use crate::sign_in::session::SignedIn;
 use crate::web::Web;
 
 #[derive(Debug, Deserialize)]

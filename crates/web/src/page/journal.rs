@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Frame, PageResult, Screen, clock, filled, page, trouble};
 use crate::carry_out::blocking;
-use crate::filters;
-use crate::session::SignedIn;
+use crate::format::filters;
+use crate::sign_in::session::SignedIn;
 use crate::web::Web;
-use crate::when::Clock;
+use crate::format::when::Clock;
 
 const PAGE: u32 = 50;
 /// Records that an export reads at once.

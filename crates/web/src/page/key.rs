@@ -13,7 +13,8 @@ use keystile_engine::command::{
     Answer, BudgetView, Budgets, Command, EventView, Failure, FailureKind, KeyFilter, KeyView,
     RecordFilter,
 };
-use keystile_engine::{AddressUse, KeyActivity};
+use keystile_engine::AddressUse;
+use keystile_engine::KeyActivity;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -21,13 +22,13 @@ use super::{
     plans_of_keys, see, trouble,
 };
 use crate::carry_out::{blocking, carry_out};
-use crate::chart::{self, Svg};
-use crate::filters;
+use crate::format::chart::{self, Svg};
+use crate::format::filters;
 use crate::flash::{Flash, Secret, Typed, Undo};
-use crate::session::{Proved, SignedIn};
+use crate::sign_in::session::{Proved, SignedIn};
 use crate::web::Web;
-use crate::when::Clock;
-use crate::words;
+use crate::format::when::Clock;
+use crate::format;
 
 const PAGE: u32 = 50;
 const RECORDS_SHOWN: u32 = 20;

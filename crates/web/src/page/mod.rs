@@ -10,9 +10,9 @@ use keystile_engine::command::{Answer, Command, Failure, FailureKind};
 
 use crate::carry_out::carry_out;
 use crate::flash::{Flash, Typed, Undo};
-use crate::session::{self, SignedIn};
+use crate::sign_in::session::{self, SignedIn};
 use crate::web::Web;
-use crate::when::Clock;
+use crate::format::when::Clock;
 
 pub(crate) mod application;
 pub(crate) mod audit;

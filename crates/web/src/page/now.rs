@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
-use keystile_core::example_call::Wanted;
+use keystile_core::policy::example_call::Wanted;
 use keystile_core::journal::WriteRecord;
 use keystile_engine::NearBudget;
 use keystile_engine::command::{
     Answer, Command, Failure, Finding, FindingLevel, KeyFilter, KeyView, RecordFilter,
 };
-use keystile_engine::delivery::{DeliveryFilter, DeliveryView};
+use keystile_engine::notifications::delivery::{DeliveryFilter, DeliveryView};
 
 use super::{Frame, PageResult, Screen, clock, page, plans_of_keys, trouble};
 use crate::carry_out::{blocking, carry_out};
-use crate::chart::{self, Bar, Svg};
-use crate::filters;
-use crate::session::SignedIn;
+use crate::format::chart::{self, Bar, Svg};
+use crate::format::filters;
+use crate::sign_in::session::SignedIn;
 use crate::traffic::Flow;
 use crate::web::Web;
-use crate::when::Clock;
+use crate::format::when::Clock;
 
 /// Locked keys that are shown; the rest is a link.
 const LOCKED_SHOWN: u32 = 12;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use keystile_core::api::Charge;
+use keystile_core::policy::api::Charge;
 use keystile_core::journal::WriteRecord;
-use keystile_core::matrix::{self, Cell};
+use keystile_core::policy::matrix::{self, Cell};
 use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
 use keystile_engine::command::{Answer, Failure, RecordFilter};
@@ -17,10 +17,10 @@ use keystile_engine::command::{Answer, Failure, RecordFilter};
 use super::{Frame, PageResult, Screen, clock, page, see, trouble};
 use crate::carry_out::blocking;
 use crate::flash::Flash;
-use crate::session::SignedIn;
+use crate::sign_in::session::SignedIn;
 use crate::web::Web;
-use crate::when::Clock;
-use crate::words;
+use crate::format::when::Clock;
+use crate::format;
 
 /// Records that are looked at for operations that no rule names.
 const LOOKED_AT: u32 = 2_000;

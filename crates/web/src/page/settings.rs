@@ -11,22 +11,22 @@ use keystile_core::time::{Span, Timestamp};
 use keystile_engine::command::{
     Answer, Command, Failure, FailureKind, Finding, FindingLevel, StatusView,
 };
-use keystile_engine::owner::{OwnerView, PasskeyView};
-use keystile_engine::session::SessionView;
-use keystile_engine::token::TokenView;
-use keystile_store::subscription::SubscriptionRow;
+use keystile_engine::owners::owner::{OwnerView, PasskeyView};
+use keystile_engine::owners::session::SessionView;
+use keystile_engine::owners::token::TokenView;
+use keystile_store::sqlite::notifications::subscription::SubscriptionRow;
 use serde::Deserialize;
 
 use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, filled, page, see, trouble};
 use crate::api::backup::backup_file;
 use crate::carry_out::{blocking, carry_out};
-use crate::filters;
+use crate::format::filters;
 use crate::flash::{Flash, Secret, Typed};
-use crate::password;
-use crate::session::{Proved, SignedIn};
+use crate::sign_in::password;
+use crate::sign_in::session::{Proved, SignedIn};
 use crate::sign_in::codes;
 use crate::web::Web;
-use crate::when::Clock;
+use crate::format::when::Clock;
 
 #[derive(Template)]
 #[template(path = "settings.html")]

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use keystile_core::channel::{ChannelRule, ChannelSpec, SecretSource};
-use keystile_core::delivery::AttemptOutcome;
-use keystile_core::scope::Scope;
-use keystile_core::watch::Watching;
+use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::notifications::delivery::AttemptOutcome;
+use keystile_core::owners::scope::Scope;
+use keystile_core::notifications::watch::Watching;
 use keystile_engine::command::{Answer, Command, RecordFilter};
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Who is let in to the admin API.
 
 use http::StatusCode;
-use keystile_core::scope::Scope;
+use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! What owners type and read on the pages.
 
-use keystile_core::scope::Scope;
+use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
 use keystile_engine::command::{Answer, Command};
 

@@ -1,7 +1,7 @@
 //! What the description of the API says about limits is what is enforced, in both directions.
 
 use http::Method;
-use keystile_core::scope::Scope;
+use keystile_core::owners::scope::Scope;
 use serde_json::{Map, Value, json};
 
 use crate::desk::{Desk, Told};

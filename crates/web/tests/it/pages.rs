@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use http::Method;
-use keystile_core::scope::Scope;
+use keystile_core::owners::scope::Scope;
 
 use crate::desk::Desk;
 

@@ -1,7 +1,7 @@
 //! What is answered when something cannot be done: always a problem, never a page.
 
 use http::Method;
-use keystile_core::scope::Scope;
+use keystile_core::owners::scope::Scope;
 use serde_json::json;
 
 use crate::desk::Desk;

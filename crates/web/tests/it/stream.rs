@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::body::BodyDataStream;
 use futures_util::StreamExt;
-use keystile_core::scope::Scope;
-use keystile_core::session::SESSION_IDLE_MAX;
+use keystile_core::owners::scope::Scope;
+use keystile_core::owners::session::SESSION_IDLE_MAX;
 use keystile_core::time::Span;
 
 use crate::desk::{Ask, Desk, cli};

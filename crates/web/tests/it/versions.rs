@@ -1,7 +1,7 @@
 //! Two who edit the same thing: the second is told.
 
 use http::Method;
-use keystile_core::scope::Scope;
+use keystile_core::owners::scope::Scope;
 use serde_json::json;
 
 use crate::desk::Desk;

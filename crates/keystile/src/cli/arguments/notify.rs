@@ -1,9 +1,9 @@
 //! Arguments of `notify`.
 
 use clap::{Args, Subcommand};
-use keystile_core::delivery::DeliveryState;
+use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::key::DeliveryId;
-use keystile_core::watch::TriggerKind;
+use keystile_core::notifications::watch::TriggerKind;
 
 use super::CommonArguments;
 

@@ -1,7 +1,7 @@
 //! Arguments of `token`.
 
 use clap::{Args, Subcommand, ValueEnum};
-use keystile_core::scope::Scope;
+use keystile_core::owners::scope::Scope;
 use keystile_core::time::Span;
 
 use super::CommonArguments;

@@ -1,6 +1,6 @@
 //! Deliveries and channels for people.
 
-use keystile_core::delivery::DeliveryState;
+use keystile_core::notifications::delivery::DeliveryState;
 use keystile_engine::command::{AttemptView, ChannelView, DeliveryDetails, DeliveryView};
 
 use super::super::session::Screen;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use http::HeaderName;
-use keystile_core::api::{ApiSpec, Mode};
-use keystile_core::credential::CredentialRule;
+use keystile_core::policy::api::{ApiSpec, Mode};
+use keystile_core::request::credential::CredentialRule;
 
 use super::Resolver;
 use super::setting::flag;
@@ -177,7 +177,7 @@ impl Resolver<'_> {
         if let Some(setting) = &api.key_header {
             let name = setting.value.to_ascii_lowercase();
             let is_in_use = FIELDS_IN_USE.contains(&name.as_str())
-                || keystile_core::grammar::is_untrusted(&name);
+                || keystile_core::request::grammar::is_untrusted(&name);
             match name.parse::<HeaderName>() {
                 Ok(_) if name.contains('_') => {
                     let message =

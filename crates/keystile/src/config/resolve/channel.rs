@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use keystile_core::address::AddressRange;
-use keystile_core::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::request::address::AddressRange;
+use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
 use url::{Host, Url};
 
 use super::Resolver;

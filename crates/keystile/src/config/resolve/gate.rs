@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 
 use http::Method;
-use keystile_core::address::AddressRange;
+use keystile_core::request::address::AddressRange;
 use keystile_core::budget::{Quota, Window};
 use keystile_core::time::Span;
 use keystile_proxy::settings::GateSettings;

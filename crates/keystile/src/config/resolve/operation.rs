@@ -1,6 +1,6 @@
 //! What an API says of single operations.
 
-use keystile_core::operation::{BodyKind, BodyRule, CountRule, OperationRule, Treatment};
+use keystile_core::policy::operation::{BodyKind, BodyRule, CountRule, OperationRule, Treatment};
 
 use super::Resolver;
 use super::overlap::overlap;

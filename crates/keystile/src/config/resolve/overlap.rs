@@ -1,6 +1,6 @@
 //! Whether two patterns can meet the same request.
 
-use keystile_core::operation::OperationPattern;
+use keystile_core::policy::operation::OperationPattern;
 
 /// Whether some request meets both.
 pub(super) fn overlap(one: &OperationPattern, other: &OperationPattern) -> bool {

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use keystile_core::operation::{InvalidPattern, OperationPattern, ScopedPattern};
-use keystile_core::template::InvalidTemplate;
+use keystile_core::policy::operation::{InvalidPattern, OperationPattern, ScopedPattern};
+use keystile_core::policy::template::InvalidTemplate;
 
 use super::Resolver;
 use crate::config::suggest::{closest, either};

@@ -62,7 +62,7 @@ impl Resolver<'_> {
         &mut self,
         name: &Spot<String>,
         plan: &raw::Plan,
-    ) -> Vec<keystile_core::operation::ScopedPattern> {
+    ) -> Vec<keystile_core::policy::operation::ScopedPattern> {
         let is_empty = plan.allow.as_ref().is_none_or(|allow| allow.values.is_empty());
         if is_empty && !self.is_lost(&["plan", &name.value, "allow"]) {
             let place = plan.allow.as_ref().map_or(&name.place, |allow| &allow.place);

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::Uri;
-use keystile_core::api::UpstreamRule;
+use keystile_core::policy::api::UpstreamRule;
 use keystile_core::time::Span;
 
 use super::Resolver;

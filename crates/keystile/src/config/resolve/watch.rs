@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use keystile_core::journal::Outcome;
-use keystile_core::operation::{ScopedPattern, is_safe};
+use keystile_core::policy::operation::{ScopedPattern, is_safe};
 use keystile_core::policy::PlanSpec;
 use keystile_core::time::Span;
-use keystile_core::watch::{Trigger, TriggerKind, WINDOW, WatchRule, Watching};
+use keystile_core::notifications::watch::{Trigger, TriggerKind, WINDOW, WatchRule, Watching};
 
 use super::Resolver;
 use super::gate::DAY;
@@ -204,7 +204,7 @@ impl Resolver<'_> {
         window
     }
 
-    fn quiet(&mut self, rule: &raw::Watch) -> Option<keystile_core::quiet::QuietHours> {
+    fn quiet(&mut self, rule: &raw::Watch) -> Option<keystile_core::notifications::quiet_hours::QuietHours> {
         let setting = rule.quiet.as_ref()?;
         match setting.value.parse() {
             Ok(quiet) => Some(quiet),

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use keystile_core::api::Mode;
+use keystile_core::policy::api::Mode;
 
 use super::{SMALL, bad, bad_api, bad_before, bad_plan};
 use crate::config::{Addresses, for_upstream, from_text_with};

@@ -1,6 +1,6 @@
 //! Mistakes in watch rules and channels: where each finding stands, what it says, and what helps.
 
-use keystile_core::watch::TriggerKind;
+use keystile_core::notifications::watch::TriggerKind;
 
 use super::{SMALL, bad, good};
 

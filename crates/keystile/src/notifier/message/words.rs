@@ -2,8 +2,8 @@
 
 use keystile_core::journal::Outcome;
 use keystile_core::lock::LockLevel;
-use keystile_core::notice::{Notice, NoticeBudget};
-use keystile_core::watch::TriggerKind;
+use keystile_core::notifications::notice::{Notice, NoticeBudget};
+use keystile_core::notifications::watch::TriggerKind;
 
 const NOBODY: &str = "a caller without a key";
 

@@ -5,17 +5,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 
 use jiff::tz::TimeZone;
-use keystile_core::api::ApiSpec;
+use keystile_core::policy::api::ApiSpec;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::key::KeyPrefix;
 use keystile_core::lock::Actor;
 use keystile_core::policy::{PlanSpec, Policy};
 use keystile_engine::command::{Answer as Told, Command, KeyDetails, Order, RecordFilter};
-use keystile_engine::{Engine, EngineSettings};
+use keystile_engine::Engine;
+use keystile_engine::EngineSettings;
 use keystile_proxy::Gate;
 use keystile_proxy::settings::GateSettings;
 use keystile_store::Store;
-use keystile_store::directory::DataDirectory;
+use keystile_store::sqlite::files::directory::DataDirectory;
 use tempfile::TempDir;
 
 use super::{Answer, Caller, Upstream, api, plan, settings};

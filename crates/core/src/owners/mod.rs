@@ -1,0 +1,6 @@
+//! How owners and programs prove who they are, and for how long that holds.
+
+pub mod scope;
+pub mod secret;
+pub mod session;
+pub mod sign_in;

@@ -1,0 +1,5 @@
+//! What is read of a request before any policy: its head, its credential, the address of its caller.
+
+pub mod address;
+pub mod credential;
+pub mod grammar;

@@ -1,0 +1,155 @@
+//! Authorizing a request: who calls, and what the policy says. Reads end here, without the store.
+
+use std::net::IpAddr;
+use std::slice;
+use std::sync::Arc;
+
+use keystile_core::policy::api::OperationMatch;
+use keystile_core::request::credential::Presented;
+use keystile_core::decision::{ApplicationState, Call, Caller, KeyState, Permit, decide};
+use keystile_core::key::well_formed;
+use keystile_core::lock::LockLevel;
+use keystile_core::policy::{ApiRef, Policy};
+use keystile_core::refusal::{Reason, Refusal};
+use keystile_store::sqlite::keys::key_cache::KeyEntry;
+
+use crate::Engine;
+
+/// A request, as a door read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    /// The policy that it is held against.
+    pub policy: &'a Policy,
+    /// The API that it is for.
+    pub api: ApiRef<'a>,
+    /// What the policy says of its operation.
+    pub operation: &'a OperationMatch,
+    /// The key that it carries, if it does.
+    pub presented: &'a Presented<'a>,
+    /// What speaks against it, whoever calls.
+    pub objection: Option<&'a Refusal>,
+    /// Where it came from.
+    pub address: IpAddr,
+}
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// A key that was issued here, of whatever state.
+    Key(Arc<KeyEntry>),
+    /// Nobody said.
+    Keyless,
+    /// A key that was not issued here.
+    Unknown,
+}
+
+/// What a call that stays open does, such as a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenCall {
+    /// It was taken for a read.
+    Reads,
+    /// It was counted as a write.
+    Writes,
+}
+
+/// Who calls, and whether they may.
+#[derive(Debug)]
+pub struct Authorization {
+    /// Who calls; also known for most refusals, for the journal.
+    pub identity: Identity,
+    /// The permit, or why there is none.
+    pub verdict: Result<Permit, Refusal>,
+}
+
+impl Engine {
+    /// Decides on a request, from memory.
+    pub fn authorize(&self, incoming: &Incoming<'_>) -> Authorization {
+        let (identity, lacks) = self.identify(incoming.presented);
+        let (keyless, plan);
+        let now = self.store.now();
+        if let Identity::Key(key) = &identity {
+            key.note_call(now);
+        }
+        let caller = match &identity {
+            Identity::Key(key) => {
+                plan = key.plan();
+                Caller::Key {
+                    id: key.id,
+                    state: key.state(now),
+                    application: key.application.state(),
+                    plan: &plan,
+                    rate: &key.rate,
+                }
+            }
+            Identity::Keyless => {
+                keyless = self.keyless.state(incoming.address);
+                Caller::Keyless { rate: &keyless, lacks }
+            }
+            Identity::Unknown => Caller::Unknown,
+        };
+        let twice = Refusal::new(Reason::CredentialRepeated);
+        let is_twice = matches!(incoming.presented, Presented::Twice);
+        let objection = incoming.objection.or(is_twice.then_some(&twice));
+        let Incoming { api, operation, .. } = *incoming;
+        let call = Call { api, operation, caller, objection, now };
+        let mut verdict = decide(incoming.policy, &call);
+        if let Err(refusal) = &mut verdict
+            && refusal.reason == Reason::KeyUnknown
+        {
+            self.slow_down_guessing(incoming.address, refusal);
+        }
+        Authorization { identity, verdict }
+    }
+
+    /// Whether a call that was permitted may go on, by what has become of its key since.
+    pub fn may_go_on(&self, identity: &Identity, call: OpenCall) -> bool {
+        let Identity::Key(key) = identity else {
+            return true;
+        };
+        let is_locked = match key.state(self.store.now()) {
+            KeyState::Active => false,
+            KeyState::Locked(lock) => lock.level == LockLevel::All || call == OpenCall::Writes,
+            KeyState::Revoked => true,
+        };
+        !is_locked && key.application.state() == ApplicationState::Active
+    }
+
+    /// Who calls, and what a caller without a key lacks.
+    fn identify(&self, presented: &Presented<'_>) -> (Identity, Reason) {
+        match presented {
+            Presented::Nothing => (Identity::Keyless, Reason::KeyMissing),
+            Presented::Key(credential) => (self.look_up(&credential.text), Reason::KeyUnknown),
+            // Where it may not pass without a key, whoever sent it meant one. It takes the way of one.
+            Presented::Other(credential) => match self.look_up(&credential.text) {
+                Identity::Unknown | Identity::Keyless => (Identity::Keyless, Reason::KeyUnknown),
+                key @ Identity::Key(_) => (key, Reason::KeyUnknown),
+            },
+            Presented::Twice => (Identity::Unknown, Reason::CredentialRepeated),
+        }
+    }
+
+    /// Malformed and unknown keys take the same way, hash and lookup included, so that the time of the
+    /// answer tells nothing; the check sum only spares well-meant typos a journal line of their own.
+    fn look_up(&self, text: &[u8]) -> Identity {
+        let hash = self.store.pepper().hash(text);
+        match self.store.keys().find(&hash) {
+            Some(key) if well_formed(text) => Identity::Key(key),
+            Some(_) | None => Identity::Unknown,
+        }
+    }
+
+    fn slow_down_guessing(&self, address: IpAddr, refusal: &mut Refusal) {
+        if let Err(seconds) = self.count_guess(address) {
+            *refusal = Refusal::new(Reason::RateLimited)
+                .because("Too many requests with unknown keys came from this address.")
+                .retry_after_secs(seconds);
+        }
+    }
+
+    /// Counts a secret that is none against the address it came from; says how many seconds to wait where
+    /// there were too many.
+    pub(crate) fn count_guess(&self, address: IpAddr) -> Result<(), u64> {
+        let limit = self.settings.load().key_failures;
+        self.failures.state(address).admit(slice::from_ref(&limit), self.store.now())
+    }
+}

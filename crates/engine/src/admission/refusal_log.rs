@@ -1,0 +1,108 @@
+//! Refusals on record: a storm of them becomes a few lines with exact counts.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use keystile_core::journal::{Outcome, RequestFacts};
+use keystile_core::key::KeyId;
+use keystile_core::refusal::Reason;
+use keystile_store::sqlite::ledger::reserve::RefusedRecord;
+
+use crate::Engine;
+use crate::admission::authorize::Identity;
+
+/// So many kinds of refusal are told apart between two writings; what is beyond shares a line by reason.
+const KINDS_MAX: usize = 200;
+
+/// What two refusals have in common that share a line.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    key: Option<KeyId>,
+    reason: Reason,
+    outcome: Outcome,
+    /// API, method and address; `None` once there are too many kinds.
+    origin: Option<(String, String, IpAddr)>,
+}
+
+/// Refusals since the last time they were written down.
+#[derive(Debug, Default)]
+pub struct RefusalLog {
+    kinds: Mutex<HashMap<Kind, RefusedRecord>>,
+}
+
+impl RefusalLog {
+    fn add(&self, identity: &Identity, reason: Reason, outcome: Outcome, facts: RequestFacts) {
+        let key = match identity {
+            Identity::Key(key) => Some(key.clone()),
+            Identity::Keyless | Identity::Unknown => None,
+        };
+        let origin = (facts.api.clone(), facts.method.clone(), facts.address);
+        let mut kind =
+            Kind { key: key.as_ref().map(|key| key.id), reason, outcome, origin: Some(origin) };
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if kinds.len() >= KINDS_MAX && !kinds.contains_key(&kind) {
+            kind = Kind { key: None, reason, outcome, origin: None };
+        }
+        kinds
+            .entry(kind)
+            .and_modify(|record| record.count = record.count.saturating_add(1))
+            .or_insert(RefusedRecord { key, facts, reason, outcome, count: 1 });
+    }
+
+    fn take(&self) -> Vec<RefusedRecord> {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *kinds).into_values().collect()
+    }
+}
+
+impl Engine {
+    /// Puts a refusal on record, within a second.
+    pub fn note_refused(&self, identity: &Identity, reason: Reason, facts: RequestFacts) {
+        self.refused.add(identity, reason, Outcome::Refused, facts);
+    }
+
+    /// Puts on record that a read would have been refused, were its API not only observed.
+    pub fn note_objection(&self, identity: &Identity, reason: Reason, facts: RequestFacts) {
+        self.refused.add(identity, reason, Outcome::Applied, facts);
+    }
+
+    /// Writes down the refusals that wait.
+    pub fn write_refused(&self) {
+        let refused = self.refused.take();
+        if !refused.is_empty() {
+            self.storms.note(&refused, self.store.now());
+            self.store.record_refused(refused);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(path: &str, address: [u8; 4]) -> RequestFacts {
+        RequestFacts {
+            api: "bookmarks".to_owned(),
+            operation: String::new(),
+            method: "DELETE".to_owned(),
+            path: path.to_owned(),
+            address: IpAddr::from(address),
+            user_agent: None,
+            request_bytes: None,
+        }
+    }
+
+    #[test]
+    fn a_storm_is_few_lines_with_an_exact_total() {
+        let log = RefusalLog::default();
+        for number in 0..10_000_u32 {
+            let address = (number % 1000).to_be_bytes();
+            log.add(&Identity::Unknown, Reason::KeyUnknown, Outcome::Refused, facts("/x", address));
+        }
+        let lines = log.take();
+        assert!(lines.len() <= KINDS_MAX + 1);
+        assert_eq!(lines.iter().map(|line| line.count).sum::<u32>(), 10_000);
+        assert!(log.take().is_empty());
+    }
+}

@@ -1,0 +1,197 @@
+//! Making the request that goes out: the head as the upstream gets it, and the body with its pace.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::header::{CONNECTION, COOKIE, EXPECT, HOST, HeaderName, UPGRADE};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Request, Uri, Version};
+use http_body::Body;
+use hyper::upgrade::OnUpgrade;
+use keystile_core::policy::api::Mode;
+use keystile_core::request::credential::{self, CredentialPlace, CredentialRule};
+use keystile_core::request::grammar::{address_fields, strip_untrusted};
+use keystile_core::policy::operation::is_safe;
+use smallvec::SmallVec;
+
+use crate::body::{BodyProgress, Pace, RequestBody, StreamedBody};
+use crate::buffer::Held;
+use crate::caller::caller_body::CallerBody;
+use crate::deadline::Deadline;
+use crate::head::Job;
+use crate::serve::{Core, Peer};
+use crate::upstream::shared::Kind;
+use crate::upstream::Want;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// A request's body: still coming, or in memory because it was counted.
+pub(crate) enum Arrived {
+    Streaming(CallerBody),
+    Held(Held),
+}
+
+impl Arrived {
+    /// Whether nothing of it is still to come.
+    pub(crate) fn is_whole(&self) -> bool {
+        match self {
+            Self::Streaming(body) => body.is_end_stream(),
+            Self::Held(_) => true,
+        }
+    }
+}
+
+/// A request that is ready to go out.
+pub(crate) struct Outgoing {
+    pub(crate) request: Request<RequestBody>,
+    pub(crate) want: Want,
+    /// With whom it may share a connection.
+    pub(crate) kind: Kind,
+    /// Whether Host stays as the caller sent it.
+    pub(crate) keep_host: bool,
+    /// How far the body has come; `None` when there is none to wait for.
+    pub(crate) progress: Option<Rc<BodyProgress>>,
+    pub(crate) deadline: Arc<Deadline>,
+    /// When the answer must have come to its end, on the core's clock.
+    pub(crate) total_end: Option<u64>,
+    pub(crate) upgrade: Option<OnUpgrade>,
+}
+
+/// The target that is forwarded, the canonical path and the query without the key; `None` where the
+/// request's own target is just that.
+pub(crate) fn target(
+    uri: &Uri,
+    path: &str,
+    place: Option<CredentialPlace>,
+    rule: &CredentialRule,
+) -> Option<PathAndQuery> {
+    let strips_query = place == Some(CredentialPlace::Query);
+    if let (Some(known), false) = (uri.path_and_query(), strips_query)
+        && known.path() == path
+    {
+        return uri.authority().is_some().then(|| known.clone());
+    }
+    let query = match (uri.query(), strips_query) {
+        (Some(query), true) => credential::strip_query(query, rule),
+        (query, _) => query.map(Into::into),
+    };
+    let text = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    Some(text.parse().expect("the grammar accepts only what a target may hold"))
+}
+
+impl Outgoing {
+    /// Makes the request of a job.
+    pub(crate) fn of(
+        core: &Core,
+        peer: &Peer,
+        job: &Job,
+        plan: Option<&str>,
+        mut parts: Parts,
+        body: Arrived,
+    ) -> Self {
+        let rule = &job.api.spec().upstream;
+        let upgrade = job.is_upgrade.then(|| parts.extensions.remove::<OnUpgrade>()).flatten();
+        rewrite_head(core, peer, job, plan, &mut parts);
+        if upgrade.is_some() {
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        let deadline = peer.progress.exchange_deadline();
+        let now = core.deadlines.now();
+        let total_end = rule.total_timeout.map(|span| now + span.millis().unsigned_abs());
+        let (body, progress) = paced(core, peer, job, (&deadline, total_end), body);
+        let want = match (&upgrade, &body) {
+            (Some(_), _) => Want::Http1,
+            // Only a read without a body can be repeated on another connection.
+            (None, RequestBody::Empty) if !job.writes && is_safe(&parts.method) => Want::Any,
+            (None, _) => Want::Fresh,
+        };
+        let request = Request::from_parts(parts, body);
+        let keep_host = rule.keep_host;
+        Self { request, want, kind: Kind::Reads, keep_host, progress, deadline, total_end, upgrade }
+    }
+}
+
+fn rewrite_head(core: &Core, peer: &Peer, job: &Job, plan: Option<&str>, parts: &mut Parts) {
+    let spec = job.api.spec();
+    let headers = &mut parts.headers;
+    let named = if peer.is_trusted { address_fields(headers) } else { SmallVec::new() };
+    strip_untrusted(headers);
+    headers.remove(EXPECT);
+    if let Some(place) = job.place {
+        credential::strip(headers, place, &spec.credential);
+    }
+    if parts.version == Version::HTTP_2 {
+        headers.insert(HOST, job.host.clone());
+        join_cookies(headers);
+    }
+    let address = peer.forwarded_for(job.address);
+    for name in named {
+        headers.insert(name, address.clone());
+    }
+    headers.insert(X_FORWARDED_FOR, address);
+    headers.insert(X_FORWARDED_HOST, job.host.clone());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(job.scheme));
+    core.identities.tell(headers, &job.identity, plan);
+    if let Some(target) = &job.target {
+        parts.uri = Uri::from(target.clone());
+    }
+}
+
+fn paced(
+    core: &Core,
+    peer: &Peer,
+    job: &Job,
+    (deadline, total_end): (&Arc<Deadline>, Option<u64>),
+    body: Arrived,
+) -> (RequestBody, Option<Rc<BodyProgress>>) {
+    let spec = job.api.spec();
+    let pace = Pace {
+        bytes_max: spec.body_bytes_max.filter(|_| spec.mode == Mode::Enforce),
+        idle_timeout: core.settings.idle_timeout,
+        rate_min: core.settings.body_rate_min,
+        first_byte_timeout: spec.upstream.first_byte_timeout,
+        total_end,
+    };
+    let incoming = match body {
+        Arrived::Streaming(incoming) if !incoming.is_end_stream() => incoming,
+        Arrived::Streaming(_) => {
+            pace.await_answer(&core.deadlines, deadline);
+            return (RequestBody::Empty, None);
+        }
+        Arrived::Held(held) => {
+            pace.await_answer(&core.deadlines, deadline);
+            let progress = Rc::new(BodyProgress::whole(held.len() as u64));
+            return (RequestBody::Held(Some(held)), Some(progress));
+        }
+    };
+    deadline.set(&core.deadlines, pace.idle_timeout);
+    let progress = Rc::new(BodyProgress::default());
+    let streamed = StreamedBody {
+        incoming,
+        connection: peer.progress.clone(),
+        progress: progress.clone(),
+        deadlines: core.deadlines.clone(),
+        deadline: deadline.clone(),
+        pace,
+        began: core.deadlines.now(),
+    };
+    (RequestBody::Streamed(Box::new(streamed)), Some(progress))
+}
+
+/// HTTP/2 may split cookies over fields that HTTP/1 joins (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<_> =
+        headers.get_all(COOKIE).iter().map(|value| value.as_bytes().to_vec()).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, joined);
+    }
+}

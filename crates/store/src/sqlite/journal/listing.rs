@@ -1,0 +1,393 @@
+//! Listing the journal by filters, a page at a time.
+//!
+//! A listing walks from its end of the journal towards the other, past the blocks that cannot hold what
+//! is wanted ([`crate::sqlite::journal::facet_index`]); a key's records are found by `journal_by_subject`. Where each of several
+//! filters fits almost everywhere but all of them together nowhere, that is still a long way: [`page`]
+//! gives up after a bounded amount of work and says how far it came, [`list`] goes to the end.
+
+use keystile_core::journal::{Outcome, RecordId, WriteRecord};
+use keystile_core::time::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, StatementStatus, params_from_iter};
+
+use crate::sqlite::journal::facet_index::{Column, SEGMENT, Search, Stretch, facet, outcome_facets};
+use crate::error::Result;
+use crate::sqlite::journal::subject_index;
+use crate::sqlite::journal::{code, first_id_at, last, outcome_of};
+
+/// Which records to list.
+#[derive(Clone, Debug, Default)]
+pub struct RecordQuery {
+    /// Only those of this key, by row number; negative for an address, 0 for nobody known.
+    pub subject: Option<i64>,
+    /// Only those of this application, by row number.
+    pub application: Option<i64>,
+    /// Only those of this API.
+    pub api: Option<String>,
+    /// Only those of this operation.
+    pub operation: Option<String>,
+    /// Only those with this method.
+    pub method: Option<String>,
+    /// Only those from this address, as it stands in the journal.
+    pub address: Option<String>,
+    /// Only those with this outcome.
+    pub outcome: Option<Outcome>,
+    /// Only those at or after this time.
+    pub since: Option<Timestamp>,
+    /// Only those before this time.
+    pub until: Option<Timestamp>,
+    /// Only those after this record.
+    pub after: Option<RecordId>,
+    /// Only those before this record.
+    pub before: Option<RecordId>,
+    /// Which end to begin at.
+    pub direction: Direction,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// The order of a listing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// Latest first.
+    #[default]
+    LatestFirst,
+    /// Earliest first.
+    EarliestFirst,
+}
+
+/// A page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordPage {
+    /// Records that fit, in the order that was asked for.
+    pub records: Vec<WriteRecord>,
+    /// Where the next page begins: before this record when the latest come first, otherwise after it.
+    /// `None` where nothing more fits. The record may itself not fit, or be gone.
+    pub next: Option<RecordId>,
+    /// Whether everything up to `next`, or to the end, that fits is here and the page is as full as it
+    /// can be. `false` where the search was given up after a bounded amount of work: the page may be
+    /// short, or empty, although more records fit further on.
+    pub searched_all: bool,
+    /// The time of the record that a search which was given up had come to.
+    pub searched_to: Option<Timestamp>,
+}
+
+/// Work after which a page is given up, in steps of SQLite's machine over consecutive rows, each about 20
+/// nanoseconds: 8 ms. The stretch that is under way is looked through.
+const PAGE_WORK: u64 = 400_000;
+/// What passing over a segment counts as: one seek in a large table.
+const PASSED_WORK: u64 = 200;
+/// What a step counts as where an index leads from row to row, which lie far apart.
+const LED_STEP_WORK: u64 = 24;
+/// So many stretches are tried before a subject's next record is looked for again, where it was near.
+const SKIP_AFTER: u32 = 16;
+
+const COLUMNS: &str =
+    "journal.id, journal.time, key.uid, application.name, journal.plan, api, operation,
+    method, path, address, user_agent, request_bytes, response_bytes, status, duration_ms, outcome,
+    reason, journal.cost, journal.count";
+const JOINS: &str = "LEFT JOIN key ON key.id = journal.subject
+    LEFT JOIN application ON application.id = key.application";
+
+/// Records that fit a query, however long it takes to find them.
+pub fn list(connection: &Connection, query: &RecordQuery) -> Result<Vec<WriteRecord>> {
+    let mut listing = Listing { connection, query, wanted: query.limit, work_left: u64::MAX };
+    Ok(listing.gather()?.0)
+}
+
+/// A page of the records that fit a query, found with a bounded amount of work.
+pub fn page(connection: &Connection, query: &RecordQuery) -> Result<RecordPage> {
+    // One more shows whether there is another page.
+    let wanted = query.limit.saturating_add(1);
+    let mut listing = Listing { connection, query, wanted, work_left: PAGE_WORK };
+    let (mut records, given_up_at) = listing.gather()?;
+    if records.len() > query.limit as usize {
+        records.truncate(query.limit as usize);
+        let next = records.last().map(|record| record.id);
+        return Ok(RecordPage { records, next, searched_all: true, searched_to: None });
+    }
+    let (next, searched_to) = match given_up_at {
+        Some(place) => (Some(next_after(place, query.direction)), time_at(connection, place)?),
+        None => (None, None),
+    };
+    Ok(RecordPage { records, next, searched_all: next.is_none(), searched_to })
+}
+
+/// What a page is asked for with that begins at a place.
+fn next_after(place: i64, direction: Direction) -> RecordId {
+    RecordId(match direction {
+        Direction::LatestFirst => place.saturating_add(1),
+        Direction::EarliestFirst => place.saturating_sub(1),
+    })
+}
+
+fn time_at(connection: &Connection, id: i64) -> Result<Option<Timestamp>> {
+    let mut statement =
+        connection.prepare_cached("SELECT time FROM journal WHERE id >= ?1 ORDER BY id LIMIT 1")?;
+    Ok(statement.query_row([id], |row| Ok(Timestamp(row.get(0)?))).optional()?)
+}
+
+/// Where records are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// One after the other, by number.
+    Journal,
+    /// Those of the subject only, which must be there already.
+    BySubject,
+}
+
+struct Listing<'q> {
+    connection: &'q Connection,
+    query: &'q RecordQuery,
+    wanted: u32,
+    work_left: u64,
+}
+
+impl Listing<'_> {
+    /// What fits, and the first number that was not looked at when the work was too much.
+    fn gather(&mut self) -> Result<(Vec<WriteRecord>, Option<i64>)> {
+        let mut found = Vec::new();
+        for (source, first, last) in self.parts()? {
+            let facets = self.facets();
+            // Every row of the part fits, or an index leads to those that do.
+            let is_direct =
+                facets.is_empty() && (source == Source::BySubject || self.query.subject.is_none());
+            if is_direct || self.is_rare_outcome_only() {
+                self.select(source, (first, last), &mut found)?;
+                if self.is_full(&found) {
+                    return Ok((found, None));
+                }
+                continue;
+            }
+            let direction = self.query.direction;
+            let mut search = Search::new(self.connection, facets, (first, last), direction)?;
+            let mut skips_in = 0;
+            while self.skip_to_subject(source, &mut search, &mut skips_in)?
+                && let Some(stretch) = search.advance()?
+            {
+                match stretch {
+                    Stretch::Passed => self.charge(PASSED_WORK),
+                    Stretch::Candidates(low, high) => {
+                        self.select(source, (low, high), &mut found)?;
+                    }
+                }
+                if self.is_full(&found) {
+                    return Ok((found, None));
+                }
+                if self.work_left == 0 && search.first <= search.last {
+                    return Ok((found, Some(search.place())));
+                }
+            }
+        }
+        Ok((found, None))
+    }
+
+    fn is_full(&self, found: &[WriteRecord]) -> bool {
+        found.len() >= self.wanted as usize
+    }
+
+    fn charge(&mut self, work: u64) {
+        self.work_left = self.work_left.saturating_sub(work);
+    }
+
+    /// The partial index on rare outcomes then leads from record to record.
+    fn is_rare_outcome_only(&self) -> bool {
+        let RecordQuery { subject, application, api, operation, method, address, outcome, .. } =
+            self.query;
+        outcome.is_some_and(is_rare)
+            && subject.is_none()
+            && application.is_none()
+            && [api, operation, method, address].into_iter().all(Option::is_none)
+    }
+
+    /// What blocks must have; first what is likely to be rare.
+    fn facets(&self) -> Vec<Vec<u32>> {
+        let query = self.query;
+        let application = query.application.map(|row| row.to_string());
+        let texts = [
+            (Column::Address, &query.address),
+            (Column::Application, &application),
+            (Column::Operation, &query.operation),
+            (Column::Method, &query.method),
+            (Column::Api, &query.api),
+        ];
+        let texts = texts.into_iter().filter_map(|(column, text)| {
+            text.as_ref().map(|text| vec![facet(column, text.as_bytes())])
+        });
+        texts.chain(query.outcome.map(outcome_facets)).collect()
+    }
+
+    /// The parts of the journal to go through, in order. A key's latest records are not in the list by
+    /// subject yet.
+    fn parts(&self) -> Result<Vec<(Source, i64, i64)>> {
+        let (first, last) = bounds(self.connection, self.query)?;
+        if self.query.subject.is_none() {
+            return Ok(vec![(Source::Journal, first, last)]);
+        }
+        let indexed_to = index::indexed_to(self.connection)?;
+        let mut parts = vec![
+            (Source::BySubject, first, last.min(indexed_to)),
+            (Source::Journal, first.max(indexed_to.saturating_add(1)), last),
+        ];
+        if self.query.direction == Direction::LatestFirst {
+            parts.reverse();
+        }
+        Ok(parts)
+    }
+
+    /// Moves a search on to the subject's next record, where a list leads to it; `false` where there is
+    /// none. A subject with records everywhere is not looked for at every stretch.
+    fn skip_to_subject(
+        &mut self,
+        source: Source,
+        search: &mut Search<'_>,
+        skips_in: &mut u32,
+    ) -> Result<bool> {
+        let (Source::BySubject, Some(subject)) = (source, self.query.subject) else {
+            return Ok(true);
+        };
+        if *skips_in > 0 {
+            *skips_in -= 1;
+            return Ok(true);
+        }
+        self.charge(PASSED_WORK);
+        // By the primary key.
+        let sql = match search.direction() {
+            Direction::LatestFirst => {
+                "SELECT max(id) FROM journal_by_subject WHERE subject = ?1 AND id BETWEEN ?2 AND ?3"
+            }
+            Direction::EarliestFirst => {
+                "SELECT min(id) FROM journal_by_subject WHERE subject = ?1 AND id BETWEEN ?2 AND ?3"
+            }
+        };
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found: Option<i64> =
+            statement.query_row([subject, search.first, search.last], |row| row.get(0))?;
+        let Some(id) = found else {
+            return Ok(false);
+        };
+        if (search.place() - id).abs() < SEGMENT {
+            *skips_in = SKIP_AFTER;
+        }
+        search.move_to(id);
+        Ok(true)
+    }
+
+    fn select(
+        &mut self,
+        source: Source,
+        (first, last): (i64, i64),
+        found: &mut Vec<WriteRecord>,
+    ) -> Result<()> {
+        let missing = i64::from(self.wanted) - i64::try_from(found.len()).unwrap_or(i64::MAX);
+        let (sql, values) = statement(self.query, source, (first, last), missing);
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        statement.reset_status(StatementStatus::VmStep);
+        for record in statement.query_and_then(params_from_iter(values), record)? {
+            found.push(record?);
+        }
+        let steps = u64::from(statement.get_status(StatementStatus::VmStep).unsigned_abs());
+        let is_led = source == Source::BySubject || self.query.outcome.is_some_and(is_rare);
+        self.charge(if is_led { steps * LED_STEP_WORK } else { steps });
+        Ok(())
+    }
+}
+
+/// Whether an outcome is in the partial index.
+fn is_rare(outcome: Outcome) -> bool {
+    code(outcome) >= 2
+}
+
+/// The first and last row number that the query's times and places leave.
+fn bounds(connection: &Connection, query: &RecordQuery) -> Result<(i64, i64)> {
+    let oldest: Option<i64> =
+        connection.query_row("SELECT min(id) FROM journal", [], |row| row.get(0))?;
+    let mut first = query.after.map_or(1, |after| after.0.saturating_add(1));
+    first = first.max(oldest.unwrap_or(1));
+    let mut end = query.before.map_or(i64::MAX, |before| before.0.saturating_sub(1));
+    end = end.min(last(connection)?.0);
+    if let Some(since) = query.since {
+        first = first.max(first_id_at(connection, since)?);
+    }
+    if let Some(until) = query.until {
+        end = end.min(first_id_at(connection, until)? - 1);
+    }
+    Ok((first, end))
+}
+
+fn statement(
+    query: &RecordQuery,
+    source: Source,
+    (first, last): (i64, i64),
+    limit: i64,
+) -> (String, Vec<Value>) {
+    let (from, place) = match source {
+        Source::Journal => ("journal", "journal"),
+        // In this order: the list leads, by its primary key.
+        Source::BySubject => {
+            ("journal_by_subject AS place CROSS JOIN journal ON journal.id = place.id", "place")
+        }
+    };
+    let mut sql = format!("SELECT {COLUMNS} FROM {from} {JOINS} WHERE {place}.id BETWEEN ? AND ?");
+    let mut values: Vec<Value> = vec![first.into(), last.into()];
+    if let Some(subject) = query.subject {
+        sql += &format!(" AND {place}.subject = ?");
+        values.push(subject.into());
+    }
+    let texts = [
+        ("api", &query.api),
+        ("operation", &query.operation),
+        ("method", &query.method),
+        ("address", &query.address),
+    ];
+    for (column, text) in texts {
+        if let Some(text) = text {
+            sql += &format!(" AND {column} = ?");
+            values.push(text.clone().into());
+        }
+    }
+    if let Some(outcome) = query.outcome {
+        sql += &format!(" AND outcome = {}", code(outcome));
+        // SQLite uses the partial index on rare outcomes only where its condition is said again.
+        if is_rare(outcome) {
+            sql += " AND outcome >= 2";
+        }
+    }
+    if let Some(application) = query.application {
+        // Asked row by row: in a join SQLite might begin with the application's keys.
+        sql += " AND (SELECT owned.application FROM key AS owned WHERE owned.id = journal.subject) = ?";
+        values.push(application.into());
+    }
+    let direction = match query.direction {
+        Direction::LatestFirst => "DESC",
+        Direction::EarliestFirst => "ASC",
+    };
+    sql += &format!(" ORDER BY {place}.id {direction} LIMIT ?");
+    values.push(limit.into());
+    (sql, values)
+}
+
+fn record(row: &Row<'_>) -> Result<WriteRecord> {
+    let reason: Option<String> = row.get(16)?;
+    Ok(WriteRecord {
+        id: RecordId(row.get(0)?),
+        time: Timestamp(row.get(1)?),
+        key: row.get(2)?,
+        application: row.get(3)?,
+        plan: row.get(4)?,
+        api: row.get(5)?,
+        operation: row.get(6)?,
+        method: row.get(7)?,
+        path: row.get(8)?,
+        address: row.get(9)?,
+        user_agent: row.get(10)?,
+        request_bytes: row.get::<_, Option<i64>>(11)?.map(i64::unsigned_abs),
+        response_bytes: row.get::<_, Option<i64>>(12)?.map(i64::unsigned_abs),
+        status: row.get(13)?,
+        duration_ms: row.get::<_, Option<i64>>(14)?.map(i64::unsigned_abs),
+        outcome: outcome_of(row.get(15)?)?,
+        reason: reason.and_then(|reason| reason.parse().ok()),
+        cost: row.get(17)?,
+        count: row.get(18)?,
+    })
+}

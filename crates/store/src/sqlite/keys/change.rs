@@ -1,0 +1,280 @@
+//! Changes that owners ask for: each is one function, run in a transaction of the writer.
+
+use std::sync::Arc;
+
+use keystile_core::budget::Quota;
+use keystile_core::decision::ApplicationState;
+use keystile_core::key::ApplicationId;
+use keystile_core::lock::Actor;
+use keystile_core::policy::{Budget, Plan, Policy};
+use keystile_core::time::Timestamp;
+use rusqlite::params;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::sqlite::audit::event::{Event, EventKind};
+use crate::sqlite::keys::key::{self, KeyRow, NewKeyRow};
+use crate::sqlite::ledger::Debit;
+use crate::sqlite::keys::key_cache::{ApplicationEntry, KeyEntry};
+use crate::sqlite::writer::write_tx::{Memory, Work};
+use crate::Store;
+use crate::sqlite::journal;
+
+impl Work<'_> {
+    /// Creates an application.
+    pub fn create_application(
+        &mut self,
+        name: &str,
+        plan: &str,
+        actor: &Actor,
+    ) -> Result<Arc<ApplicationEntry>> {
+        let id = ApplicationId::new(Uuid::now_v7());
+        let entry = key::insert_application(
+            self.connection,
+            &mut self.memory.rows,
+            id,
+            name,
+            plan,
+            self.now,
+        )?;
+        let detail = format!("created with the plan {plan}");
+        self.tell_of_application(EventKind::ApplicationCreated, entry.row, actor, &detail)?;
+        Ok(entry)
+    }
+
+    /// The application with a name, which is created when it is new, and its plan.
+    pub fn application_or_new(
+        &mut self,
+        name: &str,
+        plan: Option<&str>,
+        actor: &Actor,
+    ) -> Result<(Arc<ApplicationEntry>, String)> {
+        match (key::find_application(self.connection, name), plan) {
+            (Ok(known), plan) => {
+                let plan = plan.map_or(known.plan, str::to_owned);
+                Ok((self.application_entry(known.row)?, plan))
+            }
+            (Err(Error::Missing(_)), Some(plan)) => {
+                Ok((self.create_application(name, plan, actor)?, plan.to_owned()))
+            }
+            (Err(Error::Missing(_)), None) => Err(Error::Conflict(format!(
+                "the application {name} is new: say which plan it gets"
+            ))),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Issues a key. The table knows it once the transaction is durable.
+    pub fn create_key(
+        &mut self,
+        store: &Arc<Store>,
+        application: &Arc<ApplicationEntry>,
+        new: &NewKeyRow,
+        actor: &Actor,
+    ) -> Result<Arc<KeyEntry>> {
+        let entry =
+            key::insert_key(self.connection, &mut self.memory.rows, application, new, self.now)?;
+        let detail = format!("issued as {} on the plan {}", new.prefix, new.plan);
+        let (kind, key) = (EventKind::KeyCreated, Some(entry.row));
+        let (application, detail) = (Some(application.row), detail.as_str());
+        self.record(&Event { kind, key, application, subject: None, actor, detail })?;
+        let (store, hash, shared) = (store.clone(), new.hash, entry.clone());
+        self.after_commit(move || store.keys.insert(hash, shared));
+        Ok(entry)
+    }
+
+    /// Issues a key's successor; the old key ends at a time.
+    pub fn roll_key(
+        &mut self,
+        store: &Arc<Store>,
+        old: &(KeyRow, Arc<KeyEntry>),
+        new: &NewKeyRow,
+        ends: Timestamp,
+        actor: &Actor,
+    ) -> Result<Arc<KeyEntry>> {
+        let (row, entry) = old;
+        // A key that has ended by its last rolling would come back to life.
+        if row.revoked.is_some() || row.expires.is_some_and(|ends| ends <= self.now) {
+            return Err(Error::Conflict(
+                "a revoked key has no successor: create a new key".to_owned(),
+            ));
+        }
+        let successor = self.create_key(store, &entry.application, new, actor)?;
+        // A lock passes on, or rolling would be a way around it.
+        if let Some(lock) = row.lock.as_ref().filter(|lock| lock.holds_at(self.now)) {
+            self.lock_key(&successor, lock.clone())?;
+        }
+        self.expire_key(entry, ends, actor, &format!("its successor is {}", new.prefix))?;
+        Ok(successor)
+    }
+
+    /// Suspends or resumes an application.
+    pub fn set_application_state(
+        &mut self,
+        row: i64,
+        state: ApplicationState,
+        actor: &Actor,
+    ) -> Result<()> {
+        let (kind, text, detail) = match state {
+            ApplicationState::Active => {
+                (EventKind::ApplicationResumed, "active", "its keys may call again")
+            }
+            ApplicationState::Suspended => {
+                (EventKind::ApplicationSuspended, "suspended", "none of its keys may call")
+            }
+        };
+        self.connection
+            .execute("UPDATE application SET state = ?2 WHERE id = ?1", params![row, text])?;
+        self.tell_of_application(kind, row, actor, detail)?;
+        let entry = self.application_entry(row)?;
+        self.after_commit(move || entry.set_state(state));
+        Ok(())
+    }
+
+    /// Puts a key on another plan. What it wrote before counts in the budgets of the new one.
+    pub fn set_key_plan(&mut self, key: &Arc<KeyEntry>, plan: &str, actor: &Actor) -> Result<()> {
+        let before: String = self
+            .connection
+            .prepare_cached("SELECT plan FROM key WHERE id = ?1")?
+            .query_row([key.row], |row| row.get(0))?;
+        if before == plan {
+            return Ok(());
+        }
+        self.connection
+            .prepare_cached("UPDATE key SET plan = ?2 WHERE id = ?1")?
+            .execute(params![key.row, plan])?;
+        let detail = format!("from the plan {before} to {plan}");
+        self.tell(EventKind::KeyPlanChanged, key, actor, &detail)?;
+        let (key, shared) = (key.clone(), self.memory.rows.plan(plan));
+        self.after_commit(move || key.set_plan(shared));
+        Ok(())
+    }
+
+    /// Puts some of an application's keys from its plan on another, those after a row number; once none
+    /// is left, the application too. Says how many keys were changed, and whether all is done.
+    pub fn set_application_plan(
+        &mut self,
+        row: i64,
+        plan: &str,
+        (after, limit): (i64, u32),
+        actor: &Actor,
+    ) -> Result<(usize, Progress)> {
+        let before: String = self.connection.query_row(
+            "SELECT plan FROM application WHERE id = ?1",
+            [row],
+            |row| row.get(0),
+        )?;
+        if before == plan {
+            return Ok((0, Progress::Done));
+        }
+        let keys = key::some_on_plan(self.connection, row, &before, (after, limit))?;
+        for key in &keys {
+            let entry = self.entry(*key)?;
+            self.set_key_plan(&entry, plan, actor)?;
+        }
+        if let (true, Some(last)) = (keys.len() >= limit as usize, keys.last()) {
+            return Ok((keys.len(), Progress::Unfinished { after: *last }));
+        }
+        self.connection
+            .execute("UPDATE application SET plan = ?2 WHERE id = ?1", params![row, plan])?;
+        let detail = format!("from the plan {before} to {plan}, with its keys on that plan");
+        self.tell_of_application(EventKind::ApplicationPlanChanged, row, actor, &detail)?;
+        Ok((keys.len(), Progress::Done))
+    }
+
+    /// Notes something about a key. The note itself stays out of the audit, which forgets nothing.
+    pub fn set_key_note(
+        &mut self,
+        key: &Arc<KeyEntry>,
+        note: Option<&str>,
+        actor: &Actor,
+    ) -> Result<()> {
+        self.connection
+            .execute("UPDATE key SET note = ?2 WHERE id = ?1", params![key.row, note])?;
+        self.tell(EventKind::KeyNoteChanged, key, actor, note_detail(note))
+    }
+
+    /// Notes something about an application.
+    pub fn set_application_note(
+        &mut self,
+        row: i64,
+        note: Option<&str>,
+        actor: &Actor,
+    ) -> Result<()> {
+        self.connection
+            .execute("UPDATE application SET note = ?2 WHERE id = ?1", params![row, note])?;
+        let detail = note_detail(note);
+        self.tell_of_application(EventKind::ApplicationNoteChanged, row, actor, detail)
+    }
+
+    /// Deletes records before a time, some at once. Says how many went.
+    pub fn delete_records_before(&mut self, time: Timestamp, limit: u32) -> Result<usize> {
+        journal::delete_before(self.connection, time, limit)
+    }
+
+    pub(crate) fn tell_of_application(
+        &mut self,
+        kind: EventKind,
+        row: i64,
+        actor: &Actor,
+        detail: &str,
+    ) -> Result<()> {
+        let application = Some(row);
+        self.record(&Event { kind, key: None, application, subject: None, actor, detail })
+    }
+}
+
+/// Whether a change that is made in parts has been made whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There is more to do.
+    Unfinished {
+        /// Where to go on.
+        after: i64,
+    },
+    /// All is done.
+    Done,
+}
+
+fn note_detail(note: Option<&str>) -> &'static str {
+    if note.is_some() { "noted" } else { "the note was removed" }
+}
+
+/// A budget of a key, as counted now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedBudget {
+    /// Its name.
+    pub name: String,
+    /// Its quota.
+    pub quota: Quota,
+    /// What counts now.
+    pub used: u64,
+    /// When the first of that leaves the window.
+    pub frees_at: Option<Timestamp>,
+}
+
+impl Work<'_> {
+    /// How all budgets of a key stand.
+    pub fn budgets(
+        &mut self,
+        key: &str,
+        policy: &Policy,
+        plan: &Arc<Plan>,
+    ) -> Result<Vec<CountedBudget>> {
+        let (row, _) = self.find_key(key)?;
+        let budgets: Vec<usize> = (0..plan.budgets().len()).collect();
+        let debit = Debit { subject: row.row, policy, plan, budgets: &budgets, cost: 0 };
+        let Memory { ledger, index, open, .. } = &mut *self.memory;
+        ledger.open(self.connection, (index, open), &debit, self.now)?;
+        let standings = self.memory.ledger.standings(&debit, self.now);
+        Ok(standings
+            .into_iter()
+            .map(|standing| {
+                let Budget { name, quota, .. } = plan.budgets()[standing.place].clone();
+                let used = standing.used;
+                let frees_at = (used > 0).then_some(standing.frees_at);
+                CountedBudget { name, quota, used, frees_at }
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,406 @@
+//! Applications and keys in the database. Requests see them in [`crate::sqlite::keys::key_cache`].
+
+use std::sync::Arc;
+
+use keystile_core::decision::ApplicationState;
+use keystile_core::key::{ApplicationId, KeyHash, KeyId};
+use keystile_core::lock::Lock;
+use keystile_core::refusal::LockNotice;
+use keystile_core::time::Timestamp;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::error::{Error, Result};
+use crate::sqlite::keys::key_cache::{ApplicationEntry, KeyEntry, KeyTable, Rows};
+
+/// Reads all keys into memory.
+pub(crate) fn load(connection: &Connection, table: &KeyTable) -> Result<Rows> {
+    let mut rows = Rows::default();
+    let mut statement = connection.prepare("SELECT id, uid, name, state FROM application")?;
+    let mut applications = statement.query([])?;
+    while let Some(row) = applications.next()? {
+        let id = parsed(&row.get::<_, String>(1)?)?;
+        let (name, state): (String, _) = (row.get(2)?, state_from(row.get_ref(3)?));
+        rows.add_application(Arc::new(ApplicationEntry::new(row.get(0)?, id, &name, state)));
+    }
+    let mut statement = connection
+        .prepare("SELECT id, uid, application, plan, hash, expires, revoked, lock FROM key")?;
+    let mut keys = statement.query([])?;
+    while let Some(row) = keys.next()? {
+        load_key(row, &mut rows, table)?;
+    }
+    Ok(rows)
+}
+
+fn load_key(row: &Row<'_>, rows: &mut Rows, table: &KeyTable) -> Result<()> {
+    let application =
+        rows.application(row.get(2)?).ok_or_else(|| corrupt("a key has no application"))?.clone();
+    let hash = hash_of(row.get_ref(4)?)?;
+    let plan = rows.plan(&row.get::<_, String>(3)?);
+    let entry = Arc::new(KeyEntry::new(
+        row.get(0)?,
+        parsed(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
+        application,
+        plan,
+    ));
+    if let Some(expires) = row.get::<_, Option<i64>>(5)? {
+        entry.set_expires(Timestamp(expires));
+    }
+    if let Some(lock) = row.get::<_, Option<String>>(7)? {
+        let lock = lock_from(&lock)?;
+        entry.set_lock(Some(LockNotice { level: lock.level, until: lock.until }));
+    }
+    if row.get::<_, Option<i64>>(6)?.is_some() {
+        entry.set_revoked();
+    }
+    rows.add_key(entry.clone());
+    table.insert(hash, entry);
+    Ok(())
+}
+
+fn hash_of(column: ValueRef<'_>) -> Result<KeyHash> {
+    KeyHash::from_slice(column.as_blob().map_err(rusqlite::Error::from)?)
+        .ok_or_else(|| corrupt("a key's hash has another length"))
+}
+
+fn state_from(column: ValueRef<'_>) -> ApplicationState {
+    if column.as_str() == Ok("suspended") {
+        ApplicationState::Suspended
+    } else {
+        ApplicationState::Active
+    }
+}
+
+fn corrupt(fault: &str) -> Error {
+    Error::Corrupt(fault.to_owned())
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T> {
+    text.parse().map_err(|error: T::Err| Error::Corrupt(error.to_string()))
+}
+
+pub(crate) fn lock_from(json: &str) -> Result<Lock> {
+    serde_json::from_str(json)
+        .map_err(|error| Error::Corrupt(format!("a lock cannot be read: {error}")))
+}
+
+/// What an application is in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplicationRow {
+    /// Its row number.
+    pub row: i64,
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The plan of its new keys.
+    pub plan: String,
+    /// Whether it may call.
+    pub state: ApplicationState,
+    /// When it was created.
+    pub created: Timestamp,
+    /// How many of its keys are not revoked.
+    pub keys: u32,
+    /// What an owner noted about it.
+    pub note: Option<String>,
+}
+
+/// What a key is in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRow {
+    /// Its row number.
+    pub row: i64,
+    /// Its id.
+    pub id: String,
+    /// The hash of its text, by which requests find it.
+    pub hash: KeyHash,
+    /// Its recognisable beginning.
+    pub prefix: String,
+    /// Its application's row number.
+    pub application_row: i64,
+    /// Its application's name.
+    pub application: String,
+    /// Its plan.
+    pub plan: String,
+    /// When it was issued.
+    pub created: Timestamp,
+    /// When it stops working.
+    pub expires: Option<Timestamp>,
+    /// Since when it is revoked.
+    pub revoked: Option<Timestamp>,
+    /// The lock that is on it, which may have run out.
+    pub lock: Option<Lock>,
+    /// How often a budget locked it.
+    pub locks: u32,
+    /// Records up to this one no longer count in its budgets.
+    pub counts_after: i64,
+    /// What an owner noted about it.
+    pub note: Option<String>,
+}
+
+/// Which keys to list.
+#[derive(Clone, Debug, Default)]
+pub struct KeyQuery {
+    /// Only those of this application.
+    pub application_row: Option<i64>,
+    /// Only those on this plan.
+    pub plan: Option<String>,
+    /// Only those with a higher row number.
+    pub after_row: i64,
+    /// At most so many.
+    pub limit: u32,
+    /// Only those that carry a lock, one that has just run out included.
+    pub only_locked: bool,
+}
+
+/// Indexes on what owners look keys and events up by.
+pub(crate) const INDEXES: &str = "
+CREATE INDEX key_prefix ON key (prefix);
+CREATE INDEX key_locked ON key (id) WHERE lock IS NOT NULL;
+CREATE INDEX key_usable ON key (application) WHERE revoked IS NULL;
+CREATE INDEX key_plan ON key (plan) WHERE revoked IS NULL;
+CREATE INDEX event_kind ON event (kind, id);
+CREATE INDEX key_ended ON key (id) WHERE revoked IS NOT NULL OR expires IS NOT NULL;
+";
+
+const KEY_COLUMNS: &str =
+    "key.id, key.uid, key.prefix, key.application, application.name, key.plan, key.created,
+    key.expires, key.revoked, key.lock, key.locks, key.counts_after, key.note, key.hash
+    FROM key JOIN application ON application.id = key.application";
+
+fn key_row(row: &Row<'_>) -> Result<KeyRow> {
+    let lock: Option<String> = row.get(9)?;
+    Ok(KeyRow {
+        row: row.get(0)?,
+        id: row.get(1)?,
+        hash: hash_of(row.get_ref(13)?)?,
+        prefix: row.get(2)?,
+        application_row: row.get(3)?,
+        application: row.get(4)?,
+        plan: row.get(5)?,
+        created: Timestamp(row.get(6)?),
+        expires: row.get::<_, Option<i64>>(7)?.map(Timestamp),
+        revoked: row.get::<_, Option<i64>>(8)?.map(Timestamp),
+        lock: lock.as_deref().map(lock_from).transpose()?,
+        locks: row.get(10)?,
+        counts_after: row.get(11)?,
+        note: row.get(12)?,
+    })
+}
+
+/// Keys by row number.
+pub fn list_keys(connection: &Connection, query: &KeyQuery) -> Result<Vec<KeyRow>> {
+    // By the partial index on locks where only those are wanted, by the table otherwise.
+    let locked = if query.only_locked { "AND key.lock IS NOT NULL" } else { "" };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {KEY_COLUMNS} WHERE key.id > ?1 AND (?2 IS NULL OR key.application = ?2)
+         AND (?3 IS NULL OR key.plan = ?3) {locked} ORDER BY key.id LIMIT ?4"
+    ))?;
+    statement
+        .query_and_then(
+            params![query.after_row, query.application_row, query.plan, query.limit],
+            key_row,
+        )?
+        .collect()
+}
+
+/// The key with an id, or the one with a prefix where it is the only one.
+pub fn find_key(connection: &Connection, id_or_prefix: &str) -> Result<KeyRow> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {KEY_COLUMNS} WHERE key.uid = ?1 OR key.prefix = ?1 LIMIT 2"
+    ))?;
+    let mut found: Vec<KeyRow> =
+        statement.query_and_then([id_or_prefix], key_row)?.collect::<Result<_>>()?;
+    match (found.pop(), found.pop()) {
+        (Some(key), None) => Ok(key),
+        (None, _) => Err(Error::Missing(format!("key {id_or_prefix}"))),
+        (Some(_), Some(_)) => {
+            Err(Error::Conflict(format!("several keys begin with {id_or_prefix}; use the id")))
+        }
+    }
+}
+
+/// The key with a hash.
+pub fn find_key_by_hash(connection: &Connection, hash: &KeyHash) -> Result<KeyRow> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {KEY_COLUMNS} WHERE key.hash = ?1"))?;
+    let mut found = statement.query_and_then([hash.as_bytes().as_slice()], key_row)?;
+    found.next().unwrap_or_else(|| Err(Error::Missing("key with this text".to_owned())))
+}
+
+/// Applications by name, after one, at most so many.
+pub fn list_applications(
+    connection: &Connection,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<ApplicationRow>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, uid, name, plan, state, created,
+                (SELECT count(*) FROM key WHERE key.application = application.id AND revoked IS NULL), note
+         FROM application WHERE name > ?1 ORDER BY name LIMIT ?2",
+    )?;
+    statement.query_and_then(params![after, limit], application_row)?.collect()
+}
+
+/// The application with a name or id.
+pub fn find_application(connection: &Connection, name_or_id: &str) -> Result<ApplicationRow> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, uid, name, plan, state, created,
+                (SELECT count(*) FROM key WHERE key.application = application.id AND revoked IS NULL), note
+         FROM application WHERE name = ?1 OR uid = ?1 ORDER BY name = ?1 DESC LIMIT 1",
+    )?;
+    let found = statement.query_and_then([name_or_id], application_row)?.next();
+    found.unwrap_or_else(|| Err(Error::Missing(format!("application {name_or_id}"))))
+}
+
+/// The row number of the application with a name or id. Unlike [`find_application`] it counts no keys.
+pub fn application_row_of(connection: &Connection, name_or_id: &str) -> Result<i64> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM application WHERE name = ?1 OR uid = ?1 ORDER BY name = ?1 DESC LIMIT 1",
+    )?;
+    let found = statement.query_row([name_or_id], |row| row.get(0)).optional()?;
+    found.ok_or_else(|| Error::Missing(format!("application {name_or_id}")))
+}
+
+fn application_row(row: &Row<'_>) -> Result<ApplicationRow> {
+    Ok(ApplicationRow {
+        row: row.get(0)?,
+        id: row.get(1)?,
+        name: row.get(2)?,
+        plan: row.get(3)?,
+        state: state_from(row.get_ref(4)?),
+        created: Timestamp(row.get(5)?),
+        keys: row.get(6)?,
+        note: row.get(7)?,
+    })
+}
+
+/// A key to issue.
+#[derive(Clone, Debug)]
+pub struct NewKeyRow {
+    /// Its id.
+    pub id: KeyId,
+    /// The hash of its text.
+    pub hash: KeyHash,
+    /// Its recognisable beginning.
+    pub prefix: String,
+    /// Its plan.
+    pub plan: String,
+}
+
+/// Inserts an application.
+pub(crate) fn insert_application(
+    connection: &Connection,
+    rows: &mut Rows,
+    id: ApplicationId,
+    name: &str,
+    plan: &str,
+    now: Timestamp,
+) -> Result<Arc<ApplicationEntry>> {
+    let taken = connection
+        .query_row("SELECT 1 FROM application WHERE name = ?1", [name], |_| Ok(()))
+        .optional()?;
+    if taken.is_some() {
+        return Err(Error::Exists(format!("an application named {name}")));
+    }
+    connection.execute(
+        "INSERT INTO application (uid, name, plan, state, created) VALUES (?1, ?2, ?3, 'active', ?4)",
+        params![id.to_string(), name, plan, now.0],
+    )?;
+    let row = connection.last_insert_rowid();
+    let entry = Arc::new(ApplicationEntry::new(row, id, name, ApplicationState::Active));
+    rows.add_application(entry.clone());
+    Ok(entry)
+}
+
+/// Inserts a key; its entry is to be put into the table once the transaction is durable.
+pub(crate) fn insert_key(
+    connection: &Connection,
+    rows: &mut Rows,
+    application: &Arc<ApplicationEntry>,
+    key: &NewKeyRow,
+    now: Timestamp,
+) -> Result<Arc<KeyEntry>> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO key (uid, hash, prefix, application, plan, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    let hash = key.hash.as_bytes().as_slice();
+    statement.execute(params![
+        key.id.to_string(),
+        hash,
+        key.prefix,
+        application.row,
+        key.plan,
+        now.0
+    ])?;
+    let plan = rows.plan(&key.plan);
+    let entry =
+        Arc::new(KeyEntry::new(connection.last_insert_rowid(), key.id, application.clone(), plan));
+    rows.add_key(entry.clone());
+    Ok(entry)
+}
+
+/// Keys of an application on a plan that are not revoked, some at once.
+pub(crate) fn some_on_plan(
+    connection: &Connection,
+    application_row: i64,
+    plan: &str,
+    (after, limit): (i64, u32),
+) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM key WHERE application = ?1 AND plan = ?2 AND revoked IS NULL AND id > ?3
+         ORDER BY id LIMIT ?4",
+    )?;
+    let rows =
+        statement.query_map(params![application_row, plan, after, limit], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The lock that a key carries, which may have run out.
+pub(crate) fn lock_of(connection: &Connection, row: i64) -> Result<Option<Lock>> {
+    let mut statement = connection.prepare_cached("SELECT lock FROM key WHERE id = ?1")?;
+    let lock: Option<String> = statement.query_row([row], |row| row.get(0))?;
+    lock.as_deref().map(lock_from).transpose()
+}
+
+/// How many keys carry a lock, one that has just run out included.
+pub fn count_locked(connection: &Connection) -> Result<u64> {
+    let counted = "SELECT count(*) FROM key WHERE lock IS NOT NULL";
+    let mut statement = connection.prepare_cached(counted)?;
+    Ok(statement.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
+}
+
+/// How many keys are active, locked and revoked.
+pub fn count_states(connection: &Connection, now: Timestamp) -> Result<[u64; 3]> {
+    // The first two read only the partial indexes on keys that are locked or have an end.
+    let counted = connection.query_row(
+        "SELECT (SELECT count(*) FROM key WHERE (revoked IS NOT NULL OR expires IS NOT NULL)
+                        AND (revoked IS NOT NULL OR expires <= ?1)),
+                (SELECT count(*) FROM key WHERE lock IS NOT NULL
+                        AND revoked IS NULL AND coalesce(expires > ?1, 1)),
+                (SELECT count(*) FROM key)",
+        [now.0],
+        |row| Ok([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?]),
+    )?;
+    let [revoked, locked, all] = counted.map(i64::unsigned_abs);
+    Ok([all - locked - revoked, locked, revoked])
+}
+
+/// Whether a key was ever issued.
+pub(crate) fn exist(connection: &Connection) -> Result<bool> {
+    Ok(connection.query_row("SELECT EXISTS (SELECT 1 FROM key)", [], |row| row.get(0))?)
+}
+
+/// The plans of all keys that are not revoked.
+pub fn plans_in_use(connection: &Connection) -> Result<Vec<String>> {
+    // From one plan to the next by the index, rather than past every key.
+    let mut statement = connection.prepare_cached(
+        "WITH RECURSIVE used (plan) AS (
+             SELECT min(plan) FROM key WHERE revoked IS NULL
+             UNION ALL
+             SELECT (SELECT min(plan) FROM key WHERE revoked IS NULL AND plan > used.plan)
+             FROM used WHERE plan IS NOT NULL)
+         SELECT plan FROM used WHERE plan IS NOT NULL",
+    )?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+}

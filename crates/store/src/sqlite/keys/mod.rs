@@ -1,0 +1,5 @@
+//! Applications and keys: in tables, and in the memory that requests are looked up in.
+
+pub mod change;
+pub mod key;
+pub mod key_cache;

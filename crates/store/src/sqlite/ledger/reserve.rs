@@ -1,0 +1,366 @@
+//! Reserving room for a write: lock check, debit and journal intent in the writer's transaction.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use keystile_core::decision::{ApplicationState, KeyState, Permit, locked};
+use keystile_core::journal::{Outcome, RecordId, RequestFacts};
+use keystile_core::lock::{Actor, Lock, LockRule};
+use keystile_core::notifications::notice::NoticeBudget;
+use keystile_core::policy::operation::CountRule;
+use keystile_core::policy::{Plan, Policy};
+use keystile_core::refusal::{LockNotice, Reason, Refusal};
+use keystile_core::time::Timestamp;
+use smallvec::SmallVec;
+
+use crate::error::Result;
+use crate::sqlite::journal::{self, NewRecord, Settlement};
+use crate::sqlite::ledger::{BudgetStanding, Debit};
+use crate::sqlite::ledger::sending::Sending;
+use crate::sqlite::keys::key_cache::KeyEntry;
+use crate::sqlite::writer::write_tx::{Memory, Work};
+
+/// Whose budgets a write counts in.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// A key's.
+    Key(Arc<KeyEntry>),
+    /// An address's, for a caller without a key.
+    Address(IpAddr),
+    /// Nobody's: an unknown key at an API that is only observed.
+    Nobody,
+}
+
+impl Subject {
+    /// The subject's number in the journal: addresses are negative. Two addresses may share a number and
+    /// then share their budgets, which admits less, never more.
+    pub(crate) fn number(&self) -> i64 {
+        match self {
+            Self::Key(key) => key.row,
+            Self::Nobody => 0,
+            Self::Address(address) => {
+                // FNV-1a: it must be the same in every build, because the journal keeps it.
+                let octets = match keystile_core::request::address::counted_address(*address) {
+                    IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+                    IpAddr::V6(address) => address.octets(),
+                };
+                let hash = octets.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, octet| {
+                    (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01B3)
+                });
+                -i64::try_from(hash >> 1).unwrap_or(i64::MAX).max(1)
+            }
+        }
+    }
+}
+
+/// A write that has a permit and asks for room.
+#[derive(Debug)]
+pub struct ReserveRequest {
+    /// Whose budgets it counts in.
+    pub subject: Subject,
+    /// What it may do.
+    pub permit: Permit,
+    /// What it costs in each budget.
+    pub cost: u32,
+    /// The policy that permitted it.
+    pub policy: Arc<Policy>,
+    /// What it is, for its record.
+    pub facts: RequestFacts,
+    /// Whether its API is only observed, so that nothing may refuse it.
+    pub is_observed: bool,
+}
+
+/// Room for one write, on record: the write may be sent, once.
+#[derive(Debug)]
+pub struct Reserved {
+    /// Its record.
+    pub id: RecordId,
+    /// When it was recorded.
+    pub time: Timestamp,
+    /// The plan that it counts in.
+    pub plan: Option<Arc<Plan>>,
+    /// How its budgets stand after it.
+    pub standings: Vec<BudgetStanding>,
+    /// Which writes stay counted.
+    pub count: CountRule,
+    policy: Arc<Policy>,
+    subject: i64,
+    budgets: SmallVec<[usize; 4]>,
+    cost: u32,
+    is_observed: bool,
+    /// When it began to leave, which is when it counts.
+    pub sending: Arc<Sending>,
+}
+
+impl Reserved {
+    /// What becomes of it when whoever asked has left before the answer came: it was not sent. Only at an
+    /// API that is observed it may have been, without its record.
+    pub(crate) fn given_up(self: Box<Self>) -> (Box<Self>, Settlement) {
+        let outcome = if self.is_observed { Outcome::Unknown } else { Outcome::NotSent };
+        (self, Settlement { outcome, ..Settlement::NOT_SENT })
+    }
+}
+
+/// A write that was refused, by its budget or by a lock that came in between.
+#[derive(Clone, Debug)]
+pub struct ReserveRefused {
+    /// Why.
+    pub refusal: Refusal,
+    /// The plan that it would have counted in.
+    pub plan: Option<Arc<Plan>>,
+    /// How its budgets stand.
+    pub standings: Vec<BudgetStanding>,
+    /// Whether the refusal is on record already, because it locked the key.
+    pub is_recorded: bool,
+}
+
+/// What became of a request for room.
+pub type ReserveAnswer = std::result::Result<Box<Reserved>, Box<ReserveRefused>>;
+
+pub(crate) fn reserve(work: &mut Work<'_>, request: &ReserveRequest) -> Result<ReserveAnswer> {
+    let mut objection = request.permit.objection().map(|refusal| refusal.reason);
+    let now = work.now;
+    if let Err(refusal) = check_again(work, &request.subject) {
+        if !request.is_observed {
+            return Ok(Err(Box::new(refused(refusal, request.permit.plan(), Vec::new()))));
+        }
+        objection = objection.or(Some(refusal.reason));
+    }
+    let subject = request.subject.number();
+    let sending = Arc::new(Sending::new(work.memory.clock));
+    let mut standings = Vec::new();
+    if let Some(plan) = request.permit.plan() {
+        let debit = Debit {
+            subject,
+            policy: &request.policy,
+            plan,
+            budgets: request.permit.budgets(),
+            cost: request.cost,
+        };
+        let Memory { ledger, index, open, .. } = &mut *work.memory;
+        ledger.open(work.connection, (index, open), &debit, now)?;
+        if let Some(place) = work.memory.ledger.exhausted(&debit, now) {
+            if !request.is_observed {
+                return exhausted(work, request, &debit, place).map(Err);
+            }
+            objection = objection.or(Some(over_budget(plan, &request.subject)));
+        }
+        let id = work.memory.last_id + 1;
+        work.memory.ledger.hold(&debit, id, &sending, now);
+        standings = work.memory.ledger.standings(&debit, now);
+        if let Subject::Key(key) = &request.subject {
+            work.tell_levels(key, &request.policy, plan, &standings, request.cost)?;
+        }
+    }
+    let id = insert(work, request, Outcome::Pending, objection, request.cost)?;
+    work.memory.open.insert(id, sending.clone());
+    Ok(Ok(Box::new(Reserved {
+        id: RecordId(id),
+        time: now,
+        plan: request.permit.plan().cloned(),
+        standings,
+        count: request.permit.count(),
+        policy: request.policy.clone(),
+        subject,
+        budgets: request.permit.budgets().into(),
+        cost: request.cost,
+        is_observed: request.is_observed,
+        sending,
+    })))
+}
+
+/// The lock check that counts: the decision's came from memory, some time ago.
+fn check_again(work: &Work<'_>, subject: &Subject) -> std::result::Result<(), Refusal> {
+    let Subject::Key(key) = subject else {
+        return Ok(());
+    };
+    match (work.state_of(key), key.application.state()) {
+        (KeyState::Revoked, _) => Err(Reason::KeyRevoked.into()),
+        (_, ApplicationState::Suspended) => Err(Reason::ApplicationSuspended.into()),
+        (KeyState::Locked(lock), ApplicationState::Active) => Err(locked(lock, work.now)),
+        (KeyState::Active, ApplicationState::Active) => Ok(()),
+    }
+}
+
+fn refused(
+    refusal: Refusal,
+    plan: Option<&Arc<Plan>>,
+    standings: Vec<BudgetStanding>,
+) -> ReserveRefused {
+    ReserveRefused { refusal, plan: plan.cloned(), standings, is_recorded: false }
+}
+
+fn over_budget(plan: &Plan, subject: &Subject) -> Reason {
+    match (plan.spec().lock, subject) {
+        (LockRule::Lock { .. }, Subject::Key(_)) => Reason::KeyLocked,
+        (LockRule::Never, _) | (LockRule::Lock { .. }, Subject::Address(_) | Subject::Nobody) => {
+            Reason::BudgetExhausted
+        }
+    }
+}
+
+/// Refuses the attempt past the budget and, where the plan says so, locks the key.
+fn exhausted(
+    work: &mut Work<'_>,
+    request: &ReserveRequest,
+    debit: &Debit<'_>,
+    place: usize,
+) -> Result<Box<ReserveRefused>> {
+    let standings = work.memory.ledger.standings(debit, work.now);
+    let rule = if work.memory.ledger.is_only_late(debit, place, work.now) {
+        LockRule::Never
+    } else {
+        debit.plan.spec().lock
+    };
+    let (LockRule::Lock { level, until }, Subject::Key(key)) = (rule, &request.subject) else {
+        let mut refusal = Refusal::new(Reason::BudgetExhausted);
+        refusal.retry_after_secs = work.memory.ledger.room_in_secs(debit, place, work.now);
+        return Ok(Box::new(refused(refusal, Some(debit.plan), standings)));
+    };
+    let budget = &debit.plan.budgets()[place];
+    let facts = &request.facts;
+    let earlier_locks = earlier_locks(work, key)?;
+    let lock = Lock {
+        level,
+        reason: format!("went over its write budget {}, {}", budget.name, budget.quota),
+        actor: Actor::Budget(budget.name.clone()),
+        since: work.now,
+        until: until.end(work.now, earlier_locks),
+        evidence: Some(format!("{} {} from {}", facts.method, facts.path, facts.address)),
+    };
+    let used = standings.iter().find(|standing| standing.place == place);
+    let over = NoticeBudget {
+        name: budget.name.clone(),
+        quota: budget.quota.to_string(),
+        amount: budget.quota.amount,
+        used: used.map_or(0, |standing| standing.used),
+        level: None,
+    };
+    let (lock, _) = work.lock_key_over(key, lock, Some(over))?;
+    insert(work, request, Outcome::Refused, Some(Reason::KeyLocked), 0)?;
+    let refusal = locked(LockNotice { level: lock.level, until: lock.until }, work.now);
+    Ok(Box::new(ReserveRefused {
+        is_recorded: true,
+        ..refused(refusal, Some(debit.plan), standings)
+    }))
+}
+
+fn earlier_locks(work: &Work<'_>, key: &KeyEntry) -> Result<u32> {
+    let mut statement = work.connection.prepare_cached("SELECT locks FROM key WHERE id = ?1")?;
+    Ok(statement.query_row([key.row], |row| row.get(0))?)
+}
+
+fn insert(
+    work: &mut Work<'_>,
+    request: &ReserveRequest,
+    outcome: Outcome,
+    reason: Option<Reason>,
+    cost: u32,
+) -> Result<i64> {
+    let id = work.next_id();
+    let subject = request.subject.number();
+    let status = (outcome == Outcome::Refused).then(|| reason.map(Reason::status)).flatten();
+    let plan = request.permit.plan().map(|plan| plan.name());
+    let facts = &request.facts;
+    let record = NewRecord {
+        id,
+        time: work.now,
+        subject,
+        plan,
+        facts,
+        status,
+        outcome,
+        reason,
+        cost,
+        count: 1,
+    };
+    journal::insert(work.connection, &record)?;
+    work.memory.index.push(subject, id, work.now, cost);
+    Ok(id)
+}
+
+impl Reserved {
+    /// What the outcome of the write gives back to its budgets.
+    fn is_given_back(&self, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::NotSent => true,
+            Outcome::RefusedByUpstream => self.count == CountRule::Applied,
+            Outcome::Pending | Outcome::Applied | Outcome::Unknown | Outcome::Refused => false,
+        }
+    }
+}
+
+/// Writes down what became of a write, and gives back what it did not use.
+pub(crate) fn settle(
+    work: &mut Work<'_>,
+    reserved: &Reserved,
+    settlement: &Settlement,
+) -> Result<()> {
+    let id = reserved.id.0;
+    journal::settle(work.connection, id, settlement)?;
+    if settlement.outcome != Outcome::NotSent {
+        // Where nobody noted it.
+        reserved.sending.note();
+    }
+    let is_given_back = reserved.is_given_back(settlement.outcome);
+    if reserved.cost > 0
+        && !is_given_back
+        && let Some(began) = reserved.sending.began()
+    {
+        let row = (reserved.subject, id);
+        work.memory.index.set_time(work.connection, row, began)?;
+        work.memory.ledger.note_sent(reserved.subject, &reserved.policy);
+    }
+    if is_given_back && reserved.cost > 0 {
+        journal::forgive(work.connection, id)?;
+        work.memory.index.forgive(work.connection, reserved.subject, id)?;
+        if let Some(plan) = &reserved.plan {
+            let debit = Debit {
+                subject: reserved.subject,
+                policy: &reserved.policy,
+                plan,
+                budgets: &reserved.budgets,
+                cost: reserved.cost,
+            };
+            work.memory.ledger.give_back(&debit, id, &reserved.sending);
+        }
+    }
+    work.memory.open.remove(&id);
+    Ok(())
+}
+
+/// A refusal, or several of one kind in one line.
+#[derive(Clone, Debug)]
+pub struct RefusedRecord {
+    /// Whose key it was, where known.
+    pub key: Option<Arc<KeyEntry>>,
+    /// The first of them.
+    pub facts: RequestFacts,
+    /// Why.
+    pub reason: Reason,
+    /// Whether it was refused, or passed because its API is only observed.
+    pub outcome: Outcome,
+    /// How many.
+    pub count: u32,
+}
+
+pub(crate) fn record_refused(work: &mut Work<'_>, refused: &RefusedRecord) -> Result<()> {
+    let id = work.next_id();
+    let subject = refused.key.as_ref().map_or(0, |key| key.row);
+    let plan = refused.key.as_ref().map(|key| key.plan());
+    let record = NewRecord {
+        id,
+        time: work.now,
+        subject,
+        plan: plan.as_deref(),
+        facts: &refused.facts,
+        status: (refused.outcome == Outcome::Refused).then(|| refused.reason.status()),
+        outcome: refused.outcome,
+        reason: Some(refused.reason),
+        cost: 0,
+        count: refused.count,
+    };
+    journal::insert(work.connection, &record)?;
+    work.memory.index.push(subject, id, work.now, 0);
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! Digests that somebody stopped: a mailbox that had enough of what a rule tells in sum.
+
+use keystile_core::lock::Actor;
+use keystile_core::time::Timestamp;
+use rusqlite::{Connection, params};
+
+use crate::error::Result;
+use crate::sqlite::audit::event::EventKind;
+use crate::sqlite::writer::write_tx::Work;
+
+pub(crate) const TABLE: &str = "
+-- A receiver that takes no more digests of a rule; what begins a storm, and what is told at once, goes on.
+CREATE TABLE digest_stop (
+    channel   TEXT NOT NULL,
+    rule      TEXT NOT NULL,
+    receiver  TEXT NOT NULL,
+    since     INTEGER NOT NULL,
+    PRIMARY KEY (channel, rule, receiver)
+) STRICT, WITHOUT ROWID;
+";
+
+/// A receiver that takes no more digests of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DigestStop {
+    /// The rule.
+    pub rule: String,
+    /// The address.
+    pub receiver: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// The stops of a channel, by rule.
+pub fn list(connection: &Connection, channel: &str) -> Result<Vec<DigestStop>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT rule, receiver, since FROM digest_stop WHERE channel = ?1 ORDER BY rule, receiver",
+    )?;
+    statement
+        .query_and_then([channel], |row| {
+            Ok(DigestStop {
+                rule: row.get(0)?,
+                receiver: row.get(1)?,
+                since: Timestamp(row.get(2)?),
+            })
+        })?
+        .collect()
+}
+
+/// Whether a receiver takes no more digests of a rule.
+pub fn is_stopped(
+    connection: &Connection,
+    channel: &str,
+    rule: &str,
+    receiver: &str,
+) -> Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM digest_stop WHERE channel = ?1 AND rule = ?2 AND receiver = ?3)",
+    )?;
+    Ok(statement.query_row([channel, rule, receiver], |row| row.get(0))?)
+}
+
+impl Work<'_> {
+    /// Stops the digests of a rule to a receiver. One that is stopped stays as it is.
+    pub fn stop_digests(
+        &mut self,
+        channel: &str,
+        rule: &str,
+        receiver: &str,
+        actor: &Actor,
+    ) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT OR IGNORE INTO digest_stop (channel, rule, receiver, since)
+             VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        if statement.execute(params![channel, rule, receiver, self.now.0])? > 0 {
+            let detail = format!("{rule} to {receiver}");
+            self.tell_of(EventKind::DigestsStopped, Some(channel), actor, &detail)?;
+        }
+        Ok(())
+    }
+
+    /// Lets all digests of a channel go out again. Says how many were stopped.
+    pub fn resume_digests(&mut self, channel: &str, actor: &Actor) -> Result<usize> {
+        let mut statement =
+            self.connection.prepare_cached("DELETE FROM digest_stop WHERE channel = ?1")?;
+        let resumed = statement.execute([channel])?;
+        if resumed > 0 {
+            let detail = format!("{resumed} stopped");
+            self.tell_of(EventKind::DigestsResumed, Some(channel), actor, &detail)?;
+        }
+        Ok(resumed)
+    }
+}

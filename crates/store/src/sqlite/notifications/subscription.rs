@@ -1,0 +1,160 @@
+//! Subscriptions: the browsers and phones of owners that take Web Push.
+
+use keystile_core::key::{OwnerId, SubscriptionId};
+use keystile_core::lock::Actor;
+use keystile_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::error::{Error, Result};
+use crate::sqlite::audit::event::EventKind;
+use crate::sqlite::owners::owner::parsed;
+use crate::sqlite::writer::write_tx::Work;
+
+/// An owner has so many devices at most; a page that subscribes in a loop fills no disk.
+const DEVICES_MAX: u32 = 50;
+
+/// A device that takes Web Push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionRow {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// The id of its owner.
+    pub owner: OwnerId,
+    /// Where its push service takes messages for it.
+    pub push_address: String,
+    /// What messages to it are encrypted for.
+    pub p256dh: String,
+    /// A secret that it shares with whoever sends.
+    pub auth: String,
+    /// What its owner calls it.
+    pub label: String,
+    /// Since when.
+    pub created: Timestamp,
+    /// When a message last arrived.
+    pub used: Option<Timestamp>,
+}
+
+/// A device to subscribe.
+#[derive(Clone, Debug)]
+pub struct NewSubscription {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// Whose it is.
+    pub owner: OwnerId,
+    /// Where its push service takes messages for it.
+    pub push_address: String,
+    /// What messages to it are encrypted for.
+    pub p256dh: String,
+    /// A secret that it shares with whoever sends.
+    pub auth: String,
+    /// What its owner calls it.
+    pub label: String,
+}
+
+const COLUMNS: &str =
+    "subscription.uid, owner.uid, endpoint, p256dh, auth, label, subscription.created, used
+     FROM subscription JOIN owner ON owner.id = subscription.owner";
+
+fn subscription_row(row: &Row<'_>) -> Result<SubscriptionRow> {
+    Ok(SubscriptionRow {
+        id: parsed(&row.get::<_, String>(0)?)?,
+        owner: parsed(&row.get::<_, String>(1)?)?,
+        push_address: row.get(2)?,
+        p256dh: row.get(3)?,
+        auth: row.get(4)?,
+        label: row.get(5)?,
+        created: Timestamp(row.get(6)?),
+        used: row.get::<_, Option<i64>>(7)?.map(Timestamp),
+    })
+}
+
+/// All devices, oldest first.
+pub fn list(connection: &Connection) -> Result<Vec<SubscriptionRow>> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} ORDER BY subscription.id"))?;
+    statement.query_and_then([], subscription_row)?.collect()
+}
+
+/// The device with an id; `None` where it was removed.
+pub fn find(connection: &Connection, id: &str) -> Result<Option<SubscriptionRow>> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} WHERE subscription.uid = ?1"))?;
+    statement.query_and_then([id], subscription_row)?.next().transpose()
+}
+
+pub(crate) fn ids(connection: &Connection) -> Result<Vec<String>> {
+    let mut statement = connection.prepare_cached("SELECT uid FROM subscription ORDER BY id")?;
+    statement.query_and_then([], |row| Ok(row.get(0)?))?.collect()
+}
+
+pub(crate) fn touch(connection: &Connection, id: &str, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE subscription SET used = ?2 WHERE uid = ?1")?
+        .execute(params![id, now.0])?;
+    Ok(())
+}
+
+impl Work<'_> {
+    /// Subscribes a device. One that is known by its endpoint becomes this owner's, with its new keys.
+    pub fn subscribe(&mut self, new: &NewSubscription, actor: &Actor) -> Result<SubscriptionId> {
+        let owner: Option<(i64, u32)> = self
+            .connection
+            .query_row(
+                "SELECT id, (SELECT count(*) FROM subscription WHERE owner = owner.id) FROM owner
+                 WHERE uid = ?1",
+                [new.owner.to_string()],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        let (owner, devices) =
+            owner.ok_or_else(|| Error::Missing("owner with this id".to_owned()))?;
+        if devices >= DEVICES_MAX {
+            return Err(Error::Conflict(format!(
+                "an owner has at most {DEVICES_MAX} devices: remove one first"
+            )));
+        }
+        let uid: String = self.connection.query_row(
+            "INSERT INTO subscription (uid, owner, endpoint, p256dh, auth, label, created)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (endpoint) DO UPDATE SET owner = excluded.owner, p256dh = excluded.p256dh,
+                auth = excluded.auth, label = excluded.label
+             RETURNING uid",
+            params![
+                new.id.to_string(),
+                owner,
+                new.push_address,
+                new.p256dh,
+                new.auth,
+                new.label,
+                self.now.0
+            ],
+            |row| row.get(0),
+        )?;
+        self.tell_of(EventKind::DeviceAdded, Some(&new.label), actor, "takes push messages")?;
+        parsed(&uid)
+    }
+
+    /// Removes a device.
+    pub fn unsubscribe(&mut self, id: SubscriptionId, actor: &Actor, detail: &str) -> Result<()> {
+        let label: Option<String> = self
+            .connection
+            .query_row(
+                "DELETE FROM subscription WHERE uid = ?1 RETURNING label",
+                [id.to_string()],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let label = label.ok_or_else(|| Error::Missing(format!("device {id}")))?;
+        self.tell_of(EventKind::DeviceRemoved, Some(&label), actor, detail)
+    }
+
+    /// Forgets a device whose push service says that it is gone; an address of a mailbox is no device.
+    pub(crate) fn forget_gone_device(&mut self, receiver: &str, said: &str) -> Result<()> {
+        match receiver.parse() {
+            Ok(id) if find(self.connection, receiver)?.is_some() => {
+                self.unsubscribe(id, &Actor::System, &format!("its push service said: {said}"))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Ending digests from a mail: a page with a button for people, and the same POST for mail programs that
+//! have a button of their own (RFC 8058). Opening the page changes nothing, and nobody is signed in.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::StatusCode;
+use keystile_engine::command::{Failure, FailureKind};
+use keystile_engine::notifications::digest_stop::StopOffer;
+use tokio::runtime::Handle;
+
+use crate::carry_out::blocking;
+use crate::format::filters;
+use crate::page::{Frame, Screen, page_with};
+use crate::web::Web;
+
+#[derive(Template)]
+#[template(path = "stop.html")]
+struct StopPage {
+    frame: Frame,
+    token: String,
+    offer: Option<StopOffer>,
+    refusal: Option<String>,
+}
+
+fn shown(token: &str, found: Result<StopOffer, Failure>) -> Response {
+    let (status, offer, refusal) = match found {
+        Ok(offer) => (StatusCode::OK, Some(offer), None),
+        Err(failure) => (status_of(failure.kind), None, Some(failure.message)),
+    };
+    let frame = Frame::bare(Screen::Other, "Stop digests");
+    page_with(status, &StopPage { frame, token: crate::form::path_segment(token), offer, refusal })
+}
+
+/// A mail program takes 410 for an answer and tries again after a 503.
+fn status_of(kind: FailureKind) -> StatusCode {
+    match kind {
+        FailureKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        FailureKind::Fault => StatusCode::INTERNAL_SERVER_ERROR,
+        FailureKind::Missing
+        | FailureKind::Invalid
+        | FailureKind::Conflict
+        | FailureKind::Stale => StatusCode::GONE,
+    }
+}
+
+pub(crate) async fn look(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Response {
+    let asked = token.clone();
+    let found = blocking(&web.engine, move |engine| engine.look_at_stop(&asked)).await;
+    shown(&token, found)
+}
+
+pub(crate) async fn act(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Response {
+    let (asked, runtime) = (token.clone(), Handle::current());
+    let found =
+        blocking(&web.engine, move |engine| runtime.block_on(engine.use_stop(&asked))).await;
+    shown(&token, found)
+}
