@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
 use keystile_core::policy::Policy;
-use keystile_core::notifications::watch::{Trigger, WatchRule, Watching};
+use keystile_core::notifications::watch::{Trigger, WatchRule, WatchRules};
 use keystile_store::Store;
 use keystile_store::sqlite::notifications::follow;
 use tokio::runtime::{Builder, LocalOptions};
@@ -59,7 +59,7 @@ pub fn run(waiting: u64, rounds: u64) -> Outcome<()> {
     Ok(())
 }
 
-fn watching(rules: Vec<WatchRule>) -> Arc<Watching> {
+fn watching(rules: Vec<WatchRule>) -> Arc<WatchRules> {
     let secret = SecretSource::Environment("HOOK".to_owned());
     let channel = ChannelRule {
         name: "ops".to_owned(),
@@ -67,10 +67,10 @@ fn watching(rules: Vec<WatchRule>) -> Arc<Watching> {
         per_hour_max: 60,
         allowed_networks: Vec::new(),
     };
-    Arc::new(Watching::new(rules, vec![channel], TimeZone::UTC))
+    Arc::new(WatchRules::new(rules, vec![channel], TimeZone::UTC))
 }
 
-fn rules(on: &[&str]) -> Outcome<Arc<Watching>> {
+fn rules(on: &[&str]) -> Outcome<Arc<WatchRules>> {
     if on.is_empty() {
         return Ok(watching(Vec::new()));
     }
@@ -79,7 +79,7 @@ fn rules(on: &[&str]) -> Outcome<Arc<Watching>> {
     Ok(watching(vec![WatchRule { on, ..rule }]))
 }
 
-fn near() -> Outcome<Arc<Watching>> {
+fn near() -> Outcome<Arc<WatchRules>> {
     let levels = Trigger::BudgetLevel { levels: vec![50, 80, 100] };
     Ok(watching(vec![WatchRule::new("near", levels, vec!["ops".to_owned()])]))
 }

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use http::Method;
 use smallvec::SmallVec;
 
-use crate::policy::api::{Charge, Mode, OperationMatch};
 use crate::key::KeyId;
 use crate::lock::LockLevel;
+use crate::policy::api::{Charge, Mode, OperationMatch};
 use crate::policy::operation::CountRule;
 use crate::policy::{ApiRef, Plan, Policy};
 use crate::rate::RateState;

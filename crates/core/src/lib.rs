@@ -7,9 +7,6 @@
 //!
 //! Not here: where keys are stored, how a write is made durable, what a protocol looks like.
 
-pub mod notifications;
-pub mod owners;
-pub mod request;
 pub mod budget;
 pub mod cost;
 pub mod decision;
@@ -17,9 +14,12 @@ pub mod journal;
 pub mod key;
 pub mod label;
 pub mod lock;
+pub mod notifications;
+pub mod owners;
 pub mod policy;
 pub mod rate;
 pub mod refusal;
+pub mod request;
 pub mod text;
 pub mod time;
 pub mod when;

@@ -4,17 +4,18 @@ use std::path::Path;
 
 use keystile_core::lock::Actor;
 use keystile_core::time::Timestamp;
-use keystile_store::sqlite::audit::event::{EventKind, EventQuery};
 use keystile_store::sqlite::audit;
-use keystile_store::sqlite::files::backup;
 use keystile_store::sqlite::audit::event;
+use keystile_store::sqlite::audit::event::{EventKind, EventQuery};
+use keystile_store::sqlite::files::backup;
 use keystile_store::sqlite::keys::key;
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Answer, Failure};
-use crate::execute::{LISTED_MAX, failure};
 use crate::Engine;
+use crate::command::Failure;
+use crate::execute::{LISTED_MAX, failure};
 use crate::keys::view;
+use crate::legacy::Answer;
 
 /// Which events to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

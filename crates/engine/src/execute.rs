@@ -9,8 +9,9 @@ use keystile_store::error::Error;
 
 use crate::Engine;
 use crate::advice;
-use crate::command::{Answer, Command, Failure, FailureKind};
+use crate::command::{Failure, FailureKind};
 use crate::keys::version::Expected;
+use crate::legacy::{Answer, Command};
 
 /// A listing never holds more than this in memory.
 pub(crate) const LISTED_MAX: u32 = 10_000;
@@ -68,13 +69,13 @@ pub type Execution<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
 impl Engine {
     /// Carries out a command. What it changes is durable once this returns.
-    pub fn execute(self: &Arc<Self>, command: Command, actor: Actor) -> Execution<'_> {
-        self.execute_expecting(command, actor, Expected::Any)
+    pub fn execute_legacy(self: &Arc<Self>, command: Command, actor: Actor) -> Execution<'_> {
+        self.execute_legacy_expecting(command, actor, Expected::Any)
     }
 
     /// Carries out a command unless what it edits, a key or an application, is no longer as expected.
     /// Other commands expect nothing.
-    pub fn execute_expecting(
+    pub fn execute_legacy_expecting(
         self: &Arc<Self>,
         command: Command,
         actor: Actor,
@@ -139,11 +140,6 @@ impl Engine {
             }
             Command::ListOwners => self.owners().map(Answer::Owners),
             Command::RemoveOwner { owner } => self.say_removed(&owner, actor).await,
-            Command::CreateToken { name, scope, for_millis } => {
-                self.create_token_for(&name, scope, for_millis, actor).await
-            }
-            Command::ListTokens => self.tokens().map(Answer::Tokens),
-            Command::RevokeToken { token } => self.say_revoked(&token, actor).await,
             Command::TestChannel { channel } => {
                 self.test_channel(&channel, actor).await.map(Answer::Deliveries)
             }

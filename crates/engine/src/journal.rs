@@ -14,8 +14,9 @@ use keystile_store::sqlite::journal::{
 use keystile_store::sqlite::keys::key;
 
 use crate::Engine;
-use crate::command::{Answer, Failure, Order, RecordFilter};
+use crate::command::{Failure, Order, RecordFilter};
 use crate::execute::LISTED_MAX;
+use crate::legacy::Answer;
 
 const HOUR: Span = Span::from_secs(3_600);
 /// Addresses shown with a key.
@@ -163,7 +164,7 @@ mod tests {
 
     use super::*;
     use crate::EngineSettings;
-    use crate::command::Command;
+    use crate::legacy::Command;
 
     fn engine(folder: &std::path::Path) -> Arc<Engine> {
         let (store, _) = Store::open(DataDirectory::hold(folder).unwrap()).unwrap();

@@ -11,18 +11,14 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use keystile_core::budget::Quota;
-use keystile_core::policy::example_call::{Wanted, example_call};
 use keystile_core::key::KeyPrefix;
+use keystile_core::notifications::watch::WatchRules;
 use keystile_core::policy::Policy;
+use keystile_core::policy::example_call::{Wanted, example_call};
 use keystile_core::time::{Span, Timestamp};
-use keystile_core::notifications::watch::Watching;
 use keystile_store::Store;
 
 pub mod admission;
-pub mod keys;
-mod maintenance;
-pub mod notifications;
-pub mod owners;
 pub mod advice;
 pub mod audit;
 pub mod checks;
@@ -30,21 +26,26 @@ pub mod command;
 mod execute;
 pub mod export;
 mod journal;
+pub mod keys;
+pub mod legacy;
+mod maintenance;
+pub mod notifications;
+pub mod owners;
 mod status;
 
-use notifications::action_link::RefusedLinks;
 use admission::address_counters::AddressTable;
 pub use admission::authorize::{Authorization, Identity, Incoming, OpenCall};
-pub use execute::Execution;
-pub use journal::KeyActivity;
-pub use keystile_store::sqlite::journal::{Activity, AddressUse, HourCount, RecordPage};
-pub use keys::budget_warnings::NearBudget;
-use keys::budget_warnings::NearTable;
 use admission::refusal_log::RefusalLog;
 pub use admission::reserve::{Refused, Reservation};
-use owners::sign_in::SignIns;
-use notifications::refusal_burst::StormTable;
+pub use execute::Execution;
+pub use journal::KeyActivity;
+pub use keys::budget_warnings::BudgetWarning;
+use keys::budget_warnings::BudgetWarnings;
+pub use keystile_store::sqlite::journal::{Activity, AddressUse, HourCount, RecordPage};
+use notifications::action_link::RefusedLinks;
+use notifications::refusal_burst::RefusalBursts;
 use notifications::store_health::Trouble;
+use owners::sign_in::SignIns;
 
 /// What the engine needs to know besides the policy.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ pub struct EngineSettings {
     /// Where callers arrive while no server has said so, as in [`ServerInfo::gate`].
     pub gate: Vec<String>,
     /// What is told, and on which channels.
-    pub watching: Arc<Watching>,
+    pub watching: Arc<WatchRules>,
 }
 
 /// What a running server tells about itself.
@@ -85,12 +86,12 @@ pub struct Engine {
     keyless: AddressTable,
     failures: AddressTable,
     refused: RefusalLog,
-    near: NearTable,
+    near: BudgetWarnings,
     sign_ins: SignIns,
     refused_links: RefusedLinks,
-    storms: StormTable,
+    storms: RefusalBursts,
     trouble: Trouble,
-    forgot: notify::Forgot,
+    forgot: notifications::notify::Forgot,
     /// Set once a server serves; commands that run directly on the store leave it empty.
     pub server: OnceLock<ServerInfo>,
     /// How what is outside of the store is looked at; set by the program.
@@ -111,12 +112,12 @@ impl Engine {
             keyless: AddressTable::default(),
             failures: AddressTable::default(),
             refused: RefusalLog::default(),
-            near: NearTable::default(),
+            near: BudgetWarnings::default(),
             sign_ins: SignIns::default(),
             refused_links: RefusedLinks::default(),
-            storms: StormTable::default(),
+            storms: RefusalBursts::default(),
             trouble: Trouble::default(),
-            forgot: notify::Forgot::default(),
+            forgot: notifications::notify::Forgot::default(),
             server: OnceLock::new(),
             checks: OnceLock::new(),
             policy_note: ArcSwap::from_pointee(note),

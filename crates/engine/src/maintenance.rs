@@ -10,7 +10,7 @@ const DELETED_AT_ONCE: u32 = 2_000;
 
 impl Engine {
     /// Does what is due. Call it about once a second.
-    pub async fn keep_house(&self) {
+    pub async fn run_maintenance(&self) {
         self.write_refused();
         self.watch_store().await;
         self.tell_refused_storms().await;

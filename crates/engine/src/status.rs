@@ -8,9 +8,8 @@ use keystile_store::sqlite::journal;
 use keystile_store::sqlite::keys::key;
 
 use crate::Engine;
-use crate::command::{
-    Answer, ApiView, EventFilter, Failure, Finding, FindingLevel, KeyCounts, StatusView,
-};
+use crate::command::{ApiView, EventFilter, Failure, Finding, FindingLevel, KeyCounts, StatusView};
+use crate::legacy::Answer;
 
 impl Engine {
     pub(crate) fn status(&self) -> Result<Answer, Failure> {

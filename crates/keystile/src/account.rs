@@ -1,21 +1,21 @@
 //! Who is at the command line: the account that the kernel says it is. The environment is no witness, since
 //! anybody sets it to what they like.
 
-use keystile_core::lock::Actor;
+use keystile_core::owners::principal::Principal;
 
 /// Where accounts have their names. Only there: other directories of accounts may be slow, or away.
 const ACCOUNTS: &str = "/etc/passwd";
 
 /// Whoever runs this process.
-pub(crate) fn of_process() -> Actor {
+pub(crate) fn of_process() -> Principal {
     of(rustix::process::getuid().as_raw())
 }
 
 /// Whoever has this user id.
-pub(crate) fn of(uid: u32) -> Actor {
+pub(crate) fn of(uid: u32) -> Principal {
     // A machine may be without that file, or have it in another encoding; the number is the account.
     let accounts = std::fs::read(ACCOUNTS).unwrap_or_default();
-    Actor::CommandLine(named(uid, &String::from_utf8_lossy(&accounts)))
+    Principal::CommandLine { account: named(uid, &String::from_utf8_lossy(&accounts)) }
 }
 
 /// Whether an account may give orders to this process: its own, and root.

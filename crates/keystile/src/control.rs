@@ -1,7 +1,7 @@
 //! The control socket: how the command line reaches a running server.
 //!
 //! A Unix socket in the data directory, for this user and root only. One line of JSON in, one line out: a
-//! [`Request`] and its [`Answer`], with blanks before it while the server is at it. Who asks is what the
+//! [`Request`] and its answer or failure, with blanks before it while the server is at it. Who asks is what the
 //! kernel says of the other side.
 
 use std::fs::File;
@@ -15,8 +15,11 @@ use std::time::Duration;
 
 use keystile_core::lock::Actor;
 use keystile_engine::Engine;
-use keystile_engine::command::{Answer, Command, Failure, FailureKind};
+use keystile_engine::command::wire::WireCommand;
+use keystile_engine::command::{Failure, FailureKind};
+use keystile_engine::legacy::{self, Answer};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Handle;
@@ -38,7 +41,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// What the command line sends.
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
-    command: Command,
+    command: WireCommand,
 }
 
 /// Where the socket of a data directory is.
@@ -129,43 +132,47 @@ pub async fn serve(listener: UnixListener, server: Arc<impl Server>) {
 
 async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Result<()> {
     let uid = stream.peer_cred()?.uid();
-    let actor = account::of(uid);
+    let principal = account::of(uid);
     let (reading, mut writing) = stream.split();
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(reading.take(REQUEST_BYTES_MAX));
     tokio::time::timeout(TURN_MAX, reader.read_line(&mut line)).await??;
     let answer = match serde_json::from_str::<Request>(&line) {
         // The socket's mode says so too; but that is a file's, and anybody who owns the folder changes it.
-        Ok(_) if !account::may_command(uid) => Answer::Failed(Failure {
+        Ok(_) if !account::may_command(uid) => Err(Failure {
             kind: FailureKind::Invalid,
             message: format!("uid {uid} may not give commands to this server"),
             help: Some(
                 "run the command as the user that the server runs as, or as root".to_owned(),
             ),
         }),
-        Ok(Request { command: Command::Reload }) => {
-            let reloaded = server.reload(actor);
+        Ok(Request { command: WireCommand::Legacy(legacy::Command::Reload) }) => {
+            let reloaded = server.reload(principal.actor());
             let reloaded = server.engine().store().unless_hung(reloaded).await;
-            reloaded.unwrap_or_else(|error| Answer::Failed(error.into()))
+            match reloaded {
+                Ok(legacy::Answer::Failed(failure)) => Err(failure),
+                Ok(answer) => Ok(serde_json::to_value(answer)?),
+                Err(error) => Err(error.into()),
+            }
         }
         Ok(Request { command }) => {
             // Lists and backups read for long; they must not hold up health checks.
             let engine = server.engine().clone();
             let store = engine.store().clone();
             let runtime = Handle::current();
-            let work = move || runtime.block_on(engine.execute(command, actor));
+            let work = move || runtime.block_on(engine.execute_wire(&principal, command));
             let work = store.unless_hung(tokio::task::spawn_blocking(work));
             let mut work = std::pin::pin!(work);
             loop {
                 match tokio::time::timeout(SIGN_OF_LIFE, &mut work).await {
                     Ok(Ok(answer)) => break answer.map_err(std::io::Error::other)?,
-                    Ok(Err(error)) => break Answer::Failed(error.into()),
+                    Ok(Err(error)) => break Err(error.into()),
                     // A blank before the JSON: whoever waits knows that it is still at it.
                     Err(_) => writing.write_all(b" ").await?,
                 }
             }
         }
-        Err(error) => Answer::Failed(Failure {
+        Err(error) => Err(Failure {
             kind: FailureKind::Invalid,
             message: format!("the server does not understand the command: {error}"),
             help: Some("use the same version of keystile for both".to_owned()),
@@ -189,14 +196,14 @@ fn connect_in_time(data: &Path) -> Result<std::io::Result<BlockingStream>, RecvT
 }
 
 /// Sends a command to the server of a data directory; `None` when no server runs there.
-pub fn send(data: &Path, command: &Command) -> Option<Result<Answer, Failure>> {
+pub fn send(data: &Path, command: &WireCommand) -> Option<Result<Value, Failure>> {
     let request = Request { command: command.clone() };
     let answer = match connect_in_time(data) {
         Ok(Err(_)) => return None,
         Ok(Ok(stream)) => exchange(stream, &request),
         Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
     };
-    Some(answer.map_err(|error| match error.kind() {
+    Some(answer.unwrap_or_else(|error| Err(match error.kind() {
         std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => Failure {
             kind: FailureKind::Unavailable,
             message: format!(
@@ -210,10 +217,13 @@ pub fn send(data: &Path, command: &Command) -> Option<Result<Answer, Failure>> {
             message: format!("the server broke off: {error}"),
             help: Some("see its log".to_owned()),
         },
-    }))
+    })))
 }
 
-fn exchange(mut stream: BlockingStream, request: &Request) -> std::io::Result<Answer> {
+fn exchange(
+    mut stream: BlockingStream,
+    request: &Request,
+) -> std::io::Result<Result<Value, Failure>> {
     stream.set_read_timeout(Some(SILENCE_MAX))?;
     stream.set_write_timeout(Some(SILENCE_MAX))?;
     let mut line = serde_json::to_vec(request)?;

@@ -8,12 +8,15 @@ use jiff::tz::TimeZone;
 use keystile_core::budget::Quota;
 use keystile_core::key::KeyPrefix;
 use keystile_core::policy::Policy;
-use keystile_engine::command::{Answer, Command, Failure, FailureKind};
 use keystile_engine::Engine;
 use keystile_engine::EngineSettings;
+use keystile_engine::command::wire::WireCommand;
+use keystile_engine::command::{Failure, FailureKind};
+use keystile_engine::legacy::Command;
 use keystile_store::Store;
-use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::error::Error as StoreError;
+use keystile_store::sqlite::files::directory::DataDirectory;
+use serde_json::Value;
 
 use crate::cli::Target;
 use crate::config::{self, Colors, Configuration};
@@ -101,7 +104,7 @@ impl Local {
         let data = Self::data_of(target)?;
         probe::disk_of(&data)?;
         let directory = DataDirectory::hold(&data)?;
-        Ok(keystile_store::sqlite::files::loss::accept(directory, &account::of_process())?)
+        Ok(keystile_store::sqlite::files::loss::accept(directory, &account::of_process().actor())?)
     }
 
     /// For an owner who says that a store may be made where there is none.
@@ -119,7 +122,7 @@ impl Local {
     }
 
     /// Carries out a command.
-    pub fn send(&mut self, command: &Command) -> Result<Answer, Failure> {
+    pub fn send(&mut self, command: &WireCommand) -> Result<Value, Failure> {
         if self.engine.is_none()
             && let Some(answer) = control::send(&self.data, command)
         {
@@ -153,11 +156,11 @@ impl Local {
                 Err(error) => return Err(error.into()),
             }
         };
-        Ok(self.runtime.block_on(engine.execute(command.clone(), account::of_process())))
+        self.runtime.block_on(engine.execute_wire(&account::of_process(), command.clone()))
     }
 
     /// Sends a command to whoever holds the directory: a server that starts or stops, or another command.
-    fn once_it_answers(&mut self, command: &Command) -> Result<Answer, Failure> {
+    fn once_it_answers(&mut self, command: &WireCommand) -> Result<Value, Failure> {
         let begun = Instant::now();
         while begun.elapsed() < ANSWER_WAIT {
             if let Some(answer) = control::send(&self.data, command) {
@@ -166,8 +169,9 @@ impl Local {
             match self.open() {
                 Ok(engine) => {
                     let engine = self.engine.insert(engine).clone();
-                    let work = engine.execute(command.clone(), account::of_process());
-                    return Ok(self.runtime.block_on(work));
+                    let principal = account::of_process();
+                    let work = engine.execute_wire(&principal, command.clone());
+                    return self.runtime.block_on(work);
                 }
                 // This has waited a moment.
                 Err(StoreError::InUse { .. }) => {}
@@ -227,13 +231,15 @@ fn without_configuration() -> EngineSettings {
     }
 }
 
-fn creates_something(command: &Command) -> bool {
+fn creates_something(command: &WireCommand) -> bool {
     matches!(
         command,
-        Command::CreateKeys { .. }
-            | Command::CreateApplication { .. }
-            | Command::CreateToken { .. }
-            | Command::MakeClaimLink
+        WireCommand::CreateToken(_)
+            | WireCommand::Legacy(
+                Command::CreateKeys { .. }
+                    | Command::CreateApplication { .. }
+                    | Command::MakeClaimLink
+            )
     )
 }
 
@@ -257,7 +263,7 @@ fn out_of_reach(data: &std::path::Path, error: &std::io::Error) -> Failure {
     }
 }
 
-fn nothing_there(data: &std::path::Path, command: &Command) -> Failure {
+fn nothing_there(data: &std::path::Path, command: &WireCommand) -> Failure {
     let folder = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
     let create = if creates_something(command) {
         "\nor begin a new one there: the same command with --create"

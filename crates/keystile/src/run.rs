@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use keystile_core::policy::api::Mode;
 use keystile_engine::Engine;
-use keystile_engine::command::{Answer, ClaimLink, Command, FindingLevel};
+use keystile_engine::command::{ClaimLink, FindingLevel};
+use keystile_engine::legacy::{Answer, Command};
 use keystile_web::Access;
 use tokio::io::AsyncWriteExt as _;
 
@@ -160,7 +161,7 @@ fn greeting(
 
 /// While there is no owner, a link for one is made at each start; once there is, its file has no use.
 async fn first_owner(server: &Server) -> String {
-    match server.link_without_owner(account::of_process()).await {
+    match server.link_without_owner(account::of_process().actor()).await {
         Ok(None) => String::new(),
         Ok(Some(ClaimLink { url, expires, .. })) => format!(
             "\nNo owner yet. Whoever opens this becomes one, once, until {}:\n\n    {url}\n\n",
@@ -184,7 +185,7 @@ async fn first_key(server: &Server, arguments: &RunArguments) -> anyhow::Result<
         plan: Some("open".to_owned()),
         count: 1,
     };
-    let answer = server.engine().execute(command, account::of_process()).await;
+    let answer = server.engine().execute_legacy(command, account::of_process().actor()).await;
     let Answer::NewKeys(keys) = answer else {
         anyhow::bail!("the first key could not be issued: {answer:?}");
     };

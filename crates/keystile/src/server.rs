@@ -8,21 +8,22 @@ use std::time::Duration;
 
 use anyhow::Context;
 use keystile_core::lock::Actor;
-use keystile_engine::command::{Answer, ClaimLink, Failure, FailureKind};
 use keystile_engine::Engine;
 use keystile_engine::EngineSettings;
 use keystile_engine::ServerInfo;
+use keystile_engine::command::{ClaimLink, Failure, FailureKind};
+use keystile_engine::legacy::Answer;
 use keystile_notify::send::VapidKey;
 use keystile_proxy::Gate;
 use keystile_proxy::settings::TlsFiles;
 use keystile_proxy::tls::Certificates;
 use keystile_store::Store;
-use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::error::Error as StoreError;
-use keystile_web::router::router;
+use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_web::Reload;
 use keystile_web::Web;
 use keystile_web::WebSettings;
+use keystile_web::router::router;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -188,7 +189,7 @@ impl Server {
         let serving =
             console::serve(listener, router(web.clone()), certificates.clone(), console_settings);
         names.insert(tasks.spawn(serving).id(), "the console");
-        names.insert(tasks.spawn(web.keep_house()).id(), "the console's housekeeping");
+        names.insert(tasks.spawn(web.run_maintenance()).id(), "the console's housekeeping");
         let (server, folder) = (shared.clone(), shared.data.clone());
         let controlling = async move {
             match control {
@@ -199,7 +200,7 @@ impl Server {
         names.insert(tasks.spawn(controlling).id(), "the control socket");
         let sender = notifier::send::sender(engine.clone(), &vapid);
         let notifier = Notifier::start(engine.clone(), sender);
-        let housekeeping = keep_house(engine, metrics, certificates);
+        let housekeeping = run_maintenance(engine, metrics, certificates);
         names.insert(tasks.spawn(housekeeping).id(), "the housekeeping");
         let left_unknown = opened.left_unknown;
         Ok(Self { shared, gate, console, tasks, names, notifier, left_unknown })
@@ -353,7 +354,7 @@ fn notify_system(states: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
-async fn keep_house(
+async fn run_maintenance(
     engine: Arc<Engine>,
     metrics: PrometheusHandle,
     certificates: Option<Arc<Certificates>>,
@@ -362,7 +363,7 @@ async fn keep_house(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        engine.keep_house().await;
+        engine.run_maintenance().await;
         metrics.run_upkeep();
         if let Some(Err(error)) = certificates.as_ref().map(|certificates| certificates.refresh()) {
             tracing::warn!(%error, "the console's certificate could not be read again; the present one stays");

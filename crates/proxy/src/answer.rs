@@ -21,7 +21,7 @@ const KEYSTILE_WRITE: HeaderName = HeaderName::from_static("keystile-write");
 
 /// What is told along with a refusal.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Occasion<'a> {
+pub(crate) struct RefusalContext<'a> {
     /// Scheme and authority that the request was sent to, for absolute links.
     pub(crate) base: &'a str,
     /// The write that has a record, though its outcome is not known.
@@ -31,7 +31,7 @@ pub(crate) struct Occasion<'a> {
 }
 
 /// A refusal as RFC 9457 problem details.
-pub(crate) fn refusal(refusal: &Refusal, occasion: Occasion<'_>) -> Response<Bytes> {
+pub(crate) fn refusal(refusal: &Refusal, occasion: RefusalContext<'_>) -> Response<Bytes> {
     let reason = refusal.reason;
     let mut problem = serde_json::json!({
         "type": format!("{}{PROBLEM_PAGES}{reason}", occasion.base),
@@ -91,7 +91,8 @@ pub(crate) fn refusal(refusal: &Refusal, occasion: Occasion<'_>) -> Response<Byt
 
 /// A refusal as the bytes of an answer that ends its connection, where no HTTP machinery writes them.
 pub(crate) fn as_bytes(refusal: &Refusal) -> Bytes {
-    let answer = self::refusal(refusal, Occasion { is_last: true, ..Occasion::default() });
+    let answer =
+        self::refusal(refusal, RefusalContext { is_last: true, ..RefusalContext::default() });
     let (head, body) = answer.into_parts();
     let mut bytes = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
     for (name, value) in &head.headers {
@@ -224,7 +225,7 @@ mod tests {
         for reason in Reason::ALL {
             let answer = refusal(
                 &Refusal::new(*reason),
-                Occasion { base: "http://a", ..Occasion::default() },
+                RefusalContext { base: "http://a", ..RefusalContext::default() },
             );
             let problem: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
             let path = problem["type"].as_str().unwrap().strip_prefix("http://a").unwrap();

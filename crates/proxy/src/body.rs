@@ -10,13 +10,13 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use keystile_core::request::grammar::strip_untrusted;
 use keystile_core::refusal::Reason;
+use keystile_core::request::grammar::strip_untrusted;
 use keystile_core::time::Span;
 
 use crate::buffer::{Held, Outbox};
 use crate::caller::caller_body::CallerBody;
-use crate::caller::connection::{Patience, Progress, UnderWay};
+use crate::caller::connection::{Progress, UnderWay, WriteStallTimeout};
 use crate::deadline::{Deadline, Deadlines};
 
 /// Why a body ended early.
@@ -231,7 +231,7 @@ pub(crate) struct AnswerBody {
     /// Holds the upstream connection until the body has ended, when that can serve the next request.
     lease: Option<crate::upstream::Lease>,
     under_way: Option<UnderWay>,
-    patience: Option<Patience>,
+    patience: Option<WriteStallTimeout>,
     /// Counts what has come of it and is not written yet.
     outbox: Option<Arc<Outbox>>,
     bytes: u64,
@@ -270,7 +270,7 @@ impl AnswerBody {
     /// Ends the request when the answer has gone out.
     pub(crate) fn of(mut self, under_way: UnderWay) -> Self {
         self.patience = under_way.patience();
-        self.patience.iter().for_each(Patience::begin);
+        self.patience.iter().for_each(WriteStallTimeout::begin);
         self.outbox = Some(under_way.outbox());
         self.under_way = Some(under_way);
         self
@@ -302,7 +302,7 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Held>, BodyError>>> {
-        self.patience.iter().for_each(Patience::end);
+        self.patience.iter().for_each(WriteStallTimeout::end);
         let is_too_late = self.lease.as_ref().is_some_and(|lease| lease.is_too_late(context));
         let this = &mut *self;
         let frame = match &mut this.source {
@@ -313,7 +313,7 @@ impl Body for AnswerBody {
                     && outbox.poll_room(context).is_pending()
                 {
                     // What is held waits for the caller.
-                    this.patience.iter().for_each(Patience::begin);
+                    this.patience.iter().for_each(WriteStallTimeout::begin);
                     return Poll::Pending;
                 }
                 let hold = |bytes| match &this.outbox {
@@ -331,7 +331,7 @@ impl Body for AnswerBody {
                 if self.is_end_stream() {
                     self.end();
                 }
-                self.patience.iter().for_each(Patience::begin);
+                self.patience.iter().for_each(WriteStallTimeout::begin);
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {

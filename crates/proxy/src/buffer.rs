@@ -21,8 +21,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 
-use crate::deadline::{Deadline, locked};
 use crate::caller::place::Places;
+use crate::deadline::{Deadline, locked};
 
 /// What a connection may always hold.
 const CONNECTION_FLOOR: usize = 16 * 1024;

@@ -8,14 +8,14 @@ use keystile_core::refusal::{Reason, Refusal};
 use crate::body::caller_fault;
 use crate::buffer::{CountedBody, Held};
 use crate::caller::caller_body::CallerBody;
-use crate::serve::{Core, Peer};
+use crate::serve::{Peer, Worker};
 
 /// What a body begins with; it doubles from there.
 const FIRST_BYTES: usize = 4096;
 
 /// Takes a body of at most `bytes_max`, within the idle timeout and the room that there is.
 pub(crate) async fn collect(
-    core: &Core,
+    core: &Worker,
     peer: &Peer,
     body: CallerBody,
     bytes_max: usize,

@@ -8,20 +8,20 @@ use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Response};
-use keystile_core::request::address::forwarded_for;
-use keystile_core::policy::api::{Api, Charge, Mode, OperationMatch};
-use keystile_core::request::credential::{self, CredentialPlace, Presented};
 use keystile_core::decision::Permit;
-use keystile_core::request::grammar::{self, Canonical, Head};
 use keystile_core::journal::RequestFacts;
+use keystile_core::policy::api::{Api, Charge, Mode, OperationMatch};
 use keystile_core::policy::{ApiRef, Policy};
 use keystile_core::refusal::{Reason, Refusal};
+use keystile_core::request::address::forwarded_for;
+use keystile_core::request::credential::{self, CredentialPlace, Presented};
+use keystile_core::request::grammar::{self, Canonical, Head};
 use keystile_engine::Identity;
 use keystile_engine::Incoming;
 
 use crate::answer;
+use crate::serve::{Peer, Worker};
 use crate::upstream::outgoing;
-use crate::serve::{Core, Peer};
 
 /// The longest path and user agent that a record keeps of a refused request.
 const PATH_BYTES_MAX: usize = 1024;
@@ -34,7 +34,7 @@ pub(crate) enum Verdict {
     /// It may not pass.
     Refused(Box<RefusedHead>),
     /// It is to be forwarded, once its body is counted and its write reserved.
-    Forward(Box<Job>),
+    Forward(Box<AdmittedRequest>),
 }
 
 /// A request that may not pass.
@@ -47,7 +47,7 @@ pub(crate) struct RefusedHead {
 }
 
 /// A request that may pass, with all that forwarding it needs.
-pub(crate) struct Job {
+pub(crate) struct AdmittedRequest {
     pub(crate) api: Arc<Api>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) identity: Identity,
@@ -69,7 +69,7 @@ pub(crate) struct Job {
 }
 
 /// Reads a head and decides on it.
-pub(crate) fn read(core: &Core, peer: &Peer, parts: &Parts, fault: Option<Refusal>) -> Verdict {
+pub(crate) fn read(core: &Worker, peer: &Peer, parts: &Parts, fault: Option<Refusal>) -> Verdict {
     let address = forwarded_for(&parts.headers, peer.address, &core.settings.trusted_proxies);
     let head = Head {
         method: &parts.method,
@@ -116,7 +116,7 @@ pub(crate) fn read(core: &Core, peer: &Peer, parts: &Parts, fault: Option<Refusa
 }
 
 struct Reading<'a> {
-    core: &'a Core,
+    core: &'a Worker,
     peer: &'a Peer,
     parts: &'a Parts,
     address: IpAddr,
@@ -126,7 +126,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn decide(&self) -> Result<Box<Job>, Box<RefusedHead>> {
+    fn decide(&self) -> Result<Box<AdmittedRequest>, Box<RefusedHead>> {
         let spec = self.api.api.spec();
         if spec.mode == Mode::Off {
             return Ok(self.job(Identity::Keyless, None, None, None));
@@ -211,7 +211,7 @@ impl Reading<'_> {
         permit: Option<Permit>,
         facts: Option<RequestFacts>,
         place: Option<CredentialPlace>,
-    ) -> Box<Job> {
+    ) -> Box<AdmittedRequest> {
         let spec = self.api.api.spec();
         let writes = facts.is_some();
         let forwarded_place = place.filter(|_| !spec.upstream.forward_credential);
@@ -220,7 +220,7 @@ impl Reading<'_> {
             None => HeaderValue::from_str(self.canonical.authority)
                 .expect("the grammar accepts only visible hosts"),
         };
-        Box::new(Job {
+        Box::new(AdmittedRequest {
             api: self.api.api.clone(),
             policy: self.policy.clone(),
             identity,
@@ -244,7 +244,7 @@ impl Reading<'_> {
 }
 
 /// Scheme and authority that the request was sent to.
-fn base_of(core: &Core, peer: &Peer, parts: &Parts, authority: Option<&str>) -> String {
+fn base_of(core: &Worker, peer: &Peer, parts: &Parts, authority: Option<&str>) -> String {
     authority.map_or_else(String::new, |authority| {
         let scheme = peer.scheme(&parts.headers, &core.settings.trusted_proxies);
         format!("{scheme}://{authority}")

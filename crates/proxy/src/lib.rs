@@ -22,11 +22,10 @@ use keystile_engine::Engine;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
-mod caller;
-mod upstream;
 mod answer;
 mod body;
 mod buffer;
+mod caller;
 mod collect;
 mod deadline;
 mod head;
@@ -34,11 +33,12 @@ mod meter;
 mod serve;
 pub mod settings;
 pub mod tls;
+mod upstream;
 mod websocket;
 mod write;
 
 use buffer::Buffers;
-use caller::listen::{Census, CoreStart};
+use caller::listen::{ConnectionLimiter, WorkerStart};
 pub use meter::describe as describe_metrics;
 use settings::GateSettings;
 use tls::{Certificates, TlsError};
@@ -57,7 +57,7 @@ pub enum OpenError {
     },
     /// A thread or runtime cannot be had.
     #[error("a core could not be started")]
-    Core(#[source] io::Error),
+    Worker(#[source] io::Error),
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -69,7 +69,7 @@ pub struct Gate {
     addresses: Vec<std::net::SocketAddr>,
     cores: Vec<JoinHandle<()>>,
     drain: watch::Sender<bool>,
-    census: Arc<Census>,
+    census: Arc<ConnectionLimiter>,
     certificates: Option<Arc<Certificates>>,
     core_ended: watch::Receiver<bool>,
 }
@@ -90,20 +90,20 @@ impl Gate {
                 .map_err(|source| OpenError::Bind { address, source })?;
             for listeners in &mut by_core {
                 let bound = |source| OpenError::Bind { address, source };
-                let listener = listen::bind(address).map_err(bound)?;
+                let listener = caller::listen::bind(address).map_err(bound)?;
                 address = listener.local_addr().map_err(bound)?;
                 listeners.push(listener);
             }
             addresses.push(address);
         }
         let (drain, draining) = watch::channel(false);
-        let census = Arc::new(Census::default());
+        let census = Arc::new(ConnectionLimiter::default());
         let buffers = Buffers::new(settings.buffers_max);
         let settings = Arc::new(settings);
         let (ended, core_ended) = watch::channel(false);
         let mut cores = Vec::new();
         for (number, listeners) in by_core.into_iter().enumerate() {
-            let start = CoreStart {
+            let start = WorkerStart {
                 engine: engine.clone(),
                 settings: settings.clone(),
                 listeners,
@@ -112,8 +112,8 @@ impl Gate {
                 buffers: buffers.clone(),
                 drain: draining.clone(),
             };
-            let served = move || listen::run_core(start);
-            cores.push(spawn_core(number, served, ended.clone()).map_err(OpenError::Core)?);
+            let served = move || caller::listen::run_core(start);
+            cores.push(spawn_core(number, served, ended.clone()).map_err(OpenError::Worker)?);
         }
         Ok(Self { addresses, cores, drain, census, certificates, core_ended })
     }

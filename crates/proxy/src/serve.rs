@@ -21,44 +21,44 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use keystile_core::request::address::{AddressRange, forwarded_scheme};
 use keystile_core::decision::Permit;
-use keystile_core::request::grammar::GrammarRules;
 use keystile_core::policy::Plan;
 use keystile_core::refusal::{Reason, Refusal};
+use keystile_core::request::address::{AddressRange, forwarded_scheme};
+use keystile_core::request::grammar::GrammarRules;
 use keystile_engine::Engine;
 use keystile_engine::OpenCall;
-use keystile_store::sqlite::writer::completion_queue::Mailbox;
+use keystile_store::sqlite::writer::completion_queue::CompletionQueue;
 use tokio::sync::oneshot;
 
-use crate::answer::{self, Occasion};
+use crate::answer::{self, RefusalContext};
 use crate::body::AnswerBody;
 use crate::buffer::Buffers;
 use crate::caller::caller_body::CallerBody;
 use crate::caller::connection::{Progress, UnderWay};
 use crate::deadline::Deadlines;
-use crate::upstream::forward::{self, Failure};
-use crate::head::{self, Job, RefusedHead, Verdict};
-use crate::upstream::identity::IdentityCache;
+use crate::head::{self, AdmittedRequest, RefusedHead, Verdict};
 use crate::meter::Meter;
-use crate::upstream::outgoing::{Arrived, Outgoing};
-use crate::upstream::pool::Pool;
 use crate::settings::GateSettings;
 use crate::upstream::Lease;
+use crate::upstream::forward::{self, Failure};
+use crate::upstream::identity::IdentityCache;
+use crate::upstream::outgoing::{InboundBody, Outgoing};
+use crate::upstream::pool::UpstreamRegistry;
 use crate::websocket::Switch;
 use crate::write::begin_write;
 
 /// What the requests of one core share.
-pub(crate) struct Core {
+pub(crate) struct Worker {
     pub(crate) engine: Arc<Engine>,
     pub(crate) settings: Arc<GateSettings>,
     pub(crate) grammar: GrammarRules,
     pub(crate) deadlines: Arc<Deadlines>,
-    pub(crate) pool: Pool,
+    pub(crate) pool: UpstreamRegistry,
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) identities: IdentityCache,
     /// Where the answers of the store arrive.
-    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) completions: Arc<CompletionQueue>,
 }
 
 /// The other end of a connection.
@@ -109,14 +109,14 @@ pub(crate) type Answer = Response<AnswerBody>;
 /// How far a request has come when its head has been read.
 enum Begun {
     Answered(Answer),
-    Read(Box<Job>, Parts, CallerBody, UnderWay),
+    Read(Box<AdmittedRequest>, Parts, CallerBody, UnderWay),
     Write(oneshot::Receiver<Answer>),
 }
 
 /// Serves a request. Its head is read, and a write begun, before the future is polled: hyper may find
 /// that the caller has hung up, and drop the future, before that.
 pub(crate) fn serve(
-    core: Rc<Core>,
+    core: Rc<Worker>,
     peer: Rc<Peer>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Answer, Infallible>> {
@@ -125,7 +125,7 @@ pub(crate) fn serve(
         Ok(match begun {
             Begun::Answered(answer) => answer,
             Begun::Read(job, parts, body, under_way) => {
-                answer_read(&core, &peer, job, parts, Arrived::Streaming(body), under_way).await
+                answer_read(&core, &peer, job, parts, InboundBody::Streaming(body), under_way).await
             }
             Begun::Write(answer) => {
                 answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
@@ -137,7 +137,7 @@ pub(crate) fn serve(
 /// The same for a stream of HTTP/2, which needs a place. What comes after that is boxed, so that many
 /// that wait take little memory.
 pub(crate) fn serve_stream(
-    core: Rc<Core>,
+    core: Rc<Worker>,
     peer: Rc<Peer>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Answer, Infallible>> {
@@ -153,7 +153,7 @@ pub(crate) fn serve_stream(
                     let read = read_without_body(&core, &peer, job, parts, body, under_way);
                     return Ok(Box::pin(read).await);
                 }
-                let body = Arrived::Streaming(body);
+                let body = InboundBody::Streaming(body);
                 Box::pin(answer_read(&core, &peer, job, parts, body, under_way)).await
             }
             Begun::Write(answer) => {
@@ -163,7 +163,7 @@ pub(crate) fn serve_stream(
     }
 }
 
-fn begin(core: &Rc<Core>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begun {
+fn begin(core: &Rc<Worker>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begun {
     let under_way = peer.progress.begin_request();
     let is_http1 = request.version() != Version::HTTP_2;
     let fault = if is_http1 { peer.progress.head_fault() } else { None };
@@ -187,30 +187,32 @@ fn begin(core: &Rc<Core>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begun 
     }
 }
 
-fn refuse(core: &Core, refused: RefusedHead, version: Version, body: &CallerBody) -> Answer {
+fn refuse(core: &Worker, refused: RefusedHead, version: Version, body: &CallerBody) -> Answer {
     let RefusedHead { refusal, identity, facts, base, is_last } = refused;
     Meter::refused(&facts.api, refusal.reason);
     core.engine.note_refused(&identity, refusal.reason, facts);
     // A body that nobody will read: the next request cannot be told from it.
     let is_last = (is_last || !body.is_end_stream()) && version != Version::HTTP_2;
-    answer::refusal(&refusal, Occasion { base: &base, unknown: None, is_last })
+    answer::refusal(&refusal, RefusalContext { base: &base, unknown: None, is_last })
         .map(AnswerBody::held)
 }
 
 /// Forwards a read that states an empty body, once it is seen to be empty.
 async fn read_without_body(
-    core: &Rc<Core>,
+    core: &Rc<Worker>,
     peer: &Peer,
-    job: Box<Job>,
+    job: Box<AdmittedRequest>,
     parts: Parts,
     body: CallerBody,
     under_way: UnderWay,
 ) -> Answer {
     match body.hold_to_nothing(core.settings.idle_timeout).await {
-        Ok(body) => answer_read(core, peer, job, parts, Arrived::Streaming(body), under_way).await,
+        Ok(body) => {
+            answer_read(core, peer, job, parts, InboundBody::Streaming(body), under_way).await
+        }
         Err(reason) => {
             Meter::refused(job.api.name(), reason);
-            answer::refusal(&reason.into(), Occasion::default())
+            answer::refusal(&reason.into(), RefusalContext::default())
                 .map(|body| AnswerBody::held(body).of(under_way))
         }
     }
@@ -225,11 +227,11 @@ pub(crate) fn plain(status: StatusCode) -> Answer {
 
 /// Forwards a read.
 pub(crate) async fn answer_read(
-    core: &Rc<Core>,
+    core: &Rc<Worker>,
     peer: &Peer,
-    job: Box<Job>,
+    job: Box<AdmittedRequest>,
     parts: Parts,
-    body: Arrived,
+    body: InboundBody,
     under_way: UnderWay,
 ) -> Answer {
     let plan = job.permit.as_ref().and_then(Permit::plan).map(|plan: &Arc<Plan>| plan.name());
@@ -250,11 +252,11 @@ pub(crate) async fn answer_read(
 }
 
 /// The answer to a read that was permitted and is not forwarded, or not answered.
-fn declined(job: &Job, refusal: &Refusal) -> Answer {
+fn declined(job: &AdmittedRequest, refusal: &Refusal) -> Answer {
     Meter::refused(job.api.name(), refusal.reason);
     let host = job.host.to_str().unwrap_or_default();
     let base = format!("{}://{host}", job.scheme);
-    let occasion = Occasion { base: &base, ..Occasion::default() };
+    let occasion = RefusalContext { base: &base, ..RefusalContext::default() };
     answer::refusal(refusal, occasion).map(AnswerBody::held)
 }
 
@@ -276,7 +278,7 @@ pub(crate) fn deliver(
                 let (parts, _) = response.into_parts();
                 Response::from_parts(parts, AnswerBody::held(Bytes::new()))
             }
-            None => answer::refusal(&Reason::UpstreamFailed.into(), Occasion::default())
+            None => answer::refusal(&Reason::UpstreamFailed.into(), RefusalContext::default())
                 .map(AnswerBody::held),
         };
     }

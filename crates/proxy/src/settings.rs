@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use http::Method;
-use keystile_core::request::address::AddressRange;
 use keystile_core::budget::Quota;
+use keystile_core::request::address::AddressRange;
 use keystile_core::time::Span;
 
 /// Where the gate listens, and how it treats its callers' connections.

@@ -11,8 +11,8 @@ use keystile_engine::Identity;
 use keystile_engine::OpenCall;
 
 use crate::caller::connection::UnderWay;
-use crate::head::Job;
-use crate::serve::Core;
+use crate::head::AdmittedRequest;
+use crate::serve::Worker;
 
 /// How often it is asked whether the key still may.
 const CHECK: Duration = Duration::from_millis(500);
@@ -20,14 +20,19 @@ const CHECK: Duration = Duration::from_millis(500);
 /// What becomes of a caller's connection when the upstream switches protocols.
 pub(crate) struct Switch {
     caller: OnUpgrade,
-    core: Rc<Core>,
+    core: Rc<Worker>,
     /// Who must keep the right to call; nobody where the API only observes.
     identity: Option<Identity>,
     call: OpenCall,
 }
 
 impl Switch {
-    pub(crate) fn new(caller: OnUpgrade, core: &Rc<Core>, job: &Job, call: OpenCall) -> Self {
+    pub(crate) fn new(
+        caller: OnUpgrade,
+        core: &Rc<Worker>,
+        job: &AdmittedRequest,
+        call: OpenCall,
+    ) -> Self {
         let enforces = job.api.spec().mode == Mode::Enforce;
         let identity = enforces.then(|| job.identity.clone());
         Self { caller, core: core.clone(), identity, call }

@@ -7,10 +7,10 @@ use std::time::Instant;
 use http::Version;
 use http::request::Parts;
 use http_body::Body;
-use keystile_core::policy::api::{Charge, Mode};
 use keystile_core::cost::{CountedCall, cost_of};
 use keystile_core::decision::Permit;
 use keystile_core::journal::{Outcome, RequestFacts};
+use keystile_core::policy::api::{Charge, Mode};
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_engine::OpenCall;
 use keystile_engine::Refused;
@@ -18,16 +18,16 @@ use keystile_engine::Reservation;
 use keystile_store::sqlite::journal::Settlement;
 use tokio::sync::oneshot;
 
-use crate::answer::{self, Occasion};
+use crate::answer::{self, RefusalContext};
 use crate::body::{AnswerBody, AtEnd};
 use crate::caller::caller_body::CallerBody;
-use crate::collect::collect;
 use crate::caller::connection::UnderWay;
-use crate::upstream::forward::{self, Failure};
-use crate::head::Job;
+use crate::collect::collect;
+use crate::head::AdmittedRequest;
 use crate::meter::Meter;
-use crate::upstream::outgoing::{Arrived, Outgoing};
-use crate::serve::{Answer, Core, Peer, answer_read, deliver};
+use crate::serve::{Answer, Peer, Worker, answer_read, deliver};
+use crate::upstream::forward::{self, Failure};
+use crate::upstream::outgoing::{InboundBody, Outgoing};
 use crate::upstream::shared::Kind;
 use crate::websocket::Switch;
 
@@ -35,14 +35,14 @@ use crate::websocket::Switch;
 struct Costed {
     permit: Permit,
     cost: u32,
-    body: Arrived,
+    body: InboundBody,
 }
 
 /// Begins to forward a call that writes, or may write, as its body will tell.
 pub(crate) fn begin_write(
-    core: Rc<Core>,
+    core: Rc<Worker>,
     peer: Rc<Peer>,
-    job: Box<Job>,
+    job: Box<AdmittedRequest>,
     parts: Parts,
     body: CallerBody,
     mut under_way: UnderWay,
@@ -62,9 +62,9 @@ pub(crate) fn begin_write(
 }
 
 async fn serve_write(
-    core: &Rc<Core>,
+    core: &Rc<Worker>,
     peer: &Peer,
-    mut job: Box<Job>,
+    mut job: Box<AdmittedRequest>,
     parts: Parts,
     body: CallerBody,
     under_way: UnderWay,
@@ -93,18 +93,20 @@ async fn serve_write(
 }
 
 async fn costed(
-    core: &Core,
+    core: &Worker,
     peer: &Peer,
-    job: &Job,
+    job: &AdmittedRequest,
     permit: Permit,
     parts: &Parts,
     body: CallerBody,
 ) -> Result<Costed, Refusal> {
     let charge = match permit.charge() {
-        Charge::Nothing => return Ok(Costed { permit, cost: 0, body: Arrived::Streaming(body) }),
+        Charge::Nothing => {
+            return Ok(Costed { permit, cost: 0, body: InboundBody::Streaming(body) });
+        }
         Charge::Writes(cost) => {
             let cost = *cost;
-            return Ok(Costed { permit, cost, body: Arrived::Streaming(body) });
+            return Ok(Costed { permit, cost, body: InboundBody::Streaming(body) });
         }
         Charge::ByBody(charge) => charge,
     };
@@ -121,23 +123,23 @@ async fn costed(
         body: &held,
     };
     let cost = cost_of(charge, &call)?;
-    Ok(Costed { permit: permit.with_cost(cost), cost, body: Arrived::Held(held) })
+    Ok(Costed { permit: permit.with_cost(cost), cost, body: InboundBody::Held(held) })
 }
 
-fn refuse(core: &Core, job: &Job, refusal: &Refusal, version: Version) -> Answer {
+fn refuse(core: &Worker, job: &AdmittedRequest, refusal: &Refusal, version: Version) -> Answer {
     Meter::refused(job.api.name(), refusal.reason);
     if let Some(facts) = job.facts.clone() {
         core.engine.note_refused(&job.identity, refusal.reason, facts);
     }
     let is_last = version != Version::HTTP_2;
-    answer::refusal(refusal, Occasion { base: &job.base, unknown: None, is_last })
+    answer::refusal(refusal, RefusalContext { base: &job.base, unknown: None, is_last })
         .map(AnswerBody::held)
 }
 
 async fn write(
-    core: &Rc<Core>,
+    core: &Rc<Worker>,
     peer: &Peer,
-    mut job: Box<Job>,
+    mut job: Box<AdmittedRequest>,
     costed: Costed,
     parts: Parts,
 ) -> Answer {
@@ -146,8 +148,10 @@ async fn write(
     let plan = permit.plan().cloned();
     let kept = (job.api.spec().mode == Mode::Enforce).then(|| facts.clone());
     let began = Instant::now();
-    let reserved =
-        core.engine.reserve(&job.policy, &job.identity, permit, cost, facts, &core.mailbox).await;
+    let reserved = core
+        .engine
+        .reserve(&job.policy, &job.identity, permit, cost, facts, &core.completions)
+        .await;
     let reservation = match reserved {
         Ok(reservation) => reservation,
         Err(refused) => {
@@ -168,7 +172,7 @@ async fn write(
         }
         Err(refusal) => Err(Failure { refusal, is_sent: false }),
     };
-    let known = Known {
+    let known = ExchangeStats {
         duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         request_bytes: progress.map(|progress| progress.bytes.get()),
     };
@@ -183,14 +187,14 @@ async fn write(
 
 /// What is known of a write when its answer's head has come, or will not come.
 #[derive(Clone, Copy)]
-struct Known {
+struct ExchangeStats {
     duration_ms: u64,
     request_bytes: Option<u64>,
 }
 
 fn over_budget(
-    core: &Core,
-    job: &Job,
+    core: &Worker,
+    job: &AdmittedRequest,
     refused: Refused,
     facts: Option<RequestFacts>,
     is_last: bool,
@@ -200,7 +204,7 @@ fn over_budget(
     if let Some(facts) = facts.filter(|_| !is_recorded) {
         core.engine.note_refused(&job.identity, refusal.reason, facts);
     }
-    let occasion = Occasion { base: &job.base, unknown: None, is_last };
+    let occasion = RefusalContext { base: &job.base, unknown: None, is_last };
     let mut answer = answer::refusal(&refusal, occasion);
     if let Some(plan) = plan {
         answer::note_budgets(answer.headers_mut(), &plan, &standings);
@@ -208,7 +212,12 @@ fn over_budget(
     answer.map(AnswerBody::held)
 }
 
-fn settled(core: &Rc<Core>, reservation: Reservation, mut answer: Answer, known: Known) -> Answer {
+fn settled(
+    core: &Rc<Worker>,
+    reservation: Reservation,
+    mut answer: Answer,
+    known: ExchangeStats,
+) -> Answer {
     let status = answer.status().as_u16();
     let response_bytes = answer.body().size_hint().exact();
     if let Some((plan, standings)) = reservation.standings() {
@@ -232,13 +241,18 @@ fn settled(core: &Rc<Core>, reservation: Reservation, mut answer: Answer, known:
     answer
 }
 
-fn failed(reservation: Reservation, job: &Job, failure: &Failure, known: Known) -> Answer {
+fn failed(
+    reservation: Reservation,
+    job: &AdmittedRequest,
+    failure: &Failure,
+    known: ExchangeStats,
+) -> Answer {
     let reason = failure.refusal.reason;
     Meter::refused(job.api.name(), reason);
     let unknown = reservation.id().filter(|_| failure.is_sent);
     let is_last =
         matches!(reason, Reason::FramingInvalid | Reason::RequestTimeout | Reason::BodyTooLarge);
-    let occasion = Occasion { base: &job.base, unknown, is_last };
+    let occasion = RefusalContext { base: &job.base, unknown, is_last };
     let answer = answer::refusal(&failure.refusal, occasion);
     reservation.settle(Settlement {
         outcome: if failure.is_sent { Outcome::Unknown } else { Outcome::NotSent },

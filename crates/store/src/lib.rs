@@ -9,7 +9,7 @@
 //! # Who does what
 //!
 //! - [`Store`] is the handle that everyone shares.
-//! - `writer` commits in groups; [`Work`] is one of its transactions. `asking` is how others wait for it,
+//! - `writer` commits in groups; [`WriteTx`] is one of its transactions. `asking` is how others wait for it,
 //!   and `health` says whether it gets on.
 //! - `reserve` is what happens to a write in it; `ledger` counts budgets; `journal` keeps the rows.
 //! - `index` keeps the journal by key without making each write pay for it; `block` and `hour` do the
@@ -28,29 +28,30 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use keystile_core::journal::{Outcome, RecordId};
 use keystile_core::key::Pepper;
+use keystile_core::notifications::watch::WatchRules;
 use keystile_core::time::{Span, Timestamp};
-use keystile_core::notifications::watch::Watching;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{Notify, watch};
 
-pub mod sqlite;
 pub mod clock;
 pub mod error;
+pub mod sqlite;
+pub mod tokens;
 
 use clock::StoreClock;
-use sqlite::files::directory::DataDirectory;
 use error::{Error, Result};
-use sqlite::writer::health::Health;
-use sqlite::journal::Settlement;
-pub use sqlite::ledger::BudgetStanding;
+use sqlite::files::directory::DataDirectory;
 use sqlite::files::loss::Missing;
-use sqlite::writer::completion_queue::Mailbox;
 use sqlite::files::opening::{Shared, Start};
-use sqlite::writer::readers::Reading;
+use sqlite::journal::Settlement;
+use sqlite::keys::key_cache::KeyCache;
+pub use sqlite::ledger::BudgetStanding;
 use sqlite::ledger::reserve::{RefusedRecord, ReserveAnswer, ReserveRequest, Reserved};
-use sqlite::keys::key_cache::KeyTable;
-pub use sqlite::writer::write_tx::Work;
+use sqlite::writer::completion_queue::CompletionQueue;
+use sqlite::writer::health::Health;
+use sqlite::writer::readers::Readers;
+pub use sqlite::writer::write_tx::WriteTx;
 use sqlite::writer::{Message, Writer};
 
 /// How often a close looks whether the disk still answers.
@@ -70,13 +71,13 @@ pub struct Store {
     writer: Mutex<Option<WriterThread>>,
     /// Its other side goes with the writer.
     running: watch::Receiver<()>,
-    keys: KeyTable,
+    keys: KeyCache,
     pepper: Pepper,
     clock: StoreClock,
     health: Arc<Health>,
-    reading: Arc<Reading>,
+    reading: Arc<Readers>,
     directory: DataDirectory,
-    watching: Arc<ArcSwap<Watching>>,
+    watching: Arc<ArcSwap<WatchRules>>,
     outbox_signal: Arc<Notify>,
     /// The last record before rules began to follow the journal.
     watch_from: AtomicI64,
@@ -104,17 +105,17 @@ impl Store {
     ) -> Result<(Arc<Self>, Opened)> {
         // Versions before 3.51.3 can lose commits when the WAL is reset while a reader starts.
         assert!(rusqlite::version_number() >= 3_051_003, "the bundled SQLite is too old");
-        let keys = KeyTable::default();
+        let keys = KeyCache::default();
         let shared = Shared {
             health: Arc::default(),
             reading: Arc::default(),
-            watching: Arc::new(ArcSwap::from_pointee(Watching::default())),
+            watching: Arc::new(ArcSwap::from_pointee(WatchRules::default())),
             outbox_signal: Arc::new(Notify::new()),
         };
         let (queue, receiver) = mpsc::channel();
         let (held, sharing) = (directory.clone(), shared.clone());
         let (pepper, clock, last_id, left_unknown, work): (_, _, _, _, Box<dyn FnOnce() + Send>) =
-            match opening::start(&directory, missing, &keys, &shared)? {
+            match sqlite::files::opening::start(&directory, missing, &keys, &shared)? {
                 Start::Begun(begun) => {
                     let (begun, pepper) = *begun;
                     let (clock, left_unknown) = (begun.clock, begun.left_unknown);
@@ -123,13 +124,17 @@ impl Store {
                     (pepper, clock, last_id, left_unknown, Box::new(move || writer.run()))
                 }
                 Start::Loaded(loaded, error) => {
-                    let why = writer::describe(&error);
+                    let why = sqlite::writer::describe(&error);
                     tracing::error!(error = %why, "the store can only be read; writes are refused until its disk takes them");
                     shared.health.set(Some(why));
                     let (pepper, clock, last_id, rows) = loaded.into_parts();
                     let work = move || {
-                        let begun =
-                            opening::wait_to_begin(&held, (rows, clock), &sharing, receiver);
+                        let begun = sqlite::files::opening::wait_to_begin(
+                            &held,
+                            (rows, clock),
+                            &sharing,
+                            receiver,
+                        );
                         if let Some(writer) = begun {
                             writer.run();
                         }
@@ -164,7 +169,7 @@ impl Store {
     }
 
     /// The keys, for lookups on the way of a request.
-    pub fn keys(&self) -> &KeyTable {
+    pub fn keys(&self) -> &KeyCache {
         &self.keys
     }
 
@@ -205,15 +210,15 @@ impl Store {
     }
 
     /// What is told, and on which channels.
-    pub fn watching(&self) -> Arc<Watching> {
+    pub fn watching(&self) -> Arc<WatchRules> {
         self.watching.load_full()
     }
 
     /// Puts other rules in force, at once and as a whole. Rules that follow the journal where none did
     /// before begin with the next record.
-    pub fn set_watching(&self, watching: Arc<Watching>) {
+    pub fn set_watching(&self, watching: Arc<WatchRules>) {
         if watching.watches_writes() && !self.watching.load().watches_writes() {
-            match self.read(journal::last) {
+            match self.read(sqlite::journal::last) {
                 Ok((last, _)) => self.watch_from.store(last, Ordering::Release),
                 Err(error) => {
                     tracing::warn!(%error, "rules that watch writes begin with an earlier record");
@@ -242,11 +247,11 @@ impl Store {
         self.ask(request, None).await
     }
 
-    /// The same for a core that hands out its answers itself; see [`Mailbox`].
+    /// The same for a core that hands out its answers itself; see [`CompletionQueue`].
     pub async fn reserve_by_mail(
         &self,
         request: ReserveRequest,
-        mailbox: &Arc<Mailbox>,
+        mailbox: &Arc<CompletionQueue>,
     ) -> Result<ReserveAnswer> {
         self.ask(request, Some(mailbox.clone())).await
     }
@@ -285,7 +290,36 @@ impl Store {
     /// Reads beside the writer, from a consistent state. Blocks: call it off the request path.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let _reading = self.health.begin_read()?;
-        asking::off_the_worker(|| self.read_here(read))
+        sqlite::writer::waiting::off_the_worker(|| self.read_here(read))
+    }
+
+    /// Reads beside the writer, from a consistent state, off the threads of the caller's runtime.
+    pub(crate) async fn query<T, F>(&self, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let (health, readers) = (self.health.clone(), self.reading.clone());
+        let directory = self.directory.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let _reading = health.begin_read()?;
+            readers.with(&directory, |connection| in_snapshot(connection, read))
+        });
+        match self.unless_hung(work).await? {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime is ending, and nobody waits for the answer.
+            Err(_) => Err(Error::Unavailable),
+        }
+    }
+
+    /// Changes something in a transaction of the writer; durable once this returns `Ok`.
+    pub(crate) async fn write<T, F>(&self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>) -> Result<T> + Send + 'static,
+    {
+        self.change(change).await
     }
 
     fn read_here<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
@@ -349,8 +383,8 @@ fn in_snapshot<T>(
 }
 
 fn in_savepoint<T>(
-    work: &mut Work<'_>,
-    change: impl FnOnce(&mut Work<'_>) -> Result<T>,
+    work: &mut WriteTx<'_>,
+    change: impl FnOnce(&mut WriteTx<'_>) -> Result<T>,
 ) -> Result<T> {
     work.connection().execute_batch("SAVEPOINT change")?;
     let mark = work.mark();
@@ -359,7 +393,7 @@ fn in_savepoint<T>(
         work.connection().execute_batch("RELEASE change")?;
         return result;
     }
-    work.go_back(mark);
+    work.rollback_to(mark);
     // Where the change ended the whole transaction there is no savepoint left; the writer sees to that.
     if !work.connection().is_autocommit() {
         work.connection().execute_batch("ROLLBACK TO change; RELEASE change")?;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use keystile_core::lock::Actor;
 use keystile_engine::Engine;
-use keystile_engine::command::{Answer, Command, Failure, FailureKind};
+use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::keys::version::Expected;
+use keystile_engine::legacy::{Answer, Command};
 use tokio::runtime::Handle;
 
 fn broke_off(error: &tokio::task::JoinError) -> Failure {
@@ -35,7 +36,7 @@ pub(crate) async fn carry_out_expecting(
 ) -> Result<Answer, Failure> {
     let (engine, runtime) = (engine.clone(), Handle::current());
     // Lists and backups read for long; they must not hold up health checks.
-    let work = move || runtime.block_on(engine.execute_expecting(command, actor, expected));
+    let work = move || runtime.block_on(engine.execute_legacy_expecting(command, actor, expected));
     match tokio::task::spawn_blocking(work).await {
         Ok(Answer::Failed(failure)) => Err(failure),
         Ok(answer) => Ok(answer),

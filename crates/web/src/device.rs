@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::flash::Flash;
-use crate::page::see;
+use crate::page::redirect;
 use crate::sign_in::session::SignedIn;
 use crate::web::Web;
 
@@ -65,7 +65,7 @@ pub(crate) async fn test(
     Path(id): Path<String>,
 ) -> Response {
     let Ok(id) = id.parse::<SubscriptionId>() else {
-        return see("/settings");
+        return redirect("/settings");
     };
     let (flash, back) = match web.engine.test_device(id, owner.actor()).await {
         Ok(sent) => {
@@ -76,7 +76,7 @@ pub(crate) async fn test(
         Err(failure) => (Flash::failed(&failure), None),
     };
     web.flashes.put(owner.session(), flash);
-    see(back.as_deref().unwrap_or("/settings"))
+    redirect(back.as_deref().unwrap_or("/settings"))
 }
 
 pub(crate) async fn remove(
@@ -91,5 +91,5 @@ pub(crate) async fn remove(
         };
         web.flashes.put(owner.session(), flash);
     }
-    see("/settings")
+    redirect("/settings")
 }

@@ -19,9 +19,6 @@
 //!
 //! Not here: sockets and TLS (`keystile`), rules (core), what an act does (engine).
 
-mod format;
-mod links;
-mod sign_in;
 mod api;
 mod asset;
 mod carry_out;
@@ -29,10 +26,13 @@ mod device;
 mod feed;
 mod flash;
 mod form;
+mod format;
 mod guard;
 mod health;
+mod links;
 mod page;
 pub mod router;
+mod sign_in;
 mod traffic;
 mod web;
 

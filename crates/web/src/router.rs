@@ -8,16 +8,16 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 use tower_http::compression::CompressionLayer;
 
-use crate::page::{application, audit, delivery, find, journal, key, now, policy, settings};
-use crate::web::Web;
-use crate::links::action;
 use crate::api;
 use crate::asset;
 use crate::device;
 use crate::guard;
 use crate::health;
-use crate::sign_in;
+use crate::links::action;
 use crate::links::stop;
+use crate::page::{application, audit, delivery, find, journal, key, now, policy, settings};
+use crate::sign_in;
+use crate::web::Web;
 
 /// The largest body; forms are small, and anybody may send one.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -40,7 +40,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/claim/{secret}/passkey/begin", post(sign_in::begin_claim))
         .route("/claim/{secret}/passkey", post(sign_in::claim_with_passkey))
         .route("/sign-out", post(sign_in::sign_out))
-        // For owners who are signed in: their handlers take a `SignedIn`, or `Proved` for what wants a
+        // For owners who are signed in: their handlers take a `SignedIn`, or `RecentlyAuthenticated` for what wants a
         // fresh proof.
         .route("/", get(now::now))
         .route("/find", post(find::find))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use keystile_core::lock::Actor;
 use keystile_engine::Engine;
-use keystile_engine::command::Answer;
+use keystile_engine::legacy::Answer;
 
 use crate::feed::Feed;
 use crate::flash::Flashes;
@@ -78,7 +78,8 @@ impl Web {
         metrics: impl Fn() -> String + Send + Sync + 'static,
     ) -> Arc<Self> {
         let passkeys = Passkeys::new(&settings);
-        let session_cookie = crate::sign_in::session::cookie_name(&settings, engine.store().pepper());
+        let session_cookie =
+            crate::sign_in::session::cookie_name(&settings, engine.store().pepper());
         Arc::new(Self {
             engine,
             passkeys,
@@ -98,7 +99,7 @@ impl Web {
     }
 
     /// Work that goes on beside the handlers, for ever.
-    pub async fn keep_house(self: Arc<Self>) {
+    pub async fn run_maintenance(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(crate::traffic::SAMPLE_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

@@ -67,11 +67,11 @@ impl Conditions {
 
 /// What becomes of an event on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placed {
+pub enum Disposition {
     /// It is told by itself, now.
-    Told,
+    SendNow,
     /// It is counted in the window.
-    Held,
+    Buffered,
 }
 
 /// A window of a rule on a channel, open until a time.
@@ -84,12 +84,12 @@ pub struct Window {
     /// How many windows came before it in the same storm.
     pub step: u32,
     /// What it has counted.
-    pub tally: Tally,
+    pub counts: DigestCounts,
 }
 
 /// Events that are told together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct DigestCounts {
     /// How many, exactly.
     pub count: u64,
     /// Who caused most of them, worst first.
@@ -116,7 +116,7 @@ pub struct Offender {
     pub inherited: u64,
 }
 
-impl Tally {
+impl DigestCounts {
     /// Counts an occurrence.
     pub fn add(&mut self, occurrence: &Occurrence) {
         let count = u64::from(occurrence.count);
@@ -146,7 +146,12 @@ impl Tally {
 
 impl Window {
     fn open(now: Timestamp, until: Timestamp, step: u32, is_sequel: bool) -> Self {
-        Self { opened: now, until, step, tally: Tally { is_sequel, ..Tally::default() } }
+        Self {
+            opened: now,
+            until,
+            step,
+            counts: DigestCounts { is_sequel, ..DigestCounts::default() },
+        }
     }
 }
 
@@ -164,35 +169,40 @@ pub fn place(
     occurrence: &Occurrence,
     urgency: Urgency,
     conditions: &Conditions,
-) -> Placed {
+) -> Disposition {
     match urgency {
-        Urgency::AtOnce => return Placed::Told,
+        Urgency::AtOnce => return Disposition::SendNow,
         Urgency::Grouped => {}
     }
     let now = conditions.now;
     // A window in which nothing came has ended by itself.
-    let present = window.take().filter(|open| now < open.until || open.tally.count > 0);
+    let present = window.take().filter(|open| now < open.until || open.counts.count > 0);
     let (placed, open) = match (present, conditions.held_until()) {
         (Some(mut open), _) => {
-            open.tally.add(occurrence);
-            (Placed::Held, open)
+            open.counts.add(occurrence);
+            (Disposition::Buffered, open)
         }
         (None, Some(until)) => {
             let mut open = Window::open(now, until, 0, false);
-            open.tally.add(occurrence);
-            (Placed::Held, open)
+            open.counts.add(occurrence);
+            (Disposition::Buffered, open)
         }
-        (None, None) => (Placed::Told, Window::open(now, now.plus(conditions.span), 0, true)),
+        (None, None) => {
+            (Disposition::SendNow, Window::open(now, now.plus(conditions.span), 0, true))
+        }
     };
     *window = Some(open);
     placed
 }
 
 /// Ends a window that is due: gives what is to be told as one, and leaves the window that follows.
-pub fn close(window: &mut Option<Window>, conditions: &Conditions) -> Option<(Timestamp, Tally)> {
+pub fn close(
+    window: &mut Option<Window>,
+    conditions: &Conditions,
+) -> Option<(Timestamp, DigestCounts)> {
     let now = conditions.now;
     let mut due = window.take_if(|open| now >= open.until)?;
-    if due.tally.count == 0 {
+    if due.counts.count == 0 {
         return None;
     }
     if let Some(until) = conditions.held_until() {
@@ -203,7 +213,7 @@ pub fn close(window: &mut Option<Window>, conditions: &Conditions) -> Option<(Ti
     let step = due.step.saturating_add(1);
     let until = now.plus(grown(conditions.span, step));
     *window = Some(Window::open(now, until, step, true));
-    Some((due.opened, due.tally.ranked()))
+    Some((due.opened, due.counts.ranked()))
 }
 
 #[cfg(test)]
@@ -230,22 +240,22 @@ mod tests {
     fn the_first_is_told_at_once_and_the_rest_as_one_digest() {
         let mut window = None;
         let put = |window: &mut _, now| place(window, &one(7), Urgency::Grouped, &at(now));
-        assert_eq!(put(&mut window, 0), Placed::Told);
-        assert_eq!(put(&mut window, 1), Placed::Held);
-        assert_eq!(put(&mut window, 5 * MINUTE - 1), Placed::Held);
+        assert_eq!(put(&mut window, 0), Disposition::SendNow);
+        assert_eq!(put(&mut window, 1), Disposition::Buffered);
+        assert_eq!(put(&mut window, 5 * MINUTE - 1), Disposition::Buffered);
         assert_eq!(close(&mut window, &at(5 * MINUTE - 1)), None);
-        let (opened, tally) = close(&mut window, &at(5 * MINUTE)).unwrap();
-        assert_eq!((opened, tally.count, tally.is_sequel), (Timestamp(0), 2, true));
+        let (opened, counts) = close(&mut window, &at(5 * MINUTE)).unwrap();
+        assert_eq!((opened, counts.count, counts.is_sequel), (Timestamp(0), 2, true));
         // Nothing more comes, so the storm is over.
         assert_eq!(close(&mut window, &at(15 * MINUTE)), None);
-        assert_eq!(put(&mut window, 16 * MINUTE), Placed::Told);
+        assert_eq!(put(&mut window, 16 * MINUTE), Disposition::SendNow);
     }
 
     #[test]
     fn a_storm_that_had_to_wait_begins_with_its_first_digest() {
         let quiet = Conditions { quiet_until: Some(Timestamp(10 * MINUTE)), ..at(0) };
         let mut window = None;
-        assert_eq!(place(&mut window, &one(1), Urgency::Grouped, &quiet), Placed::Held);
+        assert_eq!(place(&mut window, &one(1), Urgency::Grouped, &quiet), Disposition::Buffered);
         let (_, first) = close(&mut window, &at(10 * MINUTE)).unwrap();
         assert_eq!((first.count, first.is_sequel), (1, false));
         place(&mut window, &one(1), Urgency::Grouped, &at(11 * MINUTE));
@@ -271,7 +281,7 @@ mod tests {
     fn quiet_hours_and_a_full_channel_hold_back_and_lose_nothing() {
         let mut window = None;
         let quiet = Conditions { quiet_until: Some(Timestamp(60 * MINUTE)), ..at(0) };
-        assert_eq!(place(&mut window, &one(1), Urgency::Grouped, &quiet), Placed::Held);
+        assert_eq!(place(&mut window, &one(1), Urgency::Grouped, &quiet), Disposition::Buffered);
         let full = Conditions { full_until: Some(Timestamp(90 * MINUTE)), ..at(60 * MINUTE) };
         assert_eq!(close(&mut window, &full), None);
         assert_eq!(close(&mut window, &at(90 * MINUTE)).unwrap().1.count, 1);
@@ -279,19 +289,19 @@ mod tests {
 
     #[test]
     fn the_worst_offender_is_found_among_many() {
-        let mut tally = Tally::default();
+        let mut counts = DigestCounts::default();
         for number in 0..10_000_i64 {
-            tally.add(&one(number));
+            counts.add(&one(number));
             if number % 10 == 0 {
-                tally.add(&one(-1));
+                counts.add(&one(-1));
             }
         }
-        let tally = tally.ranked();
-        assert_eq!((tally.count, tally.offenders.len()), (11_000, OFFENDERS_MAX));
-        assert_eq!(tally.offenders[0].subject, -1);
-        assert!(tally.offenders[0].count >= 1_000);
-        assert!(tally.offenders[0].count - tally.offenders[0].inherited <= 1_000);
-        assert_eq!(tally.samples.len(), SAMPLES_MAX);
+        let counts = counts.ranked();
+        assert_eq!((counts.count, counts.offenders.len()), (11_000, OFFENDERS_MAX));
+        assert_eq!(counts.offenders[0].subject, -1);
+        assert!(counts.offenders[0].count >= 1_000);
+        assert!(counts.offenders[0].count - counts.offenders[0].inherited <= 1_000);
+        assert_eq!(counts.samples.len(), SAMPLES_MAX);
     }
 
     #[derive(Clone, Debug)]
@@ -331,25 +341,25 @@ mod tests {
                     full_until: step.full.map(|full| Timestamp(now + full)),
                     ..at(now)
                 };
-                if step.subject % 3 == 0 && let Some((_, tally)) = close(&mut window, &conditions) {
-                    told += tally.count;
+                if step.subject % 3 == 0 && let Some((_, counts)) = close(&mut window, &conditions) {
+                    told += counts.count;
                     digests += 1;
                 }
                 let occurrence = Occurrence { subject: step.subject, count: step.count, sample: 1 };
                 happened += u64::from(step.count);
                 let before = window.clone();
                 match place(&mut window, &occurrence, step.urgency, &conditions) {
-                    Placed::Told => told += u64::from(step.count),
-                    Placed::Held => prop_assert_eq!(step.urgency, Urgency::Grouped),
+                    Disposition::SendNow => told += u64::from(step.count),
+                    Disposition::Buffered => prop_assert_eq!(step.urgency, Urgency::Grouped),
                 }
                 if step.urgency == Urgency::AtOnce {
                     prop_assert_eq!(&window, &before, "no window knows of it");
                 }
             }
-            let open = window.as_ref().map_or(0, |open| open.tally.count);
+            let open = window.as_ref().map_or(0, |open| open.counts.count);
             prop_assert_eq!(told + open, happened);
             let end = at(now + 1_000 * MINUTE);
-            told += close(&mut window, &end).map_or(0, |(_, tally)| tally.count);
+            told += close(&mut window, &end).map_or(0, |(_, counts)| counts.count);
             prop_assert_eq!(told, happened);
             // Digests are at least a window apart.
             prop_assert!(digests <= u64::try_from(now / (5 * MINUTE)).unwrap() + 1);
@@ -359,16 +369,16 @@ mod tests {
         fn who_caused_how_many_is_exact_for_a_hundred(
             events in proptest::collection::vec((0_i64..100, 1_u32..9), 0..500)
         ) {
-            let mut tally = Tally::default();
+            let mut counts = DigestCounts::default();
             for (subject, count) in &events {
-                tally.add(&Occurrence { subject: *subject, count: *count, sample: 0 });
+                counts.add(&Occurrence { subject: *subject, count: *count, sample: 0 });
             }
-            for offender in &tally.offenders {
+            for offender in &counts.offenders {
                 let exact: u64 = events.iter().filter(|(subject, _)| *subject == offender.subject)
                     .map(|(_, count)| u64::from(*count)).sum();
                 prop_assert_eq!((offender.count, offender.inherited), (exact, 0));
             }
-            prop_assert_eq!(tally.offenders.iter().map(|known| known.count).sum::<u64>(), tally.count);
+            prop_assert_eq!(counts.offenders.iter().map(|known| known.count).sum::<u64>(), counts.count);
         }
     }
 }

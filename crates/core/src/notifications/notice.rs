@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::{Outcome, RecordId};
 use crate::lock::Lock;
-use crate::time::Timestamp;
 use crate::notifications::watch::TriggerKind;
+use crate::time::Timestamp;
 
 /// What is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

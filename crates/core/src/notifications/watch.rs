@@ -2,7 +2,7 @@
 //!
 //! # How
 //!
-//! A [`Watching`] is all rules and channels of one configuration, ready to be asked. Some events are told
+//! A [`WatchRules`] is all rules and channels of one configuration, ready to be asked. Some events are told
 //! on every channel unless a rule names them: nobody should learn from silence that keys lock, that the
 //! store fails, or that they are not told. A rule that names such an event takes the place of that default,
 //! and one that tells nobody (`tell = []`) turns it off.
@@ -15,13 +15,13 @@ use http::Method;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::notifications::channel::ChannelRule;
-use crate::request::grammar::fold_path;
-use crate::notifications::grouping::Urgency;
 use crate::journal::Outcome;
-use crate::policy::operation::{OperationPattern, ScopedPattern};
+use crate::notifications::channel::ChannelRule;
+use crate::notifications::grouping::Urgency;
 use crate::notifications::quiet_hours::QuietHours;
+use crate::policy::operation::{OperationPattern, ScopedPattern};
 use crate::policy::template::TemplateIndex;
+use crate::request::grammar::fold_path;
 use crate::time::{Span, Timestamp};
 
 /// The first window of a rule that does not say another.
@@ -296,7 +296,7 @@ pub struct WriteFacts<'a> {
 
 /// All rules and channels of one configuration.
 #[derive(Debug)]
-pub struct Watching {
+pub struct WatchRules {
     rules: Vec<WatchRule>,
     channels: Vec<ChannelRule>,
     time_zone: TimeZone,
@@ -310,13 +310,13 @@ pub struct Watching {
     lowest_level: Option<u8>,
 }
 
-impl Default for Watching {
+impl Default for WatchRules {
     fn default() -> Self {
         Self::new(Vec::new(), Vec::new(), TimeZone::UTC)
     }
 }
 
-impl Watching {
+impl WatchRules {
     /// Prepares rules, in the order of the file, and channels; adds the rules that there are by default.
     pub fn new(mut rules: Vec<WatchRule>, channels: Vec<ChannelRule>, time_zone: TimeZone) -> Self {
         let every = || channels.iter().map(|channel| channel.name.clone()).collect::<Vec<_>>();
@@ -391,7 +391,7 @@ impl Watching {
     }
 
     /// The rules that watch the operation and the caller of a write, whatever becomes of it. Either form of
-    /// the path is watched. With each comes its place in [`Watching::rules`].
+    /// the path is watched. With each comes its place in [`WatchRules::rules`].
     pub fn of_write(&self, write: &WriteFacts<'_>) -> impl Iterator<Item = (usize, &WatchRule)> {
         let mut met = vec![false; if self.patterns.is_empty() { 0 } else { self.rules.len() }];
         if !self.patterns.is_empty()
@@ -456,8 +456,8 @@ impl WatchRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifications::channel::ChannelSpec;
     use crate::journal::Outcome::{Applied, NotSent, Pending, RefusedByUpstream, Unknown};
+    use crate::notifications::channel::ChannelSpec;
 
     fn channel(name: &str) -> ChannelRule {
         ChannelRule {
@@ -473,11 +473,11 @@ mod tests {
         WatchRule { on, ..WatchRule::new(name, Trigger::Write, vec!["phone".to_owned()]) }
     }
 
-    fn watching(rules: Vec<WatchRule>) -> Watching {
-        Watching::new(rules, vec![channel("phone"), channel("mail")], TimeZone::UTC)
+    fn watching(rules: Vec<WatchRule>) -> WatchRules {
+        WatchRules::new(rules, vec![channel("phone"), channel("mail")], TimeZone::UTC)
     }
 
-    fn met(watching: &Watching, method: &str, path: &str, key: KeyFacts<'_>) -> Vec<String> {
+    fn met(watching: &WatchRules, method: &str, path: &str, key: KeyFacts<'_>) -> Vec<String> {
         let write = WriteFacts { api: "b", method, path, key };
         watching.of_write(&write).map(|(_, rule)| rule.name.clone()).collect()
     }
@@ -515,7 +515,7 @@ mod tests {
 
     #[test]
     fn locks_are_told_on_every_channel_unless_the_owner_says_otherwise() {
-        let told = |watching: &Watching| {
+        let told = |watching: &WatchRules| {
             watching
                 .of_kind(TriggerKind::KeyLocked)
                 .flat_map(|rule| rule.tell.clone())

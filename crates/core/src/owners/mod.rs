@@ -1,5 +1,6 @@
 //! How owners and programs prove who they are, and for how long that holds.
 
+pub mod principal;
 pub mod scope;
 pub mod secret;
 pub mod session;

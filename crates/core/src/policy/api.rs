@@ -3,10 +3,12 @@
 use http::Method;
 
 use crate::cost::BodyCharge;
+use crate::policy::operation::{
+    BodyKind, CountRule, OperationPattern, OperationRule, Treatment, is_safe,
+};
+use crate::policy::template::{IndexSet, TemplateIndex};
 use crate::request::credential::CredentialRule;
 use crate::request::grammar::fold_path;
-use crate::policy::operation::{BodyKind, CountRule, OperationPattern, OperationRule, Treatment, is_safe};
-use crate::policy::template::{IndexSet, TemplateIndex};
 use crate::time::Span;
 
 /// How strictly an API is guarded.

@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use http::Method;
 
 use crate::policy::api::{Api, Charge};
-use crate::request::grammar::fold_path;
 use crate::policy::operation::OperationPattern;
 use crate::policy::{Plan, Policy};
+use crate::request::grammar::fold_path;
 
 /// The methods of a rule that names none, the one to show first.
 const USUAL: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
@@ -169,12 +169,12 @@ mod tests {
     use http::HeaderName;
 
     use super::*;
+    use crate::lock::LockRule;
+    use crate::policy::PlanSpec;
     use crate::policy::api::ApiSpec;
     use crate::policy::api::tests::spec;
-    use crate::request::credential::CredentialRule;
-    use crate::lock::LockRule;
     use crate::policy::operation::{OperationRule, Treatment};
-    use crate::policy::PlanSpec;
+    use crate::request::credential::CredentialRule;
 
     fn plan(allow: &[&str]) -> PlanSpec {
         PlanSpec {

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use http::Method;
 
 use crate::policy::api::Charge;
-use crate::request::grammar::fold_path;
 use crate::policy::{ApiRef, Plan, Policy};
+use crate::request::grammar::fold_path;
 
 /// The methods of a rule that names none.
 const USUAL: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
@@ -81,8 +81,8 @@ fn row(of_api: ApiRef<'_>, plans: &[&Plan], operation: String, method: &Method, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::api::tests::spec;
     use crate::lock::LockRule;
+    use crate::policy::api::tests::spec;
     use crate::policy::{BudgetSpec, PlanSpec};
 
     fn plan(name: &str, allow: &str, budgets: &[(&str, &[&str])]) -> PlanSpec {

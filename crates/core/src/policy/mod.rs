@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use crate::policy::api::{Api, ApiSpec};
 use crate::budget::Quota;
 use crate::lock::LockRule;
+use crate::policy::api::{Api, ApiSpec};
 use crate::policy::operation::ScopedPattern;
-use crate::refusal::{Reason, Refusal};
 use crate::policy::template::IndexSet;
+use crate::refusal::{Reason, Refusal};
 
 pub mod api;
 pub mod example_call;

@@ -21,8 +21,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use crate::request::grammar::unescape;
 use crate::key::{KeyPrefix, speaks_of_key};
+use crate::request::grammar::unescape;
 
 /// Where the keys of an API are read from, beside `Authorization`, and how they are known.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use keystile_core::request::address::counted_address;
 use keystile_core::rate::RateState;
+use keystile_core::request::address::counted_address;
 
 /// So many addresses are remembered in one generation; two generations are kept, about 16 MiB at most.
 const GENERATION_MAX: usize = 50_000;

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::slice;
 use std::sync::Arc;
 
-use keystile_core::policy::api::OperationMatch;
-use keystile_core::request::credential::Presented;
 use keystile_core::decision::{ApplicationState, Call, Caller, KeyState, Permit, decide};
 use keystile_core::key::well_formed;
 use keystile_core::lock::LockLevel;
+use keystile_core::policy::api::OperationMatch;
 use keystile_core::policy::{ApiRef, Policy};
 use keystile_core::refusal::{Reason, Refusal};
+use keystile_core::request::credential::Presented;
 use keystile_store::sqlite::keys::key_cache::KeyEntry;
 
 use crate::Engine;

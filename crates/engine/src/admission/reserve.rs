@@ -11,12 +11,12 @@ use keystile_core::journal::{Outcome, RecordId, RequestFacts};
 use keystile_core::policy::{Plan, Policy};
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::time::Timestamp;
-use keystile_store::sqlite::journal::Settlement;
-use keystile_store::sqlite::writer::completion_queue::Mailbox;
-use keystile_store::sqlite::ledger::reserve::{ReserveRequest, Reserved, Subject};
-use keystile_store::sqlite::ledger::sending::Sending;
 use keystile_store::BudgetStanding;
 use keystile_store::Store;
+use keystile_store::sqlite::journal::Settlement;
+use keystile_store::sqlite::ledger::reserve::{ReserveRequest, Reserved, Subject};
+use keystile_store::sqlite::ledger::sending::Sending;
+use keystile_store::sqlite::writer::completion_queue::CompletionQueue;
 
 use crate::Engine;
 use crate::admission::authorize::Identity;
@@ -49,7 +49,7 @@ pub struct Refused {
 
 impl Engine {
     /// Takes room for a write from its budgets and records its intent, durably. The answer comes through
-    /// the mailbox of the core that asks.
+    /// the completions of the core that asks.
     pub async fn reserve(
         &self,
         policy: &Arc<Policy>,
@@ -57,7 +57,7 @@ impl Engine {
         permit: Permit,
         cost: u32,
         facts: RequestFacts,
-        mailbox: &Arc<Mailbox>,
+        completions: &Arc<CompletionQueue>,
     ) -> Result<Reservation, Refused> {
         let is_observed = policy
             .api_named(&facts.api)
@@ -69,7 +69,7 @@ impl Engine {
         };
         let request =
             ReserveRequest { subject, permit, cost, policy: policy.clone(), facts, is_observed };
-        match self.store.reserve_by_mail(request, mailbox).await {
+        match self.store.reserve_by_mail(request, completions).await {
             Ok(Ok(reserved)) => {
                 if let (Identity::Key(key), Some(plan)) = (identity, &reserved.plan) {
                     self.near.note(key, plan, &reserved.standings);

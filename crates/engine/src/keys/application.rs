@@ -2,16 +2,17 @@
 
 use keystile_core::decision::ApplicationState;
 use keystile_core::lock::Actor;
-use keystile_store::sqlite::keys::change::Progress;
 use keystile_store::error::Error;
+use keystile_store::sqlite::keys::change::Progress;
 use keystile_store::sqlite::keys::key::{self, ApplicationRow};
 
+use crate::Engine;
 use crate::advice;
-use crate::command::{Answer, ApplicationDetails, ApplicationView, Failure, KeyFilter};
+use crate::command::{ApplicationDetails, ApplicationView, Failure, KeyFilter};
 use crate::execute::{check_name, checked_note, missing};
 use crate::keys::version::Expected;
-use crate::Engine;
 use crate::keys::view;
+use crate::legacy::Answer;
 
 /// Keys put on another plan in one transaction.
 const CHANGED_AT_ONCE: u32 = 2_000;

@@ -21,7 +21,7 @@ const SHOWN_MAX: usize = 10;
 /// A key and the budget that it has used most of.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct NearBudget {
+pub struct BudgetWarning {
     /// Its id.
     pub key: String,
     /// Its application's name.
@@ -34,9 +34,9 @@ pub struct NearBudget {
 
 /// What share of its fullest budget each such key had used at its last write, in percent.
 #[derive(Debug, Default)]
-pub(crate) struct NearTable(Mutex<HashMap<String, u64>>);
+pub(crate) struct BudgetWarnings(Mutex<HashMap<String, u64>>);
 
-impl NearTable {
+impl BudgetWarnings {
     /// Takes note of how a key's budgets stand after a write.
     pub(crate) fn note(&self, key: &KeyEntry, plan: &Plan, standings: &[BudgetStanding]) {
         let percent = |standing: &BudgetStanding| {
@@ -68,7 +68,7 @@ impl NearTable {
 
 impl Engine {
     /// The active keys nearest to the end of a write budget, fullest first.
-    pub async fn near_budgets(&self) -> Result<Vec<NearBudget>, Failure> {
+    pub async fn budget_warnings(&self) -> Result<Vec<BudgetWarning>, Failure> {
         let mut near = Vec::new();
         for key in self.near.fullest() {
             match self.near_budget(&key).await? {
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     /// `None` for a key that is no longer near, or needs a decision rather than a warning.
-    async fn near_budget(&self, key: &str) -> Result<Option<NearBudget>, Failure> {
+    async fn near_budget(&self, key: &str) -> Result<Option<BudgetWarning>, Failure> {
         let Ok(row) = self.find_key(key) else {
             return Ok(None);
         };
@@ -98,7 +98,7 @@ impl Engine {
             .into_iter()
             .filter(|budget| budget.used * 2 >= budget.used + budget.remaining)
             .max_by_key(|budget| budget.used * 100 / (budget.used + budget.remaining).max(1));
-        Ok(fullest.map(|budget| NearBudget {
+        Ok(fullest.map(|budget| BudgetWarning {
             key: row.id,
             application: row.application,
             plan: row.plan,

@@ -1,24 +1,23 @@
 //! What owners do with keys.
 
-use keystile_core::policy::example_call::Wanted;
 use keystile_core::key::{KeyId, KeyText, well_formed};
 use keystile_core::label::Label;
 use keystile_core::lock::{Actor, Lock, LockChange, LockLevel};
+use keystile_core::policy::example_call::Wanted;
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::error::Error;
-use keystile_store::sqlite::keys::key::{self, KeyQuery, KeyRow, NewKeyRow};
 use keystile_store::sqlite::audit::event;
 use keystile_store::sqlite::journal;
+use keystile_store::sqlite::keys::key::{self, KeyQuery, KeyRow, NewKeyRow};
 use uuid::Uuid;
 
+use crate::Engine;
 use crate::advice;
-use crate::command::{
-    Answer, BudgetView, Budgets, Failure, KeyDetails, KeyFilter, KeyView, NewKey,
-};
+use crate::command::{BudgetView, Budgets, Failure, KeyDetails, KeyFilter, KeyView, NewKey};
 use crate::execute::{LISTED_MAX, check_label, check_name, checked_note, failure, missing};
 use crate::keys::version::Expected;
-use crate::Engine;
 use crate::keys::view;
+use crate::legacy::Answer;
 
 /// Keys issued in one command.
 const CREATED_MAX: u32 = 1_000_000;

@@ -4,7 +4,7 @@
 //! the transaction that changes it, so that of two editors who saw the same one, one is told. What moves
 //! by itself (counts, last calls, what happened) is no part of it.
 
-use keystile_store::Work;
+use keystile_store::WriteTx;
 use keystile_store::error::Error;
 use keystile_store::sqlite::keys::key::{self, KeyRow};
 use sha2::{Digest, Sha256};
@@ -53,11 +53,11 @@ impl Expected {
         }
     }
 
-    pub(crate) fn check_key(&self, work: &Work<'_>, row: &KeyRow) -> Result<(), Error> {
+    pub(crate) fn check_key(&self, work: &WriteTx<'_>, row: &KeyRow) -> Result<(), Error> {
         self.check("key", || view::key(row.clone(), None, None, work.now()).version())
     }
 
-    pub(crate) fn check_application(&self, work: &Work<'_>, id: &str) -> Result<(), Error> {
+    pub(crate) fn check_application(&self, work: &WriteTx<'_>, id: &str) -> Result<(), Error> {
         if *self == Self::Any {
             return Ok(());
         }

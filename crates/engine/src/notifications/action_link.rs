@@ -19,15 +19,15 @@ use keystile_core::key::{KeyId, Pepper, SigningKey};
 use keystile_core::lock::{Actor, Lock, LockLevel};
 use keystile_core::owners::secret::SecretHash;
 use keystile_core::time::{Span, Timestamp};
-use keystile_store::sqlite::notifications::action::{self, FirstUse};
 use keystile_store::sqlite::audit::event::EventKind;
+use keystile_store::sqlite::notifications::action::{self, FirstUse};
 use uuid::Uuid;
 
 use crate::Engine;
 use crate::command::{Failure, KeyView};
 use crate::execute::failure;
-use crate::notifications::signed;
 use crate::keys::view;
+use crate::notifications::signed;
 
 /// Where the console takes action links; the token follows.
 pub const ACTION_PATH: &str = "/action/";

@@ -2,23 +2,24 @@
 
 use std::time::Duration;
 
-use keystile_core::notifications::channel::{ChannelRule, ChannelSpec};
-use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::key::{DeliveryId, SubscriptionId};
 use keystile_core::lock::Actor;
+use keystile_core::notifications::channel::{ChannelRule, ChannelSpec};
+use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::notifications::notice::Notice;
-use keystile_core::time::Timestamp;
 use keystile_core::notifications::watch::TriggerKind;
-use keystile_store::sqlite::notifications::digest_stop;
+use keystile_core::time::Timestamp;
 use keystile_store::sqlite::audit::event::EventKind;
+use keystile_store::sqlite::notifications::digest_stop;
 use keystile_store::sqlite::notifications::outbox::{self, DeliveryQuery, DeliveryRow};
 use keystile_store::sqlite::notifications::subscription;
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::advice;
-use crate::command::{Answer, Failure};
+use crate::command::Failure;
 use crate::execute::{LISTED_MAX, failure, missing};
+use crate::legacy::Answer;
 
 /// How long a test waits for the other side.
 const TEST_WAIT: Duration = Duration::from_mins(1);
@@ -226,7 +227,9 @@ impl Engine {
                 receiver: stop.receiver,
                 since: stop.since,
             };
-            let tells = |rule: &&keystile_core::notifications::watch::WatchRule| rule.tell.contains(&channel.name);
+            let tells = |rule: &&keystile_core::notifications::watch::WatchRule| {
+                rule.tell.contains(&channel.name)
+            };
             views.push(ChannelView {
                 name: channel.name.clone(),
                 kind: channel.spec.kind().to_owned(),

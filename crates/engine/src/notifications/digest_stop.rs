@@ -15,15 +15,16 @@
 
 use keystile_core::key::{DeliveryId, Pepper, SigningKey};
 use keystile_core::lock::Actor;
-use keystile_store::sqlite::notifications::digest_stop;
 use keystile_store::error::Error;
+use keystile_store::sqlite::notifications::digest_stop;
 use keystile_store::sqlite::notifications::outbox::{self, DeliveryRow};
 use uuid::Uuid;
 
 use crate::Engine;
 use crate::advice;
-use crate::command::{Answer, Failure};
+use crate::command::Failure;
 use crate::execute::missing;
+use crate::legacy::Answer;
 use crate::notifications::signed;
 
 /// Where the console takes these links; the token follows.

@@ -22,20 +22,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use keystile_core::key::{DeliveryId, KeyId};
 use keystile_core::notifications::channel::ChannelRule;
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState};
-use keystile_core::key::{DeliveryId, KeyId};
 use keystile_core::notifications::notice::{Notice, NoticeWrite};
-use keystile_core::time::{Span, Timestamp};
 use keystile_core::notifications::watch::TriggerKind;
+use keystile_core::time::{Span, Timestamp};
 use keystile_store::error::Error;
 use keystile_store::sqlite::notifications::follow;
 use keystile_store::sqlite::notifications::outbox::{self, DeliveryRow};
 use keystile_store::sqlite::notifications::subscription::{self, SubscriptionRow};
 
 use crate::Engine;
-use crate::notifications::action_link::Act;
 use crate::command::{Order, RecordFilter};
+use crate::notifications::action_link::Act;
 
 /// So many records are read in one go; a few milliseconds.
 const READ_AT_ONCE: u32 = 5_000;

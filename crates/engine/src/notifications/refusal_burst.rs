@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use keystile_core::request::address::counted_address;
 use keystile_core::journal::Outcome;
 use keystile_core::key::KeyId;
+use keystile_core::request::address::counted_address;
 use keystile_core::time::{Span, Timestamp};
-use keystile_store::sqlite::ledger::reserve::RefusedRecord;
 use keystile_store::sqlite::keys::key_cache::KeyEntry;
+use keystile_store::sqlite::ledger::reserve::RefusedRecord;
 
 use crate::Engine;
 
@@ -47,12 +47,12 @@ struct Storm {
 
 /// Refusals of the present minute by who was refused.
 #[derive(Debug, Default)]
-pub(crate) struct StormTable {
+pub(crate) struct RefusalBursts {
     counted: Mutex<HashMap<Refused, Minute>>,
     begun: Mutex<Vec<Storm>>,
 }
 
-impl StormTable {
+impl RefusalBursts {
     /// Counts refusals that were just written down.
     pub(crate) fn note(&self, records: &[RefusedRecord], now: Timestamp) {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_storm_is_told_when_it_begins_and_again_after_it_has_ended() {
-        let storms = StormTable::default();
+        let storms = RefusalBursts::default();
         let at = |second: i64, count| {
             storms.note(&[refused([192, 0, 2, 1], count)], Timestamp(second * 1_000));
             storms.take().len()
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_addresses_take_bounded_memory_and_are_no_ones_storm() {
-        let storms = StormTable::default();
+        let storms = RefusalBursts::default();
         for second in 0..100_u32 {
             let from = second * 1_000;
             let records: Vec<_> =

@@ -6,11 +6,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use keystile_core::notifications::channel::ChannelSpec;
 use keystile_core::key::DeliveryId;
+use keystile_core::notifications::channel::ChannelSpec;
 use keystile_core::notifications::notice::Notice;
-use keystile_core::time::Timestamp;
 use keystile_core::notifications::watch::TriggerKind;
+use keystile_core::time::Timestamp;
 use keystile_store::sqlite::notifications::subscription;
 use uuid::Uuid;
 

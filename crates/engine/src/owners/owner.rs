@@ -18,8 +18,9 @@ use uuid::Uuid;
 
 use crate::Engine;
 use crate::advice;
-use crate::command::{Answer, Failure};
+use crate::command::Failure;
 use crate::execute::{check_name_of, conflict, failure, missing};
+use crate::legacy::Answer;
 
 /// A claim link works for so long: enough to open it on another machine, too short to be found in an old
 /// log and used.

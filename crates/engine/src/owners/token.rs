@@ -1,6 +1,7 @@
 //! Tokens of the admin API.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use keystile_core::key::TokenId;
 use keystile_core::label::NAME_CHARS_MAX;
@@ -9,13 +10,13 @@ use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::{Secret, SecretKind};
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::error::Error;
-use keystile_store::sqlite::owners::token::{self, NewTokenRow, TokenRow};
+use keystile_store::tokens::{NewTokenRow, TokenRow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Engine;
 use crate::advice;
-use crate::command::{Answer, Failure};
+use crate::command::{Authorized, Command, Failure, Running};
 use crate::execute::{check_name_of, conflict, failure, missing};
 use crate::keys::key::too_long;
 
@@ -89,62 +90,118 @@ fn view(row: TokenRow, now: Timestamp) -> TokenView {
     }
 }
 
-impl Engine {
-    /// Makes a token for the admin API.
-    pub async fn create_token(
-        &self,
-        name: &str,
-        scope: Scope,
-        expires: Option<Timestamp>,
-        actor: Actor,
-    ) -> Result<NewToken, Failure> {
-        check_name_of("a token", "token_", name, NAME_CHARS_MAX)?;
-        if expires.is_some_and(|expires| expires <= self.store.now()) {
-            return Err(failure("a token cannot end in the past", "give a later time"));
-        }
-        let text = Self::secret(SecretKind::Token);
-        let row = NewTokenRow {
-            id: TokenId::new(Uuid::now_v7()),
-            hash: text.hash(SecretKind::Token, self.store.pepper()),
-            name: name.to_owned(),
-            scope,
-            expires,
-        };
-        let id = row.id.to_string();
-        let created = self.store.change(move |work| work.create_token(&row, &actor)).await;
-        created.map_err(|error| match error {
-            Error::Exists(what) => {
-                conflict(format!("there is already {what}"), advice::OTHER_TOKEN)
-            }
-            other => other.into(),
-        })?;
-        let made = self.store.read(|read| token::find(read, &id))?;
-        Ok(NewToken { token: text, view: view(made, self.store.now()) })
-    }
+/// Makes a token for the admin API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateToken {
+    /// Its name, by which its acts are known.
+    pub name: String,
+    /// What it may do.
+    pub scope: Scope,
+    /// For how many milliseconds; until it is revoked where `None`.
+    pub for_millis: Option<i64>,
+}
 
+/// Lists tokens of any state, in the order in which they were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListTokens;
+
+/// Revokes a token for good. Revoking one again changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeToken {
+    /// Its name or id.
+    pub token: String,
+}
+
+impl Command for CreateToken {
+    type Answer = NewToken;
+    const SCOPE: Scope = Scope::Admin;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, by: &'a Authorized) -> Running<'a, NewToken> {
+        Box::pin(async move {
+            check_name_of("a token", "token_", &self.name, NAME_CHARS_MAX)?;
+            let now = engine.store.now();
+            let span = self.for_millis.map(|millis| Span::from_millis(millis).ok_or_else(too_long));
+            let expires = span.transpose()?.map(|span| now.plus(span));
+            if expires.is_some_and(|expires| expires <= now) {
+                return Err(failure("a token cannot end in the past", "give a later time"));
+            }
+            let token = Engine::secret(SecretKind::Token);
+            let row = NewTokenRow {
+                id: TokenId::new(Uuid::now_v7()),
+                hash: token.hash(SecretKind::Token, engine.store.pepper()),
+                name: self.name,
+                scope: self.scope,
+                expires,
+            };
+            let created = engine.store.create_token(row, by.actor().clone()).await;
+            let created = created.map_err(|error| match error {
+                Error::Exists(what) => {
+                    conflict(format!("there is already {what}"), advice::OTHER_TOKEN)
+                }
+                other => other.into(),
+            })?;
+            Ok(NewToken { token, view: view(created, now) })
+        })
+    }
+}
+
+impl Command for ListTokens {
+    type Answer = Vec<TokenView>;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<TokenView>> {
+        Box::pin(async move {
+            let now = engine.store.now();
+            Ok(engine.store.tokens().await?.into_iter().map(|row| view(row, now)).collect())
+        })
+    }
+}
+
+impl Command for RevokeToken {
+    type Answer = TokenView;
+    const SCOPE: Scope = Scope::Admin;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, by: &'a Authorized) -> Running<'a, TokenView> {
+        Box::pin(async move {
+            let revoked = engine.store.revoke_token(self.token, by.actor().clone()).await;
+            let row = revoked.map_err(|error| match error {
+                Error::Missing(what) => missing(format!("there is no {what}"), advice::LIST_TOKENS),
+                other => other.into(),
+            })?;
+            Ok(view(row, engine.store.now()))
+        })
+    }
+}
+
+impl Engine {
     /// The token with a text, while it works. Notes about once a minute that it was used.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
     pub async fn token(&self, text: &str) -> Result<Option<TokenView>, Failure> {
         let Some(hash) = self.secret_hash(SecretKind::Token, text) else {
             return Ok(None);
         };
         let now = self.store.now();
-        let found = self.store.read(|read| token::find_by_hash(read, &hash))?;
+        let found = self.store.token_by_hash(hash).await?;
         let Some(token) = found.map(|row| view(row, now)).filter(|token| token.state == "active")
         else {
             return Ok(None);
         };
-        if token.used.is_none_or(|used| used.plus(USED_EVERY) <= now) {
-            let id = token.id;
+        if token.used.is_none_or(|used| used.plus(USED_EVERY) <= now)
             // Best effort: what it asks for may still be answered while the disk is full.
-            if let Err(error) = self.store.change(move |work| work.touch_token(id)).await {
-                tracing::debug!(%error, "that a token was used could not be written");
-            }
+            && let Err(error) = self.store.note_token_used(token.id).await
+        {
+            tracing::debug!(%error, "that a token was used could not be written");
         }
         Ok(Some(token))
     }
 
     /// The token with a text that came from an address, while it works. Texts that are no token count
     /// against the address together with unknown keys; whoever shows one that works never waits.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
     pub async fn admit_token(
         &self,
         text: &str,
@@ -157,40 +214,5 @@ impl Engine {
             Ok(()) => TokenRefusal::Unknown,
             Err(seconds) => TokenRefusal::Wait { seconds },
         }))
-    }
-
-    /// Tokens of any state, in the order in which they were made.
-    pub fn tokens(&self) -> Result<Vec<TokenView>, Failure> {
-        let now = self.store.now();
-        Ok(self.store.read(token::list)?.into_iter().map(|row| view(row, now)).collect())
-    }
-
-    /// Revokes a token for good, by its name or id.
-    pub async fn revoke_token(&self, name_or_id: &str, actor: Actor) -> Result<TokenView, Failure> {
-        let name = name_or_id.to_owned();
-        let revoked = self.store.change(move |work| work.revoke_token(&name, &actor)).await;
-        let row = revoked.map_err(|error| match error {
-            Error::Missing(what) => missing(format!("there is no {what}"), advice::LIST_TOKENS),
-            other => other.into(),
-        })?;
-        Ok(view(row, self.store.now()))
-    }
-
-    pub(crate) async fn create_token_for(
-        &self,
-        name: &str,
-        scope: Scope,
-        for_millis: Option<i64>,
-        actor: Actor,
-    ) -> Result<Answer, Failure> {
-        let span = for_millis.map(|millis| Span::from_millis(millis).ok_or_else(too_long));
-        let expires = span.transpose()?.map(|span| self.store.now().plus(span));
-        let made = self.create_token(name, scope, expires, actor).await?;
-        Ok(Answer::NewToken(Box::new(made)))
-    }
-
-    pub(crate) async fn say_revoked(&self, token: &str, actor: Actor) -> Result<Answer, Failure> {
-        let token = self.revoke_token(token, actor).await?;
-        Ok(Answer::Done(format!("Revoked the token {} for good.", token.name)))
     }
 }

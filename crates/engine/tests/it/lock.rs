@@ -1,13 +1,14 @@
 //! Locks that meet a lock.
 
 use keystile_core::lock::LockLevel;
-use keystile_engine::command::{Answer, Command, KeyDetails};
+use keystile_engine::command::KeyDetails;
+use keystile_engine::legacy::{Answer, Command};
 
-use crate::desk::{Desk, cli, wait};
+use crate::test_engine::{TestEngine, cli, wait};
 
-impl Desk {
+impl TestEngine {
     fn ask(&self, command: Command) -> Answer {
-        wait(self.engine().execute(command, cli()))
+        wait(self.engine().execute_legacy(command, cli()))
     }
 
     fn new_key(&self) -> String {
@@ -35,7 +36,7 @@ impl Desk {
 
 #[test]
 fn an_owner_who_locks_a_locked_key_never_weakens_its_lock() {
-    let desk = Desk::new();
+    let desk = TestEngine::new();
     let key = desk.new_key();
     desk.lock(&key, LockLevel::All, None);
     let said = desk.lock(&key, LockLevel::Writes, Some(60_000));
@@ -52,7 +53,7 @@ fn an_owner_who_locks_a_locked_key_never_weakens_its_lock() {
 
 #[test]
 fn a_lock_for_more_calls_keeps_the_later_end() {
-    let desk = Desk::new();
+    let desk = TestEngine::new();
     let key = desk.new_key();
     desk.lock(&key, LockLevel::Writes, Some(3_600_000));
     let said = desk.lock(&key, LockLevel::All, Some(60_000));

@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
 
-mod desk;
 mod lock;
 mod owner;
 mod rate;
 mod session;
+mod test_engine;
 mod token;
 mod told;

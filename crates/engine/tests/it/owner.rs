@@ -3,11 +3,11 @@
 use keystile_core::owners::secret::PasswordHash;
 use keystile_engine::owners::owner::{CLAIM_MAX, NewPasskey, OwnerCredential, RECOVERY_CODES};
 
-use crate::desk::{Desk, address, cli, somebody, wait};
+use crate::test_engine::{TestEngine, address, cli, somebody, wait};
 
 #[test]
 fn a_link_makes_one_owner_and_its_file_is_gone() {
-    let mut desk = Desk::new();
+    let mut desk = TestEngine::new();
     let link = wait(desk.engine().make_claim_link(cli())).unwrap();
     assert!(link.url.starts_with("https://console.example.org/claim/ksc_"));
     let file = std::fs::read_to_string(desk.path("owner-link")).unwrap();
@@ -36,7 +36,7 @@ fn a_link_makes_one_owner_and_its_file_is_gone() {
 
 #[test]
 fn a_password_is_kept_only_as_its_hash() {
-    let desk = Desk::new();
+    let desk = TestEngine::new();
     let ada = desk.claim("Ada").owner;
     let plain = PasswordHash::new("correct horse".to_owned());
     assert!(wait(desk.engine().set_password(ada.id, plain, cli())).is_err());
@@ -48,7 +48,7 @@ fn a_password_is_kept_only_as_its_hash() {
 
 #[test]
 fn passkeys_are_found_by_their_credential_and_the_last_way_in_stays() {
-    let desk = Desk::new();
+    let desk = TestEngine::new();
     let link = wait(desk.engine().make_claim_link(cli())).unwrap();
     let passkey = |number: u8| NewPasskey {
         credential: vec![number; 20],
@@ -78,7 +78,7 @@ fn passkeys_are_found_by_their_credential_and_the_last_way_in_stays() {
 
 #[test]
 fn recovery_codes_work_once_each_and_new_ones_void_the_old() {
-    let desk = Desk::new();
+    let desk = TestEngine::new();
     let claimed = desk.claim("ada");
     let codes = claimed.recovery_codes;
     assert_eq!(codes.len(), RECOVERY_CODES);
@@ -94,7 +94,7 @@ fn recovery_codes_work_once_each_and_new_ones_void_the_old() {
 
 #[test]
 fn failed_sign_ins_slow_down_and_share_a_line_in_the_audit() {
-    let desk = Desk::new();
+    let desk = TestEngine::new();
     let ada = desk.claim("ada").owner;
     let elsewhere = "198.51.100.1".parse().unwrap();
     let mut admitted = 0;

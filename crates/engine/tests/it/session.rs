@@ -3,15 +3,15 @@
 use keystile_core::owners::session::{PROOF_MAX, SESSION_IDLE_MAX, SESSION_MAX};
 use keystile_engine::owners::session::{Looks, SessionView};
 
-use crate::desk::{Desk, cli, wait};
+use crate::test_engine::{TestEngine, cli, wait};
 
-fn session(desk: &Desk, secret: &str) -> Option<SessionView> {
+fn session(desk: &TestEngine, secret: &str) -> Option<SessionView> {
     wait(desk.engine().session(secret, Looks::Owner)).unwrap()
 }
 
 #[test]
 fn a_session_that_is_idle_or_old_is_over() {
-    let mut desk = Desk::new();
+    let mut desk = TestEngine::new();
     let ada = desk.claim("ada").owner;
     let idle = desk.sign_in(&ada);
     assert_eq!(session(&desk, &idle).unwrap().owner, ada);
@@ -27,13 +27,13 @@ fn a_session_that_is_idle_or_old_is_over() {
     assert!(session(&desk, &used).is_some());
     desk.later(step);
     assert_eq!(session(&desk, &used), None, "however it is used");
-    wait(desk.engine().keep_house());
+    wait(desk.engine().run_maintenance());
     assert_eq!(desk.engine().sessions_of(ada.id).unwrap(), []);
 }
 
 #[test]
 fn a_proof_is_fresh_for_a_while_and_can_be_given_again() {
-    let mut desk = Desk::new();
+    let mut desk = TestEngine::new();
     let ada = desk.claim("ada").owner;
     let secret = desk.sign_in(&ada);
     assert!(session(&desk, &secret).unwrap().fresh);
@@ -45,7 +45,7 @@ fn a_proof_is_fresh_for_a_while_and_can_be_given_again() {
 
 #[test]
 fn that_a_session_was_seen_is_written_once_a_minute() {
-    let mut desk = Desk::new();
+    let mut desk = TestEngine::new();
     let secret = desk.sign_in(&desk.claim("ada").owner);
     let first = session(&desk, &secret).unwrap().seen;
     desk.later(30_000);
@@ -58,7 +58,7 @@ fn that_a_session_was_seen_is_written_once_a_minute() {
 
 #[test]
 fn sessions_end_one_by_one_or_all_others_at_once() {
-    let desk = Desk::new();
+    let desk = TestEngine::new();
     let (ada, bob) = (desk.claim("ada").owner, desk.claim("bob").owner);
     let secrets: Vec<_> = (0..4).map(|_| desk.sign_in(&ada)).collect();
     let of_bob = desk.sign_in(&bob);
@@ -84,7 +84,7 @@ fn sessions_end_one_by_one_or_all_others_at_once() {
 
 #[test]
 fn an_owner_who_is_removed_is_signed_out_at_once() {
-    let desk = Desk::new();
+    let desk = TestEngine::new();
     desk.claim("ada");
     let secret = desk.sign_in(&desk.claim("bob").owner);
     wait(desk.engine().remove_owner("bob", cli())).unwrap();

@@ -2,45 +2,48 @@
 
 use std::sync::Arc;
 
-use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
-use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState};
 use keystile_core::key::KeyId;
 use keystile_core::lock::Actor;
 use keystile_core::lock::LockLevel;
-use keystile_core::notifications::watch::{Trigger, TriggerKind, WatchRule, Watching};
-use keystile_engine::notifications::action_link::{ACTION_PATH, Act};
+use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState};
+use keystile_core::notifications::watch::{Trigger, TriggerKind, WatchRule, WatchRules};
 use keystile_engine::checks::Checks;
-use keystile_engine::command::{Answer, Command, DeliveryFilter, KeyView};
+use keystile_engine::command::{DeliveryFilter, KeyView};
+use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::notifications::action_link::{ACTION_PATH, Act};
 use keystile_engine::notifications::digest_stop::STOP_PATH;
 use keystile_engine::notifications::notify::{ClaimedDelivery, Receiver};
 use uuid::Uuid;
 
-use crate::desk::{Desk, cli, wait};
+use crate::test_engine::{TestEngine, cli, wait};
 
 const DAY: i64 = 86_400_000;
 
-fn key(desk: &Desk) -> KeyView {
+fn key(desk: &TestEngine) -> KeyView {
     let command = Command::CreateKeys {
         application: "scraper".to_owned(),
         plan: Some("open".to_owned()),
         count: 1,
     };
-    let Answer::NewKeys(keys) = wait(desk.engine().execute(command, cli())) else { panic!() };
+    let Answer::NewKeys(keys) = wait(desk.engine().execute_legacy(command, cli())) else {
+        panic!()
+    };
     view(desk, &keys[0].id)
 }
 
-fn view(desk: &Desk, id: &str) -> KeyView {
+fn view(desk: &TestEngine, id: &str) -> KeyView {
     let command = Command::ShowKey { key: id.to_owned() };
-    let Answer::Key(details) = wait(desk.engine().execute(command, cli())) else { panic!() };
+    let Answer::Key(details) = wait(desk.engine().execute_legacy(command, cli())) else { panic!() };
     details.key
 }
 
-fn execute(desk: &Desk, command: Command) -> Answer {
-    wait(desk.engine().execute(command, cli()))
+fn execute(desk: &TestEngine, command: Command) -> Answer {
+    wait(desk.engine().execute_legacy(command, cli()))
 }
 
 /// A token for a key, as a message would carry it.
-fn token(desk: &Desk, key: &KeyView) -> String {
+fn token(desk: &TestEngine, key: &KeyView) -> String {
     let id: KeyId = key.id.parse().unwrap();
     let engine = desk.engine();
     let url = engine.action_link(Act::Lock, id, engine.store().now(), Uuid::now_v7());
@@ -48,7 +51,7 @@ fn token(desk: &Desk, key: &KeyView) -> String {
     url.strip_prefix(&start).unwrap().to_owned()
 }
 
-fn unlock(desk: &Desk, key: &KeyView) {
+fn unlock(desk: &TestEngine, key: &KeyView) {
     let budgets = keystile_engine::command::Budgets::Keep;
     let Answer::Done(_) = execute(desk, Command::UnlockKey { key: key.id.clone(), budgets }) else {
         panic!()
@@ -57,7 +60,7 @@ fn unlock(desk: &Desk, key: &KeyView) {
 
 #[test]
 fn a_link_locks_its_key_once_and_says_who_it_was() {
-    let desk = Desk::new();
+    let desk = TestEngine::new();
     let key = key(&desk);
     let token = token(&desk, &key);
     let engine = desk.engine();
@@ -78,7 +81,7 @@ fn a_link_locks_its_key_once_and_says_who_it_was() {
 
 #[test]
 fn of_many_who_use_a_link_at_once_one_acts() {
-    let desk = Desk::new();
+    let desk = TestEngine::new();
     let key = key(&desk);
     let token = token(&desk, &key);
     let engine = desk.engine().clone();
@@ -95,13 +98,13 @@ fn of_many_who_use_a_link_at_once_one_acts() {
 
 #[test]
 fn a_link_that_is_changed_cut_expired_or_of_another_store_is_refused_and_on_record() {
-    let mut desk = Desk::new();
+    let mut desk = TestEngine::new();
     let (mine, other) = (key(&desk), key(&desk));
     let good = token(&desk, &mine);
     // The key's id in it replaced by another key's: bytes 2 to 18.
     let foreign = token(&desk, &other);
     let swapped = format!("{}{}{}", &good[..3], &foreign[3..24], &good[24..]);
-    let elsewhere = token(&Desk::new(), &mine);
+    let elsewhere = token(&TestEngine::new(), &mine);
     for bad in
         ["", "A", &good[..good.len() - 1], &swapped, &elsewhere, &format!("{good}="), "../.."]
     {
@@ -121,27 +124,27 @@ fn a_link_that_is_changed_cut_expired_or_of_another_store_is_refused_and_on_reco
 
 #[test]
 fn a_use_is_remembered_as_long_as_the_link_could_act() {
-    let mut desk = Desk::new();
+    let mut desk = TestEngine::new();
     let key = key(&desk);
     let token = token(&desk, &key);
     wait(desk.engine().use_action(&token)).unwrap();
     unlock(&desk, &key);
     desk.later(6 * DAY);
-    wait(desk.engine().keep_house());
+    wait(desk.engine().run_maintenance());
     wait(desk.engine().use_action(&token)).unwrap_err();
     assert_eq!(view(&desk, &key.id).state, "active");
 }
 
 #[test]
 fn a_link_of_a_revoked_key_does_nothing() {
-    let desk = Desk::new();
+    let desk = TestEngine::new();
     let key = key(&desk);
     let token = token(&desk, &key);
     execute(&desk, Command::RevokeKey { key: key.id.clone() });
     wait(desk.engine().use_action(&token)).unwrap_err();
 }
 
-fn hook(desk: &Desk) {
+fn hook(desk: &TestEngine) {
     let channel = ChannelRule {
         name: "ops".to_owned(),
         spec: ChannelSpec::Webhook {
@@ -151,13 +154,13 @@ fn hook(desk: &Desk) {
         per_hour_max: 60,
         allowed_networks: Vec::new(),
     };
-    let watching = Watching::new(Vec::new(), vec![channel], jiff::tz::TimeZone::UTC);
+    let watching = WatchRules::new(Vec::new(), vec![channel], jiff::tz::TimeZone::UTC);
     desk.engine().store().set_watching(Arc::new(watching));
 }
 
 #[test]
 fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
-    let desk = Desk::new();
+    let desk = TestEngine::new();
     hook(&desk);
     let key = key(&desk);
     let command = Command::LockKey {
@@ -199,7 +202,7 @@ fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
 
 #[test]
 fn a_channel_that_does_not_exist_is_not_tested() {
-    let desk = Desk::new();
+    let desk = TestEngine::new();
     hook(&desk);
     let Answer::Failed(failure) =
         execute(&desk, Command::TestChannel { channel: "opps".to_owned() })
@@ -210,11 +213,11 @@ fn a_channel_that_does_not_exist_is_not_tested() {
 }
 
 /// Mails to two addresses, and a rule that tells of unlocked keys.
-fn mail(desk: &Desk) {
+fn mail(desk: &TestEngine) {
     mail_at_most(desk, 60);
 }
 
-fn mail_at_most(desk: &Desk, per_hour_max: u32) {
+fn mail_at_most(desk: &TestEngine, per_hour_max: u32) {
     let channel = ChannelRule {
         name: "mail".to_owned(),
         spec: ChannelSpec::Email {
@@ -227,17 +230,17 @@ fn mail_at_most(desk: &Desk, per_hour_max: u32) {
         allowed_networks: Vec::new(),
     };
     let rule = WatchRule::new("opened", Trigger::KeyUnlocked, vec!["mail".to_owned()]);
-    let watching = Watching::new(vec![rule], vec![channel], jiff::tz::TimeZone::UTC);
+    let watching = WatchRules::new(vec![rule], vec![channel], jiff::tz::TimeZone::UTC);
     desk.engine().store().set_watching(Arc::new(watching));
 }
 
 /// Locks and unlocks a key three times, and waits until its windows have ended.
-fn lock_and_unlock(desk: &mut Desk, key: &KeyView) -> Vec<ClaimedDelivery> {
+fn lock_and_unlock(desk: &mut TestEngine, key: &KeyView) -> Vec<ClaimedDelivery> {
     lock_and_unlock_at_most(desk, key, 60)
 }
 
 fn lock_and_unlock_at_most(
-    desk: &mut Desk,
+    desk: &mut TestEngine,
     key: &KeyView,
     per_hour_max: u32,
 ) -> Vec<ClaimedDelivery> {
@@ -277,7 +280,7 @@ fn told(sent: &[ClaimedDelivery], kind: TriggerKind) -> Vec<(String, u64)> {
 
 #[test]
 fn a_stop_ends_the_digests_of_one_rule_to_one_mailbox_and_nothing_else() {
-    let mut desk = Desk::new();
+    let mut desk = TestEngine::new();
     mail(&desk);
     let key = key(&desk);
     let (ada, ben) = (|count| ("ada".to_owned(), count), |count| ("ben".to_owned(), count));

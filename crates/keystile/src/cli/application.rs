@@ -1,7 +1,7 @@
 //! `keystile application`.
 
 use keystile_core::decision::ApplicationState;
-use keystile_engine::command::{Answer, Command};
+use keystile_engine::legacy::{Answer, Command};
 
 use super::arguments::{ApplicationArguments, ApplicationCommand, Form};
 use super::render;

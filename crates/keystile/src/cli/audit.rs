@@ -1,6 +1,7 @@
 //! `keystile audit`.
 
-use keystile_engine::command::{Answer, Command, EventFilter, EventView};
+use keystile_engine::command::{EventFilter, EventView};
+use keystile_engine::legacy::{Answer, Command};
 
 use super::arguments::{AuditCommand, CommonArguments, Form, ListEventsArguments};
 use super::render;

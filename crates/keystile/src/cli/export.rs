@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use keystile_core::journal::WriteRecord;
-use keystile_engine::command::{Answer, Command, Order, RecordFilter};
+use keystile_engine::command::{Order, RecordFilter};
 use keystile_engine::export;
+use keystile_engine::legacy::{Answer, Command};
 use tempfile::NamedTempFile;
 
 use super::arguments::{ExportArguments, ExportFormat};

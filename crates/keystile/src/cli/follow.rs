@@ -132,7 +132,7 @@ mod tests {
     use super::super::tests::{Stage, a_record};
     use super::*;
     use clap::Parser as _;
-    use keystile_engine::command::{Answer, Command};
+    use keystile_engine::legacy::{Answer, Command};
 
     fn arguments(line: &str) -> FollowArguments {
         match Arguments::try_parse_from(line.split(' ')).unwrap().subcommand {

@@ -1,7 +1,8 @@
 //! `keystile journal list` and `show`.
 
 use keystile_core::journal::{RecordId, WriteRecord};
-use keystile_engine::command::{Answer, Command, Order, RecordFilter};
+use keystile_engine::command::{Order, RecordFilter};
+use keystile_engine::legacy::{Answer, Command};
 
 use super::arguments::{
     CommonArguments, Form, JournalCommand, ListRecordsArguments, PeriodArguments,

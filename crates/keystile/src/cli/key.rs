@@ -2,9 +2,8 @@
 
 use keystile_core::lock::LockLevel;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::command::{
-    Answer, BudgetView, Budgets, Command, KeyDetails, KeyFilter, KeyView, NewKey,
-};
+use keystile_engine::command::{BudgetView, Budgets, KeyDetails, KeyFilter, KeyView, NewKey};
+use keystile_engine::legacy::{Answer, Command};
 
 use super::arguments::{
     CreateKeysArguments, Form, KeyArguments, KeyCommand, ListKeysArguments, LockArguments,

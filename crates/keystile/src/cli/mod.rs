@@ -12,12 +12,12 @@ pub mod arguments;
 mod audit;
 mod export;
 mod follow;
+mod info;
 mod journal;
 mod json;
 mod key;
 mod notify;
 mod owner;
-mod paper;
 mod render;
 pub mod restore;
 mod server;
@@ -77,7 +77,7 @@ pub fn dispatch(command: &StoreCommand, session: &mut Session<'_, '_>) -> ExitCo
 
 /// Prints completions, manual pages or the version; none of them needs a store.
 pub fn print(command: &PaperCommand, terminal: &mut Terminal<'_>) -> ExitCode {
-    let result = paper::print(command, terminal);
+    let result = info::print(command, terminal);
     terminal.finish(result)
 }
 

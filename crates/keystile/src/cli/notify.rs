@@ -1,7 +1,8 @@
 //! `keystile notify`.
 
 use keystile_core::notifications::delivery::DeliveryState;
-use keystile_engine::command::{Answer, Command, DeliveryFilter};
+use keystile_engine::command::DeliveryFilter;
+use keystile_engine::legacy::{Answer, Command};
 
 use super::arguments::{CommonArguments, Form, ListDeliveriesArguments, NotifyCommand};
 use super::render;

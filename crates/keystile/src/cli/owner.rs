@@ -1,7 +1,8 @@
 //! `keystile owner`.
 
 use keystile_core::time::Timestamp;
-use keystile_engine::command::{Answer, ClaimLink, Command};
+use keystile_engine::command::ClaimLink;
+use keystile_engine::legacy::{Answer, Command};
 
 use super::arguments::{CommonArguments, Form, OwnerCommand, RemoveOwnerArguments};
 use super::render;

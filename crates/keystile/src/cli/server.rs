@@ -1,6 +1,7 @@
 //! `keystile status`, `reload`, `backup` and `doctor`.
 
-use keystile_engine::command::{Answer, Command, FindingLevel};
+use keystile_engine::command::FindingLevel;
+use keystile_engine::legacy::{Answer, Command};
 
 use super::arguments::{BackupArguments, CommonArguments, Form};
 use super::render;

@@ -7,8 +7,11 @@ use std::process::ExitCode;
 use clap::builder::styling::{AnsiColor, Style};
 use keystile_core::time::Timestamp;
 use keystile_engine::advice;
-use keystile_engine::command::{Answer, Command, Failure, FailureKind};
+use keystile_engine::command::wire::{OverWire, WireCommand};
+use keystile_engine::command::{Failure, FailureKind};
+use keystile_engine::legacy::{Answer, Command};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::arguments::Form;
 use super::json::{self, Layout};
@@ -169,7 +172,7 @@ pub struct Session<'a, 't> {
     /// The streams.
     pub terminal: &'a mut Terminal<'t>,
     /// Sends a command to the running server or carries it out on the store.
-    pub send: &'a mut dyn FnMut(Command) -> Result<Answer, Failure>,
+    pub send: &'a mut dyn FnMut(WireCommand) -> Result<Value, Failure>,
 }
 
 impl fmt::Debug for Session<'_, '_> {
@@ -182,10 +185,23 @@ impl fmt::Debug for Session<'_, '_> {
 impl Session<'_, '_> {
     /// Sends a command; what comes back is an answer of success.
     pub(super) fn ask(&mut self, command: Command) -> Result<Answer, Stop> {
-        match (self.send)(command)? {
-            Answer::Failed(failure) => Err(Stop::Failed(failure)),
-            answer => Ok(answer),
+        let answer = (self.send)(WireCommand::Legacy(command))?;
+        serde_json::from_value(answer).map_err(|_| Stop::unexpected())
+    }
+
+    /// Has a command carried out, by the running server or on the store.
+    pub(super) fn execute<C: OverWire>(&mut self, command: C) -> Result<C::Answer, Stop> {
+        let answer = (self.send)(command.into())?;
+        serde_json::from_value(answer).map_err(|_| Stop::unexpected())
+    }
+
+    /// Says what was done.
+    pub(super) fn say_done(&mut self, form: Form, sentence: &str) -> Result<(), Stop> {
+        match form {
+            Form::Text => self.terminal.say(sentence)?,
+            Form::Json => self.terminal.print_json(&serde_json::json!({ "done": sentence }))?,
         }
+        Ok(())
     }
 
     /// Asks a person before something that cannot be undone; a program is not asked.
@@ -215,11 +231,7 @@ impl Session<'_, '_> {
             Answer::Done(sentence) => sentence,
             _ => done.to_owned(),
         };
-        match form {
-            Form::Text => self.terminal.say(&sentence)?,
-            Form::Json => self.terminal.print_json(&serde_json::json!({ "done": sentence }))?,
-        }
-        Ok(())
+        self.say_done(form, &sentence)
     }
 }
 

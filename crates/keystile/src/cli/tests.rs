@@ -12,9 +12,12 @@ use clap::Parser as _;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::lock::{Actor, Lock, LockLevel};
 use keystile_core::time::Timestamp;
+use keystile_engine::command::wire::WireCommand;
 use keystile_engine::command::{
-    Answer, BudgetView, Command, EventView, Failure, FailureKind, KeyDetails, KeyView, NewKey,
+    BudgetView, EventView, Failure, FailureKind, KeyDetails, KeyView, NewKey,
 };
+use keystile_engine::legacy::{Answer, Command};
+use serde_json::Value;
 
 use super::arguments::{Arguments, CliCommand};
 use super::session::{Color, Medium, Screen, Session, Terminal};
@@ -123,7 +126,7 @@ pub(super) fn a_locked_key() -> KeyDetails {
 }
 
 /// The streams of a test.
-pub(super) struct Stage {
+pub(super) struct TestTerminal {
     pub(super) stdout_open: bool,
     pub(super) stdin: &'static str,
     pub(super) screen: Screen,
@@ -131,7 +134,7 @@ pub(super) struct Stage {
     pub(super) stderr: Vec<u8>,
 }
 
-impl Default for Stage {
+impl Default for TestTerminal {
     fn default() -> Self {
         Self {
             stdout_open: true,
@@ -155,10 +158,10 @@ impl Write for Stream<'_> {
     }
 }
 
-impl Stage {
+impl TestTerminal {
     pub(super) fn with_session<T>(
         &mut self,
-        send: &mut dyn FnMut(Command) -> Result<Answer, Failure>,
+        send: &mut dyn FnMut(WireCommand) -> Result<Value, Failure>,
         work: impl FnOnce(&mut Session<'_, '_>) -> T,
     ) -> T {
         let mut terminal = Terminal {
@@ -174,7 +177,7 @@ impl Stage {
     pub(super) fn run(
         &mut self,
         line: &str,
-        send: &mut dyn FnMut(Command) -> Result<Answer, Failure>,
+        send: &mut dyn FnMut(WireCommand) -> Result<Value, Failure>,
     ) -> bool {
         let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
         let code = self.with_session(send, |session| match arguments.subcommand {
@@ -205,15 +208,19 @@ impl Engine {
         Self { answers: answers.into_iter().collect(), asked: Vec::new() }
     }
 
-    pub(super) fn run(&mut self, line: &str) -> (Stage, bool) {
-        self.run_on(Stage::default(), line)
+    pub(super) fn run(&mut self, line: &str) -> (TestTerminal, bool) {
+        self.run_on(TestTerminal::default(), line)
     }
 
-    pub(super) fn run_on(&mut self, mut stage: Stage, line: &str) -> (Stage, bool) {
+    pub(super) fn run_on(&mut self, mut stage: TestTerminal, line: &str) -> (TestTerminal, bool) {
         let (answers, asked) = (&mut self.answers, &mut self.asked);
         let succeeded = stage.run(line, &mut |command| {
+            let WireCommand::Legacy(command) = command else { panic!("{command:?}") };
             asked.push(command);
-            Ok(answers.pop_front().expect("an answer is prepared"))
+            match answers.pop_front().expect("an answer is prepared") {
+                Answer::Failed(failure) => Err(failure),
+                answer => Ok(serde_json::to_value(answer).unwrap()),
+            }
         });
         (stage, succeeded)
     }

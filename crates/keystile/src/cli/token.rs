@@ -2,7 +2,7 @@
 
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Span;
-use keystile_engine::command::{Answer, Command};
+use keystile_engine::owners::token::{CreateToken, ListTokens, RevokeToken};
 
 use super::arguments::{CommonArguments, CreateTokenArguments, Form, TokenCommand};
 use super::render;
@@ -14,21 +14,19 @@ pub(super) fn dispatch(command: &TokenCommand, session: &mut Session<'_, '_>) ->
         TokenCommand::Create(arguments) => create(arguments, session),
         TokenCommand::List(common) => list(common, session),
         TokenCommand::Revoke { token, common } => {
-            let command = Command::RevokeToken { token: token.clone() };
-            session.ask_done(command, common.form(), "The token is revoked.")
+            let revoked = session.execute(RevokeToken { token: token.clone() })?;
+            session
+                .say_done(common.form(), &format!("Revoked the token {} for good.", revoked.name))
         }
     }
 }
 
 fn create(arguments: &CreateTokenArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
-    let command = Command::CreateToken {
+    let made = session.execute(CreateToken {
         name: arguments.name.clone(),
         scope: Scope::from(arguments.scope),
         for_millis: arguments.span.map(Span::millis),
-    };
-    let Answer::NewToken(made) = session.ask(command)? else {
-        return Err(Stop::unexpected());
-    };
+    })?;
     if arguments.common.form() == Form::Json {
         return Ok(session.terminal.print_json(&made)?);
     }
@@ -46,9 +44,7 @@ fn create(arguments: &CreateTokenArguments, session: &mut Session<'_, '_>) -> Re
 }
 
 fn list(common: &CommonArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
-    let Answer::Tokens(tokens) = session.ask(Command::ListTokens)? else {
-        return Err(Stop::unexpected());
-    };
+    let tokens = session.execute(ListTokens)?;
     if common.form() == Form::Json {
         session.terminal.print_json(&tokens)?;
     } else if tokens.is_empty() {

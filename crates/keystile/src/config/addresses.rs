@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Place, Source};
 use super::raw::File;
-use super::value::{OneOrMany, Spot};
+use super::value::{OneOrMany, Spanned};
 
 /// What the command line says in the place of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl CommandLine {
             text.push_str(&format!("{option} "));
             let (start, value) = (offset + text.len(), address.to_string());
             text.push_str(&format!("{value} "));
-            Spot { place: start..start + value.len(), value }
+            Spanned { place: start..start + value.len(), value }
         };
         let listen: Vec<_> =
             addresses.listen.iter().map(|address| spot("--listen", *address)).collect();

@@ -10,7 +10,7 @@ use super::raw::{self, File};
 use super::read::Reading;
 use super::resolve;
 use super::resolved::Configuration;
-use super::value::{OneOrMany, Spot, TextOr};
+use super::value::{OneOrMany, Spanned, TextOr};
 
 /// Strangers may write, and whoever writes more than a busy person would stops at the owner's desk.
 const WRITE_BUDGETS: [&str; 2] = ["1000 per day", "60 per minute"];
@@ -26,7 +26,7 @@ pub fn for_upstream(
     let source = Source::new("--upstream", upstream);
     let one = |value: &str| OneOrMany { values: vec![spot(value.to_owned())], place: 0..0 };
     let mut file = File::default();
-    let upstream = Spot { value: upstream.to_owned(), place: 0..upstream.len() };
+    let upstream = Spanned { value: upstream.to_owned(), place: 0..upstream.len() };
     let api = raw::Api {
         upstream: Some(OneOrMany { place: upstream.place.clone(), values: vec![upstream] }),
         mode: Some(spot(match mode {
@@ -52,6 +52,6 @@ pub fn for_upstream(
 }
 
 /// A value that nobody wrote.
-fn spot<T>(value: T) -> Spot<T> {
-    Spot { value, place: 0..0 }
+fn spot<T>(value: T) -> Spanned<T> {
+    Spanned { value, place: 0..0 }
 }

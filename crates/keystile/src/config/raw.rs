@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 pub(super) use told::{Channel, ChannelKind, Smtp, Watch, WatchEvent, WatchOutcome};
 
-use super::value::{NumberOrText, OneOrMany, Spot, TextOr};
+use super::value::{NumberOrText, OneOrMany, Spanned, TextOr};
 
 /// The configuration of Keystile: a TOML file, `keystile.toml`.
 ///
@@ -27,14 +27,14 @@ pub(super) struct File {
     /// The folder of the store, the journal and the control socket. It is created when it is
     /// missing and must be on a local disk: the store does not work on a network file system.
     #[schemars(extend("default" = "keystile-data"))]
-    pub(super) data: Option<Spot<String>>,
+    pub(super) data: Option<Spanned<String>>,
     /// How long a write may wait to be durable; from 100 ms to 1 minute. A write whose disk takes longer
     /// is refused with 503 and not sent later, and health says what is wrong.
     #[schemars(extend("default" = "5 s"))]
-    pub(super) store_timeout: Option<Spot<String>>,
+    pub(super) store_timeout: Option<Spanned<String>>,
     /// The time zone in which `calendar` windows begin, as a name of the IANA database.
     #[schemars(extend("default" = "UTC", "examples" = ["Europe/Berlin"]))]
-    pub(super) time_zone: Option<Spot<String>>,
+    pub(super) time_zone: Option<Spanned<String>>,
     /// Where callers arrive.
     pub(super) gate: Gate,
     /// Where the owner looks: health, metrics, and the console.
@@ -47,18 +47,18 @@ pub(super) struct File {
     /// is needed. Of several that a request could belong to, the one with the longest `path` takes
     /// it, then the one that names its host.
     #[schemars(with = "BTreeMap<String, Api>")]
-    pub(super) api: BTreeMap<Spot<String>, Api>,
+    pub(super) api: BTreeMap<Spanned<String>, Api>,
     /// The plans that applications can have: `[plan.open]`. A plan is an access tier: which
     /// operations its keys may call, how many writes they may make, and what happens past that. At
     /// least one is needed.
     #[schemars(with = "BTreeMap<String, Plan>")]
-    pub(super) plan: BTreeMap<Spot<String>, Plan>,
+    pub(super) plan: BTreeMap<Spanned<String>, Plan>,
     /// What the owner is told, each rule under a name of its own: `[watch.deletes]`.
     #[schemars(with = "BTreeMap<String, Watch>")]
-    pub(super) watch: BTreeMap<Spot<String>, Watch>,
+    pub(super) watch: BTreeMap<Spanned<String>, Watch>,
     /// The channels on which the owner is told: `[channel.owner-mail]`.
     #[schemars(with = "BTreeMap<String, Channel>")]
-    pub(super) channel: BTreeMap<Spot<String>, Channel>,
+    pub(super) channel: BTreeMap<Spanned<String>, Channel>,
 }
 
 /// Where callers arrive, and how their connections are treated.
@@ -71,10 +71,10 @@ pub(super) struct Gate {
     pub(super) listen: Option<OneOrMany<String>>,
     /// Certificate and key for HTTPS with HTTP/1.1 and HTTP/2. Without it the gate speaks plain
     /// HTTP, for use behind a proxy that ends TLS or on one machine.
-    pub(super) tls: Option<Spot<Tls>>,
+    pub(super) tls: Option<Spanned<Tls>>,
     /// Threads that serve requests, from 1 to 1024. Without it, one for each core of the machine.
     #[schemars(extend("examples" = [4]))]
-    pub(super) workers: Option<Spot<i64>>,
+    pub(super) workers: Option<Spanned<i64>>,
     /// HTTP methods that pass besides GET, HEAD, OPTIONS, QUERY, POST, PUT, PATCH and DELETE. Each
     /// of them counts as a write unless an operation says otherwise. TRACE and CONNECT cannot be
     /// opened.
@@ -86,25 +86,25 @@ pub(super) struct Gate {
     pub(super) trusted_proxies: Option<OneOrMany<String>>,
     /// How long a request head may take from its first byte to its last; at most 1 hour.
     #[schemars(extend("default" = "10 s"))]
-    pub(super) head_timeout: Option<Spot<String>>,
+    pub(super) head_timeout: Option<Spanned<String>>,
     /// How long a connection may be idle between two requests, or a body between two bytes; at most
     /// 1 day.
     #[schemars(extend("default" = "30 s"))]
-    pub(super) idle_timeout: Option<Spot<String>>,
+    pub(super) idle_timeout: Option<Spanned<String>>,
     /// The bytes a second that a request body must bring on average, once ten seconds have passed.
     /// 0 lets bodies be as slow as they like.
     #[schemars(extend("default" = 240))]
-    pub(super) body_rate_min: Option<Spot<i64>>,
+    pub(super) body_rate_min: Option<Spanned<i64>>,
     /// How long requests under way may take to finish when Keystile is stopped; at most 1 hour.
     #[schemars(extend("default" = "10 s"))]
-    pub(super) drain_timeout: Option<Spot<String>>,
+    pub(super) drain_timeout: Option<Spanned<String>>,
     /// Connections at a time, from 1 to 1000000. One more is answered with 503.
     #[schemars(extend("default" = 10000))]
-    pub(super) connections_max: Option<Spot<i64>>,
+    pub(super) connections_max: Option<Spanned<i64>>,
     /// Connections at a time from one address (for IPv6, from one /64), from 1 to 1000000. Raise it
     /// where all callers come through one proxy.
     #[schemars(extend("default" = 1000))]
-    pub(super) connections_per_address: Option<Spot<i64>>,
+    pub(super) connections_per_address: Option<Spanned<i64>>,
     /// The memory that callers may fill, in bytes or with a unit, from 1 MiB to 64 GiB. A third is for
     /// answers that they do not take: a connection has up to 1 MiB of it, and 16 KiB when it is full, so
     /// that callers who read go on in smaller steps. A third is for bodies that are counted: when it is
@@ -113,11 +113,11 @@ pub(super) struct Gate {
     /// is for requests over HTTP/2, 32 KiB and their head each: further ones wait, a connection always has
     /// one under way, and callers who take nothing for 2 seconds while others wait are closed.
     #[schemars(extend("default" = "36 MiB"))]
-    pub(super) buffers_max: Option<Spot<NumberOrText>>,
+    pub(super) buffers_max: Option<Spanned<NumberOrText>>,
     /// How many requests with a key that does not exist one address may make, as a rolling quota.
     /// Past it the address is answered with 429 for a while, so that keys cannot be guessed.
     #[schemars(extend("default" = "300 per minute"))]
-    pub(super) key_failures: Option<Spot<String>>,
+    pub(super) key_failures: Option<Spanned<String>>,
 }
 
 /// Files of a TLS server, PEM. They are read again when they change, without a restart.
@@ -126,10 +126,10 @@ pub(super) struct Gate {
 pub(super) struct Tls {
     /// The certificate chain, the server's own certificate first.
     #[schemars(required, extend("examples" = ["cert.pem"]))]
-    pub(super) certificate: Option<Spot<String>>,
+    pub(super) certificate: Option<Spanned<String>>,
     /// The private key of the first certificate.
     #[schemars(required, extend("examples" = ["key.pem"]))]
-    pub(super) key: Option<Spot<String>>,
+    pub(super) key: Option<Spanned<String>>,
 }
 
 /// Where the owner looks: health, metrics, and the console.
@@ -144,26 +144,26 @@ pub(super) struct Console {
     /// The one address to listen on. An address that other machines reach is refused unless there
     /// is `tls` or `behind_proxy`, because the console would go over the network in the clear.
     #[schemars(extend("default" = "127.0.0.1:7080"))]
-    pub(super) listen: Option<Spot<String>>,
+    pub(super) listen: Option<Spanned<String>>,
     /// Certificate and key for HTTPS.
-    pub(super) tls: Option<Spot<Tls>>,
+    pub(super) tls: Option<Spanned<Tls>>,
     /// Says that a proxy with TLS stands in front, and that nobody reaches this address past it.
     #[schemars(extend("default" = false))]
-    pub(super) behind_proxy: Option<Spot<bool>>,
+    pub(super) behind_proxy: Option<Spanned<bool>>,
     /// Where owners open the console: a scheme, a host name, and a port where that is not the usual
     /// one. Links for owners begin with it, and passkeys belong to its host. Without it, `localhost`
     /// and the port of `listen`, which works on this machine.
     #[schemars(extend("examples" = ["https://console.example.org"]))]
-    pub(super) url: Option<Spot<String>>,
+    pub(super) url: Option<Spanned<String>>,
     /// Who may read `/healthz` and `/readyz`, which says why writes cannot be recorded: `open`, whoever
     /// reaches the console's address; `token`, whoever shows a token of the admin API; `off`, nobody.
     #[schemars(extend("default" = "open"))]
-    pub(super) health: Option<Spot<Access>>,
+    pub(super) health: Option<Spanned<Access>>,
     /// Who may read `/metrics`, which names the APIs and counts their calls: `open`, whoever reaches the
     /// console's address; `token`, whoever shows a token of the admin API (in Prometheus, a scrape's
     /// `authorization`); `off`, nobody.
     #[schemars(extend("default" = "open"))]
-    pub(super) metrics: Option<Spot<Access>>,
+    pub(super) metrics: Option<Spanned<Access>>,
 }
 
 /// Who may read what machines ask for.
@@ -185,7 +185,7 @@ pub(super) struct Keys {
     /// What new keys begin with: 1 to 16 of a-z and 0-9. Secret scanners know a key by it. Keys
     /// that exist keep theirs and go on working.
     #[schemars(extend("default" = "ks", "examples" = ["acme"]))]
-    pub(super) prefix: Option<Spot<String>>,
+    pub(super) prefix: Option<Spanned<String>>,
 }
 
 /// The record of every write.
@@ -196,7 +196,7 @@ pub(super) struct Journal {
     /// longest window of a write budget, because budgets are counted from the journal after a
     /// restart.
     #[schemars(extend("examples" = ["90 days"]))]
-    pub(super) retention: Option<Spot<String>>,
+    pub(super) retention: Option<Spanned<String>>,
 }
 
 /// One protected HTTP API.
@@ -217,64 +217,64 @@ pub(super) struct Api {
     /// `/v2/bookmarks`, and not `/v20`. It is not removed before forwarding, and rules write paths
     /// with it. Requests write it just so: with another case or escape a path belongs to no API.
     #[schemars(extend("default" = "/", "examples" = ["/v2"]))]
-    pub(super) path: Option<Spot<String>>,
+    pub(super) path: Option<Spanned<String>>,
     /// How strictly it is guarded. `enforce`: the policy holds. `observe`: nothing is refused that
     /// can be forwarded faithfully, everything is journalled with what would have been refused.
     /// `off`: requests pass as they are, without key, count or journal.
     #[schemars(extend("default" = "enforce"))]
-    pub(super) mode: Option<Spot<Mode>>,
+    pub(super) mode: Option<Spanned<Mode>>,
     /// Lets `;` stand in paths, for APIs with matrix parameters. Servers read it in different ways,
     /// so it is refused otherwise.
     #[schemars(extend("default" = false))]
-    pub(super) matrix_parameters: Option<Spot<bool>>,
+    pub(super) matrix_parameters: Option<Spanned<bool>>,
     /// The header field that carries the key. `Authorization: Bearer`, and the user name of Basic
     /// authentication, are always read too. Where this is written, whatever stands in the field is
     /// taken for a key; otherwise `X-API-Key` is read, and what does not have the form of a key
     /// there is a credential of the API, like everything else in `Authorization`.
     #[schemars(extend("examples" = ["X-My-Key"]))]
-    pub(super) key_header: Option<Spot<String>>,
+    pub(super) key_header: Option<Spanned<String>>,
     /// A query parameter that may carry the key. Without it none is read: addresses end up in logs,
     /// and a key in an address ends up there with it.
     #[schemars(extend("examples" = ["api_key"]))]
-    pub(super) key_query_parameter: Option<Spot<String>>,
+    pub(super) key_query_parameter: Option<Spanned<String>>,
     /// Forwards the key to the upstream instead of taking it out. The application, key id and plan
     /// are forwarded in X-Keystile-* fields in either case.
     #[schemars(extend("default" = false))]
-    pub(super) forward_key: Option<Spot<bool>>,
+    pub(super) forward_key: Option<Spanned<bool>>,
     /// Speaks HTTP/2 to `http://` origins, without asking (prior knowledge), as gRPC servers
     /// expect. With `https://` it is negotiated anyway.
     #[schemars(extend("default" = false))]
-    pub http2: Option<Spot<bool>>,
+    pub http2: Option<Spanned<bool>>,
     /// A PEM file with certificates to trust for `https://` origins, besides those of the system.
     #[schemars(extend("examples" = ["internal-ca.pem"]))]
-    pub(super) trusted_certificates: Option<Spot<String>>,
+    pub(super) trusted_certificates: Option<Spanned<String>>,
     /// How long connecting to an origin may take, with TLS; at most 1 hour.
     #[schemars(extend("default" = "5 s"))]
-    pub(super) connect_timeout: Option<Spot<String>>,
+    pub(super) connect_timeout: Option<Spanned<String>>,
     /// How long the upstream may take from the end of a request to the head of its answer; at most
     /// 1 day. A write that is cut off here stays counted, with outcome `unknown`.
     #[schemars(extend("default" = "60 s"))]
-    pub(super) first_byte_timeout: Option<Spot<String>>,
+    pub(super) first_byte_timeout: Option<Spanned<String>>,
     /// How long a whole exchange may take, from the request's start to the answer's end; at most 30
     /// days. Without it there is no bound, so that downloads and event streams can run.
     #[schemars(extend("examples" = ["10 min"]))]
-    pub(super) total_timeout: Option<Spot<String>>,
+    pub(super) total_timeout: Option<Spanned<String>>,
     /// Forwards the Host field of the request. `false` sends the name of the origin instead, which
     /// some hosted upstreams need.
     #[schemars(extend("default" = true))]
-    pub(super) keep_host: Option<Spot<bool>>,
+    pub(super) keep_host: Option<Spanned<bool>>,
     /// The largest request body, in bytes or with a unit. Larger ones are answered with 413.
     /// Without it there is no bound; bodies are streamed and take no memory.
     #[schemars(extend("examples" = ["10 MiB"]))]
-    pub(super) body_max: Option<Spot<NumberOrText>>,
+    pub(super) body_max: Option<Spanned<NumberOrText>>,
     /// The largest body that is held in memory to be counted, where an operation's cost is in its
     /// body; at most 1 GiB. A larger one is answered with 413.
     #[schemars(extend("default" = "1 MiB"))]
-    pub(super) count_body_max: Option<Spot<NumberOrText>>,
+    pub(super) count_body_max: Option<Spanned<NumberOrText>>,
     /// What is said of single operations. Of several rules that match a request the strictest
     /// holds. An operation without a rule is a read or a write by its method, and a write costs 1.
     #[serde(default)]
-    pub(super) operation: Vec<Spot<Operation>>,
+    pub(super) operation: Vec<Spanned<Operation>>,
 }
 
 /// How strictly an API is guarded.
@@ -297,36 +297,36 @@ pub(super) struct Operation {
     /// /bookmarks/{id}`, `DELETE *` or `*`. `{name}` is any one segment of a path, or a part of one
     /// as in `/bookmarks/{id}:archive`; a last `*` is whatever follows. Needed.
     #[schemars(required, extend("examples" = ["POST /bookmarks/import"]))]
-    pub(super) r#match: Option<Spot<String>>,
+    pub(super) r#match: Option<Spanned<String>>,
     /// What one call takes from each write budget: a number from 1, or `"items"` for one per entry
     /// of the JSON array in the body, which must be sent as `application/json`. A write that no
     /// rule names costs 1.
     #[schemars(extend("examples" = [5, "items"]))]
-    pub(super) cost: Option<Spot<NumberOrText>>,
+    pub(super) cost: Option<Spanned<NumberOrText>>,
     /// With `cost = "items"`: the field of the body's top-level object that holds the array.
     /// Without it the body is the array.
     #[schemars(extend("examples" = ["bookmarks"]))]
-    pub(super) items_at: Option<Spot<String>>,
+    pub(super) items_at: Option<Spanned<String>>,
     /// What a call costs whose body cannot be counted, because it has another media type or charset
     /// than the rule names, a content coding, or more than one reading. Without it such a call is
     /// refused with 400.
     #[schemars(extend("examples" = [100]))]
-    pub(super) cost_max: Option<Spot<i64>>,
+    pub(super) cost_max: Option<Spanned<i64>>,
     /// Makes a call a `"read"` or a `"write"` whatever its method. `"read"` is for searches that
     /// use POST, `"write"` for a GET that changes something.
-    pub(super) treat_as: Option<Spot<Treatment>>,
+    pub(super) treat_as: Option<Spanned<Treatment>>,
     /// What kind of body tells whether a call writes, and how much. `graphql`: a mutation costs one
     /// per root field, queries are reads; sent as `application/json`, as `application/graphql`, or as
     /// one `query` parameter. `json_rpc`: one per entry of a batch, sent as `application/json`.
-    pub(super) r#type: Option<Spot<BodyType>>,
+    pub(super) r#type: Option<Spanned<BodyType>>,
     /// Lets the operation become a WebSocket. The upgrade is one call; what flows afterwards is not
     /// counted.
     #[schemars(extend("default" = false))]
-    pub(super) websocket: Option<Spot<bool>>,
+    pub(super) websocket: Option<Spanned<bool>>,
     /// Which writes stay counted: all that were `sent`, or only those that were `applied`, so that
     /// a 4xx answer of the upstream gives its write back.
     #[schemars(extend("default" = "sent"))]
-    pub(super) count: Option<Spot<Count>>,
+    pub(super) count: Option<Spanned<Count>>,
 }
 
 /// Whether a call reads or writes.
@@ -367,7 +367,7 @@ pub(super) struct Plan {
     /// Makes it the plan of callers without a key. They are counted by address, and cannot be
     /// locked. At most one plan is keyless; without one every call needs a key.
     #[schemars(extend("default" = false))]
-    pub(super) keyless: Option<Spot<bool>>,
+    pub(super) keyless: Option<Spanned<bool>>,
     /// The operations that the plan includes: an API, a colon, and what `match` of an operation
     /// takes, as in `"bookmarks: *"` or `"bookmarks: GET,POST /bookmarks/{id}"`. `"*: GET *"` is
     /// every API. Needed.
@@ -389,10 +389,10 @@ pub(super) struct Plan {
     pub(super) rate_limit: Option<OneOrMany<String>>,
     /// What happens to a key that tries to write past a budget. Without it its writes lock until
     /// the owner unlocks it. `"never"` is the same as `never_lock = true`.
-    pub(super) lock: Option<Spot<TextOr<Lock>>>,
+    pub(super) lock: Option<Spanned<TextOr<Lock>>>,
     /// Lets budgets refuse without locking the key: writes go on when the window has room again.
     #[schemars(extend("default" = false))]
-    pub(super) never_lock: Option<Spot<bool>>,
+    pub(super) never_lock: Option<Spanned<bool>>,
 }
 
 /// A write budget in its long form.
@@ -401,14 +401,14 @@ pub(super) struct Plan {
 pub(super) struct Budget {
     /// How many writes in which window. Needed.
     #[schemars(required, extend("examples" = ["10 per day"]))]
-    pub(super) quota: Option<Spot<String>>,
+    pub(super) quota: Option<Spanned<String>>,
     /// The operations that it counts, written as in `allow`. Without it, all writes count.
     #[schemars(extend("examples" = ["bookmarks: DELETE *"]))]
     pub(super) on: Option<OneOrMany<String>>,
     /// Its name in the `RateLimit` fields of answers and in messages: letters, digits, `-` and `_`.
     /// Without it one is made from operations and window, as in `bookmarks-delete-day`.
     #[schemars(extend("examples" = ["deletes"]))]
-    pub(super) name: Option<Spot<String>>,
+    pub(super) name: Option<Spanned<String>>,
 }
 
 /// How a key locks.
@@ -417,17 +417,17 @@ pub(super) struct Budget {
 pub(super) struct Lock {
     /// What stops: `writes`, while reads keep flowing, or `all`.
     #[schemars(extend("default" = "writes"))]
-    pub(super) level: Option<Spot<Level>>,
+    pub(super) level: Option<Spanned<Level>>,
     /// Until when: `"unlocked"` is until the owner acts, a length of time opens the key by itself.
     #[schemars(extend("default" = "unlocked", "examples" = ["1 hour"]))]
-    pub(super) until: Option<Spot<String>>,
+    pub(super) until: Option<Spanned<String>>,
     /// With a length of time: each further lock of the same key is so many times as long, from 1 to
     /// 100.
     #[schemars(extend("default" = 1, "examples" = [2]))]
-    pub(super) growth: Option<Spot<i64>>,
+    pub(super) growth: Option<Spanned<i64>>,
     /// With `growth`: no lock is longer than this. Without it, 400 days.
     #[schemars(extend("examples" = ["30 days"]))]
-    pub(super) max: Option<Spot<String>>,
+    pub(super) max: Option<Spanned<String>>,
 }
 
 /// What a lock stops.

@@ -27,7 +27,7 @@ use super::raw;
 use super::read::{Lost, PROBLEMS_MAX, Reading, Step};
 use super::resolved::{Configuration, JournalSettings};
 use super::suggest::closest;
-use super::value::Spot;
+use super::value::Spanned;
 
 pub(super) const DATA: &str = "keystile-data";
 
@@ -167,7 +167,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn data<'s>(&mut self, data: &'s Spot<String>) -> &'s str {
+    fn data<'s>(&mut self, data: &'s Spanned<String>) -> &'s str {
         if data.value.is_empty() {
             self.error(&data.place, "`data` is empty")
                 .help(format!("name a folder, as in data = {DATA:?}"));
@@ -175,7 +175,7 @@ impl Resolver<'_> {
         &data.value
     }
 
-    fn store_timeout(&mut self, setting: Option<&Spot<String>>) -> Span {
+    fn store_timeout(&mut self, setting: Option<&Spanned<String>>) -> Span {
         let least = Span::from_millis(100).expect("it is more than nothing");
         let span = self.span(setting, Span::from_secs(5), Span::from_secs(60));
         if let Some(setting) = setting
@@ -187,7 +187,7 @@ impl Resolver<'_> {
         span
     }
 
-    fn time_zone(&mut self, name: Option<&Spot<String>>) -> TimeZone {
+    fn time_zone(&mut self, name: Option<&Spanned<String>>) -> TimeZone {
         let Some(name) = name.filter(|name| name.value != "UTC") else {
             return TimeZone::UTC;
         };

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use keystile_core::key::KeyPrefix;
+use keystile_core::notifications::watch::WatchRules;
 use keystile_core::policy::Policy;
 use keystile_core::time::Span;
-use keystile_core::notifications::watch::Watching;
 use keystile_proxy::settings::{GateSettings, TlsFiles};
 use keystile_web::Access;
 
@@ -29,7 +29,7 @@ pub struct Configuration {
     /// Whether the command line asked for every API to be observed, whatever a file says of it.
     pub observes_all: bool,
     /// What the owner is told, and on which channels.
-    pub watching: Arc<Watching>,
+    pub watching: Arc<WatchRules>,
     /// What new keys begin with.
     pub keys: KeyPrefix,
     /// The record of every write.

@@ -13,42 +13,42 @@ use super::diagnostic::Place;
 
 /// A value together with its place in the file.
 #[derive(Clone, Debug)]
-pub(super) struct Spot<T> {
+pub(super) struct Spanned<T> {
     /// The value.
     pub(super) value: T,
     /// Its bytes in the file, with the quotes of a string.
     pub(super) place: Place,
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Spot<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Spanned<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = toml::Spanned::deserialize(deserializer)?;
         Ok(Self { place: spanned.span(), value: spanned.into_inner() })
     }
 }
 
-impl<T: PartialEq> PartialEq for Spot<T> {
+impl<T: PartialEq> PartialEq for Spanned<T> {
     fn eq(&self, other: &Self) -> bool {
         self.value == other.value
     }
 }
 
-impl<T: Eq> Eq for Spot<T> {}
+impl<T: Eq> Eq for Spanned<T> {}
 
-impl<T: PartialOrd> PartialOrd for Spot<T> {
+impl<T: PartialOrd> PartialOrd for Spanned<T> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         self.value.partial_cmp(&other.value)
     }
 }
 
-impl<T: Ord> Ord for Spot<T> {
+impl<T: Ord> Ord for Spanned<T> {
     fn cmp(&self, other: &Self) -> Ordering {
         self.value.cmp(&other.value)
     }
 }
 
 /// The place is not part of the file's form.
-impl<T: JsonSchema> JsonSchema for Spot<T> {
+impl<T: JsonSchema> JsonSchema for Spanned<T> {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         T::schema_name()
     }
@@ -70,21 +70,21 @@ impl<T: JsonSchema> JsonSchema for Spot<T> {
 #[derive(Clone, Debug)]
 pub(super) struct OneOrMany<T> {
     /// The values, none for an empty array.
-    pub(super) values: Vec<Spot<T>>,
+    pub(super) values: Vec<Spanned<T>>,
     /// The array, or the one value.
     pub(super) place: Place,
 }
 
 enum Shape<T> {
     One(T),
-    Many(Vec<Spot<T>>),
+    Many(Vec<Spanned<T>>),
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Spot { value, place } = Spot::<Shape<T>>::deserialize(deserializer)?;
+        let Spanned { value, place } = Spanned::<Shape<T>>::deserialize(deserializer)?;
         let values = match value {
-            Shape::One(value) => vec![Spot { value, place: place.clone() }],
+            Shape::One(value) => vec![Spanned { value, place: place.clone() }],
             Shape::Many(values) => values,
         };
         Ok(Self { values, place })

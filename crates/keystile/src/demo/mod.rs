@@ -22,7 +22,7 @@ use anyhow::{Context as _, anyhow, bail};
 use jiff::tz::TimeZone;
 use keystile_core::lock::Actor;
 use keystile_engine::Engine;
-use keystile_engine::command::{Answer, Command};
+use keystile_engine::legacy::{Answer, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -194,7 +194,7 @@ async fn new_key(engine: &Arc<Engine>, application: &str, plan: &str) -> anyhow:
         plan: Some(plan.to_owned()),
         count: 1,
     };
-    match engine.execute(command, Actor::CommandLine("demo".to_owned())).await {
+    match engine.execute_legacy(command, Actor::CommandLine("demo".to_owned())).await {
         Answer::NewKeys(mut keys) => keys.pop().map(|key| key.key).context("no key was issued"),
         Answer::Failed(failure) => Err(failure.into()),
         other => bail!("a key was asked for, not {other:?}"),

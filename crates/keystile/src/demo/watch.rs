@@ -13,9 +13,8 @@ use anyhow::bail;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::lock::Actor;
 use keystile_engine::Engine;
-use keystile_engine::command::{
-    Answer, BudgetView, Command, KeyFilter, KeyView, Order, RecordFilter,
-};
+use keystile_engine::command::{BudgetView, KeyFilter, KeyView, Order, RecordFilter};
+use keystile_engine::legacy::{Answer, Command};
 
 /// Records asked for at a time.
 const PAGE: u32 = 200;
@@ -76,7 +75,7 @@ impl Watch {
     }
 
     async fn ask(&self, command: Command) -> anyhow::Result<Answer> {
-        match self.engine.execute(command, Actor::CommandLine("demo".to_owned())).await {
+        match self.engine.execute_legacy(command, Actor::CommandLine("demo".to_owned())).await {
             Answer::Failed(failure) => Err(failure.into()),
             answer => Ok(answer),
         }

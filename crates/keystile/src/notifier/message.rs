@@ -5,8 +5,8 @@ mod words;
 use std::borrow::Cow;
 
 use keystile_core::notifications::notice::{Notice, NoticeKey, NoticeWrite};
-use keystile_core::time::Timestamp;
 use keystile_core::notifications::watch::TriggerKind;
+use keystile_core::time::Timestamp;
 use keystile_engine::notifications::notify::ClaimedDelivery;
 use keystile_notify::message::{Link, Message, MessageKind, Urgency, WriteLine};
 

@@ -5,9 +5,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use keystile_core::request::address::AddressRange;
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
 use keystile_core::notifications::delivery::AttemptOutcome;
+use keystile_core::request::address::AddressRange;
 use keystile_engine::Engine;
 use keystile_engine::notifications::notify::{ClaimedDelivery, Receiver};
 use keystile_notify::channel::{

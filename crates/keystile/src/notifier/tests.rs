@@ -3,13 +3,14 @@
 use std::sync::Mutex;
 
 use jiff::tz::TimeZone;
+use keystile_core::lock::{Actor, LockLevel};
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
 use keystile_core::notifications::delivery::DeliveryState;
-use keystile_core::lock::{Actor, LockLevel};
+use keystile_core::notifications::watch::WatchRules;
 use keystile_core::policy::Policy;
-use keystile_core::notifications::watch::Watching;
 use keystile_engine::EngineSettings;
-use keystile_engine::command::{Answer, Command, DeliveryFilter};
+use keystile_engine::command::DeliveryFilter;
+use keystile_engine::legacy::{Answer, Command};
 use keystile_store::Store;
 use keystile_store::sqlite::files::directory::DataDirectory;
 
@@ -39,7 +40,7 @@ fn engine(folder: &std::path::Path, channels: &[&str]) -> Arc<Engine> {
         key_failures: "10 per minute".parse().unwrap(),
         console_url: "https://console.example.org".to_owned(),
         gate: Vec::new(),
-        watching: Arc::new(Watching::new(Vec::new(), channels, TimeZone::UTC)),
+        watching: Arc::new(WatchRules::new(Vec::new(), channels, TimeZone::UTC)),
     };
     Arc::new(Engine::new(store, Policy::new(Vec::new(), Vec::new(), TimeZone::UTC), settings))
 }
@@ -54,14 +55,14 @@ async fn lock(engine: &Arc<Engine>) {
         plan: Some("open".to_owned()),
         count: 1,
     };
-    let Answer::NewKeys(keys) = engine.execute(create, owner()).await else { panic!() };
+    let Answer::NewKeys(keys) = engine.execute_legacy(create, owner()).await else { panic!() };
     let command = Command::LockKey {
         key: keys[0].id.clone(),
         level: LockLevel::Writes,
         reason: "it deletes everything".to_owned(),
         for_millis: None,
     };
-    let Answer::Done(_) = engine.execute(command, owner()).await else { panic!() };
+    let Answer::Done(_) = engine.execute_legacy(command, owner()).await else { panic!() };
 }
 
 /// Waits until as many deliveries of a channel are in a state.

@@ -8,12 +8,12 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
-use crate::harness::{Finished, Program, Site, keystile, wait_until};
+use crate::harness::{Finished, Program, TestServer, keystile, wait_until};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"3 per day\"\n\
                     [plan.large]\nallow = \"bookmarks: *\"\nwrite_budget = \"5 per day\"\n";
 
-fn kinds(site: &Site, filter: &[&str]) -> Vec<String> {
+fn kinds(site: &TestServer, filter: &[&str]) -> Vec<String> {
     let events = site.json(&[&["audit", "list"], filter].concat());
     let kind = |event: &Value| event["kind"].as_str().unwrap().to_owned();
     events.as_array().unwrap().iter().map(kind).collect()
@@ -21,7 +21,7 @@ fn kinds(site: &Site, filter: &[&str]) -> Vec<String> {
 
 #[test]
 fn what_owners_budgets_and_the_system_did_is_on_record_with_who_did_it() {
-    let mut site = Site::new(OPEN).started();
+    let mut site = TestServer::new(OPEN).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     for _ in 0..4 {
@@ -71,7 +71,7 @@ fn what_owners_budgets_and_the_system_did_is_on_record_with_who_did_it() {
 
 #[test]
 fn a_record_that_was_changed_fails_the_verification_and_says_where() {
-    let mut site = Site::new(OPEN).started();
+    let mut site = TestServer::new(OPEN).started();
     site.issue("app", "open");
     site.issue("app", "open");
     let report = site.json(&["audit", "verify"]);
@@ -104,7 +104,7 @@ fn a_record_that_was_changed_fails_the_verification_and_says_where() {
 
 #[test]
 fn a_key_on_another_plan_is_counted_by_it_from_the_next_write_on() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let (key, other) = (site.issue("app", "open"), site.issue("app", "open"));
     let caller = site.caller(&key);
     let write = || caller.post("/a").status;
@@ -126,7 +126,7 @@ fn a_key_on_another_plan_is_counted_by_it_from_the_next_write_on() {
 
 #[test]
 fn notes_are_shown_and_stay_out_of_the_audit() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let key = site.issue("app", "open");
     site.run(&["key", "note", &key.id, "belongs to Ada"]).good();
     site.run(&["application", "note", "app", "call Bob first"]).good();
@@ -142,7 +142,7 @@ fn notes_are_shown_and_stay_out_of_the_audit() {
 }
 
 /// Runs a command whose environment lies about who runs it.
-fn lying(site: &Site, arguments: &[&str]) -> Finished {
+fn lying(site: &TestServer, arguments: &[&str]) -> Finished {
     let mut command = keystile(site.folder(), arguments);
     for name in ["USER", "LOGNAME", "SUDO_USER", "USERNAME"] {
         command.env(name, "mallory");
@@ -162,7 +162,7 @@ fn account() -> String {
 
 #[test]
 fn the_audit_names_the_account_that_the_kernel_names_whatever_the_environment_says() {
-    let mut site = Site::new(OPEN).started();
+    let mut site = TestServer::new(OPEN).started();
     let key = site.issue("app", "open");
     let lock = ["key", "lock", &key.id, "--reason", "look"];
     lying(&site, &lock).good();
@@ -199,7 +199,7 @@ fn the_audit_names_the_account_that_the_kernel_names_whatever_the_environment_sa
 const NOBODY: u32 = 65_534;
 const NOT_TRIED: &str = "not tried: only root may be somebody else";
 
-fn by_nobody(site: &Site, arguments: &[&str]) -> std::process::Command {
+fn by_nobody(site: &TestServer, arguments: &[&str]) -> std::process::Command {
     let mut command = keystile(site.folder(), arguments);
     command.uid(NOBODY).gid(NOBODY).env("USER", "root");
     command
@@ -212,7 +212,7 @@ fn is_root(folder: &Path) -> bool {
 
 #[test]
 fn another_account_gives_no_commands_even_where_the_socket_is_open_to_it() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     if !is_root(site.folder()) {
         return println!("{NOT_TRIED}");
     }
@@ -231,7 +231,7 @@ fn another_account_gives_no_commands_even_where_the_socket_is_open_to_it() {
 
 #[test]
 fn an_account_that_is_not_root_is_named_by_the_server_and_by_the_store() {
-    let mut site = Site::new(OPEN);
+    let mut site = TestServer::new(OPEN);
     if !is_root(site.folder()) {
         return println!("{NOT_TRIED}");
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::harness::{Caller, Finished, Site, keystile};
+use crate::harness::{Caller, Finished, TestServer, keystile};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"100000 per day\"\n\
                     [plan.small]\nallow = \"bookmarks: *\"\nwrite_budget = \"3 per day\"\n";
@@ -10,7 +10,7 @@ const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"1000
 #[test]
 fn a_backup_that_is_made_while_writes_run_holds_keys_locks_and_what_was_counted() {
     use std::os::unix::fs::PermissionsExt;
-    let mut site = Site::new(OPEN).started();
+    let mut site = TestServer::new(OPEN).started();
     let (key, small, locked) =
         (site.issue("app", "open"), site.issue("app", "small"), site.issue("app", "open"));
     site.run(&["key", "lock", &locked.id, "--reason", "look"]).good();
@@ -55,7 +55,7 @@ fn a_backup_that_is_made_while_writes_run_holds_keys_locks_and_what_was_counted(
 
 #[test]
 fn nothing_is_restored_over_data_unless_that_is_asked_for() {
-    let mut site = Site::new(OPEN).started();
+    let mut site = TestServer::new(OPEN).started();
     let key = site.issue("first", "open");
     site.run(&["backup", "copy.db"]).good();
     let later = site.issue("later", "open");
@@ -73,7 +73,7 @@ fn nothing_is_restored_over_data_unless_that_is_asked_for() {
 
 #[test]
 fn only_a_whole_backup_is_restored() {
-    let mut site = Site::new(OPEN).started();
+    let mut site = TestServer::new(OPEN).started();
     site.issue("app", "open");
     site.run(&["backup", "copy.db"]).good();
     site.stop();
@@ -92,7 +92,7 @@ fn only_a_whole_backup_is_restored() {
 
 #[test]
 fn a_store_that_is_damaged_or_newer_is_refused_with_what_to_do() {
-    let mut site = Site::new(OPEN).started();
+    let mut site = TestServer::new(OPEN).started();
     site.issue("app", "open");
     site.run(&["backup", "copy.db"]).good();
     site.stop();
@@ -118,7 +118,7 @@ fn a_store_that_is_damaged_or_newer_is_refused_with_what_to_do() {
 
 #[test]
 fn a_backup_goes_where_the_command_stands_and_not_the_server() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let elsewhere = tempfile::tempdir().unwrap();
     let data = site.path("keystile-data");
     let line = ["backup", "copy.db", "--data", data.to_str().unwrap()];

@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::{Call, Caller, Site, pause, wait_until};
+use crate::harness::{Call, Caller, TestServer, pause, wait_until};
 
 const CALLERS: usize = 500;
 const TEN_DELETES: &str = "[plan.open]\nallow = \"bookmarks: *\"\n\
@@ -52,7 +52,7 @@ fn burst(caller: &Caller, path: &str, meanwhile: impl FnOnce()) -> [usize; 3] {
 
 #[test]
 fn of_500_parallel_deletes_on_a_budget_of_10_exactly_10_arrive_and_the_key_locks_once() {
-    let site = Site::new(TEN_DELETES).started();
+    let site = TestServer::new(TEN_DELETES).started();
     let key = site.issue("app", "open");
     let counts = burst(&site.caller(&key), "/bookmarks", || {});
     assert_eq!(counts, [10, 490, 0]);
@@ -69,7 +69,7 @@ fn of_500_parallel_deletes_on_a_budget_of_10_exactly_10_arrive_and_the_key_locks
 
 #[test]
 fn of_500_parallel_deletes_with_kill_9_in_the_middle_at_most_10_arrive() {
-    let mut site = Site::new(TEN_DELETES).started();
+    let mut site = TestServer::new(TEN_DELETES).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     let upstream = site.upstream.clone();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Site, wait_until};
+use crate::harness::{TestServer, wait_until};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"100 per day\"\n\
                     [plan.trusted]\nallow = \"bookmarks: *\"\n";
@@ -15,8 +15,8 @@ enum By {
 }
 
 /// A site with some writes on record, and its server running or stopped.
-fn site(by: By) -> (Site, crate::harness::Key) {
-    let mut site = Site::new(OPEN).started();
+fn site(by: By) -> (TestServer, crate::harness::Key) {
+    let mut site = TestServer::new(OPEN).started();
     let key = site.issue("reader app", "open");
     let caller = site.caller(&key);
     for path in ["/one", "/two", "/three"] {
@@ -221,7 +221,7 @@ fn the_state_of_things_is_told() {
 
 #[test]
 fn every_command_of_the_issue_exists() {
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     let help = |line: &[&str]| site.run(&[line, &["--help"]].concat()).good().stdout;
     for line in [
         "run",
@@ -283,7 +283,7 @@ fn every_command_of_the_issue_exists() {
 
 #[test]
 fn the_file_that_init_writes_is_good_and_runs() {
-    let mut site = Site::new(OPEN);
+    let mut site = TestServer::new(OPEN);
     std::fs::remove_file(site.path("keystile.toml")).unwrap();
     site.run(&["init"]).good();
     site.run(&["check"]).good();

@@ -4,11 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Site, pause, wait_until};
+use crate::harness::{TestServer, pause, wait_until};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"1000 per day\"\n";
 
-fn connect(site: &Site) -> TcpStream {
+fn connect(site: &TestServer) -> TcpStream {
     let stream = TcpStream::connect(site.console).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
     stream.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -16,7 +16,7 @@ fn connect(site: &Site) -> TcpStream {
 }
 
 /// As many connections as there are places, and some more, each of which has sent something.
-fn flood(site: &Site, bytes: &[u8]) -> Vec<TcpStream> {
+fn flood(site: &TestServer, bytes: &[u8]) -> Vec<TcpStream> {
     (0..560)
         .map(|_| {
             let mut stream = connect(site);
@@ -27,7 +27,7 @@ fn flood(site: &Site, bytes: &[u8]) -> Vec<TcpStream> {
         .collect()
 }
 
-fn sign_in(site: &Site) -> Vec<u8> {
+fn sign_in(site: &TestServer) -> Vec<u8> {
     let host = format!("localhost:{}", site.console.port());
     format!(
         "POST /sign-in HTTP/1.1\r\nhost: {host}\r\norigin: http://{host}\r\n\
@@ -36,7 +36,7 @@ fn sign_in(site: &Site) -> Vec<u8> {
     .into_bytes()
 }
 
-fn is_served(site: &Site) {
+fn is_served(site: &TestServer) {
     for path in ["/readyz", "/healthz", "/metrics", "/sign-in", "/action/nonsense"] {
         let began = Instant::now();
         let (status, body) = site.page(path);
@@ -48,7 +48,7 @@ fn is_served(site: &Site) {
 
 #[test]
 fn the_console_answers_while_strangers_hold_every_place_with_half_a_body() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let kept = flood(&site, &sign_in(&site));
     is_served(&site);
     drop(kept);
@@ -56,7 +56,7 @@ fn the_console_answers_while_strangers_hold_every_place_with_half_a_body() {
 
 #[test]
 fn the_console_answers_while_strangers_hold_every_place_with_half_a_head() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let kept = flood(&site, b"GET / HTTP/1.1\r\nhost: ");
     is_served(&site);
     drop(kept);
@@ -64,7 +64,7 @@ fn the_console_answers_while_strangers_hold_every_place_with_half_a_head() {
 
 #[test]
 fn the_console_answers_while_nobody_reads_its_answers() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let host = format!("localhost:{}", site.console.port());
     let many = format!("GET /sign-in HTTP/1.1\r\nhost: {host}\r\n\r\n").repeat(3000);
     let kept = flood(&site, many.as_bytes());
@@ -74,7 +74,7 @@ fn the_console_answers_while_nobody_reads_its_answers() {
 
 #[test]
 fn a_body_that_does_not_come_ends_its_connection_to_the_console() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let mut kept = connect(&site);
     kept.write_all(&sign_in(&site)).unwrap();
     let began = Instant::now();
@@ -86,7 +86,7 @@ fn a_body_that_does_not_come_ends_its_connection_to_the_console() {
 
 #[test]
 fn an_event_stream_that_is_read_outlives_a_flood_of_the_console() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let token = site.json(&["token", "create", "it", "--scope", "read"]);
     let token = token["token"].as_str().unwrap().to_owned();
     let mut stream = connect(&site);

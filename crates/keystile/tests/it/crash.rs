@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-use crate::harness::{Caller, Dice, Key, Site, pause, wait_until};
+use crate::harness::{Caller, Dice, Key, TestServer, pause, wait_until};
 
 const ROUNDS: u64 = 9;
 const CALLERS: u64 = 8;
@@ -66,7 +66,7 @@ impl Log {
 }
 
 /// Kills the server again and again, also while it starts.
-fn torment(site: &mut Site, mut dice: Dice) {
+fn torment(site: &mut TestServer, mut dice: Dice) {
     for round in 0..ROUNDS {
         site.start();
         pause(20 + dice.roll(280));
@@ -101,7 +101,7 @@ fn by_path(journal: &[Value]) -> BTreeMap<&str, &Value> {
 
 #[test]
 fn no_kill_breaks_a_promise() {
-    let mut site = Site::new(&plans());
+    let mut site = TestServer::new(&plans());
     let keys: Vec<Key> = (0..2 * BUDGETS.len())
         .map(|place| site.issue(&format!("app {place}"), &format!("p{}", BUDGETS[place / 2])))
         .collect();

@@ -1,12 +1,12 @@
 //! The disk is full or read-only: writes stop, reads go on, and nothing is admitted twice.
 
-use crate::harness::{Answer, Caller, Disk, Key, Site, wait_until};
+use crate::harness::{Answer, Caller, Disk, Key, TestServer, wait_until};
 
 const TEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"10 per day\"\n";
 const NOT_TRIED: &str = "not tried: only root may mount a disk of its own";
 
-fn site_on(folder: &str) -> Site {
-    let site = Site::new(TEN);
+fn site_on(folder: &str) -> TestServer {
+    let site = TestServer::new(TEN);
     let text = format!("data = \"{folder}/data\"\n{}", site.configuration());
     std::fs::write(site.path("keystile.toml"), text).unwrap();
     site
@@ -23,7 +23,7 @@ fn is_paused(answer: &Answer) -> bool {
 }
 
 /// The store fails: what can be done, and what cannot.
-fn assert_fails_closed(site: &Site, key: &Key) {
+fn assert_fails_closed(site: &TestServer, key: &Key) {
     let caller = site.caller(key);
     let before = site.upstream.writes();
     assert!(is_paused(&caller.post("/while-paused")));
@@ -47,7 +47,7 @@ fn assert_fails_closed(site: &Site, key: &Key) {
 }
 
 /// Uses up what is left of the budget of ten.
-fn assert_exactly_ten(site: &Site, key: &Key) {
+fn assert_exactly_ten(site: &TestServer, key: &Key) {
     let caller = site.caller(key);
     wait_until("the budget is used up", || match caller.post("/rest").status {
         200 => false,
@@ -91,7 +91,7 @@ fn a_full_disk_pauses_writes_until_there_is_room_and_the_budget_stays_exact() {
 }
 
 /// A server on a disk that takes no writes: it serves reads, and says what is wrong.
-fn assert_reads_only(site: &mut Site, key: &Key) {
+fn assert_reads_only(site: &mut TestServer, key: &Key) {
     site.start_with(&["run"]);
     let console = Caller::new(site.console, None);
     wait_until("it answers", || {
@@ -113,7 +113,7 @@ fn assert_reads_only(site: &mut Site, key: &Key) {
     assert!(log.contains("can only be read") || log.contains("cannot commit"), "{log}");
 }
 
-fn assert_goes_on(site: &Site, key: &Key, before: usize) {
+fn assert_goes_on(site: &TestServer, key: &Key, before: usize) {
     wait_until("it goes on by itself", || site.page("/readyz").0 == 200);
     assert_eq!(site.caller(key).post("/after").status, 200);
     wait_until("commands reach it", || site.run(&["status"]).code == Some(0));

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::harness::Site;
+use crate::harness::TestServer;
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"1000 per day\"\n";
 const FORMULA: &[u8] = b"=HYPERLINK(\"http://evil\", \"click\")";
 
-fn site() -> Site {
-    let site = Site::new(OPEN).started();
+fn site() -> TestServer {
+    let site = TestServer::new(OPEN).started();
     let key = site.issue("@SUM(1)", "open");
     let caller = site.caller(&key);
     assert_eq!(caller.post("/a?b=1,2").status, 200);

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{Finished, Program, Site, keystile, wait_until};
+use crate::harness::{Finished, Program, TestServer, keystile, wait_until};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"1000 per day\"\n";
 /// Names that were kept before such characters were refused.
@@ -24,7 +24,7 @@ fn assert_visible(text: &str) {
 }
 
 /// Puts an application's name into the store that no door takes any more.
-fn rename(site: &mut Site) {
+fn rename(site: &mut TestServer) {
     site.stop();
     let database = rusqlite::Connection::open(site.path("keystile-data/keystile.db")).unwrap();
     let renamed = database.execute("UPDATE application SET name = ?1", [NAME]).unwrap();
@@ -36,8 +36,8 @@ fn rename(site: &mut Site) {
     site.start();
 }
 
-fn site() -> Site {
-    let mut site = Site::new(OPEN).started();
+fn site() -> TestServer {
+    let mut site = TestServer::new(OPEN).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key).agent(AGENT);
     assert_eq!(caller.post("/%e2%80%ae/%F0%9F%92%A9").status, 200);
@@ -143,7 +143,7 @@ fn a_follower_and_the_log_are_as_careful() {
 
 #[test]
 fn a_name_a_note_or_a_reason_that_does_not_show_as_itself_is_refused() {
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     let long = "x".repeat(501);
     for (name, why) in [
         ("", "is empty"),

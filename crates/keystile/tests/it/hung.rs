@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Caller, Disk, Finished, Key, Site, keystile, pause, wait_until};
+use crate::harness::{Caller, Disk, Finished, Key, TestServer, keystile, pause, wait_until};
 
 const PLANS: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"10 per day\"\n\
                      [plan.small]\nallow = \"bookmarks: *\"\nwrite_budget = \"3 per day\"\n";
@@ -10,13 +10,13 @@ const NOT_TRIED: &str =
     "not tried: only root may mount a disk of its own, and not every kernel freezes it";
 
 struct Hung {
-    site: Site,
+    site: TestServer,
     disk: Disk,
 }
 
 /// A site whose data lies on a disk that can be frozen, with a timeout of one second.
 fn site() -> Option<Hung> {
-    let mut site = Site::new(PLANS);
+    let mut site = TestServer::new(PLANS);
     let text = format!("data = \"disk/data\"\nstore_timeout = \"1 s\"\n{}", site.configuration());
     std::fs::write(site.path("keystile.toml"), text).unwrap();
     let disk = Disk::fragile(&site.path("disk"), &site.path("image"))?;
@@ -37,7 +37,7 @@ fn refused(caller: &Caller) {
     assert_eq!(answer.verdict(), (503, "store_unavailable".to_owned()));
 }
 
-fn assert_says_so(site: &Site) {
+fn assert_says_so(site: &TestServer) {
     wait_until("it is noticed", || site.page("/readyz").0 == 503);
     let (_, page) = in_time("readyz", || site.page("/readyz"));
     assert!(page.contains("the disk has not answered for"), "{page}");
@@ -45,7 +45,7 @@ fn assert_says_so(site: &Site) {
     assert!(in_time("metrics", || site.page("/metrics")).1.contains("keystile_store_writable 0"));
 }
 
-fn assert_ends(site: &Site, key: &Key) {
+fn assert_ends(site: &TestServer, key: &Key) {
     let lock = ["key", "lock", &key.id, "--reason", "look"];
     let said = in_time("a command", || site.run(&lock)).bad();
     assert!(said.contains("cannot record") || said.contains("does not answer"), "{said}");
@@ -137,7 +137,7 @@ fn a_command_without_a_server_ends_although_the_disk_hangs() {
 /// A server that was stopped by a signal takes nobody up, and says nothing.
 #[test]
 fn a_command_ends_although_the_server_says_nothing() {
-    let mut site = Site::new(PLANS).started();
+    let mut site = TestServer::new(PLANS).started();
     site.server().signal("STOP");
     let said =
         in_time("a command", || Finished::of(&mut keystile(site.folder(), &["key", "list"])).bad());

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Program, Site, keystile, pause, wait_until};
+use crate::harness::{Program, TestServer, keystile, pause, wait_until};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"1000 per day\"\n\
                     [[api.bookmarks.operation]]\nmatch = \"DELETE /notes/{id}\"\ncost = 2\n";
@@ -14,7 +14,7 @@ fn paths(records: &Value) -> Vec<&str> {
 
 #[test]
 fn filters_leave_what_they_say() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let (first, second) = (site.issue("first app", "open"), site.issue("second app", "open"));
     assert_eq!(site.caller(&first).post("/a").status, 200);
     assert_eq!(site.caller(&first).delete("/notes/7").status, 200);
@@ -51,7 +51,7 @@ fn filters_leave_what_they_say() {
 
 #[test]
 fn lists_come_in_pages() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let key = site.issue("app", "open");
     for number in 0..7 {
         assert_eq!(site.caller(&key).post(&format!("/{number}")).status, 200);
@@ -81,7 +81,7 @@ fn lists_come_in_pages() {
 
 #[test]
 fn a_follower_sees_writes_as_they_come() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     assert_eq!(caller.post("/before").status, 200);

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::harness::{Key, Site, pause, wait_until};
+use crate::harness::{Key, TestServer, pause, wait_until};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"1000 per day\"\n";
 
@@ -12,7 +12,7 @@ fn verdict(status: u16, reason: &str) -> (u16, String) {
 
 #[test]
 fn a_lock_stops_the_next_write_and_an_unlock_lets_it_go_on() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     let locked = verdict(403, "key_locked");
@@ -31,7 +31,7 @@ fn a_lock_stops_the_next_write_and_an_unlock_lets_it_go_on() {
 
 #[test]
 fn a_key_shows_when_it_last_called_also_for_reads_and_refusals() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let (reader, locked, silent) =
         (site.issue("a", "open"), site.issue("b", "open"), site.issue("c", "open"));
     site.run(&["key", "lock", &locked.id, "--reason", "look"]).good();
@@ -45,7 +45,7 @@ fn a_key_shows_when_it_last_called_also_for_reads_and_refusals() {
 
 #[test]
 fn a_lock_for_a_time_opens_by_itself() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     let line = ["key", "lock", &key.id, "--reason", "calm down", "--for", "2 s"];
@@ -62,7 +62,7 @@ fn a_lock_for_a_time_opens_by_itself() {
 
 #[test]
 fn a_lock_for_a_time_that_ran_out_while_the_server_was_down_is_open() {
-    let mut site = Site::new(OPEN).started();
+    let mut site = TestServer::new(OPEN).started();
     let key = site.issue("app", "open");
     let line = ["key", "lock", &key.id, "--reason", "calm down", "--for", "1 s"];
     site.run(&line).good();
@@ -74,7 +74,7 @@ fn a_lock_for_a_time_that_ran_out_while_the_server_was_down_is_open() {
 
 #[test]
 fn an_acknowledged_lock_is_there_after_kill_9() {
-    let mut site = Site::new(OPEN).started();
+    let mut site = TestServer::new(OPEN).started();
     for _ in 0..3 {
         let (key, rolled, revoked) =
             (site.issue("app", "open"), site.issue("app", "open"), site.issue("app", "open"));
@@ -98,7 +98,7 @@ fn an_acknowledged_lock_is_there_after_kill_9() {
 
 #[test]
 fn a_rolled_key_works_for_its_grace_and_then_never_again() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let old = site.issue("app", "open");
     let next = site.json(&["key", "roll", &old.id, "--grace", "2 s"]);
     let next = Key {
@@ -120,7 +120,7 @@ fn a_rolled_key_works_for_its_grace_and_then_never_again() {
 
 #[test]
 fn the_successor_of_a_locked_key_is_locked() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let old = site.issue("app", "open");
     site.run(&["key", "lock", &old.id, "--reason", "look"]).good();
     let next = site.json(&["key", "roll", &old.id]);
@@ -130,7 +130,7 @@ fn the_successor_of_a_locked_key_is_locked() {
 
 #[test]
 fn revoking_and_suspending_stop_the_next_call() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let (key, other) = (site.issue("app", "open"), site.issue("app", "open"));
     let (caller, sibling) = (site.caller(&key), site.caller(&other));
     assert_eq!(caller.get("/a").status, 200);
@@ -148,7 +148,7 @@ fn revoking_and_suspending_stop_the_next_call() {
 
 #[test]
 fn a_key_created_without_a_server_works_once_one_runs() {
-    let mut site = Site::new(OPEN);
+    let mut site = TestServer::new(OPEN);
     let line = ["key", "create", "--application", "app", "--plan", "open"];
     for line in [&line[..], &["owner", "link"], &["token", "create", "t"]] {
         let said = site.run(line).bad();
@@ -166,8 +166,9 @@ fn a_key_created_without_a_server_works_once_one_runs() {
 
 #[test]
 fn an_unlock_keeps_what_was_counted_and_a_reset_forgets_it() {
-    let site = Site::new("[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"3 per day\"\n")
-        .started();
+    let site =
+        TestServer::new("[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"3 per day\"\n")
+            .started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     let write = || caller.post("/a").status;

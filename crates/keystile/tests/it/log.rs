@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::harness::{Disk, Key, Site, wait_until};
+use crate::harness::{Disk, Key, TestServer, wait_until};
 
 const TWO_APIS: &str = "path = \"/well\"\n[api.dead]\nupstream = \"http://127.0.0.1:7072\"\npath = \"/dead\"\n\
                         [plan.open]\nallow = [\"bookmarks: *\", \"dead: *\"]\nwrite_budget = \"100000 per day\"\n";
@@ -17,14 +17,14 @@ fn nobody() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-fn two_apis() -> Site {
-    let site = Site::new(TWO_APIS);
+fn two_apis() -> TestServer {
+    let site = TestServer::new(TWO_APIS);
     site.configure(&site.configuration().replace("127.0.0.1:7072", &nobody().to_string()));
     site
 }
 
 /// Lets the server say this many lines, each of another text where it says who was there.
-fn provoke(site: &Site, lines: u64) {
+fn provoke(site: &TestServer, lines: u64) {
     for _ in 0..lines {
         let mut stream = TcpStream::connect(site.gate).unwrap();
         stream.write_all(b"\x01 nonsense\r\n\r\n").unwrap();
@@ -34,7 +34,7 @@ fn provoke(site: &Site, lines: u64) {
 }
 
 /// Reads, writes and owners' commands have their right outcomes, at an API that is well and one that is not.
-fn assert_all_is_right(site: &mut Site, key: &Key) {
+fn assert_all_is_right(site: &mut TestServer, key: &Key) {
     let caller = site.caller(key);
     let before = (site.upstream.writes(), site.journal().len());
     for number in 0..150 {
@@ -59,7 +59,7 @@ fn assert_all_is_right(site: &mut Site, key: &Key) {
 }
 
 /// A bad file is refused and a good one read, each with a line of the log.
-fn assert_hang_up_reloads(site: &mut Site) {
+fn assert_hang_up_reloads(site: &mut TestServer) {
     let good = site.configuration();
     std::fs::write(site.path("keystile.toml"), format!("nonsense = 1\n{good}")).unwrap();
     site.server().signal("HUP");
@@ -170,7 +170,7 @@ fn what_is_said_over_and_over_is_counted_and_nothing_else_is_left_out_for_it() {
 
 #[test]
 fn a_full_disk_that_the_log_cannot_tell_of_pauses_writes_only_until_there_is_room() {
-    let mut site = Site::new("[plan.open]\nallow = \"bookmarks: *\"\n");
+    let mut site = TestServer::new("[plan.open]\nallow = \"bookmarks: *\"\n");
     site.configure(&format!("data = \"disk/data\"\n{}", site.configuration()));
     let Some(disk) = Disk::small(&site.path("disk")) else {
         return println!("not tried: only root may mount a disk of its own");
@@ -204,7 +204,7 @@ fn an_answer_of_ours_in_the_place_of_the_upstreams_has_a_line_that_names_its_cau
             let _ = stream.write_all(answer.as_bytes());
         }
     });
-    let mut site = Site::new("[plan.open]\nallow = \"bookmarks: *\"\n");
+    let mut site = TestServer::new("[plan.open]\nallow = \"bookmarks: *\"\n");
     let there = site.upstream.address.to_string();
     site.configure(&site.configuration().replace(&there, &address.to_string()));
     site.start();

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::harness::{Key, Site};
+use crate::harness::{Key, TestServer};
 
 #[test]
 fn a_server_with_a_hundred_thousand_keys_starts_and_knows_them() {
     let mut site =
-        Site::new("[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"2 per day\"\n");
+        TestServer::new("[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"2 per day\"\n");
     let start = Instant::now();
     let line = [
         "key",

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Http2, Key, Site, pause};
+use crate::harness::{Http2, Key, TestServer, pause};
 
 const OPEN: &str = "[[api.bookmarks.operation]]\nmatch = \"POST /rpc\"\ntype = \"json_rpc\"\n\
     [plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"100000 per day\"\n";
@@ -15,8 +15,8 @@ const GIVEN_BACK_KIB: u64 = 48 << 10;
 /// The largest window that HTTP/2 knows.
 const ENDLESS: u32 = 0x7fff_ffff;
 
-fn site() -> (Site, Key) {
-    let site = Site::new(OPEN).started();
+fn site() -> (TestServer, Key) {
+    let site = TestServer::new(OPEN).started();
     let key = site.issue("app", "open");
     for _ in 0..20 {
         assert_eq!(site.caller(&key).get("/big/100000").status, 200);
@@ -26,7 +26,7 @@ fn site() -> (Site, Key) {
 }
 
 /// What the program has more than before at most, in some seconds from now.
-fn growth_kib(site: &mut Site, before: u64, secs: u64) -> u64 {
+fn growth_kib(site: &mut TestServer, before: u64, secs: u64) -> u64 {
     let began = Instant::now();
     let mut peak = 0;
     while began.elapsed() < Duration::from_secs(secs) {
@@ -39,7 +39,7 @@ fn growth_kib(site: &mut Site, before: u64, secs: u64) -> u64 {
 
 /// As many connections as asked, each with so many requests for `/big/BYTES`, none of which is read.
 fn unread(
-    site: &Site,
+    site: &TestServer,
     key: &Key,
     window: u32,
     connections: u32,
@@ -58,7 +58,7 @@ fn unread(
         .collect()
 }
 
-fn others_are_served(site: &Site, key: &Key) {
+fn others_are_served(site: &TestServer, key: &Key) {
     assert_eq!(site.caller(key).get("/x").status, 200);
     assert_eq!(site.caller(key).post("/x").status, 200);
     assert_eq!(site.caller(key).get("/big/3000000/x").body.len(), 3_000_000);
@@ -173,7 +173,7 @@ fn bodies_that_are_counted_and_do_not_end_take_little_memory() {
 fn what_three_thousand_connections_took_is_given_back() {
     let wide = "[gate]\nlisten = \"127.0.0.1:7070\"\nconnections_per_address = 5000\n\
         [console]\nlisten = \"127.0.0.1:7080\"\n[api.bookmarks]\nupstream = \"http://127.0.0.1:7071\"\n";
-    let mut site = Site::of_text(&format!("{wide}{OPEN}")).started();
+    let mut site = TestServer::of_text(&format!("{wide}{OPEN}")).started();
     let key = site.issue("app", "open");
     others_are_served(&site, &key);
     let before = site.server().resident_kib();

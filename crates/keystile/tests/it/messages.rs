@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::harness::{Finished, Program, Site, keystile, wait_until};
+use crate::harness::{Finished, Program, TestServer, keystile, wait_until};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"1000 per day\"\n\
                     [plan.trusted]\nallow = \"bookmarks: *\"\n";
@@ -38,7 +38,7 @@ fn without_a_configuration_there_is_nothing_to_run() {
 
 #[test]
 fn a_line_that_makes_no_sense_is_answered_with_2() {
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     for line in [
         [].as_slice(),
         &["rnu"],
@@ -58,7 +58,7 @@ fn a_line_that_makes_no_sense_is_answered_with_2() {
 
 #[test]
 fn a_port_that_is_in_use_is_named() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let (gate, console) = (site.gate.to_string(), site.console.to_string());
     let taken = |listen: &str, console: &str| {
         site.run(&[
@@ -81,7 +81,7 @@ fn a_port_that_is_in_use_is_named() {
 
 #[test]
 fn an_upstream_that_is_missing_or_wrong_is_pointed_at() {
-    let site = Site::new("");
+    let site = TestServer::new("");
     site.configure("[api.bookmarks]\nmode = \"observe\"\n[plan.open]\nallow = \"bookmarks: *\"\n");
     for line in [["check"].as_slice(), &["run"]] {
         assert_says(
@@ -97,8 +97,9 @@ fn an_upstream_that_is_missing_or_wrong_is_pointed_at() {
 
 #[test]
 fn an_unknown_plan_api_or_key_of_the_file_is_corrected() {
-    let site =
-        Site::new(&OPEN.replace("\"bookmarks: *\"\nwrite_budget", "\"bokmarks: *\"\nwrite_bugdet"));
+    let site = TestServer::new(
+        &OPEN.replace("\"bookmarks: *\"\nwrite_budget", "\"bokmarks: *\"\nwrite_bugdet"),
+    );
     let said = site.run(&["check"]).bad();
     assert_says(
         &said,
@@ -115,7 +116,7 @@ fn an_unknown_plan_api_or_key_of_the_file_is_corrected() {
 
 #[test]
 fn an_unknown_plan_is_answered_with_those_that_exist() {
-    let mut site = Site::new(OPEN);
+    let mut site = TestServer::new(OPEN);
     for _ in 0..2 {
         for line in [
             ["key", "create", "--application", "app", "--plan", "opne", "--create"].as_slice(),
@@ -134,7 +135,7 @@ fn an_unknown_plan_is_answered_with_those_that_exist() {
 
 #[test]
 fn a_reader_that_leaves_is_no_failure() {
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     site.issue("app", "open");
     let key = site.json(&["key", "list"])[0]["id"].as_str().unwrap().to_owned();
     for line in [
@@ -163,7 +164,7 @@ fn a_reader_that_leaves_is_no_failure() {
 
 #[test]
 fn output_that_cannot_be_written_is_a_failure() {
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     site.issue("app", "open");
     for line in [
         ["key", "list", "--json"].as_slice(),
@@ -188,7 +189,7 @@ fn output_that_cannot_be_written_is_a_failure() {
 
 #[test]
 fn a_server_goes_on_when_nobody_reads_its_greeting() {
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     let key = site.issue("app", "open");
     let mut server = Program::unheard(keystile(site.folder(), &["run"]), site.folder(), "server");
     wait_until("the server is ready", || {
@@ -204,7 +205,7 @@ fn a_server_goes_on_when_nobody_reads_its_greeting() {
 fn a_channel_that_cannot_send_and_an_upstream_that_does_not_answer_are_said_everywhere() {
     let channel = "[channel.ops]\nkind = \"webhook\"\nurl = \"https://hooks.example.org/\"\n\
                    secret_env = \"KEYSTILE_TEST_UNSET\"\n";
-    let mut site = Site::of_text(&format!(
+    let mut site = TestServer::of_text(&format!(
         "[gate]\nlisten = \"127.0.0.1:7070\"\n[console]\nlisten = \"127.0.0.1:7080\"\n\
          [api.bookmarks]\nupstream = \"http://127.0.0.1:1\"\n{OPEN}{channel}"
     ));
@@ -227,7 +228,7 @@ fn a_channel_that_cannot_send_and_an_upstream_that_does_not_answer_are_said_ever
 
 #[test]
 fn an_address_of_the_command_line_is_refused_as_that_of_the_file_is() {
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     let upstream = ["run", "--upstream", "http://127.0.0.1:3000", "--console", "0.0.0.0:7180"];
     for line in [&["run", "--console", "0.0.0.0:7180"][..], &upstream] {
         assert_says(
@@ -243,7 +244,7 @@ fn an_address_of_the_command_line_is_refused_as_that_of_the_file_is() {
 
 #[test]
 fn a_store_that_cannot_be_reached_is_not_called_missing() {
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     std::fs::write(site.path("a-file"), "x").unwrap();
     for line in [["key", "list"].as_slice(), &["status"], &["key", "create", "--application", "a"]]
     {
@@ -254,7 +255,7 @@ fn a_store_that_cannot_be_reached_is_not_called_missing() {
 
 #[test]
 fn what_is_wrong_is_named_and_not_something_else() {
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     let key = site.issue("reader", "open");
     assert_says(
         &site.run(&["backup", "/nowhere/b.db"]).bad(),
@@ -273,7 +274,7 @@ fn what_is_wrong_is_named_and_not_something_else() {
 
 #[test]
 fn without_a_policy_nothing_is_said_of_it() {
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     site.issue("reader", "open");
     let status = site.json(&["status"]);
     assert_eq!(status["policy"], "as the configuration file says now; no server runs by it");

@@ -2,25 +2,25 @@
 
 use serde_json::Value;
 
-use crate::harness::{Key, Site, Upstream, wait_until};
+use crate::harness::{Key, TestServer, Upstream, wait_until};
 
 const FIVE_A_DAY: &str =
     "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"5 per day\"\nnever_lock = true\n";
 
-fn row(site: &Site, path: &str) -> Value {
+fn row(site: &TestServer, path: &str) -> Value {
     let mut rows = site.journal();
     rows.retain(|row| row["path"] == path);
     assert_eq!(rows.len(), 1, "{path}");
     rows.remove(0)
 }
 
-fn used(site: &Site, key: &Key) -> Value {
+fn used(site: &TestServer, key: &Key) -> Value {
     site.key(key)["budgets"][0]["used"].clone()
 }
 
 #[test]
 fn a_write_that_the_upstream_applies_or_refuses_counts() {
-    let site = Site::new(FIVE_A_DAY).started();
+    let site = TestServer::new(FIVE_A_DAY).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     for (path, outcome) in [
@@ -44,7 +44,7 @@ fn a_write_that_the_upstream_applies_or_refuses_counts() {
 
 #[test]
 fn a_write_whose_upstream_dies_is_unknown_counted_and_sent_once() {
-    let site = Site::new(FIVE_A_DAY).started();
+    let site = TestServer::new(FIVE_A_DAY).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     let answer = caller.call("PUT", "/die/1").unwrap();
@@ -58,7 +58,7 @@ fn a_write_whose_upstream_dies_is_unknown_counted_and_sent_once() {
 
 #[test]
 fn a_write_that_could_not_be_sent_is_given_back() {
-    let mut site = Site::new(FIVE_A_DAY);
+    let mut site = TestServer::new(FIVE_A_DAY);
     let nobody = Upstream::start().address.ip().to_string() + ":1";
     let there = site.upstream.address.to_string();
     site.configure(&site.configuration().replace(&there, &nobody));
@@ -75,7 +75,7 @@ fn a_write_that_could_not_be_sent_is_given_back() {
 
 #[test]
 fn the_outcome_is_learned_when_the_caller_hangs_up() {
-    let site = Site::new(FIVE_A_DAY).started();
+    let site = TestServer::new(FIVE_A_DAY).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     let call = caller.connect().unwrap().send(&caller, "DELETE", "/slow/300").unwrap();
@@ -87,7 +87,7 @@ fn the_outcome_is_learned_when_the_caller_hangs_up() {
 
 #[test]
 fn a_budget_that_never_locks_says_when_to_come_back() {
-    let site = Site::new(FIVE_A_DAY).started();
+    let site = TestServer::new(FIVE_A_DAY).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     for _ in 0..5 {

@@ -4,13 +4,13 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
-use crate::harness::{Site, wait_until};
+use crate::harness::{TestServer, wait_until};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"100 per day\"\n";
 
 #[test]
 fn a_server_without_an_owner_prints_a_link_and_keeps_it_for_its_user_only() {
-    let mut site = Site::new(OPEN).started();
+    let mut site = TestServer::new(OPEN).started();
     let begin = format!("http://localhost:{}/claim/ksc_", site.console.port());
     wait_until("the link is there", || site.server().stdout().contains(&begin));
     let greeting = site.server().stdout();
@@ -24,7 +24,7 @@ fn a_server_without_an_owner_prints_a_link_and_keeps_it_for_its_user_only() {
 
 #[test]
 fn a_link_leads_to_the_running_console_or_says_that_none_runs() {
-    let mut site = Site::new(OPEN).started();
+    let mut site = TestServer::new(OPEN).started();
     let made = site.run(&["owner", "link"]).good();
     let begin = format!("http://localhost:{}/claim/ksc_", site.console.port());
     assert!(made.stdout.starts_with(&begin) && made.stdout.lines().count() == 1, "{made:?}");
@@ -49,7 +49,7 @@ fn a_link_leads_to_the_running_console_or_says_that_none_runs() {
 
 #[test]
 fn owners_are_listed_and_one_who_is_not_there_cannot_be_removed() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     assert_eq!(site.json(&["owner", "list"]), json!([]));
     let said = site.run(&["owner", "list"]).good().stderr;
     assert!(said.contains("keystile owner link"), "{said}");

@@ -3,12 +3,12 @@
 use keystile::config;
 use keystile::server::{Server, Signals};
 
-use crate::harness::Site;
+use crate::harness::TestServer;
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\n";
 
 /// A server in this process, so that a thread of it can be made to panic.
-async fn start(site: &Site) -> Server {
+async fn start(site: &TestServer) -> Server {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let file = site.path("keystile.toml");
     Server::start(config::load(&file).unwrap(), Some(file)).await.unwrap()
@@ -16,7 +16,7 @@ async fn start(site: &Site) -> Server {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_panics_ends_the_server_in_order_and_it_says_so() {
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     let server = start(&site).await;
     let signals = Signals::listen().unwrap();
     let store = server.engine().store().clone();
@@ -36,7 +36,7 @@ async fn a_writer_that_panics_ends_the_server_in_order_and_it_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_whole_is_not_taken_for_one_that_failed() {
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     let mut server = start(&site).await;
     let second = std::time::Duration::from_secs(1);
     assert!(tokio::time::timeout(second, server.failed()).await.is_err());

@@ -1,6 +1,6 @@
 //! The configuration that the design promises to accept, as it stands there, and what its plans do.
 
-use crate::harness::{Site, pause, wait_until};
+use crate::harness::{TestServer, pause, wait_until};
 
 /// Issue 2, word for word.
 const ISSUE: &str = r#"data = "keystile-data"
@@ -44,7 +44,7 @@ fn locked() -> (u16, String) {
 
 #[test]
 fn the_configuration_of_the_issue_is_accepted_as_it_stands() {
-    let site = Site::of_text(ISSUE);
+    let site = TestServer::of_text(ISSUE);
     for arguments in
         [["check"].as_slice(), &["check", "keystile.toml"], &["check", "--config", "keystile.toml"]]
     {
@@ -57,7 +57,7 @@ fn the_configuration_of_the_issue_is_accepted_as_it_stands() {
 
 #[test]
 fn the_eleventh_delete_of_a_day_locks_the_key_for_writes_and_reads_go_on() {
-    let site = Site::of_text(ISSUE).started();
+    let site = TestServer::of_text(ISSUE).started();
     let (key, other) = (site.issue("app", "open"), site.issue("other", "open"));
     let caller = site.caller(&key);
     for number in 0..10 {
@@ -93,7 +93,7 @@ fn the_eleventh_delete_of_a_day_locks_the_key_for_writes_and_reads_go_on() {
 
 #[test]
 fn the_page_that_a_refusal_names_explains_it() {
-    let site = Site::of_text(ISSUE).started();
+    let site = TestServer::of_text(ISSUE).started();
     let problem: serde_json::Value =
         serde_json::from_str(&site.stranger().post("/bookmarks").body).unwrap();
     let url = problem["type"].as_str().unwrap();
@@ -105,7 +105,7 @@ fn the_page_that_a_refusal_names_explains_it() {
 
 #[test]
 fn the_twenty_first_write_of_a_minute_locks_the_key() {
-    let site = Site::of_text(ISSUE).started();
+    let site = TestServer::of_text(ISSUE).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     for number in 0..20 {
@@ -121,7 +121,7 @@ fn the_twenty_first_write_of_a_minute_locks_the_key() {
 
 #[test]
 fn visitors_read_without_a_key_within_their_rate_and_write_nothing() {
-    let site = Site::of_text(ISSUE).started();
+    let site = TestServer::of_text(ISSUE).started();
     let visitor = site.stranger();
     assert_eq!(visitor.get("/bookmarks").status, 200);
     let refused = visitor.post("/bookmarks");
@@ -146,13 +146,13 @@ fn visitors_read_without_a_key_within_their_rate_and_write_nothing() {
 
 #[test]
 fn an_unknown_key_is_refused_like_a_mistyped_one() {
-    let site = Site::of_text(ISSUE).started();
+    let site = TestServer::of_text(ISSUE).started();
     let mut key = site.issue("app", "open");
     let last = key.text.pop().unwrap();
     key.text.push(if last == 'a' { 'b' } else { 'a' });
     let mistyped = site.caller(&key).get("/bookmarks");
     // Where a keyless plan includes the call, what does not look like a key of ours is the API's own.
-    let elsewhere = Site::of_text(ISSUE).started().issue("app", "open");
+    let elsewhere = TestServer::of_text(ISSUE).started().issue("app", "open");
     let unknown = site.caller(&elsewhere).get("/bookmarks");
     assert_eq!(unknown.verdict(), (401, "key_unknown".to_owned()));
     assert_eq!(mistyped.body, unknown.body);
@@ -161,7 +161,7 @@ fn an_unknown_key_is_refused_like_a_mistyped_one() {
 
 #[test]
 fn the_upstream_is_told_who_calls_and_never_sees_the_key() {
-    let site = Site::of_text(ISSUE).started();
+    let site = TestServer::of_text(ISSUE).started();
     let key = site.issue("Zoë's app", "open");
     assert_eq!(site.caller(&key).post("/bookmarks").status, 200);
     let received = site.upstream.received().pop().unwrap();

@@ -5,7 +5,7 @@ use std::io::{PipeReader, PipeWriter, Write as _};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Program, Site, free_port, keystile, wait_until};
+use crate::harness::{Program, TestServer, free_port, keystile, wait_until};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\n";
 
@@ -33,7 +33,7 @@ fn outcome(mut command: Command) -> (Option<i32>, String) {
 #[test]
 fn a_command_whose_output_cannot_be_written_fails_with_a_message_and_one_whose_reader_left_does_not()
  {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let key = site.issue("app", "open");
     for _ in 0..40 {
         assert_eq!(site.caller(&key).post("/a").status, 200);
@@ -76,7 +76,7 @@ fn a_command_whose_output_cannot_be_written_fails_with_a_message_and_one_whose_r
 
 #[test]
 fn a_complaint_that_cannot_be_written_leaves_the_exit_code() {
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     for (line, code) in [
         ("key show key_1", 1),
         ("key", 2),
@@ -94,7 +94,7 @@ fn a_complaint_that_cannot_be_written_leaves_the_exit_code() {
 
 #[test]
 fn a_server_whose_greeting_nobody_reads_serves_and_stops() {
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     let (_reader, writer) = stalled();
     let command = keystile(site.folder(), &["run"]);
     let mut server =
@@ -112,7 +112,7 @@ fn a_server_whose_greeting_nobody_reads_serves_and_stops() {
 
 #[test]
 fn a_server_that_cannot_start_ends_though_nobody_reads_why() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let (_reader, writer) = stalled();
     // The port is taken.
     let start = Instant::now();

@@ -6,11 +6,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Caller, Finished, Site, free_port, keystile, wait_until};
+use crate::harness::{Caller, Finished, TestServer, free_port, keystile, wait_until};
 
 /// A site without a configuration file, and a server in front of its upstream.
-fn guarded(more: &[&str]) -> Site {
-    let mut site = Site::new("");
+fn guarded(more: &[&str]) -> TestServer {
+    let mut site = TestServer::new("");
     std::fs::remove_file(site.path("keystile.toml")).unwrap();
     let (origin, gate, console) =
         (site.upstream.origin(), site.gate.to_string(), site.console.to_string());
@@ -44,7 +44,7 @@ fn the_first_key_is_printed_once_with_a_curl_line_that_works() {
 
 #[test]
 fn the_first_line_to_try_names_an_address_that_can_be_called() {
-    let mut site = Site::new("");
+    let mut site = TestServer::new("");
     std::fs::remove_file(site.path("keystile.toml")).unwrap();
     let (origin, console) = (site.upstream.origin(), site.console.to_string());
     let everywhere = format!("0.0.0.0:{}", site.gate.port());
@@ -82,7 +82,7 @@ fn pasted(line: &str, gate: SocketAddr) -> u16 {
 
 #[test]
 fn a_line_to_try_names_host_path_and_field_of_the_api_that_the_plan_allows() {
-    let mut site = Site::of_text(
+    let mut site = TestServer::of_text(
         "[gate]\nlisten = \"127.0.0.1:7070\"\n[console]\nlisten = \"127.0.0.1:7080\"\n\
          [api.other]\nupstream = \"http://127.0.0.1:7071\"\n\
          [api.bookmarks]\nupstream = \"http://127.0.0.1:7071\"\n\
@@ -147,7 +147,7 @@ fn observing_refuses_nothing_and_the_journal_says_what_it_would_have_refused() {
 
 #[test]
 fn observing_lasts_through_a_reload() {
-    let mut site = Site::new("[plan.open]\nallow = \"bookmarks: GET *\"\n");
+    let mut site = TestServer::new("[plan.open]\nallow = \"bookmarks: GET *\"\n");
     site.start_with(&["run", "--observe"]);
     site.wait_until_ready();
     assert_eq!(site.stranger().post("/before").status, 200);
@@ -158,7 +158,7 @@ fn observing_lasts_through_a_reload() {
 
 #[test]
 fn a_new_key_is_the_only_data_and_comes_with_a_line_that_works() {
-    let mut site = Site::new("[plan.open]\nallow = \"bookmarks: *\"\n");
+    let mut site = TestServer::new("[plan.open]\nallow = \"bookmarks: *\"\n");
     // The server listens elsewhere than its file says.
     let gate = format!("127.0.0.1:{}", free_port());
     site.start_with(&["run", "--listen", &gate]);
@@ -176,7 +176,7 @@ fn a_new_key_is_the_only_data_and_comes_with_a_line_that_works() {
 
 #[test]
 fn relative_paths_start_at_the_folder_of_the_file() {
-    let mut site = Site::new("[plan.open]\nallow = \"bookmarks: *\"\n");
+    let mut site = TestServer::new("[plan.open]\nallow = \"bookmarks: *\"\n");
     std::fs::create_dir(site.path("etc")).unwrap();
     std::fs::rename(site.path("keystile.toml"), site.path("etc/keystile.toml")).unwrap();
     site.start_with(&["run", "--config", "etc/keystile.toml"]);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::harness::{Site, pause, wait_until};
+use crate::harness::{TestServer, pause, wait_until};
 
 /// Two policies that differ in more than one place.
 const PLANS: [&str; 2] = [
@@ -11,7 +11,7 @@ const PLANS: [&str; 2] = [
 ];
 const POLICIES: [&str; 2] = ["q=100000;w=86400", "q=200000;w=604800"];
 
-fn with_plans(site: &Site, place: usize) {
+fn with_plans(site: &TestServer, place: usize) {
     let text = site.configuration();
     let head = text.split("[plan.").next().unwrap();
     site.configure(&format!("{head}{}", PLANS[place]));
@@ -19,7 +19,7 @@ fn with_plans(site: &Site, place: usize) {
 
 #[test]
 fn the_policy_is_swapped_under_traffic_and_no_request_fails() {
-    let mut site = Site::new(PLANS[0]).started();
+    let mut site = TestServer::new(PLANS[0]).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     let (is_over, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -61,7 +61,7 @@ fn the_policy_is_swapped_under_traffic_and_no_request_fails() {
 
 #[test]
 fn a_request_that_is_under_way_finishes_under_the_policy_that_let_it_pass() {
-    let mut site = Site::new(PLANS[0]).started();
+    let mut site = TestServer::new(PLANS[0]).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     let call = caller.connect().unwrap().send(&caller, "DELETE", "/slow/400").unwrap();
@@ -74,7 +74,7 @@ fn a_request_that_is_under_way_finishes_under_the_policy_that_let_it_pass() {
 
 #[test]
 fn a_budget_that_shrinks_below_what_was_written_refuses_the_next_write() {
-    let site = Site::new(PLANS[0]).started();
+    let site = TestServer::new(PLANS[0]).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     for _ in 0..5 {
@@ -87,7 +87,7 @@ fn a_budget_that_shrinks_below_what_was_written_refuses_the_next_write() {
 }
 
 /// Writes a mistake into the configuration and says where it is.
-fn spoil(site: &Site) -> String {
+fn spoil(site: &TestServer) -> String {
     let text = site.configuration().replace("per day", "per dya");
     std::fs::write(site.path("keystile.toml"), &text).unwrap();
     let line = text.lines().position(|line| line.contains("dya")).unwrap();
@@ -97,7 +97,7 @@ fn spoil(site: &Site) -> String {
 
 #[test]
 fn a_bad_file_changes_nothing_and_says_where_and_why() {
-    let site = Site::new(PLANS[0]).started();
+    let site = TestServer::new(PLANS[0]).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     let place = spoil(&site);
@@ -128,7 +128,7 @@ fn a_bad_file_changes_nothing_and_says_where_and_why() {
 
 #[test]
 fn a_bad_file_at_sighup_is_logged_and_shown() {
-    let mut site = Site::new(PLANS[0]).started();
+    let mut site = TestServer::new(PLANS[0]).started();
     let key = site.issue("app", "open");
     spoil(&site);
     site.server().signal("HUP");
@@ -147,7 +147,7 @@ fn a_bad_file_at_sighup_is_logged_and_shown() {
 
 #[test]
 fn a_bad_file_does_not_keep_an_owner_from_locking_a_key() {
-    let site = Site::new(PLANS[0]).started();
+    let site = TestServer::new(PLANS[0]).started();
     let key = site.issue("app", "open");
     spoil(&site);
     site.run(&["key", "lock", &key.id, "--reason", "look"]).good();

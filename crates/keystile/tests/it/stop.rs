@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::harness::{Site, free_port, pause, wait_until};
+use crate::harness::{TestServer, free_port, pause, wait_until};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"1000 per day\"\n";
 
@@ -10,7 +10,7 @@ const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"1000
 #[test]
 fn a_request_under_way_finishes_when_the_server_is_told_to_stop() {
     for signal in ["TERM", "INT"] {
-        let mut site = Site::new(OPEN).started();
+        let mut site = TestServer::new(OPEN).started();
         let key = site.issue("app", "open");
         let caller = site.caller(&key);
         let send = |method, path| caller.connect().unwrap().send(&caller, method, path).unwrap();
@@ -37,7 +37,7 @@ fn a_request_beyond_the_drain_timeout_is_cut_off_unknown_and_counted() {
         "[gate]\nlisten = \"127.0.0.1:7070\"\ndrain_timeout = \"1 s\"\n\
         [console]\nlisten = \"127.0.0.1:7080\"\n[api.bookmarks]\nupstream = \"http://127.0.0.1:7071\"\n{OPEN}"
     );
-    let mut site = Site::of_text(&config).started();
+    let mut site = TestServer::of_text(&config).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     let call = caller.connect().unwrap().send(&caller, "DELETE", "/slow/9000").unwrap();
@@ -52,7 +52,7 @@ fn a_request_beyond_the_drain_timeout_is_cut_off_unknown_and_counted() {
 
 #[test]
 fn refusals_of_the_last_second_are_on_record_after_a_stop() {
-    let mut site = Site::new(OPEN).started();
+    let mut site = TestServer::new(OPEN).started();
     for _ in 0..7 {
         assert_eq!(site.stranger().post("/a").status, 401);
     }
@@ -63,7 +63,7 @@ fn refusals_of_the_last_second_are_on_record_after_a_stop() {
 
 #[test]
 fn a_second_server_on_the_same_data_says_so_and_stops() {
-    let site = Site::new(OPEN).started();
+    let site = TestServer::new(OPEN).started();
     let key = site.issue("app", "open");
     let (gate, console) = (free_port(), free_port());
     let said = site
@@ -87,7 +87,7 @@ fn a_second_server_on_the_same_data_says_so_and_stops() {
 
 #[test]
 fn what_a_killed_server_leaves_behind_is_in_nobodys_way() {
-    let mut site = Site::new(OPEN).started();
+    let mut site = TestServer::new(OPEN).started();
     let key = site.issue("app", "open");
     assert_eq!(site.caller(&key).post("/a").status, 200);
     site.kill();
@@ -107,7 +107,7 @@ fn a_long_path_to_the_data_is_no_obstacle() {
         "data = \"{name}/{name}\"\n[gate]\nlisten = \"127.0.0.1:7070\"\n\
         [console]\nlisten = \"127.0.0.1:7080\"\n[api.bookmarks]\nupstream = \"http://127.0.0.1:7071\"\n{OPEN}"
     );
-    let mut site = Site::of_text(&config).started();
+    let mut site = TestServer::of_text(&config).started();
     let key = site.issue("app", "open");
     assert_eq!(site.json(&["status"])["running"], true);
     assert_eq!(site.caller(&key).post("/a").status, 200);
@@ -117,7 +117,7 @@ fn a_long_path_to_the_data_is_no_obstacle() {
 
 #[test]
 fn a_follower_does_not_keep_a_server_from_starting() {
-    let mut site = Site::new(OPEN);
+    let mut site = TestServer::new(OPEN);
     site.issue("app", "open");
     let said = site.run(&["journal", "follow"]).bad();
     assert!(said.contains("no server is running"), "{said}");
@@ -135,7 +135,7 @@ fn a_follower_does_not_keep_a_server_from_starting() {
 #[test]
 fn a_command_waits_for_a_server_that_is_starting() {
     use keystile_store::sqlite::files::directory::DataDirectory;
-    let site = Site::new(OPEN);
+    let site = TestServer::new(OPEN);
     site.issue("app", "open");
     // Holds the directory without a socket, as a server does before it answers.
     let held = DataDirectory::hold(&site.path("keystile-data")).unwrap();
@@ -151,7 +151,7 @@ fn a_command_waits_for_a_server_that_is_starting() {
 #[test]
 fn a_data_directory_that_others_reach_is_reported_at_the_start_and_by_doctor() {
     use std::os::unix::fs::PermissionsExt as _;
-    let mut site = Site::new(OPEN);
+    let mut site = TestServer::new(OPEN);
     site.issue("app", "open");
     let mode = |name: &str, mode| {
         std::fs::set_permissions(site.path(name), std::fs::Permissions::from_mode(mode)).unwrap();

@@ -1,12 +1,12 @@
 //! Tokens of the admin API, from the command line.
 
-use crate::harness::Site;
+use crate::harness::TestServer;
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"100 per day\"\n";
 
 #[test]
 fn a_token_is_shown_once_and_listed_until_it_is_revoked_and_after() {
-    let mut site = Site::new(OPEN).started();
+    let mut site = TestServer::new(OPEN).started();
     let made = site.run(&["token", "create", "ci", "--scope", "write", "--for", "90 days"]).good();
     let text = made.stdout.trim();
     assert!(text.starts_with("kst_") && text.len() == 54, "{text}");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use keystile_core::time::Timestamp;
 
-use crate::harness::{Dice, Site, pause, wait_until};
+use crate::harness::{Dice, TestServer, pause, wait_until};
 
 const QUOTA: usize = 12;
 const WINDOW: Duration = Duration::from_secs(2);
@@ -22,7 +22,7 @@ fn assert_never_over(mut times: Vec<Duration>, slack: Duration) {
 
 #[test]
 fn no_window_holds_more_than_the_quota_across_kills() {
-    let mut site = Site::new(PLAN).started();
+    let mut site = TestServer::new(PLAN).started();
     let key = site.issue("app", "open");
     let caller = site.caller(&key);
     let (is_over, start) = (AtomicBool::new(false), Instant::now());

@@ -22,11 +22,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::answer;
 use crate::buffer::{Buffers, Outbox};
-use crate::deadline::{Deadline, Deadlines, locked};
 use crate::caller::linger::{Rest, Returning, Stream};
-use crate::caller::listen::Counted;
+use crate::caller::listen::ConnectionPermit;
 use crate::caller::place::{Place, Requests, Share};
 use crate::caller::scan::Scan;
+use crate::deadline::{Deadline, Deadlines, locked};
 use crate::settings::GateSettings;
 
 /// Nothing is under way.
@@ -58,7 +58,7 @@ pub(crate) struct Progress {
     under_way: AtomicU32,
     scan: Mutex<Scan>,
     /// Kept for as long as anything of the connection is: an upgraded one, or a write whose caller has gone.
-    _counted: Counted,
+    _counted: ConnectionPermit,
     outbox: Arc<Outbox>,
     requests: Arc<Requests>,
 }
@@ -95,10 +95,10 @@ impl UnderWay {
     /// How long the caller has to take more of an answer. Over HTTP/2 one can stop an answer by flow
     /// control while the socket stays writable, so each answer has such a deadline; over HTTP/1 the
     /// blocked socket tells.
-    pub(crate) fn patience(&self) -> Option<Patience> {
+    pub(crate) fn patience(&self) -> Option<WriteStallTimeout> {
         let progress = &self.progress;
         let is_opaque = progress.phase() == OPAQUE;
-        is_opaque.then(|| Patience {
+        is_opaque.then(|| WriteStallTimeout {
             deadline: progress.deadlines.watch_with(Some(progress.deadline.clone())),
             progress: progress.clone(),
         })
@@ -107,12 +107,12 @@ impl UnderWay {
 
 /// Ends a connection whose caller does not take what is sent to it.
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub(crate) struct WriteStallTimeout {
     deadline: Arc<Deadline>,
     progress: Arc<Progress>,
 }
 
-impl Patience {
+impl WriteStallTimeout {
     /// The caller has to take something.
     pub(crate) fn begin(&self) {
         self.deadline.set(&self.progress.deadlines, self.progress.idle_timeout);
@@ -135,7 +135,7 @@ impl Progress {
     pub(crate) fn new(
         deadlines: Arc<Deadlines>,
         settings: &GateSettings,
-        counted: Counted,
+        counted: ConnectionPermit,
         buffers: &Arc<Buffers>,
     ) -> Arc<Self> {
         let GateSettings { head_timeout, idle_timeout, .. } = *settings;
@@ -264,7 +264,7 @@ impl Progress {
 ///
 /// What the parser refuses it answers itself, without a body. Such an answer goes out as problem details,
 /// like every other refusal.
-pub(crate) struct Watched<S: Stream + 'static> {
+pub(crate) struct InspectedIo<S: Stream + 'static> {
     /// There until it is dropped.
     stream: Option<S>,
     returning: Returning,
@@ -273,7 +273,7 @@ pub(crate) struct Watched<S: Stream + 'static> {
     refusal: Bytes,
 }
 
-impl<S: Stream + 'static> Drop for Watched<S> {
+impl<S: Stream + 'static> Drop for InspectedIo<S> {
     fn drop(&mut self) {
         if let Some(stream) = self.stream.take() {
             self.returning.give_back(stream);
@@ -281,7 +281,7 @@ impl<S: Stream + 'static> Drop for Watched<S> {
     }
 }
 
-impl<S: Stream + 'static> Watched<S> {
+impl<S: Stream + 'static> InspectedIo<S> {
     pub(crate) fn new(stream: S, progress: Arc<Progress>, returning: Returning) -> Self {
         Self { stream: Some(stream), returning, progress, refusal: Bytes::new() }
     }
@@ -316,7 +316,7 @@ impl<S: Stream + 'static> Watched<S> {
     }
 }
 
-impl<S: Stream + 'static> AsyncRead for Watched<S> {
+impl<S: Stream + 'static> AsyncRead for InspectedIo<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -329,7 +329,7 @@ impl<S: Stream + 'static> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: Stream + 'static> AsyncWrite for Watched<S> {
+impl<S: Stream + 'static> AsyncWrite for InspectedIo<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -12,10 +12,10 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use keystile_core::request::address::counted_address;
-use keystile_core::request::grammar::{FIELDS_MAX, GrammarRules, HEAD_BYTES_MAX};
 use keystile_core::journal::RequestFacts;
 use keystile_core::refusal::{Reason, Refusal};
+use keystile_core::request::address::counted_address;
+use keystile_core::request::grammar::{FIELDS_MAX, GrammarRules, HEAD_BYTES_MAX};
 use keystile_engine::Engine;
 use keystile_engine::Identity;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -27,16 +27,16 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::answer;
 use crate::buffer::{Buffers, SEND_BUFFER_BYTES};
-use crate::caller::connection::{Progress, Watched};
-use crate::deadline::Deadlines;
-use crate::upstream::identity::IdentityCache;
+use crate::caller::connection::{InspectedIo, Progress};
 use crate::caller::linger::{self, Rest, Returned, Returning, Stream};
+use crate::caller::small::CoalescingWriter;
+use crate::deadline::Deadlines;
 use crate::meter::Meter;
-use crate::upstream::pool::Pool;
-use crate::serve::{Core, LocalExecutor, Peer, address_text, serve, serve_stream};
+use crate::serve::{LocalExecutor, Peer, Worker, address_text, serve, serve_stream};
 use crate::settings::GateSettings;
-use crate::caller::small::Joined;
 use crate::tls::{self, Certificates};
+use crate::upstream::identity::IdentityCache;
+use crate::upstream::pool::UpstreamRegistry;
 
 /// The head buffer of the parser: the largest head, and the body bytes that come with it.
 const READ_BUFFER_BYTES: usize = HEAD_BYTES_MAX + 8 * 1024;
@@ -58,27 +58,27 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 /// Connections that are open, over all cores.
 #[derive(Debug, Default)]
-pub(crate) struct Census {
+pub(crate) struct ConnectionLimiter {
     open: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// A connection's place in the census.
 #[derive(Debug)]
-pub(crate) struct Counted {
-    census: Arc<Census>,
+pub(crate) struct ConnectionPermit {
+    census: Arc<ConnectionLimiter>,
     peer: IpAddr,
     address: IpAddr,
 }
 
-impl Census {
-    fn admit(self: &Arc<Self>, peer: IpAddr, settings: &GateSettings) -> Option<Counted> {
+impl ConnectionLimiter {
+    fn admit(self: &Arc<Self>, peer: IpAddr, settings: &GateSettings) -> Option<ConnectionPermit> {
         let address = counted_address(peer);
         if self.open.fetch_add(1, Ordering::Relaxed) >= settings.connections_max {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let counted = Counted { census: self.clone(), peer, address };
+        let counted = ConnectionPermit { census: self.clone(), peer, address };
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let of_address = by_address.entry(address).or_insert(0);
         *of_address += 1;
@@ -94,7 +94,7 @@ impl Census {
     }
 }
 
-impl Drop for Counted {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.census.open.fetch_sub(1, Ordering::Relaxed);
         metrics::gauge!("keystile_connections").decrement(1);
@@ -109,38 +109,38 @@ impl Drop for Counted {
 }
 
 /// What a core is started with.
-pub(crate) struct CoreStart {
+pub(crate) struct WorkerStart {
     pub(crate) engine: Arc<Engine>,
     pub(crate) settings: Arc<GateSettings>,
     pub(crate) listeners: Vec<std::net::TcpListener>,
     pub(crate) certificates: Option<Arc<Certificates>>,
-    pub(crate) census: Arc<Census>,
+    pub(crate) census: Arc<ConnectionLimiter>,
     pub(crate) buffers: Arc<Buffers>,
     /// Turns true when no more connections are to be taken.
     pub(crate) drain: watch::Receiver<bool>,
 }
 
 /// Serves on one core until it is drained.
-pub(crate) async fn run_core(start: CoreStart) -> io::Result<()> {
+pub(crate) async fn run_core(start: WorkerStart) -> io::Result<()> {
     let deadlines = Deadlines::new(start.buffers.places.clone());
     let ticking = deadlines.clone();
     // What a core cannot be without.
     let mut parts = JoinSet::new();
     parts.spawn_local(async move { ticking.run().await });
-    let core = Rc::new(Core {
+    let core = Rc::new(Worker {
         engine: start.engine,
         grammar: GrammarRules { extra_methods: start.settings.methods.clone() },
         settings: start.settings,
         deadlines,
-        pool: Pool::default(),
+        pool: UpstreamRegistry::default(),
         buffers: start.buffers,
         identities: IdentityCache::default(),
-        mailbox: Arc::default(),
+        completions: Arc::default(),
     });
     tokio::task::spawn_local(give_back());
     let handing_out = core.clone();
     parts.spawn_local(async move {
-        handing_out.mailbox.hand_out(handing_out.engine.store()).await;
+        handing_out.completions.drain(handing_out.engine.store()).await;
     });
     let acceptor = start
         .certificates
@@ -199,9 +199,9 @@ async fn give_back() {
 
 /// One listening socket of one core.
 struct Door {
-    core: Rc<Core>,
+    core: Rc<Worker>,
     acceptor: Option<TlsAcceptor>,
-    census: Arc<Census>,
+    census: Arc<ConnectionLimiter>,
     drain: watch::Receiver<bool>,
     connections: Rc<RefCell<JoinSet<()>>>,
     turned_away: JoinSet<()>,
@@ -266,11 +266,11 @@ async fn turn_away(mut stream: TcpStream) {
 }
 
 async fn connection(
-    core: Rc<Core>,
+    core: Rc<Worker>,
     acceptor: Option<TlsAcceptor>,
     mut drain: watch::Receiver<bool>,
     stream: TcpStream,
-    counted: Counted,
+    counted: ConnectionPermit,
 ) {
     // Answers are small and written whole.
     let _ = stream.set_nodelay(true);
@@ -330,7 +330,7 @@ async fn connection(
 }
 
 /// What the parser itself refuses stands in the journal too, as far as anybody could read it.
-fn note_unreadable(core: &Core, progress: &Progress, address: IpAddr, error: &hyper::Error) {
+fn note_unreadable(core: &Worker, progress: &Progress, address: IpAddr, error: &hyper::Error) {
     if !error.is_parse() {
         return;
     }
@@ -389,7 +389,7 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
 }
 
 async fn serve_http1<S>(
-    core: Rc<Core>,
+    core: Rc<Worker>,
     peer: Rc<Peer>,
     mut drain: watch::Receiver<bool>,
     stream: S,
@@ -398,7 +398,8 @@ async fn serve_http1<S>(
 where
     S: Stream + 'static,
 {
-    let io = TokioIo::new(Watched::new(Joined(stream), peer.progress.clone(), returning));
+    let io =
+        TokioIo::new(InspectedIo::new(CoalescingWriter(stream), peer.progress.clone(), returning));
     let service = service_fn(move |request| serve(core.clone(), peer.clone(), request));
     let connection = http1::Builder::new()
         .max_buf_size(READ_BUFFER_BYTES)
@@ -416,7 +417,7 @@ where
 }
 
 async fn serve_http2<S>(
-    core: Rc<Core>,
+    core: Rc<Worker>,
     peer: Rc<Peer>,
     mut drain: watch::Receiver<bool>,
     stream: S,
@@ -426,7 +427,8 @@ where
     S: Stream + 'static,
 {
     let share = peer.progress.set_opaque();
-    let io = TokioIo::new(Watched::new(Joined(stream), peer.progress.clone(), returning));
+    let io =
+        TokioIo::new(InspectedIo::new(CoalescingWriter(stream), peer.progress.clone(), returning));
     let service = service_fn(move |request| serve_stream(core.clone(), peer.clone(), request));
     let connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())

@@ -6,8 +6,8 @@
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
-use keystile_core::request::grammar::{check_framing, check_target};
 use keystile_core::refusal::{Reason, Refusal};
+use keystile_core::request::grammar::{check_framing, check_target};
 
 /// Explains a head, as far as it came.
 pub(crate) fn explain(head: &[u8]) -> Refusal {

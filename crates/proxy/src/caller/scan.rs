@@ -3,8 +3,8 @@
 //! Several requests may lie in one packet, so this keeps count of bodies too: of lengths and chunks,
 //! as the parser does. Where the two could disagree the parser refuses, and the connection ends.
 
-use keystile_core::request::grammar::HEAD_BYTES_MAX;
 use keystile_core::refusal::{Reason, Refusal};
+use keystile_core::request::grammar::HEAD_BYTES_MAX;
 use memchr::memchr;
 
 use crate::caller::malformed;

@@ -13,9 +13,9 @@ const SMALL: usize = 2048;
 
 /// A stream whose small vectored writes are joined.
 #[derive(Debug)]
-pub(crate) struct Joined<S>(pub(crate) S);
+pub(crate) struct CoalescingWriter<S>(pub(crate) S);
 
-impl<S: AsyncRead + Unpin> AsyncRead for Joined<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CoalescingWriter<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -25,7 +25,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Joined<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Joined<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CoalescingWriter<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

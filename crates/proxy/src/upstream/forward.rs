@@ -13,7 +13,7 @@ use keystile_store::sqlite::ledger::sending::Sending;
 
 use crate::body::{BodyProgress, RequestBody};
 use crate::upstream::outgoing::Outgoing;
-use crate::upstream::{Lease, SendFailure, Upstream, Want};
+use crate::upstream::{Lease, Reuse, SendFailure, Upstream};
 
 /// Why an exchange has no answer, and whether the request may have been sent.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(crate) async fn exchange(
     let Outgoing { mut request, mut want, kind, keep_host, progress, deadline, total_end, .. } =
         outgoing;
     for _ in 0..=upstream.len() {
-        let mut lease = match upstream.at_hand(want, kind) {
+        let mut lease = match upstream.checkout_idle(want, kind) {
             Some(lease) => lease,
             // Rare, and large: not part of every request's future.
             None => match Box::pin(upstream.connect(want, kind)).await {
@@ -51,7 +51,7 @@ pub(crate) async fn exchange(
             },
         };
         adapt(&mut request, &lease, keep_host);
-        let again = (want == Want::Any && lease.was_idle_long()).then(|| copy(&request));
+        let again = (want == Reuse::Any && lease.was_idle_long()).then(|| copy(&request));
         let Some(sent) = deadline.bound(lease.send(request, sending.clone())).await else {
             let reason = late(progress.as_deref());
             if reason == Reason::UpstreamTimeout {
@@ -69,7 +69,7 @@ pub(crate) async fn exchange(
             }
             (Err(SendFailure::Untouched(untouched)), _) => {
                 request = *untouched;
-                want = if want == Want::Any { Want::Fresh } else { want };
+                want = if want == Reuse::Any { Reuse::Fresh } else { want };
             }
             (Err(SendFailure::Declined(error)), _) => {
                 note_failure(&lease, &format!("it declined the request: {}", cause(&error)));
@@ -77,7 +77,7 @@ pub(crate) async fn exchange(
             }
             (Err(SendFailure::Unknown(_)), Some(copy)) => {
                 request = *copy;
-                want = Want::Fresh;
+                want = Reuse::Fresh;
             }
             (Err(SendFailure::Unknown(error)), None) => {
                 let refused = progress.and_then(|progress| progress.refused.get());

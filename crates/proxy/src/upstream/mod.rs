@@ -23,12 +23,12 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::body::{BodyProgress, RequestBody};
+use crate::caller::small::CoalescingWriter;
 use crate::deadline::{Deadline, Deadlines};
-use crate::upstream::first_byte::{FirstByte, Noting};
 use crate::serve::LocalExecutor;
-use crate::upstream::shared::{Connections, Kind, Share};
-use crate::caller::small::Joined;
 use crate::tls;
+use crate::upstream::first_byte::{FirstByte, Noting};
+use crate::upstream::shared::{Connections, Kind, Share};
 
 pub(crate) mod first_byte;
 pub(crate) mod forward;
@@ -89,7 +89,7 @@ struct Http1 {
 
 /// Which connections will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Want {
+pub(crate) enum Reuse {
     /// Any, because the request may be sent again.
     Any,
     /// One that is surely open, as far as that can be known: the request is sent once.
@@ -151,11 +151,11 @@ impl Upstream {
     }
 
     /// A connection that is open already, where there is one to the origin whose turn it is.
-    pub(crate) fn at_hand(&self, want: Want, kind: Kind) -> Option<Lease> {
+    pub(crate) fn checkout_idle(&self, want: Reuse, kind: Kind) -> Option<Lease> {
         let now = self.deadlines.now();
         let turn = self.next.get();
         let origin = &self.origins[turn % self.origins.len()];
-        let (sender, was_idle_long) = origin.at_hand(want, kind, now)?;
+        let (sender, was_idle_long) = origin.checkout_idle(want, kind, now)?;
         self.next.set(turn.wrapping_add(1));
         Some(Lease {
             origin: origin.clone(),
@@ -168,7 +168,7 @@ impl Upstream {
     }
 
     /// A connection: an idle one, or a new one to the first origin in turn that accepts it.
-    pub(crate) async fn connect(&self, want: Want, kind: Kind) -> Result<Lease, Unreachable> {
+    pub(crate) async fn connect(&self, want: Reuse, kind: Kind) -> Result<Lease, Unreachable> {
         let now = self.deadlines.now();
         let first = self.next.get();
         self.next.set(first.wrapping_add(1));
@@ -208,13 +208,13 @@ impl Upstream {
     async fn connect_to(
         &self,
         origin: &Rc<Origin>,
-        want: Want,
+        want: Reuse,
         kind: Kind,
     ) -> io::Result<(Sender, bool)> {
         let connecting = async {
-            let shares = origin.speaks_http2.get() && want != Want::Http1;
+            let shares = origin.speaks_http2.get() && want != Reuse::Http1;
             let _making = if shares { Some(origin.shared(kind).making.lock().await) } else { None };
-            if let Some(found) = origin.at_hand(want, kind, self.deadlines.now()) {
+            if let Some(found) = origin.checkout_idle(want, kind, self.deadlines.now()) {
                 return Ok(found);
             }
             origin.dial(want, kind).await.map(|sender| (sender, false))
@@ -254,9 +254,9 @@ impl Origin {
         }
     }
 
-    fn at_hand(&self, want: Want, kind: Kind, now: u64) -> Option<(Sender, bool)> {
-        if want != Want::Http1
-            && let Some(share) = self.shared(kind).at_hand()
+    fn checkout_idle(&self, want: Reuse, kind: Kind, now: u64) -> Option<(Sender, bool)> {
+        if want != Reuse::Http1
+            && let Some(share) = self.shared(kind).checkout_idle()
         {
             return Some((Sender::Http2(share), false));
         }
@@ -265,13 +265,13 @@ impl Origin {
     }
 
     /// The connection that was used last, because it is the least likely to be closing.
-    fn idle_http1(&self, want: Want, now: u64) -> Option<Idle> {
+    fn idle_http1(&self, want: Reuse, now: u64) -> Option<Idle> {
         let mut idle = self.idle.borrow_mut();
         while let Some(candidate) = idle.pop() {
             let age = now.saturating_sub(candidate.since);
             let is_useful = match want {
-                Want::Any | Want::Http1 => age <= IDLE_MILLIS_MAX,
-                Want::Fresh => age <= FRESH_MILLIS,
+                Reuse::Any | Reuse::Http1 => age <= IDLE_MILLIS_MAX,
+                Reuse::Fresh => age <= FRESH_MILLIS,
             };
             if !is_useful {
                 // Those below are older still: leave them to reads, unless they are too old for those too.
@@ -289,7 +289,7 @@ impl Origin {
         None
     }
 
-    async fn dial(self: &Rc<Self>, want: Want, kind: Kind) -> io::Result<Sender> {
+    async fn dial(self: &Rc<Self>, want: Reuse, kind: Kind) -> io::Result<Sender> {
         let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((host, self.port)).await?;
         stream.set_nodelay(true)?;
@@ -309,15 +309,15 @@ impl Origin {
     async fn shake_hands<S>(
         self: &Rc<Self>,
         stream: S,
-        (want, kind): (Want, Kind),
+        (want, kind): (Reuse, Kind),
         speaks_http2: bool,
         first_byte: Arc<FirstByte>,
     ) -> io::Result<Sender>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let io = TokioIo::new(Joined(stream));
-        if speaks_http2 && want != Want::Http1 {
+        let io = TokioIo::new(CoalescingWriter(stream));
+        if speaks_http2 && want != Reuse::Http1 {
             let (sender, connection) = http2::Builder::new(LocalExecutor)
                 .initial_stream_window_size(ANSWER_WINDOW_BYTES)
                 .initial_connection_window_size(WINDOW_BYTES)

@@ -10,31 +10,31 @@ use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 use keystile_core::policy::api::Mode;
+use keystile_core::policy::operation::is_safe;
 use keystile_core::request::credential::{self, CredentialPlace, CredentialRule};
 use keystile_core::request::grammar::{address_fields, strip_untrusted};
-use keystile_core::policy::operation::is_safe;
 use smallvec::SmallVec;
 
 use crate::body::{BodyProgress, Pace, RequestBody, StreamedBody};
 use crate::buffer::Held;
 use crate::caller::caller_body::CallerBody;
 use crate::deadline::Deadline;
-use crate::head::Job;
-use crate::serve::{Core, Peer};
+use crate::head::AdmittedRequest;
+use crate::serve::{Peer, Worker};
+use crate::upstream::Reuse;
 use crate::upstream::shared::Kind;
-use crate::upstream::Want;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// A request's body: still coming, or in memory because it was counted.
-pub(crate) enum Arrived {
+pub(crate) enum InboundBody {
     Streaming(CallerBody),
     Held(Held),
 }
 
-impl Arrived {
+impl InboundBody {
     /// Whether nothing of it is still to come.
     pub(crate) fn is_whole(&self) -> bool {
         match self {
@@ -47,7 +47,7 @@ impl Arrived {
 /// A request that is ready to go out.
 pub(crate) struct Outgoing {
     pub(crate) request: Request<RequestBody>,
-    pub(crate) want: Want,
+    pub(crate) want: Reuse,
     /// With whom it may share a connection.
     pub(crate) kind: Kind,
     /// Whether Host stays as the caller sent it.
@@ -88,12 +88,12 @@ pub(crate) fn target(
 impl Outgoing {
     /// Makes the request of a job.
     pub(crate) fn of(
-        core: &Core,
+        core: &Worker,
         peer: &Peer,
-        job: &Job,
+        job: &AdmittedRequest,
         plan: Option<&str>,
         mut parts: Parts,
-        body: Arrived,
+        body: InboundBody,
     ) -> Self {
         let rule = &job.api.spec().upstream;
         let upgrade = job.is_upgrade.then(|| parts.extensions.remove::<OnUpgrade>()).flatten();
@@ -107,10 +107,10 @@ impl Outgoing {
         let total_end = rule.total_timeout.map(|span| now + span.millis().unsigned_abs());
         let (body, progress) = paced(core, peer, job, (&deadline, total_end), body);
         let want = match (&upgrade, &body) {
-            (Some(_), _) => Want::Http1,
+            (Some(_), _) => Reuse::Http1,
             // Only a read without a body can be repeated on another connection.
-            (None, RequestBody::Empty) if !job.writes && is_safe(&parts.method) => Want::Any,
-            (None, _) => Want::Fresh,
+            (None, RequestBody::Empty) if !job.writes && is_safe(&parts.method) => Reuse::Any,
+            (None, _) => Reuse::Fresh,
         };
         let request = Request::from_parts(parts, body);
         let keep_host = rule.keep_host;
@@ -118,7 +118,13 @@ impl Outgoing {
     }
 }
 
-fn rewrite_head(core: &Core, peer: &Peer, job: &Job, plan: Option<&str>, parts: &mut Parts) {
+fn rewrite_head(
+    core: &Worker,
+    peer: &Peer,
+    job: &AdmittedRequest,
+    plan: Option<&str>,
+    parts: &mut Parts,
+) {
     let spec = job.api.spec();
     let headers = &mut parts.headers;
     let named = if peer.is_trusted { address_fields(headers) } else { SmallVec::new() };
@@ -145,11 +151,11 @@ fn rewrite_head(core: &Core, peer: &Peer, job: &Job, plan: Option<&str>, parts: 
 }
 
 fn paced(
-    core: &Core,
+    core: &Worker,
     peer: &Peer,
-    job: &Job,
+    job: &AdmittedRequest,
     (deadline, total_end): (&Arc<Deadline>, Option<u64>),
-    body: Arrived,
+    body: InboundBody,
 ) -> (RequestBody, Option<Rc<BodyProgress>>) {
     let spec = job.api.spec();
     let pace = Pace {
@@ -160,12 +166,12 @@ fn paced(
         total_end,
     };
     let incoming = match body {
-        Arrived::Streaming(incoming) if !incoming.is_end_stream() => incoming,
-        Arrived::Streaming(_) => {
+        InboundBody::Streaming(incoming) if !incoming.is_end_stream() => incoming,
+        InboundBody::Streaming(_) => {
             pace.await_answer(&core.deadlines, deadline);
             return (RequestBody::Empty, None);
         }
-        Arrived::Held(held) => {
+        InboundBody::Held(held) => {
             pace.await_answer(&core.deadlines, deadline);
             let progress = Rc::new(BodyProgress::whole(held.len() as u64));
             return (RequestBody::Held(Some(held)), Some(progress));

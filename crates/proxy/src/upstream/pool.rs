@@ -22,11 +22,11 @@ pub(crate) struct Target {
 }
 
 #[derive(Default)]
-pub(crate) struct Pool {
+pub(crate) struct UpstreamRegistry {
     targets: RefCell<Vec<Rc<Target>>>,
 }
 
-impl Pool {
+impl UpstreamRegistry {
     /// The target of an API.
     pub(crate) fn target(
         &self,

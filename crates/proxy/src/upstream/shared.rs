@@ -47,7 +47,7 @@ pub(crate) struct Share {
 
 impl Connections {
     /// A part of a connection that is open and can take more.
-    pub(crate) fn at_hand(&self) -> Option<Share> {
+    pub(crate) fn checkout_idle(&self) -> Option<Share> {
         let mut open = self.open.borrow_mut();
         let mut is_first = true;
         open.retain(|connection| {

@@ -2,7 +2,7 @@
 
 use keystile_core::refusal::Reason;
 
-use crate::harness::{Answer, Rig, Upstream, api, plan, settings};
+use crate::harness::{Answer, TestGate, Upstream, api, plan, settings};
 
 /// An item of an IETF list: its name, and its integer parameters.
 fn items(field: &str) -> Vec<(String, Vec<(String, u64)>)> {
@@ -32,7 +32,7 @@ async fn answers_to_writes_tell_how_the_budgets_stand() {
     deletes.quota = "10 per hour".parse().unwrap();
     deletes.on = vec!["notes: DELETE *".parse().unwrap()];
     plan.write_budgets.push(deletes);
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan], settings());
+    let rig = TestGate::open(vec![api(&[upstream.origin()])], vec![plan], settings());
     let key = rig.key("open").await;
     let answer = rig.call("DELETE", "/x", &key, b"").await;
     let policies = items(answer.field("ratelimit-policy").unwrap());
@@ -72,7 +72,7 @@ async fn a_rate_limit_refuses_for_a_moment_and_says_how_long() {
     let upstream = Upstream::ok().await;
     let mut plan = plan("open", &["50 per day"]);
     plan.rate_limits = vec!["4 per 2 seconds".parse().unwrap()];
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan], settings());
+    let rig = TestGate::open(vec![api(&[upstream.origin()])], vec![plan], settings());
     let key = rig.key("open").await;
     for method in ["GET", "DELETE", "GET", "GET"] {
         assert_eq!(rig.call(method, "/x", &key, b"").await.status, 200);
@@ -93,7 +93,7 @@ async fn a_rate_limit_refuses_for_a_moment_and_says_how_long() {
 }
 
 /// The members that every problem has, and the page that its type names.
-async fn explains_itself(rig: &Rig, answer: &Answer) {
+async fn explains_itself(rig: &TestGate, answer: &Answer) {
     let problem = answer.problem();
     assert_eq!(problem["status"], answer.status);
     let reason: Reason = problem["reason"].as_str().unwrap().parse().unwrap();
@@ -119,7 +119,7 @@ async fn every_refusal_is_a_problem_with_a_page_that_explains_it() {
     dead.path = "/dead".to_owned();
     let mut narrow = plan("narrow", &["1 per day"]);
     narrow.allow = vec!["*: PUT *".parse().unwrap(), "*: GET *".parse().unwrap()];
-    let rig = Rig::open(vec![spec, dead], vec![narrow], settings());
+    let rig = TestGate::open(vec![spec, dead], vec![narrow], settings());
     let key = rig.key("narrow").await;
     for (method, target, key, body, status) in [
         ("FOO", "/x", &*key, &b""[..], 405),
@@ -142,7 +142,7 @@ async fn every_refusal_is_a_problem_with_a_page_that_explains_it() {
 #[tokio::test]
 async fn the_pages_are_there_without_a_key_and_only_for_reading() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let pages = "/.well-known/keystile/problems/";
     for reason in Reason::ALL {
         let page = rig.call("GET", &format!("{pages}{reason}"), "", b"").await;
@@ -160,7 +160,7 @@ async fn the_pages_are_there_without_a_key_and_only_for_reading() {
 #[tokio::test]
 async fn refusals_to_head_have_no_body() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let mut caller = rig.caller().await;
     for _ in 0..2 {
         let answer = caller.call("HEAD", "/x", "", b"").await;

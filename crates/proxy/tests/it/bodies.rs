@@ -1,6 +1,6 @@
 //! How bodies are framed on their way through, and what becomes of one that is not what it says.
 
-use crate::harness::{Reply, Rig, Upstream, api, plan, request, settings};
+use crate::harness::{Reply, TestGate, Upstream, api, plan, request, settings};
 
 #[tokio::test]
 async fn lengths_and_chunks_stay_what_they_are_both_ways() {
@@ -9,7 +9,7 @@ async fn lengths_and_chunks_stay_what_they_are_both_ways() {
         None => Reply::status("200 OK", "abcde"),
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "QUERY", "OPTIONS"] {
         let mut caller = rig.caller().await;
@@ -45,7 +45,7 @@ async fn trailers_pass_both_ways_and_forge_nothing() {
         Reply::Bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n1\r\na\r\n0\r\nX-Sum: 7\r\n\r\n".to_vec())
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let text = format!(
         "POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\
@@ -67,7 +67,7 @@ async fn answers_without_a_body_have_none() {
         _ => Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec()),
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     for (method, target, status, length) in [
@@ -98,7 +98,7 @@ async fn an_answer_shorter_than_it_says_is_not_made_to_look_whole() {
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nshort\r\n0\r\n\r\n",
     ] {
         let upstream = Upstream::start(move |_| Reply::Last(answer.to_vec())).await;
-        let rig = Rig::simple(&upstream);
+        let rig = TestGate::simple(&upstream);
         let key = rig.key("open").await;
         for method in ["GET", "POST"] {
             let mut caller = rig.caller().await;
@@ -125,7 +125,7 @@ async fn an_answer_longer_than_it_says_does_not_become_the_next_answer() {
         Reply::Bytes(answer.into_bytes())
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     for number in 0..50 {
@@ -151,7 +151,7 @@ async fn an_answer_with_two_framings_does_not_reach_the_caller_as_two_answers() 
             "HTTP/1.1 200 OK\r\n{fields}\r\n\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nX-Second: 1\r\nContent-Length: 0\r\n\r\n"
         );
         let upstream = Upstream::start(move |_| Reply::Last(text.clone().into_bytes())).await;
-        let rig = Rig::simple(&upstream);
+        let rig = TestGate::simple(&upstream);
         let key = rig.key("open").await;
         let mut caller = rig.caller().await;
         caller.send(&request("GET", "/x", &key, b"")).await;
@@ -172,7 +172,7 @@ async fn fields_of_one_hop_stay_there() {
         )
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let answer = rig.call("GET", "/x", &rig.key("open").await, b"").await;
     assert_eq!(
         (answer.field("connection"), answer.field("keep-alive"), answer.field("x-kept")),
@@ -186,7 +186,7 @@ async fn a_body_over_the_limit_is_refused_by_its_length_or_cut_as_it_comes() {
     let upstream = Upstream::ok().await;
     let mut api = api(&[upstream.origin()]);
     api.body_bytes_max = Some(10_000);
-    let rig = Rig::open(vec![api], vec![plan("open", &["10 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings());
     let key = rig.key("open").await;
     assert_eq!(rig.call("POST", "/x", &key, &[b'a'; 10_000]).await.status, 200);
     assert_eq!(

@@ -5,23 +5,24 @@ use std::num::NonZeroUsize;
 use keystile_core::journal::Outcome;
 use keystile_core::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::refusal::Reason;
-use keystile_engine::command::{Budgets, Command};
+use keystile_engine::command::Budgets;
+use keystile_engine::legacy::Command;
 use tokio::task::JoinSet;
 
 use crate::harness::{
-    Answer, Caller, Caller2, Reply, Rig, Upstream, api, plan, request2, settings,
+    Answer, Caller, Caller2, Reply, TestGate, Upstream, api, plan, request2, settings,
 };
 
-fn rig(upstream: &Upstream, level: LockLevel) -> Rig {
+fn rig(upstream: &Upstream, level: LockLevel) -> TestGate {
     let mut plan = plan("tight", &["10 per day"]);
     plan.lock = LockRule::Lock { level, until: LockUntil::Unlocked };
     let mut settings = settings();
     settings.workers = NonZeroUsize::new(2);
-    Rig::open(vec![api(&[upstream.origin()])], vec![plan], settings)
+    TestGate::open(vec![api(&[upstream.origin()])], vec![plan], settings)
 }
 
 /// 10 applied, 490 refused because the key locked, and that on record.
-async fn exactly_ten(rig: &Rig, upstream: &Upstream, key: &str, answers: &[Answer]) {
+async fn exactly_ten(rig: &TestGate, upstream: &Upstream, key: &str, answers: &[Answer]) {
     assert_eq!(answers.len(), 500);
     let applied = answers.iter().filter(|answer| answer.status == 200).count();
     let locked = answers
@@ -45,7 +46,7 @@ async fn exactly_ten(rig: &Rig, upstream: &Upstream, key: &str, answers: &[Answe
     assert!(refused.into_iter().all(|record| record.reason == Some(Reason::KeyLocked)));
 }
 
-async fn burst1(rig: &Rig, key: &str) -> Vec<Answer> {
+async fn burst1(rig: &TestGate, key: &str) -> Vec<Answer> {
     let mut calls = JoinSet::new();
     for number in 0..500 {
         let (address, key) = (rig.address, key.to_owned());
@@ -169,7 +170,7 @@ async fn a_plan_that_never_locks_only_refuses() {
     let upstream = Upstream::ok().await;
     let mut gentle = plan("gentle", &["2 per hour"]);
     gentle.lock = LockRule::Never;
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![gentle], settings());
+    let rig = TestGate::open(vec![api(&[upstream.origin()])], vec![gentle], settings());
     let key = rig.key("gentle").await;
     for status in [200, 200, 429, 429] {
         assert_eq!(rig.call("DELETE", "/x", &key, b"").await.status, status);
@@ -185,7 +186,7 @@ async fn refused_attempts_with_a_key_never_lock_it() {
     let upstream = Upstream::ok().await;
     let mut narrow = plan("tight", &["3 per day"]);
     narrow.allow = vec!["notes: PUT /mine".parse().unwrap()];
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![narrow], settings());
+    let rig = TestGate::open(vec![api(&[upstream.origin()])], vec![narrow], settings());
     let key = rig.key("tight").await;
     for _ in 0..20 {
         assert_eq!(rig.call("DELETE", "/other", &key, b"").await.status, 403);

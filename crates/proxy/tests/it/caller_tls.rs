@@ -3,13 +3,13 @@
 use tokio::net::TcpStream;
 
 use crate::harness::{
-    Authority, Caller, Caller2, Rig, Upstream, api, plan, request2, settings, soon,
+    Authority, Caller, Caller2, TestGate, Upstream, api, plan, request2, settings, soon,
 };
 
 type Stream = tokio_rustls::client::TlsStream<TcpStream>;
 
 async fn connect(
-    rig: &Rig,
+    rig: &TestGate,
     authority: &Authority,
     name: &str,
     protocols: &[&str],
@@ -19,10 +19,10 @@ async fn connect(
     soon("a handshake", authority.connector(protocols).connect(name, stream)).await
 }
 
-fn rig(upstream: &Upstream, authority: &Authority) -> Rig {
+fn rig(upstream: &Upstream, authority: &Authority) -> TestGate {
     let mut settings = settings();
     settings.tls = Some(authority.issue("localhost"));
-    Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings)
+    TestGate::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings)
 }
 
 #[tokio::test]
@@ -72,8 +72,11 @@ async fn a_renewed_certificate_is_served_without_a_restart_and_a_broken_one_is_n
     let mut settings = settings();
     let files = authority.issue("localhost");
     settings.tls = Some(files.clone());
-    let rig =
-        Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings);
+    let rig = TestGate::open(
+        vec![api(&[upstream.origin()])],
+        vec![plan("open", &["10 per day"])],
+        settings,
+    );
     let gate = rig.gate.as_ref().unwrap();
     let shown = async || {
         let stream = connect(&rig, &authority, "localhost", &[]).await.unwrap();
@@ -98,7 +101,7 @@ async fn a_renewed_certificate_is_served_without_a_restart_and_a_broken_one_is_n
 #[tokio::test]
 async fn a_certificate_that_does_not_fit_its_key_opens_no_gate() {
     let (upstream, authority) = (Upstream::ok().await, Authority::new());
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let mut settings = settings();
     let mut files = authority.issue("localhost");
     files.key = authority.issue("other").key;

@@ -3,13 +3,13 @@
 use keystile_proxy::settings::GateSettings;
 use tokio::net::TcpSocket;
 
-use crate::harness::{Caller, Rig, Upstream, api, eventually, plan, settings};
+use crate::harness::{Caller, TestGate, Upstream, api, eventually, plan, settings};
 
-fn rig(upstream: &Upstream, settings: GateSettings) -> Rig {
-    Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["100 per day"])], settings)
+fn rig(upstream: &Upstream, settings: GateSettings) -> TestGate {
+    TestGate::open(vec![api(&[upstream.origin()])], vec![plan("open", &["100 per day"])], settings)
 }
 
-async fn open_ones(rig: &Rig, count: usize) -> Vec<Caller> {
+async fn open_ones(rig: &TestGate, count: usize) -> Vec<Caller> {
     let mut open = Vec::new();
     for _ in 0..count {
         open.push(rig.caller().await);

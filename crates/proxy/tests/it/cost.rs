@@ -3,17 +3,17 @@
 use keystile_core::journal::Outcome;
 use keystile_core::lock::LockLevel;
 use keystile_core::policy::operation::{BodyKind, BodyRule, Treatment};
-use keystile_engine::command::Command;
+use keystile_engine::legacy::Command;
 
-use crate::harness::{Answer, Rig, Upstream, api, plan, request, rule, settings};
+use crate::harness::{Answer, TestGate, Upstream, api, plan, request, rule, settings};
 
-async fn rig(kind: BodyKind, cost_max: Option<u32>) -> (Upstream, Rig, String) {
+async fn rig(kind: BodyKind, cost_max: Option<u32>) -> (Upstream, TestGate, String) {
     let upstream = Upstream::ok().await;
     let mut api = api(&[upstream.origin()]);
     let body = BodyRule { kind, cost_max };
     api.operations = vec![rule("* /op", |rule| rule.body = Some(body))];
     api.count_bytes_max = 4096;
-    let rig = Rig::open(vec![api], vec![plan("open", &["30 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["30 per day"])], settings());
     let key = rig.key("open").await;
     (upstream, rig, key)
 }
@@ -23,7 +23,7 @@ fn graphql(document: &str) -> Vec<u8> {
 }
 
 /// A call whose body, if it has one, is sent as JSON.
-async fn call(rig: &Rig, method: &str, target: &str, key: &str, body: &[u8]) -> Answer {
+async fn call(rig: &TestGate, method: &str, target: &str, key: &str, body: &[u8]) -> Answer {
     let fields = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
     rig.raw(&with_fields(fields, &request(method, target, key, body))).await.unwrap()
 }
@@ -191,7 +191,7 @@ async fn an_operation_may_cost_more_than_one() {
     let upstream = Upstream::ok().await;
     let mut api = api(&[upstream.origin()]);
     api.operations = vec![rule("POST /import", |rule| rule.cost = Some(5))];
-    let rig = Rig::open(vec![api], vec![plan("open", &["12 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["12 per day"])], settings());
     let key = rig.key("open").await;
     for (target, status, used) in
         [("/import", 200, 5), ("/import", 200, 10), ("/x", 200, 11), ("/import", 403, 11)]
@@ -341,7 +341,7 @@ async fn a_query_under_a_broad_write_rule_is_a_write_on_record() {
         rule("POST /op", |rule| rule.body = Some(body)),
         rule("POST *", |rule| rule.treat_as = Some(Treatment::Write)),
     ];
-    let rig = Rig::open(vec![api], vec![plan("open", &["1 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["1 per day"])], settings());
     let key = rig.key("open").await;
     assert_eq!(call(&rig, "POST", "/op", &key, &graphql("{ me }")).await.status, 200);
     assert_eq!((rig.used(&key).await, rig.records().await.len()), (1, 1));

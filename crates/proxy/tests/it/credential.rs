@@ -4,11 +4,11 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 use keystile_core::policy::api::Mode;
 use keystile_core::request::credential::CredentialRule;
-use keystile_engine::command::Command;
+use keystile_engine::legacy::Command;
 
-use crate::harness::{Answer, Rig, Upstream, api, keyless, plan, settings};
+use crate::harness::{Answer, TestGate, Upstream, api, keyless, plan, settings};
 
-async fn call_with(rig: &Rig, target: &str, fields: &str) -> Answer {
+async fn call_with(rig: &TestGate, target: &str, fields: &str) -> Answer {
     let text = format!("PUT {target} HTTP/1.1\r\nHost: api.test\r\n{fields}\r\n");
     rig.raw(text.as_bytes()).await.unwrap()
 }
@@ -35,8 +35,11 @@ fn basic(user: &str) -> String {
 #[tokio::test]
 async fn a_key_is_read_from_each_place_and_never_reaches_the_upstream() {
     let upstream = Upstream::ok().await;
-    let rig =
-        Rig::open(vec![with_query(&upstream)], vec![plan("open", &["100 per day"])], settings());
+    let rig = TestGate::open(
+        vec![with_query(&upstream)],
+        vec![plan("open", &["100 per day"])],
+        settings(),
+    );
     let key = rig.key("open").await;
     for (target, fields) in [
         ("/x?a=1", format!("X-API-Key: {key}\r\n")),
@@ -57,7 +60,7 @@ async fn a_key_is_read_from_each_place_and_never_reaches_the_upstream() {
 #[tokio::test]
 async fn a_key_in_the_query_counts_only_where_the_api_reads_it_there() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let answer = call_with(&rig, &format!("/x?api_key={key}"), "").await;
     assert_eq!(answer.refusal(), (401, "key_missing".to_owned()));
@@ -69,7 +72,7 @@ async fn a_key_is_forwarded_where_the_api_asks_for_it() {
     let upstream = Upstream::ok().await;
     let mut api = with_query(&upstream);
     api.upstream.forward_credential = true;
-    let rig = Rig::open(vec![api], vec![plan("open", &[])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &[])], settings());
     let key = rig.key("open").await;
     assert_eq!(call_with(&rig, "/x", &format!("X-API-Key: {key}\r\n")).await.status, 200);
     assert_eq!(call_with(&rig, &format!("/x?api_key={key}"), "").await.status, 200);
@@ -80,8 +83,11 @@ async fn a_key_is_forwarded_where_the_api_asks_for_it() {
 #[tokio::test]
 async fn a_key_given_twice_is_refused_and_charges_neither() {
     let upstream = Upstream::ok().await;
-    let rig =
-        Rig::open(vec![with_query(&upstream)], vec![plan("open", &["100 per day"])], settings());
+    let rig = TestGate::open(
+        vec![with_query(&upstream)],
+        vec![plan("open", &["100 per day"])],
+        settings(),
+    );
     let (one, two) = (rig.key("open").await, rig.key("open").await);
     for (target, fields) in [
         ("/x".to_owned(), format!("X-API-Key: {one}\r\nAuthorization: Bearer {two}\r\n")),
@@ -104,8 +110,8 @@ async fn a_key_given_twice_is_refused_and_charges_neither() {
 #[tokio::test]
 async fn malformed_mistyped_and_unknown_keys_are_told_the_same() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
-    let other = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
+    let other = TestGate::simple(&upstream);
     let (key, unknown) = (rig.key("open").await, other.key("open").await);
     let mut mistyped = key.clone();
     mistyped.replace_range(10..11, if key.as_bytes()[10] == b'a' { "b" } else { "a" });
@@ -128,7 +134,7 @@ async fn malformed_mistyped_and_unknown_keys_are_told_the_same() {
 #[tokio::test]
 async fn revoked_keys_and_suspended_applications_are_refused_at_once() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let (revoked, suspended) = (rig.key("open").await, rig.key("open").await);
     rig.tell(Command::RevokeKey { key: revoked.clone() }).await;
     assert_eq!(
@@ -153,7 +159,7 @@ async fn guessing_keys_is_slowed_down_by_address_and_others_are_not() {
     let upstream = Upstream::ok().await;
     let mut settings = settings();
     settings.key_failures = "5 per minute".parse().unwrap();
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
+    let rig = TestGate::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
     let key = rig.key("open").await;
     for _ in 0..5 {
         assert_eq!(rig.call("GET", "/x", "guess", b"").await.status, 401);
@@ -176,7 +182,7 @@ async fn callers_without_a_key_are_counted_by_address() {
     let mut settings = settings();
     settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     let rig =
-        Rig::open(vec![api(&[upstream.origin()])], vec![visitor, plan("open", &[])], settings);
+        TestGate::open(vec![api(&[upstream.origin()])], vec![visitor, plan("open", &[])], settings);
     let from = async |address: &str| {
         let text = format!("GET /x HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {address}\r\n\r\n");
         rig.raw(text.as_bytes()).await.unwrap()
@@ -197,7 +203,7 @@ async fn a_keyless_write_budget_refuses_the_address_and_locks_nothing() {
     let upstream = Upstream::ok().await;
     let mut visitor = keyless("notes: *");
     visitor.write_budgets = plan("x", &["2 per hour"]).write_budgets;
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![visitor], settings());
+    let rig = TestGate::open(vec![api(&[upstream.origin()])], vec![visitor], settings());
     for _ in 0..2 {
         assert_eq!(call_with(&rig, "/x", "").await.status, 200);
     }
@@ -239,7 +245,7 @@ struct Guard {
 }
 
 impl Guard {
-    fn open(self, upstream: &Upstream) -> Rig {
+    fn open(self, upstream: &Upstream) -> TestGate {
         let mut api = api(&[upstream.origin()]);
         api.mode = self.mode;
         if self.chooses {
@@ -249,7 +255,7 @@ impl Guard {
         }
         let mut plans = vec![plan("open", &["1000 per day"])];
         plans.extend(self.has_keyless_plan.then(|| keyless("notes: *")));
-        Rig::open(vec![api], plans, settings())
+        TestGate::open(vec![api], plans, settings())
     }
 
     /// The request with these credentials; `None` where one place would hold both.
@@ -367,7 +373,7 @@ async fn a_mistyped_key_is_told_so_and_never_passed_on_as_somebody_elses() {
         let plans = vec![plan("open", &[]), keyless("notes: *")];
         let mut settings = settings();
         settings.key_failures = "100000 per minute".parse().unwrap();
-        let rig = Rig::open(vec![api], plans, settings);
+        let rig = TestGate::open(vec![api], plans, settings);
         let key = rig.key("open").await;
         for at in 0..key.len() {
             let mut typo = key.clone();
@@ -397,7 +403,7 @@ async fn a_mistyped_key_is_told_so_and_never_passed_on_as_somebody_elses() {
 #[tokio::test]
 async fn a_key_is_taken_in_the_forms_that_clients_mistake_for_the_right_one() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for value in [key.clone(), format!("Token {key}"), format!("Basic {}", basic(&key))] {
         let answer = call_with(&rig, "/x", &format!("Authorization: {value}\r\n")).await;
@@ -410,7 +416,7 @@ async fn a_key_is_taken_in_the_forms_that_clients_mistake_for_the_right_one() {
 #[tokio::test]
 async fn somebody_elses_credential_is_no_guess_and_a_key_in_any_place_is_one() {
     let upstream = Upstream::ok().await;
-    let other = Rig::simple(&upstream);
+    let other = TestGate::simple(&upstream);
     let unknown = other.key("open").await;
     for guess in [
         format!("Authorization: Bearer {unknown}\r\n"),
@@ -421,7 +427,8 @@ async fn somebody_elses_credential_is_no_guess_and_a_key_in_any_place_is_one() {
     ] {
         let mut settings = settings();
         settings.key_failures = "2 per minute".parse().unwrap();
-        let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
+        let rig =
+            TestGate::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
         for theirs in ["Bearer their.own-token", "Basic dXNlcjpwYXNz", "Digest a=b"] {
             for _ in 0..4 {
                 let answer = call_with(&rig, "/x", &format!("Authorization: {theirs}\r\n")).await;
@@ -441,7 +448,7 @@ async fn a_caller_without_a_key_is_told_the_header_that_this_api_reads() {
     let mut api = api(&[upstream.origin()]);
     let header = HeaderName::from_static("x-my-key");
     api.credential = CredentialRule::default().in_header(header, "X-My-Key");
-    let rig = Rig::open(vec![api], vec![plan("open", &[])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &[])], settings());
     let answer = call_with(&rig, "/x", "X-API-Key: nonsense\r\n").await;
     assert_eq!(answer.refusal(), (401, "key_missing".to_owned()));
     assert_eq!(

@@ -8,13 +8,13 @@ use keystile_proxy::Gate;
 use tokio::net::TcpStream;
 
 use crate::harness::{
-    Caller2, Reply, Rig, Upstream, api, eventually, plan, request, request2, settings,
+    Caller2, Reply, TestGate, Upstream, api, eventually, plan, request, request2, settings,
 };
 
-fn rig(upstream: &Upstream, drain_ms: i64) -> Rig {
+fn rig(upstream: &Upstream, drain_ms: i64) -> TestGate {
     let mut settings = settings();
     settings.drain_timeout = Span::from_millis(drain_ms).unwrap();
-    Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["100 per day"])], settings)
+    TestGate::open(vec![api(&[upstream.origin()])], vec![plan("open", &["100 per day"])], settings)
 }
 
 async fn drain(gate: Gate) -> Duration {

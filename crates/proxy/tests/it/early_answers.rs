@@ -7,8 +7,8 @@ use keystile_core::journal::Outcome;
 use tokio::time::timeout;
 
 use crate::harness::{
-    Caller, Caller2, Log, Rig, Seen, Upstream, Wire, api, eventually, plan, read_answer, request2,
-    settings, soon,
+    Caller, Caller2, Log, Seen, TestGate, Upstream, Wire, api, eventually, plan, read_answer,
+    request2, settings, soon,
 };
 
 /// Nobody waits for a body that is not theirs.
@@ -80,7 +80,7 @@ fn upload(target: &str, key: &str, framing: &str) -> Vec<u8> {
 const BY_LENGTH: &str = "Content-Length: 100000\r\n\r\n0123456789";
 const BY_CHUNKS: &str = "Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n";
 
-async fn is_served_at_once(rig: &Rig, key: &str) {
+async fn is_served_at_once(rig: &TestGate, key: &str) {
     for method in ["DELETE", "GET", "POST"] {
         let body: &[u8] = if method == "POST" { b"body" } else { b"" };
         let answer = timeout(AT_ONCE, rig.call(method, "/other", key, body)).await;
@@ -92,7 +92,7 @@ async fn is_served_at_once(rig: &Rig, key: &str) {
 #[tokio::test]
 async fn a_stalled_upload_that_was_answered_keeps_nobody_waiting() {
     let upstream = hasty("200 OK").await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let (key, other) = (rig.key("open").await, rig.key("open").await);
     for framing in [BY_LENGTH, BY_CHUNKS] {
         let mut stalled = rig.caller().await;
@@ -106,7 +106,7 @@ async fn a_stalled_upload_that_was_answered_keeps_nobody_waiting() {
 #[tokio::test]
 async fn a_stalled_upload_over_http2_that_was_answered_keeps_nobody_waiting() {
     let upstream = hasty("200 OK").await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let (key, other) = (rig.key("open").await, rig.key("open").await);
     let mut caller = Caller2::connect(rig.address).await;
     let mut sender = soon("room", caller.sender.clone().ready()).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_stalled_upload_over_http2_that_was_answered_keeps_nobody_waiting() {
 #[tokio::test]
 async fn a_caller_that_leaves_in_its_upload_keeps_nobody_waiting() {
     let upstream = hasty("200 OK").await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let (key, other) = (rig.key("open").await, rig.key("open").await);
     for framing in [BY_LENGTH, BY_CHUNKS] {
         let mut leaving = rig.caller().await;
@@ -142,7 +142,7 @@ async fn the_outcome_of_a_write_that_was_answered_early_follows_its_answer() {
         ("500 Broken", Outcome::Unknown),
     ] {
         let upstream = hasty(status).await;
-        let rig = Rig::simple(&upstream);
+        let rig = TestGate::simple(&upstream);
         let key = rig.key("open").await;
         let mut caller = rig.caller().await;
         caller.send(&upload("/x", &key, BY_LENGTH)).await;
@@ -157,7 +157,7 @@ async fn the_outcome_of_a_write_that_was_answered_early_follows_its_answer() {
 #[tokio::test]
 async fn an_upload_that_ends_soon_after_its_answer_leaves_the_connection_to_the_next_request() {
     let upstream = hasty("200 OK").await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     caller.send(&upload("/x", &key, "Content-Length: 14\r\n\r\n0123456789")).await;
@@ -172,7 +172,7 @@ async fn an_upload_that_ends_soon_after_its_answer_leaves_the_connection_to_the_
 #[tokio::test]
 async fn an_upload_that_goes_on_after_its_answer_ends_the_upstream_connection() {
     let upstream = hasty("200 OK").await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     caller.send(&upload("/x", &key, BY_LENGTH)).await;
@@ -186,7 +186,7 @@ async fn an_upload_that_goes_on_after_its_answer_ends_its_stream_to_an_http2_ups
     let upstream = hasty2().await;
     let mut spec = api(&[upstream.origin()]);
     spec.upstream.http2_prior_knowledge = true;
-    let rig = Rig::open(vec![spec], vec![plan("open", &["100 per day"])], settings());
+    let rig = TestGate::open(vec![spec], vec![plan("open", &["100 per day"])], settings());
     let (key, other) = (rig.key("open").await, rig.key("open").await);
     let mut caller = rig.caller().await;
     caller.send(&upload("/x", &key, BY_LENGTH)).await;
@@ -213,7 +213,7 @@ async fn an_answer_that_grows_with_its_request_is_passed_on_while_both_go_on() {
         }
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller: Caller = rig.caller().await;
     caller.send(&upload("/x", &key, "Transfer-Encoding: chunked\r\n\r\n")).await;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use keystile_core::journal::Outcome;
 
-use crate::harness::{Reply, Rig, Upstream, Wire, api, nobody, plan, settings};
+use crate::harness::{Reply, TestGate, Upstream, Wire, api, nobody, plan, settings};
 
 #[tokio::test]
 async fn addresses_take_turns() {
     let (one, two) = (Upstream::ok().await, Upstream::ok().await);
-    let rig = Rig::open(
+    let rig = TestGate::open(
         vec![api(&[one.origin(), two.origin()])],
         vec![plan("open", &["100 per day"])],
         settings(),
@@ -25,7 +25,7 @@ async fn addresses_take_turns() {
 async fn an_address_that_refuses_connections_is_passed_over() {
     let alive = Upstream::ok().await;
     let origins = [nobody().await, alive.origin(), nobody().await];
-    let rig = Rig::open(vec![api(&origins)], vec![plan("open", &["100 per day"])], settings());
+    let rig = TestGate::open(vec![api(&origins)], vec![plan("open", &["100 per day"])], settings());
     let key = rig.key("open").await;
     for method in ["DELETE", "GET", "POST", "HEAD", "PUT", "GET"] {
         assert_eq!(rig.call(method, "/x", &key, b"").await.status, 200, "{method}");
@@ -41,7 +41,8 @@ async fn a_write_is_sent_to_no_second_address_when_the_first_dies_over_it() {
         let first = Upstream::start(move |_| reply.clone()).await;
         let others = [Upstream::ok().await, Upstream::ok().await];
         let origins = [first.origin(), others[0].origin(), others[1].origin()];
-        let rig = Rig::open(vec![api(&origins)], vec![plan("open", &["100 per day"])], settings());
+        let rig =
+            TestGate::open(vec![api(&origins)], vec![plan("open", &["100 per day"])], settings());
         let key = rig.key("open").await;
         let answer = rig.call("PUT", "/x", &key, b"once").await;
         assert_eq!(answer.refusal(), (502, "upstream_failed".to_owned()));
@@ -63,7 +64,7 @@ async fn no_write_is_ever_seen_twice_however_connections_end() {
         _ => Reply::ok(),
     })
     .await;
-    let rig = Rig::open(
+    let rig = TestGate::open(
         vec![api(&[upstream.origin(), upstream.origin()])],
         vec![plan("open", &["1000 per day"])],
         settings(),
@@ -94,7 +95,7 @@ async fn a_read_on_a_connection_that_went_stale_is_repeated() {
         if seen.target == "/again" && seen.connection == 0 { Reply::Close } else { Reply::ok() }
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     assert_eq!(rig.call("GET", "/first", &key, b"").await.status, 200);
     tokio::time::sleep(Duration::from_millis(800)).await;
@@ -106,7 +107,8 @@ async fn a_read_on_a_connection_that_went_stale_is_repeated() {
 async fn an_upstream_that_restarts_is_reached_again() {
     let upstream = Upstream::ok().await;
     let (origin, address) = (upstream.origin(), upstream.address);
-    let rig = Rig::open(vec![api(&[origin])], vec![plan("open", &["100 per day"])], settings());
+    let rig =
+        TestGate::open(vec![api(&[origin])], vec![plan("open", &["100 per day"])], settings());
     let key = rig.key("open").await;
     assert_eq!(rig.call("POST", "/x", &key, b"").await.status, 200);
     drop(upstream);
@@ -128,7 +130,7 @@ async fn reads_survive_an_upstream_that_closes_after_each_answer() {
         Reply::Last(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec())
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     for number in 0..200 {

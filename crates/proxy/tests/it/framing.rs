@@ -4,14 +4,14 @@ use std::fmt::Write;
 
 use keystile_core::journal::Outcome;
 
-use crate::harness::{Answer, Caller, Rig, Upstream, eventually, request};
+use crate::harness::{Answer, Caller, TestGate, Upstream, eventually, request};
 
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: api.test\r\nX-API-Key: {key}\r\n\r\n";
 
 /// Sends a head (all of it but Host and key) and what follows; then a request hidden behind it.
 /// Gives every answer until the connection ends.
 async fn answers(
-    rig: &Rig,
+    rig: &TestGate,
     key: &str,
     first_line: &str,
     fields: &str,
@@ -41,7 +41,7 @@ fn never_smuggled(upstream: &Upstream) {
 #[tokio::test]
 async fn heads_with_two_lengths_are_refused_and_the_connection_closed() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for fields in [
         "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
@@ -80,7 +80,7 @@ async fn heads_with_two_lengths_are_refused_and_the_connection_closed() {
 #[tokio::test]
 async fn heads_whose_lines_have_two_readings_are_refused_and_the_connection_closed() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for fields in [
         "X-A: b\nContent-Length: 5\r\n",
@@ -111,7 +111,7 @@ async fn heads_whose_lines_have_two_readings_are_refused_and_the_connection_clos
 #[tokio::test]
 async fn versions_that_have_no_such_framing_are_refused() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for (line, fields) in [
         ("POST /x HTTP/1.0", "Transfer-Encoding: chunked\r\n"),
@@ -137,7 +137,7 @@ async fn versions_that_have_no_such_framing_are_refused() {
 #[tokio::test]
 async fn a_body_that_looks_like_a_request_stays_a_body() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let hidden = SMUGGLED.replace("{key}", "x");
     for method in ["GET", "POST", "DELETE"] {
@@ -156,7 +156,7 @@ async fn a_body_that_looks_like_a_request_stays_a_body() {
 #[tokio::test]
 async fn the_body_of_a_refused_request_is_not_read_as_the_next_one() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let hidden = SMUGGLED.replace("{key}", &key);
     for head in
@@ -177,7 +177,7 @@ async fn the_body_of_a_refused_request_is_not_read_as_the_next_one() {
 #[tokio::test]
 async fn chunks_that_are_framed_badly_reach_the_upstream_as_no_whole_request() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let flood = format!("5;{}\r\nabcde\r\n0\r\n\r\n", "x=y;".repeat(200_000));
     for content in [
@@ -211,7 +211,7 @@ async fn chunks_that_are_framed_badly_reach_the_upstream_as_no_whole_request() {
 #[tokio::test]
 async fn a_caller_whose_chunks_cannot_be_read_is_told_that_the_fault_is_theirs() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let answers =
         answers(&rig, &key, "POST /x HTTP/1.1", "Transfer-Encoding: chunked\r\n", "zz\r\nab\r\n")
@@ -223,7 +223,7 @@ async fn a_caller_whose_chunks_cannot_be_read_is_told_that_the_fault_is_theirs()
 #[tokio::test]
 async fn chunk_extensions_within_reason_are_dropped() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let fields = "Transfer-Encoding: chunked\r\nConnection: close\r\n";
     let content = "5;name=\"value\"\r\nabcde\r\n0;last\r\n\r\n";
@@ -237,7 +237,7 @@ async fn chunk_extensions_within_reason_are_dropped() {
 #[tokio::test]
 async fn a_doubtful_head_behind_another_request_is_the_last_of_its_connection() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for first in [request("GET", "/first", &key, b""), request("POST", "/first", &key, b"abc")] {
         for fields in [
@@ -267,7 +267,7 @@ async fn a_doubtful_head_behind_another_request_is_the_last_of_its_connection() 
 async fn requests_in_one_packet_are_answered_in_order() {
     let upstream =
         Upstream::start(|seen| crate::harness::Reply::status("200 OK", &seen.target)).await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut bytes = Vec::new();
     for number in 0..20 {
@@ -291,7 +291,7 @@ async fn requests_in_one_packet_are_answered_in_order() {
 #[tokio::test]
 async fn a_head_that_comes_byte_by_byte_is_a_head() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     for _ in 0..2 {
@@ -307,7 +307,7 @@ async fn a_head_that_comes_byte_by_byte_is_a_head() {
 #[tokio::test]
 async fn half_a_request_is_no_request() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let whole = request("POST", "/x", &key, b"0123456789");
     for cut in [1, 10, whole.len() - 14, whole.len() - 12, whole.len() - 11] {
@@ -330,7 +330,7 @@ async fn half_a_request_is_no_request() {
 #[tokio::test]
 async fn a_body_longer_than_it_says_is_cut_where_it_says() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut text =
         format!("POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 3\r\n\r\n");
@@ -404,7 +404,7 @@ const MALFORMED: [(&str, &str, &str, &str); 24] = [
 #[tokio::test]
 async fn a_head_that_is_refused_is_told_what_is_wrong_with_it_and_not_something_else() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut told = std::collections::HashSet::new();
     for (line, fields, reason, says) in MALFORMED {

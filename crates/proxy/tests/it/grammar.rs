@@ -4,12 +4,12 @@ use keystile_core::journal::Outcome;
 use keystile_core::policy::operation::Treatment;
 use keystile_core::refusal::Reason;
 
-use crate::harness::{Rig, Upstream, api, plan, request, rule, settings};
+use crate::harness::{TestGate, Upstream, api, plan, request, rule, settings};
 
 /// Sends each request line on a connection of its own; the last word is the expected status.
 async fn refuses(lines: &[(&str, &str, u16)]) {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for (method, target, status) in lines {
         let answer = rig.call(method, target, &key, b"").await;
@@ -77,7 +77,7 @@ async fn control_characters_parameters_and_bad_escapes_never_reach_the_upstream(
 #[tokio::test]
 async fn bytes_that_no_target_may_hold_never_reach_the_upstream() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for byte in [b'\0', b'\x01', b'\t', b'\x7f', b'\x80', b'\xff', b'"', b'<', b'`', b'{'] {
         let mut bytes = request("DELETE", "/a_b", &key, b"");
@@ -108,7 +108,7 @@ async fn a_target_that_is_not_a_path_of_this_host_is_refused() {
 #[tokio::test]
 async fn an_absolute_target_of_the_same_host_reaches_the_upstream_as_a_path() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     assert_eq!(rig.call("GET", "http://api.test/x?y=1", &key, b"").await.status, 200);
     assert_eq!(upstream.lines(), ["GET /x?y=1"]);
@@ -137,8 +137,11 @@ async fn a_refused_method_is_told_which_are_accepted_and_a_listed_one_writes() {
     let upstream = Upstream::ok().await;
     let mut settings = settings();
     settings.methods = vec!["PURGE".parse().unwrap()];
-    let rig =
-        Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings);
+    let rig = TestGate::open(
+        vec![api(&[upstream.origin()])],
+        vec![plan("open", &["10 per day"])],
+        settings,
+    );
     let key = rig.key("open").await;
     let answer = rig.call("FOO", "/a", &key, b"").await;
     assert_eq!(answer.refusal(), (405, "method_not_allowed".to_owned()));
@@ -150,7 +153,7 @@ async fn a_refused_method_is_told_which_are_accepted_and_a_listed_one_writes() {
 #[tokio::test]
 async fn reads_are_the_methods_that_are_known_to_be_safe() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for method in ["GET", "HEAD", "OPTIONS", "QUERY"] {
         assert_eq!(rig.call(method, "/a", &key, b"").await.status, 200);
@@ -165,7 +168,7 @@ async fn reads_are_the_methods_that_are_known_to_be_safe() {
 #[tokio::test]
 async fn escapes_reach_the_upstream_in_the_spelling_that_was_decided_on() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     assert_eq!(rig.call("PUT", "/%61b%c3%a9/%7Ec?q=%61", &key, b"").await.status, 200);
     assert_eq!(upstream.lines(), ["PUT /ab%C3%A9/~c?q=%61"]);
@@ -181,7 +184,7 @@ async fn case_and_a_trailing_slash_do_not_escape_a_stricter_rule() {
         rule("POST /search", |rule| rule.treat_as = Some(Treatment::Read)),
         rule("GET /tick", |rule| rule.treat_as = Some(Treatment::Write)),
     ];
-    let rig = Rig::open(vec![api], vec![plan("open", &["100 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["100 per day"])], settings());
     let key = rig.key("open").await;
     let mut used = 0;
     for (method, target, cost) in [
@@ -208,7 +211,7 @@ async fn a_folded_path_is_not_what_a_plan_allows() {
     let upstream = Upstream::ok().await;
     let mut narrow = plan("narrow", &["100 per day"]);
     narrow.allow = vec!["notes: GET,PUT /notes/{id}".parse().unwrap()];
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![narrow], settings());
+    let rig = TestGate::open(vec![api(&[upstream.origin()])], vec![narrow], settings());
     let key = rig.key("narrow").await;
     assert_eq!(rig.call("PUT", "/notes/1", &key, b"").await.status, 200);
     for (method, target) in
@@ -232,7 +235,7 @@ async fn matrix_parameters_pass_where_the_api_asks_for_them() {
     let mut api = api(&[upstream.origin()]);
     api.matrix_parameters = true;
     api.operations = vec![rule("DELETE /admin", |rule| rule.cost = Some(7))];
-    let rig = Rig::open(vec![api], vec![plan("open", &["100 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["100 per day"])], settings());
     let key = rig.key("open").await;
     assert_eq!(rig.call("DELETE", "/admin;x=1", &key, b"").await.status, 200);
     assert_eq!(rig.used(&key).await, 7);
@@ -243,7 +246,7 @@ async fn matrix_parameters_pass_where_the_api_asks_for_them() {
 #[tokio::test]
 async fn a_host_that_is_missing_repeated_or_malformed_is_refused() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let fields = format!("X-API-Key: {key}\r\n\r\n");
     for hosts in [
@@ -276,7 +279,7 @@ async fn a_host_or_path_that_no_api_has_is_not_found() {
     let mut api = api(&[upstream.origin()]);
     api.hosts = vec!["api.test".to_owned(), "*.example.org".to_owned()];
     api.path = "/v1".to_owned();
-    let rig = Rig::open(vec![api], vec![plan("open", &["100 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["100 per day"])], settings());
     let key = rig.key("open").await;
     let call = async |host: &str, target: &str| {
         let text = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nX-API-Key: {key}\r\n\r\n");

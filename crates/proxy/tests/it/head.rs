@@ -2,9 +2,9 @@
 
 use keystile_core::request::grammar::{FIELDS_MAX, HEAD_BYTES_MAX};
 
-use crate::harness::{Reply, Rig, Upstream};
+use crate::harness::{Reply, TestGate, Upstream};
 
-async fn status_of(rig: &Rig, key: &str, fields: &str) -> Option<u16> {
+async fn status_of(rig: &TestGate, key: &str, fields: &str) -> Option<u16> {
     let text = format!("GET /x HTTP/1.1\r\nHost: api.test\r\nX-API-Key: {key}\r\n{fields}\r\n");
     Some(rig.raw(text.as_bytes()).await?.status)
 }
@@ -12,7 +12,7 @@ async fn status_of(rig: &Rig, key: &str, fields: &str) -> Option<u16> {
 #[tokio::test]
 async fn a_head_has_32_kib_and_no_more() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let filled = |length: usize| format!("X-Fill: {}\r\n", "a".repeat(length));
     let others =
@@ -29,7 +29,7 @@ async fn a_head_has_32_kib_and_no_more() {
 #[tokio::test]
 async fn a_target_as_long_as_a_head_is_refused() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     assert_eq!(rig.call("GET", &format!("/{}", "a".repeat(20_000)), &key, b"").await.status, 200);
     for length in [33_000, 70_000] {
@@ -42,7 +42,7 @@ async fn a_target_as_long_as_a_head_is_refused() {
 #[tokio::test]
 async fn a_head_has_100_fields_and_no_more() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let fields =
         |count: usize| (0..count).map(|number| format!("X-{number}: a\r\n")).collect::<String>();
@@ -60,7 +60,7 @@ async fn http_1_0_is_served_and_its_connection_closed() {
         Reply::Bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n".to_vec())
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     caller.send(format!("GET /x HTTP/1.0\r\nHost: a\r\nX-API-Key: {key}\r\n\r\n").as_bytes()).await;
@@ -76,7 +76,7 @@ async fn http_1_0_is_served_and_its_connection_closed() {
 #[tokio::test]
 async fn a_connection_serves_many_requests_and_ends_when_asked() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     for _ in 0..50 {
@@ -96,7 +96,7 @@ async fn a_connection_serves_many_requests_and_ends_when_asked() {
 #[tokio::test]
 async fn a_refusal_without_a_body_leaves_the_connection_open() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     assert_eq!(caller.call("GET", "/x", "nonsense", b"").await.status, 401);
@@ -108,7 +108,7 @@ async fn a_refusal_without_a_body_leaves_the_connection_open() {
 #[tokio::test]
 async fn a_refusal_is_readable_behind_a_large_body() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     for _ in 0..5 {
         let body = vec![b'a'; 3 << 20];
         let answer = rig.call("POST", "/x", "nonsense", &body).await;

@@ -7,14 +7,14 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::harness::{Reply, Rig, Upstream, api, plan, request, rule, settings};
+use crate::harness::{Reply, TestGate, Upstream, api, plan, request, rule, settings};
 use keystile_core::policy::operation::{BodyKind, BodyRule};
 use keystile_core::time::Span;
 
 struct Place {
     runtime: Runtime,
     upstream: Upstream,
-    rig: Rig,
+    rig: TestGate,
     key: String,
 }
 
@@ -29,7 +29,7 @@ impl Place {
             let mut settings = settings();
             settings.idle_timeout = Span::from_millis(300).unwrap();
             settings.head_timeout = Span::from_millis(300).unwrap();
-            let rig = Rig::open(vec![api], vec![plan("open", &["1000000 per day"])], settings);
+            let rig = TestGate::open(vec![api], vec![plan("open", &["1000000 per day"])], settings);
             let key = rig.key("open").await;
             (upstream, rig, key)
         });

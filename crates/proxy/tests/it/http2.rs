@@ -5,13 +5,13 @@ use http::Request;
 use keystile_core::policy::operation::{BodyKind, BodyRule};
 
 use crate::harness::{
-    Caller, Caller2, Reply, Reply2, Rig, Upstream, api, plan, request2, rule, settings, start2,
+    Caller, Caller2, Reply, Reply2, TestGate, Upstream, api, plan, request2, rule, settings, start2,
 };
 
 #[tokio::test]
 async fn http2_is_served_beside_http1_on_the_same_port() {
     let upstream = Upstream::start(|seen| Reply::status("200 OK", &seen.target)).await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut second = Caller2::connect(rig.address).await;
     let mut first = rig.caller().await;
@@ -32,7 +32,7 @@ async fn many_streams_are_served_at_a_time() {
         Reply::status("200 OK", &seen.target).after(std::time::Duration::from_millis(300))
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let began = std::time::Instant::now();
     let caller = Caller2::connect(rig.address).await;
@@ -52,7 +52,7 @@ async fn many_streams_are_served_at_a_time() {
 #[tokio::test]
 async fn the_grammar_is_the_same_over_http2_and_the_connection_goes_on() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = Caller2::connect(rig.address).await;
     let with = |name: &str, value: &str| {
@@ -90,7 +90,7 @@ async fn the_grammar_is_the_same_over_http2_and_the_connection_goes_on() {
 #[tokio::test]
 async fn an_authority_unlike_host_is_refused() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = Caller2::connect(rig.address).await;
     let request =
@@ -111,7 +111,7 @@ async fn an_authority_unlike_host_is_refused() {
 #[tokio::test]
 async fn cookies_that_were_split_are_joined() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let mut request = request2("GET", "/x", &rig.key("open").await);
     for cookie in ["a=1", "b=2", "c=3"] {
         request.headers_mut().append("cookie", cookie.parse().unwrap());
@@ -134,7 +134,7 @@ async fn bodies_and_trailers_cross_from_http2_to_http1_and_back() {
         Reply::Bytes(bytes)
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let mut request = request2("POST", "/x", &rig.key("open").await);
     request.headers_mut().insert("trailer", "x-mark".parse().unwrap());
     request.headers_mut().insert("te", "trailers".parse().unwrap());
@@ -162,7 +162,7 @@ async fn trailers_pass_both_ways_over_http2() {
     let upstream = upstream.await;
     let mut api = api(&[upstream.origin()]);
     api.upstream.http2_prior_knowledge = true;
-    let rig = Rig::open(vec![api], vec![plan("open", &["10 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings());
     let key = rig.key("open").await;
     let mut request = request2("POST", "/pkg.Service/Call", &key);
     request.headers_mut().insert("te", "trailers".parse().unwrap());
@@ -198,7 +198,7 @@ async fn a_refused_stream_leaves_the_others_alone() {
     api.body_bytes_max = Some(1000);
     let body = BodyRule { kind: BodyKind::JsonRpc, cost_max: None };
     api.operations = vec![rule("POST /rpc", |rule| rule.body = Some(body))];
-    let rig = Rig::open(vec![api], vec![plan("open", &["10 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings());
     let key = rig.key("open").await;
     let mut caller = Caller2::connect(rig.address).await;
     let big = vec![b'a'; 200_000];
@@ -221,7 +221,7 @@ async fn head_and_bodiless_answers_end_their_streams() {
         _ => Reply::Bytes(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()),
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = Caller2::connect(rig.address).await;
     let head = caller.call(request2("HEAD", "/x", &key), b"").await.unwrap();
@@ -238,7 +238,7 @@ async fn head_and_bodiless_answers_end_their_streams() {
 #[tokio::test]
 async fn what_is_almost_a_preface_is_no_http2() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     for bytes in [
         &b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"[..],
         b"PRI * HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -7,7 +7,7 @@ use keystile_core::journal::Outcome;
 use keystile_core::time::Span;
 
 use crate::harness::{
-    Caller, Caller2, Reply, Rig, Upstream, api, eventually, plan, request2, settings, soon,
+    Caller, Caller2, Reply, TestGate, Upstream, api, eventually, plan, request2, settings, soon,
 };
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -27,7 +27,7 @@ fn head_block(key: &str) -> Vec<u8> {
     block
 }
 
-async fn serves(rig: &Rig, key: &str) {
+async fn serves(rig: &TestGate, key: &str) {
     assert_eq!(rig.call("GET", "/fine", key, b"").await.status, 200);
     let mut caller = Caller2::connect(rig.address).await;
     assert_eq!(caller.call(request2("GET", "/fine", key), b"").await.unwrap().status, 200);
@@ -36,7 +36,7 @@ async fn serves(rig: &Rig, key: &str) {
 #[tokio::test]
 async fn the_frames_of_these_tests_are_understood() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     caller.send(&[PREFACE, &frame(1, 5, 1, &head_block(&key))].concat()).await;
@@ -46,7 +46,7 @@ async fn the_frames_of_these_tests_are_understood() {
 #[tokio::test]
 async fn rapid_resets_end_the_connection_and_leave_little_work_behind() {
     let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_millis(100))).await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     caller.send(PREFACE).await;
@@ -80,7 +80,7 @@ async fn rapid_resets_end_the_connection_and_leave_little_work_behind() {
 #[tokio::test]
 async fn a_reset_write_is_counted_once_and_its_outcome_learned() {
     let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_millis(200))).await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let caller = Caller2::connect(rig.address).await;
     let mut sender = caller.sender.clone().ready().await.unwrap();
@@ -95,7 +95,7 @@ async fn a_reset_write_is_counted_once_and_its_outcome_learned() {
 #[tokio::test]
 async fn a_flood_of_continuations_ends_the_connection() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     caller.send(&[PREFACE, &frame(1, 1, 1, &head_block(&key))].concat()).await;
@@ -115,7 +115,7 @@ async fn a_flood_of_continuations_ends_the_connection() {
 #[tokio::test]
 async fn floods_of_other_frames_do_not_stop_the_gate() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let empty_data = frame(0, 0, 1, b"");
     for (first, flood) in [
@@ -144,7 +144,7 @@ async fn floods_of_other_frames_do_not_stop_the_gate() {
 #[tokio::test]
 async fn a_body_unlike_its_length_reaches_the_upstream_as_no_whole_request() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for (length, body) in [("3", &b"too long"[..]), ("100", b"too short")] {
         let mut caller = Caller2::connect(rig.address).await;
@@ -176,7 +176,7 @@ async fn a_body_unlike_its_length_reaches_the_upstream_as_no_whole_request() {
 #[tokio::test]
 async fn an_http2_head_is_as_bounded_as_any() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let filled = |count: usize, length: usize| {
         let mut request = request2("GET", "/x", &key);
@@ -209,8 +209,11 @@ async fn an_http2_body_that_stops_is_answered_in_time() {
     let upstream = Upstream::ok().await;
     let mut settings = settings();
     settings.idle_timeout = Span::from_millis(500).unwrap();
-    let rig =
-        Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings);
+    let rig = TestGate::open(
+        vec![api(&[upstream.origin()])],
+        vec![plan("open", &["10 per day"])],
+        settings,
+    );
     let key = rig.key("open").await;
     let caller = Caller2::connect(rig.address).await;
     let mut sender = caller.sender.clone().ready().await.unwrap();
@@ -227,8 +230,11 @@ async fn an_http2_caller_that_takes_nothing_of_its_answer_is_cut() {
     let upstream = Upstream::start(|_| Reply::status("200 OK", &"a".repeat(1 << 20))).await;
     let mut settings = settings();
     settings.idle_timeout = Span::from_millis(500).unwrap();
-    let rig =
-        Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings);
+    let rig = TestGate::open(
+        vec![api(&[upstream.origin()])],
+        vec![plan("open", &["10 per day"])],
+        settings,
+    );
     let key = rig.key("open").await;
     let mut caller: Caller = rig.caller().await;
     // SETTINGS_INITIAL_WINDOW_SIZE of nothing.
@@ -241,7 +247,7 @@ async fn an_http2_caller_that_takes_nothing_of_its_answer_is_cut() {
 #[tokio::test]
 async fn nonsense_behind_the_preface_ends_the_connection() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for bytes in [
         frame(1, 5, 2, &head_block(&key)),
@@ -273,7 +279,7 @@ fn head_of(method: &[u8], path: &[u8], fields: &[(&[u8], &[u8])]) -> Vec<u8> {
 #[tokio::test]
 async fn a_path_that_is_only_a_fragment_is_refused() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for path in ["#/x", "#", "?a", ""] {
         let mut caller = rig.caller().await;
@@ -289,7 +295,7 @@ async fn a_path_that_is_only_a_fragment_is_refused() {
 #[tokio::test]
 async fn a_write_that_states_an_empty_body_and_has_one_is_not_forwarded() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for method in ["POST", "DELETE", "GET"] {
         for length in ["0", "000"] {
@@ -310,7 +316,7 @@ async fn a_write_that_states_an_empty_body_and_has_one_is_not_forwarded() {
 #[tokio::test]
 async fn a_write_that_states_an_empty_body_and_ends_it_later_is_forwarded() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for method in ["POST", "GET"] {
         let fields: [(&[u8], &[u8]); 2] =

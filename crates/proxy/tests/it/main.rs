@@ -1,6 +1,6 @@
 //! Tests of the gate as its callers and upstreams meet it: real sockets on both sides, a real store.
 //!
-//! Each test opens a gate of its own (`harness::Rig`) in front of an upstream that writes down every
+//! Each test opens a gate of its own (`harness::TestGate`) in front of an upstream that writes down every
 //! request which reached it (`harness::Upstream`). What a test asserts last is usually what the
 //! upstream saw, and what the journal says.
 

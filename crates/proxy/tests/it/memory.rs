@@ -5,7 +5,7 @@ use std::process::Command;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Log, Rig, Upstream, Wire, soon};
+use crate::harness::{Log, TestGate, Upstream, Wire, soon};
 
 const SIZE: usize = 300 << 20;
 const GROWTH_MAX_KIB: usize = 64 << 10;
@@ -59,7 +59,7 @@ async fn drain(stream: &mut TcpStream, at_least: usize) {
 #[ignore = "started by the next test, in a process of its own"]
 async fn pass_through() {
     let upstream = upstream().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     assert_eq!(rig.call("GET", "/x", "nonsense", b"").await.status, 401);
     let before = resident_kib();
@@ -87,7 +87,7 @@ async fn pass_through() {
 #[ignore = "started by the next test, in a process of its own"]
 async fn hold_back() {
     let upstream = upstream().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     assert_eq!(rig.call("GET", "/x", "nonsense", b"").await.status, 401);
     let before = resident_kib();

@@ -1,18 +1,18 @@
 //! An API that is only observed, and one that is not guarded at all.
 
-use keystile_core::policy::api::{ApiSpec, Mode};
 use keystile_core::journal::Outcome;
+use keystile_core::policy::api::{ApiSpec, Mode};
 use keystile_core::refusal::Reason;
-use keystile_engine::command::Command;
+use keystile_engine::legacy::Command;
 
-use crate::harness::{Rig, Upstream, api, keyless, plan, settings};
+use crate::harness::{TestGate, Upstream, api, keyless, plan, settings};
 
-fn rig(upstream: &Upstream, mode: Mode) -> Rig {
+fn rig(upstream: &Upstream, mode: Mode) -> TestGate {
     let mut api = api(&[upstream.origin()]);
     api.mode = mode;
     let mut plan = plan("open", &["2 per day"]);
     plan.allow = vec!["notes: PUT,GET *".parse().unwrap()];
-    Rig::open(vec![api], vec![plan], settings())
+    TestGate::open(vec![api], vec![plan], settings())
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn an_observed_call_reaches_the_api_as_it_came_whatever_the_policy_says() 
     let mut api = api(&[upstream.origin()]);
     api.mode = Mode::Observe;
     api.body_bytes_max = Some(4);
-    let rig = Rig::open(vec![api], vec![plan("open", &["2 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["2 per day"])], settings());
     let (key, other) = (rig.key("open").await, rig.key("open").await);
     let unknown = format!("ks_{}", &key[3..].to_lowercase());
     for (target, fields, body, reason) in [
@@ -131,7 +131,7 @@ async fn a_looser_api_is_not_reached_by_another_spelling() {
             let mut apis = vec![below("loose", "/loose", mode, &upstream)];
             apis.extend_from_slice(root);
             let plans = vec![plan("open", &["9 per day"]), keyless("loose: *")];
-            let rig = Rig::open(apis, plans, settings());
+            let rig = TestGate::open(apis, plans, settings());
             let key = rig.key("open").await;
             for target in ["/LOOSE/x", "/Loose", "/loosE/", "/loos%45/x"] {
                 for key in ["", &*key] {
@@ -144,7 +144,7 @@ async fn a_looser_api_is_not_reached_by_another_spelling() {
             assert_eq!(rig.used(&key).await, 0);
         }
     }
-    let rig = Rig::open(
+    let rig = TestGate::open(
         vec![below("loose", "/loose", Mode::Off, &upstream)],
         vec![plan("open", &[])],
         settings(),

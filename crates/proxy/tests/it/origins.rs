@@ -1,8 +1,8 @@
 //! What the upstream is told about a request, and what a caller cannot make it believe.
 
-use crate::harness::{Rig, Seen, Upstream, api, plan, settings};
+use crate::harness::{Seen, TestGate, Upstream, api, plan, settings};
 
-async fn call_with(rig: &Rig, fields: &str) -> u16 {
+async fn call_with(rig: &TestGate, fields: &str) -> u16 {
     let key = rig.key("open").await;
     let text = format!("PUT /x HTTP/1.1\r\nHost: api.test\r\nX-API-Key: {key}\r\n{fields}\r\n");
     rig.raw(text.as_bytes()).await.unwrap().status
@@ -11,7 +11,7 @@ async fn call_with(rig: &Rig, fields: &str) -> u16 {
 /// The one request that reached the upstream when these fields were sent along.
 async fn seen_with(fields: &str) -> Seen {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     assert_eq!(call_with(&rig, fields).await, 200, "{fields}");
     upstream.seen().pop().unwrap()
 }
@@ -45,7 +45,7 @@ async fn fields_that_override_the_method_or_path_are_stripped() {
 #[tokio::test]
 async fn the_upstream_is_told_who_calls_and_nobody_can_forge_it() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let spoofed = "X-Keystile-Plan: trusted\r\nX-Keystile-Application: root\r\nX-Keystile-Key: key_1\r\n\
                    X-Keystile-Other: 1\r\n";
     assert_eq!(call_with(&rig, spoofed).await, 200);
@@ -62,7 +62,7 @@ async fn the_upstream_is_told_who_calls_and_nobody_can_forge_it() {
 #[tokio::test]
 async fn fields_with_an_underscore_are_refused() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     for field in ["X_Keystile_Plan: trusted\r\n", "X_API_Key: a\r\n", "Content_Length: 5\r\n"] {
         assert_eq!(call_with(&rig, field).await, 400, "{field}");
     }
@@ -72,7 +72,7 @@ async fn fields_with_an_underscore_are_refused() {
 #[tokio::test]
 async fn connection_cannot_nominate_a_field_that_is_needed() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     for value in
         ["x-api-key", "close, X-Keystile-Plan", "keep-alive, trailer", "authorization", "host"]
     {
@@ -91,7 +91,7 @@ async fn a_forwarded_address_is_believed_only_from_a_trusted_proxy() {
         let upstream = Upstream::ok().await;
         let mut settings = settings();
         settings.trusted_proxies = trusted.iter().map(|range| range.parse().unwrap()).collect();
-        let rig = Rig::open(
+        let rig = TestGate::open(
             vec![api(&[upstream.origin()])],
             vec![plan("open", &["10 per day"])],
             settings,
@@ -116,7 +116,7 @@ async fn the_host_is_kept_or_becomes_the_upstreams_own() {
         let upstream = Upstream::ok().await;
         let mut api = api(&[upstream.origin()]);
         api.upstream.keep_host = keep_host;
-        let rig = Rig::open(vec![api], vec![plan("open", &[])], settings());
+        let rig = TestGate::open(vec![api], vec![plan("open", &[])], settings());
         assert_eq!(call_with(&rig, "").await, 200);
         let own = upstream.address.to_string();
         let expected = if keep_host { "api.test" } else { &own };
@@ -127,7 +127,7 @@ async fn the_host_is_kept_or_becomes_the_upstreams_own() {
 #[tokio::test]
 async fn text_from_outside_stays_text_in_the_journal() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let agent = "<svg onload=alert(1)> \u{202e}x";
     assert_eq!(call_with(&rig, &format!("User-Agent: {agent}\r\n")).await, 200);
     assert_eq!(rig.records().await[0].user_agent.as_deref(), Some(agent));
@@ -162,7 +162,8 @@ async fn a_caller_cannot_choose_its_address_in_any_field_that_a_proxy_would_set(
     for (trusted, address) in [(None, None), (Some("127.0.0.0/8"), Some("203.0.113.9"))] {
         let mut settings = settings();
         settings.trusted_proxies = trusted.iter().map(|range| range.parse().unwrap()).collect();
-        let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
+        let rig =
+            TestGate::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
         assert_eq!(call_with(&rig, &format!("{claims}{believed}")).await, 200);
         let seen = upstream.seen().pop().unwrap();
         assert!(!format!("{seen:?}").contains("6.6.6.6"), "{seen:?}");
@@ -182,7 +183,7 @@ async fn a_trusted_proxy_says_the_callers_scheme_in_any_spelling_and_among_other
     let upstream = Upstream::ok().await;
     let mut settings = settings();
     settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
-    let rig = Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
+    let rig = TestGate::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
     for (fields, scheme) in [
         ("X-Forwarded-Proto: HTTPS\r\n", "https"),
         ("X-Forwarded-Proto: https, http\r\n", "https"),

@@ -7,12 +7,12 @@ use keystile_core::policy::operation::CountRule;
 use keystile_core::time::Span;
 
 use crate::harness::{
-    Answer, Caller, Log, Reply, Rig, Upstream, Wire, api, eventually, nobody, plan, request, rule,
-    settings,
+    Answer, Caller, Log, Reply, TestGate, Upstream, Wire, api, eventually, nobody, plan, request,
+    rule, settings,
 };
 
 /// The one record, once it has its outcome.
-async fn record(rig: &Rig) -> WriteRecord {
+async fn record(rig: &TestGate) -> WriteRecord {
     eventually("the outcome", async || {
         rig.outcomes().await.last().is_some_and(|outcome| *outcome != Outcome::Pending)
     })
@@ -30,7 +30,7 @@ fn tells_unknown(answer: &Answer, record: &WriteRecord) {
 #[tokio::test]
 async fn a_write_that_the_upstream_takes_is_applied_and_counted() {
     let upstream = Upstream::start(|_| Reply::status("201 Created", "made")).await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let answer = rig.call("POST", "/notes?x=1", &key, b"hello").await;
     assert_eq!((answer.status, answer.text()), (201, "made"));
@@ -52,7 +52,7 @@ async fn each_status_has_its_outcome_and_is_passed_through() {
         Upstream::start(|seen| Reply::status(&seen.target[1..].replace('_', " "), "said")).await;
     let mut api = api(&[upstream.origin()]);
     api.operations = vec![rule("PUT *", |rule| rule.count = Some(CountRule::Applied))];
-    let rig = Rig::open(vec![api], vec![plan("open", &["1000 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["1000 per day"])], settings());
     let key = rig.key("open").await;
     let mut used = 0;
     for (method, line, outcome, stays) in [
@@ -81,8 +81,11 @@ async fn each_status_has_its_outcome_and_is_passed_through() {
 
 #[tokio::test]
 async fn a_write_that_nobody_accepts_is_not_sent_and_given_back() {
-    let rig =
-        Rig::open(vec![api(&[nobody().await])], vec![plan("open", &["1 per day"])], settings());
+    let rig = TestGate::open(
+        vec![api(&[nobody().await])],
+        vec![plan("open", &["1 per day"])],
+        settings(),
+    );
     let key = rig.key("open").await;
     for _ in 0..3 {
         let answer = rig.call("DELETE", "/x", &key, b"").await;
@@ -104,7 +107,7 @@ async fn an_upstream_that_does_not_accept_in_time_is_not_sent_to() {
     let _filled = [Caller::connect(address).await];
     let mut api = api(&[format!("http://{address}")]);
     api.upstream.connect_timeout = Span::from_millis(300).unwrap();
-    let rig = Rig::open(vec![api], vec![plan("open", &["1 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["1 per day"])], settings());
     let key = rig.key("open").await;
     let answer = rig.call("DELETE", "/x", &key, b"").await;
     assert_eq!(answer.refusal(), (502, "upstream_unreachable".to_owned()));
@@ -119,7 +122,7 @@ async fn dies_after_reading(reply: Reply) {
             move |seen| if seen.target == "/warm" { Reply::ok() } else { reply.clone() },
         )
         .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     assert_eq!(caller.call("POST", "/warm", &key, b"").await.status, 200);
@@ -159,7 +162,7 @@ async fn half_an_answer_is_none() {
 #[tokio::test]
 async fn a_write_on_a_connection_that_was_idle_goes_over_a_fresh_one() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     assert_eq!(rig.call("GET", "/a", &key, b"").await.status, 200);
     tokio::time::sleep(Duration::from_millis(800)).await;
@@ -172,7 +175,7 @@ async fn an_upstream_that_never_answers_makes_a_write_unknown() {
     let upstream = Upstream::start(|_| Reply::Never).await;
     let mut api = api(&[upstream.origin()]);
     api.upstream.first_byte_timeout = Span::from_millis(400).unwrap();
-    let rig = Rig::open(vec![api], vec![plan("open", &["10 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings());
     let key = rig.key("open").await;
     for (method, body) in [("DELETE", &b""[..]), ("POST", b"body")] {
         let answer = rig.call(method, "/x", &key, body).await;
@@ -194,7 +197,7 @@ async fn the_total_timeout_bounds_an_exchange_with_a_patient_first_byte() {
     let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_secs(5))).await;
     let mut api = api(&[upstream.origin()]);
     api.upstream.total_timeout = Span::from_millis(400);
-    let rig = Rig::open(vec![api], vec![plan("open", &["10 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings());
     let key = rig.key("open").await;
     assert_eq!(
         rig.call("DELETE", "/x", &key, b"").await.refusal(),
@@ -208,7 +211,7 @@ async fn the_outcome_is_learned_when_the_caller_hangs_up() {
     let upstream =
         Upstream::start(|_| Reply::status("204 No Content", "").after(Duration::from_millis(300)))
             .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for (method, body) in [("DELETE", &b""[..]), ("POST", b"a body that came in whole")] {
         let mut caller = rig.caller().await;
@@ -229,7 +232,7 @@ async fn the_outcome_is_learned_when_the_caller_hangs_up() {
 #[tokio::test]
 async fn every_write_whose_caller_closes_at_once_is_forwarded_once() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for number in 0..100 {
         let mut caller = rig.caller().await;
@@ -246,7 +249,7 @@ async fn every_write_whose_caller_closes_at_once_is_forwarded_once() {
 #[tokio::test]
 async fn a_caller_that_resets_at_once_is_counted_all_the_same() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     for _ in 0..30 {
         let stream = tokio::net::TcpStream::connect(rig.address).await.unwrap();
@@ -273,7 +276,7 @@ async fn a_caller_that_resets_at_once_is_counted_all_the_same() {
 #[tokio::test]
 async fn a_body_that_breaks_off_leaves_the_write_unknown() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     let head = format!(
@@ -303,7 +306,7 @@ async fn an_intent_is_durable_before_a_byte_is_sent() {
         }
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     caller.send(&request("DELETE", "/x", &key, b"")).await;
@@ -319,7 +322,7 @@ async fn an_intent_is_durable_before_a_byte_is_sent() {
 #[tokio::test]
 async fn a_store_that_cannot_commit_stops_writes_and_not_reads() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     assert_eq!(caller.call("DELETE", "/x", &key, b"").await.status, 200);

@@ -8,14 +8,14 @@ use keystile_core::policy::operation::{BodyKind, BodyRule};
 use tokio::net::TcpStream;
 
 use crate::harness::{
-    Answer, Authority, Caller, Caller2, Log, Rig, Upstream, Wire, api, eventually, plan,
+    Answer, Authority, Caller, Caller2, Log, TestGate, Upstream, Wire, api, eventually, plan,
     read_answer, request2, rule, settings, soon,
 };
 
 /// More than the buffers of both ends of a socket hold.
 const LARGE: usize = 12 << 20;
 
-fn rig(hasty: &Upstream, patient: &Upstream, authority: Option<&Authority>) -> Rig {
+fn rig(hasty: &Upstream, patient: &Upstream, authority: Option<&Authority>) -> TestGate {
     let mut spec = api(&[hasty.origin()]);
     spec.body_bytes_max = Some(64 << 20);
     spec.operations = vec![rule("POST /counted", |rule| {
@@ -34,7 +34,7 @@ fn rig(hasty: &Upstream, patient: &Upstream, authority: Option<&Authority>) -> R
     };
     let mut settings = settings();
     settings.tls = authority.map(|authority| authority.issue("localhost"));
-    Rig::open(vec![spec, off, small], vec![plan("open", &["20 per day"])], settings)
+    TestGate::open(vec![spec, off, small], vec![plan("open", &["20 per day"])], settings)
 }
 
 /// Answers each head with 413 at once and never reads on.
@@ -156,8 +156,11 @@ async fn a_caller_over_the_caps_hears_why_though_it_sends() {
     let upstream = Upstream::ok().await;
     let mut settings = settings();
     settings.connections_max = 1;
-    let rig =
-        Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["2 per day"])], settings);
+    let rig = TestGate::open(
+        vec![api(&[upstream.origin()])],
+        vec![plan("open", &["2 per day"])],
+        settings,
+    );
     let _open = rig.caller().await;
     eventually("the first", async || rig.gate.as_ref().unwrap().connections() == 1).await;
     for _ in 0..20 {

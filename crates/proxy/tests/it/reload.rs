@@ -7,13 +7,13 @@ use std::time::Duration;
 use keystile_core::policy::api::Mode;
 use tokio::task::JoinSet;
 
-use crate::harness::{Caller, Caller2, Reply, Rig, Upstream, api, plan, request2, settings};
+use crate::harness::{Caller, Caller2, Reply, TestGate, Upstream, api, plan, request2, settings};
 
 #[tokio::test]
 async fn no_request_fails_while_the_policy_is_replaced() {
     let (one, two) = (Upstream::ok().await, Upstream::ok().await);
     let plans = |budget| vec![plan("open", &[budget])];
-    let rig = Rig::open(vec![api(&[one.origin()])], plans("100000 per day"), settings());
+    let rig = TestGate::open(vec![api(&[one.origin()])], plans("100000 per day"), settings());
     let key = rig.key("open").await;
     let stop = Arc::new(AtomicBool::new(false));
     let mut callers = JoinSet::new();
@@ -57,8 +57,11 @@ async fn no_request_fails_while_the_policy_is_replaced() {
 #[tokio::test]
 async fn a_request_finishes_under_the_policy_that_permitted_it_and_the_next_one_meets_the_new() {
     let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_millis(300))).await;
-    let rig =
-        Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["5 per day"])], settings());
+    let rig = TestGate::open(
+        vec![api(&[upstream.origin()])],
+        vec![plan("open", &["5 per day"])],
+        settings(),
+    );
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     let mut narrow = plan("open", &["5 per day"]);
@@ -79,8 +82,11 @@ async fn a_request_finishes_under_the_policy_that_permitted_it_and_the_next_one_
 #[tokio::test]
 async fn what_was_counted_stays_counted_under_a_new_policy() {
     let upstream = Upstream::ok().await;
-    let rig =
-        Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["5 per day"])], settings());
+    let rig = TestGate::open(
+        vec![api(&[upstream.origin()])],
+        vec![plan("open", &["5 per day"])],
+        settings(),
+    );
     let key = rig.key("open").await;
     for _ in 0..3 {
         assert_eq!(rig.call("DELETE", "/x", &key, b"").await.status, 200);
@@ -94,7 +100,7 @@ async fn what_was_counted_stays_counted_under_a_new_policy() {
 #[tokio::test]
 async fn a_key_whose_plan_is_gone_may_do_nothing() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     rig.replace_policy(vec![api(&[upstream.origin()])], vec![plan("other", &[])]);
     for method in ["GET", "DELETE"] {

@@ -7,7 +7,7 @@ use keystile_proxy::settings::GateSettings;
 use tokio::net::TcpStream;
 
 use crate::harness::{
-    Caller2, Reply, Rig, Upstream, api, plan, read_answer, request2, rule, settings,
+    Caller2, Reply, TestGate, Upstream, api, plan, read_answer, request2, rule, settings,
 };
 
 const MIB: usize = 1 << 20;
@@ -16,12 +16,12 @@ fn narrow(buffers_max: usize) -> GateSettings {
     GateSettings { buffers_max, ..settings() }
 }
 
-fn counted(upstream: &Upstream, buffers_max: usize) -> Rig {
+fn counted(upstream: &Upstream, buffers_max: usize) -> TestGate {
     let mut api = api(&[upstream.origin()]);
     let body = BodyRule { kind: BodyKind::JsonRpc, cost_max: Some(1) };
     api.operations = vec![rule("POST /rpc", |rule| rule.body = Some(body))];
     api.count_bytes_max = MIB;
-    Rig::open(vec![api], vec![plan("open", &["100 per day"])], narrow(buffers_max))
+    TestGate::open(vec![api], vec![plan("open", &["100 per day"])], narrow(buffers_max))
 }
 
 fn body(bytes: usize) -> Vec<u8> {
@@ -78,7 +78,7 @@ async fn requests_beyond_the_places_wait_for_their_turn() {
     let upstream =
         Upstream::start(|_| Reply::status("200 OK", "fine").after(Duration::from_millis(200)))
             .await;
-    let rig = Rig::open(
+    let rig = TestGate::open(
         vec![api(&[upstream.origin()])],
         vec![plan("open", &["1000 per day"])],
         narrow(MIB),
@@ -99,7 +99,7 @@ async fn requests_beyond_the_places_wait_for_their_turn() {
 
 /// A connection whose streams have no window, with as many requests as it may have.
 async fn deaf(
-    rig: &Rig,
+    rig: &TestGate,
     key: &str,
 ) -> (Vec<h2::client::ResponseFuture>, tokio::task::JoinHandle<()>) {
     let stream = TcpStream::connect(rig.address).await.unwrap();
@@ -120,7 +120,7 @@ async fn deaf(
 #[tokio::test]
 async fn who_does_not_read_loses_their_place_to_who_waits() {
     let upstream = Upstream::start(|_| Reply::status("200 OK", &"a".repeat(100_000))).await;
-    let rig = Rig::open(
+    let rig = TestGate::open(
         vec![api(&[upstream.origin()])],
         vec![plan("open", &["100 per day"])],
         narrow(MIB),
@@ -148,7 +148,7 @@ async fn who_does_not_read_loses_their_place_to_who_waits() {
 #[tokio::test]
 async fn a_download_is_whole_while_the_room_for_answers_is_full() {
     let upstream = Upstream::start(|_| Reply::status("200 OK", &"a".repeat(5_000_000))).await;
-    let rig = Rig::open(
+    let rig = TestGate::open(
         vec![api(&[upstream.origin()])],
         vec![plan("open", &["100 per day"])],
         narrow(MIB),

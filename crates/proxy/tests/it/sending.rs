@@ -9,7 +9,7 @@ use keystile_core::journal::Outcome;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::harness::{Answer, Authority, Reply, Rig, Upstream, api, plan, settings};
+use crate::harness::{Answer, Authority, Reply, TestGate, Upstream, api, plan, settings};
 
 /// Takes connections at once and passes them on after some milliseconds: a slow handshake.
 async fn slow_to_shake_hands(to: SocketAddr, millis: Arc<AtomicU64>) -> u16 {
@@ -30,7 +30,7 @@ async fn slow_to_shake_hands(to: SocketAddr, millis: Arc<AtomicU64>) -> u16 {
     port
 }
 
-fn begin(rig: &Rig, key: &str, many: usize) -> JoinSet<Answer> {
+fn begin(rig: &TestGate, key: &str, many: usize) -> JoinSet<Answer> {
     let mut calls = JoinSet::new();
     for _ in 0..many {
         let (address, key) = (rig.address, key.to_owned());
@@ -74,7 +74,7 @@ async fn a_slow_handshake_lets_no_more_through_in_any_window_and_locks_nobody() 
     let mut api = api(&[format!("https://localhost:{port}")]);
     api.upstream.trusted_certificates = Some(authority.file());
     api.upstream.connect_timeout = keystile_core::time::Span::from_secs(10);
-    let rig = Rig::open(vec![api], vec![plan("tight", &["5 per 2 seconds"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("tight", &["5 per 2 seconds"])], settings());
     let key = rig.key("tight").await;
 
     let first = begin(&rig, &key, 5);
@@ -105,7 +105,7 @@ async fn a_handshake_that_never_ends_gives_the_write_back_and_locks_nobody() {
     let port = silent.local_addr().unwrap().port();
     let mut api = api(&[format!("https://localhost:{port}")]);
     api.upstream.connect_timeout = keystile_core::time::Span::from_secs(1);
-    let rig = Rig::open(vec![api], vec![plan("tight", &["2 per second"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("tight", &["2 per second"])], settings());
     let key = rig.key("tight").await;
     for _ in 0..2 {
         let answers = begin(&rig, &key, 2).join_all().await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use keystile_core::time::Span;
 use keystile_proxy::settings::GateSettings;
 
-use crate::harness::{Authority, Caller, Reply, Rig, Upstream, api, plan, request, settings};
+use crate::harness::{Authority, Caller, Reply, TestGate, Upstream, api, plan, request, settings};
 
 fn hurried(head_ms: i64, idle_ms: i64) -> GateSettings {
     let mut settings = settings();
@@ -14,8 +14,8 @@ fn hurried(head_ms: i64, idle_ms: i64) -> GateSettings {
     settings
 }
 
-fn rig(upstream: &Upstream, settings: GateSettings) -> Rig {
-    Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["100 per day"])], settings)
+fn rig(upstream: &Upstream, settings: GateSettings) -> TestGate {
+    TestGate::open(vec![api(&[upstream.origin()])], vec![plan("open", &["100 per day"])], settings)
 }
 
 /// Sends a byte now and then until the gate closes the connection; how long that took.
@@ -192,7 +192,7 @@ async fn a_counted_body_that_trickles_is_cut() {
         cost_max: None,
     };
     api.operations = vec![crate::harness::rule("POST /rpc", |rule| rule.body = Some(body))];
-    let rig = Rig::open(vec![api], vec![plan("open", &["100 per day"])], hurried(10_000, 800));
+    let rig = TestGate::open(vec![api], vec![plan("open", &["100 per day"])], hurried(10_000, 800));
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     caller

@@ -5,7 +5,8 @@ use std::time::Duration;
 use keystile_core::time::Span;
 
 use crate::harness::{
-    Caller, Log, Reply, Rig, Seen, Upstream, Wire, api, eventually, plan, request, settings, soon,
+    Caller, Log, Reply, Seen, TestGate, Upstream, Wire, api, eventually, plan, request, settings,
+    soon,
 };
 
 /// An upstream that sends an event each time it is told to.
@@ -38,8 +39,11 @@ async fn events_arrive_one_by_one_for_longer_than_any_idle_timeout() {
     let (upstream, sender) = events().await;
     let mut settings = settings();
     settings.idle_timeout = Span::from_millis(300).unwrap();
-    let rig =
-        Rig::open(vec![api(&[upstream.origin()])], vec![plan("open", &["10 per day"])], settings);
+    let rig = TestGate::open(
+        vec![api(&[upstream.origin()])],
+        vec![plan("open", &["10 per day"])],
+        settings,
+    );
     let mut caller = rig.caller().await;
     caller.send(&request("GET", "/events", &rig.key("open").await, b"")).await;
     assert_eq!(caller.head().await.unwrap().field("content-type"), Some("text/event-stream"));
@@ -57,7 +61,7 @@ async fn events_arrive_one_by_one_for_longer_than_any_idle_timeout() {
 #[tokio::test]
 async fn events_arrive_one_by_one_over_http2() {
     let (upstream, sender) = events().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let mut caller = crate::harness::Caller2::connect(rig.address).await;
     let request = crate::harness::request2("GET", "/events", &rig.key("open").await);
     let mut body = caller.send(request, b"").await.unwrap().await.unwrap().into_body();
@@ -70,7 +74,7 @@ async fn events_arrive_one_by_one_over_http2() {
 #[tokio::test]
 async fn an_upstream_hears_when_its_listener_has_gone() {
     let (upstream, sender) = events().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let mut caller = rig.caller().await;
     caller.send(&request("GET", "/events", &rig.key("open").await, b"")).await;
     caller.head().await.unwrap();
@@ -102,7 +106,7 @@ async fn a_request_body_reaches_the_upstream_while_it_comes() {
         }
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     caller.send(format!("POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n").as_bytes()).await;
@@ -125,7 +129,7 @@ async fn says_nothing(caller: &mut Caller) {
 #[tokio::test]
 async fn permission_to_send_a_body_comes_after_the_write_is_permitted() {
     let upstream = Upstream::ok().await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     for _ in 0..2 {
@@ -152,7 +156,7 @@ async fn a_refused_request_gets_no_permission_to_send_its_body() {
     let upstream = Upstream::ok().await;
     let mut spec = api(&[upstream.origin()]);
     spec.body_bytes_max = Some(1000);
-    let rig = Rig::open(vec![spec], vec![plan("open", &["1 per day"])], settings());
+    let rig = TestGate::open(vec![spec], vec![plan("open", &["1 per day"])], settings());
     let key = rig.key("open").await;
     assert_eq!(rig.call("POST", "/x", &key, b"").await.status, 200);
     for (key, length, status) in
@@ -187,7 +191,7 @@ async fn an_upstream_that_answers_early_is_heard() {
         wire.read_to_end().await;
     })
     .await;
-    let rig = Rig::simple(&upstream);
+    let rig = TestGate::simple(&upstream);
     let key = rig.key("open").await;
     let mut caller = rig.caller().await;
     caller.send(format!("POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 1000000\r\n\r\nsome").as_bytes()).await;
@@ -204,7 +208,7 @@ async fn the_total_timeout_ends_an_answer_that_stalls() {
     .await;
     let mut spec = api(&[upstream.origin()]);
     spec.upstream.total_timeout = Span::from_millis(600);
-    let rig = Rig::open(vec![spec], vec![plan("open", &["10 per day"])], settings());
+    let rig = TestGate::open(vec![spec], vec![plan("open", &["10 per day"])], settings());
     let key = rig.key("open").await;
     for method in ["GET", "POST"] {
         let answer =

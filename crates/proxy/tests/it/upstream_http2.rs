@@ -9,18 +9,19 @@ use keystile_core::time::Span;
 use tokio::task::JoinSet;
 
 use crate::harness::{
-    Answer, Caller, Log, Reply2, Rig, Seen, Upstream, Wire, api, plan, request, settings, start2,
+    Answer, Caller, Log, Reply2, Seen, TestGate, Upstream, Wire, api, plan, request, settings,
+    start2,
 };
 
-fn rig(upstream: &Upstream) -> Rig {
+fn rig(upstream: &Upstream) -> TestGate {
     let mut api = api(&[upstream.origin()]);
     api.upstream.http2_prior_knowledge = true;
     api.upstream.first_byte_timeout = Span::from_secs(2);
-    Rig::open(vec![api], vec![plan("open", &["100 per day"])], settings())
+    TestGate::open(vec![api], vec![plan("open", &["100 per day"])], settings())
 }
 
 /// The answer to one write, and its outcome and what it used.
-async fn write(rig: &Rig) -> (Answer, Outcome, u64) {
+async fn write(rig: &TestGate) -> (Answer, Outcome, u64) {
     let key = rig.key("open").await;
     let answer = rig.call("PUT", "/x", &key, b"body").await;
     let outcome = rig.outcomes().await.pop().unwrap();

@@ -4,15 +4,17 @@ use std::path::PathBuf;
 
 use keystile_core::journal::Outcome;
 
-use crate::harness::{Authority, Reply, Reply2, Rig, Upstream, api, plan, settings, start2_tls};
+use crate::harness::{
+    Authority, Reply, Reply2, TestGate, Upstream, api, plan, settings, start2_tls,
+};
 
-fn rig(origin: String, trusted: Option<PathBuf>) -> Rig {
+fn rig(origin: String, trusted: Option<PathBuf>) -> TestGate {
     let mut api = api(&[origin]);
     api.upstream.trusted_certificates = trusted;
-    Rig::open(vec![api], vec![plan("open", &["10 per day"])], settings())
+    TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings())
 }
 
-async fn is_refused(rig: &Rig, upstream: &Upstream) {
+async fn is_refused(rig: &TestGate, upstream: &Upstream) {
     let key = rig.key("open").await;
     for method in ["GET", "DELETE"] {
         let answer = rig.call(method, "/x", &key, b"").await;

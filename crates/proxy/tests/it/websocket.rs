@@ -1,15 +1,17 @@
 //! Upgrades to `WebSocket`: where an operation opts in, and nowhere else.
 
-use keystile_core::policy::api::Mode;
 use keystile_core::journal::Outcome;
 use keystile_core::lock::LockLevel;
+use keystile_core::policy::api::Mode;
 use keystile_core::policy::operation::Treatment;
 use keystile_core::refusal::Reason;
-use keystile_engine::command::Command;
+use keystile_engine::legacy::Command;
 use keystile_proxy::settings::GateSettings;
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Caller, Rig, Seen, Upstream, Wire, api, eventually, plan, rule, settings};
+use crate::harness::{
+    Caller, Seen, TestGate, Upstream, Wire, api, eventually, plan, rule, settings,
+};
 
 const ACCEPTED: &[u8] =
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -44,7 +46,7 @@ async fn echo() -> Upstream {
     .await
 }
 
-fn rig(upstream: &Upstream, settings: GateSettings) -> Rig {
+fn rig(upstream: &Upstream, settings: GateSettings) -> TestGate {
     let mut api = api(&[upstream.origin()]);
     api.operations = vec![
         rule("GET /socket", |rule| rule.websocket = true),
@@ -53,7 +55,7 @@ fn rig(upstream: &Upstream, settings: GateSettings) -> Rig {
             rule.treat_as = Some(Treatment::Write);
         }),
     ];
-    Rig::open(vec![api], vec![plan("open", &["10 per day"])], settings)
+    TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings)
 }
 
 fn handshake(target: &str, key: &str, fields: &str) -> Vec<u8> {
@@ -66,7 +68,7 @@ fn handshake(target: &str, key: &str, fields: &str) -> Vec<u8> {
 
 const ASKS: &str = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n";
 
-async fn connect(rig: &Rig, target: &str, key: &str) -> Caller {
+async fn connect(rig: &TestGate, target: &str, key: &str) -> Caller {
     let mut caller = rig.caller().await;
     caller.send(&handshake(target, key, ASKS)).await;
     let head = caller.head().await.unwrap();
@@ -258,7 +260,7 @@ async fn an_observed_api_goes_on_speaking_websocket_and_the_journal_says_that_it
     let upstream = echo().await;
     let mut api = api(&[upstream.origin()]);
     api.mode = Mode::Observe;
-    let rig = Rig::open(vec![api], vec![plan("open", &["10 per day"])], settings());
+    let rig = TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings());
     let key = rig.key("open").await;
     let mut caller = connect(&rig, "/elsewhere", &key).await;
     caller.send(b"hello").await;

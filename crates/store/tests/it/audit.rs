@@ -1,29 +1,29 @@
 //! The audit shows whatever was done to it behind Keystile's back.
 
+use keystile_store::error::{Error, Result};
+use keystile_store::sqlite::audit::event::{EventKind, EventQuery, list};
 use keystile_store::sqlite::audit::{Verdict, verify};
 use keystile_store::sqlite::files::backup::{backup, restore};
 use keystile_store::sqlite::files::directory::DataDirectory;
-use keystile_store::error::{Error, Result};
-use keystile_store::sqlite::audit::event::{EventKind, EventQuery, list};
 use rusqlite::Connection;
 
-use crate::bench::Bench;
 use crate::make::{LOCKS, owner, plan};
+use crate::test_store::TestStore;
 
-fn bench(keys: usize) -> Bench {
-    let bench = Bench::new(&[plan("small", &[("3 per day", &[])], LOCKS)]);
+fn bench(keys: usize) -> TestStore {
+    let bench = TestStore::new(&[plan("small", &[("3 per day", &[])], LOCKS)]);
     for _ in 0..keys {
         bench.issue("small");
     }
     bench
 }
 
-fn verdict(bench: &Bench) -> Verdict {
+fn verdict(bench: &TestStore) -> Verdict {
     bench.store().read(|read| verify(read, bench.store().pepper())).unwrap()
 }
 
 /// What somebody does who can write to the file, and has removed what keeps them from it.
-fn tampered(bench: &mut Bench, sql: &str) -> Verdict {
+fn tampered(bench: &mut TestStore, sql: &str) -> Verdict {
     bench.stop();
     // The mark would miss some of it before the chain does.
     std::fs::remove_file(bench.path().join("keystile.mark")).unwrap();
@@ -151,7 +151,7 @@ fn a_restored_backup_goes_on_with_its_chain() {
     backup(bench.store(), &file).unwrap();
     let data = tempfile::tempdir().unwrap();
     restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
-    let restored = Bench::at(data, &bench);
+    let restored = TestStore::at(data, &bench);
     assert_eq!(verdict(&restored), verdict(&bench));
     restored.issue("small");
     assert_eq!((verdict(&restored).count, verdict(&restored).fault), (5, None));

@@ -7,23 +7,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use keystile_core::journal::Outcome;
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
+use keystile_store::error::Error;
 use keystile_store::sqlite::files::backup::{backup, restore, verify};
 use keystile_store::sqlite::files::directory::DataDirectory;
-use keystile_store::error::Error;
 use rusqlite::Connection;
 
-use crate::bench::{Bench, wait};
 use crate::make::{LOCKS, plan, subject, write};
+use crate::test_store::{TestStore, wait};
 
-fn bench() -> Bench {
-    Bench::new(&[
+fn bench() -> TestStore {
+    TestStore::new(&[
         plan("small", &[("3 per day", &[])], LOCKS),
         plan("never", &[("100000 per day", &[])], LockRule::Never),
     ])
 }
 
 /// A backup of a store with two keys and six writes, of which one is under way.
-fn backed_up() -> (Bench, KeyHash, tempfile::TempDir, PathBuf) {
+fn backed_up() -> (TestStore, KeyHash, tempfile::TempDir, PathBuf) {
     let bench = bench();
     let key = bench.issue("small");
     bench.issue("never");
@@ -39,10 +39,10 @@ fn backed_up() -> (Bench, KeyHash, tempfile::TempDir, PathBuf) {
     (bench, key, folder, file)
 }
 
-fn restored(file: &Path, like: &Bench) -> Bench {
+fn restored(file: &Path, like: &TestStore) -> TestStore {
     let folder = tempfile::tempdir().unwrap();
     restore(&DataDirectory::hold(folder.path()).unwrap(), file).unwrap();
-    Bench::at(folder, like)
+    TestStore::at(folder, like)
 }
 
 #[test]
@@ -72,7 +72,10 @@ fn a_backup_made_while_writes_run_restores_to_one_moment_of_them() {
             });
         }
         while bench
-            .list(&keystile_store::sqlite::journal::RecordQuery { limit: 100, ..Default::default() })
+            .list(&keystile_store::sqlite::journal::RecordQuery {
+                limit: 100,
+                ..Default::default()
+            })
             .len()
             < 100
         {}
@@ -195,10 +198,10 @@ fn a_replaced_store_stays_beside_the_restored_one_whole() {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), aside.path().join(entry.file_name())).unwrap();
     }
-    let copy = Bench::at(crashed, &other);
+    let copy = TestStore::at(crashed, &other);
     assert_eq!(copy.used(key), [3]);
     assert_eq!(std::fs::read(aside.path().join("pepper")).ok(), Some(pepper));
-    let before = Bench::at(aside, &bench);
+    let before = TestStore::at(aside, &bench);
     assert_eq!(before.used(replaced), [5]);
 }
 
@@ -243,7 +246,10 @@ fn a_restore_that_was_cut_off_is_no_new_store_and_loses_nothing_when_it_is_repea
             std::fs::rename(data.path().join(name), to).unwrap();
         }
         if steps > 0 {
-            assert!(matches!(crate::bench::open(data.path()), Err(Error::Lost { .. })), "{steps}");
+            assert!(
+                matches!(crate::test_store::open(data.path()), Err(Error::Lost { .. })),
+                "{steps}"
+            );
         }
         for _ in 0..2 {
             restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
@@ -253,6 +259,6 @@ fn a_restore_that_was_cut_off_is_no_new_store_and_loses_nothing_when_it_is_repea
             std::fs::read(path).is_ok_and(|kept| kept == database)
         });
         assert_eq!(kept.count(), 1, "what was replaced is there, once: {steps}");
-        assert_eq!(Bench::at(data, &other).used(key), [3]);
+        assert_eq!(TestStore::at(data, &other).used(key), [3]);
     }
 }

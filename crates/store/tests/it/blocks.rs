@@ -11,20 +11,20 @@ use keystile_core::time::Timestamp;
 use keystile_store::sqlite::journal::{self, Direction, HourCount, RecordPage, RecordQuery};
 use keystile_store::sqlite::ledger::reserve::RefusedRecord;
 
-use crate::bench::{Bench, Dice, wait};
 use crate::make::{facts, plan, refusals, settlement};
+use crate::test_store::{Dice, TestStore, wait};
 
 const SEGMENT: i64 = 8_192;
 const HOUR: i64 = 3_600_000;
 
-fn bench() -> (Bench, KeyHash) {
-    let bench = Bench::new(&[plan("free", &[], LockRule::Never)]);
+fn bench() -> (TestStore, KeyHash) {
+    let bench = TestStore::new(&[plan("free", &[], LockRule::Never)]);
     let key = bench.issue("free");
     (bench, key)
 }
 
 /// Records from a few common addresses, and from a rare one about once in 4,000.
-fn fill(bench: &Bench, many: usize, dice: &mut Dice) {
+fn fill(bench: &TestStore, many: usize, dice: &mut Dice) {
     let mut left = many;
     while left > 0 {
         let now = left.min(1_000);
@@ -42,18 +42,18 @@ fn fill(bench: &Bench, many: usize, dice: &mut Dice) {
     wait(bench.store().flush()).unwrap();
 }
 
-fn meta(bench: &Bench, name: &str) -> i64 {
+fn meta(bench: &TestStore, name: &str) -> i64 {
     let sql = "SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE name = ?1";
     bench.store().read(|read| Ok(read.query_row(sql, [name], |row| row.get(0))?)).unwrap()
 }
 
-fn facets(bench: &Bench) -> (i64, i64) {
+fn facets(bench: &TestStore) -> (i64, i64) {
     let sql = "SELECT coalesce(min(segment), -1), coalesce(max(segment), -1) FROM journal_facet";
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
     bench.store().read(|connection| Ok(connection.query_row(sql, [], read)?)).unwrap()
 }
 
-fn await_filled(bench: &Bench, to: i64) {
+fn await_filled(bench: &TestStore, to: i64) {
     let began = Instant::now();
     while meta(bench, "blocks_to") < to {
         assert!(began.elapsed() < Duration::from_secs(50), "blocks are not filled");
@@ -61,12 +61,12 @@ fn await_filled(bench: &Bench, to: i64) {
     }
 }
 
-fn page(bench: &Bench, query: &RecordQuery) -> RecordPage {
+fn page(bench: &TestStore, query: &RecordQuery) -> RecordPage {
     bench.store().read(|read| journal::page(read, query)).unwrap()
 }
 
 /// All pages of a query, and how many there were.
-fn walk(bench: &Bench, query: &RecordQuery) -> (Vec<RecordId>, usize) {
+fn walk(bench: &TestStore, query: &RecordQuery) -> (Vec<RecordId>, usize) {
     let (mut query, mut found, mut pages) = (query.clone(), Vec::new(), 0);
     loop {
         let page = page(bench, &query);
@@ -80,7 +80,7 @@ fn walk(bench: &Bench, query: &RecordQuery) -> (Vec<RecordId>, usize) {
     }
 }
 
-fn compare(bench: &Bench, dice: &mut Dice) {
+fn compare(bench: &TestStore, dice: &mut Dice) {
     let all = bench.journal();
     let addresses = ["192.0.2.200", "192.0.2.3", "192.0.2.222"];
     for number in 0..24 {
@@ -108,7 +108,7 @@ fn compare(bench: &Bench, dice: &mut Dice) {
 }
 
 /// A file as it was before there were blocks.
-fn empty_blocks(bench: &mut Bench) {
+fn empty_blocks(bench: &mut TestStore) {
     bench.stop();
     let database = rusqlite::Connection::open(bench.path().join("keystile.db")).unwrap();
     database
@@ -162,7 +162,7 @@ fn a_crash_while_a_segment_is_filled_repeats_it() {
     for file in ["keystile.db", "keystile.db-wal", "pepper"] {
         std::fs::copy(bench.path().join(file), crashed.path().join(file)).unwrap();
     }
-    let copy = Bench::at(crashed, &bench);
+    let copy = TestStore::at(crashed, &bench);
     compare(&copy, &mut dice);
     assert_eq!(hours(&copy), by_hand(&copy.journal()));
     await_filled(&copy, SEGMENT - 1);
@@ -232,11 +232,11 @@ fn few_records_make_no_work_beside_their_own_commits() {
     assert_eq!(hours(&bench), by_hand(&bench.journal()));
 }
 
-fn hours(bench: &Bench) -> Vec<(i64, u64, u64)> {
+fn hours(bench: &TestStore) -> Vec<(i64, u64, u64)> {
     hours_between(bench, Timestamp(0), Timestamp(i64::MAX))
 }
 
-fn hours_between(bench: &Bench, since: Timestamp, until: Timestamp) -> Vec<(i64, u64, u64)> {
+fn hours_between(bench: &TestStore, since: Timestamp, until: Timestamp) -> Vec<(i64, u64, u64)> {
     let counted = bench.store().read(|read| journal::writes_by_hour(read, since, until)).unwrap();
     let plain = |HourCount { hour_start, writes, refused }| (hour_start.0, writes, refused);
     counted.into_iter().map(plain).collect()
@@ -297,13 +297,13 @@ fn what_a_key_did_lately_is_counted_by_slot_and_address() {
     wait(bench.store().flush()).unwrap();
     drop(entry);
     let now = bench.store().now();
-    let slots = |bench: &Bench, since| {
+    let slots = |bench: &TestStore, since| {
         bench
             .store()
             .read(|read| journal::activity_of_subject(read, row, Timestamp(since), 3, HOUR))
             .unwrap()
     };
-    let addresses = |bench: &Bench| {
+    let addresses = |bench: &TestStore| {
         let found = bench.store().read(|read| journal::addresses_of_subject(read, row, 2)).unwrap();
         found.into_iter().map(|used| (used.address, used.requests)).collect::<Vec<_>>()
     };

@@ -4,23 +4,23 @@ use keystile_core::decision::KeyState;
 use keystile_core::key::KeyHash;
 use keystile_core::lock::{Lock, LockLevel};
 use keystile_core::refusal::Reason;
-use keystile_store::Work;
+use keystile_store::WriteTx;
 use keystile_store::error::{Error, Result};
 use keystile_store::sqlite::ledger::reserve::ReserveAnswer;
 use tokio::task::JoinSet;
 
-use crate::bench::{Bench, wait};
 use crate::make::{LOCKS, owner, plan, subject, write};
+use crate::test_store::{TestStore, wait};
 
-fn bench() -> (Bench, KeyHash) {
-    let bench = Bench::new(&[plan("small", &[("3 per day", &[])], LOCKS)]);
+fn bench() -> (TestStore, KeyHash) {
+    let bench = TestStore::new(&[plan("small", &[("3 per day", &[])], LOCKS)]);
     let key = bench.issue("small");
     (bench, key)
 }
 
-type Change = Box<dyn FnOnce(&mut Work<'_>) -> Result<()> + Send>;
+type Change = Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<()> + Send>;
 
-pub(crate) fn lock(work: &Work<'_>) -> Lock {
+pub(crate) fn lock(work: &WriteTx<'_>) -> Lock {
     Lock {
         level: LockLevel::Writes,
         reason: "asked for".to_owned(),
@@ -33,7 +33,7 @@ pub(crate) fn lock(work: &Work<'_>) -> Lock {
 
 /// One transaction of the writer with everything in it: it is held until all have been asked.
 pub(crate) fn in_one_group(
-    bench: &Bench,
+    bench: &TestStore,
     key: KeyHash,
     changes: Vec<Change>,
     writes: usize,
@@ -92,7 +92,7 @@ fn a_change_that_fails_leaves_nothing_behind() {
 fn a_change_that_fails_does_not_disturb_the_others_of_its_transaction() {
     let (bench, key) = bench();
     let entry = bench.entry(key);
-    let failing = Box::new(move |work: &mut Work<'_>| {
+    let failing = Box::new(move |work: &mut WriteTx<'_>| {
         let lock = lock(work);
         work.lock_key(&entry, lock)?;
         Err(Error::Conflict("changed my mind".to_owned()))
@@ -108,7 +108,7 @@ fn a_change_that_fails_does_not_disturb_the_others_of_its_transaction() {
 fn a_lock_stops_the_writes_after_it_in_the_same_transaction() {
     let (bench, key) = bench();
     let entry = bench.entry(key);
-    let locking = Box::new(move |work: &mut Work<'_>| {
+    let locking = Box::new(move |work: &mut WriteTx<'_>| {
         let lock = lock(work);
         work.lock_key(&entry, lock).map(|_| ())
     });
@@ -123,7 +123,8 @@ fn a_revoked_key_stays_revoked_when_its_budget_ends_in_the_same_transaction() {
     let (bench, key) = bench();
     bench.reserve_many(key, 3);
     let entry = bench.entry(key);
-    let revoking = Box::new(move |work: &mut Work<'_>| work.revoke_key(&entry, &owner(), "leaked"));
+    let revoking =
+        Box::new(move |work: &mut WriteTx<'_>| work.revoke_key(&entry, &owner(), "leaked"));
     let (changes, writes) = in_one_group(&bench, key, vec![revoking], 1);
     assert!(changes[0].is_ok());
     assert!(matches!(writes[0], Ok(Err(_))));

@@ -5,20 +5,20 @@ use keystile_core::lock::{Actor, LockRule};
 use keystile_store::clock::wall_clock;
 use rusqlite::Connection;
 
-use crate::bench::Bench;
 use crate::make::{locks_for, plan};
+use crate::test_store::TestStore;
 
 const HOUR: i64 = 3_600_000;
 
-fn bench() -> Bench {
-    Bench::new(&[
+fn bench() -> TestStore {
+    TestStore::new(&[
         plan("hourly", &[("4 per day", &[])], locks_for(HOUR)),
         plan("brief", &[("1 per day", &[])], locks_for(200)),
         plan("never", &[("4 per day", &[])], LockRule::Never),
     ])
 }
 
-fn set_anchor(bench: &Bench, anchor: &str) {
+fn set_anchor(bench: &TestStore, anchor: &str) {
     let database = Connection::open(bench.path().join("keystile.db")).unwrap();
     database.execute("UPDATE meta SET value = ?1 WHERE name = 'clock'", [anchor]).unwrap();
 }

@@ -16,8 +16,8 @@ use keystile_store::Store;
 use keystile_store::sqlite::keys::key::KeyRow;
 use tokio::task::JoinSet;
 
-use crate::bench::{Bench, Dice, open, wait};
 use crate::make::{LOCKS, owner, plan, policy, settlement, subject, write};
+use crate::test_store::{Dice, TestStore, open, wait};
 
 const DIRECTORY: &str = "KEYSTILE_TEST_CRASH_DIRECTORY";
 /// The texts of the keys, of which the first locks.
@@ -79,7 +79,7 @@ struct Said {
     is_locked: bool,
 }
 
-fn run_and_kill(bench: &Bench, lines_max: usize, pause: Duration) -> Said {
+fn run_and_kill(bench: &TestStore, lines_max: usize, pause: Duration) -> Said {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "crash::child_that_is_killed", "--nocapture", "--test-threads=1"])
         .env(DIRECTORY, bench.path())
@@ -125,7 +125,7 @@ fn charged(journal: &[WriteRecord], key: &KeyRow) -> u64 {
 
 #[test]
 fn no_admitted_write_and_no_lock_is_lost_when_the_process_is_killed() {
-    let mut bench = Bench::new(&plans());
+    let mut bench = TestStore::new(&plans());
     let keys = [bench.issue_text("locking", KEYS[0]), bench.issue_text("never", KEYS[1])];
     let mut dice = Dice(0x2545_F491_4F6C_DD1D);
     let (mut last_id, mut locks, mut left_unknown) = (0, 0, 0);

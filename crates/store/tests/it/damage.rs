@@ -2,15 +2,15 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::error::Error;
+use keystile_store::sqlite::files::directory::DataDirectory;
 use rusqlite::Connection;
 
-use crate::bench::{Bench, open};
 use crate::make::{LOCKS, plan};
+use crate::test_store::{TestStore, open};
 
-fn bench() -> Bench {
-    let bench = Bench::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);
+fn bench() -> TestStore {
+    let bench = TestStore::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);
     bench.issue("small");
     bench
 }
@@ -107,7 +107,7 @@ fn without_its_pepper_a_store_with_keys_does_not_start() {
 /// The first start makes the database and then the pepper.
 #[test]
 fn a_first_start_that_was_killed_half_way_can_be_repeated() {
-    let mut bench = Bench::new(&[]);
+    let mut bench = TestStore::new(&[]);
     bench.stop();
     std::fs::remove_file(bench.path().join("pepper")).unwrap();
     bench.start();

@@ -9,14 +9,14 @@ use keystile_core::refusal::Reason;
 use keystile_store::sqlite::ledger::reserve::{ReserveAnswer, Subject};
 use tokio::task::JoinSet;
 
-use crate::bench::{Bench, wait};
 use crate::make::{LOCKS, plan, subject, write};
+use crate::test_store::{TestStore, wait};
 
 const POST: (&str, &str, &str) = ("notes", "POST", "/notes");
 const DELETE: (&str, &str, &str) = ("notes", "DELETE", "/notes/1");
 
 /// Asks for many writes at once, from several threads.
-fn burst(bench: &Bench, subject: &Subject, threads: usize, each: usize) -> Vec<ReserveAnswer> {
+fn burst(bench: &TestStore, subject: &Subject, threads: usize, each: usize) -> Vec<ReserveAnswer> {
     let ask = || {
         wait(async {
             let mut asked = JoinSet::new();
@@ -36,7 +36,7 @@ fn burst(bench: &Bench, subject: &Subject, threads: usize, each: usize) -> Vec<R
 
 #[test]
 fn of_500_writes_at_once_a_quota_of_10_admits_10_and_locks_once() {
-    let mut bench = Bench::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);
+    let mut bench = TestStore::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);
     let key = bench.issue("small");
     let answers = burst(&bench, &subject(&bench.entry(key)), 4, 125);
 
@@ -69,7 +69,7 @@ fn of_500_writes_at_once_a_quota_of_10_admits_10_and_locks_once() {
 
 #[test]
 fn ids_and_times_of_a_burst_rise_together_and_remaining_counts_down() {
-    let bench = Bench::new(&[plan("small", &[("60 per day", &[])], LOCKS)]);
+    let bench = TestStore::new(&[plan("small", &[("60 per day", &[])], LOCKS)]);
     let key = bench.issue("small");
     let mut admitted: Vec<_> = burst(&bench, &subject(&bench.entry(key)), 3, 40)
         .into_iter()
@@ -86,7 +86,7 @@ fn ids_and_times_of_a_burst_rise_together_and_remaining_counts_down() {
 fn no_budget_is_charged_when_one_of_several_refuses() {
     let budgets: &[(&str, &[&str])] =
         &[("10 per day", &[]), ("3 per 2 days", &["notes: DELETE *"])];
-    let bench = Bench::new(&[plan("two", budgets, LockRule::Never)]);
+    let bench = TestStore::new(&[plan("two", budgets, LockRule::Never)]);
     let key = bench.issue("two");
     for _ in 0..3 {
         let reserved = bench.ask(key, DELETE, 1).unwrap().unwrap();
@@ -105,7 +105,7 @@ fn no_budget_is_charged_when_one_of_several_refuses() {
 
 #[test]
 fn a_write_that_costs_more_than_is_left_is_refused_whole() {
-    let bench = Bench::new(&[plan("never", &[("10 per day", &[])], LockRule::Never)]);
+    let bench = TestStore::new(&[plan("never", &[("10 per day", &[])], LockRule::Never)]);
     let key = bench.issue("never");
     assert_eq!(bench.ask(key, POST, 7).unwrap().unwrap().standings[0].remaining, 3);
     assert!(bench.ask(key, POST, 4).unwrap().is_err());
@@ -116,7 +116,7 @@ fn a_write_that_costs_more_than_is_left_is_refused_whole() {
 
 #[test]
 fn a_plan_that_never_locks_refuses_and_says_when_there_is_room() {
-    let bench = Bench::new(&[plan("never", &[("2 per hour", &[])], LockRule::Never)]);
+    let bench = TestStore::new(&[plan("never", &[("2 per hour", &[])], LockRule::Never)]);
     let key = bench.issue("never");
     bench.reserve_many(key, 2);
     let refused = bench.reserve(key).unwrap_err();
@@ -133,7 +133,7 @@ fn a_plan_that_never_locks_refuses_and_says_when_there_is_room() {
 
 #[test]
 fn a_quota_of_nothing_locks_at_the_first_write() {
-    let bench = Bench::new(&[plan("none", &[("0 per day", &[])], LOCKS)]);
+    let bench = TestStore::new(&[plan("none", &[("0 per day", &[])], LOCKS)]);
     let key = bench.issue("none");
     assert!(bench.reserve(key).is_err());
     assert!(bench.is_locked(key));
@@ -141,7 +141,7 @@ fn a_quota_of_nothing_locks_at_the_first_write() {
 
 #[test]
 fn callers_without_a_key_are_counted_by_address_and_never_locked() {
-    let mut bench = Bench::new(&[plan("keyless", &[("5 per day", &[])], LOCKS)]);
+    let mut bench = TestStore::new(&[plan("keyless", &[("5 per day", &[])], LOCKS)]);
     let address = Subject::Address("198.51.100.4".parse().unwrap());
     let answers = burst(&bench, &address, 2, 20);
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 5);
@@ -162,7 +162,7 @@ fn callers_without_a_key_are_counted_by_address_and_never_locked() {
 
 #[test]
 fn an_observed_api_counts_and_objects_but_never_refuses() {
-    let bench = Bench::new(&[plan("small", &[("2 per day", &[])], LOCKS)]);
+    let bench = TestStore::new(&[plan("small", &[("2 per day", &[])], LOCKS)]);
     let key = bench.issue("small");
     for _ in 0..4 {
         let mut request = write(&bench.policy, subject(&bench.entry(key)), POST, 1);
@@ -176,7 +176,7 @@ fn an_observed_api_counts_and_objects_but_never_refuses() {
 
 #[test]
 fn two_policies_in_use_at_once_share_one_count() {
-    let mut bench = Bench::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);
+    let mut bench = TestStore::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);
     let key = bench.issue("small");
     let old = bench.policy.clone();
     bench.reload_policy();

@@ -15,12 +15,12 @@ use keystile_store::error::Error;
 use keystile_store::sqlite::journal::RecordQuery;
 use rusqlite::Connection;
 
-use crate::bench::{Bench, wait};
 use crate::change::{in_one_group, lock};
 use crate::make::{LOCKS, plan, refusals};
+use crate::test_store::{TestStore, wait};
 
-fn bench() -> (Bench, KeyHash) {
-    let bench = Bench::new(&plans());
+fn bench() -> (TestStore, KeyHash) {
+    let bench = TestStore::new(&plans());
     let key = bench.issue("never");
     (bench, key)
 }
@@ -33,7 +33,7 @@ fn plans() -> [keystile_core::policy::PlanSpec; 2] {
 }
 
 /// Another program that has begun to write to the file.
-fn block(bench: &Bench) -> Connection {
+fn block(bench: &TestStore) -> Connection {
     bench.change(|work| Ok(work.connection().busy_timeout(Duration::ZERO)?)).unwrap();
     let other = Connection::open(bench.path().join("keystile.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -41,7 +41,7 @@ fn block(bench: &Bench) -> Connection {
 }
 
 /// The file cannot grow by more than some pages.
-fn bound_pages(bench: &Bench, spare: i64) {
+fn bound_pages(bench: &TestStore, spare: i64) {
     bench
         .change(move |work| {
             let pages: i64 =
@@ -54,7 +54,7 @@ fn bound_pages(bench: &Bench, spare: i64) {
         .unwrap();
 }
 
-fn unbound_pages(bench: &Bench) {
+fn unbound_pages(bench: &TestStore) {
     let unbound = bench.change(|work| {
         Ok(work
             .connection()
@@ -63,7 +63,7 @@ fn unbound_pages(bench: &Bench) {
     unbound.unwrap();
 }
 
-fn wait_for_recovery(bench: &Bench) {
+fn wait_for_recovery(bench: &TestStore) {
     let start = bench.store().now().0;
     while bench.store().fault().is_some() {
         assert!(bench.store().now().0 < start + 5_000, "the store does not recover by itself");
@@ -71,7 +71,7 @@ fn wait_for_recovery(bench: &Bench) {
     }
 }
 
-fn refused(bench: &Bench, key: KeyHash) -> bool {
+fn refused(bench: &TestStore, key: KeyHash) -> bool {
     matches!(bench.ask(key, ("notes", "POST", "/notes"), 1), Err(Error::Unavailable))
 }
 
@@ -95,7 +95,7 @@ fn while_another_program_holds_the_file_writes_are_refused_and_reads_go_on() {
     wait_for_recovery(&bench);
     // What was settled in the meantime is written down, without anybody asking again.
     let outcomes =
-        |bench: &Bench| bench.journal().iter().map(|record| record.outcome).collect::<Vec<_>>();
+        |bench: &TestStore| bench.journal().iter().map(|record| record.outcome).collect::<Vec<_>>();
     assert_eq!(outcomes(&bench)[..2], [Outcome::NotSent, Outcome::Applied]);
     assert_eq!(bench.used(key), [3]);
     bench.reserve_many(key, 7);
@@ -127,12 +127,12 @@ fn a_change_after_a_write_that_filled_the_disk_is_not_made_by_half() {
     let (bench, key) = bench();
     let entry = bench.entry(key);
     bound_pages(&bench, 0);
-    let filling = Box::new(|work: &mut keystile_store::Work<'_>| {
+    let filling = Box::new(|work: &mut keystile_store::WriteTx<'_>| {
         let sql = "INSERT INTO meta (name, value) VALUES ('filler', hex(zeroblob(20000)))";
         work.connection().execute(sql, [])?;
         Ok(())
     });
-    let locking = Box::new(move |work: &mut keystile_store::Work<'_>| {
+    let locking = Box::new(move |work: &mut keystile_store::WriteTx<'_>| {
         let lock = lock(work);
         work.lock_key(&entry, lock).map(|_| ())
     });
@@ -212,7 +212,7 @@ fn a_full_disk_refuses_writes_keeps_settlements_and_recovers_by_itself() {
         println!("not tried: only root may mount a small disk");
         return;
     };
-    let mut bench = Bench::on(&folder.path().join("data"), &plans());
+    let mut bench = TestStore::on(&folder.path().join("data"), &plans());
     let (key, locking) = (bench.issue("never"), bench.issue("small"));
     let held = bench.reserve_many(key, 2);
     bench.reserve_many(locking, 3);

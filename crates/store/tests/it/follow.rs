@@ -6,14 +6,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use keystile_core::journal::Outcome;
-use keystile_core::time::Span;
 use keystile_core::notifications::watch::{Trigger, TriggerKind, WatchRule};
+use keystile_core::time::Span;
 use keystile_store::sqlite::notifications::follow;
 use rusqlite::Connection;
 
-use crate::bench::{Bench, Dice, wait};
 use crate::make::{LOCKS, plan, refusals};
 use crate::outbox::{deliveries, on, watch};
+use crate::test_store::{Dice, TestStore, wait};
 
 const DIRECTORY: &str = "KEYSTILE_TEST_FOLLOW_DIRECTORY";
 
@@ -22,7 +22,7 @@ fn deletes() -> WatchRule {
     WatchRule { on: vec!["notes: DELETE *".parse().unwrap()], ..rule }
 }
 
-fn look(bench: &Bench, limit: u32) -> follow::Look {
+fn look(bench: &TestStore, limit: u32) -> follow::Look {
     let (store, watching) = (bench.store(), bench.store().watching());
     store
         .read(|read| {
@@ -33,7 +33,7 @@ fn look(bench: &Bench, limit: u32) -> follow::Look {
 }
 
 /// Follows until nothing is left.
-fn follow_all(bench: &Bench) {
+fn follow_all(bench: &TestStore) {
     wait(bench.store().flush()).unwrap();
     loop {
         let found = look(bench, 5_000);
@@ -47,7 +47,7 @@ fn follow_all(bench: &Bench) {
     }
 }
 
-fn write(bench: &Bench, key: keystile_core::key::KeyHash, method: &str, outcome: Outcome) {
+fn write(bench: &TestStore, key: keystile_core::key::KeyHash, method: &str, outcome: Outcome) {
     let reserved = bench.ask(key, ("notes", method, "/notes/7"), 1).unwrap().unwrap();
     bench.settle(reserved, outcome);
 }
@@ -66,7 +66,7 @@ fn counted(path: &Path, rule: &str) -> u64 {
     found.map_or(0, i64::unsigned_abs)
 }
 
-fn told(bench: &Bench, rule: &str) -> u64 {
+fn told(bench: &TestStore, rule: &str) -> u64 {
     deliveries(bench)
         .iter()
         .filter(|delivery| delivery.rule == rule)
@@ -76,7 +76,7 @@ fn told(bench: &Bench, rule: &str) -> u64 {
 
 #[test]
 fn a_watched_write_is_told_at_once_and_those_that_follow_as_one() {
-    let mut bench = Bench::new(&[plan("open", &[], LOCKS)]);
+    let mut bench = TestStore::new(&[plan("open", &[], LOCKS)]);
     watch(&bench, vec![deletes()]);
     let key = bench.issue("open");
     write(&bench, key, "POST", Outcome::Applied);
@@ -102,7 +102,7 @@ fn a_watched_write_is_told_at_once_and_those_that_follow_as_one() {
 #[test]
 fn a_hundred_thousand_writes_of_fifty_keys_are_few_rows_with_exact_totals() {
     const WRITES: i64 = 100_000;
-    let mut bench = Bench::new(&[plan("open", &[], LOCKS)]);
+    let mut bench = TestStore::new(&[plan("open", &[], LOCKS)]);
     let every = WatchRule::new("every", Trigger::Write, vec!["one".to_owned(), "two".to_owned()]);
     let keys: Vec<i64> =
         (0..50).map(|_| bench.issue("open")).map(|key| bench.row(key).row).collect();
@@ -152,7 +152,7 @@ fn a_hundred_thousand_writes_of_fifty_keys_are_few_rows_with_exact_totals() {
 
 #[test]
 fn an_outcome_that_a_rule_waits_for_is_told_when_it_is_known() {
-    let mut bench = Bench::new(&[plan("open", &[], LOCKS)]);
+    let mut bench = TestStore::new(&[plan("open", &[], LOCKS)]);
     let unknown = WatchRule::new("unknown", Trigger::WriteUnknown, on("one"));
     let applied = WatchRule { outcomes: vec![Outcome::Applied], ..deletes() };
     let any = WatchRule { name: "any".to_owned(), tell: on("two"), ..deletes() };
@@ -165,7 +165,7 @@ fn an_outcome_that_a_rule_waits_for_is_told_when_it_is_known() {
     assert!(deliveries(&bench).is_empty(), "they may be settled in a moment");
     std::thread::sleep(Duration::from_millis(1_100));
     follow_all(&bench);
-    let rule_of = |bench: &Bench| {
+    let rule_of = |bench: &TestStore| {
         deliveries(bench).into_iter().map(|delivery| delivery.rule).collect::<Vec<_>>()
     };
     assert_eq!(rule_of(&bench), ["any"], "under way, and told where that matters not");
@@ -184,7 +184,7 @@ fn an_outcome_that_a_rule_waits_for_is_told_when_it_is_known() {
 
 #[test]
 fn what_was_not_sent_what_was_refused_and_reads_are_no_writes() {
-    let bench = Bench::new(&[plan("open", &[], LOCKS)]);
+    let bench = TestStore::new(&[plan("open", &[], LOCKS)]);
     watch(&bench, vec![WatchRule::new("all", Trigger::Write, on("one"))]);
     let key = bench.issue("open");
     write(&bench, key, "DELETE", Outcome::NotSent);
@@ -197,7 +197,7 @@ fn what_was_not_sent_what_was_refused_and_reads_are_no_writes() {
 
 #[test]
 fn the_first_write_of_a_key_is_told_once_and_not_for_keys_that_wrote_before() {
-    let mut bench = Bench::new(&[plan("open", &[], LOCKS)]);
+    let mut bench = TestStore::new(&[plan("open", &[], LOCKS)]);
     let old = bench.issue("open");
     write(&bench, old, "POST", Outcome::Applied);
     wait(bench.store().flush()).unwrap();
@@ -227,7 +227,7 @@ fn the_first_write_of_a_key_is_told_once_and_not_for_keys_that_wrote_before() {
 
 #[test]
 fn rules_begin_with_what_is_new_and_go_on_where_they_stopped() {
-    let mut bench = Bench::new(&[plan("open", &[], LOCKS)]);
+    let mut bench = TestStore::new(&[plan("open", &[], LOCKS)]);
     let key = bench.issue("open");
     write(&bench, key, "DELETE", Outcome::Applied);
     wait(bench.store().flush()).unwrap();
@@ -244,7 +244,7 @@ fn rules_begin_with_what_is_new_and_go_on_where_they_stopped() {
 
 #[test]
 fn a_full_channel_waits_and_a_lock_does_not() {
-    let mut bench = Bench::new(&[plan("open", &[("1000 per day", &[])], LOCKS)]);
+    let mut bench = TestStore::new(&[plan("open", &[("1000 per day", &[])], LOCKS)]);
     let rules = || {
         (0..9)
             .map(|number| WatchRule {
@@ -290,7 +290,7 @@ fn child_that_is_killed() {
     let Ok(directory) = std::env::var(DIRECTORY) else {
         return;
     };
-    let bench = Bench::on(directory.as_ref(), &[plan("open", &[], LOCKS)]);
+    let bench = TestStore::on(directory.as_ref(), &[plan("open", &[], LOCKS)]);
     watch(&bench, vec![WatchRule { window: Span::from_secs(1), ..deletes() }]);
     let key = bench.store().pepper().hash(b"follower");
     loop {
@@ -307,7 +307,7 @@ fn child_that_is_killed() {
 
 #[test]
 fn no_write_is_told_twice_or_forgotten_when_the_process_is_killed() {
-    let mut bench = Bench::new(&[plan("open", &[], LOCKS)]);
+    let mut bench = TestStore::new(&[plan("open", &[], LOCKS)]);
     bench.issue_text("open", b"follower");
     let mut dice = Dice(0x2545_F491_4F6C_DD1D);
     let rules = || vec![WatchRule { window: Span::from_secs(1), ..deletes() }];

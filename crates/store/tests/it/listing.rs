@@ -11,8 +11,8 @@ use keystile_store::sqlite::journal::{self, Direction, RecordQuery};
 use keystile_store::sqlite::keys::key::KeyRow;
 use keystile_store::sqlite::ledger::reserve::RefusedRecord;
 
-use crate::bench::{Bench, Dice, wait};
 use crate::make::{facts, plan, settlement};
+use crate::test_store::{Dice, TestStore, wait};
 
 const ROWS: usize = 72_000;
 const APIS: [&str; 2] = ["notes", "drafts"];
@@ -20,14 +20,14 @@ const METHODS: [&str; 3] = ["POST", "PUT", "DELETE"];
 const ADDRESSES: [&str; 3] = ["2001:db8::9", "192.0.2.8", "192.0.2.9"];
 
 struct Large {
-    bench: Bench,
+    bench: TestStore,
     keys: Vec<KeyHash>,
     rows: Vec<KeyRow>,
 }
 
 /// Refusals and writes of three keys and of nobody, one second apart, merged up to somewhere.
 fn large() -> Large {
-    let mut bench = Bench::new(&["free", "other"].map(|name| plan(name, &[], LockRule::Never)));
+    let mut bench = TestStore::new(&["free", "other"].map(|name| plan(name, &[], LockRule::Never)));
     // An application bears the name of the plan of its first key.
     let keys: Vec<_> = ["free", "free", "other"].map(|plan| bench.issue(plan)).into();
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15);

@@ -6,22 +6,22 @@ use std::path::{Path, PathBuf};
 
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
-use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::error::Error;
+use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::sqlite::files::loss;
 use tempfile::TempDir;
 
-use crate::bench::{Bench, open};
 use crate::make::{LOCKS, owner, plan};
+use crate::test_store::{TestStore, open};
 
 const FRAME: usize = 24 + 4096;
 
-fn bench() -> (Bench, KeyHash) {
+fn bench() -> (TestStore, KeyHash) {
     let plans = [
         plan("small", &[("3 per day", &[])], LOCKS),
         plan("never", &[("900 per day", &[])], LockRule::Never),
     ];
-    let bench = Bench::new(&plans);
+    let bench = TestStore::new(&plans);
     let key = bench.issue("small");
     bench.reserve_many(key, 3);
     assert!(bench.reserve(key).is_err());
@@ -31,7 +31,7 @@ fn bench() -> (Bench, KeyHash) {
 const FILES: [&str; 4] = ["keystile.db", "keystile.db-wal", "pepper", "keystile.mark"];
 
 /// What a kill leaves of a store that runs.
-fn killed(bench: &Bench) -> TempDir {
+fn killed(bench: &TestStore) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in FILES {
         fs::copy(bench.path().join(name), folder.path().join(name)).unwrap();
@@ -56,7 +56,7 @@ fn no_flipped_byte_in_the_log_of_a_killed_store_goes_unnoticed() {
     let (bench, key) = bench();
     let whole = killed(&bench);
     let bytes = fs::read(log(whole.path())).unwrap();
-    let is_locked = |folder: TempDir| Bench::at(folder, &bench).is_locked(key);
+    let is_locked = |folder: TempDir| TestStore::at(folder, &bench).is_locked(key);
     assert!(is_locked(killed(&bench)), "the copy is whole");
     // Every byte of the heads, and one of each page; also the very last.
     let frames = (bytes.len() - 32) / FRAME;
@@ -110,7 +110,7 @@ fn a_commit_that_the_power_cut_in_half_raises_no_alarm() {
             }
             fs::write(log(folder.path()), torn).unwrap();
             fs::write(folder.path().join("keystile.mark"), &mark).unwrap();
-            let mut copy = Bench::at(folder, &bench);
+            let mut copy = TestStore::at(folder, &bench);
             assert!(copy.is_locked(key), "what was acknowledged before is there");
             assert!(copy.store().keys().find(&other).is_none());
             copy.issue("never");
@@ -150,7 +150,8 @@ fn an_older_database_in_the_place_of_the_one_that_was_there_is_refused_until_the
     assert!(accepted.is_some());
     bench.start();
     let events = bench.store().read(|read| {
-        let query = keystile_store::sqlite::audit::event::EventQuery { limit: 1, ..Default::default() };
+        let query =
+            keystile_store::sqlite::audit::event::EventQuery { limit: 1, ..Default::default() };
         keystile_store::sqlite::audit::event::list(read, &query)
     });
     assert_eq!(events.unwrap()[0].kind, "loss_accepted");
@@ -171,7 +172,7 @@ fn a_damaged_log_is_kept_and_the_loss_is_on_record_once_it_is_accepted() {
     let what = loss::accept(DataDirectory::hold(folder.path()).unwrap(), &owner()).unwrap();
     assert!(what.unwrap().contains("write-ahead log is damaged"));
     assert_eq!(fs::read(folder.path().join("before-loss-1/keystile.db-wal")).unwrap(), bytes);
-    let copy = Bench::at(folder, &bench);
+    let copy = TestStore::at(folder, &bench);
     assert!(copy.entry(key).application.name.contains("small"));
 }
 

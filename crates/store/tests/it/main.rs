@@ -5,7 +5,6 @@
 
 mod audit;
 mod backup;
-mod bench;
 mod blocks;
 mod change;
 mod clock;
@@ -14,6 +13,7 @@ mod damage;
 mod exact;
 mod fault;
 mod follow;
+mod test_store;
 
 mod listing;
 mod lost;

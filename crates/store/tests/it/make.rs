@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
-use keystile_core::request::credential::CredentialRule;
 use keystile_core::decision::{ApplicationState, Call, Caller, KeyState, decide};
 use keystile_core::journal::{Outcome, RequestFacts};
 use keystile_core::lock::{Actor, LockLevel, LockRule, LockUntil};
+use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::operation::{CountRule, OperationRule};
 use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
 use keystile_core::rate::RateState;
 use keystile_core::refusal::Reason;
+use keystile_core::request::credential::CredentialRule;
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::sqlite::journal::Settlement;
-use keystile_store::sqlite::ledger::reserve::{RefusedRecord, ReserveRequest, Subject};
 use keystile_store::sqlite::keys::key_cache::KeyEntry;
+use keystile_store::sqlite::ledger::reserve::{RefusedRecord, ReserveRequest, Subject};
 
 pub(crate) const LOCKS: LockRule =
     LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked };

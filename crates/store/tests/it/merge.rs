@@ -5,14 +5,14 @@ use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
 use keystile_store::sqlite::journal::RecordQuery;
 
-use crate::bench::{Bench, wait};
 use crate::make::{plan, refusals};
+use crate::test_store::{TestStore, wait};
 
 /// So many rows wait before the writer merges while it is busy.
 const TAIL_MAX: usize = 65_536;
 
-fn bench() -> (Bench, KeyHash) {
-    let bench = Bench::new(&[
+fn bench() -> (TestStore, KeyHash) {
+    let bench = TestStore::new(&[
         plan("never", &[("200 per day", &[]), ("150 per week", &["*: DELETE *"])], LockRule::Never),
         plan("other", &[], LockRule::Never),
     ]);
@@ -21,7 +21,7 @@ fn bench() -> (Bench, KeyHash) {
 }
 
 /// Rows of nobody come before the key's in a merge, rows of a later key after them.
-fn fill(bench: &Bench, many: usize) {
+fn fill(bench: &TestStore, many: usize) {
     let other = bench.entry(bench.issue("other"));
     for _ in 0..many.div_ceil(2_000) {
         bench.store().record_refused(refusals(None, 1_000));
@@ -30,7 +30,7 @@ fn fill(bench: &Bench, many: usize) {
     wait(bench.store().flush()).unwrap();
 }
 
-fn merged_to(bench: &Bench) -> i64 {
+fn merged_to(bench: &TestStore) -> i64 {
     let sql = "SELECT coalesce((SELECT value FROM meta WHERE name = 'indexed_to'), 0)";
     let text = bench
         .store()
@@ -41,13 +41,13 @@ fn merged_to(bench: &Bench) -> i64 {
     }
 }
 
-fn merged_rows(bench: &Bench) -> i64 {
+fn merged_rows(bench: &TestStore) -> i64 {
     let sql = "SELECT count(*) FROM journal_by_subject";
     bench.store().read(|read| Ok(read.query_row(sql, [], |row| row.get(0))?)).unwrap()
 }
 
 /// Counts anew from the journal rather than from memory.
-fn counted_anew(bench: &mut Bench, key: KeyHash) -> Vec<u64> {
+fn counted_anew(bench: &mut TestStore, key: KeyHash) -> Vec<u64> {
     bench.reload_policy();
     bench.used(key)
 }
@@ -109,7 +109,7 @@ fn a_restart_in_the_middle_of_a_merge_repeats_it() {
     }
     drop(reserved);
     let before = bench.journal().len();
-    let mut copy = Bench::at(crashed, &bench);
+    let mut copy = TestStore::at(crashed, &bench);
     assert_eq!(copy.used(key), [20, 0]);
     assert_eq!(copy.journal().len(), before);
     copy.reserve_many(key, 3);

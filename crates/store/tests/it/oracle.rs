@@ -7,8 +7,8 @@ use keystile_core::refusal::Reason;
 use keystile_store::sqlite::ledger::reserve::{ReserveAnswer, Reserved};
 use proptest::prelude::*;
 
-use crate::bench::Bench;
 use crate::make::{LOCKS, plan};
+use crate::test_store::TestStore;
 
 const HOUR: i64 = 3_600_000;
 
@@ -101,7 +101,7 @@ impl Model {
         }
     }
 
-    fn settle(&mut self, bench: &Bench, which: usize, outcome: Outcome) {
+    fn settle(&mut self, bench: &TestStore, which: usize, outcome: Outcome) {
         if self.open.is_empty() {
             return;
         }
@@ -113,9 +113,9 @@ impl Model {
     }
 }
 
-fn bench() -> (Bench, [KeyHash; 2]) {
+fn bench() -> (TestStore, [KeyHash; 2]) {
     let deletions: &[&str] = &["*: DELETE *"];
-    let bench = Bench::new(&[
+    let bench = TestStore::new(&[
         plan("two", &[("12 per day", &[]), ("5 per 40 hours", deletions)], LOCKS),
         plan("one", &[("7 per 6 hours", &[])], LockRule::Never),
     ]);
@@ -142,7 +142,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn run(bench: &mut Bench, keys: [KeyHash; 2], model: &mut Model, step: Step) {
+fn run(bench: &mut TestStore, keys: [KeyHash; 2], model: &mut Model, step: Step) {
     match step {
         Step::Reserve { key, operation, cost } => {
             let operation = OPERATIONS[operation];
@@ -197,7 +197,7 @@ proptest! {
 #[test]
 fn a_short_window_never_admits_more_and_frees_within_a_sixtieth() {
     let windows = [(6_u64, 1_000), (9, 2_000)];
-    let bench = Bench::new(&[plan(
+    let bench = TestStore::new(&[plan(
         "brief",
         &[("6 per second", &[]), ("9 per 2 seconds", &[])],
         LockRule::Never,

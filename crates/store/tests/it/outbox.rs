@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
-use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState, TRIED_FOR};
 use keystile_core::key::SubscriptionId;
 use keystile_core::lock::{Actor, Lock, LockLevel};
+use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState, TRIED_FOR};
+use keystile_core::notifications::watch::{Trigger, TriggerKind, WatchRule, WatchRules};
 use keystile_core::owners::secret::PasswordHash;
-use keystile_core::notifications::watch::{Trigger, TriggerKind, WatchRule, Watching};
 use keystile_store::error::Error;
 use keystile_store::sqlite::notifications::outbox::{self, DeliveryQuery, DeliveryRow};
-use keystile_store::sqlite::owners::owner::NewCredential;
 use keystile_store::sqlite::notifications::subscription::{self, NewSubscription};
+use keystile_store::sqlite::owners::owner::NewCredential;
 use uuid::Uuid;
 
-use crate::bench::Bench;
 use crate::make::{LOCKS, owner, plan};
+use crate::test_store::TestStore;
 
 pub(crate) fn channel(name: &str, spec: ChannelSpec) -> ChannelRule {
     let allowed_networks = Vec::new();
@@ -29,12 +29,12 @@ pub(crate) fn hook(name: &str) -> ChannelRule {
 }
 
 /// Rules in force on two webhooks, `one` and `two`.
-pub(crate) fn watch(bench: &Bench, rules: Vec<WatchRule>) {
+pub(crate) fn watch(bench: &TestStore, rules: Vec<WatchRule>) {
     watch_on(bench, rules, vec![hook("one"), hook("two")]);
 }
 
-pub(crate) fn watch_on(bench: &Bench, rules: Vec<WatchRule>, channels: Vec<ChannelRule>) {
-    bench.store().set_watching(Arc::new(Watching::new(rules, channels, TimeZone::UTC)));
+pub(crate) fn watch_on(bench: &TestStore, rules: Vec<WatchRule>, channels: Vec<ChannelRule>) {
+    bench.store().set_watching(Arc::new(WatchRules::new(rules, channels, TimeZone::UTC)));
     let from = bench.store().watch_from();
     if bench.store().watching().watches_writes() {
         bench.change(move |work| work.begin_watching(from)).unwrap();
@@ -46,18 +46,18 @@ pub(crate) fn on(channel: &str) -> Vec<String> {
 }
 
 /// All deliveries, earliest first.
-pub(crate) fn deliveries(bench: &Bench) -> Vec<DeliveryRow> {
+pub(crate) fn deliveries(bench: &TestStore) -> Vec<DeliveryRow> {
     let query = DeliveryQuery { limit: u32::MAX, ..DeliveryQuery::default() };
     let mut found = bench.store().read(|read| outbox::list(read, &query)).unwrap();
     found.reverse();
     found
 }
 
-fn claim(bench: &Bench, channel: &'static str) -> Vec<DeliveryRow> {
+fn claim(bench: &TestStore, channel: &'static str) -> Vec<DeliveryRow> {
     bench.change(move |work| work.claim_deliveries(channel, 10)).unwrap()
 }
 
-fn record(bench: &Bench, claimed: &DeliveryRow, outcome: AttemptOutcome) -> DeliveryState {
+fn record(bench: &TestStore, claimed: &DeliveryRow, outcome: AttemptOutcome) -> DeliveryState {
     let (id, claim) = (claimed.id, claimed.attempts);
     bench.change(move |work| work.record_attempt(id, claim, &outcome, 5, 7)).unwrap()
 }
@@ -70,7 +70,7 @@ fn later() -> AttemptOutcome {
     AttemptOutcome::Later { said: "451 try later".to_owned(), retry_after: None }
 }
 
-fn lock(bench: &Bench) -> Lock {
+fn lock(bench: &TestStore) -> Lock {
     Lock {
         level: LockLevel::Writes,
         reason: "seen to".to_owned(),
@@ -83,7 +83,7 @@ fn lock(bench: &Bench) -> Lock {
 
 #[test]
 fn a_lock_is_told_once_on_every_channel() {
-    let bench = Bench::new(&[plan("open", &[("3 per day", &[])], LOCKS)]);
+    let bench = TestStore::new(&[plan("open", &[("3 per day", &[])], LOCKS)]);
     watch(&bench, Vec::new());
     let key = bench.issue("open");
     bench.reserve_many(key, 3);
@@ -107,7 +107,7 @@ fn a_lock_is_told_once_on_every_channel() {
 
 #[test]
 fn what_did_not_come_true_is_not_told() {
-    let bench = Bench::new(&[plan("open", &[], LOCKS)]);
+    let bench = TestStore::new(&[plan("open", &[], LOCKS)]);
     watch(&bench, Vec::new());
     let (entry, lock) = (bench.entry(bench.issue("open")), lock(&bench));
     let failed: Result<(), Error> = bench.change(move |work| {
@@ -120,7 +120,7 @@ fn what_did_not_come_true_is_not_told() {
 
 #[test]
 fn a_crash_between_claim_and_record_repeats_once_under_the_same_id() {
-    let mut bench = Bench::new(&[plan("open", &[("1 per day", &[])], LOCKS)]);
+    let mut bench = TestStore::new(&[plan("open", &[("1 per day", &[])], LOCKS)]);
     watch_on(&bench, Vec::new(), vec![hook("one")]);
     let key = bench.issue("open");
     bench.reserve_many(key, 1);
@@ -141,7 +141,7 @@ fn a_crash_between_claim_and_record_repeats_once_under_the_same_id() {
 
 #[test]
 fn a_claim_that_nobody_comes_back_to_is_free_again() {
-    let mut bench = Bench::new(&[plan("open", &[], LOCKS)]);
+    let mut bench = TestStore::new(&[plan("open", &[], LOCKS)]);
     watch_on(&bench, Vec::new(), vec![hook("one")]);
     let (entry, lock) = (bench.entry(bench.issue("open")), lock(&bench));
     bench.change(move |work| work.lock_key(&entry, lock).map(|_| ())).unwrap();
@@ -161,7 +161,7 @@ fn a_claim_that_nobody_comes_back_to_is_free_again() {
 
 #[test]
 fn what_is_not_delivered_in_three_days_is_told_on_the_other_channels_and_can_be_sent_again() {
-    let mut bench = Bench::new(&[plan("open", &[], LOCKS)]);
+    let mut bench = TestStore::new(&[plan("open", &[], LOCKS)]);
     let only_one = WatchRule::new("locks", Trigger::KeyLocked, on("one"));
     watch(&bench, vec![only_one.clone()]);
     let (entry, lock) = (bench.entry(bench.issue("open")), lock(&bench));
@@ -197,7 +197,7 @@ fn what_is_not_delivered_in_three_days_is_told_on_the_other_channels_and_can_be_
 
 #[test]
 fn a_channel_that_is_gone_is_off_until_a_test_arrives() {
-    let bench = Bench::new(&[plan("open", &[], LOCKS)]);
+    let bench = TestStore::new(&[plan("open", &[], LOCKS)]);
     watch(&bench, Vec::new());
     let lock_another = || {
         let (entry, lock) = (bench.entry(bench.issue("open")), lock(&bench));
@@ -208,7 +208,7 @@ fn a_channel_that_is_gone_is_off_until_a_test_arrives() {
     let gone = AttemptOutcome::Gone { said: "410 Gone".to_owned() };
     assert_eq!(record(&bench, &held, gone), DeliveryState::Failed);
     lock_another();
-    let on_one = |bench: &Bench| {
+    let on_one = |bench: &TestStore| {
         let told = deliveries(bench);
         told.into_iter().filter(|delivery| delivery.channel == "one").collect::<Vec<_>>()
     };
@@ -224,7 +224,7 @@ fn a_channel_that_is_gone_is_off_until_a_test_arrives() {
 
 #[test]
 fn each_receiver_has_a_delivery_and_a_device_that_is_gone_is_forgotten() {
-    let bench = Bench::new(&[plan("open", &[], LOCKS)]);
+    let bench = TestStore::new(&[plan("open", &[], LOCKS)]);
     let to = vec!["a@example.org".to_owned(), "b@example.org".to_owned()];
     let (from, smtp_url) = ("k@example.org".to_owned(), "smtps://mail.example.org".to_owned());
     let mail = channel("mail", ChannelSpec::Email { to, from, smtp_url, password: None });
@@ -270,7 +270,7 @@ fn each_receiver_has_a_delivery_and_a_device_that_is_gone_is_forgotten() {
 
 #[test]
 fn a_level_of_a_budget_is_told_once_per_window() {
-    let mut bench = Bench::new(&[plan("open", &[("10 per day", &[])], LOCKS)]);
+    let mut bench = TestStore::new(&[plan("open", &[("10 per day", &[])], LOCKS)]);
     let levels = Trigger::BudgetLevel { levels: vec![50, 80] };
     let rule = WatchRule::new("near", levels, on("one"));
     let nobody = |trigger| WatchRule::new("none", trigger, Vec::new());

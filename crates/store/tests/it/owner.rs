@@ -4,31 +4,31 @@ use keystile_core::key::{OwnerId, PasskeyId, TokenId};
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::{PasswordHash, Secret, SecretHash, SecretKind};
 use keystile_core::time::{Span, Timestamp};
+use keystile_store::error::{Error, Result};
 use keystile_store::sqlite::files::backup::{backup, restore};
 use keystile_store::sqlite::files::directory::DataDirectory;
-use keystile_store::error::{Error, Result};
 use keystile_store::sqlite::owners::owner::{self, NewCredential, NewOwnerRow, OwnerRow};
 use keystile_store::sqlite::owners::session::{self, NewSessionRow};
-use keystile_store::sqlite::owners::token::{self, NewTokenRow};
+use keystile_store::tokens::NewTokenRow;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::bench::{Bench, wait};
 use crate::make::{self, LOCKS, plan};
+use crate::test_store::{TestStore, wait};
 
 const HOUR: Span = Span::from_secs(3600);
 
-fn bench() -> Bench {
-    Bench::new(&[plan("small", &[("3 per day", &[])], LOCKS)])
+fn bench() -> TestStore {
+    TestStore::new(&[plan("small", &[("3 per day", &[])], LOCKS)])
 }
 
-fn secret(bench: &Bench, kind: SecretKind) -> (Secret, SecretHash) {
+fn secret(bench: &TestStore, kind: SecretKind) -> (Secret, SecretHash) {
     let secret = Secret::from_random(kind, keystile_store::random());
     let hash = secret.hash(kind, bench.store().pepper());
     (secret, hash)
 }
 
-fn link(bench: &Bench) -> SecretHash {
+fn link(bench: &TestStore) -> SecretHash {
     let (_, hash) = secret(bench, SecretKind::Claim);
     bench
         .change(move |work| work.create_claim(&hash, work.now().plus(HOUR), &make::owner()))
@@ -55,7 +55,7 @@ fn somebody(name: &str, credential: NewCredential) -> NewOwnerRow {
     }
 }
 
-pub(crate) fn claim(bench: &Bench, name: &str, credential: NewCredential) -> Result<OwnerRow> {
+pub(crate) fn claim(bench: &TestStore, name: &str, credential: NewCredential) -> Result<OwnerRow> {
     let (link, new) = (link(bench), somebody(name, credential));
     bench.change(move |work| work.claim(&link, &new))
 }
@@ -81,7 +81,7 @@ fn of_many_who_use_one_link_at_once_one_becomes_an_owner() {
 fn a_link_is_void_after_its_time_after_its_use_and_after_the_next_one() {
     let mut bench = bench();
     let (first, second) = (link(&bench), link(&bench));
-    let is_open = |bench: &Bench, hash| {
+    let is_open = |bench: &TestStore, hash| {
         let now = bench.store().now();
         bench.store().read(|read| owner::claim_ends(read, &hash, now)).unwrap().is_some()
     };
@@ -184,10 +184,10 @@ fn nothing_that_opens_anything_is_in_the_files() {
         .change(move |work| {
             work.create_claim(&claim_hash, work.now().plus(HOUR), &make::owner())?;
             work.insert_session(&row)?;
-            work.create_token(&token, &make::owner())?;
             work.make_recovery_codes(ada.id, &[code_hash], &make::owner())
         })
         .unwrap();
+    wait(bench.store().create_token(token, make::owner())).unwrap();
     bench.stop();
     for entry in std::fs::read_dir(bench.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
@@ -204,19 +204,20 @@ fn nothing_that_opens_anything_is_in_the_files() {
 #[test]
 fn the_name_of_a_token_that_works_is_taken() {
     let bench = bench();
-    let make = |bench: &Bench| {
+    let make = |bench: &TestStore| {
         let (_, hash) = secret(bench, SecretKind::Token);
         let id = TokenId::new(Uuid::now_v7());
         let row =
             NewTokenRow { id, hash, name: "ci".to_owned(), scope: Scope::Admin, expires: None };
-        bench.change(move |work| work.create_token(&row, &make::owner()))
+        wait(bench.store().create_token(row, make::owner()))
     };
     make(&bench).unwrap();
     assert!(matches!(make(&bench), Err(Error::Exists(_))));
-    bench.change(|work| work.revoke_token("ci", &make::owner())).unwrap();
-    assert!(bench.change(|work| work.revoke_token("ci", &make::owner())).is_err());
+    let revoke = || wait(bench.store().revoke_token("ci".to_owned(), make::owner()));
+    revoke().unwrap();
+    assert!(revoke().is_err());
     make(&bench).unwrap();
-    let tokens = bench.store().read(token::list).unwrap();
+    let tokens = wait(bench.store().tokens()).unwrap();
     assert_eq!(tokens.iter().filter(|token| token.revoked.is_none()).count(), 1);
 }
 
@@ -233,7 +234,7 @@ fn a_restored_backup_signs_everybody_out_and_has_no_open_link() {
     backup(bench.store(), &file).unwrap();
     let data = tempfile::tempdir().unwrap();
     restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
-    let restored = Bench::at(data, &bench);
+    let restored = TestStore::at(data, &bench);
     let store = restored.store();
     assert_eq!(store.read(|read| session::find(read, &hash)).unwrap(), None);
     assert_eq!(store.read(|read| owner::claim_ends(read, &open, Timestamp(0))).unwrap(), None);

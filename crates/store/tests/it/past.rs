@@ -4,25 +4,25 @@ use std::fs;
 
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
+use keystile_store::error::Error;
 use keystile_store::sqlite::files::backup::{backup, restore, verify};
 use keystile_store::sqlite::files::directory::DataDirectory;
-use keystile_store::error::Error;
 use rusqlite::Connection;
 
-use crate::bench::{Bench, open};
 use crate::make::{LOCKS, plan};
+use crate::test_store::{TestStore, open};
 
-fn bench() -> (Bench, KeyHash) {
+fn bench() -> (TestStore, KeyHash) {
     let plans = [
         plan("small", &[("3 per day", &[])], LOCKS),
         plan("never", &[("900 per day", &[])], LockRule::Never),
     ];
-    let bench = Bench::new(&plans);
+    let bench = TestStore::new(&plans);
     let key = bench.issue("never");
     (bench, key)
 }
 
-fn is_refused(bench: &Bench, key: KeyHash) -> bool {
+fn is_refused(bench: &TestStore, key: KeyHash) -> bool {
     matches!(bench.ask(key, ("notes", "POST", "/notes"), 1), Err(Error::Unavailable))
 }
 
@@ -67,7 +67,7 @@ fn a_deleted_database_is_noticed_without_a_write_and_can_still_be_saved() {
     assert_eq!(backup(bench.store(), &file).unwrap().records, 5);
     let data = tempfile::tempdir().unwrap();
     restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
-    assert_eq!(Bench::at(data, &bench).used(key), [5]);
+    assert_eq!(TestStore::at(data, &bench).used(key), [5]);
 }
 
 const PLANTS: [(&str, &str); 4] = [

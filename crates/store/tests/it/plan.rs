@@ -2,11 +2,11 @@
 
 use keystile_store::sqlite::keys::change::Progress;
 
-use crate::bench::Bench;
 use crate::make::{LOCKS, owner, plan};
+use crate::test_store::TestStore;
 
-fn bench() -> Bench {
-    Bench::new(&[
+fn bench() -> TestStore {
+    TestStore::new(&[
         plan("small", &[("3 per day", &[])], LOCKS),
         plan("large", &[("5 per day", &[])], LOCKS),
     ])

@@ -9,11 +9,11 @@ use keystile_core::time::Timestamp;
 use keystile_store::sqlite::keys::key::NewKeyRow;
 use uuid::Uuid;
 
-use crate::bench::{Bench, wait};
 use crate::make::{LOCKS, owner, plan, subject, write};
+use crate::test_store::{TestStore, wait};
 
-fn bench() -> Bench {
-    Bench::new(&[
+fn bench() -> TestStore {
+    TestStore::new(&[
         plan("small", &[("10 per day", &[])], LOCKS),
         plan("never", &[("10 per day", &[])], LockRule::Never),
     ])
@@ -105,7 +105,7 @@ fn revocation_suspension_and_the_end_of_a_rolled_key_survive_a_restart() {
             work.roll_key(&store, &old, &new, ends, &owner()).map(|_| ())
         })
         .unwrap();
-    let check = |bench: &Bench| {
+    let check = |bench: &TestStore| {
         assert_eq!(bench.state(revoked), KeyState::Revoked);
         assert_eq!(bench.reserve(revoked).unwrap_err().refusal.reason, Reason::KeyRevoked);
         assert_eq!(bench.entry(suspended).application.state(), ApplicationState::Suspended);
@@ -230,7 +230,7 @@ fn a_write_that_its_caller_gave_up_while_it_was_recorded_is_given_back() {
         let asked = tokio::spawn(async move { two.reserve(request).await });
         tokio::task::yield_now().await;
         let second = tokio::spawn(async move {
-            let held = move |_: &mut keystile_store::Work<'_>| {
+            let held = move |_: &mut keystile_store::WriteTx<'_>| {
                 drop(reached);
                 Ok(held.recv().is_ok())
             };

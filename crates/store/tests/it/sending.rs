@@ -6,8 +6,8 @@ use keystile_core::journal::Outcome;
 use keystile_core::refusal::Reason;
 use keystile_store::sqlite::ledger::reserve::Reserved;
 
-use crate::bench::Bench;
 use crate::make::{LOCKS, plan};
+use crate::test_store::TestStore;
 
 fn sleep(millis: u64) {
     std::thread::sleep(Duration::from_millis(millis));
@@ -15,8 +15,8 @@ fn sleep(millis: u64) {
 
 /// A budget of five in two seconds, used up by writes that were sent a second after their reservation.
 #[expect(clippy::vec_box, reason = "the store hands reservations out and takes them back in boxes")]
-fn late() -> (Bench, keystile_core::key::KeyHash, Vec<Box<Reserved>>) {
-    let bench = Bench::new(&[plan("brief", &[("5 per 2 seconds", &[])], LOCKS)]);
+fn late() -> (TestStore, keystile_core::key::KeyHash, Vec<Box<Reserved>>) {
+    let bench = TestStore::new(&[plan("brief", &[("5 per 2 seconds", &[])], LOCKS)]);
     let key = bench.issue("brief");
     let reserved = bench.reserve_many(key, 5);
     sleep(1_000);
@@ -27,7 +27,7 @@ fn late() -> (Bench, keystile_core::key::KeyHash, Vec<Box<Reserved>>) {
     (bench, key, reserved)
 }
 
-fn is_full_and_not_locked(bench: &Bench, key: keystile_core::key::KeyHash) {
+fn is_full_and_not_locked(bench: &TestStore, key: keystile_core::key::KeyHash) {
     let refused = bench.reserve(key).unwrap_err();
     assert_eq!(refused.refusal.reason, Reason::BudgetExhausted);
     assert!(refused.refusal.retry_after_secs.is_some_and(|secs| secs <= 2));
@@ -63,7 +63,7 @@ fn a_write_counts_from_its_sending_across_a_restart() {
 
 #[test]
 fn a_write_that_was_under_way_at_a_stop_counts_from_the_next_start() {
-    let bench = Bench::new(&[plan("brief", &[("5 per 2 seconds", &[])], LOCKS)]);
+    let bench = TestStore::new(&[plan("brief", &[("5 per 2 seconds", &[])], LOCKS)]);
     let key = bench.issue("brief");
     let reserved = bench.reserve_many(key, 5);
     sleep(1_000);
@@ -78,7 +78,7 @@ fn a_write_that_was_under_way_at_a_stop_counts_from_the_next_start() {
 
 #[test]
 fn a_write_that_waits_to_be_sent_counts_without_end_and_locks_nobody() {
-    let bench = Bench::new(&[plan("brief", &[("2 per second", &[])], LOCKS)]);
+    let bench = TestStore::new(&[plan("brief", &[("2 per second", &[])], LOCKS)]);
     let key = bench.issue("brief");
     let mut reserved = bench.reserve_many(key, 2);
     sleep(1_100);

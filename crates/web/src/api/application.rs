@@ -6,8 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use keystile_core::decision::ApplicationState;
-use keystile_engine::command::{ApplicationDetails, ApplicationView, Command};
+use keystile_engine::command::{ApplicationDetails, ApplicationView};
 use keystile_engine::keys::version::Expected;
+use keystile_engine::legacy::Command;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use keystile_engine::command::{AuditReport, Command, EventFilter, EventView};
+use keystile_engine::command::{AuditReport, EventFilter, EventView};
+use keystile_engine::legacy::Command;
 use serde::Deserialize;
 use utoipa::IntoParams;
 

@@ -8,7 +8,8 @@ use axum::extract::State;
 use http::StatusCode;
 use keystile_core::time::Timestamp;
 use keystile_engine::Engine;
-use keystile_engine::command::{Command, Failure};
+use keystile_engine::command::Failure;
+use keystile_engine::legacy::Command;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -16,8 +17,8 @@ use super::caller::{Admin, Caller, Read};
 use super::only;
 use super::problem::Problem;
 use crate::carry_out::blocking;
-use crate::web::Web;
 use crate::format;
+use crate::web::Web;
 
 /// A copy that was made and verified.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,7 +31,7 @@ pub(super) struct BackupMade {
 
 /// Where a copy that is made now goes.
 pub(crate) fn backup_file(engine: &Arc<Engine>) -> Result<PathBuf, Failure> {
-    let name = words::file_time(engine.store().now());
+    let name = format::file_time(engine.store().now());
     Ok(engine.store().directory().backups()?.join(format!("{name}.db")))
 }
 

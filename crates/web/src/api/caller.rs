@@ -18,10 +18,12 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use keystile_core::key::OwnerId;
 use keystile_core::lock::Actor;
+use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
-use keystile_engine::command::{Answer, Command, Failure};
-use keystile_engine::owners::token::TokenRefusal;
+use keystile_engine::command::Failure;
 use keystile_engine::keys::version::Expected;
+use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::owners::token::TokenRefusal;
 
 use super::problem::{Kind, Problem};
 use crate::carry_out::{blocking, carry_out_expecting};
@@ -62,7 +64,7 @@ enum Credential {
 
 /// Somebody who may do what needs a scope.
 pub(crate) struct Caller<N> {
-    pub(crate) actor: Actor,
+    pub(crate) principal: Principal,
     credential: Credential,
     is_fresh: bool,
     needs: PhantomData<N>,
@@ -70,7 +72,7 @@ pub(crate) struct Caller<N> {
 
 impl<N: Needs> fmt::Debug for Caller<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Caller").field("actor", &self.actor).finish_non_exhaustive()
+        f.debug_struct("Caller").field("principal", &self.principal).finish_non_exhaustive()
     }
 }
 
@@ -98,7 +100,7 @@ async fn with_token<N: Needs>(web: &Web, token: &str, peer: Peer) -> Result<Call
             Err(Problem::scope_too_small(found.scope, N::SCOPE))
         }
         Ok(found) => Ok(Caller {
-            actor: Actor::Token(found.name),
+            principal: Principal::Token { name: found.name, scope: found.scope },
             credential: Credential::Token(token.to_owned()),
             is_fresh: true,
             needs: PhantomData,
@@ -126,7 +128,7 @@ impl<N: Needs> FromRequestParts<Arc<Web>> for Caller<N> {
             return Err(Problem::unknown("this needs a token, or an owner who is signed in", ""));
         };
         let caller = Self {
-            actor: owner.actor(),
+            principal: owner.principal(),
             credential: Credential::Session {
                 owner: owner.owner().id,
                 id: owner.session().to_owned(),
@@ -151,6 +153,20 @@ impl<N: Needs> Caller<N> {
             .with_help("prove it at /prove, and ask again within a few minutes"))
     }
 
+    /// Whom the audit names.
+    pub(crate) fn actor(&self) -> Actor {
+        self.principal.actor()
+    }
+
+    /// Carries out a command in the caller's name.
+    pub(crate) async fn execute<C: keystile_engine::command::Command>(
+        &self,
+        web: &Web,
+        command: C,
+    ) -> Result<C::Answer, Problem> {
+        Ok(web.engine.execute(&self.principal, command).await?)
+    }
+
     /// Carries out a command in the caller's name.
     pub(crate) async fn carry_out(&self, web: &Web, command: Command) -> Result<Answer, Problem> {
         self.edit(web, command, Expected::Any).await
@@ -167,7 +183,7 @@ impl<N: Needs> Caller<N> {
         if !N::SCOPE.allows(needed) {
             return Err(Problem::scope_too_small(N::SCOPE, needed));
         }
-        let answer = carry_out_expecting(&web.engine, command, self.actor.clone(), expected).await;
+        let answer = carry_out_expecting(&web.engine, command, self.actor(), expected).await;
         Ok(answer?)
     }
 

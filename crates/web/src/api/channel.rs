@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use keystile_engine::command::{ChannelView, Command, DeliveryView};
+use keystile_engine::command::{ChannelView, DeliveryView};
+use keystile_engine::legacy::Command;
 
 use super::caller::{Caller, Read, Write};
 use super::input::Named;

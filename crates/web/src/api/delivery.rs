@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::key::DeliveryId;
+use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::notifications::watch::TriggerKind;
-use keystile_engine::command::{Command, DeliveryDetails, DeliveryFilter, DeliveryView};
+use keystile_engine::command::{DeliveryDetails, DeliveryFilter, DeliveryView};
+use keystile_engine::legacy::Command;
 use serde::Deserialize;
 use utoipa::IntoParams;
 

@@ -71,7 +71,7 @@ pub(super) async fn test(
     caller: Caller<Write>,
     Named(device): Named,
 ) -> Result<Json<Listed<DeliveryView>>, Problem> {
-    let sent = web.engine.test_device(id_of(&device)?, caller.actor).await?;
+    let sent = web.engine.test_device(id_of(&device)?, caller.actor()).await?;
     Ok(Json(Listed::whole(sent)))
 }
 
@@ -87,6 +87,6 @@ pub(super) async fn remove(
     caller: Caller<Write>,
     Named(device): Named,
 ) -> Result<StatusCode, Problem> {
-    web.engine.remove_device(id_of(&device)?, caller.actor).await?;
+    web.engine.remove_device(id_of(&device)?, caller.actor()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

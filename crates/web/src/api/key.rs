@@ -7,10 +7,11 @@ use axum::extract::State;
 use axum::response::Response;
 use keystile_core::lock::LockLevel;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::command::{Budgets, Command, KeyDetails, KeyFilter, KeyView, NewKey};
-use keystile_engine::keys::version::Expected;
 use keystile_engine::AddressUse;
 use keystile_engine::KeyActivity;
+use keystile_engine::command::{Budgets, KeyDetails, KeyFilter, KeyView, NewKey};
+use keystile_engine::keys::version::Expected;
+use keystile_engine::legacy::Command;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

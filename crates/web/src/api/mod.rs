@@ -34,7 +34,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::StatusCode;
 use http::header::{ETAG, HeaderName, HeaderValue, LOCATION};
-use keystile_engine::command::Answer;
+use keystile_engine::legacy::Answer;
 use serde::Serialize;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
@@ -74,7 +74,7 @@ struct Description;
 fn operations() -> OpenApiRouter<Arc<Web>> {
     OpenApiRouter::new()
         .routes(routes!(status::status))
-        .routes(routes!(status::near_budgets))
+        .routes(routes!(status::budget_warnings))
         .routes(routes!(status::hours))
         .routes(routes!(status::diagnosis))
         .routes(routes!(events::stream))
@@ -173,7 +173,7 @@ pub(crate) fn router() -> Router<Arc<Web>> {
 macro_rules! only {
     ($answer:expr, $variant:ident) => {
         match $answer {
-            keystile_engine::command::Answer::$variant(value) => Ok(value),
+            keystile_engine::legacy::Answer::$variant(value) => Ok(value),
             _ => Err($crate::api::problem::Problem::odd_answer()),
         }
     };

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use keystile_engine::command::{ClaimLink, Command, OwnerView};
+use keystile_engine::command::{ClaimLink, OwnerView};
+use keystile_engine::legacy::Command;
 
 use super::caller::{Admin, Caller, Read};
 use super::input::Named;

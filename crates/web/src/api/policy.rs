@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use keystile_core::policy::Plan;
 use keystile_core::policy::api::Charge;
 use keystile_core::policy::matrix::{self, Cell};
-use keystile_core::policy::Plan;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::caller::{Admin, Caller, Read};
 use super::only;
 use super::problem::Problem;
-use crate::web::Web;
 use crate::format;
+use crate::web::Web;
 
 /// The policy in force.
 #[derive(Debug, Serialize, ToSchema)]
@@ -99,7 +99,7 @@ pub(super) async fn policy(State(web): State<Arc<Web>>, _: Caller<Read>) -> Json
     let plan = |plan: &&Plan| PlanView {
         name: plan.name().to_owned(),
         is_keyless: plan.spec().is_keyless,
-        rules: words::plan(plan.spec()),
+        rules: format::plan(plan.spec()),
     };
     let rows = matrix::rows(&policy, &plans);
     Json(PolicyView {
@@ -129,7 +129,7 @@ pub(super) async fn reload(
     State(web): State<Arc<Web>>,
     caller: Caller<Admin>,
 ) -> Result<Json<Done>, Problem> {
-    let answer = (web.reload)(caller.actor).await;
+    let answer = (web.reload)(caller.actor()).await;
     let message = only!(super::succeeded(answer)?, Done)?;
     Ok(Json(Done { message }))
 }

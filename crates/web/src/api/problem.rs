@@ -126,6 +126,7 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         let kind = match failure.kind {
             FailureKind::Invalid => Kind::Invalid,
+            FailureKind::Forbidden => Kind::ScopeTooSmall,
             FailureKind::Missing => Kind::Missing,
             FailureKind::Conflict => Kind::Conflict,
             FailureKind::Stale => Kind::Stale,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::command::{Command, Finding, StatusView};
+use keystile_engine::BudgetWarning;
 use keystile_engine::HourCount;
-use keystile_engine::NearBudget;
+use keystile_engine::command::{Finding, StatusView};
+use keystile_engine::legacy::Command;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -41,14 +42,14 @@ pub(super) async fn status(
 /// Active keys that have used half of a write budget or more, fullest first
 #[utoipa::path(
     get, path = "/near-budgets", tag = "status",
-    responses((status = OK, body = Listed<NearBudget>), Problem),
+    responses((status = OK, body = Listed<BudgetWarning>), Problem),
     security(("token" = ["read"]), ("session" = ["read"])),
 )]
-pub(super) async fn near_budgets(
+pub(super) async fn budget_warnings(
     State(web): State<Arc<Web>>,
     _: Caller<Read>,
-) -> Result<Json<Listed<NearBudget>>, Problem> {
-    Ok(Json(Listed::whole(web.engine.near_budgets().await?)))
+) -> Result<Json<Listed<BudgetWarning>>, Problem> {
+    Ok(Json(Listed::whole(web.engine.budget_warnings().await?)))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -6,14 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use keystile_core::owners::scope::Scope;
-use keystile_engine::command::{Command, NewToken, TokenView};
+use keystile_engine::owners::token::{CreateToken, ListTokens, NewToken, RevokeToken, TokenView};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::caller::{Admin, Caller, Read};
 use super::input::{Body, Named, millis};
 use super::listed::Listed;
-use super::only;
 use super::problem::Problem;
 use crate::web::Web;
 
@@ -27,7 +26,7 @@ pub(super) async fn list(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
 ) -> Result<Json<Listed<TokenView>>, Problem> {
-    let tokens = only!(caller.carry_out(&web, Command::ListTokens).await?, Tokens)?;
+    let tokens = caller.execute(&web, ListTokens).await?;
     Ok(Json(Listed::whole(tokens)))
 }
 
@@ -59,9 +58,8 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<NewToken>), Problem> {
     let TokenToCreate { name, scope, r#for: span } = new;
     let for_millis = span.as_deref().map(millis).transpose()?;
-    let command = Command::CreateToken { name, scope, for_millis };
-    let made = only!(caller.carry_out(&web, command).await?, NewToken)?;
-    Ok((StatusCode::CREATED, Json(*made)))
+    let made = caller.execute(&web, CreateToken { name, scope, for_millis }).await?;
+    Ok((StatusCode::CREATED, Json(made)))
 }
 
 /// Revokes a token for good
@@ -76,5 +74,5 @@ pub(super) async fn revoke(
     caller: Caller<Admin>,
     Named(token): Named,
 ) -> Result<Json<TokenView>, Problem> {
-    Ok(Json(web.engine.revoke_token(&token, caller.actor).await?))
+    Ok(Json(caller.execute(&web, RevokeToken { token }).await?))
 }

@@ -26,19 +26,19 @@ pub(crate) fn words_of(name: impl Display, _: &dyn Values) -> askama::Result<Str
 /// A sentence that begins as one.
 #[askama::filter_fn]
 pub(crate) fn sentence(text: &str, _: &dyn Values) -> askama::Result<String> {
-    Ok(words::capital(text))
+    Ok(format::capital(text))
 }
 
 /// A number that is easy to read.
 #[askama::filter_fn]
 pub(crate) fn grouped(number: &u64, _: &dyn Values) -> askama::Result<String> {
-    Ok(words::number(*number))
+    Ok(format::number(*number))
 }
 
 /// A number of bytes.
 #[askama::filter_fn]
 pub(crate) fn size(bytes: &u64, _: &dyn Values) -> askama::Result<String> {
-    Ok(words::size(*bytes))
+    Ok(format::size(*bytes))
 }
 
 /// The text, or nothing.
@@ -66,7 +66,7 @@ pub(crate) fn method_class(method: &str, _: &dyn Values) -> askama::Result<&'sta
 /// Who acted.
 #[askama::filter_fn]
 pub(crate) fn actor(actor: &Actor, _: &dyn Values) -> askama::Result<String> {
-    Ok(words::actor(actor))
+    Ok(format::actor(actor))
 }
 
 /// The beginning and end of an id.

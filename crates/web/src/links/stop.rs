@@ -41,6 +41,7 @@ fn status_of(kind: FailureKind) -> StatusCode {
         FailureKind::Fault => StatusCode::INTERNAL_SERVER_ERROR,
         FailureKind::Missing
         | FailureKind::Invalid
+        | FailureKind::Forbidden
         | FailureKind::Conflict
         | FailureKind::Stale => StatusCode::GONE,
     }

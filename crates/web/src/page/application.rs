@@ -7,9 +7,8 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use keystile_core::decision::ApplicationState;
-use keystile_engine::command::{
-    Answer, ApplicationView, Command, EventFilter, EventView, KeyFilter, KeyView,
-};
+use keystile_engine::command::{ApplicationView, EventFilter, EventView, KeyFilter, KeyView};
+use keystile_engine::legacy::{Answer, Command};
 
 use serde::Deserialize;
 
@@ -19,11 +18,11 @@ use super::{
     trouble,
 };
 use crate::carry_out::{blocking, carry_out};
-use crate::format::filters;
 use crate::flash::Typed;
+use crate::format::filters;
+use crate::format::when::Clock;
 use crate::sign_in::session::SignedIn;
 use crate::web::Web;
-use crate::format::when::Clock;
 
 const PAGE: u32 = 50;
 const SUGGESTED: u32 = 200;

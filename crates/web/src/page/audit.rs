@@ -6,17 +6,18 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use keystile_engine::audit::AuditReport;
-use keystile_engine::command::{Answer, Command, EventFilter, EventView, Failure, FailureKind};
+use keystile_engine::command::{EventFilter, EventView, Failure, FailureKind};
+use keystile_engine::legacy::{Answer, Command};
 use keystile_store::sqlite::audit::event::EventKind;
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, PageResult, Screen, clock, filled, page, see};
+use super::{Frame, PageResult, Screen, clock, filled, page, redirect};
 use crate::carry_out::{blocking, carry_out};
-use crate::format::filters;
 use crate::flash::Flash;
+use crate::format::filters;
+use crate::format::when::Clock;
 use crate::sign_in::session::SignedIn;
 use crate::web::Web;
-use crate::format::when::Clock;
 
 const PAGE: u32 = 50;
 
@@ -92,7 +93,7 @@ pub(crate) async fn verify(State(web): State<Arc<Web>>, owner: SignedIn) -> Resp
         Err(failure) => Flash::failed(&failure),
     };
     web.flashes.put(owner.session(), flash);
-    see("/audit")
+    redirect("/audit")
 }
 
 fn verdict(report: &AuditReport) -> Flash {

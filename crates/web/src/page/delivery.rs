@@ -5,19 +5,22 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::key::DeliveryId;
-use keystile_engine::command::{Answer, Failure, FailureKind};
-use keystile_engine::notifications::delivery::{ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView};
+use keystile_core::notifications::delivery::DeliveryState;
+use keystile_engine::command::{Failure, FailureKind};
+use keystile_engine::legacy::Answer;
+use keystile_engine::notifications::delivery::{
+    ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView,
+};
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, PageResult, Screen, clock, filled, page, see, trouble};
+use super::{Frame, PageResult, Screen, clock, filled, page, redirect, trouble};
 use crate::carry_out::blocking;
-use crate::format::filters;
 use crate::flash::Flash;
+use crate::format::filters;
+use crate::format::when::Clock;
 use crate::sign_in::session::SignedIn;
 use crate::web::Web;
-use crate::format::when::Clock;
 
 const PAGE: u32 = 50;
 
@@ -117,7 +120,7 @@ pub(crate) async fn delivery(
     Path(id): Path<String>,
 ) -> PageResult {
     let Ok(id) = id.parse::<DeliveryId>() else {
-        return Ok(see("/deliveries"));
+        return Ok(redirect("/deliveries"));
     };
     let found = blocking(&web.engine, move |engine| engine.delivery(id)).await;
     let found = found.map_err(trouble(&web, &owner))?;
@@ -136,14 +139,14 @@ pub(crate) async fn resend(
 ) -> Response {
     let back = format!("/deliveries/{id}");
     let Ok(id) = id.parse::<DeliveryId>() else {
-        return see("/deliveries");
+        return redirect("/deliveries");
     };
     let flash = match web.engine.resend(id, owner.actor()).await {
         Ok(_) => Flash::done("It is tried again now."),
         Err(failure) => Flash::failed(&failure),
     };
     web.flashes.put(owner.session(), flash);
-    see(&back)
+    redirect(&back)
 }
 
 pub(crate) async fn resume_digests(
@@ -157,7 +160,7 @@ pub(crate) async fn resume_digests(
         Err(failure) => Flash::failed(&failure),
     };
     web.flashes.put(owner.session(), flash);
-    see("/deliveries")
+    redirect("/deliveries")
 }
 
 pub(crate) async fn test(
@@ -177,5 +180,5 @@ pub(crate) async fn test(
         Err(failure) => (Flash::failed(&failure), "/deliveries".to_owned()),
     };
     web.flashes.put(owner.session(), flash);
-    see(&back)
+    redirect(&back)
 }

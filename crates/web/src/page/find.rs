@@ -6,10 +6,11 @@ use std::sync::Arc;
 use axum::Form;
 use axum::extract::State;
 use axum::response::Response;
-use keystile_engine::command::{Answer, Command, Failure, FailureKind};
+use keystile_engine::command::{Failure, FailureKind};
+use keystile_engine::legacy::{Answer, Command};
 use serde::Deserialize;
 
-use super::see;
+use super::redirect;
 use crate::carry_out::carry_out;
 use crate::flash::Flash;
 use crate::sign_in::session::SignedIn;
@@ -27,16 +28,16 @@ pub(crate) async fn find(
 ) -> Response {
     let text = form.text.trim().trim_end_matches('…').to_owned();
     if text.starts_with("write_") && super::journal::find_record(&web, &text).await.is_ok() {
-        return see(&format!("/journal/{text}"));
+        return redirect(&format!("/journal/{text}"));
     }
     let command = Command::ShowKey { key: text.clone() };
     if let Ok(Answer::Key(key)) = carry_out(&web.engine, command, owner.actor()).await {
-        return see(&format!("/keys/{}", key.key.id));
+        return redirect(&format!("/keys/{}", key.key.id));
     }
     let command = Command::ShowApplication { application: text };
     if let Ok(Answer::Application(found)) = carry_out(&web.engine, command, owner.actor()).await {
         let name = crate::form::path_segment(&found.application.name);
-        return see(&format!("/applications/{name}"));
+        return redirect(&format!("/applications/{name}"));
     }
     // What was pasted may be somebody's key: it is not repeated.
     let failure = Failure {
@@ -45,5 +46,5 @@ pub(crate) async fn find(
         help: Some("Paste a whole key, a key id or prefix, an application’s name, or a record such as write_123.".to_owned()),
     };
     web.flashes.put(owner.session(), Flash::failed(&failure));
-    see("/keys")
+    redirect("/keys")
 }

@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use super::{Frame, PageResult, Screen, clock, filled, page, trouble};
 use crate::carry_out::blocking;
 use crate::format::filters;
+use crate::format::when::Clock;
 use crate::sign_in::session::SignedIn;
 use crate::web::Web;
-use crate::format::when::Clock;
 
 const PAGE: u32 = 50;
 /// Records that an export reads at once.

@@ -9,26 +9,26 @@ use axum::response::Response;
 use keystile_core::journal::WriteRecord;
 use keystile_core::lock::LockLevel;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::command::{
-    Answer, BudgetView, Budgets, Command, EventView, Failure, FailureKind, KeyFilter, KeyView,
-    RecordFilter,
-};
 use keystile_engine::AddressUse;
 use keystile_engine::KeyActivity;
+use keystile_engine::command::{
+    BudgetView, Budgets, EventView, Failure, FailureKind, KeyFilter, KeyView, RecordFilter,
+};
+use keystile_engine::legacy::{Answer, Command};
 use serde::{Deserialize, Serialize};
 
 use super::{
     ConfirmPage, Frame, PageResult, Screen, act, act_typed, clock, filled, lines, page,
-    plans_of_keys, see, trouble,
+    plans_of_keys, redirect, trouble,
 };
 use crate::carry_out::{blocking, carry_out};
+use crate::flash::{Flash, Secret, Typed, Undo};
+use crate::format;
 use crate::format::chart::{self, Svg};
 use crate::format::filters;
-use crate::flash::{Flash, Secret, Typed, Undo};
-use crate::sign_in::session::{Proved, SignedIn};
-use crate::web::Web;
 use crate::format::when::Clock;
-use crate::format;
+use crate::sign_in::session::{RecentlyAuthenticated, SignedIn};
+use crate::web::Web;
 
 const PAGE: u32 = 50;
 const RECORDS_SHOWN: u32 = 20;
@@ -127,7 +127,7 @@ pub(crate) async fn new_key(
     let plans = plans_of_keys(&web)
         .into_iter()
         .map(|name| {
-            let spec = policy.plan(&name).map(|plan| words::plan(plan.spec()).join(". "));
+            let spec = policy.plan(&name).map(|plan| format::plan(plan.spec()).join(". "));
             (name, spec.unwrap_or_default())
         })
         .collect();
@@ -187,13 +187,13 @@ async fn show_new_key(
                 ..Flash::done(format!("Created a key for {}.", key.application))
             };
             web.flashes.put(owner.session(), flash);
-            see(&format!("/keys/{}", key.id))
+            redirect(&format!("/keys/{}", key.id))
         }
-        Ok(_) => see(otherwise),
+        Ok(_) => redirect(otherwise),
         Err(failure) => {
             let flash = Flash { typed: Some(typed), ..Flash::failed(&failure) };
             web.flashes.put(owner.session(), flash);
-            see(otherwise)
+            redirect(otherwise)
         }
     }
 }
@@ -223,7 +223,7 @@ pub(crate) async fn key(
     let shown = carry_out(&web.engine, Command::ShowKey { key: id.clone() }, owner.actor()).await;
     let details = match shown.map_err(trouble(&web, &owner))? {
         Answer::Key(details) => *details,
-        _ => return Ok(see("/keys")),
+        _ => return Ok(redirect("/keys")),
     };
     let filter = RecordFilter {
         key: Some(details.key.id.clone()),
@@ -312,7 +312,7 @@ fn refuse(
     let failure = Failure { kind: FailureKind::Invalid, message: error.to_string(), help: None };
     let flash = Flash { typed: Some(typed), ..Flash::failed(&failure) };
     web.flashes.put(owner.session(), flash);
-    see(back)
+    redirect(back)
 }
 
 #[derive(Debug, Deserialize)]
@@ -343,7 +343,7 @@ pub(crate) async fn unlock(
 /// Where a message leads whose key is locked: sign-in and proof come back to it.
 pub(crate) async fn unlock_page(
     State(web): State<Arc<Web>>,
-    Proved(owner): Proved,
+    RecentlyAuthenticated(owner): RecentlyAuthenticated,
     Path(id): Path<String>,
 ) -> PageResult {
     confirm(&web, &owner, &id, |key| {
@@ -372,7 +372,7 @@ pub(crate) async fn unlock_page(
 
 pub(crate) async fn more_room_page(
     State(web): State<Arc<Web>>,
-    Proved(owner): Proved,
+    RecentlyAuthenticated(owner): RecentlyAuthenticated,
     Path(id): Path<String>,
 ) -> PageResult {
     confirm(&web, &owner, &id, |key| ConfirmPage {
@@ -400,7 +400,7 @@ pub(crate) async fn more_room_page(
 
 pub(crate) async fn more_room(
     State(web): State<Arc<Web>>,
-    Proved(owner): Proved,
+    RecentlyAuthenticated(owner): RecentlyAuthenticated,
     Path(id): Path<String>,
 ) -> Response {
     let back = format!("/keys/{id}");
@@ -409,7 +409,7 @@ pub(crate) async fn more_room(
 
 pub(crate) async fn revoke_page(
     State(web): State<Arc<Web>>,
-    Proved(owner): Proved,
+    RecentlyAuthenticated(owner): RecentlyAuthenticated,
     Path(id): Path<String>,
 ) -> PageResult {
     confirm(&web, &owner, &id, |key| ConfirmPage {
@@ -434,7 +434,7 @@ pub(crate) async fn revoke_page(
 
 pub(crate) async fn revoke(
     State(web): State<Arc<Web>>,
-    Proved(owner): Proved,
+    RecentlyAuthenticated(owner): RecentlyAuthenticated,
     Path(id): Path<String>,
 ) -> Response {
     let back = format!("/keys/{id}");
@@ -451,7 +451,7 @@ async fn confirm(
         carry_out(&web.engine, Command::ShowKey { key: id.to_owned() }, owner.actor()).await;
     match shown.map_err(trouble(web, owner))? {
         Answer::Key(details) => Ok(page(&asks(&details.key))),
-        _ => Ok(see("/keys")),
+        _ => Ok(redirect("/keys")),
     }
 }
 

@@ -6,13 +6,14 @@ use askama::Template;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use http::{HeaderMap, StatusCode};
 use keystile_core::text::printable_blanks;
-use keystile_engine::command::{Answer, Command, Failure, FailureKind};
+use keystile_engine::command::{Failure, FailureKind};
+use keystile_engine::legacy::{Answer, Command};
 
 use crate::carry_out::carry_out;
 use crate::flash::{Flash, Typed, Undo};
+use crate::format::when::Clock;
 use crate::sign_in::session::{self, SignedIn};
 use crate::web::Web;
-use crate::format::when::Clock;
 
 pub(crate) mod application;
 pub(crate) mod audit;
@@ -173,6 +174,7 @@ pub(crate) fn trouble<'a>(
     move |failure| {
         let frame = Frame::of(web, owner, Screen::Other, "This cannot be shown");
         let status = match failure.kind {
+            FailureKind::Forbidden => StatusCode::FORBIDDEN,
             FailureKind::Missing | FailureKind::Invalid => StatusCode::NOT_FOUND,
             FailureKind::Conflict | FailureKind::Stale => StatusCode::CONFLICT,
             FailureKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -258,11 +260,11 @@ async fn carry_out_form(
         Err(failure) => Flash { typed, ..Flash::failed(&failure) },
     };
     web.flashes.put(owner.session(), flash);
-    see(back)
+    redirect(back)
 }
 
 /// Leads to a page of the console.
-pub(crate) fn see(path: &str) -> Response {
+pub(crate) fn redirect(path: &str) -> Response {
     Redirect::to(local(path)).into_response()
 }
 

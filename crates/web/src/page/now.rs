@@ -4,22 +4,21 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
-use keystile_core::policy::example_call::Wanted;
 use keystile_core::journal::WriteRecord;
-use keystile_engine::NearBudget;
-use keystile_engine::command::{
-    Answer, Command, Failure, Finding, FindingLevel, KeyFilter, KeyView, RecordFilter,
-};
+use keystile_core::policy::example_call::Wanted;
+use keystile_engine::BudgetWarning;
+use keystile_engine::command::{Failure, Finding, FindingLevel, KeyFilter, KeyView, RecordFilter};
+use keystile_engine::legacy::{Answer, Command};
 use keystile_engine::notifications::delivery::{DeliveryFilter, DeliveryView};
 
 use super::{Frame, PageResult, Screen, clock, page, plans_of_keys, trouble};
 use crate::carry_out::{blocking, carry_out};
 use crate::format::chart::{self, Bar, Svg};
 use crate::format::filters;
+use crate::format::when::Clock;
 use crate::sign_in::session::SignedIn;
 use crate::traffic::Flow;
 use crate::web::Web;
-use crate::format::when::Clock;
 
 /// Locked keys that are shown; the rest is a link.
 const LOCKED_SHOWN: u32 = 12;
@@ -39,7 +38,7 @@ struct NowPage {
     spark: Svg,
     locked: Vec<KeyView>,
     locked_more: u64,
-    near: Vec<NearBudget>,
+    near: Vec<BudgetWarning>,
     chart: Svg,
     records: Vec<WriteRecord>,
     told: Vec<DeliveryView>,
@@ -80,7 +79,7 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
             refused: hour.refused,
         })
         .collect();
-    let near = web.engine.near_budgets().await.unwrap_or_default();
+    let near = web.engine.budget_warnings().await.unwrap_or_default();
     let flow = web.traffic.flow();
     let locked_count = web.engine.locked_keys();
     let (well, verdict) = match web.engine.store().warning() {

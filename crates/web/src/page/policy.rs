@@ -7,20 +7,21 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use keystile_core::policy::api::Charge;
 use keystile_core::journal::WriteRecord;
+use keystile_core::policy::api::Charge;
 use keystile_core::policy::matrix::{self, Cell};
 use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
-use keystile_engine::command::{Answer, Failure, RecordFilter};
+use keystile_engine::command::{Failure, RecordFilter};
+use keystile_engine::legacy::Answer;
 
-use super::{Frame, PageResult, Screen, clock, page, see, trouble};
+use super::{Frame, PageResult, Screen, clock, page, redirect, trouble};
 use crate::carry_out::blocking;
 use crate::flash::Flash;
+use crate::format;
+use crate::format::when::Clock;
 use crate::sign_in::session::SignedIn;
 use crate::web::Web;
-use crate::format::when::Clock;
-use crate::format;
 
 /// Records that are looked at for operations that no rule names.
 const LOOKED_AT: u32 = 2_000;
@@ -86,7 +87,7 @@ pub(crate) async fn policy(State(web): State<Arc<Web>>, owner: SignedIn) -> Page
     Ok(page(&PolicyPage {
         frame: Frame::of(&web, &owner, Screen::Policy, "Policy"),
         clock: clock(&web),
-        note: words::capital(&format!("{}.", web.engine.policy_note())),
+        note: format::capital(&format!("{}.", web.engine.policy_note())),
         has_file: web.settings.file.is_some(),
         file: web.settings.file.as_ref().map(|file| file.display().to_string()),
         plans: plans.iter().map(|plan| shown(plan, text.as_deref())).collect(),
@@ -103,7 +104,7 @@ fn shown(plan: &Plan, text: Option<&str>) -> PlanShown {
     PlanShown {
         name: plan.name().to_owned(),
         is_keyless: plan.spec().is_keyless,
-        sentences: words::plan(plan.spec()),
+        sentences: format::plan(plan.spec()),
         line: text
             .and_then(|text| text.lines().position(|line| line.trim() == head))
             .map(|place| place + 1),
@@ -194,7 +195,7 @@ pub(crate) async fn reload(State(web): State<Arc<Web>>, owner: SignedIn) -> Resp
         _ => Flash::done("The file was read again."),
     };
     web.flashes.put(owner.session(), flash);
-    see("/policy")
+    redirect("/policy")
 }
 
 #[cfg(test)]

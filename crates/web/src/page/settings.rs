@@ -8,25 +8,24 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use keystile_core::key::PasskeyId;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::command::{
-    Answer, Command, Failure, FailureKind, Finding, FindingLevel, StatusView,
-};
+use keystile_engine::command::{Failure, FailureKind, Finding, FindingLevel, StatusView};
+use keystile_engine::legacy::{Answer, Command};
 use keystile_engine::owners::owner::{OwnerView, PasskeyView};
 use keystile_engine::owners::session::SessionView;
-use keystile_engine::owners::token::TokenView;
+use keystile_engine::owners::token::{CreateToken, ListTokens, RevokeToken, TokenView};
 use keystile_store::sqlite::notifications::subscription::SubscriptionRow;
 use serde::Deserialize;
 
-use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, filled, page, see, trouble};
+use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, filled, page, redirect, trouble};
 use crate::api::backup::backup_file;
 use crate::carry_out::{blocking, carry_out};
-use crate::format::filters;
 use crate::flash::{Flash, Secret, Typed};
-use crate::sign_in::password;
-use crate::sign_in::session::{Proved, SignedIn};
-use crate::sign_in::codes;
-use crate::web::Web;
+use crate::format::filters;
 use crate::format::when::Clock;
+use crate::sign_in::codes;
+use crate::sign_in::password;
+use crate::sign_in::session::{RecentlyAuthenticated, SignedIn};
+use crate::web::Web;
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -52,22 +51,22 @@ struct SettingsPage {
 pub(crate) async fn settings(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {
     let me = owner.owner().clone();
     let id = me.id;
-    let (owners, passkeys, sessions, tokens, last_backup, devices) =
-        blocking(&web.engine, move |engine| {
-            Ok::<_, Failure>((
-                engine.owners()?,
-                engine.passkeys_of(id)?,
-                engine.sessions_of(id)?,
-                engine.tokens()?,
-                engine.last_backup()?,
-                engine.devices()?,
-            ))
-        })
-        .await
-        .map_err(trouble(&web, &owner))?;
+    let (owners, passkeys, sessions, last_backup, devices) = blocking(&web.engine, move |engine| {
+        Ok::<_, Failure>((
+            engine.owners()?,
+            engine.passkeys_of(id)?,
+            engine.sessions_of(id)?,
+            engine.last_backup()?,
+            engine.devices()?,
+        ))
+    })
+    .await
+    .map_err(trouble(&web, &owner))?;
+    let tokens = web.engine.execute(&owner.principal(), ListTokens).await;
+    let tokens = tokens.map_err(trouble(&web, &owner))?;
     let status = carry_out(&web.engine, Command::Status, owner.actor()).await;
     let Answer::Status(status) = status.map_err(trouble(&web, &owner))? else {
-        return Ok(see("/"));
+        return Ok(redirect("/"));
     };
     // The file itself is looked through when somebody asks: that takes as long as it is large.
     let findings = blocking(&web.engine, |engine| engine.quick_findings()).await;
@@ -102,7 +101,7 @@ fn told<T>(web: &Web, owner: &SignedIn, done: Result<T, Failure>, text: &str) ->
         Err(failure) => Flash::failed(&failure),
     };
     web.flashes.put(owner.session(), flash);
-    see("/settings")
+    redirect("/settings")
 }
 
 pub(crate) async fn diagnose(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
@@ -131,10 +130,13 @@ pub(crate) async fn diagnose(State(web): State<Arc<Web>>, owner: SignedIn) -> Re
         Err(failure) => Flash::failed(&failure),
     };
     web.flashes.put(owner.session(), flash);
-    see("/settings")
+    redirect("/settings")
 }
 
-pub(crate) async fn invite(State(web): State<Arc<Web>>, Proved(owner): Proved) -> Response {
+pub(crate) async fn invite(
+    State(web): State<Arc<Web>>,
+    RecentlyAuthenticated(owner): RecentlyAuthenticated,
+) -> Response {
     let flash = match web.engine.make_claim_link(owner.actor()).await {
         Ok(link) => Flash {
             secrets: vec![Secret {
@@ -147,17 +149,17 @@ pub(crate) async fn invite(State(web): State<Arc<Web>>, Proved(owner): Proved) -
         Err(failure) => Flash::failed(&failure),
     };
     web.flashes.put(owner.session(), flash);
-    see("/settings")
+    redirect("/settings")
 }
 
 /// A step that was begun before the proof comes back as a GET: to the page that has its button.
 pub(crate) async fn back(State(_): State<Arc<Web>>, _: SignedIn) -> Response {
-    see("/settings")
+    redirect("/settings")
 }
 
 pub(crate) async fn remove_owner_page(
     State(web): State<Arc<Web>>,
-    Proved(owner): Proved,
+    RecentlyAuthenticated(owner): RecentlyAuthenticated,
     Path(name): Path<String>,
 ) -> PageResult {
     Ok(page(&ConfirmPage {
@@ -178,7 +180,7 @@ pub(crate) async fn remove_owner_page(
 
 pub(crate) async fn remove_owner(
     State(web): State<Arc<Web>>,
-    Proved(owner): Proved,
+    RecentlyAuthenticated(owner): RecentlyAuthenticated,
     Path(name): Path<String>,
 ) -> Response {
     let removed = web.engine.remove_owner(&name, owner.actor()).await;
@@ -187,11 +189,11 @@ pub(crate) async fn remove_owner(
 
 pub(crate) async fn remove_passkey(
     State(web): State<Arc<Web>>,
-    Proved(owner): Proved,
+    RecentlyAuthenticated(owner): RecentlyAuthenticated,
     Path(id): Path<String>,
 ) -> Response {
     let Ok(id) = id.parse::<PasskeyId>() else {
-        return see("/settings");
+        return redirect("/settings");
     };
     let removed = web.engine.remove_passkey(owner.owner().id, id, owner.actor()).await;
     told(&web, &owner, removed, "Removed the passkey.")
@@ -204,7 +206,7 @@ pub(crate) struct PasswordForm {
 
 pub(crate) async fn set_password(
     State(web): State<Arc<Web>>,
-    Proved(owner): Proved,
+    RecentlyAuthenticated(owner): RecentlyAuthenticated,
     Form(form): Form<PasswordForm>,
 ) -> Response {
     let set = async {
@@ -217,7 +219,10 @@ pub(crate) async fn set_password(
     told(&web, &owner, done, "Set the password, and ended your other sessions.")
 }
 
-pub(crate) async fn make_codes(State(web): State<Arc<Web>>, Proved(owner): Proved) -> Response {
+pub(crate) async fn make_codes(
+    State(web): State<Arc<Web>>,
+    RecentlyAuthenticated(owner): RecentlyAuthenticated,
+) -> Response {
     let flash = match web.engine.make_recovery_codes(owner.owner().id, owner.actor()).await {
         Ok(made) => Flash {
             secrets: vec![codes(&made)],
@@ -226,7 +231,7 @@ pub(crate) async fn make_codes(State(web): State<Arc<Web>>, Proved(owner): Prove
         Err(failure) => Flash::failed(&failure),
     };
     web.flashes.put(owner.session(), flash);
-    see("/settings")
+    redirect("/settings")
 }
 
 pub(crate) async fn end_session(
@@ -252,7 +257,7 @@ pub(crate) struct TokenForm {
 
 pub(crate) async fn create_token(
     State(web): State<Arc<Web>>,
-    Proved(owner): Proved,
+    RecentlyAuthenticated(owner): RecentlyAuthenticated,
     Form(form): Form<TokenForm>,
 ) -> Response {
     let typed = Typed {
@@ -268,8 +273,9 @@ pub(crate) async fn create_token(
         let scope = form.scope.parse().map_err(|_| plain("there is no such scope".to_owned()))?;
         let span = filled(form.span).map(|text| text.parse::<Span>()).transpose();
         let span = span.map_err(|error| plain(error.to_string()))?;
-        let expires = span.map(|span| web.engine.store().now().plus(span));
-        web.engine.create_token(form.name.trim(), scope, expires, owner.actor()).await
+        let name = form.name.trim().to_owned();
+        let new = CreateToken { name, scope, for_millis: span.map(Span::millis) };
+        web.engine.execute(&owner.principal(), new).await
     };
     let flash = match made.await {
         Ok(made) => Flash {
@@ -287,7 +293,7 @@ pub(crate) async fn create_token(
         Err(failure) => Flash { typed: Some(typed), ..Flash::failed(&failure) },
     };
     web.flashes.put(owner.session(), flash);
-    see("/settings")
+    redirect("/settings")
 }
 
 pub(crate) async fn revoke_token(
@@ -295,7 +301,7 @@ pub(crate) async fn revoke_token(
     owner: SignedIn,
     Path(id): Path<String>,
 ) -> Response {
-    let revoked = web.engine.revoke_token(&id, owner.actor()).await;
+    let revoked = web.engine.execute(&owner.principal(), RevokeToken { token: id }).await;
     told(&web, &owner, revoked, "Revoked the token.")
 }
 

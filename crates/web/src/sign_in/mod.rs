@@ -10,19 +10,20 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use keystile_core::owners::secret::Secret;
 use keystile_engine::command::{Failure, FailureKind};
-use keystile_engine::owners::owner::{Claimed, NewOwner, OwnerCredential, OwnerView, check_owner_name};
+use keystile_engine::owners::owner::{
+    Claimed, NewOwner, OwnerCredential, OwnerView, check_owner_name,
+};
 use keystile_engine::owners::session::SignInMethod;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use webauthn_rs::prelude::{PublicKeyCredential, RegisterPublicKeyCredential};
 
-use crate::format::filters;
 use crate::flash::{Flash, Secret as Shown};
+use crate::format::filters;
 use crate::guard::Peer;
-use crate::page::{Frame, Screen, local, page, page_with, see};
-use crate::sign_in::passkey::{self, Purpose, finish_assertion};
-use crate::sign_in::password;
-use crate::sign_in::session::{self, Proved, SignedIn};
+use crate::page::{Frame, Screen, local, page, page_with, redirect};
+use crate::sign_in::passkey::{Purpose, finish_assertion};
+use crate::sign_in::session::{RecentlyAuthenticated, SignedIn};
 use crate::web::Web;
 
 pub(crate) mod passkey;
@@ -106,7 +107,7 @@ pub(crate) async fn sign_in(
 ) -> Response {
     let next = asked.next.unwrap_or_else(|| "/".to_owned());
     match session::find(&web, &headers).await {
-        Ok(Some(_)) => see(&next),
+        Ok(Some(_)) => redirect(&next),
         Ok(None) | Err(_) => sign_in_page(&web, &headers, &next, None),
     }
 }
@@ -129,7 +130,7 @@ pub(crate) async fn with_password(
     let mistake = match check_password(&web, peer.ip(), name, form.password).await {
         Ok(owner) => {
             return match enter(&web, &headers, peer.ip(), &owner, SignInMethod::Password).await {
-                Ok(cookie) => (cookie, see(&next)).into_response(),
+                Ok(cookie) => (cookie, redirect(&next)).into_response(),
                 Err(failure) => {
                     sign_in_page(&web, &headers, &next, Some(failed(failure.message, name)))
                 }
@@ -278,7 +279,7 @@ pub(crate) async fn with_recovery_code(
         Ok((cookie, view)) => {
             let text = "Signed in with a recovery code, which is used up. Add a passkey now.";
             web.flashes.put(&view.id, Flash::done(text));
-            ([(SET_COOKIE, cookie)], see("/settings")).into_response()
+            ([(SET_COOKIE, cookie)], redirect("/settings")).into_response()
         }
         Err(failure) => {
             let failed = Failed { is_recovering: true, ..failed(failure.message, name) };
@@ -336,7 +337,7 @@ pub(crate) async fn prove_with_password(
         web.engine.prove_session(owner.secret()).await
     };
     match proved.await {
-        Ok(()) => see(&next),
+        Ok(()) => redirect(&next),
         Err(failure) => prove_page(&web, &headers, &owner, &next, Some(failure.message)),
     }
 }
@@ -425,7 +426,7 @@ pub(crate) async fn claim_with_password(
         welcome(&web, &headers, peer.ip(), claimed, SignInMethod::Password).await
     };
     match claimed.await {
-        Ok(cookie) => (cookie, see("/settings")).into_response(),
+        Ok(cookie) => (cookie, redirect("/settings")).into_response(),
         Err(failure) => claim_page(&web, &headers, &secret, &name, Some(failure.message)),
     }
 }
@@ -538,7 +539,10 @@ pub(crate) fn codes(codes: &[Secret]) -> Shown {
     }
 }
 
-pub(crate) async fn begin_adding(State(web): State<Arc<Web>>, Proved(owner): Proved) -> Response {
+pub(crate) async fn begin_adding(
+    State(web): State<Arc<Web>>,
+    RecentlyAuthenticated(owner): RecentlyAuthenticated,
+) -> Response {
     let known = match web.engine.passkeys_of(owner.owner().id) {
         Ok(known) => known.into_iter().map(|passkey| passkey.credential).collect(),
         Err(failure) => return ended(&failure),
@@ -549,7 +553,7 @@ pub(crate) async fn begin_adding(State(web): State<Arc<Web>>, Proved(owner): Pro
 
 pub(crate) async fn add_passkey(
     State(web): State<Arc<Web>>,
-    Proved(owner): Proved,
+    RecentlyAuthenticated(owner): RecentlyAuthenticated,
     Json(made): Json<MadePasskey>,
 ) -> Response {
     let added = async {

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use keystile_core::key::Pepper;
 use keystile_core::lock::Actor;
+use keystile_core::owners::principal::Principal;
 use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::owners::owner::OwnerView;
 use keystile_engine::owners::session::{Looks, NewSession, SessionView, SignInMethod};
@@ -51,6 +52,11 @@ impl SignedIn {
         self.view.actor()
     }
 
+    /// What the owner may do, for commands.
+    pub(crate) fn principal(&self) -> Principal {
+        Principal::Owner { id: self.view.owner.id, name: self.view.owner.name.clone() }
+    }
+
     /// Whether the owner proved who they are a short while ago.
     pub(crate) fn is_fresh(&self) -> bool {
         self.view.fresh
@@ -59,7 +65,7 @@ impl SignedIn {
 
 /// An owner who proved who they are a short while ago; others are asked to, and come back.
 #[derive(Debug)]
-pub(crate) struct Proved(pub(crate) SignedIn);
+pub(crate) struct RecentlyAuthenticated(pub(crate) SignedIn);
 
 impl FromRequestParts<Arc<Web>> for SignedIn {
     type Rejection = Response;
@@ -70,7 +76,7 @@ impl FromRequestParts<Arc<Web>> for SignedIn {
     }
 }
 
-impl FromRequestParts<Arc<Web>> for Proved {
+impl FromRequestParts<Arc<Web>> for RecentlyAuthenticated {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Response> {
@@ -187,7 +193,7 @@ pub(crate) async fn end(web: &Web, headers: &HeaderMap) -> Response {
     }
     let (name, secure) = (web.session_cookie(), secure(web));
     let gone = format!("{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{secure}");
-    ([(SET_COOKIE, gone)], page::see("/sign-in")).into_response()
+    ([(SET_COOKIE, gone)], page::redirect("/sign-in")).into_response()
 }
 
 /// The address that a request came from. Behind a proxy every owner has the proxy's.

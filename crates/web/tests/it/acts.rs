@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
 use keystile_core::notifications::delivery::AttemptOutcome;
+use keystile_core::notifications::watch::WatchRules;
 use keystile_core::owners::scope::Scope;
-use keystile_core::notifications::watch::Watching;
-use keystile_engine::command::{Answer, Command, RecordFilter};
+use keystile_engine::command::RecordFilter;
+use keystile_engine::legacy::{Answer, Command};
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, cli};
+use crate::test_console::{TestConsole, cli};
 
 #[tokio::test]
 async fn a_key_is_created_shown_once_locked_unlocked_rolled_and_revoked() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Write).await;
     let act = |path: &str, body: Value| desk.post(path).token(&token).json(body).send();
     let made = act("/api/v1/keys", json!({ "application": "reader", "plan": "open" })).await;
@@ -44,7 +45,7 @@ async fn a_key_is_created_shown_once_locked_unlocked_rolled_and_revoked() {
 
 #[tokio::test]
 async fn keys_and_applications_change_their_plan_and_carry_a_note() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let (token, key) = (desk.token(Scope::Write).await, desk.key("reader").await);
     for path in [format!("/api/v1/keys/{key}"), "/api/v1/applications/reader".to_owned()] {
         let change = |body| desk.ask(http::Method::PATCH, &path).token(&token).json(body).send();
@@ -65,7 +66,7 @@ async fn keys_and_applications_change_their_plan_and_carry_a_note() {
 
 #[tokio::test]
 async fn an_application_is_created_suspended_and_resumed() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Write).await;
     let new = json!({ "name": "räder & co/1", "plan": "open" });
     let made = desk.post("/api/v1/applications").token(&token).json(new.clone()).send().await;
@@ -85,7 +86,7 @@ async fn an_application_is_created_suspended_and_resumed() {
 
 #[tokio::test]
 async fn owners_and_tokens_come_and_go() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     desk.cookie("Ada").await;
     let token = desk.token(Scope::Admin).await;
     let link = desk.post("/api/v1/owners/links").token(&token).send().await;
@@ -116,7 +117,7 @@ async fn owners_and_tokens_come_and_go() {
 
 #[tokio::test]
 async fn the_policy_is_told_in_words_and_read_again() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Admin).await;
     let policy = desk.get("/api/v1/policy").token(&token).send().await.good();
     assert_eq!(policy["plans"][0]["name"], "open");
@@ -136,7 +137,7 @@ async fn the_policy_is_told_in_words_and_read_again() {
 
 #[tokio::test]
 async fn a_backup_is_made_where_nobody_chooses() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Admin).await;
     let last = || desk.get("/api/v1/backups/last").token(&token).send();
     assert_eq!(last().await.good()["time"], Value::Null);
@@ -150,7 +151,7 @@ async fn a_backup_is_made_where_nobody_chooses() {
 
 #[tokio::test]
 async fn the_server_tells_how_it_is() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Read).await;
     desk.refusals(3, "/notes/1").await;
     let get = |path: &str| desk.get(path).token(&token).send();
@@ -172,7 +173,7 @@ async fn the_server_tells_how_it_is() {
 
 #[tokio::test]
 async fn a_thousand_records_are_paged_through_each_once() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Read).await;
     desk.refusals(1_000, "/notes/1").await;
     desk.refusals(5, "/other").await;
@@ -207,7 +208,7 @@ async fn a_thousand_records_are_paged_through_each_once() {
 
 #[tokio::test]
 async fn an_export_has_every_record_that_fits() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Read).await;
     desk.refusals(2_500, "=cmd").await;
     let get = |path: &str| desk.get(path).token(&token).send();
@@ -227,7 +228,7 @@ async fn an_export_has_every_record_that_fits() {
 
 #[tokio::test]
 async fn keys_and_the_audit_are_paged_too() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Read).await;
     for number in 0..7 {
         desk.key(&format!("app {}", number % 2)).await;
@@ -257,10 +258,10 @@ async fn keys_and_the_audit_are_paged_too() {
 
 #[tokio::test]
 async fn what_is_shown_is_what_the_command_line_prints() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let (token, key) = (desk.token(Scope::Read).await, desk.key("reader").await);
     desk.refusals(1, "/notes/1").await;
-    let ask = |command| desk.engine().execute(command, cli());
+    let ask = |command| desk.engine().execute_legacy(command, cli());
     let Answer::Key(details) = ask(Command::ShowKey { key: key.clone() }).await else { panic!() };
     let shown = desk.get(&format!("/api/v1/keys/{key}")).token(&token).send().await.good();
     assert_eq!(shown, serde_json::to_value(&details).unwrap());
@@ -277,7 +278,7 @@ async fn what_is_shown_is_what_the_command_line_prints() {
 
 #[tokio::test]
 async fn hostile_texts_go_in_and_out_as_they_are() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Write).await;
     for name in ["<svg onload=alert(1)>", "'; DROP TABLE key; --", "שלום", "{{7*7}}", "%2e%2e"]
     {
@@ -303,7 +304,7 @@ async fn hostile_texts_go_in_and_out_as_they_are() {
     assert_eq!(listed.good()["items"][0]["path"], "/<script>\r\nSet-Cookie: a=b");
 }
 
-fn hook(desk: &Desk) {
+fn hook(desk: &TestConsole) {
     let channel = ChannelRule {
         name: "ops".to_owned(),
         spec: ChannelSpec::Webhook {
@@ -313,13 +314,13 @@ fn hook(desk: &Desk) {
         per_hour_max: 60,
         allowed_networks: Vec::new(),
     };
-    let watching = Watching::new(Vec::new(), vec![channel], jiff::tz::TimeZone::UTC);
+    let watching = WatchRules::new(Vec::new(), vec![channel], jiff::tz::TimeZone::UTC);
     desk.engine().store().set_watching(Arc::new(watching));
 }
 
 #[tokio::test]
 async fn what_was_told_is_listed_page_by_page_and_what_failed_is_sent_again() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     hook(&desk);
     let (token, reads) = (desk.token(Scope::Write).await, desk.token(Scope::Read).await);
     for name in ["one", "two", "three"] {
@@ -370,7 +371,7 @@ async fn what_was_told_is_listed_page_by_page_and_what_failed_is_sent_again() {
 
 #[tokio::test]
 async fn a_stop_link_that_is_not_whole_ends_nothing() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     for token in ["x".to_owned(), "A".repeat(64), "A".repeat(10_000)] {
         let path = format!("/stop/{token}");
         let told = desk.get(&path).send().await;

@@ -6,8 +6,8 @@ use http::Method;
 use keystile_core::owners::scope::Scope;
 use serde_json::Value;
 
-use crate::desk::Desk;
 use crate::pages::{self, Route};
+use crate::test_console::TestConsole;
 
 /// An operation of the description.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ struct Operation {
     scope: Scope,
 }
 
-async fn described(desk: &Desk) -> Value {
+async fn described(desk: &TestConsole) -> Value {
     let token = desk.token(Scope::Read).await;
     desk.get("/api/openapi.json").token(&token).send().await.good()
 }
@@ -47,7 +47,7 @@ fn operations(description: &Value) -> Vec<Operation> {
 
 #[tokio::test]
 async fn the_description_stays_as_it_is() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Read).await;
     let told = desk.get("/api/openapi.json").token(&token).send().await;
     assert_eq!(told.good()["openapi"], "3.1.0");
@@ -56,7 +56,7 @@ async fn the_description_stays_as_it_is() {
 
 #[tokio::test]
 async fn every_operation_has_an_id_and_a_sentence_of_its_own() {
-    let description = described(&Desk::new()).await;
+    let description = described(&TestConsole::new()).await;
     let mut ids = BTreeSet::new();
     for methods in description["paths"].as_object().unwrap().values() {
         for operation in methods.as_object().unwrap().values() {
@@ -71,7 +71,7 @@ async fn every_operation_has_an_id_and_a_sentence_of_its_own() {
 
 #[tokio::test]
 async fn nothing_of_the_api_is_done_for_nobody() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let before = desk.events();
     for Operation { method, path, .. } in operations(&described(&desk).await) {
         let told = desk.ask(method.clone(), &pages::filled(&path)).text("{}").send().await;
@@ -85,7 +85,7 @@ async fn nothing_of_the_api_is_done_for_nobody() {
 
 #[tokio::test]
 async fn a_token_of_too_small_a_scope_does_nothing() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let operations = operations(&described(&desk).await);
     let (read, write) = (desk.token(Scope::Read).await, desk.token(Scope::Write).await);
     let before = desk.events();
@@ -111,7 +111,7 @@ async fn a_token_of_too_small_a_scope_does_nothing() {
 
 #[tokio::test]
 async fn a_token_of_the_scope_that_is_said_is_enough() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     for Operation { method, path, scope } in operations(&described(&desk).await) {
         if path == "/api/v1/events" {
             continue;
@@ -125,7 +125,7 @@ async fn a_token_of_the_scope_that_is_said_is_enough() {
 
 #[tokio::test]
 async fn only_what_is_described_is_served_under_v1() {
-    let described: BTreeSet<Route> = operations(&described(&Desk::new()).await)
+    let described: BTreeSet<Route> = operations(&described(&TestConsole::new()).await)
         .into_iter()
         .map(|operation| Route { method: operation.method.to_string(), path: operation.path })
         .collect();

@@ -2,11 +2,11 @@
 
 use http::header::CONTENT_ENCODING;
 
-use crate::desk::Desk;
+use crate::test_console::TestConsole;
 
 #[tokio::test]
 async fn the_page_loads_only_what_this_address_serves() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     let page = desk.get("/api/docs").cookie(&cookie).send().await;
     assert_eq!(page.status, 200);
@@ -28,7 +28,7 @@ async fn the_page_loads_only_what_this_address_serves() {
 
 #[tokio::test]
 async fn swagger_ui_is_told_to_be_gzip_and_is() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     for file in ["swagger-ui-bundle.js", "swagger-ui.css"] {
         let ask = desk.get(&format!("/api/docs/{file}")).cookie(&cookie);

@@ -7,11 +7,11 @@ use serde_json::json;
 
 use keystile_web::Access;
 
-use crate::desk::{Desk, cli};
+use crate::test_console::{TestConsole, cli};
 
 #[tokio::test]
 async fn a_token_that_has_ended_or_was_revoked_opens_nothing() {
-    let mut desk = Desk::new();
+    let mut desk = TestConsole::new();
     let ends = Timestamp(desk.engine().store().now().0 + 3_600_000);
     let (short, long) = (
         desk.token_until("short", Scope::Read, Some(ends)).await,
@@ -21,7 +21,7 @@ async fn a_token_that_has_ended_or_was_revoked_opens_nothing() {
         desk.get("/api/v1/status").token(token).send().await.good();
     }
     desk.later(3_600_000);
-    desk.engine().revoke_token("long", cli()).await.unwrap();
+    desk.revoke_token("long").await;
     for token in [&short, &long] {
         let told = desk.get("/api/v1/status").token(token).send().await;
         insta::allow_duplicates! {
@@ -33,7 +33,7 @@ async fn a_token_that_has_ended_or_was_revoked_opens_nothing() {
 
 #[tokio::test]
 async fn whoever_guesses_tokens_has_to_wait_and_whoever_has_one_does_not() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Read).await;
     let forged = token.replace(&token[10..14], "AAAA");
     let mut slowed = 0;
@@ -52,7 +52,7 @@ async fn whoever_guesses_tokens_has_to_wait_and_whoever_has_one_does_not() {
 
 #[tokio::test]
 async fn a_token_that_is_shown_counts_alone() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let (cookie, read) = (desk.cookie("Ada").await, desk.token(Scope::Read).await);
     // The cookie would allow it; the token that was named does not.
     let both = desk.post("/api/v1/owners/links").cookie(&cookie).token(&read);
@@ -72,7 +72,7 @@ async fn a_token_that_is_shown_counts_alone() {
 
 #[tokio::test]
 async fn an_owner_acts_with_their_cookie_and_under_their_name() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     let new = desk.post("/api/v1/keys").cookie(&cookie);
     new.json(json!({ "application": "reader", "plan": "open" })).send().await.good();
@@ -82,7 +82,7 @@ async fn an_owner_acts_with_their_cookie_and_under_their_name() {
 
 #[tokio::test]
 async fn what_cannot_be_taken_back_wants_a_fresh_proof_of_an_owner() {
-    let mut desk = Desk::new();
+    let mut desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     let key = desk.key("reader").await;
     desk.post("/api/v1/owners/links").cookie(&cookie).send().await.good();
@@ -112,7 +112,7 @@ async fn what_cannot_be_taken_back_wants_a_fresh_proof_of_an_owner() {
 
 #[tokio::test]
 async fn a_session_that_has_ended_opens_nothing() {
-    let mut desk = Desk::new();
+    let mut desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     desk.get("/api/v1/keys").cookie(&cookie).send().await.good();
     desk.later(400 * 86_400_000);
@@ -123,7 +123,7 @@ async fn a_session_that_has_ended_opens_nothing() {
 
 #[tokio::test]
 async fn signing_in_gives_a_new_cookie_and_ends_the_session_that_the_browser_brought_along() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let brought = desk.cookie("Mallory").await;
     let link = desk.engine().make_claim_link(cli()).await.unwrap();
     let form = "name=Ada&password=a+long+enough+sentence";
@@ -147,9 +147,9 @@ const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
 #[tokio::test]
 async fn metrics_and_health_are_read_only_by_whom_the_owner_lets_read_them() {
-    let open = Desk::new();
+    let open = TestConsole::new();
     let with = |health, metrics| {
-        Desk::with(|settings| (settings.health, settings.metrics) = (health, metrics))
+        TestConsole::with(|settings| (settings.health, settings.metrics) = (health, metrics))
     };
     let token_for_metrics = with(Access::Open, Access::Token);
     let closed = with(Access::Token, Access::Off);
@@ -181,7 +181,7 @@ async fn metrics_and_health_are_read_only_by_whom_the_owner_lets_read_them() {
 
 #[tokio::test]
 async fn a_console_with_tls_and_a_name_of_its_own_keeps_browsers_to_https() {
-    let desk = Desk::with(|settings| {
+    let desk = TestConsole::with(|settings| {
         settings.is_secure = true;
         settings.url = Some("https://console.example.org".to_owned());
     });
@@ -192,6 +192,6 @@ async fn a_console_with_tls_and_a_name_of_its_own_keeps_browsers_to_https() {
     }
     let answer = desk.get("/sign-in").host("localhost:7080").send().await;
     assert!(!answer.headers.contains_key(field));
-    let answer = Desk::new().get("/sign-in").send().await;
+    let answer = TestConsole::new().get("/sign-in").send().await;
     assert!(!answer.headers.contains_key(field));
 }

@@ -2,15 +2,15 @@
 
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
-use keystile_engine::command::{Answer, Command};
+use keystile_engine::legacy::{Answer, Command};
 
-use crate::desk::{Desk, cli};
+use crate::test_console::{TestConsole, cli};
 
 /// A form, what is typed into it, and what its page then shows.
 type Failing<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
 
 /// The page that a form leads to.
-async fn after(desk: &Desk, cookie: &str, path: &str, fields: &[(&str, &str)]) -> String {
+async fn after(desk: &TestConsole, cookie: &str, path: &str, fields: &[(&str, &str)]) -> String {
     let told = desk.post(path).cookie(cookie).form(fields).send().await;
     assert_eq!(told.status, 303, "{told:?}");
     let shown = desk.get(told.header("location")).cookie(cookie).send().await;
@@ -20,7 +20,7 @@ async fn after(desk: &Desk, cookie: &str, path: &str, fields: &[(&str, &str)]) -
 
 #[tokio::test]
 async fn a_form_that_failed_comes_back_open_with_what_was_typed() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     let key = desk.key("reader").await;
     let long = "x".repeat(501);
@@ -73,7 +73,7 @@ async fn a_form_that_failed_comes_back_open_with_what_was_typed() {
 
 #[tokio::test]
 async fn a_name_that_was_typed_stays_where_its_password_was_wrong() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     desk.cookie("Ada").await;
     let wrong = [("name", "Ada"), ("password", "wrong"), ("next", "/keys")];
     let told = desk.post("/sign-in").header("sec-fetch-site", "same-origin").form(&wrong).send();
@@ -90,7 +90,7 @@ async fn a_name_that_was_typed_stays_where_its_password_was_wrong() {
 
 #[tokio::test]
 async fn a_proof_is_asked_for_in_words_that_a_button_can_carry() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     let page = desk.get("/prove").cookie(&cookie).send().await.text;
     assert!(page.contains("<h1>Confirm your identity</h1>"), "{page}");
@@ -101,7 +101,7 @@ async fn a_proof_is_asked_for_in_words_that_a_button_can_carry() {
 
 #[tokio::test]
 async fn a_lock_without_a_reason_is_refused() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     let key = desk.key("reader").await;
     let fields = [("level", "writes"), ("reason", "  "), ("span", "")];
@@ -113,7 +113,7 @@ async fn a_lock_without_a_reason_is_refused() {
 
 #[tokio::test]
 async fn an_address_that_the_console_does_not_have_says_so_on_a_page() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     for path in ["/nowhere", "/keys/", "/apis", "/keys/x/y/z", "/assets/nothing.css", "/%ff"] {
         for told in [desk.get(path).send().await, desk.get(path).cookie(&cookie).send().await] {
@@ -141,7 +141,7 @@ async fn an_address_that_the_console_does_not_have_says_so_on_a_page() {
 
 #[tokio::test]
 async fn what_a_button_will_do_is_said_as_something_to_come() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     let key = desk.key("reader").await;
     desk.cookie("Bob").await;
@@ -161,21 +161,21 @@ async fn what_a_button_will_do_is_said_as_something_to_come() {
 
 #[tokio::test]
 async fn a_key_that_is_revoked_works_until_nothing() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     let key = desk.key("reader").await;
     let roll = Command::RollKey { key: key.clone(), grace_millis: 86_400_000 };
-    let Answer::NewKeys(_) = desk.engine().execute(roll, cli()).await else { panic!() };
+    let Answer::NewKeys(_) = desk.engine().execute_legacy(roll, cli()).await else { panic!() };
     let page = || async { desk.get(&format!("/keys/{key}")).cookie(&cookie).send().await.text };
     assert!(page().await.contains("<dt>Ends</dt>"));
     let revoke = Command::RevokeKey { key: key.clone() };
-    let Answer::Done(_) = desk.engine().execute(revoke, cli()).await else { panic!() };
+    let Answer::Done(_) = desk.engine().execute_legacy(revoke, cli()).await else { panic!() };
     assert!(!page().await.contains("<dt>Ends</dt>"));
 }
 
 #[tokio::test]
 async fn lines_to_try_are_whole_when_they_are_pasted() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     let now = desk.get("/").cookie(&cookie).send().await.text.replace("&#39;", "'");
     let line = "curl -i -X POST -H 'X-API-Key: KEY' 'http://127.0.0.1:7070/'</pre>";
@@ -189,7 +189,7 @@ async fn lines_to_try_are_whole_when_they_are_pasted() {
 
 #[tokio::test]
 async fn budgets_go_by_their_names() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     let key = desk.key("reader").await;
     let page = desk.get(&format!("/keys/{key}")).cookie(&cookie).send().await.text;
@@ -198,7 +198,7 @@ async fn budgets_go_by_their_names() {
 
 #[tokio::test]
 async fn the_last_24_hours_are_the_same_on_every_surface_and_refusals_are_no_writes() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     desk.refusals(7, "/notes/1").await;
     let status = desk.get("/api/v1/status").cookie(&cookie).send().await.good();
@@ -210,7 +210,7 @@ async fn the_last_24_hours_are_the_same_on_every_surface_and_refusals_are_no_wri
 
 #[tokio::test]
 async fn two_consoles_on_one_machine_do_not_share_a_cookie() {
-    let (one, other) = (Desk::new(), Desk::new());
+    let (one, other) = (TestConsole::new(), TestConsole::new());
     assert_ne!(one.cookie_name(7080), other.cookie_name(7080), "of two stores");
     // A copy of the store has the same secret, but another port.
     assert_ne!(one.cookie_name(7080), one.cookie_name(7081), "of two ports");
@@ -228,7 +228,7 @@ async fn two_consoles_on_one_machine_do_not_share_a_cookie() {
 
 #[tokio::test]
 async fn the_name_of_the_cookie_outlives_a_restart() {
-    let mut desk = Desk::new();
+    let mut desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     desk.later(1_000);
     desk.get("/api/v1/keys").cookie(&cookie).send().await.good();
@@ -236,7 +236,7 @@ async fn the_name_of_the_cookie_outlives_a_restart() {
 
 #[tokio::test]
 async fn a_name_that_was_kept_before_shows_all_that_is_in_it_on_every_page() {
-    let mut desk = Desk::new();
+    let mut desk = TestConsole::new();
     let key = desk.key("reader").await;
     let cookie = desk.cookie("Ada").await;
     let database = rusqlite::Connection::open(desk.path().join("keystile.db")).unwrap();
@@ -276,7 +276,7 @@ async fn a_name_that_was_kept_before_shows_all_that_is_in_it_on_every_page() {
 
 #[tokio::test]
 async fn names_that_do_not_show_as_themselves_are_refused_at_every_form() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     let key = desk.key("reader").await;
     let forms: [Failing<'_>; 5] = [
@@ -314,7 +314,7 @@ async fn names_that_do_not_show_as_themselves_are_refused_at_every_form() {
 
 #[tokio::test]
 async fn a_day_or_a_length_is_understood_by_the_filters_of_the_console_and_of_the_api() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     desk.refusals(1, "/notes/42").await;
     for (when, is_before) in [
@@ -339,7 +339,7 @@ async fn a_day_or_a_length_is_understood_by_the_filters_of_the_console_and_of_th
 
 #[tokio::test]
 async fn every_time_on_a_page_is_utc_and_says_so() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     let key = desk.key("reader").await;
     desk.refusals(1, "/notes/42").await;
@@ -358,7 +358,7 @@ async fn every_time_on_a_page_is_utc_and_says_so() {
 
 #[tokio::test]
 async fn a_token_that_is_revoked_ends_no_more() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     let expires = desk.engine().store().now().0 + 86_400_000;
     desk.token_until("backup", Scope::Read, Some(Timestamp(expires))).await;
@@ -368,7 +368,6 @@ async fn a_token_that_is_revoked_ends_no_more() {
     };
     let page = || async { desk.get("/settings").cookie(&cookie).send().await.text };
     assert!(ends(&page().await).contains("<time"));
-    let revoke = Command::RevokeToken { token: "backup".to_owned() };
-    let Answer::Done(_) = desk.engine().execute(revoke, cli()).await else { panic!() };
+    desk.revoke_token("backup").await;
     assert_eq!(ends(&page().await), "–");
 }

@@ -4,7 +4,7 @@ use http::Method;
 use keystile_core::owners::scope::Scope;
 use serde_json::{Map, Value, json};
 
-use crate::desk::{Desk, Told};
+use crate::test_console::{TestConsole, Told};
 
 /// A schema of the description, its reference followed.
 fn followed<'a>(whole: &'a Value, schema: &'a Value) -> &'a Value {
@@ -62,7 +62,7 @@ fn bodies(whole: &Value, key: &str) -> Vec<Property> {
 }
 
 impl Property {
-    async fn sent(&self, desk: &Desk, token: &str, value: Value) -> Told {
+    async fn sent(&self, desk: &TestConsole, token: &str, value: Value) -> Told {
         let mut body = self.others.clone();
         body.insert(self.name.clone(), value);
         let ask = desk.ask(self.method.clone(), &self.path).token(token);
@@ -72,7 +72,7 @@ impl Property {
 
 #[tokio::test]
 async fn every_text_that_a_body_takes_has_its_limits_in_the_description_and_they_are_enforced() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let key = desk.key("reader").await;
     let token = desk.token(Scope::Admin).await;
     let whole = desk.get("/api/openapi.json").token(&token).send().await.good();
@@ -112,7 +112,7 @@ async fn every_text_that_a_body_takes_has_its_limits_in_the_description_and_they
 
 #[tokio::test]
 async fn the_limits_of_parameters_in_the_description_are_enforced() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Admin).await;
     let whole = desk.get("/api/openapi.json").token(&token).send().await.good();
     let mut tried = 0;

@@ -4,7 +4,6 @@
 
 mod acts;
 mod description;
-mod desk;
 mod docs;
 mod doors;
 mod forms;
@@ -12,4 +11,5 @@ mod limits;
 mod pages;
 mod problems;
 mod stream;
+mod test_console;
 mod versions;

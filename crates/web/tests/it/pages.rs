@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::Method;
 use keystile_core::owners::scope::Scope;
 
-use crate::desk::Desk;
+use crate::test_console::TestConsole;
 
 /// What anybody may ask who reaches the address: each with why.
 const PUBLIC: &[(&str, &str)] = &[
@@ -93,7 +93,7 @@ fn all() -> Vec<Route> {
 
 #[tokio::test]
 async fn every_page_wants_a_sign_in() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let before = desk.events();
     let public: BTreeSet<_> = PUBLIC
         .iter()
@@ -117,7 +117,7 @@ async fn every_page_wants_a_sign_in() {
 
 #[tokio::test]
 async fn a_token_opens_no_page() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Admin).await;
     let told = desk.get("/keys").token(&token).send().await;
     assert_eq!((told.status.as_u16(), told.header("location")), (303, "/sign-in?next=%2Fkeys"));
@@ -125,7 +125,7 @@ async fn a_token_opens_no_page() {
 
 #[tokio::test]
 async fn every_answer_has_the_headers_that_keep_it_where_it_is() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     for path in ["/", "/sign-in", "/api/v1/keys", "/api/nowhere", "/nowhere"] {
         let told = desk.get(path).send().await;
         assert!(told.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
@@ -137,7 +137,7 @@ async fn every_answer_has_the_headers_that_keep_it_where_it_is() {
 
 #[tokio::test]
 async fn a_page_of_another_site_can_do_nothing() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let (cookie, token) = (desk.cookie("Ada").await, desk.token(Scope::Admin).await);
     let before = desk.events();
     let asks = || {

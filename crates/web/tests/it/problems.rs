@@ -4,11 +4,11 @@ use http::Method;
 use keystile_core::owners::scope::Scope;
 use serde_json::json;
 
-use crate::desk::Desk;
+use crate::test_console::TestConsole;
 
 #[tokio::test]
 async fn an_address_that_is_none_is_a_problem() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Admin).await;
     for path in
         ["/api/", "/api", "/api/v1", "/api/v2/keys", "/api/v1/nowhere", "/api/v1/keys/x/y/z"]
@@ -22,7 +22,7 @@ async fn an_address_that_is_none_is_a_problem() {
 
 #[tokio::test]
 async fn a_method_that_an_address_does_not_take_is_a_problem() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Admin).await;
     for (method, path) in [
         (Method::DELETE, "/api/v1/keys"),
@@ -39,7 +39,7 @@ async fn a_method_that_an_address_does_not_take_is_a_problem() {
 
 #[tokio::test]
 async fn a_body_that_cannot_be_read_is_a_problem() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Admin).await;
     let before = desk.events();
     for body in ["", "{", "[]", "null", r#"{"name":"a"}"#, r#"{"name":"a","plan":1}"#] {
@@ -62,7 +62,7 @@ async fn a_body_that_cannot_be_read_is_a_problem() {
 
 #[tokio::test]
 async fn a_query_that_cannot_be_read_is_a_problem() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Read).await;
     for path in [
         "/api/v1/keys?limit=many",

@@ -8,7 +8,7 @@ use keystile_core::owners::scope::Scope;
 use keystile_core::owners::session::SESSION_IDLE_MAX;
 use keystile_core::time::Span;
 
-use crate::desk::{Ask, Desk, cli};
+use crate::test_console::{Ask, TestConsole, cli};
 
 /// Reads until a text comes, or the stream ends; says whether it came.
 async fn comes(watching: &mut BodyDataStream, text: &str) -> bool {
@@ -24,7 +24,7 @@ async fn comes(watching: &mut BodyDataStream, text: &str) -> bool {
 
 #[tokio::test]
 async fn a_token_of_scope_read_watches() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Read).await;
     let response = desk.get("/api/v1/events").token(&token).response().await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
@@ -59,10 +59,10 @@ async fn watching(ask: Ask) -> BodyDataStream {
 
 #[tokio::test]
 async fn a_stream_ends_soon_after_its_token_is_revoked_and_tells_nothing_more() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token_until("watcher", Scope::Read, None).await;
     let mut watching = watching(desk.get("/api/v1/events").token(&token)).await;
-    desk.engine().revoke_token("watcher", cli()).await.unwrap();
+    desk.revoke_token("watcher").await;
     desk.refusals(1, "/notes/secret").await;
     let told = rest(&mut watching).await;
     assert!(!told.contains("/notes/secret"), "{told}");
@@ -70,7 +70,7 @@ async fn a_stream_ends_soon_after_its_token_is_revoked_and_tells_nothing_more() 
 
 #[tokio::test]
 async fn a_quiet_stream_ends_soon_after_its_token_expired() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let expires = desk.engine().store().now().plus(Span::from_secs(2));
     let token = desk.token_until("watcher", Scope::Read, Some(expires)).await;
     let mut watching = watching(desk.get("/api/v1/events").token(&token)).await;
@@ -80,7 +80,7 @@ async fn a_quiet_stream_ends_soon_after_its_token_expired() {
 
 #[tokio::test]
 async fn a_stream_ends_soon_after_its_owner_signed_out_or_was_removed() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let (ada, bob) = (desk.cookie("Ada").await, desk.cookie("Bob").await);
     let mut of_ada = watching(desk.get("/api/v1/events").cookie(&ada)).await;
     let mut of_bob = watching(desk.get("/api/v1/events").cookie(&bob)).await;
@@ -92,7 +92,7 @@ async fn a_stream_ends_soon_after_its_owner_signed_out_or_was_removed() {
 
 #[tokio::test]
 async fn a_stream_ends_at_the_idle_limit_although_its_page_freshens_itself() {
-    let mut desk = Desk::new();
+    let mut desk = TestConsole::new();
     let cookie = desk.cookie("Ada").await;
     desk.later(SESSION_IDLE_MAX.millis() - 4_000);
     let open = desk.get("/api/v1/events").cookie(&cookie).header("keystile-refresh", "1");
@@ -106,7 +106,7 @@ async fn a_stream_ends_at_the_idle_limit_although_its_page_freshens_itself() {
 
 #[tokio::test]
 async fn a_stream_whose_watcher_does_not_read_ends_too() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token_until("watcher", Scope::Read, None).await;
     let mut watching = watching(desk.get("/api/v1/events").token(&token)).await;
     // More than waits for a watcher: the next message has no place.
@@ -114,7 +114,7 @@ async fn a_stream_whose_watcher_does_not_read_ends_too() {
         desk.refusals(1, &format!("/notes/{number}")).await;
         tokio::time::sleep(Duration::from_millis(520)).await;
     }
-    desk.engine().revoke_token("watcher", cli()).await.unwrap();
+    desk.revoke_token("watcher").await;
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     desk.refusals(1, "/notes/secret").await;
     tokio::time::sleep(Duration::from_millis(700)).await;

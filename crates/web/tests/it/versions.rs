@@ -4,11 +4,11 @@ use http::Method;
 use keystile_core::owners::scope::Scope;
 use serde_json::json;
 
-use crate::desk::Desk;
+use crate::test_console::TestConsole;
 
 #[tokio::test]
 async fn of_two_editors_who_saw_the_same_key_one_is_told() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let (token, key) = (desk.token(Scope::Write).await, desk.key("reader").await);
     let path = format!("/api/v1/keys/{key}");
     let seen = desk.get(&path).token(&token).send().await.header("etag").to_owned();
@@ -37,7 +37,7 @@ async fn of_two_editors_who_saw_the_same_key_one_is_told() {
 
 #[tokio::test]
 async fn every_act_on_a_key_heeds_what_was_seen() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let (token, key) = (desk.token(Scope::Write).await, desk.key("reader").await);
     let path = format!("/api/v1/keys/{key}");
     let before = desk.events();
@@ -59,7 +59,7 @@ async fn every_act_on_a_key_heeds_what_was_seen() {
 
 #[tokio::test]
 async fn every_act_on_an_application_heeds_what_was_seen() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let token = desk.token(Scope::Write).await;
     desk.key("reader").await;
     let path = "/api/v1/applications/reader";
@@ -82,7 +82,7 @@ async fn every_act_on_an_application_heeds_what_was_seen() {
 
 #[tokio::test]
 async fn what_a_key_does_leaves_its_version_as_it_is() {
-    let desk = Desk::new();
+    let desk = TestConsole::new();
     let (token, key) = (desk.token(Scope::Read).await, desk.key("reader").await);
     let version = || async {
         let shown = desk.get(&format!("/api/v1/keys/{key}")).token(&token).send().await;

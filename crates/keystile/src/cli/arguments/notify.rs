@@ -1,8 +1,8 @@
 //! Arguments of `notify`.
 
 use clap::{Args, Subcommand};
-use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::key::DeliveryId;
+use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::notifications::watch::TriggerKind;
 
 use super::CommonArguments;

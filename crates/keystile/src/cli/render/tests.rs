@@ -1,8 +1,8 @@
 use keystile_core::decision::ApplicationState;
 use keystile_core::journal::{Outcome, WriteRecord};
 use keystile_core::lock::Actor;
-use keystile_core::refusal::Reason;
 use keystile_core::owners::scope::Scope;
+use keystile_core::refusal::Reason;
 use keystile_engine::command::{
     ApiView, ApplicationDetails, ApplicationView, AuditFault, AuditReport, Finding, FindingLevel,
     KeyCounts, KeyView, OwnerView, StatusView, TokenView,

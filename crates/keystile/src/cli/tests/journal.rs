@@ -1,5 +1,6 @@
 use keystile_core::journal::{RecordId, WriteRecord};
-use keystile_engine::command::{Answer, Command, Order, RecordFilter};
+use keystile_engine::command::{Order, RecordFilter};
+use keystile_engine::legacy::{Answer, Command};
 
 use super::{Engine, a_record, failure};
 

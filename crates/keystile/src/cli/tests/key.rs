@@ -1,7 +1,8 @@
-use keystile_engine::command::{Answer, Budgets, Command, NewKey};
+use keystile_engine::command::{Budgets, NewKey};
+use keystile_engine::legacy::{Answer, Command};
 
 use super::super::session::Medium;
-use super::{Engine, Stage, a_locked_key, failure, new_key};
+use super::{Engine, TestTerminal, a_locked_key, failure, new_key};
 
 #[test]
 fn a_new_key_is_the_only_data_and_comes_with_a_line_to_paste() {
@@ -71,7 +72,7 @@ fn revoking_asks_only_a_person() {
     let done = || Answer::Done("Key ks_4fGh2k07 is revoked.".into());
     let details = || Answer::Key(Box::new(a_locked_key()));
     let person = |stdin| {
-        let mut stage = Stage { stdin, ..Stage::default() };
+        let mut stage = TestTerminal { stdin, ..TestTerminal::default() };
         (stage.screen.stdin, stage.screen.stderr) = (Medium::Terminal, Medium::Terminal);
         stage
     };

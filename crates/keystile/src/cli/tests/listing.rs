@@ -1,6 +1,7 @@
-use keystile_engine::command::{Answer, Command, Finding, FindingLevel, KeyFilter};
+use keystile_engine::command::{Finding, FindingLevel, KeyFilter};
+use keystile_engine::legacy::{Answer, Command};
 
-use super::{Engine, Stage, a_key, a_record, failure};
+use super::{Engine, TestTerminal, a_key, a_record, failure};
 
 #[test]
 fn a_failure_says_what_and_what_to_do() {
@@ -32,7 +33,7 @@ fn an_answer_of_another_kind_is_a_failure() {
 
 #[test]
 fn a_reader_that_leaves_is_no_error() {
-    let stage = Stage { stdout_open: false, ..Stage::default() };
+    let stage = TestTerminal { stdout_open: false, ..TestTerminal::default() };
     let mut engine = Engine::new([Answer::Keys(vec![a_key(1)]), Answer::Keys(vec![])]);
     let (stage, succeeded) = engine.run_on(stage, "keystile key list --json");
     assert!(succeeded);

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::value::{OneOrMany, Spot, TextOr};
+use crate::config::value::{OneOrMany, Spanned, TextOr};
 
 /// What the owner is told, and on which channels.
 ///
@@ -19,7 +19,7 @@ pub(in crate::config) struct Watch {
     /// refused 120 times within a minute. `store_trouble`: writes cannot be recorded. `delivery_failed`:
     /// a message did not arrive within three days, or never will.
     #[schemars(extend("default" = "write"))]
-    pub(in crate::config) event: Option<Spot<WatchEvent>>,
+    pub(in crate::config) event: Option<Spanned<WatchEvent>>,
     /// The operations that are watched, written as in `allow` of a plan. Without it, all. Only for events of
     /// writes.
     #[schemars(extend("examples" = [["bookmarks: DELETE *", "bookmarks: PUT /bookmarks/{id}"]]))]
@@ -48,11 +48,11 @@ pub(in crate::config) struct Watch {
     /// total. While events go on, the next times are longer, up to an hour. Locks and trouble of the store
     /// are always told one by one. From 1 second to 1 day.
     #[schemars(extend("default" = "5 min"))]
-    pub(in crate::config) window: Option<Spot<String>>,
+    pub(in crate::config) window: Option<Spanned<String>>,
     /// A part of the day, in `time_zone`, in which nothing is told that can wait. It is told at its end, as
     /// one message. Locks and trouble of the store do not wait.
     #[schemars(extend("examples" = ["22:00-07:00"]))]
-    pub(in crate::config) quiet: Option<Spot<String>>,
+    pub(in crate::config) quiet: Option<Spanned<String>>,
 }
 
 /// What can be told.
@@ -107,11 +107,11 @@ pub(in crate::config) enum WatchOutcome {
 pub(in crate::config) struct Channel {
     /// How it is reached. Needed.
     #[schemars(required)]
-    pub(in crate::config) kind: Option<Spot<ChannelKind>>,
+    pub(in crate::config) kind: Option<Spanned<ChannelKind>>,
     /// How many messages it carries in an hour at most, from 1 to 10000. What is beyond waits, and is told as
     /// one message with an exact total; locks and trouble of the store do not wait.
     #[schemars(extend("default" = 60))]
-    pub(in crate::config) per_hour_max: Option<Spot<i64>>,
+    pub(in crate::config) per_hour_max: Option<Spanned<i64>>,
     /// Addresses or ranges inside of your own network that the channel may be at. Without it only public
     /// addresses are connected to, so that no one who can choose a name in the DNS makes Keystile talk to
     /// your other machines.
@@ -122,48 +122,48 @@ pub(in crate::config) struct Channel {
     pub(in crate::config) to: Option<OneOrMany<String>>,
     /// For `email`: who tells.
     #[schemars(extend("examples" = ["keystile@example.org"]))]
-    pub(in crate::config) from: Option<Spot<String>>,
+    pub(in crate::config) from: Option<Spanned<String>>,
     /// For `email`: the server that takes mail.
-    pub(in crate::config) smtp: Option<Spot<TextOr<Smtp>>>,
+    pub(in crate::config) smtp: Option<Spanned<TextOr<Smtp>>>,
     /// For `web_push`: whom a push service may ask about messages, an address of yours. Default: the console's
     /// address. Apple's service refuses messages where that is a name of this machine only.
     #[schemars(extend("examples" = ["mailto:me@example.org"]))]
-    pub(in crate::config) contact: Option<Spot<String>>,
+    pub(in crate::config) contact: Option<Spanned<String>>,
     /// For `webhook`: where to. For `ntfy`, `gotify` and `matrix`: the server. `https://`, or `http://` to this
     /// machine or an address in `allow_networks`.
     #[schemars(extend("examples" = ["https://hooks.example.org/keystile"]))]
-    pub(in crate::config) url: Option<Spot<String>>,
+    pub(in crate::config) url: Option<Spanned<String>>,
     /// For `slack`, `discord` and `teams`: a file that holds the address of the webhook, which is a secret.
     #[schemars(extend("examples" = ["/run/secrets/slack"]))]
-    pub(in crate::config) url_file: Option<Spot<String>>,
+    pub(in crate::config) url_file: Option<Spanned<String>>,
     /// The same in an environment variable.
     #[schemars(extend("examples" = ["SLACK_URL"]))]
-    pub(in crate::config) url_env: Option<Spot<String>>,
+    pub(in crate::config) url_env: Option<Spanned<String>>,
     /// For `webhook`: a file that holds what requests are signed with, as in `whsec_...`.
     #[schemars(extend("examples" = ["/run/secrets/hook"]))]
-    pub(in crate::config) secret_file: Option<Spot<String>>,
+    pub(in crate::config) secret_file: Option<Spanned<String>>,
     /// The same in an environment variable.
     #[schemars(extend("examples" = ["HOOK_SECRET"]))]
-    pub(in crate::config) secret_env: Option<Spot<String>>,
+    pub(in crate::config) secret_env: Option<Spanned<String>>,
     /// For `gotify`, `telegram`, `pushover` and `matrix`, and for `ntfy` where its topic is not open: a file that
     /// holds the token.
     #[schemars(extend("examples" = ["/run/secrets/token"]))]
-    pub(in crate::config) token_file: Option<Spot<String>>,
+    pub(in crate::config) token_file: Option<Spanned<String>>,
     /// The same in an environment variable.
     #[schemars(extend("examples" = ["BOT_TOKEN"]))]
-    pub(in crate::config) token_env: Option<Spot<String>>,
+    pub(in crate::config) token_env: Option<Spanned<String>>,
     /// For `ntfy`: the topic.
     #[schemars(extend("examples" = ["keystile"]))]
-    pub(in crate::config) topic: Option<Spot<String>>,
+    pub(in crate::config) topic: Option<Spanned<String>>,
     /// For `telegram`: the chat.
     #[schemars(extend("examples" = ["-1001234567890"]))]
-    pub(in crate::config) chat: Option<Spot<String>>,
+    pub(in crate::config) chat: Option<Spanned<String>>,
     /// For `pushover`: the user or group.
     #[schemars(extend("examples" = ["uQiRzpo4DXghDmr9QzzfQu27cmVRsG"]))]
-    pub(in crate::config) user: Option<Spot<String>>,
+    pub(in crate::config) user: Option<Spanned<String>>,
     /// For `matrix`: the room.
     #[schemars(extend("examples" = ["!abc:example.org"]))]
-    pub(in crate::config) room: Option<Spot<String>>,
+    pub(in crate::config) room: Option<Spanned<String>>,
 }
 
 /// How a channel is reached.
@@ -202,11 +202,11 @@ pub(in crate::config) struct Smtp {
     /// STARTTLS. Plain `smtp://` goes only to this machine, because mail and password would go over the
     /// network in the clear. Needed.
     #[schemars(required, extend("examples" = ["smtps://user@mail.example.org"]))]
-    pub(in crate::config) url: Option<Spot<String>>,
+    pub(in crate::config) url: Option<Spanned<String>>,
     /// A file that holds the user's password.
     #[schemars(extend("examples" = ["/run/secrets/smtp"]))]
-    pub(in crate::config) password_file: Option<Spot<String>>,
+    pub(in crate::config) password_file: Option<Spanned<String>>,
     /// The same in an environment variable.
     #[schemars(extend("examples" = ["SMTP_PASSWORD"]))]
-    pub(in crate::config) password_env: Option<Spot<String>>,
+    pub(in crate::config) password_env: Option<Spanned<String>>,
 }

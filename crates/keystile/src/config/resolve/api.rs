@@ -10,7 +10,7 @@ use keystile_core::request::credential::CredentialRule;
 use super::Resolver;
 use super::setting::flag;
 use crate::config::raw;
-use crate::config::value::Spot;
+use crate::config::value::Spanned;
 
 const MIB: u64 = 1 << 20;
 const COUNT_BYTES_MAX: u64 = 1 << 30;
@@ -30,7 +30,7 @@ const FIELDS_IN_USE: [&str; 8] = [
 impl Resolver<'_> {
     pub(super) fn apis(
         &mut self,
-        apis: &BTreeMap<Spot<String>, raw::Api>,
+        apis: &BTreeMap<Spanned<String>, raw::Api>,
         listen: &[SocketAddr],
     ) -> Vec<ApiSpec> {
         if apis.is_empty() && !self.is_lost(&["api"]) {
@@ -60,7 +60,7 @@ impl Resolver<'_> {
     }
 
     /// Names stand in rules, headers and file names.
-    pub(super) fn name(&mut self, what: &str, name: &Spot<String>) {
+    pub(super) fn name(&mut self, what: &str, name: &Spanned<String>) {
         let is_name_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         let text = &name.value;
         let is_name =
@@ -81,7 +81,7 @@ impl Resolver<'_> {
 
     fn api(
         &mut self,
-        name: &Spot<String>,
+        name: &Spanned<String>,
         api: &raw::Api,
         path: String,
         listen: &[SocketAddr],
@@ -213,7 +213,7 @@ impl Resolver<'_> {
     }
 
     /// Two APIs with a host and path in common: one of them would never be asked.
-    fn check_apart(&mut self, specs: &[(&Spot<String>, ApiSpec)]) {
+    fn check_apart(&mut self, specs: &[(&Spanned<String>, ApiSpec)]) {
         for (index, (name, spec)) in specs.iter().enumerate() {
             let shared = |other: &ApiSpec| {
                 // A path that differs only in case would belong to neither.

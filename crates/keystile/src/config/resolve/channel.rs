@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use keystile_core::request::address::AddressRange;
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::request::address::AddressRange;
 use url::{Host, Url};
 
 use super::Resolver;
 use crate::config::diagnostic::Place;
 use crate::config::raw::{self, ChannelKind};
 use crate::config::suggest::either;
-use crate::config::value::{OneOrMany, Spot, TextOr};
+use crate::config::value::{OneOrMany, Spanned, TextOr};
 
 const PER_HOUR_MAX: u32 = 60;
 
@@ -33,7 +33,7 @@ fn form(kind: ChannelKind) -> (&'static str, &'static [&'static str]) {
 }
 
 fn given(channel: &raw::Channel) -> Vec<(&'static str, Place)> {
-    let text = |name, setting: &Option<Spot<String>>| {
+    let text = |name, setting: &Option<Spanned<String>>| {
         setting.as_ref().map(|setting| (name, setting.place.clone()))
     };
     let to = channel.to.as_ref().map(|to| ("to", to.place.clone()));
@@ -64,14 +64,14 @@ impl Resolver<'_> {
     /// The channels in the order of the file. One with a mistake is not among them.
     pub(super) fn channels(
         &mut self,
-        channels: &BTreeMap<Spot<String>, raw::Channel>,
+        channels: &BTreeMap<Spanned<String>, raw::Channel>,
     ) -> Vec<ChannelRule> {
         let mut channels: Vec<_> = channels.iter().collect();
         channels.sort_by_key(|(name, _)| name.place.start);
         channels.into_iter().filter_map(|(name, channel)| self.channel(name, channel)).collect()
     }
 
-    fn channel(&mut self, name: &Spot<String>, channel: &raw::Channel) -> Option<ChannelRule> {
+    fn channel(&mut self, name: &Spanned<String>, channel: &raw::Channel) -> Option<ChannelRule> {
         self.name("channel", name);
         let per_hour_max =
             self.number("per_hour_max", channel.per_hour_max.as_ref(), 1..=10_000, PER_HOUR_MAX);
@@ -121,7 +121,7 @@ impl Resolver<'_> {
     fn channel_spec(
         &mut self,
         kind: ChannelKind,
-        name: &Spot<String>,
+        name: &Spanned<String>,
         channel: &raw::Channel,
         networks: &[AddressRange],
     ) -> Option<ChannelSpec> {
@@ -178,7 +178,7 @@ impl Resolver<'_> {
     }
 
     /// Reports what a channel lacks, unless it was written in a way that could not be read.
-    fn lacks(&mut self, name: &Spot<String>, key: &str, example: &str) {
+    fn lacks(&mut self, name: &Spanned<String>, key: &str, example: &str) {
         if !self.is_lost(&["channel", &name.value, key]) {
             self.error(&name.place, format!("[channel.{}] needs `{key}`", name.value))
                 .help(format!("write it as in {example}"));
@@ -188,9 +188,9 @@ impl Resolver<'_> {
     /// A text that a kind cannot do without.
     fn needed(
         &mut self,
-        name: &Spot<String>,
+        name: &Spanned<String>,
         key: &str,
-        setting: Option<&Spot<String>>,
+        setting: Option<&Spanned<String>>,
         example: &str,
     ) -> Option<String> {
         let Some(setting) = setting else {
@@ -209,8 +209,8 @@ impl Resolver<'_> {
 
     fn secret(
         &mut self,
-        file: Option<&Spot<String>>,
-        variable: Option<&Spot<String>>,
+        file: Option<&Spanned<String>>,
+        variable: Option<&Spanned<String>>,
     ) -> Option<SecretSource> {
         match (file, variable) {
             (None, None) => None,
@@ -237,7 +237,7 @@ impl Resolver<'_> {
     /// The `secret`, `token` or `url` that a kind cannot do without.
     fn needed_secret(
         &mut self,
-        name: &Spot<String>,
+        name: &Spanned<String>,
         key: &str,
         channel: &raw::Channel,
     ) -> Option<SecretSource> {
@@ -262,7 +262,7 @@ impl Resolver<'_> {
 
     fn channel_url(
         &mut self,
-        name: &Spot<String>,
+        name: &Spanned<String>,
         channel: &raw::Channel,
         networks: &[AddressRange],
     ) -> Option<String> {
@@ -304,7 +304,7 @@ impl Resolver<'_> {
         Some(contact.value.clone())
     }
 
-    fn email(&mut self, name: &Spot<String>, channel: &raw::Channel) -> Option<ChannelSpec> {
+    fn email(&mut self, name: &Spanned<String>, channel: &raw::Channel) -> Option<ChannelSpec> {
         let to = channel.to.as_ref().map_or(&[][..], |to| &to.values);
         if to.is_empty() {
             self.lacks(name, "to", "to = [\"me@example.org\"]");
@@ -323,7 +323,7 @@ impl Resolver<'_> {
 
     fn smtp(
         &mut self,
-        name: &Spot<String>,
+        name: &Spanned<String>,
         channel: &raw::Channel,
     ) -> Option<(String, Option<SecretSource>)> {
         let example = "smtp = { url = \"smtps://user@mail.example.org\", password_file = \"/run/secrets/smtp\" }";
@@ -334,7 +334,7 @@ impl Resolver<'_> {
         let table = match &setting.value {
             TextOr::Table(table) => table.clone(),
             TextOr::Text(text) => raw::Smtp {
-                url: Some(Spot { value: text.clone(), place: setting.place.clone() }),
+                url: Some(Spanned { value: text.clone(), place: setting.place.clone() }),
                 ..raw::Smtp::default()
             },
         };
@@ -347,7 +347,7 @@ impl Resolver<'_> {
         Some((url.value.clone(), password))
     }
 
-    fn check_smtp(&mut self, setting: &Spot<String>, password: Option<&SecretSource>) {
+    fn check_smtp(&mut self, setting: &Spanned<String>, password: Option<&SecretSource>) {
         let url = match setting.value.parse::<Url>() {
             Ok(url) if matches!(url.scheme(), "smtp" | "smtps") && url.has_host() => url,
             Ok(_) | Err(_) => {

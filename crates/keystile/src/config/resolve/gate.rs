@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 
 use http::Method;
-use keystile_core::request::address::AddressRange;
 use keystile_core::budget::{Quota, Window};
+use keystile_core::request::address::AddressRange;
 use keystile_core::time::Span;
 use keystile_proxy::settings::GateSettings;
 use keystile_web::Access;
@@ -14,7 +14,7 @@ use super::Resolver;
 use super::setting::flag;
 use crate::config::raw;
 use crate::config::resolved::ConsoleSettings;
-use crate::config::value::Spot;
+use crate::config::value::Spanned;
 
 pub(super) const HOUR: Span = Span::from_secs(3600);
 pub(super) const DAY: Span = Span::from_secs(86_400);
@@ -32,7 +32,7 @@ const METHODS: [&str; 8] = ["GET", "HEAD", "OPTIONS", "QUERY", "POST", "PUT", "P
 impl Resolver<'_> {
     pub(super) fn gate(&mut self, gate: &raw::Gate) -> GateSettings {
         let workers = self.number("workers", gate.workers.as_ref(), 1..=1024, 0_usize);
-        let connections = |resolver: &mut Self, key, setting: Option<&Spot<i64>>, default| {
+        let connections = |resolver: &mut Self, key, setting: Option<&Spanned<i64>>, default| {
             resolver.number(key, setting, 1..=1_000_000, default)
         };
         GateSettings {
@@ -106,7 +106,7 @@ impl Resolver<'_> {
         addresses
     }
 
-    fn socket_address(&mut self, text: &Spot<String>) -> Option<SocketAddr> {
+    fn socket_address(&mut self, text: &Spanned<String>) -> Option<SocketAddr> {
         if let Ok(address) = text.value.parse() {
             return Some(address);
         }
@@ -163,7 +163,7 @@ impl Resolver<'_> {
     }
 
     /// Browsers make passkeys only for host names, and only over HTTPS or on the machine itself.
-    fn console_url(&mut self, text: &Spot<String>) -> Option<String> {
+    fn console_url(&mut self, text: &Spanned<String>) -> Option<String> {
         let url = text.value.trim_end_matches('/');
         let parsed = url.parse::<http::Uri>().ok();
         let scheme = parsed.as_ref().and_then(http::Uri::scheme_str);
@@ -240,7 +240,7 @@ impl Resolver<'_> {
     }
 }
 
-fn access(setting: Option<&Spot<raw::Access>>) -> Access {
+fn access(setting: Option<&Spanned<raw::Access>>) -> Access {
     match setting.map(|setting| setting.value) {
         Some(raw::Access::Open) | None => Access::Open,
         Some(raw::Access::Token) => Access::Token,

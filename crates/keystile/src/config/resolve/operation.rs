@@ -7,12 +7,12 @@ use super::overlap::overlap;
 use super::setting::flag;
 use crate::config::raw;
 use crate::config::suggest::closest;
-use crate::config::value::{NumberOrText, Spot};
+use crate::config::value::{NumberOrText, Spanned};
 
 impl Resolver<'_> {
     pub(super) fn operations(
         &mut self,
-        operations: &[Spot<raw::Operation>],
+        operations: &[Spanned<raw::Operation>],
         prefix: &str,
     ) -> Vec<OperationRule> {
         let mut rules = Vec::new();
@@ -26,7 +26,11 @@ impl Resolver<'_> {
         rules.into_iter().map(|(_, rule)| rule).collect()
     }
 
-    fn operation(&mut self, setting: &Spot<raw::Operation>, prefix: &str) -> Option<OperationRule> {
+    fn operation(
+        &mut self,
+        setting: &Spanned<raw::Operation>,
+        prefix: &str,
+    ) -> Option<OperationRule> {
         let operation = &setting.value;
         if operation.r#match.is_none() {
             self.missing(
@@ -58,7 +62,7 @@ impl Resolver<'_> {
     }
 
     /// The stated cost; `None` where the body tells it, or nothing does.
-    fn cost(&mut self, setting: Option<&Spot<NumberOrText>>) -> Option<u32> {
+    fn cost(&mut self, setting: Option<&Spanned<NumberOrText>>) -> Option<u32> {
         let setting = setting?;
         match &setting.value {
             NumberOrText::Number(0) => {
@@ -91,7 +95,7 @@ impl Resolver<'_> {
     }
 
     fn body(&mut self, operation: &raw::Operation) -> Option<BodyRule> {
-        let is_items = |setting: &&Spot<NumberOrText>| matches!(&setting.value, NumberOrText::Text(text) if text == "items");
+        let is_items = |setting: &&Spanned<NumberOrText>| matches!(&setting.value, NumberOrText::Text(text) if text == "items");
         let items = operation.cost.as_ref().filter(is_items);
         if let (Some(items), Some(_)) = (items, &operation.r#type) {
             self.error(

@@ -7,7 +7,7 @@ use keystile_core::policy::template::InvalidTemplate;
 
 use super::Resolver;
 use crate::config::suggest::{closest, either};
-use crate::config::value::{OneOrMany, Spot};
+use crate::config::value::{OneOrMany, Spanned};
 
 impl Resolver<'_> {
     pub(super) fn scoped_patterns(
@@ -30,7 +30,7 @@ impl Resolver<'_> {
     }
 
     /// A rule such as `bookmarks: DELETE *`, of an API that exists.
-    fn scoped_pattern(&mut self, text: &Spot<String>) -> Option<ScopedPattern> {
+    fn scoped_pattern(&mut self, text: &Spanned<String>) -> Option<ScopedPattern> {
         let colon = text.value.find(':').filter(|colon| !text.value[..*colon].contains('/'));
         let Some(colon) = colon else {
             let help = self.with_api(text.value.trim());
@@ -72,7 +72,7 @@ impl Resolver<'_> {
     /// A pattern that stands in a string from an offset on, in an API with a path prefix.
     pub(super) fn pattern(
         &mut self,
-        text: &Spot<String>,
+        text: &Spanned<String>,
         offset: usize,
         prefix: &str,
     ) -> Option<OperationPattern> {
@@ -96,7 +96,7 @@ impl Resolver<'_> {
         Some(pattern)
     }
 
-    fn explain_pattern(&mut self, text: &Spot<String>, offset: usize, error: &InvalidPattern) {
+    fn explain_pattern(&mut self, text: &Spanned<String>, offset: usize, error: &InvalidPattern) {
         let written = text.value[offset..].trim();
         let start = offset + text.value[offset..].find(written).unwrap_or(0);
         let whole = start..start + written.len();
@@ -130,7 +130,7 @@ impl Resolver<'_> {
     }
 
     /// A rule on a method that never passes the gate would look as if it held.
-    fn check_methods(&mut self, text: &Spot<String>, offset: usize, methods: &str) {
+    fn check_methods(&mut self, text: &Spanned<String>, offset: usize, methods: &str) {
         if self.is_lost(&["gate", "methods"]) {
             return;
         }
@@ -150,7 +150,7 @@ impl Resolver<'_> {
             .help(help);
     }
 
-    fn check_path(&mut self, text: &Spot<String>, path: &str, prefix: &str) {
+    fn check_path(&mut self, text: &Spanned<String>, path: &str, prefix: &str) {
         let place = self
             .within(text, text.value.rfind(path).map_or(0..0, |start| start..start + path.len()));
         // Requests belong to an API by its path as it is written.

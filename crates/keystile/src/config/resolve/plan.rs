@@ -11,13 +11,13 @@ use super::Resolver;
 use super::setting::flag;
 use crate::config::raw;
 use crate::config::suggest::closest;
-use crate::config::value::{Spot, TextOr};
+use crate::config::value::{Spanned, TextOr};
 
 const LOCK_BY_DEFAULT: LockRule =
     LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked };
 
 impl Resolver<'_> {
-    pub(super) fn plans(&mut self, plans: &BTreeMap<Spot<String>, raw::Plan>) -> Vec<PlanSpec> {
+    pub(super) fn plans(&mut self, plans: &BTreeMap<Spanned<String>, raw::Plan>) -> Vec<PlanSpec> {
         if plans.is_empty() && !self.is_lost(&["plan"]) {
             self.problem(None, "there is no plan, so nobody could call anything".to_owned())
                 .help("add one, as in [plan.open] with allow = [\"*: *\"]");
@@ -26,7 +26,7 @@ impl Resolver<'_> {
         plans.iter().map(|(name, plan)| self.plan(name, plan)).collect()
     }
 
-    fn check_keyless(&mut self, plans: &BTreeMap<Spot<String>, raw::Plan>) {
+    fn check_keyless(&mut self, plans: &BTreeMap<Spanned<String>, raw::Plan>) {
         let mut keyless: Vec<_> = plans
             .iter()
             .filter_map(|(name, plan)| {
@@ -45,7 +45,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn plan(&mut self, name: &Spot<String>, plan: &raw::Plan) -> PlanSpec {
+    fn plan(&mut self, name: &Spanned<String>, plan: &raw::Plan) -> PlanSpec {
         self.name("plan", name);
         let is_keyless = flag(plan.keyless.as_ref());
         PlanSpec {
@@ -60,7 +60,7 @@ impl Resolver<'_> {
 
     fn allow(
         &mut self,
-        name: &Spot<String>,
+        name: &Spanned<String>,
         plan: &raw::Plan,
     ) -> Vec<keystile_core::policy::operation::ScopedPattern> {
         let is_empty = plan.allow.as_ref().is_none_or(|allow| allow.values.is_empty());
@@ -73,7 +73,7 @@ impl Resolver<'_> {
         self.scoped_patterns(plan.allow.as_ref())
     }
 
-    fn write_budgets(&mut self, plan_name: &Spot<String>, plan: &raw::Plan) -> Vec<BudgetSpec> {
+    fn write_budgets(&mut self, plan_name: &Spanned<String>, plan: &raw::Plan) -> Vec<BudgetSpec> {
         let mut budgets: Vec<BudgetSpec> = Vec::new();
         for setting in plan.write_budget.iter().flat_map(|setting| &setting.values) {
             let Some(budget) = self.budget(plan_name, setting) else {
@@ -109,12 +109,12 @@ impl Resolver<'_> {
 
     fn budget(
         &mut self,
-        plan_name: &Spot<String>,
-        setting: &Spot<TextOr<raw::Budget>>,
+        plan_name: &Spanned<String>,
+        setting: &Spanned<TextOr<raw::Budget>>,
     ) -> Option<BudgetSpec> {
         let budget = match &setting.value {
             TextOr::Text(text) => {
-                let text = Spot { value: text.clone(), place: setting.place.clone() };
+                let text = Spanned { value: text.clone(), place: setting.place.clone() };
                 let quota = self.budget_quota(plan_name, &text)?;
                 return Some(BudgetSpec { name: None, quota, on: Vec::new() });
             }
@@ -151,7 +151,11 @@ impl Resolver<'_> {
         })
     }
 
-    fn budget_quota(&mut self, plan_name: &Spot<String>, text: &Spot<String>) -> Option<Quota> {
+    fn budget_quota(
+        &mut self,
+        plan_name: &Spanned<String>,
+        text: &Spanned<String>,
+    ) -> Option<Quota> {
         let quota = self.quota(text)?;
         if quota.amount == 0 {
             self.warning(&text.place, "already the first write goes over this budget").help(
@@ -198,7 +202,7 @@ impl Resolver<'_> {
         rule
     }
 
-    fn lock_word(&mut self, setting: &Spot<TextOr<raw::Lock>>, word: &str) -> LockRule {
+    fn lock_word(&mut self, setting: &Spanned<TextOr<raw::Lock>>, word: &str) -> LockRule {
         let help = match closest(word, ["never", "writes", "all"]) {
             Some("never") if word == "never" => return LockRule::Never,
             Some("never") => "did you mean \"never\"?".to_owned(),

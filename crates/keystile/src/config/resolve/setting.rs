@@ -13,7 +13,7 @@ use super::Resolver;
 use crate::config::diagnostic::Place;
 use crate::config::raw;
 use crate::config::suggest::closest;
-use crate::config::value::{NumberOrText, Spot};
+use crate::config::value::{NumberOrText, Spanned};
 
 const TIME_UNITS: [&str; 20] = [
     "ms",
@@ -55,7 +55,7 @@ const SIZE_UNITS: [(&str, u64); 9] = [
 impl Resolver<'_> {
     /// The place of some bytes of a string's value; the whole string where it was written with
     /// escapes.
-    pub(super) fn within(&self, spot: &Spot<String>, part: Range<usize>) -> Place {
+    pub(super) fn within(&self, spot: &Spanned<String>, part: Range<usize>) -> Place {
         let written = self.source.at(&spot.place);
         let quotes =
             ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quotes| written.starts_with(quotes));
@@ -69,7 +69,7 @@ impl Resolver<'_> {
     }
 
     /// The place of a word in a string's value; the whole string where it is not found.
-    pub(super) fn word_in(&self, spot: &Spot<String>, word: &str) -> Place {
+    pub(super) fn word_in(&self, spot: &Spanned<String>, word: &str) -> Place {
         let is_part = |c: char| c.is_alphanumeric() || c == '_';
         let found =
             spot.value.match_indices(word).map(|(start, _)| start..start + word.len()).find(
@@ -85,7 +85,7 @@ impl Resolver<'_> {
         }
     }
 
-    pub(super) fn parsed_span(&mut self, setting: &Spot<String>) -> Option<Span> {
+    pub(super) fn parsed_span(&mut self, setting: &Spanned<String>) -> Option<Span> {
         let error = match setting.value.parse() {
             Ok(span) => return Some(span),
             Err(error) => error,
@@ -109,7 +109,7 @@ impl Resolver<'_> {
     /// A length of time up to a bound, or its default.
     pub(super) fn span(
         &mut self,
-        setting: Option<&Spot<String>>,
+        setting: Option<&Spanned<String>>,
         default: Span,
         max: Span,
     ) -> Span {
@@ -126,7 +126,7 @@ impl Resolver<'_> {
         span
     }
 
-    pub(super) fn quota(&mut self, setting: &Spot<String>) -> Option<Quota> {
+    pub(super) fn quota(&mut self, setting: &Spanned<String>) -> Option<Quota> {
         let error = match setting.value.parse::<Quota>() {
             Ok(quota) => return Some(quota),
             Err(error) => error,
@@ -145,7 +145,7 @@ impl Resolver<'_> {
     }
 
     /// A quota that slows down and is therefore rolling and not empty.
-    pub(super) fn rate(&mut self, setting: &Spot<String>) -> Option<Quota> {
+    pub(super) fn rate(&mut self, setting: &Spanned<String>) -> Option<Quota> {
         let quota = self.quota(setting)?;
         if quota.amount == 0 {
             self.error(&setting.place, "this lets nothing pass, ever")
@@ -167,7 +167,7 @@ impl Resolver<'_> {
     pub(super) fn number<T: TryFrom<i64>>(
         &mut self,
         key: &str,
-        setting: Option<&Spot<i64>>,
+        setting: Option<&Spanned<i64>>,
         bounds: RangeInclusive<i64>,
         default: T,
     ) -> T {
@@ -185,7 +185,7 @@ impl Resolver<'_> {
     }
 
     /// A size in bytes; `None` where it is wrong and has been reported.
-    pub(super) fn bytes(&mut self, key: &str, setting: &Spot<NumberOrText>) -> Option<u64> {
+    pub(super) fn bytes(&mut self, key: &str, setting: &Spanned<NumberOrText>) -> Option<u64> {
         let (text, size) = match &setting.value {
             NumberOrText::Number(number) => (number.to_string(), u64::try_from(*number).ok()),
             NumberOrText::Text(text) => (text.clone(), size_from(text)),
@@ -208,7 +208,7 @@ impl Resolver<'_> {
     }
 
     /// The path of a PEM file that can be read.
-    pub(super) fn pem(&mut self, setting: &Spot<String>, what: &str) -> PathBuf {
+    pub(super) fn pem(&mut self, setting: &Spanned<String>, what: &str) -> PathBuf {
         let path = self.base.join(&setting.value);
         let shown = path.display();
         let problem = match read_file(&path) {
@@ -222,7 +222,7 @@ impl Resolver<'_> {
         path
     }
 
-    pub(super) fn tls(&mut self, setting: Option<&Spot<raw::Tls>>) -> Option<TlsFiles> {
+    pub(super) fn tls(&mut self, setting: Option<&Spanned<raw::Tls>>) -> Option<TlsFiles> {
         let setting = setting?;
         let raw::Tls { certificate, key } = &setting.value;
         if certificate.is_none() || key.is_none() {
@@ -236,7 +236,7 @@ impl Resolver<'_> {
     }
 }
 
-pub(super) fn flag(setting: Option<&Spot<bool>>) -> bool {
+pub(super) fn flag(setting: Option<&Spanned<bool>>) -> bool {
     setting.is_some_and(|setting| setting.value)
 }
 

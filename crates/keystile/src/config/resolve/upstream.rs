@@ -11,14 +11,14 @@ use super::gate::{DAY, HOUR};
 use super::setting::flag;
 use crate::config::raw;
 use crate::config::suggest::closest;
-use crate::config::value::Spot;
+use crate::config::value::Spanned;
 
 const MONTH: Span = Span::from_secs(30 * 86_400);
 
 impl Resolver<'_> {
     pub(super) fn upstream(
         &mut self,
-        name: &Spot<String>,
+        name: &Spanned<String>,
         api: &raw::Api,
         listen: &[SocketAddr],
     ) -> UpstreamRule {
@@ -54,7 +54,12 @@ impl Resolver<'_> {
         }
     }
 
-    fn origins(&mut self, name: &Spot<String>, api: &raw::Api, listen: &[SocketAddr]) -> Vec<Uri> {
+    fn origins(
+        &mut self,
+        name: &Spanned<String>,
+        api: &raw::Api,
+        listen: &[SocketAddr],
+    ) -> Vec<Uri> {
         let texts = api.upstream.as_ref().map_or(&[][..], |setting| &setting.values);
         if texts.is_empty() && !self.is_lost(&["api", &name.value, "upstream"]) {
             let place = api.upstream.as_ref().map_or(&name.place, |setting| &setting.place);
@@ -84,7 +89,7 @@ impl Resolver<'_> {
         origins
     }
 
-    fn origin(&mut self, text: &Spot<String>) -> Option<Uri> {
+    fn origin(&mut self, text: &Spanned<String>) -> Option<Uri> {
         let value = text.value.trim();
         let Some((scheme, rest)) = value.split_once("://") else {
             let message = format!(

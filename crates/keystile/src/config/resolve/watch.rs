@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use keystile_core::journal::Outcome;
-use keystile_core::policy::operation::{ScopedPattern, is_safe};
+use keystile_core::notifications::watch::{Trigger, TriggerKind, WINDOW, WatchRule, WatchRules};
 use keystile_core::policy::PlanSpec;
+use keystile_core::policy::operation::{ScopedPattern, is_safe};
 use keystile_core::time::Span;
-use keystile_core::notifications::watch::{Trigger, TriggerKind, WINDOW, WatchRule, Watching};
 
 use super::Resolver;
 use super::gate::DAY;
 use crate::config::raw::{self, WatchEvent, WatchOutcome};
 use crate::config::suggest::{closest, either};
-use crate::config::value::{OneOrMany, Spot};
+use crate::config::value::{OneOrMany, Spanned};
 
 const LEVELS: [u8; 3] = [50, 80, 100];
 const WINDOW_MIN: Span = Span::from_secs(1);
@@ -24,7 +24,7 @@ impl Resolver<'_> {
         file: &raw::File,
         plans: &[PlanSpec],
         time_zone: TimeZone,
-    ) -> Watching {
+    ) -> WatchRules {
         let channels = self.channels(&file.channel);
         let names: Vec<&str> = file.channel.keys().map(|name| name.value.as_str()).collect();
         let plans: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
@@ -35,12 +35,12 @@ impl Resolver<'_> {
             .map(|(name, rule)| self.watch_rule(name, rule, &names, &plans))
             .collect();
         self.check_use(&file.channel, &rules);
-        Watching::new(rules, channels, time_zone)
+        WatchRules::new(rules, channels, time_zone)
     }
 
     fn watch_rule(
         &mut self,
-        name: &Spot<String>,
+        name: &Spanned<String>,
         rule: &raw::Watch,
         channels: &[&str],
         plans: &[&str],
@@ -186,7 +186,12 @@ impl Resolver<'_> {
         texts(setting)
     }
 
-    fn tell(&mut self, name: &Spot<String>, rule: &raw::Watch, channels: &[&str]) -> Vec<String> {
+    fn tell(
+        &mut self,
+        name: &Spanned<String>,
+        rule: &raw::Watch,
+        channels: &[&str],
+    ) -> Vec<String> {
         if rule.tell.is_none() && !self.is_lost(&["watch", &name.value, "tell"]) {
             let channel = channels.first().copied().unwrap_or("owner-mail");
             self.error(&name.place, format!("[watch.{}] does not say whom it tells", name.value))
@@ -204,7 +209,10 @@ impl Resolver<'_> {
         window
     }
 
-    fn quiet(&mut self, rule: &raw::Watch) -> Option<keystile_core::notifications::quiet_hours::QuietHours> {
+    fn quiet(
+        &mut self,
+        rule: &raw::Watch,
+    ) -> Option<keystile_core::notifications::quiet_hours::QuietHours> {
         let setting = rule.quiet.as_ref()?;
         match setting.value.parse() {
             Ok(quiet) => Some(quiet),
@@ -216,7 +224,11 @@ impl Resolver<'_> {
     }
 
     /// A channel on which nothing is ever told is probably not meant.
-    fn check_use(&mut self, channels: &BTreeMap<Spot<String>, raw::Channel>, rules: &[WatchRule]) {
+    fn check_use(
+        &mut self,
+        channels: &BTreeMap<Spanned<String>, raw::Channel>,
+        rules: &[WatchRule],
+    ) {
         let is_replaced =
             |kind: &TriggerKind| rules.iter().any(|rule| rule.trigger.kind() == *kind);
         if !TriggerKind::TOLD_BY_DEFAULT.iter().all(is_replaced) {
@@ -236,7 +248,7 @@ fn texts(setting: Option<&OneOrMany<String>>) -> Vec<String> {
 }
 
 fn outcomes(setting: Option<&OneOrMany<WatchOutcome>>) -> Vec<Outcome> {
-    let outcome = |outcome: &Spot<WatchOutcome>| match outcome.value {
+    let outcome = |outcome: &Spanned<WatchOutcome>| match outcome.value {
         WatchOutcome::Applied => Outcome::Applied,
         WatchOutcome::RefusedByUpstream => Outcome::RefusedByUpstream,
         WatchOutcome::NotSent => Outcome::NotSent,

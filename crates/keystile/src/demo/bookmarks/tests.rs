@@ -7,24 +7,24 @@ use serde_json::{Value, json};
 use super::super::traffic::Caller;
 use super::*;
 
-struct Bench {
+struct TestApi {
     _folder: tempfile::TempDir,
     _api: Api,
     caller: Caller,
 }
 
-async fn bench(seeds: u32) -> Bench {
+async fn bench(seeds: u32) -> TestApi {
     let folder = tempfile::tempdir().unwrap();
     let api = Api::start(&folder.path().join("bookmarks.db"), seeds).await.unwrap();
     let caller = Caller { address: api.address, application: "test", key: None };
-    Bench { _folder: folder, _api: api, caller }
+    TestApi { _folder: folder, _api: api, caller }
 }
 
 fn of(url: &str, title: &str) -> Value {
     json!({ "url": url, "title": title })
 }
 
-impl Bench {
+impl TestApi {
     async fn send(&self, method: &str, path: &str) -> (u16, Value) {
         let reply = self.caller.send(method.parse().unwrap(), path).await.unwrap();
         (reply.status.as_u16(), reply.body)

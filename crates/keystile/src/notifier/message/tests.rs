@@ -1,8 +1,8 @@
 //! Every kind of message, read aloud.
 
-use keystile_core::notifications::channel::{ChannelRule, ChannelSpec};
 use keystile_core::journal::{Outcome, RecordId};
 use keystile_core::lock::{Actor, Lock, LockLevel};
+use keystile_core::notifications::channel::{ChannelRule, ChannelSpec};
 use keystile_core::notifications::notice::{NoticeBudget, NoticeEvent, NoticeOffender};
 use keystile_core::time::Timestamp;
 use keystile_engine::notifications::notify::Links;

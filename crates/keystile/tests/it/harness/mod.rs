@@ -5,7 +5,7 @@ mod dice;
 mod disk;
 mod http2;
 mod program;
-mod site;
+mod test_server;
 mod upstream;
 
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ pub(crate) use dice::Dice;
 pub(crate) use disk::Disk;
 pub(crate) use http2::Http2;
 pub(crate) use program::{Finished, Program, keystile};
-pub(crate) use site::{Key, Site, free_port};
+pub(crate) use test_server::{Key, TestServer, free_port};
 pub(crate) use upstream::Upstream;
 
 /// Nothing that is waited for takes longer.

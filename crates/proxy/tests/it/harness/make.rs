@@ -1,10 +1,10 @@
 //! APIs, plans and settings as the tests need them.
 
-use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
-use keystile_core::request::credential::CredentialRule;
 use keystile_core::lock::{LockLevel, LockRule, LockUntil};
+use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::operation::OperationRule;
 use keystile_core::policy::{BudgetSpec, PlanSpec};
+use keystile_core::request::credential::CredentialRule;
 use keystile_core::time::Span;
 use keystile_proxy::settings::GateSettings;
 

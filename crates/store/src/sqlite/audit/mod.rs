@@ -82,7 +82,7 @@ impl AuditHead {
     }
 
     /// Forgets what a change appended that came to nothing.
-    pub(crate) fn go_back(&mut self, position: Position) {
+    pub(crate) fn rollback_to(&mut self, position: Position) {
         self.present = position;
     }
 

@@ -9,10 +9,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::sqlite::files::directory::{self, DataDirectory};
-use crate::error::{Error, Result};
 use crate::Store;
 use crate::connect;
+use crate::error::{Error, Result};
+use crate::sqlite::files::directory::{self, DataDirectory};
 use crate::sqlite::files::schema;
 
 /// What a verified backup holds.

@@ -11,15 +11,15 @@ use std::path::Path;
 use keystile_core::lock::Actor;
 use rusqlite::Connection;
 
-use crate::sqlite::files::directory::{self, DataDirectory};
-use crate::error::{Error, Result};
-use crate::sqlite::audit::event::EventKind;
-use crate::sqlite::files::mark::Mark;
-use crate::sqlite::files::wal::{self, Header, Scan};
 use crate::Store;
+use crate::error::{Error, Result};
 use crate::sqlite::audit;
-use crate::sqlite::journal;
+use crate::sqlite::audit::event::EventKind;
+use crate::sqlite::files::directory::{self, DataDirectory};
+use crate::sqlite::files::mark::Mark;
 use crate::sqlite::files::schema;
+use crate::sqlite::files::wal::{self, Header, Scan};
+use crate::sqlite::journal;
 
 /// Whether what is missing stops the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,31 +14,31 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use keystile_core::key::Pepper;
-use keystile_core::notifications::watch::Watching;
+use keystile_core::notifications::watch::WatchRules;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Notify;
 
-use crate::sqlite::audit::{self, AuditHead};
-use crate::sqlite::journal::facet_index::Blocks;
-use crate::sqlite::writer::checkpoint::Checkpoints;
 use crate::clock::StoreClock;
-use crate::sqlite::files::directory::{self, DataDirectory, Freshness};
+use crate::connect;
 use crate::error::{Error, Result};
-use crate::sqlite::writer::health::Health;
-use crate::sqlite::journal::subject_index::SubjectIndex;
-use crate::sqlite::ledger::Ledger;
+use crate::sqlite::audit::event;
+use crate::sqlite::audit::{self, AuditHead};
+use crate::sqlite::files::directory::{self, DataDirectory, Freshness};
 use crate::sqlite::files::loss::{self, Found, Missing};
 use crate::sqlite::files::mark::{Mark, MarkFile};
-use crate::sqlite::writer::readers::Reading;
-use crate::sqlite::keys::key_cache::{KeyTable, Rows};
-use crate::sqlite::writer::write_tx::Memory;
-use crate::sqlite::writer::{Message, Writer, describe, tell_unavailable};
-use crate::connect;
-use crate::sqlite::audit::event;
-use crate::sqlite::journal;
-use crate::sqlite::keys::key;
-use crate::sqlite::notifications::outbox;
 use crate::sqlite::files::schema;
+use crate::sqlite::journal;
+use crate::sqlite::journal::facet_index::Blocks;
+use crate::sqlite::journal::subject_index::SubjectIndex;
+use crate::sqlite::keys::key;
+use crate::sqlite::keys::key_cache::{KeyCache, Rows};
+use crate::sqlite::ledger::Ledger;
+use crate::sqlite::notifications::outbox;
+use crate::sqlite::writer::checkpoint::Checkpoints;
+use crate::sqlite::writer::health::Health;
+use crate::sqlite::writer::readers::Readers;
+use crate::sqlite::writer::write_tx::WriterState;
+use crate::sqlite::writer::{Message, Writer, describe, tell_unavailable};
 
 /// How often a store that could only be read tries to begin.
 const TRY_EVERY: Duration = Duration::from_secs(1);
@@ -47,8 +47,8 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) health: Arc<Health>,
-    pub(crate) reading: Arc<Reading>,
-    pub(crate) watching: Arc<ArcSwap<Watching>>,
+    pub(crate) reading: Arc<Readers>,
+    pub(crate) watching: Arc<ArcSwap<WatchRules>>,
     pub(crate) outbox_signal: Arc<Notify>,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Loaded {
 /// Where keys come from.
 pub(crate) enum Keys<'t> {
     /// They are read into a table.
-    Read(&'t KeyTable),
+    Read(&'t KeyCache),
     /// They are there.
     There(Rows, StoreClock),
 }
@@ -71,7 +71,7 @@ pub(crate) enum Keys<'t> {
 /// A store that can take its first write.
 pub(crate) struct Begun {
     pub(crate) connection: Connection,
-    pub(crate) memory: Memory,
+    pub(crate) memory: WriterState,
     pub(crate) clock: StoreClock,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) mark: MarkFile,
@@ -104,7 +104,7 @@ pub(crate) fn begin(
     let left_unknown = journal::close_pending(&connection, pending_from.unwrap_or(0), clock.now())?;
     outbox::release_claims(&connection)?;
     clock.keep(&connection)?;
-    let memory = Memory {
+    let memory = WriterState {
         ledger: Ledger::default(),
         index: SubjectIndex::open(&connection, clock.now())?,
         blocks: Blocks::open(&connection)?,
@@ -149,7 +149,7 @@ fn writable(directory: &DataDirectory, missing: Missing) -> Result<Connection> {
 }
 
 /// Reads what requests need of a store that cannot be written to.
-pub(crate) fn load(directory: &DataDirectory, keys: &KeyTable, shared: &Shared) -> Result<Loaded> {
+pub(crate) fn load(directory: &DataDirectory, keys: &KeyCache, shared: &Shared) -> Result<Loaded> {
     let found = Found::look(directory, Missing::Refused)?;
     shared.reading.fall_back(directory)?;
     shared.reading.with(directory, |connection| {
@@ -220,7 +220,7 @@ pub(crate) enum Start {
 pub(crate) fn start(
     directory: &DataDirectory,
     missing: Missing,
-    keys: &KeyTable,
+    keys: &KeyCache,
     shared: &Shared,
 ) -> Result<Start> {
     loss::refuse_without_database(directory)?;

@@ -9,8 +9,8 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use crate::sqlite::files::directory::DataDirectory;
 use crate::error::{Error, Result};
+use crate::sqlite::files::directory::DataDirectory;
 
 /// The files of an open store, each with its device and number.
 #[derive(Debug, Default)]

@@ -223,10 +223,10 @@ pub(crate) fn set_meta(connection: &Connection, name: &str, value: &str) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::files::directory::DataDirectory;
     use crate::Store;
     use crate::sqlite::audit;
     use crate::sqlite::audit::event;
+    use crate::sqlite::files::directory::DataDirectory;
 
     #[test]
     fn a_store_of_the_first_version_keeps_its_events_and_chains_those_that_follow() {

@@ -7,9 +7,9 @@ use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
+use crate::sqlite::journal::listing::{self, RecordQuery};
 use crate::sqlite::journal::subject_index;
 use crate::sqlite::journal::{code, first_id_at};
-use crate::sqlite::journal::listing::{self, RecordQuery};
 
 /// So many of a key's latest records are counted.
 const COUNTED_MAX: u32 = 20_000;
@@ -47,7 +47,7 @@ pub fn activity_of_subject(
 ) -> Result<Activity> {
     let mut counts = vec![0_u64; slots.max(1)];
     let first = first_id_at(connection, since)?;
-    let indexed_to = index::indexed_to(connection)?;
+    let indexed_to = subject_index::indexed_to(connection)?;
     // What is not in the list by subject yet is in the journal; either is a range of a primary key.
     let mut statement = connection.prepare_cached(
         "SELECT time FROM (SELECT id, time FROM journal
@@ -101,7 +101,7 @@ pub fn addresses_of_subject(
 /// What was refused or given up is passed over, row by row: repeated refusals are gathered in few rows. So
 /// is what `observe` would have refused and is no write, which has a reason and no cost.
 pub fn last_of_subject(connection: &Connection, subject: i64) -> Result<Option<Timestamp>> {
-    let indexed_to = index::indexed_to(connection)?;
+    let indexed_to = subject_index::indexed_to(connection)?;
     let is_sent = format!(
         "journal.outcome NOT IN ({}, {}) AND (journal.cost > 0 OR journal.reason IS NULL)",
         code(Outcome::NotSent),

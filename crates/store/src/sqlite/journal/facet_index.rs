@@ -28,10 +28,10 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
 use crate::error::Result;
+use crate::sqlite::files::schema;
+use crate::sqlite::journal::hour;
 use crate::sqlite::journal::subject_index::Pressure;
 use crate::sqlite::journal::{Direction, outcome_of};
-use crate::sqlite::journal::hour;
-use crate::sqlite::files::schema;
 
 /// The tables that follow from the journal and are filled some time after it.
 pub(crate) const SCHEMA: &str = "
@@ -230,7 +230,7 @@ pub(crate) fn delete_before(connection: &Connection, id: i64) -> Result<()> {
 
 /// A part of the journal, on the way of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stretch {
+pub(crate) enum ScanRange {
     /// Records that may fit, from the first to the last number.
     Candidates(i64, i64),
     /// Records that do not, passed over.
@@ -288,7 +288,7 @@ impl<'c> Search<'c> {
     }
 
     /// The next part of at most a segment; `None` at the end.
-    pub(crate) fn advance(&mut self) -> Result<Option<Stretch>> {
+    pub(crate) fn advance(&mut self) -> Result<Option<ScanRange>> {
         if self.first > self.last {
             return Ok(None);
         }
@@ -311,8 +311,8 @@ impl<'c> Search<'c> {
             Direction::EarliestFirst => self.first = to + 1,
         }
         Ok(Some(match found {
-            Some(_) => Stretch::Candidates(from, to),
-            None => Stretch::Passed,
+            Some(_) => ScanRange::Candidates(from, to),
+            None => ScanRange::Passed,
         }))
     }
 

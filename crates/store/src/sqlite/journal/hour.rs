@@ -6,8 +6,8 @@ use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::error::Result;
-use crate::sqlite::journal;
 use crate::sqlite::files::schema;
+use crate::sqlite::journal;
 
 const HOUR_MILLIS: i64 = 3_600_000;
 

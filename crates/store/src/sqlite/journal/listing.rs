@@ -10,8 +10,10 @@ use keystile_core::time::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, StatementStatus, params_from_iter};
 
-use crate::sqlite::journal::facet_index::{Column, SEGMENT, Search, Stretch, facet, outcome_facets};
 use crate::error::Result;
+use crate::sqlite::journal::facet_index::{
+    Column, SEGMENT, ScanRange, Search, facet, outcome_facets,
+};
 use crate::sqlite::journal::subject_index;
 use crate::sqlite::journal::{code, first_id_at, last, outcome_of};
 
@@ -72,7 +74,7 @@ pub struct RecordPage {
     pub searched_to: Option<Timestamp>,
 }
 
-/// Work after which a page is given up, in steps of SQLite's machine over consecutive rows, each about 20
+/// WriteTx after which a page is given up, in steps of SQLite's machine over consecutive rows, each about 20
 /// nanoseconds: 8 ms. The stretch that is under way is looked through.
 const PAGE_WORK: u64 = 400_000;
 /// What passing over a segment counts as: one seek in a large table.
@@ -166,8 +168,8 @@ impl Listing<'_> {
                 && let Some(stretch) = search.advance()?
             {
                 match stretch {
-                    Stretch::Passed => self.charge(PASSED_WORK),
-                    Stretch::Candidates(low, high) => {
+                    ScanRange::Passed => self.charge(PASSED_WORK),
+                    ScanRange::Candidates(low, high) => {
                         self.select(source, (low, high), &mut found)?;
                     }
                 }
@@ -224,7 +226,7 @@ impl Listing<'_> {
         if self.query.subject.is_none() {
             return Ok(vec![(Source::Journal, first, last)]);
         }
-        let indexed_to = index::indexed_to(self.connection)?;
+        let indexed_to = subject_index::indexed_to(self.connection)?;
         let mut parts = vec![
             (Source::BySubject, first, last.min(indexed_to)),
             (Source::Journal, first.max(indexed_to.saturating_add(1)), last),

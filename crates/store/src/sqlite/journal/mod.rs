@@ -7,16 +7,13 @@ use keystile_core::refusal::Reason;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::error::{Error, Result};
 pub use crate::sqlite::journal::activity::{
     Activity, AddressUse, activity_of_subject, addresses_of_subject, last_of_subject,
 };
-use crate::error::{Error, Result};
 pub use crate::sqlite::journal::hour::{HourCount, writes_by_hour};
 pub use crate::sqlite::journal::listing::{Direction, RecordPage, RecordQuery, list, page};
 use crate::sqlite::ledger::sending::BEGINS_WITHIN_MILLIS;
-use crate::sqlite::journal::facet_index;
-use crate::sqlite::journal::hour;
-use crate::sqlite::journal::subject_index;
 
 pub(crate) mod activity;
 pub(crate) mod facet_index;
@@ -213,7 +210,7 @@ pub fn count(connection: &Connection) -> Result<u64> {
 
 /// Deletes records before a time, at most so many at once. Says how many went.
 pub(crate) fn delete_before(connection: &Connection, time: Timestamp, limit: u32) -> Result<usize> {
-    let end = first_id_at(connection, time)?.min(index::indexed_to(connection)?);
+    let end = first_id_at(connection, time)?.min(subject_index::indexed_to(connection)?);
     // The last one stays, however old: numbers go on from it, and a number is never given twice.
     let end = end.min(last(connection)?.0);
     let doomed = "SELECT id FROM journal WHERE id < ?1 ORDER BY id LIMIT ?2";
@@ -227,7 +224,7 @@ pub(crate) fn delete_before(connection: &Connection, time: Timestamp, limit: u32
     };
     // What goes was counted; what is left begins after it.
     hour::count_to(connection, last)?;
-    block::delete_before(connection, last.saturating_add(1))?;
+    facet_index::delete_before(connection, last.saturating_add(1))?;
     // By the primary key of either table.
     connection.execute(
         "DELETE FROM journal_by_subject WHERE (subject, id) IN

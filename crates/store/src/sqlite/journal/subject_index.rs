@@ -12,9 +12,9 @@ use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::error::Result;
-use crate::sqlite::ledger::sending::BEGINS_WITHIN_MILLIS;
-use crate::sqlite::journal;
 use crate::sqlite::files::schema;
+use crate::sqlite::journal;
+use crate::sqlite::ledger::sending::BEGINS_WITHIN_MILLIS;
 
 /// So many rows wait in memory before a merge begins under load; at most about 2 MiB.
 const TAIL_MAX: usize = 32_768;

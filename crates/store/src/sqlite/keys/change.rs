@@ -11,16 +11,16 @@ use keystile_core::time::Timestamp;
 use rusqlite::params;
 use uuid::Uuid;
 
+use crate::Store;
 use crate::error::{Error, Result};
 use crate::sqlite::audit::event::{Event, EventKind};
-use crate::sqlite::keys::key::{self, KeyRow, NewKeyRow};
-use crate::sqlite::ledger::Debit;
-use crate::sqlite::keys::key_cache::{ApplicationEntry, KeyEntry};
-use crate::sqlite::writer::write_tx::{Memory, Work};
-use crate::Store;
 use crate::sqlite::journal;
+use crate::sqlite::keys::key::{self, KeyRow, NewKeyRow};
+use crate::sqlite::keys::key_cache::{ApplicationEntry, KeyEntry};
+use crate::sqlite::ledger::Debit;
+use crate::sqlite::writer::write_tx::{WriteTx, WriterState};
 
-impl Work<'_> {
+impl WriteTx<'_> {
     /// Creates an application.
     pub fn create_application(
         &mut self,
@@ -253,7 +253,7 @@ pub struct CountedBudget {
     pub frees_at: Option<Timestamp>,
 }
 
-impl Work<'_> {
+impl WriteTx<'_> {
     /// How all budgets of a key stand.
     pub fn budgets(
         &mut self,
@@ -264,7 +264,7 @@ impl Work<'_> {
         let (row, _) = self.find_key(key)?;
         let budgets: Vec<usize> = (0..plan.budgets().len()).collect();
         let debit = Debit { subject: row.row, policy, plan, budgets: &budgets, cost: 0 };
-        let Memory { ledger, index, open, .. } = &mut *self.memory;
+        let WriterState { ledger, index, open, .. } = &mut *self.memory;
         ledger.open(self.connection, (index, open), &debit, self.now)?;
         let standings = self.memory.ledger.standings(&debit, self.now);
         Ok(standings

@@ -11,10 +11,10 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
-use crate::sqlite::keys::key_cache::{ApplicationEntry, KeyEntry, KeyTable, Rows};
+use crate::sqlite::keys::key_cache::{ApplicationEntry, KeyCache, KeyEntry, Rows};
 
 /// Reads all keys into memory.
-pub(crate) fn load(connection: &Connection, table: &KeyTable) -> Result<Rows> {
+pub(crate) fn load(connection: &Connection, table: &KeyCache) -> Result<Rows> {
     let mut rows = Rows::default();
     let mut statement = connection.prepare("SELECT id, uid, name, state FROM application")?;
     let mut applications = statement.query([])?;
@@ -32,7 +32,7 @@ pub(crate) fn load(connection: &Connection, table: &KeyTable) -> Result<Rows> {
     Ok(rows)
 }
 
-fn load_key(row: &Row<'_>, rows: &mut Rows, table: &KeyTable) -> Result<()> {
+fn load_key(row: &Row<'_>, rows: &mut Rows, table: &KeyCache) -> Result<()> {
     let application =
         rows.application(row.get(2)?).ok_or_else(|| corrupt("a key has no application"))?.clone();
     let hash = hash_of(row.get_ref(4)?)?;

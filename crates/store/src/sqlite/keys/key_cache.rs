@@ -114,7 +114,7 @@ impl KeyEntry {
         self.row
     }
 
-    /// The name of its plan. Reading it writes nothing that other cores read.
+    /// The name of its plan. Readers it writes nothing that other cores read.
     pub fn plan(&self) -> PlanName {
         PlanName(self.plan.load())
     }
@@ -184,13 +184,13 @@ impl KeyEntry {
 
 /// Every key by its hash, for lookups without a lock.
 #[derive(Debug, Default)]
-pub struct KeyTable {
+pub struct KeyCache {
     by_hash: papaya::HashMap<KeyHash, Arc<KeyEntry>>,
     /// How many entries there are; the map counts only with an effort.
     len: AtomicU64,
 }
 
-impl KeyTable {
+impl KeyCache {
     /// The key with a hash.
     pub fn find(&self, hash: &KeyHash) -> Option<Arc<KeyEntry>> {
         self.by_hash.pin().get(hash).cloned()

@@ -18,10 +18,10 @@ use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
-use crate::sqlite::ledger::account::{Account, Hold};
 use crate::error::Result;
-use crate::sqlite::journal::subject_index::SubjectIndex;
 use crate::sqlite::journal;
+use crate::sqlite::journal::subject_index::SubjectIndex;
+use crate::sqlite::ledger::account::{Account, Hold};
 use crate::sqlite::ledger::sending::{BEGINS_WITHIN_MILLIS, Sending};
 
 pub(crate) mod account;

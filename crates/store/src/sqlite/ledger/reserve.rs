@@ -15,10 +15,10 @@ use smallvec::SmallVec;
 
 use crate::error::Result;
 use crate::sqlite::journal::{self, NewRecord, Settlement};
-use crate::sqlite::ledger::{BudgetStanding, Debit};
-use crate::sqlite::ledger::sending::Sending;
 use crate::sqlite::keys::key_cache::KeyEntry;
-use crate::sqlite::writer::write_tx::{Memory, Work};
+use crate::sqlite::ledger::sending::Sending;
+use crate::sqlite::ledger::{BudgetStanding, Debit};
+use crate::sqlite::writer::write_tx::{WriteTx, WriterState};
 
 /// Whose budgets a write counts in.
 #[derive(Clone, Debug)]
@@ -117,7 +117,7 @@ pub struct ReserveRefused {
 /// What became of a request for room.
 pub type ReserveAnswer = std::result::Result<Box<Reserved>, Box<ReserveRefused>>;
 
-pub(crate) fn reserve(work: &mut Work<'_>, request: &ReserveRequest) -> Result<ReserveAnswer> {
+pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Result<ReserveAnswer> {
     let mut objection = request.permit.objection().map(|refusal| refusal.reason);
     let now = work.now;
     if let Err(refusal) = check_again(work, &request.subject) {
@@ -137,7 +137,7 @@ pub(crate) fn reserve(work: &mut Work<'_>, request: &ReserveRequest) -> Result<R
             budgets: request.permit.budgets(),
             cost: request.cost,
         };
-        let Memory { ledger, index, open, .. } = &mut *work.memory;
+        let WriterState { ledger, index, open, .. } = &mut *work.memory;
         ledger.open(work.connection, (index, open), &debit, now)?;
         if let Some(place) = work.memory.ledger.exhausted(&debit, now) {
             if !request.is_observed {
@@ -170,7 +170,7 @@ pub(crate) fn reserve(work: &mut Work<'_>, request: &ReserveRequest) -> Result<R
 }
 
 /// The lock check that counts: the decision's came from memory, some time ago.
-fn check_again(work: &Work<'_>, subject: &Subject) -> std::result::Result<(), Refusal> {
+fn check_again(work: &WriteTx<'_>, subject: &Subject) -> std::result::Result<(), Refusal> {
     let Subject::Key(key) = subject else {
         return Ok(());
     };
@@ -201,7 +201,7 @@ fn over_budget(plan: &Plan, subject: &Subject) -> Reason {
 
 /// Refuses the attempt past the budget and, where the plan says so, locks the key.
 fn exhausted(
-    work: &mut Work<'_>,
+    work: &mut WriteTx<'_>,
     request: &ReserveRequest,
     debit: &Debit<'_>,
     place: usize,
@@ -245,13 +245,13 @@ fn exhausted(
     }))
 }
 
-fn earlier_locks(work: &Work<'_>, key: &KeyEntry) -> Result<u32> {
+fn earlier_locks(work: &WriteTx<'_>, key: &KeyEntry) -> Result<u32> {
     let mut statement = work.connection.prepare_cached("SELECT locks FROM key WHERE id = ?1")?;
     Ok(statement.query_row([key.row], |row| row.get(0))?)
 }
 
 fn insert(
-    work: &mut Work<'_>,
+    work: &mut WriteTx<'_>,
     request: &ReserveRequest,
     outcome: Outcome,
     reason: Option<Reason>,
@@ -292,7 +292,7 @@ impl Reserved {
 
 /// Writes down what became of a write, and gives back what it did not use.
 pub(crate) fn settle(
-    work: &mut Work<'_>,
+    work: &mut WriteTx<'_>,
     reserved: &Reserved,
     settlement: &Settlement,
 ) -> Result<()> {
@@ -344,7 +344,7 @@ pub struct RefusedRecord {
     pub count: u32,
 }
 
-pub(crate) fn record_refused(work: &mut Work<'_>, refused: &RefusedRecord) -> Result<()> {
+pub(crate) fn record_refused(work: &mut WriteTx<'_>, refused: &RefusedRecord) -> Result<()> {
     let id = work.next_id();
     let subject = refused.key.as_ref().map_or(0, |key| key.row);
     let plan = refused.key.as_ref().map(|key| key.plan());

@@ -5,7 +5,7 @@ use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
-use crate::sqlite::writer::write_tx::Work;
+use crate::sqlite::writer::write_tx::WriteTx;
 
 /// When a link acted, if it did.
 pub fn used_at(connection: &Connection, hash: &SecretHash) -> Result<Option<Timestamp>> {
@@ -24,7 +24,7 @@ pub enum FirstUse {
     No,
 }
 
-impl Work<'_> {
+impl WriteTx<'_> {
     /// Uses a link up. Of two that come at once one finds it used, because changes come one by one.
     pub fn use_action(&mut self, hash: &SecretHash, expires: Timestamp) -> Result<FirstUse> {
         let mut statement = self.connection.prepare_cached(

@@ -3,21 +3,21 @@
 //! A claim has a number. Whoever comes back late, when another has claimed the delivery since, finds that
 //! their number is not the last one, and changes nothing but the list of attempts.
 
-use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState, next_attempt};
 use keystile_core::key::DeliveryId;
-use keystile_core::time::Timestamp;
+use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState, next_attempt};
 use keystile_core::notifications::watch::TriggerKind;
+use keystile_core::time::Timestamp;
 use rusqlite::params;
 
 use crate::error::{Error, Result};
 use crate::sqlite::notifications::outbox::{COLUMNS, DeliveryRow, LEASE, delivery_row, find};
 use crate::sqlite::notifications::subscription;
-use crate::sqlite::writer::write_tx::Work;
+use crate::sqlite::writer::write_tx::WriteTx;
 
 /// What the other side said is kept up to here; a server may answer with a gigabyte.
 const SAID_BYTES_MAX: usize = 500;
 
-impl Work<'_> {
+impl WriteTx<'_> {
     /// Claims deliveries of a channel that are due, for as long as [`LEASE`]; the oldest first.
     pub fn claim_deliveries(&mut self, channel: &str, limit: u32) -> Result<Vec<DeliveryRow>> {
         // By `delivery_open`, which has only what is not yet done.

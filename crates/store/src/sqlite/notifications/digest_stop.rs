@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use crate::error::Result;
 use crate::sqlite::audit::event::EventKind;
-use crate::sqlite::writer::write_tx::Work;
+use crate::sqlite::writer::write_tx::WriteTx;
 
 pub(crate) const TABLE: &str = "
 -- A receiver that takes no more digests of a rule; what begins a storm, and what is told at once, goes on.
@@ -59,7 +59,7 @@ pub fn is_stopped(
     Ok(statement.query_row([channel, rule, receiver], |row| row.get(0))?)
 }
 
-impl Work<'_> {
+impl WriteTx<'_> {
     /// Stops the digests of a rule to a receiver. One that is stopped stays as it is.
     pub fn stop_digests(
         &mut self,

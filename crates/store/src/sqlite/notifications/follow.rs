@@ -4,7 +4,7 @@
 //!
 //! A write on a watched operation costs its caller nothing: its record, which is durable before it is sent,
 //! is the event. Some time after, [`look`] reads new records beside the writer and finds the rules they
-//! meet; [`Work::tell_watched`] turns that into deliveries and counts, together with the cursor (the meta
+//! meet; [`WriteTx::tell_watched`] turns that into deliveries and counts, together with the cursor (the meta
 //! value `watched_to`), in one transaction. A crash before it repeats the look, a crash after it finds the
 //! cursor moved, so each record is told exactly once.
 //!
@@ -17,21 +17,23 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use keystile_core::notifications::channel::ChannelRule;
-use keystile_core::notifications::grouping::{Conditions, Occurrence, Placed};
 use keystile_core::journal::Outcome;
+use keystile_core::notifications::channel::ChannelRule;
+use keystile_core::notifications::grouping::{Conditions, Disposition, Occurrence};
 use keystile_core::notifications::notice::{Notice, NoticeKey};
+use keystile_core::notifications::watch::{
+    KeyFacts, Trigger, TriggerKind, WatchRule, WatchRules, WriteFacts,
+};
 use keystile_core::time::{Span, Timestamp};
-use keystile_core::notifications::watch::{KeyFacts, Trigger, TriggerKind, WatchRule, Watching, WriteFacts};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::Result;
+use crate::sqlite::files::schema;
+use crate::sqlite::journal;
+use crate::sqlite::journal::subject_index;
 use crate::sqlite::notifications::outbox::NewMessage;
 use crate::sqlite::notifications::tell::{OpenWindow, notice_key, notice_write};
-use crate::sqlite::writer::write_tx::Work;
-use crate::sqlite::journal::subject_index;
-use crate::sqlite::journal;
-use crate::sqlite::files::schema;
+use crate::sqlite::writer::write_tx::WriteTx;
 
 /// How long a record whose write is under way holds the others up.
 const PATIENCE: Span = Span::from_secs(1);
@@ -40,9 +42,9 @@ const LATE_AT_ONCE: u32 = 1_000;
 
 /// What a look at the journal found.
 #[derive(Debug)]
-pub struct Look {
+pub struct TailBatch {
     /// The rules that it was looked for; a reload in between concerns later records.
-    watching: Arc<Watching>,
+    watching: Arc<WatchRules>,
     from: i64,
     to: i64,
     matches: Vec<Match>,
@@ -56,7 +58,7 @@ pub struct Look {
     pub is_full: bool,
 }
 
-impl Look {
+impl TailBatch {
     /// Whether there is nothing to write down.
     pub fn is_empty(&self) -> bool {
         self.from == self.to && self.settled.is_empty()
@@ -101,12 +103,12 @@ pub fn watched_to(connection: &Connection) -> Result<Option<i64>> {
 /// Reads at most so many records after one, and late ones, and finds what is to be told.
 pub fn look(
     connection: &Connection,
-    watching: &Arc<Watching>,
+    watching: &Arc<WatchRules>,
     from: i64,
     now: Timestamp,
     limit: u32,
-) -> Result<Look> {
-    let mut look = Look {
+) -> Result<TailBatch> {
+    let mut look = TailBatch {
         watching: watching.clone(),
         from,
         to: from,
@@ -116,7 +118,8 @@ pub fn look(
         seen: Vec::new(),
         is_full: false,
     };
-    let mut eye = Eye { connection, watching, keys: HashMap::new(), firsts: HashSet::new() };
+    let mut eye =
+        RuleMatcher { connection, watching, keys: HashMap::new(), firsts: HashSet::new() };
     eye.look_at_late(&mut look)?;
     // By the primary key.
     let mut statement = connection.prepare_cached(
@@ -148,16 +151,16 @@ enum Waiters {
     ForOutcome,
 }
 
-struct Eye<'c> {
+struct RuleMatcher<'c> {
     connection: &'c Connection,
-    watching: &'c Watching,
+    watching: &'c WatchRules,
     keys: HashMap<i64, Option<NoticeKey>>,
     /// First writes among what was looked at.
     firsts: HashSet<(FirstOf, String)>,
 }
 
-impl Eye<'_> {
-    fn look_at_late(&mut self, look: &mut Look) -> Result<()> {
+impl RuleMatcher<'_> {
+    fn look_at_late(&mut self, look: &mut TailBatch) -> Result<()> {
         let mut statement = self.connection.prepare_cached(
             "SELECT journal.id, time, subject, plan, api, method, path, operation, outcome, count,
                     duration_ms, watch_late.record
@@ -181,7 +184,7 @@ impl Eye<'_> {
         row: &Row<'_>,
         outcome: Outcome,
         waiters: Waiters,
-        look: &mut Look,
+        look: &mut TailBatch,
     ) -> Result<()> {
         let is_untimed =
             row.get_ref(10)?.as_i64_or_null().map_err(rusqlite::Error::from)?.is_none();
@@ -248,7 +251,7 @@ impl Eye<'_> {
         name: &str,
         subject: i64,
         id: i64,
-        look: &mut Look,
+        look: &mut TailBatch,
     ) -> Result<bool> {
         let named = (kind, name.to_owned());
         if self.firsts.contains(&named) {
@@ -305,7 +308,7 @@ fn first_of(rule: &WatchRule, subject: i64, api: &str, operation: &str) -> First
 /// By the index of the journal by subject, and the rows that are not yet in it. What cost nothing was not
 /// sent, or refused.
 fn key_wrote_before(connection: &Connection, subject: i64, id: i64) -> Result<bool> {
-    let indexed_to = index::indexed_to(connection)?;
+    let indexed_to = subject_index::indexed_to(connection)?;
     let mut statement = connection.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM journal_by_subject
                         WHERE subject = ?1 AND id < ?2 AND id <= ?3 AND cost > 0)
@@ -332,10 +335,10 @@ fn operation_wrote_before(connection: &Connection, name: &str, id: i64) -> Resul
     Ok(found.iter().any(|record| record.cost > 0))
 }
 
-impl Work<'_> {
+impl WriteTx<'_> {
     /// Writes down what a look found, and moves the cursor. Another look that was faster makes this one
     /// nothing.
-    pub fn tell_watched(&mut self, look: &Look) -> Result<()> {
+    pub fn tell_watched(&mut self, look: &TailBatch) -> Result<()> {
         let cursor = watched_to(self.connection)?;
         if cursor.is_some_and(|cursor| cursor != look.from) {
             return Ok(());
@@ -380,7 +383,7 @@ impl Work<'_> {
     }
 
     /// Each rule's window on each channel is read and written once, however many records there are.
-    fn tell_matches(&mut self, watching: &Watching, matches: &[Match]) -> Result<()> {
+    fn tell_matches(&mut self, watching: &WatchRules, matches: &[Match]) -> Result<()> {
         let mut windows: Vec<(usize, &ChannelRule, OpenWindow)> = Vec::new();
         // One record is told on a channel once for each kind of event.
         let mut told: Vec<(TriggerKind, &str)> = Vec::new();
@@ -421,7 +424,7 @@ impl Work<'_> {
 
     fn tell_match(
         &mut self,
-        watching: &Watching,
+        watching: &WatchRules,
         rule: &WatchRule,
         channel: &ChannelRule,
         open: &mut OpenWindow,
@@ -437,8 +440,8 @@ impl Work<'_> {
         };
         let kind = rule.trigger.kind();
         match open.place(rule, kind, occurrence, &conditions) {
-            Placed::Held => Ok(()),
-            Placed::Told => {
+            Disposition::Buffered => Ok(()),
+            Disposition::SendNow => {
                 let notice = self.write_notice(kind, occurrence)?;
                 let thread = &open.thread;
                 let new = NewMessage {

@@ -7,20 +7,20 @@
 //! claimed for a while, sent, and its attempt recorded. A claim that nobody came back to is claimed again,
 //! under the same id.
 
+use keystile_core::key::{DeliveryId, SubscriptionId};
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec};
 use keystile_core::notifications::delivery::DeliveryState;
-use keystile_core::key::{DeliveryId, SubscriptionId};
 use keystile_core::notifications::notice::Notice;
-use keystile_core::time::{Span, Timestamp};
 use keystile_core::notifications::watch::TriggerKind;
+use keystile_core::time::{Span, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use crate::sqlite::notifications::digest_stop;
 use crate::error::{Error, Result};
-use crate::sqlite::owners::owner::parsed;
+use crate::sqlite::notifications::digest_stop;
 use crate::sqlite::notifications::subscription;
-use crate::sqlite::writer::write_tx::Work;
+use crate::sqlite::owners::owner::parsed;
+use crate::sqlite::writer::write_tx::WriteTx;
 
 /// What is to be told, and how far that has come.
 pub(crate) const TABLES: &str = "
@@ -69,7 +69,7 @@ CREATE TABLE digest (
     opened   INTEGER NOT NULL,
     until    INTEGER NOT NULL,
     step     INTEGER NOT NULL,
-    tally    TEXT NOT NULL,                   -- JSON: exact count, who caused most, the latest
+    counts    TEXT NOT NULL,                   -- JSON: exact count, who caused most, the latest
     PRIMARY KEY (rule, channel)
 ) STRICT, WITHOUT ROWID;
 
@@ -365,7 +365,7 @@ pub(crate) struct NewMessage<'a> {
     pub(crate) is_sequel: bool,
 }
 
-impl Work<'_> {
+impl WriteTx<'_> {
     /// Writes the deliveries of a message, one for each receiver. Says their ids.
     pub(crate) fn send_message(&mut self, new: &NewMessage<'_>) -> Result<Vec<DeliveryId>> {
         let mut receivers = self.receivers(new.channel)?;

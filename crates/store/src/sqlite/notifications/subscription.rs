@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::{Error, Result};
 use crate::sqlite::audit::event::EventKind;
 use crate::sqlite::owners::owner::parsed;
-use crate::sqlite::writer::write_tx::Work;
+use crate::sqlite::writer::write_tx::WriteTx;
 
 /// An owner has so many devices at most; a page that subscribes in a loop fills no disk.
 const DEVICES_MAX: u32 = 50;
@@ -94,7 +94,7 @@ pub(crate) fn touch(connection: &Connection, id: &str, now: Timestamp) -> Result
     Ok(())
 }
 
-impl Work<'_> {
+impl WriteTx<'_> {
     /// Subscribes a device. One that is known by its endpoint becomes this owner's, with its new keys.
     pub fn subscribe(&mut self, new: &NewSubscription, actor: &Actor) -> Result<SubscriptionId> {
         let owner: Option<(i64, u32)> = self

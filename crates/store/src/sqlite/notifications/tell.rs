@@ -4,25 +4,27 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use keystile_core::budget::Quota;
-use keystile_core::notifications::channel::ChannelRule;
-use keystile_core::notifications::grouping::{self, Conditions, Occurrence, Placed, Tally, Urgency, Window};
 use keystile_core::journal::RecordId;
 use keystile_core::lock::{Actor, Lock};
+use keystile_core::notifications::channel::ChannelRule;
+use keystile_core::notifications::grouping::{
+    self, Conditions, DigestCounts, Disposition, Occurrence, Urgency, Window,
+};
 use keystile_core::notifications::notice::{
     Notice, NoticeBudget, NoticeEvent, NoticeKey, NoticeOffender, NoticeWrite,
 };
+use keystile_core::notifications::watch::{KeyFacts, TriggerKind, WINDOW, WatchRule, WatchRules};
 use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
-use keystile_core::notifications::watch::{KeyFacts, TriggerKind, WINDOW, WatchRule, Watching};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Error, Result};
 use crate::sqlite::audit::event::EventKind;
 use crate::sqlite::journal::outcome_of;
+use crate::sqlite::keys::key_cache::KeyEntry;
 use crate::sqlite::ledger::BudgetStanding;
 use crate::sqlite::notifications::outbox::{DeliveryRow, NewMessage, full_until, kind_of};
-use crate::sqlite::keys::key_cache::KeyEntry;
-use crate::sqlite::writer::write_tx::Work;
+use crate::sqlite::writer::write_tx::WriteTx;
 
 /// A digest names so many of those who caused most.
 const OFFENDERS_SHOWN: usize = 5;
@@ -44,15 +46,15 @@ pub(crate) struct Telling<'a> {
     pub(crate) channels: Channels<'a>,
 }
 
-impl Work<'_> {
-    pub(crate) fn watching(&self) -> Arc<Watching> {
+impl WriteTx<'_> {
+    pub(crate) fn watching(&self) -> Arc<WatchRules> {
         self.memory.watching.load_full()
     }
 
     /// Tells an event by the rules that wait for it; each channel once, by the first rule that names it.
     pub(crate) fn tell_by<'r>(
         &mut self,
-        watching: &Watching,
+        watching: &WatchRules,
         rules: impl Iterator<Item = &'r WatchRule>,
         telling: &Telling<'_>,
     ) -> Result<()> {
@@ -73,7 +75,7 @@ impl Work<'_> {
 
     fn tell_on(
         &mut self,
-        watching: &Watching,
+        watching: &WatchRules,
         rule: &WatchRule,
         channel: &ChannelRule,
         telling: &Telling<'_>,
@@ -88,8 +90,8 @@ impl Work<'_> {
                 let placed = open.place(rule, notice.trigger, &telling.occurrence, &conditions);
                 open.save(self.connection, &rule.name, &channel.name)?;
                 match placed {
-                    Placed::Held => return Ok(()),
-                    Placed::Told => telling.thread.clone().unwrap_or(open.thread),
+                    Disposition::Buffered => return Ok(()),
+                    Disposition::SendNow => telling.thread.clone().unwrap_or(open.thread),
                 }
             }
         };
@@ -106,7 +108,7 @@ impl Work<'_> {
     /// What holds for a rule on a channel now.
     pub(crate) fn conditions(
         &self,
-        watching: &Watching,
+        watching: &WatchRules,
         rule: Option<&WatchRule>,
         channel: &ChannelRule,
     ) -> Result<Conditions> {
@@ -143,15 +145,15 @@ impl Work<'_> {
             let conditions = self.conditions(&watching, rule, channel)?;
             let ended = grouping::close(&mut open.window, &conditions);
             open.save(self.connection, &rule_name, &channel_name)?;
-            if let Some((since, tally)) = ended {
-                let notice = self.digest_notice(open.kind, since, &tally)?;
+            if let Some((since, counts)) = ended {
+                let notice = self.digest_notice(open.kind, since, &counts)?;
                 let thread = &open.thread;
                 self.send_message(&NewMessage {
                     rule: &rule_name,
                     channel,
                     thread,
                     notice: &notice,
-                    is_sequel: tally.is_sequel,
+                    is_sequel: counts.is_sequel,
                 })?;
                 told += 1;
             }
@@ -159,11 +161,16 @@ impl Work<'_> {
         Ok(told)
     }
 
-    fn digest_notice(&self, kind: TriggerKind, since: Timestamp, tally: &Tally) -> Result<Notice> {
+    fn digest_notice(
+        &self,
+        kind: TriggerKind,
+        since: Timestamp,
+        counts: &DigestCounts,
+    ) -> Result<Notice> {
         let mut notice = Notice::new(kind, self.now);
         notice.since = Some(since);
-        notice.count = tally.count;
-        for offender in tally.offenders.iter().take(OFFENDERS_SHOWN) {
+        notice.count = counts.count;
+        for offender in counts.offenders.iter().take(OFFENDERS_SHOWN) {
             notice.offenders.push(NoticeOffender {
                 key: notice_key(self.connection, offender.subject)?,
                 count: offender.count,
@@ -174,11 +181,11 @@ impl Work<'_> {
             notice.key.clone_from(&only.key);
         }
         if kind.is_of_writes() {
-            for record in &tally.samples {
+            for record in &counts.samples {
                 notice.writes.extend(notice_write(self.connection, *record)?);
             }
         } else {
-            notice.events = self.events_of(&tally.samples)?;
+            notice.events = self.events_of(&counts.samples)?;
             let details = notice.events.iter().map(|event| event.detail.as_str());
             notice.detail = details.collect::<Vec<_>>().join("; ");
         }
@@ -357,7 +364,7 @@ impl Work<'_> {
     )]
     fn tell_level(
         &mut self,
-        watching: &Watching,
+        watching: &WatchRules,
         rule: &WatchRule,
         key: &KeyEntry,
         policy: &Policy,
@@ -430,18 +437,18 @@ impl OpenWindow {
     pub(crate) fn load(connection: &Connection, rule: &str, channel: &str) -> Result<Self> {
         // By the primary key.
         let mut statement = connection.prepare_cached(
-            "SELECT opened, until, step, tally, thread, kind FROM digest WHERE rule = ?1 AND channel = ?2",
+            "SELECT opened, until, step, counts, thread, kind FROM digest WHERE rule = ?1 AND channel = ?2",
         )?;
         let found: Option<Result<Self>> = statement
             .query_and_then([rule, channel], |row| {
-                let (tally, kind): (String, String) = (row.get(3)?, row.get(5)?);
-                let tally = serde_json::from_str(&tally)
+                let (counts, kind): (String, String) = (row.get(3)?, row.get(5)?);
+                let counts = serde_json::from_str(&counts)
                     .map_err(|error| Error::Corrupt(format!("a digest cannot be read: {error}")))?;
                 let window = Window {
                     opened: Timestamp(row.get(0)?),
                     until: Timestamp(row.get(1)?),
                     step: row.get(2)?,
-                    tally,
+                    counts,
                 };
                 let (thread, kind) = (row.get(4)?, kind_of(&kind)?);
                 Ok(Self { window: Some(window), thread, kind, was_there: true })
@@ -463,7 +470,7 @@ impl OpenWindow {
         kind: TriggerKind,
         occurrence: &Occurrence,
         conditions: &Conditions,
-    ) -> Placed {
+    ) -> Disposition {
         let before = self.window.as_ref().map(|window| window.opened);
         let placed = grouping::place(&mut self.window, occurrence, Urgency::Grouped, conditions);
         self.kind = kind;
@@ -491,7 +498,7 @@ impl OpenWindow {
         };
         connection
             .prepare_cached(
-                "INSERT OR REPLACE INTO digest (rule, channel, kind, thread, opened, until, step, tally)
+                "INSERT OR REPLACE INTO digest (rule, channel, kind, thread, opened, until, step, counts)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
@@ -502,7 +509,7 @@ impl OpenWindow {
                 window.opened.0,
                 window.until.0,
                 window.step,
-                serde_json::to_string(&window.tally).expect("a tally is numbers"),
+                serde_json::to_string(&window.counts).expect("a counts is numbers"),
             ])?;
         self.was_there = true;
         Ok(())

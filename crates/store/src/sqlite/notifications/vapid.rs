@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::sqlite::files::schema;
-use crate::sqlite::writer::write_tx::Work;
+use crate::sqlite::writer::write_tx::WriteTx;
 
 const NAME: &str = "vapid_key";
 
@@ -20,7 +20,7 @@ pub fn key(connection: &Connection) -> Result<Option<Vec<u8>>> {
         .map_err(|error| Error::Corrupt(format!("the key for push services is damaged: {error}")))
 }
 
-impl Work<'_> {
+impl WriteTx<'_> {
     /// Keeps a new key, where none was made yet; says which is kept.
     pub fn keep_vapid_key(&mut self, new: &[u8]) -> Result<Vec<u8>> {
         if let Some(known) = key(self.connection)? {

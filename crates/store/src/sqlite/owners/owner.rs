@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::sqlite::audit::event::EventKind;
-use crate::sqlite::writer::write_tx::Work;
+use crate::sqlite::writer::write_tx::WriteTx;
 
 /// Owners, their sessions and tokens; notes and other plans of keys; and events as an audit.
 pub(crate) const TABLES: &str = "
@@ -272,7 +272,7 @@ pub fn claim_ends(
     Ok(found.optional()?.map(Timestamp))
 }
 
-impl Work<'_> {
+impl WriteTx<'_> {
     /// Makes a claim link, in the place of one that was not used.
     pub fn create_claim(
         &mut self,

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
 use crate::sqlite::owners::owner;
-use crate::sqlite::writer::write_tx::Work;
+use crate::sqlite::writer::write_tx::WriteTx;
 
 /// A session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub struct NewSessionRow {
     pub agent: String,
 }
 
-impl Work<'_> {
+impl WriteTx<'_> {
     /// Begins a session, proved just now.
     pub fn insert_session(&mut self, new: &NewSessionRow) -> Result<owner::OwnerRow> {
         let owner = owner::find(self.connection, &new.owner.to_string())?;
@@ -134,7 +134,7 @@ impl Work<'_> {
     }
 }
 
-/// Whether [`Work::delete_over`] has something to do.
+/// Whether [`WriteTx::delete_over`] has something to do.
 pub fn has_over(
     connection: &Connection,
     created: Timestamp,

@@ -13,41 +13,42 @@ use crate::error::Result;
 use crate::sqlite::ledger::reserve::ReserveAnswer;
 
 /// An answer, and who waits for it.
-pub(crate) struct Letter {
+pub(crate) struct Completion {
     pub(crate) sender: oneshot::Sender<Result<ReserveAnswer>>,
     pub(crate) answer: Result<ReserveAnswer>,
 }
 
 /// Where the answers to one core's reservations arrive.
 #[derive(Default)]
-pub struct Mailbox {
-    letters: Mutex<Vec<Letter>>,
+pub struct CompletionQueue {
+    completions_: Mutex<Vec<Completion>>,
     arrival: Notify,
 }
 
-impl std::fmt::Debug for Mailbox {
+impl std::fmt::Debug for CompletionQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mailbox").finish_non_exhaustive()
+        f.debug_struct("CompletionQueue").finish_non_exhaustive()
     }
 }
 
-impl Mailbox {
-    pub(crate) fn put(&self, letter: Letter) {
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner).push(letter);
+impl CompletionQueue {
+    pub(crate) fn put(&self, letter: Completion) {
+        self.completions_.lock().unwrap_or_else(PoisonError::into_inner).push(letter);
     }
 
     /// Wakes the core, once for all that was put.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn wake(&self) {
         self.arrival.notify_one();
     }
 
     /// Hands out answers, for ever. Runs on the core whose mailbox it is.
-    pub async fn hand_out(&self, store: &Arc<Store>) {
+    pub async fn drain(&self, store: &Arc<Store>) {
         loop {
             self.arrival.notified().await;
-            let letters =
-                std::mem::take(&mut *self.letters.lock().unwrap_or_else(PoisonError::into_inner));
-            for Letter { sender, answer } in letters {
+            let completions_ = std::mem::take(
+                &mut *self.completions_.lock().unwrap_or_else(PoisonError::into_inner),
+            );
+            for Completion { sender, answer } in completions_ {
                 if let Err(Ok(Ok(reserved))) = sender.send(answer) {
                     // Nobody is left to send it.
                     let (reserved, settlement) = reserved.given_up();

@@ -122,9 +122,9 @@ impl Health {
     }
 
     /// Counts a read while it lasts; refuses it where too many hang already.
-    pub(crate) fn begin_read(&self) -> Result<Reading<'_>> {
+    pub(crate) fn begin_read(&self) -> Result<Readers<'_>> {
         let under_way = self.reads.fetch_add(1, Ordering::AcqRel);
-        let reading = Reading(self);
+        let reading = Readers(self);
         if under_way >= STUCK_READS_MAX {
             self.admit()?;
         }
@@ -134,9 +134,9 @@ impl Health {
 
 /// A read that is under way.
 #[derive(Debug)]
-pub(crate) struct Reading<'h>(&'h Health);
+pub(crate) struct Readers<'h>(&'h Health);
 
-impl Drop for Reading<'_> {
+impl Drop for Readers<'_> {
     fn drop(&mut self) {
         self.0.reads.fetch_sub(1, Ordering::AcqRel);
     }

@@ -23,20 +23,22 @@ use rusqlite::{Connection, ffi};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use tokio::sync::oneshot;
 
-use crate::sqlite::writer::checkpoint::Checkpoints;
 use crate::clock::StoreClock;
-use crate::sqlite::files::directory::DataDirectory;
 use crate::error::{Error, Result};
-use crate::sqlite::writer::health::Health;
-use crate::sqlite::journal::subject_index::Pressure;
-use crate::sqlite::journal::{self, Settlement};
-use crate::sqlite::writer::completion_queue::{Letter, Mailbox};
+use crate::sqlite::files::directory::DataDirectory;
 use crate::sqlite::files::mark::MarkFile;
 use crate::sqlite::files::opening::{Begun, Shared};
-use crate::sqlite::writer::readers::Reading;
-use crate::sqlite::ledger::reserve::{self, RefusedRecord, ReserveAnswer, ReserveRequest, Reserved};
 use crate::sqlite::files::schema;
-use crate::sqlite::writer::write_tx::{Memory, Work};
+use crate::sqlite::journal::subject_index::Pressure;
+use crate::sqlite::journal::{self, Settlement};
+use crate::sqlite::ledger::reserve::{
+    self, RefusedRecord, ReserveAnswer, ReserveRequest, Reserved,
+};
+use crate::sqlite::writer::checkpoint::Checkpoints;
+use crate::sqlite::writer::completion_queue::{Completion, CompletionQueue};
+use crate::sqlite::writer::health::Health;
+use crate::sqlite::writer::readers::Readers;
+use crate::sqlite::writer::write_tx::{WriteTx, WriterState};
 
 pub(crate) mod checkpoint;
 pub mod completion_queue;
@@ -61,23 +63,23 @@ const LULL: Duration = Duration::from_millis(5);
 const UNSETTLED_MAX: usize = 100_000;
 
 /// A change that somebody waits for: run in the transaction, then told how that ended.
-pub(crate) type Change = Box<dyn FnOnce(&mut Work<'_>) -> Completion + Send>;
+pub(crate) type Change = Box<dyn FnOnce(&mut WriteTx<'_>) -> CommitCallback + Send>;
 /// Told whether the transaction is durable.
-pub(crate) type Completion = Box<dyn FnOnce(Committed) + Send>;
+pub(crate) type CommitCallback = Box<dyn FnOnce(Committed) + Send>;
 
 /// Who waits for room for a write.
-pub(crate) struct Asker {
+pub(crate) struct Waiter {
     pub(crate) sender: oneshot::Sender<Result<ReserveAnswer>>,
     /// Where the answer is put, for a core that is woken once for many.
-    pub(crate) mailbox: Option<Arc<Mailbox>>,
+    pub(crate) mailbox: Option<Arc<CompletionQueue>>,
 }
 
-/// Tells askers, each core in one wake-up; gives the reservations of those who have left.
-fn tell_askers(
-    told: impl Iterator<Item = (Asker, Result<ReserveAnswer>)>,
+/// Tells waiters, each core in one wake-up; gives the reservations of those who have left.
+fn wake_waiters(
+    told: impl Iterator<Item = (Waiter, Result<ReserveAnswer>)>,
 ) -> impl Iterator<Item = Box<Reserved>> {
-    let (mut left, mut mailboxes) = (Vec::new(), Vec::<Arc<Mailbox>>::new());
-    for (Asker { sender, mailbox }, answer) in told {
+    let (mut left, mut mailboxes) = (Vec::new(), Vec::<Arc<CompletionQueue>>::new());
+    for (Waiter { sender, mailbox }, answer) in told {
         match mailbox {
             None => {
                 if let Err(Ok(Ok(reserved))) = sender.send(answer) {
@@ -85,7 +87,7 @@ fn tell_askers(
                 }
             }
             Some(mailbox) => {
-                mailbox.put(Letter { sender, answer });
+                mailbox.put(Completion { sender, answer });
                 if !mailboxes.iter().any(|known| Arc::ptr_eq(known, &mailbox)) {
                     mailboxes.push(mailbox);
                 }
@@ -93,15 +95,15 @@ fn tell_askers(
         }
     }
     for mailbox in mailboxes {
-        mailbox.ring();
+        mailbox.wake();
     }
     left.into_iter()
 }
 
 /// Tells whoever waits for a message that nothing can be recorded. A change that is dropped tells it itself.
 pub(crate) fn tell_unavailable(message: Message) {
-    if let Message::Reserve(_, asker) = message {
-        tell_askers(std::iter::once((asker, Err(Error::Unavailable)))).for_each(drop);
+    if let Message::Reserve(_, waiter) = message {
+        wake_waiters(std::iter::once((waiter, Err(Error::Unavailable)))).for_each(drop);
     }
 }
 
@@ -114,7 +116,7 @@ pub(crate) enum Committed {
 
 /// What is asked of the writer.
 pub(crate) enum Message {
-    Reserve(Box<ReserveRequest>, Asker),
+    Reserve(Box<ReserveRequest>, Waiter),
     Settle(Box<Reserved>, Settlement),
     ResponseBytes(i64, u64),
     Refused(Vec<RefusedRecord>),
@@ -125,14 +127,14 @@ pub(crate) enum Message {
 /// The writer's own state.
 pub(crate) struct Writer {
     pub(crate) connection: Connection,
-    pub(crate) memory: Memory,
+    pub(crate) memory: WriterState,
     pub(crate) clock: StoreClock,
     pub(crate) health: Arc<Health>,
     pub(crate) queue: Receiver<Message>,
     pub(crate) unsettled: Vec<(Box<Reserved>, Settlement)>,
     /// Touched now and then: a disk that hangs shows although nobody writes.
     pub(crate) lock_file: File,
-    pub(crate) reading: Arc<Reading>,
+    pub(crate) reading: Arc<Readers>,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) mark: MarkFile,
     /// What the schema had when it was found to be ours.
@@ -142,8 +144,8 @@ pub(crate) struct Writer {
 /// What is told once the transaction has ended.
 #[derive(Default)]
 struct Answers {
-    reserved: Vec<(Asker, ReserveAnswer)>,
-    completions: Vec<Completion>,
+    reserved: Vec<(Waiter, ReserveAnswer)>,
+    completions: Vec<CommitCallback>,
     settled: Vec<(Box<Reserved>, Settlement)>,
 }
 
@@ -187,7 +189,7 @@ impl Writer {
                 self.commit(std::mem::take(&mut group));
             }
             if housekept.elapsed() >= HOUSEKEEPING {
-                self.keep_house();
+                self.run_maintenance();
                 housekept = Instant::now();
             }
             let pressure = if is_idle { Pressure::Idle } else { Pressure::Busy };
@@ -270,15 +272,17 @@ impl Writer {
         match self.transact(group, &mut answers, &mut waiting) {
             Ok(()) => {
                 self.health.set(None);
-                let told = answers.reserved.into_iter().map(|(asker, answer)| (asker, Ok(answer)));
-                self.unsettled.extend(tell_askers(told).map(Reserved::given_up));
+                let told =
+                    answers.reserved.into_iter().map(|(waiter, answer)| (waiter, Ok(answer)));
+                self.unsettled.extend(wake_waiters(told).map(Reserved::given_up));
                 answers.completions.into_iter().for_each(|tell| tell(Committed::Yes));
             }
             Err(error) => {
                 self.recover(&error, last_id);
-                let askers = answers.reserved.into_iter().map(|(asker, _)| asker).chain(waiting);
+                let waiters = answers.reserved.into_iter().map(|(waiter, _)| waiter).chain(waiting);
                 // Nothing was reserved, so nobody who has left leaves anything behind.
-                tell_askers(askers.map(|asker| (asker, Err(Error::Unavailable)))).for_each(drop);
+                wake_waiters(waiters.map(|waiter| (waiter, Err(Error::Unavailable))))
+                    .for_each(drop);
                 answers.completions.into_iter().for_each(|tell| tell(Committed::No));
                 let again = answers.settled.iter();
                 self.memory
@@ -296,14 +300,14 @@ impl Writer {
         &mut self,
         group: Vec<Message>,
         answers: &mut Answers,
-        waiting: &mut Vec<Asker>,
+        waiting: &mut Vec<Waiter>,
     ) -> Result<()> {
         answers.settled = std::mem::take(&mut self.unsettled);
         let mut outcome = self.reading.check_files().and_then(|()| begin(&self.connection));
         if outcome.is_ok() {
             outcome = know_schema(&self.connection, &mut self.schema_cookie);
         }
-        let mut work = Work::new(&self.connection, &mut self.memory, self.clock.now());
+        let mut work = WriteTx::new(&self.connection, &mut self.memory, self.clock.now());
         if outcome.is_ok() {
             let mut again = answers.settled.iter();
             outcome = again.try_for_each(|(reserved, settlement)| {
@@ -354,7 +358,7 @@ impl Writer {
         self.memory.audit.recover(&self.connection);
     }
 
-    fn keep_house(&mut self) {
+    fn run_maintenance(&mut self) {
         let is_failing = self.health.failure().is_some();
         let retry = !self.unsettled.is_empty()
             || is_failing
@@ -475,20 +479,20 @@ fn commit(connection: &Connection) -> Result<()> {
 }
 
 fn run(
-    work: &mut Work<'_>,
+    work: &mut WriteTx<'_>,
     message: Message,
     answers: &mut Answers,
-    waiting: &mut Vec<Asker>,
+    waiting: &mut Vec<Waiter>,
     is_sound: bool,
 ) -> Result<()> {
     match message {
         // Nobody waits for it any more, and its caller was told that nothing was sent.
-        Message::Reserve(_, asker) if asker.sender.is_closed() => {}
-        Message::Reserve(_, asker) if !is_sound => waiting.push(asker),
-        Message::Reserve(request, asker) => match reserve::reserve(work, &request) {
-            Ok(answer) => answers.reserved.push((asker, answer)),
+        Message::Reserve(_, waiter) if waiter.sender.is_closed() => {}
+        Message::Reserve(_, waiter) if !is_sound => waiting.push(waiter),
+        Message::Reserve(request, waiter) => match reserve::reserve(work, &request) {
+            Ok(answer) => answers.reserved.push((waiter, answer)),
             Err(error) => {
-                waiting.push(asker);
+                waiting.push(waiter);
                 return Err(error);
             }
         },

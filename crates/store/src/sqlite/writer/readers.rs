@@ -10,11 +10,11 @@ use std::sync::{Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::sqlite::files::directory::DataDirectory;
-use crate::error::Result;
-use crate::sqlite::files::present::PresentFiles;
 use crate::connect;
 use crate::connect_to;
+use crate::error::Result;
+use crate::sqlite::files::directory::DataDirectory;
+use crate::sqlite::files::present::PresentFiles;
 use crate::sqlite::files::schema;
 
 /// How many reading connections are kept open.
@@ -23,7 +23,7 @@ const READING: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQL
 
 /// The readers of a store.
 #[derive(Debug, Default)]
-pub(crate) struct Reading {
+pub(crate) struct Readers {
     /// One is opened with the store: it reads on where the files are taken away.
     pool: Mutex<Vec<Connection>>,
     present: ArcSwap<PresentFiles>,
@@ -31,7 +31,7 @@ pub(crate) struct Reading {
     is_immutable: AtomicBool,
 }
 
-impl Reading {
+impl Readers {
     /// That the files are those that were opened.
     pub(crate) fn check_files(&self) -> Result<()> {
         self.present.load().check()

@@ -17,10 +17,10 @@ use tokio::time::timeout;
 
 use crate::Store;
 use crate::error::{Error, Result};
-use crate::sqlite::writer::completion_queue::Mailbox;
 use crate::sqlite::ledger::reserve::{ReserveAnswer, ReserveRequest};
-use crate::sqlite::writer::write_tx::Work;
-use crate::sqlite::writer::{Asker, Committed, Message};
+use crate::sqlite::writer::completion_queue::CompletionQueue;
+use crate::sqlite::writer::write_tx::WriteTx;
+use crate::sqlite::writer::{Committed, Message, Waiter};
 
 /// How often somebody who waits looks whether the disk still answers.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -45,13 +45,13 @@ impl Store {
     pub(crate) async fn ask(
         &self,
         request: ReserveRequest,
-        mailbox: Option<Arc<Mailbox>>,
+        mailbox: Option<Arc<CompletionQueue>>,
     ) -> Result<ReserveAnswer> {
         self.health.admit()?;
         let (sender, mut answer) = oneshot::channel();
-        let asker = Asker { sender, mailbox };
+        let waiter = Waiter { sender, mailbox };
         self.queue
-            .send(Message::Reserve(Box::new(request), asker))
+            .send(Message::Reserve(Box::new(request), waiter))
             .map_err(|_| Error::Unavailable)?;
         match timeout(self.health.timeout(), &mut answer).await {
             Ok(answered) => answered.map_err(|_| Error::Unavailable)?,
@@ -64,7 +64,7 @@ impl Store {
     pub async fn change<T, F>(&self, change: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Work<'_>) -> Result<T> + Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>) -> Result<T> + Send + 'static,
     {
         self.health.admit()?;
         let (sender, mut answer) = oneshot::channel();
@@ -97,7 +97,7 @@ impl Store {
     pub(crate) fn change_now<T, F>(&self, change: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Work<'_>) -> Result<T> + Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>) -> Result<T> + Send + 'static,
     {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         runtime.map_err(|_| Error::Unavailable)?.block_on(self.change(change))

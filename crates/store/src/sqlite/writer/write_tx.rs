@@ -7,28 +7,28 @@ use arc_swap::ArcSwap;
 use keystile_core::decision::KeyState;
 use keystile_core::lock::{Actor, Lock, LockChange};
 use keystile_core::notifications::notice::NoticeBudget;
+use keystile_core::notifications::watch::WatchRules;
 use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;
-use keystile_core::notifications::watch::Watching;
 use rusqlite::{Connection, params};
 use tokio::sync::Notify;
 
-use crate::sqlite::audit::{AuditHead, Position};
-use crate::sqlite::journal::facet_index::{Blocks, SEGMENT};
 use crate::clock::StoreClock;
 use crate::error::{Error, Result};
 use crate::sqlite::audit::event::{Event, EventKind};
+use crate::sqlite::audit::{AuditHead, Position};
+use crate::sqlite::files::schema;
+use crate::sqlite::journal::facet_index::{Blocks, SEGMENT};
 use crate::sqlite::journal::subject_index::SubjectIndex;
 use crate::sqlite::keys::key::{self, KeyRow};
-use crate::sqlite::ledger::Ledger;
-use crate::sqlite::files::schema;
-use crate::sqlite::ledger::sending::Sending;
 use crate::sqlite::keys::key_cache::{ApplicationEntry, KeyEntry, Rows};
+use crate::sqlite::ledger::Ledger;
+use crate::sqlite::ledger::sending::Sending;
 
 /// What the writer knows beside the database. It follows from the database, and is read from there
 /// again after a failed commit.
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub(crate) struct WriterState {
     pub(crate) ledger: Ledger,
     pub(crate) index: SubjectIndex,
     pub(crate) blocks: Blocks,
@@ -39,12 +39,12 @@ pub(crate) struct Memory {
     pub(crate) clock: StoreClock,
     pub(crate) last_id: i64,
     /// What is told, and on which channels.
-    pub(crate) watching: Arc<ArcSwap<Watching>>,
+    pub(crate) watching: Arc<ArcSwap<WatchRules>>,
     /// Rung when something was put into the outbox.
     pub(crate) outbox_signal: Arc<Notify>,
 }
 
-impl Memory {
+impl WriterState {
     /// The last record that blocks may be filled with: none from the first write that is under way,
     /// unless that holds up more than a segment.
     pub(crate) fn settled_to(&self) -> i64 {
@@ -54,9 +54,9 @@ impl Memory {
 }
 
 /// The transaction that is open, as changes see it.
-pub struct Work<'w> {
+pub struct WriteTx<'w> {
     pub(crate) connection: &'w Connection,
-    pub(crate) memory: &'w mut Memory,
+    pub(crate) memory: &'w mut WriterState,
     pub(crate) now: Timestamp,
     /// Locks and unlocks of this transaction, which the shared entries do not show yet.
     locks: HashMap<i64, Option<LockNotice>>,
@@ -67,21 +67,25 @@ pub struct Work<'w> {
 
 /// How far a transaction had come.
 #[derive(Debug)]
-pub(crate) struct Mark {
+pub(crate) struct Savepoint {
     locks: HashMap<i64, Option<LockNotice>>,
     revoked: HashSet<i64>,
     effects: usize,
     audit: Position,
 }
 
-impl std::fmt::Debug for Work<'_> {
+impl std::fmt::Debug for WriteTx<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Work").field("now", &self.now).finish_non_exhaustive()
+        f.debug_struct("WriteTx").field("now", &self.now).finish_non_exhaustive()
     }
 }
 
-impl<'w> Work<'w> {
-    pub(crate) fn new(connection: &'w Connection, memory: &'w mut Memory, now: Timestamp) -> Self {
+impl<'w> WriteTx<'w> {
+    pub(crate) fn new(
+        connection: &'w Connection,
+        memory: &'w mut WriterState,
+        now: Timestamp,
+    ) -> Self {
         Self {
             connection,
             memory,
@@ -108,8 +112,8 @@ impl<'w> Work<'w> {
     }
 
     /// What a change that fails has to go back to.
-    pub(crate) fn mark(&self) -> Mark {
-        Mark {
+    pub(crate) fn mark(&self) -> Savepoint {
+        Savepoint {
             locks: self.locks.clone(),
             revoked: self.revoked.clone(),
             effects: self.effects.len(),
@@ -118,11 +122,11 @@ impl<'w> Work<'w> {
     }
 
     /// Forgets what was done since a mark, as the database did.
-    pub(crate) fn go_back(&mut self, mark: Mark) {
+    pub(crate) fn rollback_to(&mut self, mark: Savepoint) {
         self.locks = mark.locks;
         self.revoked = mark.revoked;
         self.effects.truncate(mark.effects);
-        self.memory.audit.go_back(mark.audit);
+        self.memory.audit.rollback_to(mark.audit);
         // What was counted since may follow from what is no longer there.
         self.memory.ledger.clear();
     }

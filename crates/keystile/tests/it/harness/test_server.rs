@@ -20,7 +20,7 @@ pub(crate) struct Key {
 
 /// An installation of Keystile.
 #[derive(Debug)]
-pub(crate) struct Site {
+pub(crate) struct TestServer {
     /// Dropped first, while its folder exists.
     server: Option<Program>,
     folder: TempDir,
@@ -45,7 +45,7 @@ pub(crate) fn free_port() -> u16 {
     panic!("every port from 12000 to 32000 is taken");
 }
 
-impl Site {
+impl TestServer {
     /// A site whose plans are given: what stands after the addresses in its configuration.
     pub(crate) fn new(plans: &str) -> Self {
         let text = "[gate]\nlisten = \"127.0.0.1:7070\"\n[console]\nlisten = \"127.0.0.1:7080\"\n\

@@ -6,25 +6,30 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use keystile_core::key::KeyPrefix;
 use keystile_core::lock::Actor;
-use keystile_core::policy::Policy;
+use keystile_core::owners::principal::Principal;
 use keystile_core::owners::secret::PasswordHash;
+use keystile_core::policy::Policy;
+use keystile_engine::Engine;
+use keystile_engine::EngineSettings;
 use keystile_engine::audit::EventFilter;
 use keystile_engine::owners::owner::{Claimed, NewOwner, OwnerCredential, OwnerView};
 use keystile_engine::owners::session::{NewSession, SignInMethod};
-use keystile_engine::Engine;
-use keystile_engine::EngineSettings;
 use keystile_store::Store;
 use keystile_store::sqlite::files::directory::DataDirectory;
 use rusqlite::Connection;
 use uuid::Uuid;
 
-pub(crate) struct Desk {
+pub(crate) struct TestEngine {
     folder: tempfile::TempDir,
     engine: Option<Arc<Engine>>,
 }
 
 pub(crate) fn wait<T>(answer: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(answer)
+}
+
+pub(crate) fn shell() -> Principal {
+    Principal::CommandLine { account: "ada".to_owned() }
 }
 
 pub(crate) fn cli() -> Actor {
@@ -43,7 +48,7 @@ pub(crate) fn somebody(name: &str) -> NewOwner {
     }
 }
 
-impl Desk {
+impl TestEngine {
     pub(crate) fn new() -> Self {
         let mut desk = Self { folder: tempfile::tempdir().unwrap(), engine: None };
         desk.open();

@@ -8,16 +8,16 @@ use keystile_core::decision::KeyState;
 use keystile_core::journal::{Outcome, WriteRecord};
 use keystile_core::key::{KeyHash, KeyId};
 use keystile_core::policy::{PlanSpec, Policy};
-use keystile_store::sqlite::files::directory::DataDirectory;
-use keystile_store::error::Result;
-use keystile_store::sqlite::audit::event::{self, EventRow};
-use keystile_store::sqlite::journal::{self, Direction, RecordQuery};
-use keystile_store::sqlite::keys::key::{self, KeyRow, NewKeyRow};
-use keystile_store::sqlite::ledger::reserve::{ReserveAnswer, Reserved, Subject};
-use keystile_store::sqlite::keys::key_cache::KeyEntry;
 use keystile_store::Opened;
 use keystile_store::Store;
-use keystile_store::Work;
+use keystile_store::WriteTx;
+use keystile_store::error::Result;
+use keystile_store::sqlite::audit::event::{self, EventRow};
+use keystile_store::sqlite::files::directory::DataDirectory;
+use keystile_store::sqlite::journal::{self, Direction, RecordQuery};
+use keystile_store::sqlite::keys::key::{self, KeyRow, NewKeyRow};
+use keystile_store::sqlite::keys::key_cache::KeyEntry;
+use keystile_store::sqlite::ledger::reserve::{ReserveAnswer, Reserved, Subject};
 use uuid::Uuid;
 
 use crate::make::{owner, policy, settlement, subject, write};
@@ -27,7 +27,7 @@ pub(crate) fn wait<T>(answer: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(answer)
 }
 
-pub(crate) struct Bench {
+pub(crate) struct TestStore {
     _folder: Option<tempfile::TempDir>,
     path: PathBuf,
     store: Option<Arc<Store>>,
@@ -35,7 +35,7 @@ pub(crate) struct Bench {
     pub(crate) policy: Arc<Policy>,
 }
 
-impl Bench {
+impl TestStore {
     pub(crate) fn new(plans: &[PlanSpec]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data");
@@ -106,7 +106,7 @@ impl Bench {
 
     pub(crate) fn change<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&mut Work<'_>) -> Result<T> + Send + 'static,
+        change: impl FnOnce(&mut WriteTx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         wait(self.store().change(change))
     }

@@ -6,42 +6,48 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
-use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
-use keystile_core::request::credential::CredentialRule;
 use keystile_core::journal::{Outcome, RequestFacts};
 use keystile_core::key::{KeyPrefix, OwnerId};
 use keystile_core::lock::{Actor, LockLevel, LockRule, LockUntil};
+use keystile_core::owners::principal::Principal;
+use keystile_core::owners::scope::Scope;
+use keystile_core::owners::secret::PasswordHash;
+use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::operation::OperationRule;
 use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
 use keystile_core::refusal::Reason;
-use keystile_core::owners::scope::Scope;
-use keystile_core::owners::secret::PasswordHash;
+use keystile_core::request::credential::CredentialRule;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::command::{Answer, Command};
-use keystile_engine::owners::owner::{NewOwner, OwnerCredential};
-use keystile_engine::owners::session::{NewSession, SignInMethod};
 use keystile_engine::Engine;
 use keystile_engine::EngineSettings;
+use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::owners::owner::{NewOwner, OwnerCredential};
+use keystile_engine::owners::session::{NewSession, SignInMethod};
+use keystile_engine::owners::token::{CreateToken, RevokeToken};
 use keystile_store::Store;
 use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::sqlite::ledger::reserve::RefusedRecord;
-use keystile_web::router::router;
 use keystile_web::Access;
 use keystile_web::Peer;
 use keystile_web::Web;
 use keystile_web::WebSettings;
+use keystile_web::router::router;
 use rusqlite::Connection;
 use serde_json::Value;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-pub(crate) struct Desk {
+pub(crate) struct TestConsole {
     folder: tempfile::TempDir,
     engine: Option<Arc<Engine>>,
     router: Router,
 }
 
 /// Somebody at the command line.
+pub(crate) fn shell() -> Principal {
+    Principal::CommandLine { account: "ada".to_owned() }
+}
+
 pub(crate) fn cli() -> Actor {
     Actor::CommandLine("ada".to_owned())
 }
@@ -122,7 +128,7 @@ fn web_with(engine: &Arc<Engine>, port: u16, change: impl FnOnce(&mut WebSetting
     Web::new(engine.clone(), settings, reload, || "keystile_keys 0\n".to_owned())
 }
 
-impl Desk {
+impl TestConsole {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let engine = engine_on(folder.path());
@@ -167,6 +173,11 @@ impl Desk {
     }
 
     /// A token that was made for a scope.
+    pub(crate) async fn revoke_token(&self, name: &str) {
+        let revoke = RevokeToken { token: name.to_owned() };
+        self.engine().execute(&shell(), revoke).await.unwrap();
+    }
+
     pub(crate) async fn token(&self, scope: Scope) -> String {
         self.token_until(&format!("{scope} {}", Uuid::now_v7()), scope, None).await
     }
@@ -177,7 +188,9 @@ impl Desk {
         scope: Scope,
         expires: Option<Timestamp>,
     ) -> String {
-        let made = self.engine().create_token(name, scope, expires, cli()).await.unwrap();
+        let for_millis = expires.map(|expires| expires.millis_since(self.engine().store().now()));
+        let new = CreateToken { name: name.to_owned(), scope, for_millis };
+        let made = self.engine().execute(&shell(), new).await.unwrap();
         made.token.expose().to_owned()
     }
 
@@ -212,7 +225,7 @@ impl Desk {
             plan: Some("open".to_owned()),
             count: 1,
         };
-        let Answer::NewKeys(keys) = self.engine().execute(command, cli()).await else {
+        let Answer::NewKeys(keys) = self.engine().execute_legacy(command, cli()).await else {
             panic!("no key")
         };
         keys[0].id.clone()

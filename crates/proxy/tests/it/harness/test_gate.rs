@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 
 use jiff::tz::TimeZone;
-use keystile_core::policy::api::ApiSpec;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::key::KeyPrefix;
 use keystile_core::lock::Actor;
+use keystile_core::policy::api::ApiSpec;
 use keystile_core::policy::{PlanSpec, Policy};
-use keystile_engine::command::{Answer as Told, Command, KeyDetails, Order, RecordFilter};
 use keystile_engine::Engine;
 use keystile_engine::EngineSettings;
+use keystile_engine::command::{Answer as Told, KeyDetails, Order, RecordFilter};
+use keystile_engine::legacy::Command;
 use keystile_proxy::Gate;
 use keystile_proxy::settings::GateSettings;
 use keystile_store::Store;
@@ -39,7 +40,7 @@ fn watch_for_panics() {
 }
 
 /// A gate, its engine, and where it listens.
-pub(crate) struct Rig {
+pub(crate) struct TestGate {
     pub(crate) engine: Arc<Engine>,
     pub(crate) gate: Option<Gate>,
     pub(crate) address: SocketAddr,
@@ -47,7 +48,7 @@ pub(crate) struct Rig {
     _data: TempDir,
 }
 
-impl Rig {
+impl TestGate {
     pub(crate) fn open(apis: Vec<ApiSpec>, plans: Vec<PlanSpec>, settings: GateSettings) -> Self {
         watch_for_panics();
         let data = tempfile::tempdir().unwrap();
@@ -82,7 +83,7 @@ impl Rig {
 
     /// Has the owner do something.
     pub(crate) async fn tell(&self, command: Command) -> Told {
-        match self.engine.execute(command, Actor::CommandLine("owner".to_owned())).await {
+        match self.engine.execute_legacy(command, Actor::CommandLine("owner".to_owned())).await {
             Told::Failed(failure) => panic!("{failure}"),
             told => told,
         }
@@ -149,7 +150,7 @@ impl Rig {
     }
 }
 
-impl Drop for Rig {
+impl Drop for TestGate {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             assert_eq!(GATE_PANICS.load(Ordering::SeqCst), 0, "a core of some gate panicked");

@@ -1,0 +1,84 @@
+//! Commands on the control socket: what the command line asks of a running server.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use keystile_core::owners::principal::Principal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Command, Failure, FailureKind};
+use crate::Engine;
+use crate::legacy;
+use crate::owners::token::{CreateToken, ListTokens, RevokeToken};
+
+/// The answer of a command whose type is known to whoever sent it.
+pub type WireExecution<'a> = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + 'a>>;
+
+macro_rules! wire_commands {
+    ($($name:ident),* $(,)?) => {
+        /// A command as it crosses the socket, named by its type.
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[serde(tag = "command", content = "arguments")]
+        #[expect(missing_docs, reason = "each variant is the command of its name")]
+        pub enum WireCommand {
+            $($name($name),)*
+            Legacy(legacy::Command),
+        }
+
+        $(impl From<$name> for WireCommand {
+            fn from(command: $name) -> Self {
+                Self::$name(command)
+            }
+        })*
+
+        impl Engine {
+            /// Carries out a command that came over the socket.
+            pub fn execute_wire<'a>(
+                self: &'a Arc<Self>,
+                principal: &'a Principal,
+                command: WireCommand,
+            ) -> WireExecution<'a> {
+                Box::pin(async move {
+                    match command {
+                        $(WireCommand::$name(command) => {
+                            as_value(self.execute(principal, command).await?)
+                        })*
+                        WireCommand::Legacy(command) => {
+                            let done = self.execute_legacy(command, principal.actor()).await;
+                            match done {
+                                legacy::Answer::Failed(failure) => Err(failure),
+                                answer => as_value(answer),
+                            }
+                        }
+                    }
+                })
+            }
+        }
+    };
+}
+
+wire_commands! {
+    CreateToken,
+    ListTokens,
+    RevokeToken,
+}
+
+/// A command that can cross the socket.
+pub trait OverWire:
+    Command<Answer: Serialize + for<'de> Deserialize<'de>> + Into<WireCommand>
+{
+}
+
+impl<C> OverWire for C where
+    C: Command<Answer: Serialize + for<'de> Deserialize<'de>> + Into<WireCommand>
+{
+}
+
+fn as_value(answer: impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(answer).map_err(|error| Failure {
+        kind: FailureKind::Fault,
+        message: format!("the answer cannot be written: {error}"),
+        help: None,
+    })
+}
