@@ -190,7 +190,7 @@ mod tests {
             count: 1,
         };
         let owner = Actor::CommandLine("owner".to_owned());
-        let Answer::NewKeys(keys) = engine.execute(command, owner).await else { panic!() };
+        let Answer::NewKeys(keys) = engine.execute_legacy(command, owner).await else { panic!() };
         let row = engine.find_key(&keys[0].id).unwrap();
         let facts = RequestFacts {
             api: "bookmarks".to_owned(),

@@ -7,7 +7,11 @@ use keystile_core::lock::LockLevel;
 use keystile_core::owners::scope::Scope;
 use serde::{Deserialize, Serialize};
 
-use crate::command::*;
+use crate::command::{
+    ApplicationDetails, ApplicationView, AuditReport, Budgets, ChannelView, ClaimLink,
+    DeliveryDetails, DeliveryFilter, DeliveryView, EventFilter, EventView, Failure, Finding,
+    KeyDetails, KeyFilter, KeyView, NewKey, OwnerView, RecordFilter, StatusView,
+};
 
 /// What an owner asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -150,7 +150,7 @@ async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Re
             let reloaded = server.reload(principal.actor());
             let reloaded = server.engine().store().unless_hung(reloaded).await;
             match reloaded {
-                Ok(legacy::Answer::Failed(failure)) => Err(failure),
+                Ok(Answer::Failed(failure)) => Err(failure),
                 Ok(answer) => Ok(serde_json::to_value(answer)?),
                 Err(error) => Err(error.into()),
             }

@@ -1,7 +1,7 @@
 //! What commands take and answer, until each stands in the file of its noun.
 
 use keystile_core::decision::ApplicationState;
-use keystile_core::journal::{Outcome, RecordId, WriteRecord};
+use keystile_core::journal::{Outcome, RecordId};
 use keystile_core::lock::Lock;
 use keystile_core::time::Timestamp;
 use serde::{Deserialize, Serialize};

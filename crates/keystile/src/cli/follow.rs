@@ -128,8 +128,11 @@ fn pause() {
 
 #[cfg(test)]
 mod tests {
+    use keystile_engine::command::wire::WireCommand;
+    use serde_json::Value;
+
     use super::super::arguments::{Arguments, CliCommand, JournalCommand, StoreCommand};
-    use super::super::tests::{Stage, a_record};
+    use super::super::tests::{TestTerminal, a_record};
     use super::*;
     use clap::Parser as _;
     use keystile_engine::legacy::{Answer, Command};
@@ -144,8 +147,10 @@ mod tests {
     }
 
     /// Answers from a journal that grows and settles between polls.
-    fn answer(journal: &[WriteRecord], command: Command) -> Answer {
-        let Command::ListRecords(filter) = command else { panic!("{command:?}") };
+    fn answer(journal: &[WriteRecord], command: &WireCommand) -> Value {
+        let WireCommand::Legacy(Command::ListRecords(filter)) = command else {
+            panic!("{command:?}")
+        };
         let mut found: Vec<_> = match filter.order {
             Order::Latest => journal.iter().rev().cloned().collect(),
             Order::Earliest => journal.to_vec(),
@@ -154,13 +159,13 @@ mod tests {
             Order::Before(_) => panic!("nobody asks backwards"),
         };
         found.truncate(filter.limit as usize);
-        Answer::Records(found)
+        serde_json::to_value(Answer::Records(found)).unwrap()
     }
 
     fn polled(line: &str, steps: &[Vec<WriteRecord>]) -> Vec<Vec<(i64, Outcome)>> {
         let step = std::cell::Cell::new(0);
-        let mut send = |command| Ok(answer(&steps[step.get()], command));
-        Stage::default().with_session(&mut send, |session| {
+        let mut send = |command| Ok(answer(&steps[step.get()], &command));
+        TestTerminal::default().with_session(&mut send, |session| {
             let mut follower = Follower::start(&arguments(line), session).unwrap();
             let mut seen = Vec::new();
             for at in 1..steps.len() {
@@ -219,9 +224,9 @@ mod tests {
         let mut send = |command| {
             polls.set(polls.get() + 1);
             let shown = if polls.get() > 1 { 2 } else { 0 };
-            Ok(answer(&journal[..shown], command))
+            Ok(answer(&journal[..shown], &command))
         };
-        let mut stage = Stage { stdout_open: false, ..Stage::default() };
+        let mut stage = TestTerminal { stdout_open: false, ..TestTerminal::default() };
         assert!(stage.run("keystile journal follow --json", &mut send));
         assert_eq!(stage.stderr(), "");
     }

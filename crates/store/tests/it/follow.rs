@@ -22,7 +22,7 @@ fn deletes() -> WatchRule {
     WatchRule { on: vec!["notes: DELETE *".parse().unwrap()], ..rule }
 }
 
-fn look(bench: &TestStore, limit: u32) -> follow::Look {
+fn look(bench: &TestStore, limit: u32) -> follow::TailBatch {
     let (store, watching) = (bench.store(), bench.store().watching());
     store
         .read(|read| {

@@ -74,7 +74,7 @@ pub struct RecordPage {
     pub searched_to: Option<Timestamp>,
 }
 
-/// WriteTx after which a page is given up, in steps of SQLite's machine over consecutive rows, each about 20
+/// Work after which a page is given up, in steps of SQLite's machine over consecutive rows, each about 20
 /// nanoseconds: 8 ms. The stretch that is under way is looked through.
 const PAGE_WORK: u64 = 400_000;
 /// What passing over a segment counts as: one seek in a large table.
