@@ -69,7 +69,7 @@ CREATE TABLE digest (
     opened   INTEGER NOT NULL,
     until    INTEGER NOT NULL,
     step     INTEGER NOT NULL,
-    counts    TEXT NOT NULL,                   -- JSON: exact count, who caused most, the latest
+    tally     TEXT NOT NULL,                   -- JSON: exact count, who caused most, the latest
     PRIMARY KEY (rule, channel)
 ) STRICT, WITHOUT ROWID;
 

@@ -437,7 +437,7 @@ impl OpenWindow {
     pub(crate) fn load(connection: &Connection, rule: &str, channel: &str) -> Result<Self> {
         // By the primary key.
         let mut statement = connection.prepare_cached(
-            "SELECT opened, until, step, counts, thread, kind FROM digest WHERE rule = ?1 AND channel = ?2",
+            "SELECT opened, until, step, tally, thread, kind FROM digest WHERE rule = ?1 AND channel = ?2",
         )?;
         let found: Option<Result<Self>> = statement
             .query_and_then([rule, channel], |row| {
@@ -498,7 +498,7 @@ impl OpenWindow {
         };
         connection
             .prepare_cached(
-                "INSERT OR REPLACE INTO digest (rule, channel, kind, thread, opened, until, step, counts)
+                "INSERT OR REPLACE INTO digest (rule, channel, kind, thread, opened, until, step, tally)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
@@ -509,7 +509,7 @@ impl OpenWindow {
                 window.opened.0,
                 window.until.0,
                 window.step,
-                serde_json::to_string(&window.counts).expect("a counts is numbers"),
+                serde_json::to_string(&window.counts).expect("counts are numbers"),
             ])?;
         self.was_there = true;
         Ok(())
