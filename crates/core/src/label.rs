@@ -129,12 +129,13 @@ impl Label {
         }
     }
 
-    /// Looks whether a text may be kept as it is.
+    /// Checks a text that somebody typed. Fails when it is empty (a note may be), too long, or would not
+    /// show as what it is.
     pub fn check(self, text: &str) -> Result<(), InvalidLabel> {
         self.check_up_to(text, self.chars_max())
     }
 
-    /// The same with a bound of its own.
+    /// Like [`check`](Self::check), and fails when the text has more than `chars_max` characters.
     pub fn check_up_to(self, text: &str, chars_max: usize) -> Result<(), InvalidLabel> {
         let trimmed = text.trim();
         if self != Self::Note && trimmed.is_empty() {

@@ -48,8 +48,8 @@ struct Limit {
 }
 
 impl RateState {
-    /// Takes one call from every limit, or says how many seconds to wait. A call that one limit refuses
-    /// is not taken from the limits after it.
+    /// Takes one call from every limit. Fails when one of them has no room, with the seconds to wait; the
+    /// call is then not taken from the limits after that one.
     pub fn admit(&self, limits: &[Quota], now: Timestamp) -> Result<(), u64> {
         limits.iter().zip(&self.limits).try_for_each(|(quota, first)| {
             let window = quota.window.span_max();

@@ -141,7 +141,7 @@ impl Policy {
     ///
     /// Servers differ in whether case, escapes and a trailing slash make another path, so a path that
     /// belongs to one API as it is written and to another one in its folded form belongs to neither: one
-    /// of the two would be the looser.
+    /// of the two would be less strict. Fails when that is so, and when no API has this host and path.
     pub fn api(&self, host: &str, path: &str, folded_path: &str) -> Result<ApiRef<'_>, Refusal> {
         let host = one_spelling(host);
         let place_of = |has_path: &dyn Fn(&Api) -> bool| {

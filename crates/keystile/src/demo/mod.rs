@@ -10,7 +10,7 @@
 
 mod bookmarks;
 mod lines;
-mod stage;
+mod setup;
 mod traffic;
 mod watch;
 
@@ -34,7 +34,7 @@ use crate::run::print;
 use crate::server::Server;
 use bookmarks::Api;
 use lines::{Intro, Lines};
-use stage::{CONSOLE_DEFAULT, GATE_DEFAULT, address, configuration, program, quoted};
+use setup::{CONSOLE_DEFAULT, GATE_DEFAULT, address, configuration, program, quoted};
 use traffic::{Caller, Read, behave, misbehave};
 use watch::{Sight, Watch};
 

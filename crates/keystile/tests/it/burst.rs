@@ -11,13 +11,13 @@ const TEN_DELETES: &str = "[plan.open]\nallow = \"bookmarks: *\"\n\
 
 /// What came back.
 #[derive(Debug, Default)]
-struct Tally {
+struct Counts {
     passed: AtomicUsize,
     locked: AtomicUsize,
     broken: AtomicUsize,
 }
 
-impl Tally {
+impl Counts {
     fn counts(&self) -> [usize; 3] {
         [&self.passed, &self.locked, &self.broken].map(|count| count.load(Ordering::Relaxed))
     }
@@ -25,7 +25,7 @@ impl Tally {
 
 /// All connect first, and then send at once. `meanwhile` runs while they wait for answers.
 fn burst(caller: &Caller, path: &str, meanwhile: impl FnOnce()) -> [usize; 3] {
-    let (tally, start) = (Tally::default(), Barrier::new(CALLERS + 1));
+    let (tally, start) = (Counts::default(), Barrier::new(CALLERS + 1));
     std::thread::scope(|scope| {
         for number in 0..CALLERS {
             let (tally, start) = (&tally, &start);

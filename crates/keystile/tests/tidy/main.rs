@@ -4,9 +4,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
 
+mod circles;
 mod commands;
+mod contracts;
 mod documents;
 mod manifests;
 mod references;
+mod retired;
 mod sources;
 mod tree;

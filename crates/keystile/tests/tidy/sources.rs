@@ -100,7 +100,7 @@ fn foreign_word(line: &str) -> Option<String> {
 }
 
 /// What a line defines: the keyword and the name.
-fn defined(line: &str) -> Option<(&str, &str)> {
+pub(crate) fn defined(line: &str) -> Option<(&str, &str)> {
     const KEYWORDS: [&str; 8] = ["fn", "struct", "enum", "trait", "mod", "type", "const", "static"];
     let mut words = line.split_whitespace();
     let keyword = words.find(|word| KEYWORDS.contains(word))?;
@@ -110,7 +110,7 @@ fn defined(line: &str) -> Option<(&str, &str)> {
 }
 
 /// The words that identifiers are made of, in lower case: `KeyEntry` and `key_entry` alike.
-fn words_of(text: &str) -> Vec<String> {
+pub(crate) fn words_of(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut is_in_word = false;
     let mut was_lower = false;
