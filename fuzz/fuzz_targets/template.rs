@@ -1,8 +1,8 @@
 #![no_main]
 //! A path template reads back as it is shown, and any path may be held against any template.
 
-use keystile_core::request::grammar::fold_path;
 use keystile_core::policy::template::{PathTemplate, TemplateIndex};
+use keystile_core::request::grammar::fold_path;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|parts: (&str, &str)| {

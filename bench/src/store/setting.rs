@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use http::Method;
 use jiff::tz::TimeZone;
-use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
-use keystile_core::request::credential::CredentialRule;
 use keystile_core::decision::{Call, Caller, decide};
 use keystile_core::journal::RequestFacts;
 use keystile_core::key::{KeyId, KeyPrefix, KeyText};
 use keystile_core::lock::{Actor, LockLevel, LockRule, LockUntil};
+use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
+use keystile_core::request::credential::CredentialRule;
 use keystile_core::time::Span;
 use keystile_store::Store;
 use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::sqlite::keys::key::NewKeyRow;
-use keystile_store::sqlite::ledger::reserve::{ReserveRequest, Subject};
 use keystile_store::sqlite::keys::key_cache::KeyEntry;
+use keystile_store::sqlite::ledger::reserve::{ReserveRequest, Subject};
 
 use crate::Outcome;
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
-use keystile_core::policy::Policy;
 use keystile_core::notifications::watch::{Trigger, WatchRule, WatchRules};
+use keystile_core::policy::Policy;
 use keystile_store::Store;
 use keystile_store::sqlite::notifications::follow;
 use tokio::runtime::{Builder, LocalOptions};
