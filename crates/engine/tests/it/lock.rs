@@ -36,12 +36,12 @@ impl TestEngine {
 
 #[test]
 fn an_owner_who_locks_a_locked_key_never_weakens_its_lock() {
-    let desk = TestEngine::new();
-    let key = desk.new_key();
-    desk.lock(&key, LockLevel::All, None);
-    let said = desk.lock(&key, LockLevel::Writes, Some(60_000));
+    let fixture = TestEngine::new();
+    let key = fixture.new_key();
+    fixture.lock(&key, LockLevel::All, None);
+    let said = fixture.lock(&key, LockLevel::Writes, Some(60_000));
     assert!(said.contains("was locked already and stays so: all its calls stop"), "{said}");
-    let details = desk.details(&key);
+    let details = fixture.details(&key);
     let lock = details.key.lock.unwrap();
     assert_eq!(
         (lock.level, lock.until, lock.reason.as_str()),
@@ -53,12 +53,12 @@ fn an_owner_who_locks_a_locked_key_never_weakens_its_lock() {
 
 #[test]
 fn a_lock_for_more_calls_keeps_the_later_end() {
-    let desk = TestEngine::new();
-    let key = desk.new_key();
-    desk.lock(&key, LockLevel::Writes, Some(3_600_000));
-    let said = desk.lock(&key, LockLevel::All, Some(60_000));
+    let fixture = TestEngine::new();
+    let key = fixture.new_key();
+    fixture.lock(&key, LockLevel::Writes, Some(3_600_000));
+    let said = fixture.lock(&key, LockLevel::All, Some(60_000));
     assert!(said.contains("was locked already; now all its calls stop"), "{said}");
-    let lock = desk.details(&key).key.lock.unwrap();
+    let lock = fixture.details(&key).key.lock.unwrap();
     assert_eq!(lock.level, LockLevel::All);
     assert_eq!(lock.until.unwrap().0 - lock.since.0, 3_600_000);
 }

@@ -50,9 +50,9 @@ pub(crate) fn somebody(name: &str) -> NewOwner {
 
 impl TestEngine {
     pub(crate) fn new() -> Self {
-        let mut desk = Self { folder: tempfile::tempdir().unwrap(), engine: None };
-        desk.open();
-        desk
+        let mut fixture = Self { folder: tempfile::tempdir().unwrap(), engine: None };
+        fixture.open();
+        fixture
     }
 
     fn open(&mut self) {

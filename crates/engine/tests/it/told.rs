@@ -20,71 +20,74 @@ use crate::test_engine::{TestEngine, cli, wait};
 
 const DAY: i64 = 86_400_000;
 
-fn key(desk: &TestEngine) -> KeyView {
+fn key(fixture: &TestEngine) -> KeyView {
     let command = Command::CreateKeys {
         application: "scraper".to_owned(),
         plan: Some("open".to_owned()),
         count: 1,
     };
-    let Answer::NewKeys(keys) = wait(desk.engine().execute_legacy(command, cli())) else {
+    let Answer::NewKeys(keys) = wait(fixture.engine().execute_legacy(command, cli())) else {
         panic!()
     };
-    view(desk, &keys[0].id)
+    view(fixture, &keys[0].id)
 }
 
-fn view(desk: &TestEngine, id: &str) -> KeyView {
+fn view(fixture: &TestEngine, id: &str) -> KeyView {
     let command = Command::ShowKey { key: id.to_owned() };
-    let Answer::Key(details) = wait(desk.engine().execute_legacy(command, cli())) else { panic!() };
+    let Answer::Key(details) = wait(fixture.engine().execute_legacy(command, cli())) else {
+        panic!()
+    };
     details.key
 }
 
-fn execute(desk: &TestEngine, command: Command) -> Answer {
-    wait(desk.engine().execute_legacy(command, cli()))
+fn execute(fixture: &TestEngine, command: Command) -> Answer {
+    wait(fixture.engine().execute_legacy(command, cli()))
 }
 
 /// A token for a key, as a message would carry it.
-fn token(desk: &TestEngine, key: &KeyView) -> String {
+fn token(fixture: &TestEngine, key: &KeyView) -> String {
     let id: KeyId = key.id.parse().unwrap();
-    let engine = desk.engine();
+    let engine = fixture.engine();
     let url = engine.action_link(Act::Lock, id, engine.store().now(), Uuid::now_v7());
     let start = format!("https://console.example.org{ACTION_PATH}");
     url.strip_prefix(&start).unwrap().to_owned()
 }
 
-fn unlock(desk: &TestEngine, key: &KeyView) {
+fn unlock(fixture: &TestEngine, key: &KeyView) {
     let budgets = keystile_engine::command::Budgets::Keep;
-    let Answer::Done(_) = execute(desk, Command::UnlockKey { key: key.id.clone(), budgets }) else {
+    let Answer::Done(_) = execute(fixture, Command::UnlockKey { key: key.id.clone(), budgets })
+    else {
         panic!()
     };
 }
 
 #[test]
 fn a_link_locks_its_key_once_and_says_who_it_was() {
-    let desk = TestEngine::new();
-    let key = key(&desk);
-    let token = token(&desk, &key);
-    let engine = desk.engine();
+    let fixture = TestEngine::new();
+    let key = key(&fixture);
+    let token = token(&fixture, &key);
+    let engine = fixture.engine();
     for _ in 0..5 {
         engine.look_at_action(&token).unwrap();
     }
-    assert_eq!(view(&desk, &key.id).state, "active", "whoever looks changes nothing");
+    assert_eq!(view(&fixture, &key.id).state, "active", "whoever looks changes nothing");
     let done = wait(engine.use_action(&token)).unwrap();
     assert_eq!(done.key.state, "locked");
-    let lock = view(&desk, &key.id).lock.unwrap();
+    let lock = view(&fixture, &key.id).lock.unwrap();
     assert!(matches!(lock.actor, Actor::Link(_)), "{:?}", lock.actor);
-    unlock(&desk, &key);
+    unlock(&fixture, &key);
     let again = wait(engine.use_action(&token)).unwrap_err();
     assert!(again.message.contains("has been used"), "{}", again.message);
     assert!(engine.look_at_action(&token).is_err());
-    assert_eq!(view(&desk, &key.id).state, "active", "a replay locks nothing");
+    assert_eq!(view(&fixture, &key.id).state, "active", "a replay locks nothing");
 }
 
 #[test]
 fn of_many_who_use_a_link_at_once_one_acts() {
-    let desk = TestEngine::new();
-    let key = key(&desk);
-    let token = token(&desk, &key);
-    let engine = desk.engine().clone();
+    let fixture = TestEngine::new();
+    let key = key(&fixture);
+    let token = token(&fixture, &key);
+    let engine = fixture.engine().clone();
     let acted = wait(async {
         let mut uses = tokio::task::JoinSet::new();
         for _ in 0..50 {
@@ -98,53 +101,53 @@ fn of_many_who_use_a_link_at_once_one_acts() {
 
 #[test]
 fn a_link_that_is_changed_cut_expired_or_of_another_store_is_refused_and_on_record() {
-    let mut desk = TestEngine::new();
-    let (mine, other) = (key(&desk), key(&desk));
-    let good = token(&desk, &mine);
+    let mut fixture = TestEngine::new();
+    let (mine, other) = (key(&fixture), key(&fixture));
+    let good = token(&fixture, &mine);
     // The key's id in it replaced by another key's: bytes 2 to 18.
-    let foreign = token(&desk, &other);
+    let foreign = token(&fixture, &other);
     let swapped = format!("{}{}{}", &good[..3], &foreign[3..24], &good[24..]);
     let elsewhere = token(&TestEngine::new(), &mine);
     for bad in
         ["", "A", &good[..good.len() - 1], &swapped, &elsewhere, &format!("{good}="), "../.."]
     {
-        let refused = wait(desk.engine().use_action(bad)).unwrap_err();
+        let refused = wait(fixture.engine().use_action(bad)).unwrap_err();
         assert!(refused.message.contains("not whole"), "{bad}: {}", refused.message);
     }
-    desk.later(7 * DAY + 1);
-    let refused = wait(desk.engine().use_action(&good)).unwrap_err();
+    fixture.later(7 * DAY + 1);
+    let refused = wait(fixture.engine().use_action(&good)).unwrap_err();
     assert!(refused.message.contains("expired"), "{}", refused.message);
     assert_eq!(
-        (view(&desk, &mine.id).state, view(&desk, &other.id).state),
+        (view(&fixture, &mine.id).state, view(&fixture, &other.id).state),
         ("active".to_owned(), "active".to_owned())
     );
-    wait(desk.engine().finish_refused_links());
-    assert!(desk.told().contains(&"action_link_refused".to_owned()));
+    wait(fixture.engine().finish_refused_links());
+    assert!(fixture.told().contains(&"action_link_refused".to_owned()));
 }
 
 #[test]
 fn a_use_is_remembered_as_long_as_the_link_could_act() {
-    let mut desk = TestEngine::new();
-    let key = key(&desk);
-    let token = token(&desk, &key);
-    wait(desk.engine().use_action(&token)).unwrap();
-    unlock(&desk, &key);
-    desk.later(6 * DAY);
-    wait(desk.engine().run_maintenance());
-    wait(desk.engine().use_action(&token)).unwrap_err();
-    assert_eq!(view(&desk, &key.id).state, "active");
+    let mut fixture = TestEngine::new();
+    let key = key(&fixture);
+    let token = token(&fixture, &key);
+    wait(fixture.engine().use_action(&token)).unwrap();
+    unlock(&fixture, &key);
+    fixture.later(6 * DAY);
+    wait(fixture.engine().run_maintenance());
+    wait(fixture.engine().use_action(&token)).unwrap_err();
+    assert_eq!(view(&fixture, &key.id).state, "active");
 }
 
 #[test]
 fn a_link_of_a_revoked_key_does_nothing() {
-    let desk = TestEngine::new();
-    let key = key(&desk);
-    let token = token(&desk, &key);
-    execute(&desk, Command::RevokeKey { key: key.id.clone() });
-    wait(desk.engine().use_action(&token)).unwrap_err();
+    let fixture = TestEngine::new();
+    let key = key(&fixture);
+    let token = token(&fixture, &key);
+    execute(&fixture, Command::RevokeKey { key: key.id.clone() });
+    wait(fixture.engine().use_action(&token)).unwrap_err();
 }
 
-fn hook(desk: &TestEngine) {
+fn hook(fixture: &TestEngine) {
     let channel = ChannelRule {
         name: "ops".to_owned(),
         spec: ChannelSpec::Webhook {
@@ -155,22 +158,22 @@ fn hook(desk: &TestEngine) {
         allowed_networks: Vec::new(),
     };
     let watching = WatchRules::new(Vec::new(), vec![channel], jiff::tz::TimeZone::UTC);
-    desk.engine().store().set_watching(Arc::new(watching));
+    fixture.engine().store().set_watching(Arc::new(watching));
 }
 
 #[test]
 fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
-    let desk = TestEngine::new();
-    hook(&desk);
-    let key = key(&desk);
+    let fixture = TestEngine::new();
+    hook(&fixture);
+    let key = key(&fixture);
     let command = Command::LockKey {
         key: key.id.clone(),
         level: LockLevel::Writes,
         reason: "too many".to_owned(),
         for_millis: None,
     };
-    execute(&desk, command);
-    let engine = desk.engine();
+    execute(&fixture, command);
+    let engine = fixture.engine();
     assert_eq!(engine.due_channels(), ["ops"]);
     let claimed = wait(engine.claim_deliveries("ops", 5)).remove(0);
     assert!(engine.due_channels().is_empty());
@@ -193,19 +196,20 @@ fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
     );
     let details = engine.delivery(claimed.id).unwrap();
     assert_eq!((details.tried.len(), details.tried[0].duration_ms), (1, 12));
-    let Answer::Done(_) = execute(&desk, Command::ResendDelivery { delivery: claimed.id }) else {
+    let Answer::Done(_) = execute(&fixture, Command::ResendDelivery { delivery: claimed.id })
+    else {
         panic!()
     };
     assert_eq!(wait(engine.claim_deliveries("ops", 5))[0].id, claimed.id);
-    assert!(desk.told().contains(&"delivery_resent".to_owned()));
+    assert!(fixture.told().contains(&"delivery_resent".to_owned()));
 }
 
 #[test]
 fn a_channel_that_does_not_exist_is_not_tested() {
-    let desk = TestEngine::new();
-    hook(&desk);
+    let fixture = TestEngine::new();
+    hook(&fixture);
     let Answer::Failed(failure) =
-        execute(&desk, Command::TestChannel { channel: "opps".to_owned() })
+        execute(&fixture, Command::TestChannel { channel: "opps".to_owned() })
     else {
         panic!()
     };
@@ -213,11 +217,11 @@ fn a_channel_that_does_not_exist_is_not_tested() {
 }
 
 /// Mails to two addresses, and a rule that tells of unlocked keys.
-fn mail(desk: &TestEngine) {
-    mail_at_most(desk, 60);
+fn mail(fixture: &TestEngine) {
+    mail_at_most(fixture, 60);
 }
 
-fn mail_at_most(desk: &TestEngine, per_hour_max: u32) {
+fn mail_at_most(fixture: &TestEngine, per_hour_max: u32) {
     let channel = ChannelRule {
         name: "mail".to_owned(),
         spec: ChannelSpec::Email {
@@ -231,20 +235,20 @@ fn mail_at_most(desk: &TestEngine, per_hour_max: u32) {
     };
     let rule = WatchRule::new("opened", Trigger::KeyUnlocked, vec!["mail".to_owned()]);
     let watching = WatchRules::new(vec![rule], vec![channel], jiff::tz::TimeZone::UTC);
-    desk.engine().store().set_watching(Arc::new(watching));
+    fixture.engine().store().set_watching(Arc::new(watching));
 }
 
 /// Locks and unlocks a key three times, and waits until its windows have ended.
-fn lock_and_unlock(desk: &mut TestEngine, key: &KeyView) -> Vec<ClaimedDelivery> {
-    lock_and_unlock_at_most(desk, key, 60)
+fn lock_and_unlock(fixture: &mut TestEngine, key: &KeyView) -> Vec<ClaimedDelivery> {
+    lock_and_unlock_at_most(fixture, key, 60)
 }
 
 fn lock_and_unlock_at_most(
-    desk: &mut TestEngine,
+    fixture: &mut TestEngine,
     key: &KeyView,
     per_hour_max: u32,
 ) -> Vec<ClaimedDelivery> {
-    mail_at_most(desk, per_hour_max);
+    mail_at_most(fixture, per_hour_max);
     for _ in 0..3 {
         let command = Command::LockKey {
             key: key.id.clone(),
@@ -252,18 +256,18 @@ fn lock_and_unlock_at_most(
             reason: "odd".to_owned(),
             for_millis: None,
         };
-        let Answer::Done(_) = execute(desk, command) else { panic!() };
-        unlock(desk, key);
+        let Answer::Done(_) = execute(fixture, command) else { panic!() };
+        unlock(fixture, key);
     }
     for _ in 0..3 {
-        desk.later(3_600_000);
-        mail_at_most(desk, per_hour_max);
-        wait(desk.engine().follow_writes());
+        fixture.later(3_600_000);
+        mail_at_most(fixture, per_hour_max);
+        wait(fixture.engine().follow_writes());
     }
-    let sent = wait(desk.engine().claim_deliveries("mail", 100));
+    let sent = wait(fixture.engine().claim_deliveries("mail", 100));
     for one in &sent {
         let outcome = AttemptOutcome::Sent { said: "kept".to_owned() };
-        wait(desk.engine().record_attempt(one.id, one.claim, outcome, 1));
+        wait(fixture.engine().record_attempt(one.id, one.claim, outcome, 1));
     }
     sent
 }
@@ -280,11 +284,11 @@ fn told(sent: &[ClaimedDelivery], kind: TriggerKind) -> Vec<(String, u64)> {
 
 #[test]
 fn a_stop_ends_the_digests_of_one_rule_to_one_mailbox_and_nothing_else() {
-    let mut desk = TestEngine::new();
-    mail(&desk);
-    let key = key(&desk);
+    let mut fixture = TestEngine::new();
+    mail(&fixture);
+    let key = key(&fixture);
     let (ada, ben) = (|count| ("ada".to_owned(), count), |count| ("ben".to_owned(), count));
-    let sent = lock_and_unlock(&mut desk, &key);
+    let sent = lock_and_unlock(&mut fixture, &key);
     assert_eq!(told(&sent, TriggerKind::KeyUnlocked), [ada(1), ben(1), ada(2), ben(2)]);
     let is_digest = |one: &&ClaimedDelivery| one.notice.since.is_some();
     assert!(sent.iter().filter(|one| !is_digest(one)).all(|one| one.links.stop.is_none()));
@@ -292,7 +296,7 @@ fn a_stop_ends_the_digests_of_one_rule_to_one_mailbox_and_nothing_else() {
     let start = format!("https://console.example.org{STOP_PATH}");
     let token = digest.links.stop.as_ref().unwrap().strip_prefix(&start).unwrap().to_owned();
 
-    let engine = desk.engine();
+    let engine = fixture.engine();
     let offer = engine.look_at_stop(&token).unwrap();
     assert_eq!((offer.rule.as_str(), offer.has_stopped), ("opened", false));
     assert!(wait(engine.use_stop("AAAA")).is_err());
@@ -300,18 +304,18 @@ fn a_stop_ends_the_digests_of_one_rule_to_one_mailbox_and_nothing_else() {
         assert!(wait(engine.use_stop(&token)).unwrap().has_stopped);
     }
     assert!(engine.look_at_stop(&token).unwrap().has_stopped);
-    assert_eq!(desk.told().iter().filter(|kind| *kind == "digests_stopped").count(), 1);
+    assert_eq!(fixture.told().iter().filter(|kind| *kind == "digests_stopped").count(), 1);
 
-    let sent = lock_and_unlock(&mut desk, &key);
+    let sent = lock_and_unlock(&mut fixture, &key);
     assert_eq!(told(&sent, TriggerKind::KeyUnlocked), [ada(1), ben(1), ben(2)]);
     assert_eq!(told(&sent, TriggerKind::KeyLocked).len(), 6, "locks are told one by one");
     // A lock fills the hour of the channel, so the first unlock has to wait: it is the first word of it.
-    let sent = lock_and_unlock_at_most(&mut desk, &key, 1);
+    let sent = lock_and_unlock_at_most(&mut fixture, &key, 1);
     assert_eq!(told(&sent, TriggerKind::KeyUnlocked), [ada(3), ben(3)]);
-    let stops = desk.engine().channels().unwrap().remove(0).stops;
+    let stops = fixture.engine().channels().unwrap().remove(0).stops;
     assert_eq!((stops.len(), stops[0].receiver.as_str()), (1, "ada@example.org"));
 
-    execute(&desk, Command::ResumeDigests { channel: "mail".to_owned() });
-    let sent = lock_and_unlock(&mut desk, &key);
+    execute(&fixture, Command::ResumeDigests { channel: "mail".to_owned() });
+    let sent = lock_and_unlock(&mut fixture, &key);
     assert_eq!(told(&sent, TriggerKind::KeyUnlocked), [ada(1), ben(1), ada(2), ben(2)]);
 }

@@ -226,8 +226,8 @@ mod tests {
             let shown = if polls.get() > 1 { 2 } else { 0 };
             Ok(answer(&journal[..shown], &command))
         };
-        let mut stage = TestTerminal { stdout_open: false, ..TestTerminal::default() };
-        assert!(stage.run("keystile journal follow --json", &mut send));
-        assert_eq!(stage.stderr(), "");
+        let mut terminal = TestTerminal { stdout_open: false, ..TestTerminal::default() };
+        assert!(terminal.run("keystile journal follow --json", &mut send));
+        assert_eq!(terminal.stderr(), "");
     }
 }

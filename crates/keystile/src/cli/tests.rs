@@ -212,9 +212,13 @@ impl Engine {
         self.run_on(TestTerminal::default(), line)
     }
 
-    pub(super) fn run_on(&mut self, mut stage: TestTerminal, line: &str) -> (TestTerminal, bool) {
+    pub(super) fn run_on(
+        &mut self,
+        mut terminal: TestTerminal,
+        line: &str,
+    ) -> (TestTerminal, bool) {
         let (answers, asked) = (&mut self.answers, &mut self.asked);
-        let succeeded = stage.run(line, &mut |command| {
+        let succeeded = terminal.run(line, &mut |command| {
             let WireCommand::Legacy(command) = command else { panic!("{command:?}") };
             asked.push(command);
             match answers.pop_front().expect("an answer is prepared") {
@@ -222,7 +226,7 @@ impl Engine {
                 answer => Ok(serde_json::to_value(answer).unwrap()),
             }
         });
-        (stage, succeeded)
+        (terminal, succeeded)
     }
 }
 

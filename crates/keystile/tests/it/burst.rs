@@ -52,13 +52,13 @@ fn burst(caller: &Caller, path: &str, meanwhile: impl FnOnce()) -> [usize; 3] {
 
 #[test]
 fn of_500_parallel_deletes_on_a_budget_of_10_exactly_10_arrive_and_the_key_locks_once() {
-    let site = TestServer::new(TEN_DELETES).started();
-    let key = site.issue("app", "open");
-    let counts = burst(&site.caller(&key), "/bookmarks", || {});
+    let server = TestServer::new(TEN_DELETES).started();
+    let key = server.issue("app", "open");
+    let counts = burst(&server.caller(&key), "/bookmarks", || {});
     assert_eq!(counts, [10, 490, 0]);
-    assert_eq!(site.upstream.writes(), 10);
-    assert_eq!(site.events(&key, "key_locked"), 1);
-    let journal = site.journal();
+    assert_eq!(server.upstream.writes(), 10);
+    assert_eq!(server.events(&key, "key_locked"), 1);
+    let journal = server.journal();
     let total = |outcome: &str| -> u64 {
         let rows = journal.iter().filter(|row| row["outcome"] == outcome);
         rows.map(|row| row["count"].as_u64().unwrap()).sum()
@@ -69,26 +69,26 @@ fn of_500_parallel_deletes_on_a_budget_of_10_exactly_10_arrive_and_the_key_locks
 
 #[test]
 fn of_500_parallel_deletes_with_kill_9_in_the_middle_at_most_10_arrive() {
-    let mut site = TestServer::new(TEN_DELETES).started();
-    let key = site.issue("app", "open");
-    let caller = site.caller(&key);
-    let upstream = site.upstream.clone();
+    let mut server = TestServer::new(TEN_DELETES).started();
+    let key = server.issue("app", "open");
+    let caller = server.caller(&key);
+    let upstream = server.upstream.clone();
     let [passed, ..] = burst(&caller, "/slow/40", || {
         wait_until("some have arrived", || upstream.writes() > 0);
-        site.kill();
+        server.kill();
     });
     // What was on its way to the upstream may still arrive.
     pause(50);
-    let before = site.upstream.writes();
+    let before = server.upstream.writes();
     assert!((passed..=10).contains(&before));
-    site.start();
-    assert!(site.journal().iter().all(|row| row["outcome"] != "pending"));
+    server.start();
+    assert!(server.journal().iter().all(|row| row["outcome"] != "pending"));
     let [more, locked, broken] = burst(&caller, "/again", || {});
     assert_eq!((more + locked, broken), (CALLERS, 0));
-    let counted: Vec<_> = site.journal().into_iter().filter(|row| row["cost"] == 1).collect();
+    let counted: Vec<_> = server.journal().into_iter().filter(|row| row["cost"] == 1).collect();
     assert_eq!(counted.len(), 10, "what was under way stays counted");
-    assert!(site.upstream.writes() <= 10);
-    assert_eq!(site.upstream.writes(), before + more);
-    assert_eq!(site.key(&key)["state"], "locked");
-    assert_eq!(site.events(&key, "key_locked"), 1);
+    assert!(server.upstream.writes() <= 10);
+    assert_eq!(server.upstream.writes(), before + more);
+    assert_eq!(server.key(&key)["state"], "locked");
+    assert_eq!(server.events(&key, "key_locked"), 1);
 }

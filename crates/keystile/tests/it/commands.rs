@@ -15,20 +15,20 @@ enum By {
 }
 
 /// A site with some writes on record, and its server running or stopped.
-fn site(by: By) -> (TestServer, crate::harness::Key) {
-    let mut site = TestServer::new(OPEN).started();
-    let key = site.issue("reader app", "open");
-    let caller = site.caller(&key);
+fn server(by: By) -> (TestServer, crate::harness::Key) {
+    let mut server = TestServer::new(OPEN).started();
+    let key = server.issue("reader app", "open");
+    let caller = server.caller(&key);
     for path in ["/one", "/two", "/three"] {
         assert_eq!(caller.post(path).status, 200);
     }
-    assert_eq!(site.stranger().delete("/one").status, 401);
-    wait_until("refusals are on record", || site.journal().len() == 4);
+    assert_eq!(server.stranger().delete("/one").status, 401);
+    wait_until("refusals are on record", || server.journal().len() == 4);
     if by == By::Store {
-        site.stop();
-        assert!(!site.path("keystile-data/control.sock").exists());
+        server.stop();
+        assert!(!server.path("keystile-data/control.sock").exists());
     }
-    (site, key)
+    (server, key)
 }
 
 fn fields(value: &Value) -> Vec<&str> {
@@ -52,18 +52,18 @@ fn each_way(test: fn(By)) {
 #[test]
 fn keys_are_created_listed_and_shown() {
     each_way(|by| {
-        let (site, first) = site(by);
-        let made = site.json(&["key", "create", "--application", "new", "--plan", "trusted"]);
+        let (server, first) = server(by);
+        let made = server.json(&["key", "create", "--application", "new", "--plan", "trusted"]);
         let mut names = fields(&made);
         names.sort_unstable();
         assert_eq!(names, ["application", "example", "id", "key", "plan"]);
         assert_eq!((&made["application"], &made["plan"]), (&"new".into(), &"trusted".into()));
-        let again = site.json(&["key", "create", "--application", "new"]);
+        let again = server.json(&["key", "create", "--application", "new"]);
         assert_eq!(again["plan"], "trusted", "the application's own plan");
-        let several = site.json(&["key", "create", "--application", "new", "--count", "3"]);
+        let several = server.json(&["key", "create", "--application", "new", "--count", "3"]);
         assert_eq!(several.as_array().unwrap().len(), 3);
 
-        let listed = site.json(&["key", "list"]);
+        let listed = server.json(&["key", "list"]);
         let listed = listed.as_array().unwrap();
         assert_eq!(listed.len(), 6);
         for key in listed {
@@ -73,16 +73,16 @@ fn keys_are_created_listed_and_shown() {
         assert_eq!(listed[0]["id"], first.id.as_str());
         assert_eq!(listed[0]["application"], "reader app");
         assert!(first.text.starts_with(listed[0]["prefix"].as_str().unwrap()));
-        let of_new = site.json(&["key", "list", "--application", "new", "--limit", "2"]);
+        let of_new = server.json(&["key", "list", "--application", "new", "--limit", "2"]);
         assert_eq!(of_new.as_array().unwrap().len(), 2);
-        let after = site.json(&["key", "list", "--after", &first.id]);
+        let after = server.json(&["key", "list", "--after", &first.id]);
         assert_eq!(after.as_array().unwrap()[..], listed[1..]);
-        let none = site.json(&["key", "list", "--state", "revoked"]);
+        let none = server.json(&["key", "list", "--state", "revoked"]);
         assert_eq!(none, json!([]));
 
         let prefix = listed[0]["prefix"].as_str().unwrap();
         for name in [first.id.as_str(), prefix, &first.text] {
-            let shown = site.json(&["key", "show", name]);
+            let shown = server.json(&["key", "show", name]);
             assert_eq!(shown["id"], first.id.as_str());
             assert_has(&shown, &["prefix", "application", "plan", "state", "budgets", "events"]);
             assert_eq!(shown["budgets"][0]["used"], 3);
@@ -93,25 +93,25 @@ fn keys_are_created_listed_and_shown() {
 #[test]
 fn keys_are_locked_unlocked_rolled_and_revoked() {
     each_way(|by| {
-        let (site, key) = site(by);
+        let (server, key) = server(by);
         let state = |state: &str| {
-            let shown = site.json(&["key", "show", &key.id]);
+            let shown = server.json(&["key", "show", &key.id]);
             assert_eq!(shown["state"], state);
             shown
         };
-        let done = site.json(&["key", "lock", &key.id, "--level", "all", "--reason", "leaked"]);
+        let done = server.json(&["key", "lock", &key.id, "--level", "all", "--reason", "leaked"]);
         assert_eq!(fields(&done), ["done"]);
         let lock = state("locked")["lock"].clone();
         assert_eq!((&lock["level"], &lock["reason"]), (&"all".into(), &"leaked".into()));
         assert_eq!(lock["actor"]["by"], "command_line");
-        assert_eq!(fields(&site.json(&["key", "unlock", &key.id])), ["done"]);
+        assert_eq!(fields(&server.json(&["key", "unlock", &key.id])), ["done"]);
         state("active");
-        let next = site.json(&["key", "roll", &key.id, "--grace", "2 hours"]);
+        let next = server.json(&["key", "roll", &key.id, "--grace", "2 hours"]);
         let mut names = fields(&next);
         names.sort_unstable();
         assert_eq!(names, ["application", "example", "id", "key", "plan"]);
         assert!(state("active")["expires"].is_string());
-        assert_eq!(fields(&site.json(&["key", "revoke", &key.id, "--yes"])), ["done"]);
+        assert_eq!(fields(&server.json(&["key", "revoke", &key.id, "--yes"])), ["done"]);
         let shown = state("revoked");
         let events = shown["events"].as_array().unwrap();
         let kinds: Vec<_> = events.iter().map(|event| event["kind"].as_str().unwrap()).collect();
@@ -120,7 +120,7 @@ fn keys_are_locked_unlocked_rolled_and_revoked() {
             ["key_revoked", "key_rolled", "key_unlocked", "key_locked", "key_created"]
         );
         for refused in [["key", "unlock"], ["key", "roll"]] {
-            let said = site.run(&[&refused[..], &[&key.id]].concat()).bad();
+            let said = server.run(&[&refused[..], &[&key.id]].concat()).bad();
             assert!(said.starts_with("error: a revoked key"), "{said}");
         }
     });
@@ -129,25 +129,25 @@ fn keys_are_locked_unlocked_rolled_and_revoked() {
 #[test]
 fn applications_are_created_listed_suspended_and_resumed() {
     each_way(|by| {
-        let (site, key) = site(by);
-        let made = site.json(&["application", "create", "second", "--plan", "open"]);
+        let (server, key) = server(by);
+        let made = server.json(&["application", "create", "second", "--plan", "open"]);
         assert_has(&made, &["id", "name", "plan", "state", "keys"]);
-        let said = site.run(&["application", "create", "second", "--plan", "open"]).bad();
+        let said = server.run(&["application", "create", "second", "--plan", "open"]).bad();
         assert!(said.contains("already") && said.contains("second"), "{said}");
-        let listed = site.json(&["application", "list"]);
+        let listed = server.json(&["application", "list"]);
         let names: Vec<_> =
             listed.as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
         assert_eq!(names, ["reader app", "second"]);
-        let done = site.json(&["application", "suspend", "reader app"]);
+        let done = server.json(&["application", "suspend", "reader app"]);
         assert_eq!(fields(&done), ["done"]);
-        let shown = site.json(&["application", "show", "reader app"]);
+        let shown = server.json(&["application", "show", "reader app"]);
         assert_eq!(shown["state"], "suspended");
         assert_eq!(shown["keys_list"][0]["id"], key.id.as_str());
         let id = shown["id"].as_str().unwrap();
-        site.json(&["application", "resume", id]);
-        assert_eq!(site.json(&["application", "show", id])["state"], "active");
+        server.json(&["application", "resume", id]);
+        assert_eq!(server.json(&["application", "show", id])["state"], "active");
         for line in [["application", "show"], ["application", "suspend"]] {
-            let said = site.run(&[&line[..], &["nobody"]].concat()).bad();
+            let said = server.run(&[&line[..], &["nobody"]].concat()).bad();
             assert!(said.contains("there is no") && said.contains("nobody"), "{said}");
         }
     });
@@ -156,8 +156,8 @@ fn applications_are_created_listed_suspended_and_resumed() {
 #[test]
 fn the_journal_is_listed_and_shown() {
     each_way(|by| {
-        let (site, key) = site(by);
-        let listed = site.json(&["journal", "list"]);
+        let (server, key) = server(by);
+        let listed = server.json(&["journal", "list"]);
         let listed = listed.as_array().unwrap();
         assert_eq!(listed.len(), 4);
         let names =
@@ -180,8 +180,8 @@ fn the_journal_is_listed_and_shown() {
             (&Value::Null, &"refused".into(), &"key_missing".into())
         );
         let id = write["id"].as_str().unwrap();
-        assert_eq!(&site.json(&["journal", "show", id]), write);
-        let said = site.run(&["journal", "show", "write_99"]).bad();
+        assert_eq!(&server.json(&["journal", "show", id]), write);
+        let said = server.run(&["journal", "show", "write_99"]).bad();
         assert!(said.contains("write_99"), "{said}");
     });
 }
@@ -189,8 +189,8 @@ fn the_journal_is_listed_and_shown() {
 #[test]
 fn the_state_of_things_is_told() {
     each_way(|by| {
-        let (site, _) = site(by);
-        let status = site.json(&["status"]);
+        let (server, _) = server(by);
+        let status = server.json(&["status"]);
         let names = [
             "running", "version", "gate", "data", "apis", "plans", "policy", "keys", "records",
             "store",
@@ -201,28 +201,28 @@ fn the_state_of_things_is_told() {
         assert_eq!((&status["records"], &status["store"]), (&4.into(), &"ok".into()));
         assert_eq!(status["plans"], json!(["open", "trusted"]));
         if by == By::Server {
-            assert_eq!(status["gate"], json!([site.gate.to_string()]));
+            assert_eq!(status["gate"], json!([server.gate.to_string()]));
         }
-        let findings = site.json(&["doctor"]);
+        let findings = server.json(&["doctor"]);
         assert!(
             findings.as_array().unwrap().iter().all(|finding| finding["level"] == "good"),
             "{findings}"
         );
         match by {
-            By::Server => assert_eq!(fields(&site.json(&["reload"])), ["done"]),
-            By::Store => assert!(site.run(&["reload", "--json"]).bad().contains("no server")),
+            By::Server => assert_eq!(fields(&server.json(&["reload"])), ["done"]),
+            By::Store => assert!(server.run(&["reload", "--json"]).bad().contains("no server")),
         }
-        let done = site.json(&["backup", "copy.db"]);
+        let done = server.json(&["backup", "copy.db"]);
         assert_eq!(fields(&done), ["done"]);
-        let done = site.json(&["restore", "copy.db", "--data", "elsewhere"]);
+        let done = server.json(&["restore", "copy.db", "--data", "elsewhere"]);
         assert_eq!(fields(&done), ["done"]);
     });
 }
 
 #[test]
 fn every_command_of_the_issue_exists() {
-    let site = TestServer::new(OPEN);
-    let help = |line: &[&str]| site.run(&[line, &["--help"]].concat()).good().stdout;
+    let server = TestServer::new(OPEN);
+    let help = |line: &[&str]| server.run(&[line, &["--help"]].concat()).good().stdout;
     for line in [
         "run",
         "demo",
@@ -274,25 +274,25 @@ fn every_command_of_the_issue_exists() {
             assert!(help(&words).contains("--config"), "{line} takes --config");
         }
     }
-    assert_eq!(site.json(&["version"]), json!({"version": env!("CARGO_PKG_VERSION")}));
-    let schema = site.run(&["schema"]).json();
+    assert_eq!(server.json(&["version"]), json!({"version": env!("CARGO_PKG_VERSION")}));
+    let schema = server.run(&["schema"]).json();
     assert_has(&schema, &["$schema", "properties"]);
-    assert!(site.run(&["man"]).good().stdout.contains("keystile"));
-    assert!(site.run(&["completions", "bash"]).good().stdout.contains("keystile"));
+    assert!(server.run(&["man"]).good().stdout.contains("keystile"));
+    assert!(server.run(&["completions", "bash"]).good().stdout.contains("keystile"));
 }
 
 #[test]
 fn the_file_that_init_writes_is_good_and_runs() {
-    let mut site = TestServer::new(OPEN);
-    std::fs::remove_file(site.path("keystile.toml")).unwrap();
-    site.run(&["init"]).good();
-    site.run(&["check"]).good();
-    let said = site.run(&["init"]).bad();
+    let mut server = TestServer::new(OPEN);
+    std::fs::remove_file(server.path("keystile.toml")).unwrap();
+    server.run(&["init"]).good();
+    server.run(&["check"]).good();
+    let said = server.run(&["init"]).bad();
     assert!(said.contains("keystile.toml") && said.contains("--force"), "{said}");
-    site.run(&["init", "--force"]).good();
-    let upstream = site.upstream.address.to_string();
-    site.configure(&site.configuration().replace("127.0.0.1:3000", &upstream));
-    site.start();
-    let key = site.issue("app", "open");
-    assert_eq!(site.caller(&key).post("/items").status, 200);
+    server.run(&["init", "--force"]).good();
+    let upstream = server.upstream.address.to_string();
+    server.configure(&server.configuration().replace("127.0.0.1:3000", &upstream));
+    server.start();
+    let key = server.issue("app", "open");
+    assert_eq!(server.caller(&key).post("/items").status, 200);
 }

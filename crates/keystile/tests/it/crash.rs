@@ -66,18 +66,18 @@ impl Log {
 }
 
 /// Kills the server again and again, also while it starts.
-fn torment(site: &mut TestServer, mut dice: Dice) {
+fn torment(server: &mut TestServer, mut dice: Dice) {
     for round in 0..ROUNDS {
-        site.start();
+        server.start();
         pause(20 + dice.roll(280));
-        site.kill();
+        server.kill();
         if round % 3 == 2 {
-            site.start_with(&["run"]);
+            server.start_with(&["run"]);
             pause(dice.roll(60));
-            site.kill();
+            server.kill();
         }
     }
-    site.start();
+    server.start();
 }
 
 fn plans() -> String {
@@ -101,11 +101,11 @@ fn by_path(journal: &[Value]) -> BTreeMap<&str, &Value> {
 
 #[test]
 fn no_kill_breaks_a_promise() {
-    let mut site = TestServer::new(&plans());
+    let mut server = TestServer::new(&plans());
     let keys: Vec<Key> = (0..2 * BUDGETS.len())
-        .map(|place| site.issue(&format!("app {place}"), &format!("p{}", BUDGETS[place / 2])))
+        .map(|place| server.issue(&format!("app {place}"), &format!("p{}", BUDGETS[place / 2])))
         .collect();
-    let callers: Vec<Caller> = keys.iter().map(|key| site.caller(key)).collect();
+    let callers: Vec<Caller> = keys.iter().map(|key| server.caller(key)).collect();
     let seed = u64::from(std::process::id());
     println!("seed {seed}");
     let log = Log::default();
@@ -114,16 +114,16 @@ fn no_kill_breaks_a_promise() {
             let (log, callers) = (&log, &callers);
             scope.spawn(move || log.write_until_over(number, callers, Dice(seed ^ (number << 32))));
         }
-        torment(&mut site, Dice(seed));
+        torment(&mut server, Dice(seed));
         let lockable = keys.len() - 2;
         wait_until("all budgets are used up", || log.locked.lock().unwrap().len() == lockable);
         log.is_over.store(true, Ordering::Relaxed);
     });
     let mut sent = log.sent.into_inner().unwrap();
-    let received = site.upstream.received();
+    let received = server.upstream.received();
     // What was refused is on record within a second, or when the server stops.
-    site.stop();
-    let journal = site.journal();
+    server.stop();
+    let journal = server.journal();
     let rows = by_path(&journal);
     println!("{} sent, {} received, {} on record", sent.len(), received.len(), rows.len());
     assert!(received.len() > 500, "there was too little traffic");
@@ -148,8 +148,8 @@ fn no_kill_breaks_a_promise() {
         assert!(came <= budget, "P1: {came} of {budget} were forwarded");
         if place < keys.len() - 2 {
             assert_eq!(counted, budget as u64, "P5: what counts is on record");
-            assert_eq!(site.key(key)["state"], "locked");
-            assert_eq!(site.events(key, "key_locked"), 1, "a lock is one event");
+            assert_eq!(server.key(key)["state"], "locked");
+            assert_eq!(server.events(key, "key_locked"), 1, "a lock is one event");
         }
     }
     sent.retain(|write| write.verdict.is_some() || write.is_after_lock);

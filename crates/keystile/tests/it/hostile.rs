@@ -24,39 +24,39 @@ fn assert_visible(text: &str) {
 }
 
 /// Puts an application's name into the store that no door takes any more.
-fn rename(site: &mut TestServer) {
-    site.stop();
-    let database = rusqlite::Connection::open(site.path("keystile-data/keystile.db")).unwrap();
+fn rename(server: &mut TestServer) {
+    server.stop();
+    let database = rusqlite::Connection::open(server.path("keystile-data/keystile.db")).unwrap();
     let renamed = database.execute("UPDATE application SET name = ?1", [NAME]).unwrap();
     assert_eq!(renamed, 1);
     database
         .execute("UPDATE key SET lock = replace(lock, 'a reason', ?1)", [r"\u001b[31mred \u202e"])
         .unwrap();
     drop(database);
-    site.start();
+    server.start();
 }
 
-fn site() -> TestServer {
-    let mut site = TestServer::new(OPEN).started();
-    let key = site.issue("app", "open");
-    let caller = site.caller(&key).agent(AGENT);
+fn server() -> TestServer {
+    let mut server = TestServer::new(OPEN).started();
+    let key = server.issue("app", "open");
+    let caller = server.caller(&key).agent(AGENT);
     assert_eq!(caller.post("/%e2%80%ae/%F0%9F%92%A9").status, 200);
     for path in ["/a%1b%5b2J", "/a/../b", "/a;b", "/%ff", "/%c2%9b"] {
         assert!(caller.call("DELETE", path).unwrap().status < 500, "{path}");
     }
-    site.run(&["key", "lock", &key.id, "--reason", "a reason"]).good();
+    server.run(&["key", "lock", &key.id, "--reason", "a reason"]).good();
     assert_eq!(caller.delete("/b").status, 403);
     wait_until("refusals are on record", || {
-        site.journal().iter().any(|row| row["reason"] == "key_locked")
+        server.journal().iter().any(|row| row["reason"] == "key_locked")
     });
-    rename(&mut site);
-    site
+    rename(&mut server);
+    server
 }
 
 #[test]
 fn no_command_prints_what_a_terminal_would_obey() {
-    let mut site = site();
-    let id = site.json(&["key", "list"])[0]["id"].as_str().unwrap().to_owned();
+    let mut server = server();
+    let id = server.json(&["key", "list"])[0]["id"].as_str().unwrap().to_owned();
     let lines: [&[&str]; 12] = [
         &["status"],
         &["key", "list"],
@@ -72,7 +72,7 @@ fn no_command_prints_what_a_terminal_would_obey() {
         &["journal", "export", "--format", "csv"],
     ];
     for line in lines {
-        let finished = site.run(line).good();
+        let finished = server.run(line).good();
         assert_visible(&finished.stdout);
         assert_visible(&finished.stderr);
         let is_about_app = line[0] != "status" && !line.contains(&"write_1");
@@ -85,22 +85,22 @@ fn no_command_prints_what_a_terminal_would_obey() {
         &["key", "unlock", &id],
         &["check", "\u{1b}[2Jnosuch\u{202e}.toml"],
     ] {
-        assert_visible(&site.run(line).stderr);
+        assert_visible(&server.run(line).stderr);
     }
-    site.stop();
+    server.stop();
 }
 
 #[test]
 fn what_programs_read_is_what_strangers_wrote() {
-    let site = site();
-    assert_eq!(site.json(&["application", "list"])[0]["name"], NAME);
+    let server = server();
+    assert_eq!(server.json(&["application", "list"])[0]["name"], NAME);
     let agent = String::from_utf8_lossy(AGENT).into_owned();
-    assert_eq!(site.journal()[0]["user_agent"], agent);
+    assert_eq!(server.journal()[0]["user_agent"], agent);
 }
 
 #[test]
 fn on_a_terminal_only_our_own_colors_are_obeyed() {
-    let site = site();
+    let server = server();
     let is_there = Command::new("script").arg("--version").output();
     if is_there.is_err() {
         return println!("not tried: there is no `script` to make a terminal");
@@ -108,7 +108,7 @@ fn on_a_terminal_only_our_own_colors_are_obeyed() {
     for line in ["key list", "journal list", "application list", "journal show write_1"] {
         let mut command = Command::new("script");
         let program = format!("{} {line}", env!("CARGO_BIN_EXE_keystile"));
-        command.current_dir(site.folder()).env("TERM", "xterm");
+        command.current_dir(server.folder()).env("TERM", "xterm");
         command.args(["-qec", &program, "/dev/null"]);
         let shown = Finished::of(&mut command).good().stdout.replace('\r', "");
         let mut plain = String::new();
@@ -125,25 +125,25 @@ fn on_a_terminal_only_our_own_colors_are_obeyed() {
 
 #[test]
 fn a_follower_and_the_log_are_as_careful() {
-    let mut site = site();
-    let follow = keystile(site.folder(), &["journal", "follow"]);
-    let follower = Program::start(follow, site.folder(), "follow");
-    let key = site.issue("app", "open");
-    let caller = site.caller(&key).agent(AGENT);
+    let mut server = server();
+    let follow = keystile(server.folder(), &["journal", "follow"]);
+    let follower = Program::start(follow, server.folder(), "follow");
+    let key = server.issue("app", "open");
+    let caller = server.caller(&key).agent(AGENT);
     wait_until("a line comes", || {
         assert!(caller.post("/%e2%80%ae").status == 200);
         follower.stdout().contains("/%e2%80%ae") || follower.stdout().contains("/%E2%80%AE")
     });
     assert_visible(&follower.stdout());
-    site.server().signal("TERM");
-    site.server().wait();
-    assert_visible(&site.server().stderr());
-    assert_visible(&site.server().stdout());
+    server.program().signal("TERM");
+    server.program().wait();
+    assert_visible(&server.program().stderr());
+    assert_visible(&server.program().stdout());
 }
 
 #[test]
 fn a_name_a_note_or_a_reason_that_does_not_show_as_itself_is_refused() {
-    let site = TestServer::new(OPEN);
+    let server = TestServer::new(OPEN);
     let long = "x".repeat(501);
     for (name, why) in [
         ("", "is empty"),
@@ -158,12 +158,13 @@ fn a_name_a_note_or_a_reason_that_does_not_show_as_itself_is_refused() {
         ("app_1", "begins with app_"),
         (&long, "more than 100 characters"),
     ] {
-        let said =
-            site.run(&["key", "create", "--application", name, "--plan", "open", "--create"]).bad();
+        let said = server
+            .run(&["key", "create", "--application", name, "--plan", "open", "--create"])
+            .bad();
         assert!(said.contains(why), "{said}");
         assert_visible(&said);
     }
-    let key = site.issue("app", "open").id;
+    let key = server.issue("app", "open").id;
     for (text, why) in
         [("\u{202e}x", "U+202E"), ("a\u{feff}", "U+FEFF"), (&long, "more than 500 characters")]
     {
@@ -172,14 +173,14 @@ fn a_name_a_note_or_a_reason_that_does_not_show_as_itself_is_refused() {
             &["key", "note", &key, text],
             &["application", "note", "app", text],
         ] {
-            let said = site.run(line).bad();
+            let said = server.run(line).bad();
             assert!(said.contains(why), "{line:?}: {said}");
         }
     }
-    let said = site.run(&["token", "create", "a\u{2060}b", "--scope", "read", "--create"]).bad();
+    let said = server.run(&["token", "create", "a\u{2060}b", "--scope", "read", "--create"]).bad();
     assert!(
         said.contains("the name of a token holds U+2060 (word joiner) as character 2"),
         "{said}"
     );
-    assert_eq!(site.json(&["key", "show", &key])["state"], "active");
+    assert_eq!(server.json(&["key", "show", &key])["state"], "active");
 }

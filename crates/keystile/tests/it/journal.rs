@@ -14,15 +14,15 @@ fn paths(records: &Value) -> Vec<&str> {
 
 #[test]
 fn filters_leave_what_they_say() {
-    let site = TestServer::new(OPEN).started();
-    let (first, second) = (site.issue("first app", "open"), site.issue("second app", "open"));
-    assert_eq!(site.caller(&first).post("/a").status, 200);
-    assert_eq!(site.caller(&first).delete("/notes/7").status, 200);
-    assert_eq!(site.caller(&second).post("/status/409/b").status, 409);
-    assert_eq!(site.stranger().delete("/c").status, 401);
-    wait_until("all are on record", || site.journal().len() == 4);
-    let list = |more: &[&str]| site.json(&[&["journal", "list"], more].concat());
-    let prefix = site.key(&first)["prefix"].as_str().unwrap().to_owned();
+    let server = TestServer::new(OPEN).started();
+    let (first, second) = (server.issue("first app", "open"), server.issue("second app", "open"));
+    assert_eq!(server.caller(&first).post("/a").status, 200);
+    assert_eq!(server.caller(&first).delete("/notes/7").status, 200);
+    assert_eq!(server.caller(&second).post("/status/409/b").status, 409);
+    assert_eq!(server.stranger().delete("/c").status, 401);
+    wait_until("all are on record", || server.journal().len() == 4);
+    let list = |more: &[&str]| server.json(&[&["journal", "list"], more].concat());
+    let prefix = server.key(&first)["prefix"].as_str().unwrap().to_owned();
     let cases: [(&[&str], &[&str]); 14] = [
         (&[], &["/c", "/status/409/b", "/notes/7", "/a"]),
         (&["--key", &first.id], &["/notes/7", "/a"]),
@@ -42,19 +42,19 @@ fn filters_leave_what_they_say() {
     for (filter, expected) in cases {
         assert_eq!(paths(&list(filter)), expected, "{filter:?}");
     }
-    let unknown = site.run(&["journal", "list", "--application", "nobody"]).bad();
+    let unknown = server.run(&["journal", "list", "--application", "nobody"]).bad();
     assert!(unknown.contains("nobody"), "{unknown}");
-    let wrong = site.run(&["journal", "list", "--outcome", "maybe"]);
+    let wrong = server.run(&["journal", "list", "--outcome", "maybe"]);
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.stderr.contains("refused_by_upstream"), "{}", wrong.stderr);
 }
 
 #[test]
 fn lists_come_in_pages() {
-    let site = TestServer::new(OPEN).started();
-    let key = site.issue("app", "open");
+    let server = TestServer::new(OPEN).started();
+    let key = server.issue("app", "open");
     for number in 0..7 {
-        assert_eq!(site.caller(&key).post(&format!("/{number}")).status, 200);
+        assert_eq!(server.caller(&key).post(&format!("/{number}")).status, 200);
     }
     let mut seen = Vec::new();
     let mut before: Option<String> = None;
@@ -63,7 +63,7 @@ fn lists_come_in_pages() {
         if let Some(before) = &before {
             line.extend(["--before", before]);
         }
-        let page = site.json(&line);
+        let page = server.json(&line);
         let Some(last) = page.as_array().unwrap().last() else {
             break;
         };
@@ -72,22 +72,22 @@ fn lists_come_in_pages() {
     }
     assert_eq!(seen, ["/6", "/5", "/4", "/3", "/2", "/1", "/0"]);
     for number in 0..101 {
-        assert_eq!(site.caller(&key).post(&format!("/more/{number}")).status, 200);
+        assert_eq!(server.caller(&key).post(&format!("/more/{number}")).status, 200);
     }
-    let text = site.run(&["journal", "list"]).good();
+    let text = server.run(&["journal", "list"]).good();
     assert_eq!(text.stdout.lines().count(), 101, "a head and a hundred");
     assert!(text.stderr.contains("There are more"), "{}", text.stderr);
 }
 
 #[test]
 fn a_follower_sees_writes_as_they_come() {
-    let site = TestServer::new(OPEN).started();
-    let key = site.issue("app", "open");
-    let caller = site.caller(&key);
+    let server = TestServer::new(OPEN).started();
+    let key = server.issue("app", "open");
+    let caller = server.caller(&key);
     assert_eq!(caller.post("/before").status, 200);
     let follow = |name: &str, more: &[&str]| {
-        let command = keystile(site.folder(), &[&["journal", "follow"], more].concat());
-        Program::start(command, site.folder(), name)
+        let command = keystile(server.folder(), &[&["journal", "follow"], more].concat());
+        Program::start(command, server.folder(), name)
     };
     let (mut all, mut deletes) =
         (follow("all", &["--json"]), follow("deletes", &["--method", "DELETE"]));
@@ -95,7 +95,7 @@ fn a_follower_sees_writes_as_they_come() {
     assert_eq!(caller.post("/one").status, 200);
     wait_until("the first line", || all.stdout().contains("/one"));
     assert_eq!(caller.delete("/two").status, 200);
-    assert_eq!(site.stranger().delete("/three").status, 401);
+    assert_eq!(server.stranger().delete("/three").status, 401);
     wait_until("the last lines", || {
         all.stdout().contains("/three") && deletes.stdout().contains("/three")
     });

@@ -18,15 +18,15 @@ fn nobody() -> SocketAddr {
 }
 
 fn two_apis() -> TestServer {
-    let site = TestServer::new(TWO_APIS);
-    site.configure(&site.configuration().replace("127.0.0.1:7072", &nobody().to_string()));
-    site
+    let server = TestServer::new(TWO_APIS);
+    server.configure(&server.configuration().replace("127.0.0.1:7072", &nobody().to_string()));
+    server
 }
 
 /// Lets the server say this many lines, each of another text where it says who was there.
-fn provoke(site: &TestServer, lines: u64) {
+fn provoke(server: &TestServer, lines: u64) {
     for _ in 0..lines {
-        let mut stream = TcpStream::connect(site.gate).unwrap();
+        let mut stream = TcpStream::connect(server.gate).unwrap();
         stream.write_all(b"\x01 nonsense\r\n\r\n").unwrap();
         // Until it has been refused.
         let _ = stream.read_to_end(&mut Vec::new());
@@ -34,9 +34,9 @@ fn provoke(site: &TestServer, lines: u64) {
 }
 
 /// Reads, writes and owners' commands have their right outcomes, at an API that is well and one that is not.
-fn assert_all_is_right(site: &mut TestServer, key: &Key) {
-    let caller = site.caller(key);
-    let before = (site.upstream.writes(), site.journal().len());
+fn assert_all_is_right(server: &mut TestServer, key: &Key) {
+    let caller = server.caller(key);
+    let before = (server.upstream.writes(), server.journal().len());
     for number in 0..150 {
         assert_eq!(caller.get("/well/a").status, 200);
         assert_eq!(caller.post(&format!("/well/{number}")).status, 200);
@@ -44,47 +44,47 @@ fn assert_all_is_right(site: &mut TestServer, key: &Key) {
         assert_eq!(answer.verdict(), (502, "upstream_unreachable".to_owned()));
         assert_eq!(answer.field("keystile-outcome"), None, "it is known that nothing was sent");
     }
-    assert_eq!(site.upstream.writes(), before.0 + 150);
-    let journal = site.journal().split_off(before.1);
+    assert_eq!(server.upstream.writes(), before.0 + 150);
+    let journal = server.journal().split_off(before.1);
     for (path, outcome) in [("/well", "applied"), ("/dead", "not_sent")] {
         let of_api = |row: &&Value| row["path"].as_str().unwrap().starts_with(path);
         let rows: Vec<_> = journal.iter().filter(of_api).collect();
         assert!(rows.iter().all(|row| row["outcome"] == outcome), "{path}: {rows:?}");
         assert_eq!(rows.len(), 150);
     }
-    site.run(&["key", "lock", &key.id, "--reason", "look"]).good();
+    server.run(&["key", "lock", &key.id, "--reason", "look"]).good();
     assert_eq!(caller.post("/well/locked").status, 403);
-    site.run(&["key", "unlock", &key.id]).good();
-    assert_eq!(site.page("/readyz").0, 200);
+    server.run(&["key", "unlock", &key.id]).good();
+    assert_eq!(server.page("/readyz").0, 200);
 }
 
 /// A bad file is refused and a good one read, each with a line of the log.
-fn assert_hang_up_reloads(site: &mut TestServer) {
-    let good = site.configuration();
-    std::fs::write(site.path("keystile.toml"), format!("nonsense = 1\n{good}")).unwrap();
-    site.server().signal("HUP");
+fn assert_hang_up_reloads(server: &mut TestServer) {
+    let good = server.configuration();
+    std::fs::write(server.path("keystile.toml"), format!("nonsense = 1\n{good}")).unwrap();
+    server.program().signal("HUP");
     wait_until("the failure is on record", || {
-        site.json(&["audit", "list"]).to_string().contains("reload")
+        server.json(&["audit", "list"]).to_string().contains("reload")
     });
     let more = "[plan.later]\nallow = \"bookmarks: *\"\n";
-    std::fs::write(site.path("keystile.toml"), format!("{good}{more}")).unwrap();
-    site.server().signal("HUP");
+    std::fs::write(server.path("keystile.toml"), format!("{good}{more}")).unwrap();
+    server.program().signal("HUP");
     wait_until("the policy is in force", || {
-        site.json(&["status"])["plans"].to_string().contains("later")
+        server.json(&["status"])["plans"].to_string().contains("later")
     });
-    assert_eq!(site.server().ended(), None);
+    assert_eq!(server.program().ended(), None);
 }
 
 /// Everything, with a log that goes there.
 fn goes_on_with(stderr: Stdio) {
-    let mut site = two_apis();
-    site.start_logging("debug", Some(stderr));
-    let key = site.issue("app", "open");
-    assert_all_is_right(&mut site, &key);
-    assert_hang_up_reloads(&mut site);
-    provoke(&site, 100);
-    assert_all_is_right(&mut site, &key);
-    site.stop();
+    let mut server = two_apis();
+    server.start_logging("debug", Some(stderr));
+    let key = server.issue("app", "open");
+    assert_all_is_right(&mut server, &key);
+    assert_hang_up_reloads(&mut server);
+    provoke(&server, 100);
+    assert_all_is_right(&mut server, &key);
+    server.stop();
 }
 
 #[test]
@@ -108,17 +108,17 @@ fn lines(reader: PipeReader) -> Vec<Value> {
 fn a_log_that_nobody_reads_stops_no_caller_and_says_what_it_lost_when_it_is_read() {
     const SAID: u64 = 9_000;
     let (reader, writer) = std::io::pipe().unwrap();
-    let mut site = two_apis();
-    site.start_logging("debug", Some(writer.into()));
-    let key = site.issue("app", "open");
-    provoke(&site, SAID);
-    assert_all_is_right(&mut site, &key);
-    assert_hang_up_reloads(&mut site);
-    assert_all_is_right(&mut site, &key);
+    let mut server = two_apis();
+    server.start_logging("debug", Some(writer.into()));
+    let key = server.issue("app", "open");
+    provoke(&server, SAID);
+    assert_all_is_right(&mut server, &key);
+    assert_hang_up_reloads(&mut server);
+    assert_all_is_right(&mut server, &key);
     // From here on it is read, and each line is there or counted.
     let reading = std::thread::spawn(move || lines(reader));
-    provoke(&site, 1);
-    site.stop();
+    provoke(&server, 1);
+    server.stop();
     let lines = reading.join().unwrap();
     let of_text = |text: &str| lines.iter().filter(|line| line["message"] == text).count();
     let lost: Vec<_> = lines.iter().filter(|line| line["lines"].is_u64()).collect();
@@ -132,28 +132,28 @@ fn a_log_that_nobody_reads_stops_no_caller_and_says_what_it_lost_when_it_is_read
 #[test]
 fn a_server_whose_log_nobody_reads_stops_when_it_is_told_to() {
     let (_reader, writer) = std::io::pipe().unwrap();
-    let mut site = two_apis();
-    site.start_logging("debug", Some(writer.into()));
-    provoke(&site, 1_000);
-    site.stop();
+    let mut server = two_apis();
+    server.start_logging("debug", Some(writer.into()));
+    provoke(&server, 1_000);
+    server.stop();
 }
 
 #[test]
 fn what_is_said_over_and_over_is_counted_and_nothing_else_is_left_out_for_it() {
-    let mut site = two_apis();
+    let mut server = two_apis();
     let other = nobody();
     let api = format!("[api.other]\nupstream = \"http://{other}\"\npath = \"/other\"\n");
-    let text = site.configuration().replace("[plan.open]", &format!("{api}[plan.open]"));
-    site.configure(&text.replace("\"dead: *\"", "\"dead: *\", \"other: *\""));
-    site.start();
-    let key = site.issue("app", "open");
-    let caller = site.caller(&key);
+    let text = server.configuration().replace("[plan.open]", &format!("{api}[plan.open]"));
+    server.configure(&text.replace("\"dead: *\"", "\"dead: *\", \"other: *\""));
+    server.start();
+    let key = server.issue("app", "open");
+    let caller = server.caller(&key);
     for _ in 0..400 {
         assert_eq!(caller.get("/dead/a").status, 502);
     }
     assert_eq!(caller.get("/other/a").status, 502);
-    let path = site.path("server.err");
-    site.stop();
+    let path = server.path("server.err");
+    server.stop();
     let log = std::fs::read_to_string(path).unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let text = "an upstream cannot be reached";
@@ -170,25 +170,25 @@ fn what_is_said_over_and_over_is_counted_and_nothing_else_is_left_out_for_it() {
 
 #[test]
 fn a_full_disk_that_the_log_cannot_tell_of_pauses_writes_only_until_there_is_room() {
-    let mut site = TestServer::new("[plan.open]\nallow = \"bookmarks: *\"\n");
-    site.configure(&format!("data = \"disk/data\"\n{}", site.configuration()));
-    let Some(disk) = Disk::small(&site.path("disk")) else {
+    let mut server = TestServer::new("[plan.open]\nallow = \"bookmarks: *\"\n");
+    server.configure(&format!("data = \"disk/data\"\n{}", server.configuration()));
+    let Some(disk) = Disk::small(&server.path("disk")) else {
         return println!("not tried: only root may mount a disk of its own");
     };
     let full = File::options().write(true).open("/dev/full").unwrap();
-    site.start_logging("info", Some(full.into()));
-    let key = site.issue("app", "open");
-    let caller = site.caller(&key);
+    server.start_logging("info", Some(full.into()));
+    let key = server.issue("app", "open");
+    let caller = server.caller(&key);
     disk.fill();
     wait_until("the disk is full", || caller.post("/last").status == 503);
-    assert_eq!(site.page("/readyz").0, 503);
+    assert_eq!(server.page("/readyz").0, 503);
     assert_eq!(caller.get("/read").status, 200);
     disk.free();
-    wait_until("it goes on by itself", || site.page("/readyz").0 == 200);
+    wait_until("it goes on by itself", || server.page("/readyz").0 == 200);
     assert_eq!(caller.post("/after").status, 200);
-    site.run(&["key", "lock", &key.id, "--reason", "look"]).good();
+    server.run(&["key", "lock", &key.id, "--reason", "look"]).good();
     assert_eq!(caller.post("/locked").status, 403);
-    site.stop();
+    server.stop();
 }
 
 #[test]
@@ -204,15 +204,15 @@ fn an_answer_of_ours_in_the_place_of_the_upstreams_has_a_line_that_names_its_cau
             let _ = stream.write_all(answer.as_bytes());
         }
     });
-    let mut site = TestServer::new("[plan.open]\nallow = \"bookmarks: *\"\n");
-    let there = site.upstream.address.to_string();
-    site.configure(&site.configuration().replace(&there, &address.to_string()));
-    site.start();
-    let key = site.issue("app", "open");
-    assert_eq!(site.caller(&key).post("/a").verdict(), (502, "upstream_failed".to_owned()));
+    let mut server = TestServer::new("[plan.open]\nallow = \"bookmarks: *\"\n");
+    let there = server.upstream.address.to_string();
+    server.configure(&server.configuration().replace(&there, &address.to_string()));
+    server.start();
+    let key = server.issue("app", "open");
+    assert_eq!(server.caller(&key).post("/a").verdict(), (502, "upstream_failed".to_owned()));
     wait_until("it says why", || {
-        let log = site.log();
+        let log = server.log();
         log.contains("limit of 100 fields") && log.contains(&address.to_string())
     });
-    site.stop();
+    server.stop();
 }

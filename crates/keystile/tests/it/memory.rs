@@ -15,22 +15,22 @@ const GIVEN_BACK_KIB: u64 = 48 << 10;
 /// The largest window that HTTP/2 knows.
 const ENDLESS: u32 = 0x7fff_ffff;
 
-fn site() -> (TestServer, Key) {
-    let site = TestServer::new(OPEN).started();
-    let key = site.issue("app", "open");
+fn server() -> (TestServer, Key) {
+    let server = TestServer::new(OPEN).started();
+    let key = server.issue("app", "open");
     for _ in 0..20 {
-        assert_eq!(site.caller(&key).get("/big/100000").status, 200);
-        assert_eq!(site.caller(&key).post("/x").status, 200);
+        assert_eq!(server.caller(&key).get("/big/100000").status, 200);
+        assert_eq!(server.caller(&key).post("/x").status, 200);
     }
-    (site, key)
+    (server, key)
 }
 
 /// What the program has more than before at most, in some seconds from now.
-fn growth_kib(site: &mut TestServer, before: u64, secs: u64) -> u64 {
+fn growth_kib(server: &mut TestServer, before: u64, secs: u64) -> u64 {
     let began = Instant::now();
     let mut peak = 0;
     while began.elapsed() < Duration::from_secs(secs) {
-        peak = peak.max(site.server().resident_kib());
+        peak = peak.max(server.program().resident_kib());
         pause(20);
     }
     println!("{before} KiB before, {peak} KiB at the most");
@@ -39,7 +39,7 @@ fn growth_kib(site: &mut TestServer, before: u64, secs: u64) -> u64 {
 
 /// As many connections as asked, each with so many requests for `/big/BYTES`, none of which is read.
 fn unread(
-    site: &TestServer,
+    server: &TestServer,
     key: &Key,
     window: u32,
     connections: u32,
@@ -49,7 +49,7 @@ fn unread(
     let path = format!("/big/{bytes}");
     (0..connections)
         .map(|_| {
-            let mut caller = Http2::connect(site.gate, window).unwrap();
+            let mut caller = Http2::connect(server.gate, window).unwrap();
             for _ in 0..streams {
                 caller.head("GET", &path, &[("x-api-key", &key.text)], false).unwrap();
             }
@@ -58,52 +58,52 @@ fn unread(
         .collect()
 }
 
-fn others_are_served(site: &TestServer, key: &Key) {
-    assert_eq!(site.caller(key).get("/x").status, 200);
-    assert_eq!(site.caller(key).post("/x").status, 200);
-    assert_eq!(site.caller(key).get("/big/3000000/x").body.len(), 3_000_000);
+fn others_are_served(server: &TestServer, key: &Key) {
+    assert_eq!(server.caller(key).get("/x").status, 200);
+    assert_eq!(server.caller(key).post("/x").status, 200);
+    assert_eq!(server.caller(key).get("/big/3000000/x").body.len(), 3_000_000);
 }
 
 #[test]
 fn answers_that_nobody_reads_take_little_memory_over_http2() {
-    let (mut site, key) = site();
-    let before = site.server().resident_kib();
-    let kept = unread(&site, &key, ENDLESS, 20, 100, 1_000_000);
-    let growth = growth_kib(&mut site, before, 6);
-    others_are_served(&site, &key);
+    let (mut server, key) = server();
+    let before = server.program().resident_kib();
+    let kept = unread(&server, &key, ENDLESS, 20, 100, 1_000_000);
+    let growth = growth_kib(&mut server, before, 6);
+    others_are_served(&server, &key);
     drop(kept);
     assert!(growth < GROWTH_MAX_KIB, "{growth} KiB");
 }
 
 #[test]
 fn answers_on_all_streams_of_many_connections_take_little_memory() {
-    let (mut site, key) = site();
-    let before = site.server().resident_kib();
-    let kept = unread(&site, &key, ENDLESS, 30, 128, 2_000_000);
-    let growth = growth_kib(&mut site, before, 8);
-    others_are_served(&site, &key);
+    let (mut server, key) = server();
+    let before = server.program().resident_kib();
+    let kept = unread(&server, &key, ENDLESS, 30, 128, 2_000_000);
+    let growth = growth_kib(&mut server, before, 8);
+    others_are_served(&server, &key);
     drop(kept);
     assert!(growth < GROWTH_MAX_KIB, "{growth} KiB");
 }
 
 #[test]
 fn answers_whose_window_is_closed_take_little_memory() {
-    let (mut site, key) = site();
-    let before = site.server().resident_kib();
-    let kept = unread(&site, &key, 0, 50, 128, 1_000_000);
-    let growth = growth_kib(&mut site, before, 6);
-    others_are_served(&site, &key);
+    let (mut server, key) = server();
+    let before = server.program().resident_kib();
+    let kept = unread(&server, &key, 0, 50, 128, 1_000_000);
+    let growth = growth_kib(&mut server, before, 6);
+    others_are_served(&server, &key);
     drop(kept);
     assert!(growth < GROWTH_MAX_KIB, "{growth} KiB");
 }
 
 #[test]
 fn five_hundred_connections_that_do_not_read_take_little_memory() {
-    let (mut site, key) = site();
-    let before = site.server().resident_kib();
-    let kept = unread(&site, &key, ENDLESS, 512, 8, 1_000_000);
-    let growth = growth_kib(&mut site, before, 8);
-    others_are_served(&site, &key);
+    let (mut server, key) = server();
+    let before = server.program().resident_kib();
+    let kept = unread(&server, &key, ENDLESS, 512, 8, 1_000_000);
+    let growth = growth_kib(&mut server, before, 8);
+    others_are_served(&server, &key);
     drop(kept);
     // Each of them costs something by itself.
     assert!(growth < GROWTH_MAX_KIB + 512 * 80, "{growth} KiB");
@@ -111,11 +111,11 @@ fn five_hundred_connections_that_do_not_read_take_little_memory() {
 
 #[test]
 fn callers_over_http1_that_do_not_read_take_little_memory() {
-    let (mut site, key) = site();
-    let before = site.server().resident_kib();
+    let (mut server, key) = server();
+    let before = server.program().resident_kib();
     let mut kept = Vec::new();
     for _ in 0..512 {
-        let mut stream = TcpStream::connect(site.gate).unwrap();
+        let mut stream = TcpStream::connect(server.gate).unwrap();
         let head = format!(
             "GET /big/8000000 HTTP/1.1\r\nhost: api.test\r\nx-api-key: {}\r\n\r\n",
             key.text
@@ -123,8 +123,8 @@ fn callers_over_http1_that_do_not_read_take_little_memory() {
         stream.write_all(head.as_bytes()).unwrap();
         kept.push(stream);
     }
-    let growth = growth_kib(&mut site, before, 6);
-    others_are_served(&site, &key);
+    let growth = growth_kib(&mut server, before, 6);
+    others_are_served(&server, &key);
     drop(kept);
     // Each costs its tasks on both sides and what these read at a time: some 137 KiB in a debug build, where
     // it was 650.
@@ -133,12 +133,12 @@ fn callers_over_http1_that_do_not_read_take_little_memory() {
 
 #[test]
 fn bodies_that_are_counted_and_do_not_end_take_little_memory() {
-    let (mut site, key) = site();
-    let before = site.server().resident_kib();
+    let (mut server, key) = server();
+    let before = server.program().resident_kib();
     let fields = [("x-api-key", key.text.as_str()), ("content-type", "application/json")];
     let mut kept: Vec<(Http2, Vec<u32>)> = (0..4)
         .map(|_| {
-            let mut caller = Http2::connect(site.gate, ENDLESS).unwrap();
+            let mut caller = Http2::connect(server.gate, ENDLESS).unwrap();
             caller.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
             let head = |_| caller.head("POST", "/rpc", &fields, true).unwrap();
             let streams = (0..100).map(head).collect();
@@ -156,15 +156,15 @@ fn bodies_that_are_counted_and_do_not_end_take_little_memory() {
         }
         pause(4);
         if place == 0 {
-            peak = peak.max(site.server().resident_kib());
+            peak = peak.max(server.program().resident_kib());
         }
     }
     let growth = peak.saturating_sub(before);
     println!("{sent} parts were sent, {growth} KiB more at the most");
     assert!(sent > 1000, "{sent}");
-    let answer = site.caller(&key).post("/rpc");
+    let answer = server.caller(&key).post("/rpc");
     assert_eq!(answer.verdict(), (400, "body_uncountable".to_owned()), "others are counted");
-    others_are_served(&site, &key);
+    others_are_served(&server, &key);
     drop(kept);
     assert!(growth < GROWTH_MAX_KIB, "{growth} KiB");
 }
@@ -173,13 +173,13 @@ fn bodies_that_are_counted_and_do_not_end_take_little_memory() {
 fn what_three_thousand_connections_took_is_given_back() {
     let wide = "[gate]\nlisten = \"127.0.0.1:7070\"\nconnections_per_address = 5000\n\
         [console]\nlisten = \"127.0.0.1:7080\"\n[api.bookmarks]\nupstream = \"http://127.0.0.1:7071\"\n";
-    let mut site = TestServer::of_text(&format!("{wide}{OPEN}")).started();
-    let key = site.issue("app", "open");
-    others_are_served(&site, &key);
-    let before = site.server().resident_kib();
+    let mut server = TestServer::of_text(&format!("{wide}{OPEN}")).started();
+    let key = server.issue("app", "open");
+    others_are_served(&server, &key);
+    let before = server.program().resident_kib();
     let kept: Vec<TcpStream> = (0..3000)
         .map(|_| {
-            let mut stream = TcpStream::connect(site.gate).unwrap();
+            let mut stream = TcpStream::connect(server.gate).unwrap();
             let request = format!(
                 "GET /big/2000000 HTTP/1.1\r\nhost: api.test\r\nx-api-key: {}\r\n\r\n",
                 key.text
@@ -188,15 +188,15 @@ fn what_three_thousand_connections_took_is_given_back() {
             stream
         })
         .collect();
-    let growth = growth_kib(&mut site, before, 4);
+    let growth = growth_kib(&mut server, before, 4);
     drop(kept);
     let began = Instant::now();
     let mut left = u64::MAX;
     while left >= GIVEN_BACK_KIB && began.elapsed() < Duration::from_secs(20) {
         pause(500);
-        left = site.server().resident_kib().saturating_sub(before);
+        left = server.program().resident_kib().saturating_sub(before);
     }
     println!("{growth} KiB more at the most, {left} KiB more after {:?}", began.elapsed());
-    others_are_served(&site, &key);
+    others_are_served(&server, &key);
     assert!(left < GIVEN_BACK_KIB, "{left} of {growth} KiB are kept");
 }

@@ -10,49 +10,49 @@ const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"100 
 
 #[test]
 fn a_server_without_an_owner_prints_a_link_and_keeps_it_for_its_user_only() {
-    let mut site = TestServer::new(OPEN).started();
-    let begin = format!("http://localhost:{}/claim/ksc_", site.console.port());
-    wait_until("the link is there", || site.server().stdout().contains(&begin));
-    let greeting = site.server().stdout();
+    let mut server = TestServer::new(OPEN).started();
+    let begin = format!("http://localhost:{}/claim/ksc_", server.console.port());
+    wait_until("the link is there", || server.program().stdout().contains(&begin));
+    let greeting = server.program().stdout();
     let link = greeting.lines().find(|line| line.contains(&begin)).unwrap().trim();
-    let file = site.path("keystile-data/owner-link");
+    let file = server.path("keystile-data/owner-link");
     assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), link);
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     // The log is read by more people than the terminal.
-    assert!(!site.log().contains("ksc_"));
+    assert!(!server.log().contains("ksc_"));
 }
 
 #[test]
 fn a_link_leads_to_the_running_console_or_says_that_none_runs() {
-    let mut site = TestServer::new(OPEN).started();
-    let made = site.run(&["owner", "link"]).good();
-    let begin = format!("http://localhost:{}/claim/ksc_", site.console.port());
+    let mut server = TestServer::new(OPEN).started();
+    let made = server.run(&["owner", "link"]).good();
+    let begin = format!("http://localhost:{}/claim/ksc_", server.console.port());
     assert!(made.stdout.starts_with(&begin) && made.stdout.lines().count() == 1, "{made:?}");
     assert!(made.stderr.contains("works once") && !made.stderr.contains("keystile run"));
-    let next = site.json(&["owner", "link"]);
+    let next = server.json(&["owner", "link"]);
     assert_ne!(next["url"], json!(made.stdout.trim()));
     assert_eq!(next["running"], true);
-    let file = std::fs::read_to_string(site.path("keystile-data/owner-link")).unwrap();
+    let file = std::fs::read_to_string(server.path("keystile-data/owner-link")).unwrap();
     assert_eq!(json!(file.trim()), next["url"]);
-    site.stop();
-    let made = site.run(&["owner", "link"]).good();
+    server.stop();
+    let made = server.run(&["owner", "link"]).good();
     assert!(made.stdout.starts_with(&begin), "{made:?}");
     assert!(made.stderr.contains("keystile run"), "{made:?}");
     let public = "[console]\nurl = \"https://console.example.org\"\nlisten = \"127.0.0.1:7080\"";
-    let console = format!("[console]\nlisten = \"{}\"", site.console);
-    site.configure(&site.configuration().replace(&console, public));
+    let console = format!("[console]\nlisten = \"{}\"", server.console);
+    server.configure(&server.configuration().replace(&console, public));
     let begin = "https://console.example.org/claim/ksc_";
-    assert!(site.run(&["owner", "link"]).good().stdout.starts_with(begin));
-    site.start();
-    assert!(site.run(&["owner", "link"]).good().stdout.starts_with(begin));
+    assert!(server.run(&["owner", "link"]).good().stdout.starts_with(begin));
+    server.start();
+    assert!(server.run(&["owner", "link"]).good().stdout.starts_with(begin));
 }
 
 #[test]
 fn owners_are_listed_and_one_who_is_not_there_cannot_be_removed() {
-    let site = TestServer::new(OPEN).started();
-    assert_eq!(site.json(&["owner", "list"]), json!([]));
-    let said = site.run(&["owner", "list"]).good().stderr;
+    let server = TestServer::new(OPEN).started();
+    assert_eq!(server.json(&["owner", "list"]), json!([]));
+    let said = server.run(&["owner", "list"]).good().stderr;
     assert!(said.contains("keystile owner link"), "{said}");
-    let said = site.run(&["owner", "remove", "ada"]).bad();
+    let said = server.run(&["owner", "remove", "ada"]).bad();
     assert!(said.contains("there is no owner ada") && said.contains("help: "), "{said}");
 }

@@ -44,22 +44,22 @@ fn locked() -> (u16, String) {
 
 #[test]
 fn the_configuration_of_the_issue_is_accepted_as_it_stands() {
-    let site = TestServer::of_text(ISSUE);
+    let server = TestServer::of_text(ISSUE);
     for arguments in
         [["check"].as_slice(), &["check", "keystile.toml"], &["check", "--config", "keystile.toml"]]
     {
-        let checked = site.run(arguments).good();
+        let checked = server.run(arguments).good();
         assert_eq!(checked.stderr, "keystile.toml is good.\n");
     }
-    assert_eq!(site.json(&["check"]), serde_json::json!([]));
-    assert!(!site.path("keystile-data").exists(), "a check leaves nothing behind");
+    assert_eq!(server.json(&["check"]), serde_json::json!([]));
+    assert!(!server.path("keystile-data").exists(), "a check leaves nothing behind");
 }
 
 #[test]
 fn the_eleventh_delete_of_a_day_locks_the_key_for_writes_and_reads_go_on() {
-    let site = TestServer::of_text(ISSUE).started();
-    let (key, other) = (site.issue("app", "open"), site.issue("other", "open"));
-    let caller = site.caller(&key);
+    let server = TestServer::of_text(ISSUE).started();
+    let (key, other) = (server.issue("app", "open"), server.issue("other", "open"));
+    let caller = server.caller(&key);
     for number in 0..10 {
         let answer = caller.delete(&format!("/bookmarks/{number}"));
         assert_eq!(answer.status, 200);
@@ -75,17 +75,17 @@ fn the_eleventh_delete_of_a_day_locks_the_key_for_writes_and_reads_go_on() {
     assert!(problem["unlock"].as_str().unwrap().contains("owner"));
     assert_eq!(caller.post("/bookmarks").verdict(), locked());
     assert_eq!(caller.get("/bookmarks").status, 200);
-    assert_eq!(site.caller(&other).delete("/bookmarks/1").status, 200);
-    assert_eq!(site.upstream.writes(), 11);
-    assert_eq!(site.upstream.times("/bookmarks/10"), 0);
+    assert_eq!(server.caller(&other).delete("/bookmarks/1").status, 200);
+    assert_eq!(server.upstream.writes(), 11);
+    assert_eq!(server.upstream.times("/bookmarks/10"), 0);
 
-    let shown = site.key(&key);
+    let shown = server.key(&key);
     assert_eq!(shown["state"], "locked");
     assert_eq!(shown["lock"]["level"], "writes");
     assert_eq!(shown["lock"]["until"], serde_json::Value::Null);
     assert_eq!(shown["lock"]["evidence"], "DELETE /bookmarks/10 from 127.0.0.1");
     assert!(shown["lock"]["reason"].as_str().unwrap().contains("10 per day"));
-    assert_eq!(site.events(&key, "key_locked"), 1);
+    assert_eq!(server.events(&key, "key_locked"), 1);
     let budgets = shown["budgets"].as_array().unwrap();
     let used: Vec<_> = budgets.iter().map(|budget| budget["used"].as_u64().unwrap()).collect();
     assert_eq!(used, [10, 10, 10]);
@@ -93,36 +93,36 @@ fn the_eleventh_delete_of_a_day_locks_the_key_for_writes_and_reads_go_on() {
 
 #[test]
 fn the_page_that_a_refusal_names_explains_it() {
-    let site = TestServer::of_text(ISSUE).started();
+    let server = TestServer::of_text(ISSUE).started();
     let problem: serde_json::Value =
-        serde_json::from_str(&site.stranger().post("/bookmarks").body).unwrap();
+        serde_json::from_str(&server.stranger().post("/bookmarks").body).unwrap();
     let url = problem["type"].as_str().unwrap();
     let path = url.strip_prefix("http://api.test").unwrap();
-    let page = site.stranger().get(path);
+    let page = server.stranger().get(path);
     assert_eq!(page.status, 200);
     assert!(page.body.contains("Key missing"));
 }
 
 #[test]
 fn the_twenty_first_write_of_a_minute_locks_the_key() {
-    let site = TestServer::of_text(ISSUE).started();
-    let key = site.issue("app", "open");
-    let caller = site.caller(&key);
+    let server = TestServer::of_text(ISSUE).started();
+    let key = server.issue("app", "open");
+    let caller = server.caller(&key);
     for number in 0..20 {
         assert_eq!(caller.post("/bookmarks").status, 200, "write {number}");
     }
     assert_eq!(caller.post("/bookmarks").verdict(), locked());
-    assert_eq!(site.upstream.writes(), 20);
-    let trusted = site.issue("trusted app", "trusted");
+    assert_eq!(server.upstream.writes(), 20);
+    let trusted = server.issue("trusted app", "trusted");
     for _ in 0..40 {
-        assert_eq!(site.caller(&trusted).post("/bookmarks").status, 200);
+        assert_eq!(server.caller(&trusted).post("/bookmarks").status, 200);
     }
 }
 
 #[test]
 fn visitors_read_without_a_key_within_their_rate_and_write_nothing() {
-    let site = TestServer::of_text(ISSUE).started();
-    let visitor = site.stranger();
+    let server = TestServer::of_text(ISSUE).started();
+    let visitor = server.stranger();
     assert_eq!(visitor.get("/bookmarks").status, 200);
     let refused = visitor.post("/bookmarks");
     assert_eq!(refused.verdict(), (401, "key_missing".to_owned()));
@@ -141,30 +141,30 @@ fn visitors_read_without_a_key_within_their_rate_and_write_nothing() {
     });
     pause(1_100);
     assert_eq!(visitor.get("/bookmarks").status, 200);
-    assert_eq!(site.upstream.writes(), 0);
+    assert_eq!(server.upstream.writes(), 0);
 }
 
 #[test]
 fn an_unknown_key_is_refused_like_a_mistyped_one() {
-    let site = TestServer::of_text(ISSUE).started();
-    let mut key = site.issue("app", "open");
+    let server = TestServer::of_text(ISSUE).started();
+    let mut key = server.issue("app", "open");
     let last = key.text.pop().unwrap();
     key.text.push(if last == 'a' { 'b' } else { 'a' });
-    let mistyped = site.caller(&key).get("/bookmarks");
+    let mistyped = server.caller(&key).get("/bookmarks");
     // Where a keyless plan includes the call, what does not look like a key of ours is the API's own.
     let elsewhere = TestServer::of_text(ISSUE).started().issue("app", "open");
-    let unknown = site.caller(&elsewhere).get("/bookmarks");
+    let unknown = server.caller(&elsewhere).get("/bookmarks");
     assert_eq!(unknown.verdict(), (401, "key_unknown".to_owned()));
     assert_eq!(mistyped.body, unknown.body);
-    assert_eq!(site.upstream.received().len(), 0);
+    assert_eq!(server.upstream.received().len(), 0);
 }
 
 #[test]
 fn the_upstream_is_told_who_calls_and_never_sees_the_key() {
-    let site = TestServer::of_text(ISSUE).started();
-    let key = site.issue("Zoë's app", "open");
-    assert_eq!(site.caller(&key).post("/bookmarks").status, 200);
-    let received = site.upstream.received().pop().unwrap();
+    let server = TestServer::of_text(ISSUE).started();
+    let key = server.issue("Zoë's app", "open");
+    assert_eq!(server.caller(&key).post("/bookmarks").status, 200);
+    let received = server.upstream.received().pop().unwrap();
     assert_eq!(received.field("x-keystile-application"), Some("Zo%C3%AB's app"));
     assert_eq!(received.field("x-keystile-key"), Some(key.id.as_str()));
     assert_eq!(received.field("x-keystile-plan"), Some("open"));

@@ -33,10 +33,10 @@ fn outcome(mut command: Command) -> (Option<i32>, String) {
 #[test]
 fn a_command_whose_output_cannot_be_written_fails_with_a_message_and_one_whose_reader_left_does_not()
  {
-    let site = TestServer::new(OPEN).started();
-    let key = site.issue("app", "open");
+    let server = TestServer::new(OPEN).started();
+    let key = server.issue("app", "open");
     for _ in 0..40 {
-        assert_eq!(site.caller(&key).post("/a").status, 200);
+        assert_eq!(server.caller(&key).post("/a").status, 200);
     }
     for line in [
         "journal list",
@@ -62,12 +62,12 @@ fn a_command_whose_output_cannot_be_written_fails_with_a_message_and_one_whose_r
     ] {
         let line = line.replace("first", &key.id);
         let words: Vec<_> = line.split(' ').collect();
-        let mut command = keystile(site.folder(), &words);
+        let mut command = keystile(server.folder(), &words);
         command.stdout(full());
         let (code, said) = outcome(command);
         assert_eq!(code, Some(1), "{line}: {said}");
         assert!(said.contains("error: the output cannot be written: No space left"), "{said}");
-        let mut command = keystile(site.folder(), &words);
+        let mut command = keystile(server.folder(), &words);
         command.stdout(closed());
         let (code, said) = outcome(command);
         assert_eq!((code, said.as_str()), (Some(0), ""), "{line}");
@@ -76,7 +76,7 @@ fn a_command_whose_output_cannot_be_written_fails_with_a_message_and_one_whose_r
 
 #[test]
 fn a_complaint_that_cannot_be_written_leaves_the_exit_code() {
-    let site = TestServer::new(OPEN);
+    let server = TestServer::new(OPEN);
     for (line, code) in [
         ("key show key_1", 1),
         ("key", 2),
@@ -85,7 +85,7 @@ fn a_complaint_that_cannot_be_written_leaves_the_exit_code() {
         ("run --config nowhere.toml", 1),
     ] {
         for stderr in [full(), closed()] {
-            let mut command = keystile(site.folder(), &line.split(' ').collect::<Vec<_>>());
+            let mut command = keystile(server.folder(), &line.split(' ').collect::<Vec<_>>());
             let status = command.stdout(Stdio::null()).stderr(stderr).status().unwrap();
             assert_eq!(status.code(), Some(code), "{line}");
         }
@@ -94,29 +94,29 @@ fn a_complaint_that_cannot_be_written_leaves_the_exit_code() {
 
 #[test]
 fn a_server_whose_greeting_nobody_reads_serves_and_stops() {
-    let site = TestServer::new(OPEN);
+    let server = TestServer::new(OPEN);
     let (_reader, writer) = stalled();
-    let command = keystile(site.folder(), &["run"]);
-    let mut server =
-        Program::saying_to(command, site.folder(), "server", (Some(writer.into()), None));
+    let command = keystile(server.folder(), &["run"]);
+    let mut program =
+        Program::saying_to(command, server.folder(), "server", (Some(writer.into()), None));
     wait_until("it is ready", || {
-        let console = crate::harness::Caller::new(site.console, None);
+        let console = crate::harness::Caller::new(server.console, None);
         console.call("GET", "/readyz").is_ok_and(|answer| answer.status == 200)
     });
-    let key = site.issue("app", "open");
-    assert_eq!(site.caller(&key).post("/a").status, 200);
-    wait_until("it says so", || server.stderr().contains("the greeting could not be written"));
-    server.signal("TERM");
-    assert_eq!(server.wait(), Some(0));
+    let key = server.issue("app", "open");
+    assert_eq!(server.caller(&key).post("/a").status, 200);
+    wait_until("it says so", || program.stderr().contains("the greeting could not be written"));
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
 }
 
 #[test]
 fn a_server_that_cannot_start_ends_though_nobody_reads_why() {
-    let site = TestServer::new(OPEN).started();
+    let server = TestServer::new(OPEN).started();
     let (_reader, writer) = stalled();
     // The port is taken.
     let start = Instant::now();
-    let mut command = keystile(site.folder(), &["run", "--data", "elsewhere"]);
+    let mut command = keystile(server.folder(), &["run", "--data", "elsewhere"]);
     let status = command.stdout(Stdio::null()).stderr(writer).status().unwrap();
     assert_eq!(status.code(), Some(1));
     assert!(start.elapsed() < Duration::from_secs(15));

@@ -10,52 +10,52 @@ use crate::harness::{Caller, Finished, TestServer, free_port, keystile, wait_unt
 
 /// A site without a configuration file, and a server in front of its upstream.
 fn guarded(more: &[&str]) -> TestServer {
-    let mut site = TestServer::new("");
-    std::fs::remove_file(site.path("keystile.toml")).unwrap();
+    let mut server = TestServer::new("");
+    std::fs::remove_file(server.path("keystile.toml")).unwrap();
     let (origin, gate, console) =
-        (site.upstream.origin(), site.gate.to_string(), site.console.to_string());
+        (server.upstream.origin(), server.gate.to_string(), server.console.to_string());
     let line = ["run", "--upstream", &origin, "--listen", &gate];
-    site.start_with(&[&line, &["--console", &console][..], more].concat());
-    site.wait_until_ready();
-    site
+    server.start_with(&[&line, &["--console", &console][..], more].concat());
+    server.wait_until_ready();
+    server
 }
 
 #[test]
 fn the_first_key_is_printed_once_with_a_curl_line_that_works() {
-    let mut site = guarded(&[]);
-    wait_until("the greeting is there", || site.server().stdout().contains("curl"));
-    let greeting = site.server().stdout();
+    let mut server = guarded(&[]);
+    wait_until("the greeting is there", || server.program().stdout().contains("curl"));
+    let greeting = server.program().stdout();
     let key = greeting.lines().find_map(|line| line.trim().strip_prefix("ks_")).unwrap();
     let curl = greeting.lines().find(|line| line.trim().starts_with("curl")).unwrap();
     assert!(curl.contains(key));
-    assert_eq!(pasted(curl, site.gate), 200);
-    assert_eq!(site.upstream.times("/"), 1);
-    assert!(site.path("keystile-data").is_dir());
-    assert_eq!(site.json(&["status"])["plans"], serde_json::json!(["open"]));
+    assert_eq!(pasted(curl, server.gate), 200);
+    assert_eq!(server.upstream.times("/"), 1);
+    assert!(server.path("keystile-data").is_dir());
+    assert_eq!(server.json(&["status"])["plans"], serde_json::json!(["open"]));
 
-    site.stop();
+    server.stop();
     let (origin, gate, console) =
-        (site.upstream.origin(), site.gate.to_string(), site.console.to_string());
-    site.start_with(&["run", "--upstream", &origin, "--listen", &gate, "--console", &console]);
-    site.wait_until_ready();
-    assert!(!site.server().stdout().contains("ks_"));
-    assert_eq!(Caller::new(site.gate, Some(&format!("ks_{key}"))).get("/again").status, 200);
+        (server.upstream.origin(), server.gate.to_string(), server.console.to_string());
+    server.start_with(&["run", "--upstream", &origin, "--listen", &gate, "--console", &console]);
+    server.wait_until_ready();
+    assert!(!server.program().stdout().contains("ks_"));
+    assert_eq!(Caller::new(server.gate, Some(&format!("ks_{key}"))).get("/again").status, 200);
 }
 
 #[test]
 fn the_first_line_to_try_names_an_address_that_can_be_called() {
-    let mut site = TestServer::new("");
-    std::fs::remove_file(site.path("keystile.toml")).unwrap();
-    let (origin, console) = (site.upstream.origin(), site.console.to_string());
-    let everywhere = format!("0.0.0.0:{}", site.gate.port());
+    let mut server = TestServer::new("");
+    std::fs::remove_file(server.path("keystile.toml")).unwrap();
+    let (origin, console) = (server.upstream.origin(), server.console.to_string());
+    let everywhere = format!("0.0.0.0:{}", server.gate.port());
     let line = ["run", "--upstream", &origin, "--listen", &everywhere, "--console", &console];
-    site.start_with(&line);
-    site.wait_until_ready();
-    wait_until("the greeting is there", || site.server().stdout().contains("curl"));
-    let greeting = site.server().stdout();
+    server.start_with(&line);
+    server.wait_until_ready();
+    wait_until("the greeting is there", || server.program().stdout().contains("curl"));
+    let greeting = server.program().stdout();
     let curl = greeting.lines().find(|line| line.trim().starts_with("curl")).unwrap();
-    assert!(curl.ends_with(&format!("'http://{}/'", site.gate)), "{curl}");
-    assert_eq!(pasted(curl, site.gate), 200);
+    assert!(curl.ends_with(&format!("'http://{}/'", server.gate)), "{curl}");
+    assert_eq!(pasted(curl, server.gate), 200);
 }
 
 /// What a line to try is answered, which is taken apart where there is no curl.
@@ -82,7 +82,7 @@ fn pasted(line: &str, gate: SocketAddr) -> u16 {
 
 #[test]
 fn a_line_to_try_names_host_path_and_field_of_the_api_that_the_plan_allows() {
-    let mut site = TestServer::of_text(
+    let mut server = TestServer::of_text(
         "[gate]\nlisten = \"127.0.0.1:7070\"\n[console]\nlisten = \"127.0.0.1:7080\"\n\
          [api.other]\nupstream = \"http://127.0.0.1:7071\"\n\
          [api.bookmarks]\nupstream = \"http://127.0.0.1:7071\"\n\
@@ -94,23 +94,23 @@ fn a_line_to_try_names_host_path_and_field_of_the_api_that_the_plan_allows() {
         made.stderr.lines().find(|line| line.trim().starts_with("curl")).unwrap().to_owned()
     };
     // Without a server, as its file says.
-    let early = line(&site.run(&[&create[..], &["--create"]].concat()).good());
-    site.start();
-    let made = site.run(&create).good();
-    let rolled = site.run(&["key", "roll", made.stdout.trim()]).good();
+    let early = line(&server.run(&[&create[..], &["--create"]].concat()).good());
+    server.start();
+    let made = server.run(&create).good();
+    let rolled = server.run(&["key", "roll", made.stdout.trim()]).good();
     for line in [early, line(&made), line(&rolled)] {
-        assert_eq!(pasted(&line, site.gate), 200, "{line}");
+        assert_eq!(pasted(&line, server.gate), 200, "{line}");
         assert!(line.contains("X-Gate-Key: ks_") && line.contains("Host: api.bookmarks.test"));
     }
-    assert_eq!(site.upstream.times("/v2/marks"), 3);
+    assert_eq!(server.upstream.times("/v2/marks"), 3);
 }
 
 #[test]
 fn keys_and_data_of_an_unconfigured_server_are_for_its_user_only() {
     use std::os::unix::fs::PermissionsExt;
-    let site = guarded(&[]);
+    let server = guarded(&[]);
     let mode = |name: &str| {
-        let path = site.path("keystile-data").join(name);
+        let path = server.path("keystile-data").join(name);
         path.metadata().unwrap().permissions().mode() & 0o777
     };
     assert_eq!((mode(""), mode("pepper"), mode("control.sock")), (0o700, 0o600, 0o600));
@@ -118,18 +118,18 @@ fn keys_and_data_of_an_unconfigured_server_are_for_its_user_only() {
 
 #[test]
 fn observing_refuses_nothing_and_the_journal_says_what_it_would_have_refused() {
-    let mut site = guarded(&["--observe"]);
-    wait_until("it says so", || site.server().stdout().contains("nothing is refused"));
-    let key = site.issue("app", "open");
-    let (stranger, caller) = (site.stranger(), site.caller(&key));
+    let mut server = guarded(&["--observe"]);
+    wait_until("it says so", || server.program().stdout().contains("nothing is refused"));
+    let key = server.issue("app", "open");
+    let (stranger, caller) = (server.stranger(), server.caller(&key));
     assert_eq!(stranger.get("/read").status, 200);
     assert_eq!(stranger.post("/keyless").status, 200);
-    assert_eq!(Caller::new(site.gate, Some("nonsense")).post("/unknown").status, 200);
+    assert_eq!(Caller::new(server.gate, Some("nonsense")).post("/unknown").status, 200);
     for number in 0..61 {
         assert_eq!(caller.post("/budget").status, 200, "write {number}");
     }
-    assert_eq!(site.upstream.writes(), 63);
-    let journal = site.journal();
+    assert_eq!(server.upstream.writes(), 63);
+    let journal = server.journal();
     let would = |path: &str| -> Vec<(Value, Value)> {
         let rows = journal.iter().filter(|row| row["path"] == path);
         rows.map(|row| (row["outcome"].clone(), row["reason"].clone())).collect()
@@ -140,61 +140,61 @@ fn observing_refuses_nothing_and_the_journal_says_what_it_would_have_refused() {
     let budget = would("/budget");
     assert_eq!(budget[..60], vec![applied(None); 60]);
     assert_eq!(budget[60], applied(Some("key_locked")));
-    assert_eq!(site.key(&key)["state"], "active");
-    let listed = site.run(&["journal", "list"]).good().stdout;
+    assert_eq!(server.key(&key)["state"], "active");
+    let listed = server.run(&["journal", "list"]).good().stdout;
     assert!(listed.contains("would be refused: key_missing"), "{listed}");
 }
 
 #[test]
 fn observing_lasts_through_a_reload() {
-    let mut site = TestServer::new("[plan.open]\nallow = \"bookmarks: GET *\"\n");
-    site.start_with(&["run", "--observe"]);
-    site.wait_until_ready();
-    assert_eq!(site.stranger().post("/before").status, 200);
-    site.run(&["reload"]).good();
-    assert_eq!(site.stranger().post("/after").status, 200);
-    assert_eq!(site.json(&["status"])["apis"][0]["mode"], "observe");
+    let mut server = TestServer::new("[plan.open]\nallow = \"bookmarks: GET *\"\n");
+    server.start_with(&["run", "--observe"]);
+    server.wait_until_ready();
+    assert_eq!(server.stranger().post("/before").status, 200);
+    server.run(&["reload"]).good();
+    assert_eq!(server.stranger().post("/after").status, 200);
+    assert_eq!(server.json(&["status"])["apis"][0]["mode"], "observe");
 }
 
 #[test]
 fn a_new_key_is_the_only_data_and_comes_with_a_line_that_works() {
-    let mut site = TestServer::new("[plan.open]\nallow = \"bookmarks: *\"\n");
+    let mut server = TestServer::new("[plan.open]\nallow = \"bookmarks: *\"\n");
     // The server listens elsewhere than its file says.
     let gate = format!("127.0.0.1:{}", free_port());
-    site.start_with(&["run", "--listen", &gate]);
-    site.wait_until_ready();
-    let made = site.run(&["key", "create", "--application", "app", "--plan", "open"]).good();
+    server.start_with(&["run", "--listen", &gate]);
+    server.wait_until_ready();
+    let made = server.run(&["key", "create", "--application", "app", "--plan", "open"]).good();
     let key = made.stdout.trim();
     assert!(key.starts_with("ks_") && made.stdout.lines().count() == 1, "{made:?}");
     let line = format!("curl -i -H 'X-API-Key: {key}' 'http://{gate}/'");
     assert!(made.stderr.contains(&line), "{made:?}");
     assert_eq!(Caller::new(gate.parse().unwrap(), Some(key)).get("/").status, 200);
-    let rolled = site.run(&["key", "roll", key]).good();
+    let rolled = server.run(&["key", "roll", key]).good();
     assert!(rolled.stderr.contains("works for another 1 day"), "{rolled:?}");
     assert_ne!(rolled.stdout.trim(), key);
 }
 
 #[test]
 fn relative_paths_start_at_the_folder_of_the_file() {
-    let mut site = TestServer::new("[plan.open]\nallow = \"bookmarks: *\"\n");
-    std::fs::create_dir(site.path("etc")).unwrap();
-    std::fs::rename(site.path("keystile.toml"), site.path("etc/keystile.toml")).unwrap();
-    site.start_with(&["run", "--config", "etc/keystile.toml"]);
-    site.wait_until_ready();
-    assert!(site.path("etc/keystile-data/control.sock").exists());
-    let status = site.json(&["status", "--config", "etc/keystile.toml"]);
+    let mut server = TestServer::new("[plan.open]\nallow = \"bookmarks: *\"\n");
+    std::fs::create_dir(server.path("etc")).unwrap();
+    std::fs::rename(server.path("keystile.toml"), server.path("etc/keystile.toml")).unwrap();
+    server.start_with(&["run", "--config", "etc/keystile.toml"]);
+    server.wait_until_ready();
+    assert!(server.path("etc/keystile-data/control.sock").exists());
+    let status = server.json(&["status", "--config", "etc/keystile.toml"]);
     assert_eq!(status["running"], true);
-    let by_data = site.json(&["status", "--data", "etc/keystile-data"]);
+    let by_data = server.json(&["status", "--data", "etc/keystile-data"]);
     assert_eq!(by_data["started"], status["started"]);
 }
 
 #[test]
 fn two_servers_never_share_a_port() {
-    let site = guarded(&[]);
-    let (origin, gate) = (site.upstream.origin(), site.gate.to_string());
+    let server = guarded(&[]);
+    let (origin, gate) = (server.upstream.origin(), server.gate.to_string());
     let line = ["run", "--upstream", &origin, "--listen", &gate, "--data", "other"];
     let refused = Finished::of(&mut keystile(
-        site.folder(),
+        server.folder(),
         &[&line, &["--console", "127.0.0.1:0"][..]].concat(),
     ));
     let said = refused.bad();

@@ -11,17 +11,17 @@ const PLANS: [&str; 2] = [
 ];
 const POLICIES: [&str; 2] = ["q=100000;w=86400", "q=200000;w=604800"];
 
-fn with_plans(site: &TestServer, place: usize) {
-    let text = site.configuration();
+fn with_plans(server: &TestServer, place: usize) {
+    let text = server.configuration();
     let head = text.split("[plan.").next().unwrap();
-    site.configure(&format!("{head}{}", PLANS[place]));
+    server.configure(&format!("{head}{}", PLANS[place]));
 }
 
 #[test]
 fn the_policy_is_swapped_under_traffic_and_no_request_fails() {
-    let mut site = TestServer::new(PLANS[0]).started();
-    let key = site.issue("app", "open");
-    let caller = site.caller(&key);
+    let mut server = TestServer::new(PLANS[0]).started();
+    let key = server.issue("app", "open");
+    let caller = server.caller(&key);
     let (is_over, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for number in 0..4 {
@@ -38,15 +38,15 @@ fn the_policy_is_swapped_under_traffic_and_no_request_fails() {
             });
         }
         for round in 1..=16 {
-            with_plans(&site, round % 2);
+            with_plans(&server, round % 2);
             if round % 4 < 2 {
-                site.run(&["reload"]).good();
+                server.run(&["reload"]).good();
             } else {
-                site.server().signal("HUP");
+                server.program().signal("HUP");
             }
             let (plans, deletes) = [(1, 200), (2, 403)][round % 2];
             wait_until("the policy is in force", || {
-                site.json(&["status"])["plans"].as_array().unwrap().len() == plans
+                server.json(&["status"])["plans"].as_array().unwrap().len() == plans
             });
             let answer = caller.delete("/a");
             assert_eq!(answer.status, deletes, "{answer:?}");
@@ -55,41 +55,41 @@ fn the_policy_is_swapped_under_traffic_and_no_request_fails() {
     });
     println!("{} writes meanwhile", calls.load(Ordering::Relaxed));
     assert!(calls.load(Ordering::Relaxed) > 10, "there was too little traffic");
-    let used = site.key(&key)["budgets"][0]["used"].as_u64().unwrap();
-    assert_eq!(used, site.upstream.writes() as u64, "what was written stays counted");
+    let used = server.key(&key)["budgets"][0]["used"].as_u64().unwrap();
+    assert_eq!(used, server.upstream.writes() as u64, "what was written stays counted");
 }
 
 #[test]
 fn a_request_that_is_under_way_finishes_under_the_policy_that_let_it_pass() {
-    let mut site = TestServer::new(PLANS[0]).started();
-    let key = site.issue("app", "open");
-    let caller = site.caller(&key);
+    let mut server = TestServer::new(PLANS[0]).started();
+    let key = server.issue("app", "open");
+    let caller = server.caller(&key);
     let call = caller.connect().unwrap().send(&caller, "DELETE", "/slow/400").unwrap();
-    wait_until("the write is under way", || site.upstream.writes() == 1);
-    with_plans(&site, 1);
-    site.server().signal("HUP");
+    wait_until("the write is under way", || server.upstream.writes() == 1);
+    with_plans(&server, 1);
+    server.program().signal("HUP");
     wait_until("the policy is in force", || caller.delete("/a").status == 403);
     assert_eq!(call.answer().unwrap().status, 200);
 }
 
 #[test]
 fn a_budget_that_shrinks_below_what_was_written_refuses_the_next_write() {
-    let site = TestServer::new(PLANS[0]).started();
-    let key = site.issue("app", "open");
-    let caller = site.caller(&key);
+    let server = TestServer::new(PLANS[0]).started();
+    let key = server.issue("app", "open");
+    let caller = server.caller(&key);
     for _ in 0..5 {
         assert_eq!(caller.post("/a").status, 200);
     }
-    site.configure(&site.configuration().replace("100000", "5"));
-    site.run(&["reload"]).good();
+    server.configure(&server.configuration().replace("100000", "5"));
+    server.run(&["reload"]).good();
     assert_eq!(caller.post("/a").status, 403);
-    assert_eq!(site.upstream.writes(), 5);
+    assert_eq!(server.upstream.writes(), 5);
 }
 
 /// Writes a mistake into the configuration and says where it is.
-fn spoil(site: &TestServer) -> String {
-    let text = site.configuration().replace("per day", "per dya");
-    std::fs::write(site.path("keystile.toml"), &text).unwrap();
+fn spoil(server: &TestServer) -> String {
+    let text = server.configuration().replace("per day", "per dya");
+    std::fs::write(server.path("keystile.toml"), &text).unwrap();
     let line = text.lines().position(|line| line.contains("dya")).unwrap();
     let column = text.lines().nth(line).unwrap().find("dya").unwrap();
     format!("keystile.toml:{}:{}", line + 1, column + 1)
@@ -97,11 +97,11 @@ fn spoil(site: &TestServer) -> String {
 
 #[test]
 fn a_bad_file_changes_nothing_and_says_where_and_why() {
-    let site = TestServer::new(PLANS[0]).started();
-    let key = site.issue("app", "open");
-    let caller = site.caller(&key);
-    let place = spoil(&site);
-    let said = site.run(&["reload"]).bad();
+    let server = TestServer::new(PLANS[0]).started();
+    let key = server.issue("app", "open");
+    let caller = server.caller(&key);
+    let place = spoil(&server);
+    let said = server.run(&["reload"]).bad();
     for text in [
         &place,
         "\"dya\" is not a unit of time",
@@ -114,46 +114,46 @@ fn a_bad_file_changes_nothing_and_says_where_and_why() {
     let answer = caller.delete("/a");
     assert_eq!(answer.status, 200);
     assert!(answer.field("ratelimit-policy").unwrap().ends_with(POLICIES[0]));
-    let policy = site.json(&["status"])["policy"].as_str().unwrap().to_owned();
+    let policy = server.json(&["status"])["policy"].as_str().unwrap().to_owned();
     assert!(
         policy.contains("a reload at") && policy.contains("failed: \"dya\" is not a unit"),
         "{policy}"
     );
-    let text = site.run(&["status"]).good().stdout;
+    let text = server.run(&["status"]).good().stdout;
     assert!(text.contains("failed: \"dya\""), "{text}");
-    with_plans(&site, 0);
-    site.run(&["reload"]).good();
-    assert!(!site.run(&["status"]).good().stdout.contains("failed"));
+    with_plans(&server, 0);
+    server.run(&["reload"]).good();
+    assert!(!server.run(&["status"]).good().stdout.contains("failed"));
 }
 
 #[test]
 fn a_bad_file_at_sighup_is_logged_and_shown() {
-    let mut site = TestServer::new(PLANS[0]).started();
-    let key = site.issue("app", "open");
-    spoil(&site);
-    site.server().signal("HUP");
-    wait_until("the failure is shown", || site.run(&["status"]).good().stdout.contains("failed"));
-    assert!(site.server().stderr().contains("the policy in force stays"));
-    assert_eq!(site.caller(&key).post("/a").status, 200);
-    std::fs::remove_file(site.path("keystile.toml")).unwrap();
-    site.server().signal("HUP");
+    let mut server = TestServer::new(PLANS[0]).started();
+    let key = server.issue("app", "open");
+    spoil(&server);
+    server.program().signal("HUP");
+    wait_until("the failure is shown", || server.run(&["status"]).good().stdout.contains("failed"));
+    assert!(server.program().stderr().contains("the policy in force stays"));
+    assert_eq!(server.caller(&key).post("/a").status, 200);
+    std::fs::remove_file(server.path("keystile.toml")).unwrap();
+    server.program().signal("HUP");
     wait_until("the missing file is shown", || {
-        let status = site.run(&["status", "--data", "keystile-data"]);
+        let status = server.run(&["status", "--data", "keystile-data"]);
         status.good().stdout.contains("there is no such file")
     });
     pause(50);
-    assert_eq!(site.caller(&key).post("/a").status, 200);
+    assert_eq!(server.caller(&key).post("/a").status, 200);
 }
 
 #[test]
 fn a_bad_file_does_not_keep_an_owner_from_locking_a_key() {
-    let site = TestServer::new(PLANS[0]).started();
-    let key = site.issue("app", "open");
-    spoil(&site);
-    site.run(&["key", "lock", &key.id, "--reason", "look"]).good();
-    assert_eq!(site.caller(&key).post("/a").status, 403);
-    std::fs::write(site.path("keystile.toml"), "[gate\nlisten").unwrap();
-    let said = site.run(&["key", "list"]).bad();
+    let server = TestServer::new(PLANS[0]).started();
+    let key = server.issue("app", "open");
+    spoil(&server);
+    server.run(&["key", "lock", &key.id, "--reason", "look"]).good();
+    assert_eq!(server.caller(&key).post("/a").status, 403);
+    std::fs::write(server.path("keystile.toml"), "[gate\nlisten").unwrap();
+    let said = server.run(&["key", "list"]).bad();
     assert!(said.contains("keystile.toml:1") && said.contains("--data DIR"), "{said}");
-    site.run(&["key", "list", "--data", "keystile-data"]).good();
+    server.run(&["key", "list", "--data", "keystile-data"]).good();
 }

@@ -6,32 +6,33 @@ const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"100 
 
 #[test]
 fn a_token_is_shown_once_and_listed_until_it_is_revoked_and_after() {
-    let mut site = TestServer::new(OPEN).started();
-    let made = site.run(&["token", "create", "ci", "--scope", "write", "--for", "90 days"]).good();
+    let mut server = TestServer::new(OPEN).started();
+    let made =
+        server.run(&["token", "create", "ci", "--scope", "write", "--for", "90 days"]).good();
     let text = made.stdout.trim();
     assert!(text.starts_with("kst_") && text.len() == 54, "{text}");
     assert!(made.stderr.contains("may write until"), "{}", made.stderr);
-    let said = site.run(&["token", "create", "ci"]).bad();
+    let said = server.run(&["token", "create", "ci"]).bad();
     assert!(said.contains("already a token named ci"), "{said}");
-    let listed = site.json(&["token", "list"]);
+    let listed = server.json(&["token", "list"]);
     assert_eq!((&listed[0]["name"], &listed[0]["scope"]), (&"ci".into(), &"write".into()));
     assert_eq!(
         (&listed[0]["state"], &listed[0]["actor"]["by"]),
         (&"active".into(), &"command_line".into())
     );
     assert!(!listed.to_string().contains(text));
-    site.run(&["token", "revoke", "ci"]).good();
-    assert_eq!(site.json(&["token", "list"])[0]["state"], "revoked");
-    let said = site.run(&["token", "revoke", "ci"]).bad();
+    server.run(&["token", "revoke", "ci"]).good();
+    assert_eq!(server.json(&["token", "list"])[0]["state"], "revoked");
+    let said = server.run(&["token", "revoke", "ci"]).bad();
     assert!(said.contains("there is no token ci that works"), "{said}");
-    site.stop();
-    let made = site.json(&["token", "create", "ci"]);
+    server.stop();
+    let made = server.json(&["token", "create", "ci"]);
     assert_eq!((&made["scope"], &made["state"]), (&"read".into(), &"active".into()));
     assert!(made["token"].as_str().unwrap().starts_with("kst_"));
-    let audit = site.json(&["audit", "list", "--subject", "ci"]);
+    let audit = server.json(&["audit", "list", "--subject", "ci"]);
     let kinds: Vec<_> = audit.as_array().unwrap().iter().map(|event| &event["kind"]).collect();
     assert_eq!(kinds, ["token_created", "token_revoked", "token_created"]);
-    for entry in std::fs::read_dir(site.path("keystile-data")).unwrap() {
+    for entry in std::fs::read_dir(server.path("keystile-data")).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         assert!(!bytes.windows(text.len()).any(|part| part == text.as_bytes()));
     }

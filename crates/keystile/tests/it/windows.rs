@@ -22,9 +22,9 @@ fn assert_never_over(mut times: Vec<Duration>, slack: Duration) {
 
 #[test]
 fn no_window_holds_more_than_the_quota_across_kills() {
-    let mut site = TestServer::new(PLAN).started();
-    let key = site.issue("app", "open");
-    let caller = site.caller(&key);
+    let mut server = TestServer::new(PLAN).started();
+    let key = server.issue("app", "open");
+    let caller = server.caller(&key);
     let (is_over, start) = (AtomicBool::new(false), Instant::now());
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -39,19 +39,19 @@ fn no_window_holds_more_than_the_quota_across_kills() {
         let mut dice = Dice(u64::from(std::process::id()));
         while start.elapsed() < Duration::from_secs(9) {
             pause(100 + dice.roll(1_200));
-            site.kill();
-            site.start();
+            server.kill();
+            server.start();
         }
         // Room comes back: what was used leaves the window.
-        let before = site.upstream.writes();
-        wait_until("more passes", || site.upstream.writes() >= before + QUOTA);
+        let before = server.upstream.writes();
+        wait_until("more passes", || server.upstream.writes() >= before + QUOTA);
         is_over.store(true, Ordering::Relaxed);
     });
     let millis = |time: &serde_json::Value| {
         let time: Timestamp = time.as_str().unwrap().parse().unwrap();
         Duration::from_millis(time.0.unsigned_abs())
     };
-    let recorded = site
+    let recorded = server
         .journal()
         .iter()
         .filter(|row| row["cost"] == 1)
@@ -59,7 +59,7 @@ fn no_window_holds_more_than_the_quota_across_kills() {
         .collect();
     assert_never_over(recorded, Duration::ZERO);
     let arrivals: Vec<_> =
-        site.upstream.received().iter().map(|write| write.at.duration_since(start)).collect();
+        server.upstream.received().iter().map(|write| write.at.duration_since(start)).collect();
     println!("{} writes", arrivals.len());
     assert!(arrivals.len() > 3 * QUOTA);
     // A write arrives a moment after it was counted, the first of a window perhaps later than the last.

@@ -7,6 +7,9 @@ use crate::tree::{SourceFile, files};
 /// A module of a crate, as the names from its root.
 type Module = Vec<String>;
 
+/// A path that `use` brings in, and its name here.
+type Import = (Vec<String>, String);
+
 /// How many files of a crate may still be in circles. These numbers only shrink.
 const IN_CIRCLES: [(&str, usize); 7] = [
     ("core", 11),
@@ -165,7 +168,7 @@ fn without_tests(code: &str) -> String {
 }
 
 /// The paths that `use` brings in, each with its name here, and those that stand in the code.
-fn paths(code: &str) -> (Vec<(Vec<String>, String)>, Vec<Vec<String>>) {
+fn paths(code: &str) -> (Vec<Import>, Vec<Vec<String>>) {
     let tokens = tokens(code);
     let (mut used, mut inline) = (Vec::new(), Vec::new());
     let mut at = 0;
@@ -189,7 +192,7 @@ fn paths(code: &str) -> (Vec<(Vec<String>, String)>, Vec<Vec<String>>) {
 }
 
 /// Reads one tree of `use`, and stops behind it.
-fn tree(tokens: &[&str], at: &mut usize, before: &[String], used: &mut Vec<(Vec<String>, String)>) {
+fn tree(tokens: &[&str], at: &mut usize, before: &[String], used: &mut Vec<Import>) {
     let mut path = before.to_vec();
     while let Some(token) = tokens.get(*at) {
         *at += 1;

@@ -32,9 +32,9 @@ async fn answers_to_writes_tell_how_the_budgets_stand() {
     deletes.quota = "10 per hour".parse().unwrap();
     deletes.on = vec!["notes: DELETE *".parse().unwrap()];
     plan.write_budgets.push(deletes);
-    let rig = TestGate::open(vec![api(&[upstream.origin()])], vec![plan], settings());
-    let key = rig.key("open").await;
-    let answer = rig.call("DELETE", "/x", &key, b"").await;
+    let gate = TestGate::open(vec![api(&[upstream.origin()])], vec![plan], settings());
+    let key = gate.key("open").await;
+    let answer = gate.call("DELETE", "/x", &key, b"").await;
     let policies = items(answer.field("ratelimit-policy").unwrap());
     let expected =
         [("writes-day", 50, 86_400), ("writes-2-minutes", 3, 120), ("notes-delete-hour", 10, 3600)];
@@ -50,10 +50,10 @@ async fn answers_to_writes_tell_how_the_budgets_stand() {
         standing(&answer),
         left(&[("writes-day", 49), ("writes-2-minutes", 2), ("notes-delete-hour", 9)])
     );
-    let answer = rig.call("POST", "/x", &key, b"").await;
+    let answer = gate.call("POST", "/x", &key, b"").await;
     assert_eq!(standing(&answer), left(&[("writes-day", 48), ("writes-2-minutes", 1)]));
-    assert_eq!(rig.call("PUT", "/x", &key, b"").await.status, 200);
-    let refused = rig.call("PUT", "/x", &key, b"").await;
+    assert_eq!(gate.call("PUT", "/x", &key, b"").await.status, 200);
+    let refused = gate.call("PUT", "/x", &key, b"").await;
     assert_eq!(refused.refusal(), (403, "key_locked".to_owned()));
     assert_eq!(
         standing(&refused),
@@ -61,7 +61,7 @@ async fn answers_to_writes_tell_how_the_budgets_stand() {
         "none is charged by a refusal"
     );
     assert_eq!(
-        rig.call("GET", "/x", &key, b"").await.field("ratelimit"),
+        gate.call("GET", "/x", &key, b"").await.field("ratelimit"),
         None,
         "reads have no budget"
     );
@@ -72,28 +72,28 @@ async fn a_rate_limit_refuses_for_a_moment_and_says_how_long() {
     let upstream = Upstream::ok().await;
     let mut plan = plan("open", &["50 per day"]);
     plan.rate_limits = vec!["4 per 2 seconds".parse().unwrap()];
-    let rig = TestGate::open(vec![api(&[upstream.origin()])], vec![plan], settings());
-    let key = rig.key("open").await;
+    let gate = TestGate::open(vec![api(&[upstream.origin()])], vec![plan], settings());
+    let key = gate.key("open").await;
     for method in ["GET", "DELETE", "GET", "GET"] {
-        assert_eq!(rig.call(method, "/x", &key, b"").await.status, 200);
+        assert_eq!(gate.call(method, "/x", &key, b"").await.status, 200);
     }
-    let answer = rig.call("DELETE", "/x", &key, b"").await;
+    let answer = gate.call("DELETE", "/x", &key, b"").await;
     assert_eq!(answer.refusal(), (429, "rate_limited".to_owned()));
     let wait: u64 = answer.field("retry-after").unwrap().parse().unwrap();
     // A second for what is left of the slice that the first call fell into.
     assert!((1..=3).contains(&wait));
     assert_eq!(answer.problem()["retry_after"], wait);
     tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
-    assert_eq!(rig.call("DELETE", "/x", &key, b"").await.status, 200);
+    assert_eq!(gate.call("DELETE", "/x", &key, b"").await.status, 200);
     assert_eq!(
-        (rig.used(&key).await, rig.events(&key, "key_locked").await),
+        (gate.used(&key).await, gate.events(&key, "key_locked").await),
         (2, 0),
         "a rate limit never locks"
     );
 }
 
 /// The members that every problem has, and the page that its type names.
-async fn explains_itself(rig: &TestGate, answer: &Answer) {
+async fn explains_itself(gate: &TestGate, answer: &Answer) {
     let problem = answer.problem();
     assert_eq!(problem["status"], answer.status);
     let reason: Reason = problem["reason"].as_str().unwrap().parse().unwrap();
@@ -102,7 +102,7 @@ async fn explains_itself(rig: &TestGate, answer: &Answer) {
     assert_eq!(answer.field("cache-control"), Some("no-store"));
     let url = problem["type"].as_str().unwrap();
     let path = url.strip_prefix("http://api.test").unwrap_or_else(|| panic!("{url}"));
-    let page = rig.call("GET", path, "", b"").await;
+    let page = gate.call("GET", path, "", b"").await;
     assert_eq!(page.status, 200, "{url}");
     assert_eq!(page.field("content-type"), Some("text/html; charset=utf-8"));
     assert!(page.text().contains(reason.title()) && page.text().contains(reason.name()));
@@ -119,8 +119,8 @@ async fn every_refusal_is_a_problem_with_a_page_that_explains_it() {
     dead.path = "/dead".to_owned();
     let mut narrow = plan("narrow", &["1 per day"]);
     narrow.allow = vec!["*: PUT *".parse().unwrap(), "*: GET *".parse().unwrap()];
-    let rig = TestGate::open(vec![spec, dead], vec![narrow], settings());
-    let key = rig.key("narrow").await;
+    let gate = TestGate::open(vec![spec, dead], vec![narrow], settings());
+    let key = gate.key("narrow").await;
     for (method, target, key, body, status) in [
         ("FOO", "/x", &*key, &b""[..], 405),
         ("PUT", "/a//b", &key, b"", 400),
@@ -131,37 +131,37 @@ async fn every_refusal_is_a_problem_with_a_page_that_explains_it() {
         ("GET", "/dead", &key, b"", 502),
         ("PUT", "/dead", &key, b"", 502),
     ] {
-        let answer = rig.call(method, target, key, body).await;
+        let answer = gate.call(method, target, key, body).await;
         assert_eq!(answer.status, status, "{method} {target}");
-        explains_itself(&rig, &answer).await;
+        explains_itself(&gate, &answer).await;
     }
-    assert_eq!(rig.call("PUT", "/x", &key, b"").await.status, 200);
-    explains_itself(&rig, &rig.call("PUT", "/x", &key, b"").await).await;
+    assert_eq!(gate.call("PUT", "/x", &key, b"").await.status, 200);
+    explains_itself(&gate, &gate.call("PUT", "/x", &key, b"").await).await;
 }
 
 #[tokio::test]
 async fn the_pages_are_there_without_a_key_and_only_for_reading() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
+    let gate = TestGate::simple(&upstream);
     let pages = "/.well-known/keystile/problems/";
     for reason in Reason::ALL {
-        let page = rig.call("GET", &format!("{pages}{reason}"), "", b"").await;
+        let page = gate.call("GET", &format!("{pages}{reason}"), "", b"").await;
         assert_eq!(page.status, 200, "{reason}");
         assert!(page.text().contains(reason.title()));
     }
-    let list = rig.call("GET", pages, "", b"").await;
+    let list = gate.call("GET", pages, "", b"").await;
     assert!(Reason::ALL.iter().all(|reason| list.text().contains(reason.name())));
-    assert!(rig.call("HEAD", &format!("{pages}key_locked"), "", b"").await.body.is_empty());
-    assert_eq!(rig.call("POST", &format!("{pages}key_locked"), "", b"").await.status, 401);
-    assert_eq!(rig.call("GET", &format!("{pages}no_such"), "", b"").await.status, 401);
+    assert!(gate.call("HEAD", &format!("{pages}key_locked"), "", b"").await.body.is_empty());
+    assert_eq!(gate.call("POST", &format!("{pages}key_locked"), "", b"").await.status, 401);
+    assert_eq!(gate.call("GET", &format!("{pages}no_such"), "", b"").await.status, 401);
     assert!(upstream.seen().is_empty());
 }
 
 #[tokio::test]
 async fn refusals_to_head_have_no_body() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let mut caller = rig.caller().await;
+    let gate = TestGate::simple(&upstream);
+    let mut caller = gate.caller().await;
     for _ in 0..2 {
         let answer = caller.call("HEAD", "/x", "", b"").await;
         assert_eq!((answer.status, answer.body.len()), (401, 0));

@@ -9,10 +9,10 @@ async fn lengths_and_chunks_stay_what_they_are_both_ways() {
         None => Reply::status("200 OK", "abcde"),
     })
     .await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "QUERY", "OPTIONS"] {
-        let mut caller = rig.caller().await;
+        let mut caller = gate.caller().await;
         let answer = caller.call(method, "/x", &key, b"12345").await;
         assert_eq!((answer.status, answer.field("content-length")), (200, Some("5")), "{method}");
         let seen = upstream.seen().pop().unwrap();
@@ -45,14 +45,14 @@ async fn trailers_pass_both_ways_and_forge_nothing() {
         Reply::Bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n1\r\na\r\n0\r\nX-Sum: 7\r\n\r\n".to_vec())
     })
     .await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     let text = format!(
         "POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\
          Trailer: X-Mark, X-Keystile-Plan, Content-Length, Host\r\n\r\n1\r\nb\r\n0\r\n\
          X-Mark: 1\r\nX-Keystile-Plan: trusted\r\nContent-Length: 5\r\nHost: evil.test\r\n\r\n"
     );
-    let answer = rig.raw(text.as_bytes()).await.unwrap();
+    let answer = gate.raw(text.as_bytes()).await.unwrap();
     assert_eq!(answer.trailers, [("x-sum".to_owned(), "7".to_owned())]);
     assert_eq!(upstream.seen()[0].trailers, [("x-mark".to_owned(), "1".to_owned())]);
 }
@@ -67,9 +67,9 @@ async fn answers_without_a_body_have_none() {
         _ => Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec()),
     })
     .await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     for (method, target, status, length) in [
         ("HEAD", "/x", 200, Some("1000")),
         ("GET", "/304", 304, None),
@@ -98,10 +98,10 @@ async fn an_answer_shorter_than_it_says_is_not_made_to_look_whole() {
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nshort\r\n0\r\n\r\n",
     ] {
         let upstream = Upstream::start(move |_| Reply::Last(answer.to_vec())).await;
-        let rig = TestGate::simple(&upstream);
-        let key = rig.key("open").await;
+        let gate = TestGate::simple(&upstream);
+        let key = gate.key("open").await;
         for method in ["GET", "POST"] {
-            let mut caller = rig.caller().await;
+            let mut caller = gate.caller().await;
             caller.send(&request(method, "/x", &key, b"")).await;
             // What fails along with its head may not come at all.
             let got = caller.answer().await;
@@ -125,9 +125,9 @@ async fn an_answer_longer_than_it_says_does_not_become_the_next_answer() {
         Reply::Bytes(answer.into_bytes())
     })
     .await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     for number in 0..50 {
         for method in ["GET", "POST", "HEAD"] {
             let target = format!("/{number}");
@@ -151,9 +151,9 @@ async fn an_answer_with_two_framings_does_not_reach_the_caller_as_two_answers() 
             "HTTP/1.1 200 OK\r\n{fields}\r\n\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nX-Second: 1\r\nContent-Length: 0\r\n\r\n"
         );
         let upstream = Upstream::start(move |_| Reply::Last(text.clone().into_bytes())).await;
-        let rig = TestGate::simple(&upstream);
-        let key = rig.key("open").await;
-        let mut caller = rig.caller().await;
+        let gate = TestGate::simple(&upstream);
+        let key = gate.key("open").await;
+        let mut caller = gate.caller().await;
         caller.send(&request("GET", "/x", &key, b"")).await;
         let first = caller.answer().await;
         assert!(first.is_none_or(|answer| answer.field("x-second").is_none()), "{fields}");
@@ -172,8 +172,8 @@ async fn fields_of_one_hop_stay_there() {
         )
     })
     .await;
-    let rig = TestGate::simple(&upstream);
-    let answer = rig.call("GET", "/x", &rig.key("open").await, b"").await;
+    let gate = TestGate::simple(&upstream);
+    let answer = gate.call("GET", "/x", &gate.key("open").await, b"").await;
     assert_eq!(
         (answer.field("connection"), answer.field("keep-alive"), answer.field("x-kept")),
         (None, None, Some("yes"))
@@ -186,19 +186,19 @@ async fn a_body_over_the_limit_is_refused_by_its_length_or_cut_as_it_comes() {
     let upstream = Upstream::ok().await;
     let mut api = api(&[upstream.origin()]);
     api.body_bytes_max = Some(10_000);
-    let rig = TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings());
-    let key = rig.key("open").await;
-    assert_eq!(rig.call("POST", "/x", &key, &[b'a'; 10_000]).await.status, 200);
+    let gate = TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings());
+    let key = gate.key("open").await;
+    assert_eq!(gate.call("POST", "/x", &key, &[b'a'; 10_000]).await.status, 200);
     assert_eq!(
-        rig.call("POST", "/x", &key, &[b'a'; 10_001]).await.refusal(),
+        gate.call("POST", "/x", &key, &[b'a'; 10_001]).await.refusal(),
         (413, "body_too_large".to_owned())
     );
-    assert_eq!(rig.used(&key).await, 1, "the length told before anything was sent");
+    assert_eq!(gate.used(&key).await, 1, "the length told before anything was sent");
     let head = format!(
         "POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n"
     );
     let chunk = format!("1000\r\n{}\r\n", "a".repeat(0x1000));
-    let answer = rig.raw(format!("{head}{}0\r\n\r\n", chunk.repeat(3)).as_bytes()).await.unwrap();
+    let answer = gate.raw(format!("{head}{}0\r\n\r\n", chunk.repeat(3)).as_bytes()).await.unwrap();
     assert_eq!(answer.refusal(), (413, "body_too_large".to_owned()));
     assert_eq!(answer.field("keystile-outcome"), Some("unknown"), "some of it was sent");
     assert_eq!(upstream.seen().iter().filter(|seen| seen.is_whole).count(), 1);

@@ -8,9 +8,9 @@ use keystile_engine::legacy::Command;
 
 use crate::harness::{Answer, TestGate, Upstream, api, keyless, plan, settings};
 
-async fn call_with(rig: &TestGate, target: &str, fields: &str) -> Answer {
+async fn call_with(gate: &TestGate, target: &str, fields: &str) -> Answer {
     let text = format!("PUT {target} HTTP/1.1\r\nHost: api.test\r\n{fields}\r\n");
-    rig.raw(text.as_bytes()).await.unwrap()
+    gate.raw(text.as_bytes()).await.unwrap()
 }
 
 fn with_query(upstream: &Upstream) -> keystile_core::policy::api::ApiSpec {
@@ -35,12 +35,12 @@ fn basic(user: &str) -> String {
 #[tokio::test]
 async fn a_key_is_read_from_each_place_and_never_reaches_the_upstream() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::open(
+    let gate = TestGate::open(
         vec![with_query(&upstream)],
         vec![plan("open", &["100 per day"])],
         settings(),
     );
-    let key = rig.key("open").await;
+    let key = gate.key("open").await;
     for (target, fields) in [
         ("/x?a=1", format!("X-API-Key: {key}\r\n")),
         ("/x?a=1", format!("Authorization: Bearer {key}\r\n")),
@@ -48,21 +48,21 @@ async fn a_key_is_read_from_each_place_and_never_reaches_the_upstream() {
         (&*format!("/x?a=1&api_key={key}"), String::new()),
         (&*format!("/x?api%5fkey={key}&a=1"), String::new()),
     ] {
-        assert_eq!(call_with(&rig, target, &fields).await.status, 200, "{target} {fields}");
+        assert_eq!(call_with(&gate, target, &fields).await.status, 200, "{target} {fields}");
         let seen = upstream.seen().pop().unwrap();
         assert_eq!(seen.target, "/x?a=1");
         assert!(!format!("{seen:?}").contains(&key), "{seen:?}");
     }
-    assert_eq!(rig.used(&key).await, 5);
-    assert!(!format!("{:?}", rig.records().await).contains(&key));
+    assert_eq!(gate.used(&key).await, 5);
+    assert!(!format!("{:?}", gate.records().await).contains(&key));
 }
 
 #[tokio::test]
 async fn a_key_in_the_query_counts_only_where_the_api_reads_it_there() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let answer = call_with(&rig, &format!("/x?api_key={key}"), "").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let answer = call_with(&gate, &format!("/x?api_key={key}"), "").await;
     assert_eq!(answer.refusal(), (401, "key_missing".to_owned()));
     assert!(upstream.seen().is_empty());
 }
@@ -72,10 +72,10 @@ async fn a_key_is_forwarded_where_the_api_asks_for_it() {
     let upstream = Upstream::ok().await;
     let mut api = with_query(&upstream);
     api.upstream.forward_credential = true;
-    let rig = TestGate::open(vec![api], vec![plan("open", &[])], settings());
-    let key = rig.key("open").await;
-    assert_eq!(call_with(&rig, "/x", &format!("X-API-Key: {key}\r\n")).await.status, 200);
-    assert_eq!(call_with(&rig, &format!("/x?api_key={key}"), "").await.status, 200);
+    let gate = TestGate::open(vec![api], vec![plan("open", &[])], settings());
+    let key = gate.key("open").await;
+    assert_eq!(call_with(&gate, "/x", &format!("X-API-Key: {key}\r\n")).await.status, 200);
+    assert_eq!(call_with(&gate, &format!("/x?api_key={key}"), "").await.status, 200);
     assert_eq!(upstream.seen()[0].field("x-api-key"), Some(&*key));
     assert_eq!(upstream.seen()[1].target, format!("/x?api_key={key}"));
 }
@@ -83,12 +83,12 @@ async fn a_key_is_forwarded_where_the_api_asks_for_it() {
 #[tokio::test]
 async fn a_key_given_twice_is_refused_and_charges_neither() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::open(
+    let gate = TestGate::open(
         vec![with_query(&upstream)],
         vec![plan("open", &["100 per day"])],
         settings(),
     );
-    let (one, two) = (rig.key("open").await, rig.key("open").await);
+    let (one, two) = (gate.key("open").await, gate.key("open").await);
     for (target, fields) in [
         ("/x".to_owned(), format!("X-API-Key: {one}\r\nAuthorization: Bearer {two}\r\n")),
         ("/x".to_owned(), format!("X-API-Key: {one}\r\nX-API-Key: {two}\r\n")),
@@ -100,24 +100,24 @@ async fn a_key_given_twice_is_refused_and_charges_neither() {
         (format!("/x?api_key={two}"), format!("X-API-Key: {one}\r\n")),
         (format!("/x?api_key={one}&api%5Fkey={two}"), String::new()),
     ] {
-        let answer = call_with(&rig, &target, &fields).await;
+        let answer = call_with(&gate, &target, &fields).await;
         assert_eq!(answer.refusal(), (400, "credential_repeated".to_owned()), "{target} {fields}");
     }
-    assert_eq!((rig.used(&one).await, rig.used(&two).await), (0, 0));
+    assert_eq!((gate.used(&one).await, gate.used(&two).await), (0, 0));
     assert!(upstream.seen().is_empty());
 }
 
 #[tokio::test]
 async fn malformed_mistyped_and_unknown_keys_are_told_the_same() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
+    let gate = TestGate::simple(&upstream);
     let other = TestGate::simple(&upstream);
-    let (key, unknown) = (rig.key("open").await, other.key("open").await);
+    let (key, unknown) = (gate.key("open").await, other.key("open").await);
     let mut mistyped = key.clone();
     mistyped.replace_range(10..11, if key.as_bytes()[10] == b'a' { "b" } else { "a" });
     let mut bodies = Vec::new();
     for text in [&*unknown, &mistyped, "nonsense", "ks_", &"x".repeat(3000), "\u{e9}"] {
-        let answer = call_with(&rig, "/x", &format!("X-API-Key: {text}\r\n")).await;
+        let answer = call_with(&gate, "/x", &format!("X-API-Key: {text}\r\n")).await;
         assert_eq!(answer.refusal(), (401, "key_unknown".to_owned()), "{text}");
         assert!(answer.field("www-authenticate").is_some());
         bodies.push((
@@ -126,7 +126,7 @@ async fn malformed_mistyped_and_unknown_keys_are_told_the_same() {
         ));
     }
     assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]));
-    let missing = call_with(&rig, "/x", "").await;
+    let missing = call_with(&gate, "/x", "").await;
     assert_eq!(missing.refusal(), (401, "key_missing".to_owned()));
     assert!(upstream.seen().is_empty());
 }
@@ -134,21 +134,21 @@ async fn malformed_mistyped_and_unknown_keys_are_told_the_same() {
 #[tokio::test]
 async fn revoked_keys_and_suspended_applications_are_refused_at_once() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let (revoked, suspended) = (rig.key("open").await, rig.key("open").await);
-    rig.tell(Command::RevokeKey { key: revoked.clone() }).await;
+    let gate = TestGate::simple(&upstream);
+    let (revoked, suspended) = (gate.key("open").await, gate.key("open").await);
+    gate.tell(Command::RevokeKey { key: revoked.clone() }).await;
     assert_eq!(
-        rig.call("GET", "/x", &revoked, b"").await.refusal(),
+        gate.call("GET", "/x", &revoked, b"").await.refusal(),
         (403, "key_revoked".to_owned())
     );
-    assert_eq!(rig.call("GET", "/x", &suspended, b"").await.status, 200);
-    rig.tell(Command::SetApplicationState {
+    assert_eq!(gate.call("GET", "/x", &suspended, b"").await.status, 200);
+    gate.tell(Command::SetApplicationState {
         application: "app on open".to_owned(),
         state: keystile_core::decision::ApplicationState::Suspended,
     })
     .await;
     assert_eq!(
-        rig.call("GET", "/x", &suspended, b"").await.refusal(),
+        gate.call("GET", "/x", &suspended, b"").await.refusal(),
         (403, "application_suspended".to_owned())
     );
     assert_eq!(upstream.seen().len(), 1);
@@ -159,16 +159,16 @@ async fn guessing_keys_is_slowed_down_by_address_and_others_are_not() {
     let upstream = Upstream::ok().await;
     let mut settings = settings();
     settings.key_failures = "5 per minute".parse().unwrap();
-    let rig = TestGate::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
-    let key = rig.key("open").await;
+    let gate = TestGate::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
+    let key = gate.key("open").await;
     for _ in 0..5 {
-        assert_eq!(rig.call("GET", "/x", "guess", b"").await.status, 401);
+        assert_eq!(gate.call("GET", "/x", "guess", b"").await.status, 401);
     }
-    let throttled = rig.call("GET", "/x", "guess", b"").await;
+    let throttled = gate.call("GET", "/x", "guess", b"").await;
     assert_eq!(throttled.refusal(), (429, "rate_limited".to_owned()));
     assert!(throttled.field("retry-after").unwrap().parse::<u64>().unwrap() > 0);
     assert_eq!(
-        rig.call("GET", "/x", &key, b"").await.status,
+        gate.call("GET", "/x", &key, b"").await.status,
         200,
         "whoever has a key is not in its way"
     );
@@ -181,11 +181,11 @@ async fn callers_without_a_key_are_counted_by_address() {
     visitor.rate_limits = vec!["3 per minute".parse().unwrap()];
     let mut settings = settings();
     settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
-    let rig =
+    let gate =
         TestGate::open(vec![api(&[upstream.origin()])], vec![visitor, plan("open", &[])], settings);
     let from = async |address: &str| {
         let text = format!("GET /x HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {address}\r\n\r\n");
-        rig.raw(text.as_bytes()).await.unwrap()
+        gate.raw(text.as_bytes()).await.unwrap()
     };
     for _ in 0..3 {
         assert_eq!(from("203.0.113.1").await.status, 200);
@@ -195,7 +195,7 @@ async fn callers_without_a_key_are_counted_by_address() {
     let seen = upstream.seen().pop().unwrap();
     assert_eq!(seen.field("x-keystile-plan"), Some("visitor"));
     assert_eq!(seen.field("x-keystile-key"), None);
-    assert_eq!(call_with(&rig, "/x", "").await.refusal(), (401, "key_missing".to_owned()));
+    assert_eq!(call_with(&gate, "/x", "").await.refusal(), (401, "key_missing".to_owned()));
 }
 
 #[tokio::test]
@@ -203,15 +203,15 @@ async fn a_keyless_write_budget_refuses_the_address_and_locks_nothing() {
     let upstream = Upstream::ok().await;
     let mut visitor = keyless("notes: *");
     visitor.write_budgets = plan("x", &["2 per hour"]).write_budgets;
-    let rig = TestGate::open(vec![api(&[upstream.origin()])], vec![visitor], settings());
+    let gate = TestGate::open(vec![api(&[upstream.origin()])], vec![visitor], settings());
     for _ in 0..2 {
-        assert_eq!(call_with(&rig, "/x", "").await.status, 200);
+        assert_eq!(call_with(&gate, "/x", "").await.status, 200);
     }
-    let answer = call_with(&rig, "/x", "").await;
+    let answer = call_with(&gate, "/x", "").await;
     assert_eq!(answer.refusal(), (429, "budget_exhausted".to_owned()));
     assert!(answer.field("retry-after").unwrap().parse::<u64>().unwrap() > 3000);
     assert_eq!(upstream.seen().len(), 2);
-    assert_eq!(rig.call("GET", "/x", "", b"").await.status, 200);
+    assert_eq!(gate.call("GET", "/x", "", b"").await.status, 200);
 }
 
 /// Where a key stands in a request.
@@ -310,8 +310,8 @@ impl Guard {
 
     async fn holds(self) {
         let upstream = Upstream::ok().await;
-        let rig = self.open(&upstream);
-        let key = rig.key("open").await;
+        let gate = self.open(&upstream);
+        let key = gate.key("open").await;
         let all_ours = [Ours::Nowhere, Ours::Header, Ours::Bearer, Ours::Basic, Ours::Query];
         let all_theirs = [
             Theirs::Nowhere,
@@ -326,7 +326,7 @@ impl Guard {
         {
             let Some((target, fields)) = self.request(ours, theirs, &key) else { continue };
             let reached = upstream.seen().len();
-            let answer = call_with(&rig, &target, &fields).await;
+            let answer = call_with(&gate, &target, &fields).await;
             let case = format!("{self:?} {ours:?} {theirs:?}");
             if let Some((status, reason)) = self.refusal(ours, theirs) {
                 assert_eq!(answer.refusal(), (status, reason.to_owned()), "{case}");
@@ -373,8 +373,8 @@ async fn a_mistyped_key_is_told_so_and_never_passed_on_as_somebody_elses() {
         let plans = vec![plan("open", &[]), keyless("notes: *")];
         let mut settings = settings();
         settings.key_failures = "100000 per minute".parse().unwrap();
-        let rig = TestGate::open(vec![api], plans, settings);
-        let key = rig.key("open").await;
+        let gate = TestGate::open(vec![api], plans, settings);
+        let key = gate.key("open").await;
         for at in 0..key.len() {
             let mut typo = key.clone();
             typo.replace_range(at..=at, if key.as_bytes()[at] == b'x' { "y" } else { "x" });
@@ -382,7 +382,7 @@ async fn a_mistyped_key_is_told_so_and_never_passed_on_as_somebody_elses() {
                 format!("Authorization: Bearer {typo}\r\n"),
                 format!("Authorization: Basic {}\r\n", basic(&typo)),
             ] {
-                let answer = call_with(&rig, "/x", &fields).await;
+                let answer = call_with(&gate, "/x", &fields).await;
                 assert_eq!(answer.refusal(), (401, "key_unknown".to_owned()), "{typo}");
             }
         }
@@ -393,7 +393,7 @@ async fn a_mistyped_key_is_told_so_and_never_passed_on_as_somebody_elses() {
             format!("Authorization: Digest username=\"{key}\"\r\n"),
             format!("Authorization: Bearer their-own, Bearer {key}\r\n"),
         ] {
-            let answer = call_with(&rig, "/x", &fields).await;
+            let answer = call_with(&gate, "/x", &fields).await;
             assert_eq!(answer.refusal(), (401, "key_unknown".to_owned()), "{fields}");
         }
     }
@@ -403,14 +403,14 @@ async fn a_mistyped_key_is_told_so_and_never_passed_on_as_somebody_elses() {
 #[tokio::test]
 async fn a_key_is_taken_in_the_forms_that_clients_mistake_for_the_right_one() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     for value in [key.clone(), format!("Token {key}"), format!("Basic {}", basic(&key))] {
-        let answer = call_with(&rig, "/x", &format!("Authorization: {value}\r\n")).await;
+        let answer = call_with(&gate, "/x", &format!("Authorization: {value}\r\n")).await;
         assert_eq!(answer.status, 200, "{value}");
         assert_eq!(upstream.seen().pop().unwrap().field("authorization"), None);
     }
-    assert_eq!(rig.used(&key).await, 3);
+    assert_eq!(gate.used(&key).await, 3);
 }
 
 #[tokio::test]
@@ -427,16 +427,16 @@ async fn somebody_elses_credential_is_no_guess_and_a_key_in_any_place_is_one() {
     ] {
         let mut settings = settings();
         settings.key_failures = "2 per minute".parse().unwrap();
-        let rig =
+        let gate =
             TestGate::open(vec![api(&[upstream.origin()])], vec![plan("open", &[])], settings);
         for theirs in ["Bearer their.own-token", "Basic dXNlcjpwYXNz", "Digest a=b"] {
             for _ in 0..4 {
-                let answer = call_with(&rig, "/x", &format!("Authorization: {theirs}\r\n")).await;
+                let answer = call_with(&gate, "/x", &format!("Authorization: {theirs}\r\n")).await;
                 assert_eq!(answer.refusal(), (401, "key_missing".to_owned()), "{theirs}");
             }
         }
         for status in [401, 401, 429] {
-            assert_eq!(call_with(&rig, "/x", &guess).await.status, status, "{guess}");
+            assert_eq!(call_with(&gate, "/x", &guess).await.status, status, "{guess}");
         }
     }
     assert!(upstream.seen().is_empty());
@@ -448,8 +448,8 @@ async fn a_caller_without_a_key_is_told_the_header_that_this_api_reads() {
     let mut api = api(&[upstream.origin()]);
     let header = HeaderName::from_static("x-my-key");
     api.credential = CredentialRule::default().in_header(header, "X-My-Key");
-    let rig = TestGate::open(vec![api], vec![plan("open", &[])], settings());
-    let answer = call_with(&rig, "/x", "X-API-Key: nonsense\r\n").await;
+    let gate = TestGate::open(vec![api], vec![plan("open", &[])], settings());
+    let answer = call_with(&gate, "/x", "X-API-Key: nonsense\r\n").await;
     assert_eq!(answer.refusal(), (401, "key_missing".to_owned()));
     assert_eq!(
         answer.problem()["detail"],

@@ -80,10 +80,10 @@ fn upload(target: &str, key: &str, framing: &str) -> Vec<u8> {
 const BY_LENGTH: &str = "Content-Length: 100000\r\n\r\n0123456789";
 const BY_CHUNKS: &str = "Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n";
 
-async fn is_served_at_once(rig: &TestGate, key: &str) {
+async fn is_served_at_once(gate: &TestGate, key: &str) {
     for method in ["DELETE", "GET", "POST"] {
         let body: &[u8] = if method == "POST" { b"body" } else { b"" };
-        let answer = timeout(AT_ONCE, rig.call(method, "/other", key, body)).await;
+        let answer = timeout(AT_ONCE, gate.call(method, "/other", key, body)).await;
         let answer = answer.unwrap_or_else(|_| panic!("{method} waited for another's body"));
         assert_eq!(answer.status, 200, "{method}");
     }
@@ -92,13 +92,13 @@ async fn is_served_at_once(rig: &TestGate, key: &str) {
 #[tokio::test]
 async fn a_stalled_upload_that_was_answered_keeps_nobody_waiting() {
     let upstream = hasty("200 OK").await;
-    let rig = TestGate::simple(&upstream);
-    let (key, other) = (rig.key("open").await, rig.key("open").await);
+    let gate = TestGate::simple(&upstream);
+    let (key, other) = (gate.key("open").await, gate.key("open").await);
     for framing in [BY_LENGTH, BY_CHUNKS] {
-        let mut stalled = rig.caller().await;
+        let mut stalled = gate.caller().await;
         stalled.send(&upload("/x", &key, framing)).await;
         assert_eq!(timeout(AT_ONCE, stalled.answer()).await.unwrap().unwrap().text(), "early");
-        is_served_at_once(&rig, &other).await;
+        is_served_at_once(&gate, &other).await;
         drop(stalled);
     }
 }
@@ -106,14 +106,14 @@ async fn a_stalled_upload_that_was_answered_keeps_nobody_waiting() {
 #[tokio::test]
 async fn a_stalled_upload_over_http2_that_was_answered_keeps_nobody_waiting() {
     let upstream = hasty("200 OK").await;
-    let rig = TestGate::simple(&upstream);
-    let (key, other) = (rig.key("open").await, rig.key("open").await);
-    let mut caller = Caller2::connect(rig.address).await;
+    let gate = TestGate::simple(&upstream);
+    let (key, other) = (gate.key("open").await, gate.key("open").await);
+    let mut caller = Caller2::connect(gate.address).await;
     let mut sender = soon("room", caller.sender.clone().ready()).await.unwrap();
     let (answer, mut body) = sender.send_request(request2("POST", "/x", &key), false).unwrap();
     body.send_data(Bytes::from_static(b"some"), false).unwrap();
     assert_eq!(timeout(AT_ONCE, read_answer(answer)).await.unwrap().unwrap().text(), "early");
-    is_served_at_once(&rig, &other).await;
+    is_served_at_once(&gate, &other).await;
     let request = request2("DELETE", "/x", &other);
     let answer = timeout(AT_ONCE, caller.call(request, b"")).await.unwrap().unwrap();
     assert_eq!(answer.status, 200);
@@ -122,16 +122,16 @@ async fn a_stalled_upload_over_http2_that_was_answered_keeps_nobody_waiting() {
 #[tokio::test]
 async fn a_caller_that_leaves_in_its_upload_keeps_nobody_waiting() {
     let upstream = hasty("200 OK").await;
-    let rig = TestGate::simple(&upstream);
-    let (key, other) = (rig.key("open").await, rig.key("open").await);
+    let gate = TestGate::simple(&upstream);
+    let (key, other) = (gate.key("open").await, gate.key("open").await);
     for framing in [BY_LENGTH, BY_CHUNKS] {
-        let mut leaving = rig.caller().await;
+        let mut leaving = gate.caller().await;
         leaving.send(&upload("/x", &key, framing)).await;
-        eventually("the upload", async || rig.used(&key).await > 0).await;
+        eventually("the upload", async || gate.used(&key).await > 0).await;
         drop(leaving);
-        is_served_at_once(&rig, &other).await;
+        is_served_at_once(&gate, &other).await;
     }
-    assert_eq!(rig.used(&key).await, 2);
+    assert_eq!(gate.used(&key).await, 2);
 }
 
 #[tokio::test]
@@ -142,24 +142,24 @@ async fn the_outcome_of_a_write_that_was_answered_early_follows_its_answer() {
         ("500 Broken", Outcome::Unknown),
     ] {
         let upstream = hasty(status).await;
-        let rig = TestGate::simple(&upstream);
-        let key = rig.key("open").await;
-        let mut caller = rig.caller().await;
+        let gate = TestGate::simple(&upstream);
+        let key = gate.key("open").await;
+        let mut caller = gate.caller().await;
         caller.send(&upload("/x", &key, BY_LENGTH)).await;
         let answer = caller.answer().await.unwrap();
         assert_eq!((answer.text(), answer.field("keystile-outcome")), ("early", None));
         drop(caller);
-        assert_eq!(rig.outcomes().await, [outcome]);
-        assert_eq!(rig.used(&key).await, 1);
+        assert_eq!(gate.outcomes().await, [outcome]);
+        assert_eq!(gate.used(&key).await, 1);
     }
 }
 
 #[tokio::test]
 async fn an_upload_that_ends_soon_after_its_answer_leaves_the_connection_to_the_next_request() {
     let upstream = hasty("200 OK").await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     caller.send(&upload("/x", &key, "Content-Length: 14\r\n\r\n0123456789")).await;
     assert_eq!(caller.answer().await.unwrap().text(), "early");
     caller.send(b"rest").await;
@@ -172,9 +172,9 @@ async fn an_upload_that_ends_soon_after_its_answer_leaves_the_connection_to_the_
 #[tokio::test]
 async fn an_upload_that_goes_on_after_its_answer_ends_the_upstream_connection() {
     let upstream = hasty("200 OK").await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     caller.send(&upload("/x", &key, BY_LENGTH)).await;
     assert_eq!(caller.answer().await.unwrap().text(), "early");
     let ended = async || upstream.seen().iter().any(|seen| !seen.is_whole);
@@ -186,12 +186,12 @@ async fn an_upload_that_goes_on_after_its_answer_ends_its_stream_to_an_http2_ups
     let upstream = hasty2().await;
     let mut spec = api(&[upstream.origin()]);
     spec.upstream.http2_prior_knowledge = true;
-    let rig = TestGate::open(vec![spec], vec![plan("open", &["100 per day"])], settings());
-    let (key, other) = (rig.key("open").await, rig.key("open").await);
-    let mut caller = rig.caller().await;
+    let gate = TestGate::open(vec![spec], vec![plan("open", &["100 per day"])], settings());
+    let (key, other) = (gate.key("open").await, gate.key("open").await);
+    let mut caller = gate.caller().await;
     caller.send(&upload("/x", &key, BY_LENGTH)).await;
     assert_eq!(caller.answer().await.unwrap().text(), "early");
-    is_served_at_once(&rig, &other).await;
+    is_served_at_once(&gate, &other).await;
     let ended = async || upstream.seen().iter().any(|seen| seen.target == "/x" && !seen.is_whole);
     timeout(AT_ONCE, eventually("the end", ended)).await.unwrap();
 }
@@ -213,9 +213,9 @@ async fn an_answer_that_grows_with_its_request_is_passed_on_while_both_go_on() {
         }
     })
     .await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller: Caller = rig.caller().await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller: Caller = gate.caller().await;
     caller.send(&upload("/x", &key, "Transfer-Encoding: chunked\r\n\r\n")).await;
     assert_eq!(caller.head().await.unwrap().status(), 200);
     for pause in [100, 1500, 100] {

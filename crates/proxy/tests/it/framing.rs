@@ -11,7 +11,7 @@ const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: api.test\r\nX-API-Key: {
 /// Sends a head (all of it but Host and key) and what follows; then a request hidden behind it.
 /// Gives every answer until the connection ends.
 async fn answers(
-    rig: &TestGate,
+    gate: &TestGate,
     key: &str,
     first_line: &str,
     fields: &str,
@@ -21,7 +21,7 @@ async fn answers(
     let text = format!(
         "{first_line}\r\nHost: api.test\r\nX-API-Key: {key}\r\n{fields}\r\n{content}{smuggled}"
     );
-    let mut caller = rig.caller().await;
+    let mut caller = gate.caller().await;
     caller.send(text.as_bytes()).await;
     let mut answers = Vec::new();
     while let Some(answer) = caller.answer().await {
@@ -41,8 +41,8 @@ fn never_smuggled(upstream: &Upstream) {
 #[tokio::test]
 async fn heads_with_two_lengths_are_refused_and_the_connection_closed() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     for fields in [
         "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
@@ -69,19 +69,19 @@ async fn heads_with_two_lengths_are_refused_and_the_connection_closed() {
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
         "Transfer-Encoding:\r\n",
     ] {
-        let answers = answers(&rig, &key, "POST /x HTTP/1.1", fields, "0\r\n\r\n").await;
+        let answers = answers(&gate, &key, "POST /x HTTP/1.1", fields, "0\r\n\r\n").await;
         assert_eq!(answers.len(), 1, "{fields}: {answers:?}");
         assert_eq!(answers[0].refusal().0, 400, "{fields}");
     }
     assert_eq!(upstream.lines(), Vec::<String>::new());
-    assert_eq!(rig.used(&key).await, 0);
+    assert_eq!(gate.used(&key).await, 0);
 }
 
 #[tokio::test]
 async fn heads_whose_lines_have_two_readings_are_refused_and_the_connection_closed() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     for fields in [
         "X-A: b\nContent-Length: 5\r\n",
         "X-A: b\rContent-Length: 5\r\n",
@@ -96,7 +96,7 @@ async fn heads_whose_lines_have_two_readings_are_refused_and_the_connection_clos
         "X\u{e9}: a\r\n",
         "X-A: a\u{1}b\r\n",
     ] {
-        let answers = answers(&rig, &key, "POST /x HTTP/1.1", fields, "0\r\n\r\n").await;
+        let answers = answers(&gate, &key, "POST /x HTTP/1.1", fields, "0\r\n\r\n").await;
         assert_eq!(answers.len(), 1, "{fields:?}: {answers:?}");
         assert_eq!(answers[0].refusal().0, 400, "{fields:?}");
     }
@@ -104,15 +104,15 @@ async fn heads_whose_lines_have_two_readings_are_refused_and_the_connection_clos
         .into_iter()
         .filter(|byte| *byte != b'\r')
         .collect::<Vec<_>>();
-    assert_eq!(rig.raw(&whole).await.unwrap().status, 400, "bare line feeds throughout");
+    assert_eq!(gate.raw(&whole).await.unwrap().status, 400, "bare line feeds throughout");
     assert_eq!(upstream.lines(), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn versions_that_have_no_such_framing_are_refused() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     for (line, fields) in [
         ("POST /x HTTP/1.0", "Transfer-Encoding: chunked\r\n"),
         ("POST /x HTTP/1.2", ""),
@@ -125,7 +125,7 @@ async fn versions_that_have_no_such_framing_are_refused() {
         ("POST /x y HTTP/1.1", ""),
         ("POST /x HTTP/1.1 ", ""),
     ] {
-        let answers = answers(&rig, &key, line, fields, "0\r\n\r\n").await;
+        let answers = answers(&gate, &key, line, fields, "0\r\n\r\n").await;
         assert!(
             answers.len() <= 1 && answers.iter().all(|answer| answer.refusal().0 >= 400),
             "{line}: {answers:?}"
@@ -137,16 +137,17 @@ async fn versions_that_have_no_such_framing_are_refused() {
 #[tokio::test]
 async fn a_body_that_looks_like_a_request_stays_a_body() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     let hidden = SMUGGLED.replace("{key}", "x");
     for method in ["GET", "POST", "DELETE"] {
-        let answer = rig.call(method, "/x", &key, hidden.as_bytes()).await;
+        let answer = gate.call(method, "/x", &key, hidden.as_bytes()).await;
         assert_eq!(answer.status, 200);
         assert_eq!(upstream.seen().pop().unwrap().body, hidden.as_bytes());
         let chunked = format!("{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len());
         let fields = "Transfer-Encoding: chunked\r\nConnection: close\r\n";
-        let answers = answers(&rig, &key, &format!("{method} /x HTTP/1.1"), fields, &chunked).await;
+        let answers =
+            answers(&gate, &key, &format!("{method} /x HTTP/1.1"), fields, &chunked).await;
         assert_eq!(answers.len(), 1);
         assert_eq!(upstream.seen().pop().unwrap().body, hidden.as_bytes());
     }
@@ -156,8 +157,8 @@ async fn a_body_that_looks_like_a_request_stays_a_body() {
 #[tokio::test]
 async fn the_body_of_a_refused_request_is_not_read_as_the_next_one() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     let hidden = SMUGGLED.replace("{key}", &key);
     for head in
         ["X-Other: a\r\n", "X-API-Key: nonsense\r\n", "Upgrade: h2c\r\nConnection: upgrade\r\n"]
@@ -166,7 +167,7 @@ async fn the_body_of_a_refused_request_is_not_read_as_the_next_one() {
             "POST /x HTTP/1.1\r\nHost: api.test\r\n{head}Content-Length: {}\r\n\r\n{hidden}{hidden}",
             hidden.len()
         );
-        let mut caller = rig.caller().await;
+        let mut caller = gate.caller().await;
         caller.send(text.as_bytes()).await;
         assert!(caller.answer().await.unwrap().status >= 400);
         assert!(caller.answer().await.is_none(), "{head}");
@@ -177,8 +178,8 @@ async fn the_body_of_a_refused_request_is_not_read_as_the_next_one() {
 #[tokio::test]
 async fn chunks_that_are_framed_badly_reach_the_upstream_as_no_whole_request() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     let flood = format!("5;{}\r\nabcde\r\n0\r\n\r\n", "x=y;".repeat(200_000));
     for content in [
         "zz\r\nab\r\n0\r\n\r\n",
@@ -196,14 +197,14 @@ async fn chunks_that_are_framed_badly_reach_the_upstream_as_no_whole_request() {
     ] {
         let shown = &content[..content.len().min(40)];
         let answers =
-            answers(&rig, &key, "POST /x HTTP/1.1", "Transfer-Encoding: chunked\r\n", content)
+            answers(&gate, &key, "POST /x HTTP/1.1", "Transfer-Encoding: chunked\r\n", content)
                 .await;
         assert!(answers.len() <= 1, "{shown:?}: {answers:?}");
         assert!(answers.iter().all(|answer| answer.status >= 400), "{shown:?}: {answers:?}");
     }
     assert!(upstream.seen().iter().all(|seen| !seen.is_whole), "{:?}", upstream.seen());
     assert!(
-        rig.outcomes().await.iter().all(|outcome| *outcome == Outcome::Unknown),
+        gate.outcomes().await.iter().all(|outcome| *outcome == Outcome::Unknown),
         "what was begun counts"
     );
 }
@@ -211,10 +212,10 @@ async fn chunks_that_are_framed_badly_reach_the_upstream_as_no_whole_request() {
 #[tokio::test]
 async fn a_caller_whose_chunks_cannot_be_read_is_told_that_the_fault_is_theirs() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     let answers =
-        answers(&rig, &key, "POST /x HTTP/1.1", "Transfer-Encoding: chunked\r\n", "zz\r\nab\r\n")
+        answers(&gate, &key, "POST /x HTTP/1.1", "Transfer-Encoding: chunked\r\n", "zz\r\nab\r\n")
             .await;
     assert_eq!(answers[0].refusal(), (400, "framing_invalid".to_owned()));
     assert_eq!(answers[0].field("keystile-outcome"), Some("unknown"));
@@ -223,11 +224,11 @@ async fn a_caller_whose_chunks_cannot_be_read_is_told_that_the_fault_is_theirs()
 #[tokio::test]
 async fn chunk_extensions_within_reason_are_dropped() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     let fields = "Transfer-Encoding: chunked\r\nConnection: close\r\n";
     let content = "5;name=\"value\"\r\nabcde\r\n0;last\r\n\r\n";
-    let answers = answers(&rig, &key, "POST /x HTTP/1.1", fields, content).await;
+    let answers = answers(&gate, &key, "POST /x HTTP/1.1", fields, content).await;
     assert_eq!((answers.len(), answers[0].status), (1, 200));
     let seen = upstream.seen().pop().unwrap();
     assert_eq!((seen.body.as_slice(), seen.is_whole), (&b"abcde"[..], true));
@@ -237,8 +238,8 @@ async fn chunk_extensions_within_reason_are_dropped() {
 #[tokio::test]
 async fn a_doubtful_head_behind_another_request_is_the_last_of_its_connection() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     for first in [request("GET", "/first", &key, b""), request("POST", "/first", &key, b"abc")] {
         for fields in [
             "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
@@ -251,7 +252,7 @@ async fn a_doubtful_head_behind_another_request_is_the_last_of_its_connection() 
             );
             let smuggled = SMUGGLED.replace("{key}", &key);
             let content = if fields.contains("chunked") { "0\r\n\r\n" } else { "abcde" };
-            let mut caller = rig.caller().await;
+            let mut caller = gate.caller().await;
             caller
                 .send(&[&first, head.as_bytes(), content.as_bytes(), smuggled.as_bytes()].concat())
                 .await;
@@ -267,15 +268,15 @@ async fn a_doubtful_head_behind_another_request_is_the_last_of_its_connection() 
 async fn requests_in_one_packet_are_answered_in_order() {
     let upstream =
         Upstream::start(|seen| crate::harness::Reply::status("200 OK", &seen.target)).await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     let mut bytes = Vec::new();
     for number in 0..20 {
         let (method, body): (_, &[u8]) =
             if number % 3 == 0 { ("POST", b"abcdefg") } else { ("GET", b"") };
         bytes.extend(request(method, &format!("/{number}"), &key, body));
     }
-    let mut caller = rig.caller().await;
+    let mut caller = gate.caller().await;
     caller.send(&bytes).await;
     for number in 0..20 {
         assert_eq!(caller.answer().await.unwrap().text(), format!("/{number}"));
@@ -291,9 +292,9 @@ async fn requests_in_one_packet_are_answered_in_order() {
 #[tokio::test]
 async fn a_head_that_comes_byte_by_byte_is_a_head() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     for _ in 0..2 {
         for byte in request("POST", "/x", &key, b"abc") {
             caller.send(&[byte]).await;
@@ -307,35 +308,35 @@ async fn a_head_that_comes_byte_by_byte_is_a_head() {
 #[tokio::test]
 async fn half_a_request_is_no_request() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     let whole = request("POST", "/x", &key, b"0123456789");
     for cut in [1, 10, whole.len() - 14, whole.len() - 12, whole.len() - 11] {
-        let mut caller: Caller = rig.caller().await;
+        let mut caller: Caller = gate.caller().await;
         caller.send(&whole[..cut]).await;
         caller.finish().await;
         assert!(caller.answer().await.is_none_or(|answer| answer.status >= 400), "cut at {cut}");
     }
     assert!(upstream.seen().is_empty(), "{:?}", upstream.seen());
     // The head was whole: the write is under way, and its body breaks off.
-    let mut caller = rig.caller().await;
+    let mut caller = gate.caller().await;
     caller.send(&whole[..whole.len() - 5]).await;
-    eventually("the record", async || !rig.records().await.is_empty()).await;
+    eventually("the record", async || !gate.records().await.is_empty()).await;
     drop(caller);
-    eventually("its outcome", async || rig.outcomes().await == [Outcome::Unknown]).await;
+    eventually("its outcome", async || gate.outcomes().await == [Outcome::Unknown]).await;
     assert!(upstream.seen().iter().all(|seen| !seen.is_whole));
-    assert_eq!(rig.used(&key).await, 1);
+    assert_eq!(gate.used(&key).await, 1);
 }
 
 #[tokio::test]
 async fn a_body_longer_than_it_says_is_cut_where_it_says() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     let mut text =
         format!("POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 3\r\n\r\n");
     let _ = write!(text, "abcTRAILING NONSENSE\r\n\r\n");
-    let mut caller = rig.caller().await;
+    let mut caller = gate.caller().await;
     caller.send(text.as_bytes()).await;
     assert_eq!(caller.answer().await.unwrap().status, 200);
     assert!(caller.answer().await.is_none_or(|answer| answer.status >= 400));
@@ -404,11 +405,11 @@ const MALFORMED: [(&str, &str, &str, &str); 24] = [
 #[tokio::test]
 async fn a_head_that_is_refused_is_told_what_is_wrong_with_it_and_not_something_else() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     let mut told = std::collections::HashSet::new();
     for (line, fields, reason, says) in MALFORMED {
-        let answers = answers(&rig, &key, line, fields, "").await;
+        let answers = answers(&gate, &key, line, fields, "").await;
         assert_eq!(answers[0].refusal().1, reason, "{line} {fields:?}: {answers:?}");
         let detail = answers[0].problem()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains(says), "{line} {fields:?}: {detail}");
@@ -416,7 +417,7 @@ async fn a_head_that_is_refused_is_told_what_is_wrong_with_it_and_not_something_
     }
     let lines = upstream.lines();
     assert!(!lines.iter().any(|line| line.contains("items")), "{lines:?}");
-    let on_record = rig.records().await;
+    let on_record = gate.records().await;
     for reason in MALFORMED.map(|(_, _, reason, _)| reason) {
         let is_it = |known: keystile_core::refusal::Reason| known.name() == reason;
         assert!(on_record.iter().any(|record| record.reason.is_some_and(is_it)), "{reason}");

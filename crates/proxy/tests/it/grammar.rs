@@ -9,16 +9,16 @@ use crate::harness::{TestGate, Upstream, api, plan, request, rule, settings};
 /// Sends each request line on a connection of its own; the last word is the expected status.
 async fn refuses(lines: &[(&str, &str, u16)]) {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     for (method, target, status) in lines {
-        let answer = rig.call(method, target, &key, b"").await;
+        let answer = gate.call(method, target, &key, b"").await;
         assert_eq!(answer.status, *status, "{method} {target}: {answer:?}");
         answer.problem();
     }
     assert_eq!(upstream.lines(), Vec::<String>::new());
-    assert_eq!(rig.call("GET", "/fine", &key, b"").await.status, 200);
-    let records = rig.records().await;
+    assert_eq!(gate.call("GET", "/fine", &key, b"").await.status, 200);
+    let records = gate.records().await;
     let refused: u32 = records.iter().map(|record| record.count).sum();
     assert_eq!(refused as usize, lines.len(), "each refused attempt is on record: {records:?}");
     assert!(records.iter().all(|record| record.outcome == Outcome::Refused && record.cost == 0));
@@ -77,16 +77,16 @@ async fn control_characters_parameters_and_bad_escapes_never_reach_the_upstream(
 #[tokio::test]
 async fn bytes_that_no_target_may_hold_never_reach_the_upstream() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     for byte in [b'\0', b'\x01', b'\t', b'\x7f', b'\x80', b'\xff', b'"', b'<', b'`', b'{'] {
         let mut bytes = request("DELETE", "/a_b", &key, b"");
         let place = bytes.iter().position(|known| *known == b'_').unwrap();
         bytes[place] = byte;
-        let answer = rig.raw(&bytes).await.unwrap();
+        let answer = gate.raw(&bytes).await.unwrap();
         assert_eq!(answer.status, 400, "{byte:#x}: {answer:?}");
     }
-    assert_eq!(rig.call("DELETE", "?a=b", &key, b"").await.status, 400);
+    assert_eq!(gate.call("DELETE", "?a=b", &key, b"").await.status, 400);
     assert_eq!(upstream.lines(), Vec::<String>::new());
 }
 
@@ -108,9 +108,9 @@ async fn a_target_that_is_not_a_path_of_this_host_is_refused() {
 #[tokio::test]
 async fn an_absolute_target_of_the_same_host_reaches_the_upstream_as_a_path() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    assert_eq!(rig.call("GET", "http://api.test/x?y=1", &key, b"").await.status, 200);
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    assert_eq!(gate.call("GET", "http://api.test/x?y=1", &key, b"").await.status, 200);
     assert_eq!(upstream.lines(), ["GET /x?y=1"]);
     assert_eq!(upstream.seen()[0].field("host"), Some("api.test"));
 }
@@ -137,42 +137,42 @@ async fn a_refused_method_is_told_which_are_accepted_and_a_listed_one_writes() {
     let upstream = Upstream::ok().await;
     let mut settings = settings();
     settings.methods = vec!["PURGE".parse().unwrap()];
-    let rig = TestGate::open(
+    let gate = TestGate::open(
         vec![api(&[upstream.origin()])],
         vec![plan("open", &["10 per day"])],
         settings,
     );
-    let key = rig.key("open").await;
-    let answer = rig.call("FOO", "/a", &key, b"").await;
+    let key = gate.key("open").await;
+    let answer = gate.call("FOO", "/a", &key, b"").await;
     assert_eq!(answer.refusal(), (405, "method_not_allowed".to_owned()));
     assert!(answer.field("allow").unwrap().contains("DELETE"));
-    assert_eq!(rig.call("PURGE", "/a", &key, b"").await.status, 200);
-    assert_eq!(rig.used(&key).await, 1);
+    assert_eq!(gate.call("PURGE", "/a", &key, b"").await.status, 200);
+    assert_eq!(gate.used(&key).await, 1);
 }
 
 #[tokio::test]
 async fn reads_are_the_methods_that_are_known_to_be_safe() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     for method in ["GET", "HEAD", "OPTIONS", "QUERY"] {
-        assert_eq!(rig.call(method, "/a", &key, b"").await.status, 200);
+        assert_eq!(gate.call(method, "/a", &key, b"").await.status, 200);
     }
-    assert_eq!(rig.used(&key).await, 0);
+    assert_eq!(gate.used(&key).await, 0);
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
-        assert_eq!(rig.call(method, "/a", &key, b"").await.status, 200);
+        assert_eq!(gate.call(method, "/a", &key, b"").await.status, 200);
     }
-    assert_eq!(rig.used(&key).await, 4);
+    assert_eq!(gate.used(&key).await, 4);
 }
 
 #[tokio::test]
 async fn escapes_reach_the_upstream_in_the_spelling_that_was_decided_on() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    assert_eq!(rig.call("PUT", "/%61b%c3%a9/%7Ec?q=%61", &key, b"").await.status, 200);
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    assert_eq!(gate.call("PUT", "/%61b%c3%a9/%7Ec?q=%61", &key, b"").await.status, 200);
     assert_eq!(upstream.lines(), ["PUT /ab%C3%A9/~c?q=%61"]);
-    assert_eq!(rig.records().await[0].path, "/ab%C3%A9/~c");
+    assert_eq!(gate.records().await[0].path, "/ab%C3%A9/~c");
 }
 
 #[tokio::test]
@@ -184,8 +184,8 @@ async fn case_and_a_trailing_slash_do_not_escape_a_stricter_rule() {
         rule("POST /search", |rule| rule.treat_as = Some(Treatment::Read)),
         rule("GET /tick", |rule| rule.treat_as = Some(Treatment::Write)),
     ];
-    let rig = TestGate::open(vec![api], vec![plan("open", &["100 per day"])], settings());
-    let key = rig.key("open").await;
+    let gate = TestGate::open(vec![api], vec![plan("open", &["100 per day"])], settings());
+    let key = gate.key("open").await;
     let mut used = 0;
     for (method, target, cost) in [
         ("DELETE", "/admin", 7),
@@ -200,9 +200,9 @@ async fn case_and_a_trailing_slash_do_not_escape_a_stricter_rule() {
         ("GET", "/Tick/", 1),
         ("HEAD", "/tick", 1),
     ] {
-        assert_eq!(rig.call(method, target, &key, b"").await.status, 200);
+        assert_eq!(gate.call(method, target, &key, b"").await.status, 200);
         used += cost;
-        assert_eq!(rig.used(&key).await, used, "{method} {target}");
+        assert_eq!(gate.used(&key).await, used, "{method} {target}");
     }
 }
 
@@ -211,20 +211,20 @@ async fn a_folded_path_is_not_what_a_plan_allows() {
     let upstream = Upstream::ok().await;
     let mut narrow = plan("narrow", &["100 per day"]);
     narrow.allow = vec!["notes: GET,PUT /notes/{id}".parse().unwrap()];
-    let rig = TestGate::open(vec![api(&[upstream.origin()])], vec![narrow], settings());
-    let key = rig.key("narrow").await;
-    assert_eq!(rig.call("PUT", "/notes/1", &key, b"").await.status, 200);
+    let gate = TestGate::open(vec![api(&[upstream.origin()])], vec![narrow], settings());
+    let key = gate.key("narrow").await;
+    assert_eq!(gate.call("PUT", "/notes/1", &key, b"").await.status, 200);
     for (method, target) in
         [("PUT", "/NOTES/1"), ("PUT", "/notes/1/"), ("PUT", "/notes"), ("DELETE", "/notes/1")]
     {
-        let answer = rig.call(method, target, &key, b"").await;
+        let answer = gate.call(method, target, &key, b"").await;
         assert_eq!(
             answer.refusal(),
             (403, "operation_not_in_plan".to_owned()),
             "{method} {target}"
         );
     }
-    let refused = rig.records().await;
+    let refused = gate.records().await;
     assert!(refused.iter().skip(1).all(|record| record.reason == Some(Reason::OperationNotInPlan)));
     assert_eq!(upstream.lines(), ["PUT /notes/1"]);
 }
@@ -235,19 +235,19 @@ async fn matrix_parameters_pass_where_the_api_asks_for_them() {
     let mut api = api(&[upstream.origin()]);
     api.matrix_parameters = true;
     api.operations = vec![rule("DELETE /admin", |rule| rule.cost = Some(7))];
-    let rig = TestGate::open(vec![api], vec![plan("open", &["100 per day"])], settings());
-    let key = rig.key("open").await;
-    assert_eq!(rig.call("DELETE", "/admin;x=1", &key, b"").await.status, 200);
-    assert_eq!(rig.used(&key).await, 7);
-    assert_eq!(rig.call("DELETE", "/a/..;x/admin", &key, b"").await.status, 400);
+    let gate = TestGate::open(vec![api], vec![plan("open", &["100 per day"])], settings());
+    let key = gate.key("open").await;
+    assert_eq!(gate.call("DELETE", "/admin;x=1", &key, b"").await.status, 200);
+    assert_eq!(gate.used(&key).await, 7);
+    assert_eq!(gate.call("DELETE", "/a/..;x/admin", &key, b"").await.status, 400);
     assert_eq!(upstream.lines(), ["DELETE /admin;x=1"]);
 }
 
 #[tokio::test]
 async fn a_host_that_is_missing_repeated_or_malformed_is_refused() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     let fields = format!("X-API-Key: {key}\r\n\r\n");
     for hosts in [
         "",
@@ -267,7 +267,7 @@ async fn a_host_that_is_missing_repeated_or_malformed_is_refused() {
         "Host: a:99999\r\n",
     ] {
         let answer =
-            rig.raw(format!("DELETE /x HTTP/1.1\r\n{hosts}{fields}").as_bytes()).await.unwrap();
+            gate.raw(format!("DELETE /x HTTP/1.1\r\n{hosts}{fields}").as_bytes()).await.unwrap();
         assert_eq!(answer.refusal(), (400, "host_invalid".to_owned()), "{hosts}");
     }
     assert_eq!(upstream.lines(), Vec::<String>::new());
@@ -279,11 +279,11 @@ async fn a_host_or_path_that_no_api_has_is_not_found() {
     let mut api = api(&[upstream.origin()]);
     api.hosts = vec!["api.test".to_owned(), "*.example.org".to_owned()];
     api.path = "/v1".to_owned();
-    let rig = TestGate::open(vec![api], vec![plan("open", &["100 per day"])], settings());
-    let key = rig.key("open").await;
+    let gate = TestGate::open(vec![api], vec![plan("open", &["100 per day"])], settings());
+    let key = gate.key("open").await;
     let call = async |host: &str, target: &str| {
         let text = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nX-API-Key: {key}\r\n\r\n");
-        rig.raw(text.as_bytes()).await.unwrap().status
+        gate.raw(text.as_bytes()).await.unwrap().status
     };
     for (host, target, status) in [
         ("api.test", "/v1", 200),

@@ -14,14 +14,14 @@ use keystile_core::time::Span;
 struct Place {
     runtime: Runtime,
     upstream: Upstream,
-    rig: TestGate,
+    gate: TestGate,
     key: String,
 }
 
 impl Place {
     fn new() -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let (upstream, rig, key) = runtime.block_on(async {
+        let (upstream, gate, key) = runtime.block_on(async {
             let upstream = Upstream::start(|seen| Reply::status("200 OK", &seen.target)).await;
             let mut api = api(&[upstream.origin()]);
             let body = BodyRule { kind: BodyKind::GraphQl, cost_max: Some(1) };
@@ -29,17 +29,18 @@ impl Place {
             let mut settings = settings();
             settings.idle_timeout = Span::from_millis(300).unwrap();
             settings.head_timeout = Span::from_millis(300).unwrap();
-            let rig = TestGate::open(vec![api], vec![plan("open", &["1000000 per day"])], settings);
-            let key = rig.key("open").await;
-            (upstream, rig, key)
+            let gate =
+                TestGate::open(vec![api], vec![plan("open", &["1000000 per day"])], settings);
+            let key = gate.key("open").await;
+            (upstream, gate, key)
         });
-        Self { runtime, upstream, rig, key }
+        Self { runtime, upstream, gate, key }
     }
 
     /// Sends the bytes, cut into packets, ends its side, and reads until the gate closes too.
     fn survives(&self, packets: &[Vec<u8>]) -> Vec<u8> {
         self.runtime.block_on(async {
-            let mut caller = self.rig.caller().await;
+            let mut caller = self.gate.caller().await;
             for packet in packets {
                 caller.send(packet).await;
                 if packets.len() > 1 {
@@ -48,7 +49,7 @@ impl Place {
             }
             caller.finish().await;
             let said = caller.rest().await;
-            assert_eq!(self.rig.call("GET", "/next", &self.key, b"").await.text(), "/next");
+            assert_eq!(self.gate.call("GET", "/next", &self.key, b"").await.text(), "/next");
             said
         })
     }
@@ -191,7 +192,7 @@ fn good_requests_are_served_in_order_however_they_are_cut_into_packets() {
         packets.push(bytes);
         packets.retain(|packet| !packet.is_empty());
         place.runtime.block_on(async {
-            let mut caller = place.rig.caller().await;
+            let mut caller = place.gate.caller().await;
             let sends = async {
                 for packet in &packets {
                     caller.send(packet).await;

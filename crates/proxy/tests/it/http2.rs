@@ -11,10 +11,10 @@ use crate::harness::{
 #[tokio::test]
 async fn http2_is_served_beside_http1_on_the_same_port() {
     let upstream = Upstream::start(|seen| Reply::status("200 OK", &seen.target)).await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut second = Caller2::connect(rig.address).await;
-    let mut first = rig.caller().await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut second = Caller2::connect(gate.address).await;
+    let mut first = gate.caller().await;
     for number in 0..5 {
         let target = format!("/{number}");
         assert_eq!(second.call(request2("GET", &target, &key), b"").await.unwrap().text(), target);
@@ -32,10 +32,10 @@ async fn many_streams_are_served_at_a_time() {
         Reply::status("200 OK", &seen.target).after(std::time::Duration::from_millis(300))
     })
     .await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     let began = std::time::Instant::now();
-    let caller = Caller2::connect(rig.address).await;
+    let caller = Caller2::connect(gate.address).await;
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..100 {
         let (mut caller, key) = (caller.share(), key.clone());
@@ -52,9 +52,9 @@ async fn many_streams_are_served_at_a_time() {
 #[tokio::test]
 async fn the_grammar_is_the_same_over_http2_and_the_connection_goes_on() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller = Caller2::connect(rig.address).await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller = Caller2::connect(gate.address).await;
     let with = |name: &str, value: &str| {
         let mut request = request2("DELETE", "/x", &key);
         request
@@ -90,9 +90,9 @@ async fn the_grammar_is_the_same_over_http2_and_the_connection_goes_on() {
 #[tokio::test]
 async fn an_authority_unlike_host_is_refused() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller = Caller2::connect(rig.address).await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller = Caller2::connect(gate.address).await;
     let request =
         Request::builder().method("DELETE").uri("http://api.test/x").header("host", "other.test");
     let answer =
@@ -111,12 +111,12 @@ async fn an_authority_unlike_host_is_refused() {
 #[tokio::test]
 async fn cookies_that_were_split_are_joined() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let mut request = request2("GET", "/x", &rig.key("open").await);
+    let gate = TestGate::simple(&upstream);
+    let mut request = request2("GET", "/x", &gate.key("open").await);
     for cookie in ["a=1", "b=2", "c=3"] {
         request.headers_mut().append("cookie", cookie.parse().unwrap());
     }
-    let mut caller = Caller2::connect(rig.address).await;
+    let mut caller = Caller2::connect(gate.address).await;
     assert_eq!(caller.call(request, b"").await.unwrap().status, 200);
     let fields = upstream.seen().remove(0).fields;
     let cookies: Vec<_> = fields.iter().filter(|(name, _)| name == "cookie").collect();
@@ -134,11 +134,11 @@ async fn bodies_and_trailers_cross_from_http2_to_http1_and_back() {
         Reply::Bytes(bytes)
     })
     .await;
-    let rig = TestGate::simple(&upstream);
-    let mut request = request2("POST", "/x", &rig.key("open").await);
+    let gate = TestGate::simple(&upstream);
+    let mut request = request2("POST", "/x", &gate.key("open").await);
     request.headers_mut().insert("trailer", "x-mark".parse().unwrap());
     request.headers_mut().insert("te", "trailers".parse().unwrap());
-    let caller = Caller2::connect(rig.address).await;
+    let caller = Caller2::connect(gate.address).await;
     let mut sender = caller.sender.clone().ready().await.unwrap();
     let (response, mut stream) = sender.send_request(request, false).unwrap();
     let body = vec![b'a'; 50_000];
@@ -162,12 +162,12 @@ async fn trailers_pass_both_ways_over_http2() {
     let upstream = upstream.await;
     let mut api = api(&[upstream.origin()]);
     api.upstream.http2_prior_knowledge = true;
-    let rig = TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings());
-    let key = rig.key("open").await;
+    let gate = TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings());
+    let key = gate.key("open").await;
     let mut request = request2("POST", "/pkg.Service/Call", &key);
     request.headers_mut().insert("te", "trailers".parse().unwrap());
     request.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
-    let caller = Caller2::connect(rig.address).await;
+    let caller = Caller2::connect(gate.address).await;
     let mut sender = caller.sender.clone().ready().await.unwrap();
     let (response, mut stream) = sender.send_request(request, false).unwrap();
     stream.send_data(Bytes::from_static(b"\0\0\0\0\x02yo"), false).unwrap();
@@ -188,7 +188,7 @@ async fn trailers_pass_both_ways_over_http2() {
         [("x-checksum".to_owned(), "1".to_owned())],
         "trailers cannot forge what fields cannot"
     );
-    assert_eq!(rig.used(&key).await, 1);
+    assert_eq!(gate.used(&key).await, 1);
 }
 
 #[tokio::test]
@@ -198,16 +198,16 @@ async fn a_refused_stream_leaves_the_others_alone() {
     api.body_bytes_max = Some(1000);
     let body = BodyRule { kind: BodyKind::JsonRpc, cost_max: None };
     api.operations = vec![rule("POST /rpc", |rule| rule.body = Some(body))];
-    let rig = TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings());
-    let key = rig.key("open").await;
-    let mut caller = Caller2::connect(rig.address).await;
+    let gate = TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings());
+    let key = gate.key("open").await;
+    let mut caller = Caller2::connect(gate.address).await;
     let big = vec![b'a'; 200_000];
     for (target, key, status) in [("/x", "", 401), ("/rpc", &*key, 400), ("/x", &key, 413)] {
         let body = if target == "/rpc" { &big[..10] } else { &big };
         let answer = caller.call(request2("POST", target, key), body).await.unwrap();
         assert_eq!(answer.status, status, "{target}");
         assert_eq!(
-            caller.call(request2("GET", "/y", &rig.key("open").await), b"").await.unwrap().status,
+            caller.call(request2("GET", "/y", &gate.key("open").await), b"").await.unwrap().status,
             200
         );
     }
@@ -221,9 +221,9 @@ async fn head_and_bodiless_answers_end_their_streams() {
         _ => Reply::Bytes(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()),
     })
     .await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller = Caller2::connect(rig.address).await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller = Caller2::connect(gate.address).await;
     let head = caller.call(request2("HEAD", "/x", &key), b"").await.unwrap();
     assert_eq!(
         (head.status, head.field("content-length"), head.body.len()),
@@ -238,13 +238,13 @@ async fn head_and_bodiless_answers_end_their_streams() {
 #[tokio::test]
 async fn what_is_almost_a_preface_is_no_http2() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
+    let gate = TestGate::simple(&upstream);
     for bytes in [
         &b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"[..],
         b"PRI * HTTP/1.1\r\nHost: a\r\n\r\n",
         b"PRI / HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
-        let mut caller: Caller = rig.caller().await;
+        let mut caller: Caller = gate.caller().await;
         caller.send(bytes).await;
         assert!(caller.answer().await.is_none_or(|answer| answer.status >= 400));
     }

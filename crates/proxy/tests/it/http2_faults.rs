@@ -27,18 +27,18 @@ fn head_block(key: &str) -> Vec<u8> {
     block
 }
 
-async fn serves(rig: &TestGate, key: &str) {
-    assert_eq!(rig.call("GET", "/fine", key, b"").await.status, 200);
-    let mut caller = Caller2::connect(rig.address).await;
+async fn serves(gate: &TestGate, key: &str) {
+    assert_eq!(gate.call("GET", "/fine", key, b"").await.status, 200);
+    let mut caller = Caller2::connect(gate.address).await;
     assert_eq!(caller.call(request2("GET", "/fine", key), b"").await.unwrap().status, 200);
 }
 
 #[tokio::test]
 async fn the_frames_of_these_tests_are_understood() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     caller.send(&[PREFACE, &frame(1, 5, 1, &head_block(&key))].concat()).await;
     eventually("the request", async || upstream.lines() == ["GET /"]).await;
 }
@@ -46,9 +46,9 @@ async fn the_frames_of_these_tests_are_understood() {
 #[tokio::test]
 async fn rapid_resets_end_the_connection_and_leave_little_work_behind() {
     let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_millis(100))).await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     caller.send(PREFACE).await;
     let mut sent = 0;
     let flood = async {
@@ -74,30 +74,30 @@ async fn rapid_resets_end_the_connection_and_leave_little_work_behind() {
         "{} of 20000 reached the upstream",
         upstream.seen().len()
     );
-    serves(&rig, &key).await;
+    serves(&gate, &key).await;
 }
 
 #[tokio::test]
 async fn a_reset_write_is_counted_once_and_its_outcome_learned() {
     let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_millis(200))).await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let caller = Caller2::connect(rig.address).await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let caller = Caller2::connect(gate.address).await;
     let mut sender = caller.sender.clone().ready().await.unwrap();
     let (_response, mut stream) =
         sender.send_request(request2("DELETE", "/x", &key), true).unwrap();
     eventually("the write", async || upstream.seen().len() == 1).await;
     stream.send_reset(h2::Reason::CANCEL);
-    eventually("its outcome", async || rig.outcomes().await == [Outcome::Applied]).await;
-    assert_eq!(rig.used(&key).await, 1);
+    eventually("its outcome", async || gate.outcomes().await == [Outcome::Applied]).await;
+    assert_eq!(gate.used(&key).await, 1);
 }
 
 #[tokio::test]
 async fn a_flood_of_continuations_ends_the_connection() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     caller.send(&[PREFACE, &frame(1, 1, 1, &head_block(&key))].concat()).await;
     let field = [&[0x00, 3], &b"x-a"[..], &[100], &[b'a'; 100]].concat().repeat(100);
     let mut sent = 0_usize;
@@ -109,14 +109,14 @@ async fn a_flood_of_continuations_ends_the_connection() {
     soon("the end of the flood", flood).await;
     assert!(sent < 64 << 20, "64 MiB of one head were read");
     assert!(upstream.seen().is_empty());
-    serves(&rig, &key).await;
+    serves(&gate, &key).await;
 }
 
 #[tokio::test]
 async fn floods_of_other_frames_do_not_stop_the_gate() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     let empty_data = frame(0, 0, 1, b"");
     for (first, flood) in [
         (Vec::new(), frame(6, 0, 0, &[0; 8])),
@@ -125,7 +125,7 @@ async fn floods_of_other_frames_do_not_stop_the_gate() {
         (Vec::new(), frame(2, 0, 3, &[0, 0, 0, 0, 1])),
         (frame(1, 5, 1, &head_block(&key)), frame(8, 0, 0, &1_u32.to_be_bytes())),
     ] {
-        let mut caller = rig.caller().await;
+        let mut caller = gate.caller().await;
         caller.send(&[PREFACE, &first].concat()).await;
         let many = flood.repeat(1000);
         let write = async {
@@ -137,17 +137,17 @@ async fn floods_of_other_frames_do_not_stop_the_gate() {
         };
         // The gate may stop reading, when it cannot answer fast enough; that is as good.
         let _ = tokio::time::timeout(Duration::from_secs(1), write).await;
-        serves(&rig, &key).await;
+        serves(&gate, &key).await;
     }
 }
 
 #[tokio::test]
 async fn a_body_unlike_its_length_reaches_the_upstream_as_no_whole_request() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     for (length, body) in [("3", &b"too long"[..]), ("100", b"too short")] {
-        let mut caller = Caller2::connect(rig.address).await;
+        let mut caller = Caller2::connect(gate.address).await;
         let mut request = request2("POST", "/x", &key);
         request.headers_mut().insert("content-length", length.parse().unwrap());
         let answer = caller.call(request, body).await;
@@ -157,7 +157,7 @@ async fn a_body_unlike_its_length_reaches_the_upstream_as_no_whole_request() {
         );
     }
     assert!(upstream.seen().iter().all(|seen| !seen.is_whole));
-    let mut caller = Caller2::connect(rig.address).await;
+    let mut caller = Caller2::connect(gate.address).await;
     for length in ["1, 1", "+5", "x"] {
         let mut request = request2("POST", "/x", &key);
         request.headers_mut().insert("content-length", length.parse().unwrap());
@@ -167,7 +167,7 @@ async fn a_body_unlike_its_length_reaches_the_upstream_as_no_whole_request() {
             "{length}: {answer:?}"
         );
         if answer.is_err() {
-            caller = Caller2::connect(rig.address).await;
+            caller = Caller2::connect(gate.address).await;
         }
     }
     assert!(upstream.seen().iter().all(|seen| !seen.is_whole));
@@ -176,8 +176,8 @@ async fn a_body_unlike_its_length_reaches_the_upstream_as_no_whole_request() {
 #[tokio::test]
 async fn an_http2_head_is_as_bounded_as_any() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     let filled = |count: usize, length: usize| {
         let mut request = request2("GET", "/x", &key);
         for number in 0..count {
@@ -193,7 +193,7 @@ async fn an_http2_head_is_as_bounded_as_any() {
         (3, 14_000, false),
         (1, 200_000, false),
     ] {
-        let mut caller = Caller2::connect(rig.address).await;
+        let mut caller = Caller2::connect(gate.address).await;
         let answer = caller.call(filled(count, length), b"").await;
         match answer {
             Ok(answer) if passes => assert_eq!(answer.status, 200, "{count} of {length}"),
@@ -201,7 +201,7 @@ async fn an_http2_head_is_as_bounded_as_any() {
             Err(error) => assert!(!passes, "{count} of {length}: {error}"),
         }
     }
-    serves(&rig, &key).await;
+    serves(&gate, &key).await;
 }
 
 #[tokio::test]
@@ -209,19 +209,19 @@ async fn an_http2_body_that_stops_is_answered_in_time() {
     let upstream = Upstream::ok().await;
     let mut settings = settings();
     settings.idle_timeout = Span::from_millis(500).unwrap();
-    let rig = TestGate::open(
+    let gate = TestGate::open(
         vec![api(&[upstream.origin()])],
         vec![plan("open", &["10 per day"])],
         settings,
     );
-    let key = rig.key("open").await;
-    let caller = Caller2::connect(rig.address).await;
+    let key = gate.key("open").await;
+    let caller = Caller2::connect(gate.address).await;
     let mut sender = caller.sender.clone().ready().await.unwrap();
     let (response, mut stream) = sender.send_request(request2("POST", "/x", &key), false).unwrap();
     stream.send_data(Bytes::from_static(b"abc"), false).unwrap();
     let answer = crate::harness::read_answer(response).await.unwrap();
     assert_eq!(answer.refusal(), (408, "request_timeout".to_owned()));
-    assert_eq!(rig.outcomes().await, [Outcome::Unknown]);
+    assert_eq!(gate.outcomes().await, [Outcome::Unknown]);
 }
 
 /// Flow control lets a caller stop an answer without blocking the socket.
@@ -230,25 +230,25 @@ async fn an_http2_caller_that_takes_nothing_of_its_answer_is_cut() {
     let upstream = Upstream::start(|_| Reply::status("200 OK", &"a".repeat(1 << 20))).await;
     let mut settings = settings();
     settings.idle_timeout = Span::from_millis(500).unwrap();
-    let rig = TestGate::open(
+    let gate = TestGate::open(
         vec![api(&[upstream.origin()])],
         vec![plan("open", &["10 per day"])],
         settings,
     );
-    let key = rig.key("open").await;
-    let mut caller: Caller = rig.caller().await;
+    let key = gate.key("open").await;
+    let mut caller: Caller = gate.caller().await;
     // SETTINGS_INITIAL_WINDOW_SIZE of nothing.
     let settings = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
     caller.send(&[&PREFACE[..24], &settings, &frame(1, 5, 1, &head_block(&key))].concat()).await;
-    eventually("the end", async || rig.gate.as_ref().unwrap().connections() == 0).await;
+    eventually("the end", async || gate.gate.as_ref().unwrap().connections() == 0).await;
     assert!(caller.rest().await.len() < 1 << 20);
 }
 
 #[tokio::test]
 async fn nonsense_behind_the_preface_ends_the_connection() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     for bytes in [
         frame(1, 5, 2, &head_block(&key)),
         frame(1, 5, 1, &[0xff; 50]),
@@ -257,12 +257,12 @@ async fn nonsense_behind_the_preface_ends_the_connection() {
         [&[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0], &[0; 1000][..]].concat(),
         b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
     ] {
-        let mut caller = rig.caller().await;
+        let mut caller = gate.caller().await;
         caller.send(&[PREFACE, &bytes].concat()).await;
         caller.rest().await;
     }
     assert!(upstream.seen().is_empty());
-    serves(&rig, &key).await;
+    serves(&gate, &key).await;
 }
 
 /// A request of `a` as HPACK: the method, a path, and fields, none of them in a table.
@@ -279,29 +279,29 @@ fn head_of(method: &[u8], path: &[u8], fields: &[(&[u8], &[u8])]) -> Vec<u8> {
 #[tokio::test]
 async fn a_path_that_is_only_a_fragment_is_refused() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     for path in ["#/x", "#", "?a", ""] {
-        let mut caller = rig.caller().await;
+        let mut caller = gate.caller().await;
         let block = head_of(b"POST", path.as_bytes(), &[(b"x-api-key", key.as_bytes())]);
         caller.send(&[PREFACE, &frame(1, 5, 1, &block)].concat()).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(upstream.lines(), Vec::<String>::new());
-    assert_eq!(rig.used(&key).await, 0);
-    serves(&rig, &key).await;
+    assert_eq!(gate.used(&key).await, 0);
+    serves(&gate, &key).await;
 }
 
 #[tokio::test]
 async fn a_write_that_states_an_empty_body_and_has_one_is_not_forwarded() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     for method in ["POST", "DELETE", "GET"] {
         for length in ["0", "000"] {
             let fields: [(&[u8], &[u8]); 2] =
                 [(b"x-api-key", key.as_bytes()), (b"content-length", length.as_bytes())];
-            let mut caller = rig.caller().await;
+            let mut caller = gate.caller().await;
             let block = head_of(method.as_bytes(), b"/x", &fields);
             caller.send(&[PREFACE, &frame(1, 4, 1, &block)].concat()).await;
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -310,18 +310,18 @@ async fn a_write_that_states_an_empty_body_and_has_one_is_not_forwarded() {
         }
     }
     assert_eq!(upstream.lines(), Vec::<String>::new());
-    assert_eq!(rig.used(&key).await, 0);
+    assert_eq!(gate.used(&key).await, 0);
 }
 
 #[tokio::test]
 async fn a_write_that_states_an_empty_body_and_ends_it_later_is_forwarded() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
     for method in ["POST", "GET"] {
         let fields: [(&[u8], &[u8]); 2] =
             [(b"x-api-key", key.as_bytes()), (b"content-length", b"0")];
-        let mut caller = rig.caller().await;
+        let mut caller = gate.caller().await;
         let block = head_of(method.as_bytes(), b"/x", &fields);
         caller.send(&[PREFACE, &frame(1, 4, 1, &block)].concat()).await;
         tokio::time::sleep(Duration::from_millis(100)).await;

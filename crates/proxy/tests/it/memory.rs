@@ -59,12 +59,12 @@ async fn drain(stream: &mut TcpStream, at_least: usize) {
 #[ignore = "started by the next test, in a process of its own"]
 async fn pass_through() {
     let upstream = upstream().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    assert_eq!(rig.call("GET", "/x", "nonsense", b"").await.status, 401);
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    assert_eq!(gate.call("GET", "/x", "nonsense", b"").await.status, 401);
     let before = resident_kib();
     let exchange = async {
-        let mut stream = TcpStream::connect(rig.address).await.unwrap();
+        let mut stream = TcpStream::connect(gate.address).await.unwrap();
         let head = format!(
             "POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: {SIZE}\r\n\r\n"
         );
@@ -75,7 +75,7 @@ async fn pass_through() {
     tokio::time::timeout(std::time::Duration::from_secs(40), exchange).await.unwrap();
     let growth = resident_kib() - before;
     assert!(growth < GROWTH_MAX_KIB, "{growth} KiB more for two bodies of 300 MiB");
-    let record = &rig.records().await[0];
+    let record = &gate.records().await[0];
     assert_eq!(
         (record.request_bytes, record.response_bytes),
         (Some(SIZE as u64), Some(SIZE as u64))
@@ -87,13 +87,13 @@ async fn pass_through() {
 #[ignore = "started by the next test, in a process of its own"]
 async fn hold_back() {
     let upstream = upstream().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    assert_eq!(rig.call("GET", "/x", "nonsense", b"").await.status, 401);
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    assert_eq!(gate.call("GET", "/x", "nonsense", b"").await.status, 401);
     let before = resident_kib();
     let mut streams = Vec::new();
     for _ in 0..10 {
-        let mut stream = TcpStream::connect(rig.address).await.unwrap();
+        let mut stream = TcpStream::connect(gate.address).await.unwrap();
         let head = format!("GET /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         soon("a byte", stream.read_u8()).await.unwrap();

@@ -15,7 +15,7 @@ use crate::harness::{
 /// More than the buffers of both ends of a socket hold.
 const LARGE: usize = 12 << 20;
 
-fn rig(hasty: &Upstream, patient: &Upstream, authority: Option<&Authority>) -> TestGate {
+fn gate(hasty: &Upstream, patient: &Upstream, authority: Option<&Authority>) -> TestGate {
     let mut spec = api(&[hasty.origin()]);
     spec.body_bytes_max = Some(64 << 20);
     spec.operations = vec![rule("POST /counted", |rule| {
@@ -78,8 +78,8 @@ fn chunks() -> Vec<u8> {
 #[tokio::test]
 async fn every_refusal_reaches_a_caller_who_sends_before_reading() {
     let (upstream, patient) = (hasty().await, Upstream::ok().await);
-    let rig = rig(&upstream, &patient, None);
-    let (key, body, chunks) = (rig.key("open").await, vec![b'x'; LARGE], chunks());
+    let gate = gate(&upstream, &patient, None);
+    let (key, body, chunks) = (gate.key("open").await, vec![b'x'; LARGE], chunks());
     let key = format!("X-API-Key: {key}\r\n");
     let chunked = format!("{key}Transfer-Encoding: chunked\r\n\r\n");
     let bad = "POST /x HTTP/1.1\r\nHost: a\r\n";
@@ -106,7 +106,7 @@ async fn every_refusal_reaches_a_caller_who_sends_before_reading() {
             (413, "body_too_large"),
         ),
     ] {
-        let answer = deaf(&mut rig.caller().await, &head, body).await;
+        let answer = deaf(&mut gate.caller().await, &head, body).await;
         let (status, reason) = answer.refusal();
         assert_eq!((status, &*reason), expected, "{head:.200}");
     }
@@ -115,35 +115,35 @@ async fn every_refusal_reaches_a_caller_who_sends_before_reading() {
 #[tokio::test]
 async fn a_locked_key_and_an_upstream_that_refuses_are_heard_in_an_upload() {
     let (upstream, patient) = (hasty().await, Upstream::ok().await);
-    let rig = rig(&upstream, &patient, None);
-    let plain = rig.key("open").await;
+    let gate = gate(&upstream, &patient, None);
+    let plain = gate.key("open").await;
     let key = format!("X-API-Key: {plain}\r\n");
     let body = vec![b'x'; LARGE];
     for _ in 0..18 {
-        assert_eq!(rig.call("POST", "/x", &plain, b"").await.status, 413);
+        assert_eq!(gate.call("POST", "/x", &plain, b"").await.status, 413);
     }
     for number in 18..22 {
-        let answer = deaf(&mut rig.caller().await, &by_length("/x", &key), &body).await;
+        let answer = deaf(&mut gate.caller().await, &by_length("/x", &key), &body).await;
         assert_eq!(answer.status, if number < 20 { 413 } else { 403 });
     }
     let uncountable =
         format!("POST /counted HTTP/1.1\r\nHost: a\r\n{key}Content-Length: 60000\r\n\r\n");
-    let answer = deaf(&mut rig.caller().await, &uncountable, &body[..60_000]).await;
+    let answer = deaf(&mut gate.caller().await, &uncountable, &body[..60_000]).await;
     assert_eq!(answer.refusal(), (400, "body_uncountable".to_owned()));
 }
 
 #[tokio::test]
 async fn a_refusal_over_tls_reaches_a_caller_who_sends_before_reading() {
     let (upstream, patient, authority) = (hasty().await, Upstream::ok().await, Authority::new());
-    let rig = rig(&upstream, &patient, Some(&authority));
-    let key = format!("X-API-Key: {}\r\n", rig.key("open").await);
+    let gate = gate(&upstream, &patient, Some(&authority));
+    let key = format!("X-API-Key: {}\r\n", gate.key("open").await);
     for (head, expected) in [
         (by_length("/x", ""), 401),
         (by_length("/small", &key), 413),
         (by_length("/x", &key), 413),
         ("POST /x HTTP/1.1\r\nHo st: a\r\n\r\n".to_owned(), 400),
     ] {
-        let stream = TcpStream::connect(rig.address).await.unwrap();
+        let stream = TcpStream::connect(gate.address).await.unwrap();
         let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
         let stream = authority.connector(&["http/1.1"]).connect(name, stream).await.unwrap();
         let answer = deaf(&mut Caller::over(stream), &head, &vec![b'x'; LARGE]).await;
@@ -156,15 +156,16 @@ async fn a_caller_over_the_caps_hears_why_though_it_sends() {
     let upstream = Upstream::ok().await;
     let mut settings = settings();
     settings.connections_max = 1;
-    let rig = TestGate::open(
+    let gate = TestGate::open(
         vec![api(&[upstream.origin()])],
         vec![plan("open", &["2 per day"])],
         settings,
     );
-    let _open = rig.caller().await;
-    eventually("the first", async || rig.gate.as_ref().unwrap().connections() == 1).await;
+    let _open = gate.caller().await;
+    eventually("the first", async || gate.gate.as_ref().unwrap().connections() == 1).await;
     for _ in 0..20 {
-        let answer = deaf(&mut rig.caller().await, &by_length("/x", ""), &vec![b'x'; 20_000]).await;
+        let answer =
+            deaf(&mut gate.caller().await, &by_length("/x", ""), &vec![b'x'; 20_000]).await;
         assert_eq!(answer.refusal(), (503, "connections_exceeded".to_owned()));
     }
 }
@@ -189,9 +190,9 @@ async fn deaf2(caller: &Caller2, path: &str, key: &str, length: usize) -> Answer
 #[tokio::test]
 async fn a_refusal_over_http2_reaches_a_caller_who_sends_before_reading() {
     let (upstream, patient) = (hasty().await, Upstream::ok().await);
-    let rig = rig(&upstream, &patient, None);
-    let key = rig.key("open").await;
-    let caller = Caller2::connect(rig.address).await;
+    let gate = gate(&upstream, &patient, None);
+    let key = gate.key("open").await;
+    let caller = Caller2::connect(gate.address).await;
     for length in [1, 20_000, LARGE] {
         for (path, key, expected) in [
             ("/x", "", 401),
@@ -206,7 +207,7 @@ async fn a_refusal_over_http2_reaches_a_caller_who_sends_before_reading() {
         let answer = deaf2(&caller, path, &key, LARGE).await;
         assert_eq!(answer.status, expected, "{path}");
     }
-    while rig.call("POST", "/x", &key, b"").await.status == 413 {}
+    while gate.call("POST", "/x", &key, b"").await.status == 413 {}
     assert_eq!(deaf2(&caller, "/x", &key, LARGE).await.status, 403);
 }
 
@@ -214,11 +215,11 @@ async fn a_refusal_over_http2_reaches_a_caller_who_sends_before_reading() {
 #[tokio::test]
 async fn a_caller_who_never_ends_its_refused_upload_keeps_its_place_and_loses_it_soon() {
     let (upstream, patient) = (hasty().await, Upstream::ok().await);
-    let rig = rig(&upstream, &patient, None);
-    let connections = || rig.gate.as_ref().unwrap().connections();
+    let gate = gate(&upstream, &patient, None);
+    let connections = || gate.gate.as_ref().unwrap().connections();
     let mut callers = Vec::new();
     for _ in 0..20 {
-        let mut caller = rig.caller().await;
+        let mut caller = gate.caller().await;
         caller.send(by_length("/x", "").as_bytes()).await;
         assert_eq!(caller.answer().await.unwrap().status, 401);
         callers.push(caller);

@@ -13,12 +13,12 @@ use crate::harness::{Caller, Caller2, Reply, TestGate, Upstream, api, plan, requ
 async fn no_request_fails_while_the_policy_is_replaced() {
     let (one, two) = (Upstream::ok().await, Upstream::ok().await);
     let plans = |budget| vec![plan("open", &[budget])];
-    let rig = TestGate::open(vec![api(&[one.origin()])], plans("100000 per day"), settings());
-    let key = rig.key("open").await;
+    let gate = TestGate::open(vec![api(&[one.origin()])], plans("100000 per day"), settings());
+    let key = gate.key("open").await;
     let stop = Arc::new(AtomicBool::new(false));
     let mut callers = JoinSet::new();
     for number in 0..6 {
-        let (address, key, stop) = (rig.address, key.clone(), stop.clone());
+        let (address, key, stop) = (gate.address, key.clone(), stop.clone());
         callers.spawn(async move {
             let mut served = 0;
             if number % 3 == 0 {
@@ -45,7 +45,7 @@ async fn no_request_fails_while_the_policy_is_replaced() {
         tokio::time::sleep(Duration::from_millis(25)).await;
         let upstream = if number % 4 < 2 { &two } else { &one };
         let budget = if number % 2 == 0 { "90000 per day" } else { "100000 per day" };
-        rig.replace_policy(vec![api(&[upstream.origin()])], plans(budget));
+        gate.replace_policy(vec![api(&[upstream.origin()])], plans(budget));
     }
     stop.store(true, Ordering::Relaxed);
     let served: usize = callers.join_all().await.into_iter().sum();
@@ -57,19 +57,19 @@ async fn no_request_fails_while_the_policy_is_replaced() {
 #[tokio::test]
 async fn a_request_finishes_under_the_policy_that_permitted_it_and_the_next_one_meets_the_new() {
     let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_millis(300))).await;
-    let rig = TestGate::open(
+    let gate = TestGate::open(
         vec![api(&[upstream.origin()])],
         vec![plan("open", &["5 per day"])],
         settings(),
     );
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     let mut narrow = plan("open", &["5 per day"]);
     narrow.allow = vec!["notes: GET *".parse().unwrap()];
     let call = caller.call("DELETE", "/x", &key, b"");
     let replace = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        rig.replace_policy(vec![api(&[upstream.origin()])], vec![narrow]);
+        gate.replace_policy(vec![api(&[upstream.origin()])], vec![narrow]);
     };
     let (answer, ()) = tokio::join!(call, replace);
     assert_eq!(answer.status, 200);
@@ -82,35 +82,38 @@ async fn a_request_finishes_under_the_policy_that_permitted_it_and_the_next_one_
 #[tokio::test]
 async fn what_was_counted_stays_counted_under_a_new_policy() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::open(
+    let gate = TestGate::open(
         vec![api(&[upstream.origin()])],
         vec![plan("open", &["5 per day"])],
         settings(),
     );
-    let key = rig.key("open").await;
+    let key = gate.key("open").await;
     for _ in 0..3 {
-        assert_eq!(rig.call("DELETE", "/x", &key, b"").await.status, 200);
+        assert_eq!(gate.call("DELETE", "/x", &key, b"").await.status, 200);
     }
-    rig.replace_policy(vec![api(&[upstream.origin()])], vec![plan("open", &["4 per day"])]);
-    assert_eq!(rig.call("DELETE", "/x", &key, b"").await.status, 200);
-    assert_eq!(rig.call("DELETE", "/x", &key, b"").await.refusal(), (403, "key_locked".to_owned()));
+    gate.replace_policy(vec![api(&[upstream.origin()])], vec![plan("open", &["4 per day"])]);
+    assert_eq!(gate.call("DELETE", "/x", &key, b"").await.status, 200);
+    assert_eq!(
+        gate.call("DELETE", "/x", &key, b"").await.refusal(),
+        (403, "key_locked".to_owned())
+    );
     assert_eq!(upstream.seen().len(), 4);
 }
 
 #[tokio::test]
 async fn a_key_whose_plan_is_gone_may_do_nothing() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    rig.replace_policy(vec![api(&[upstream.origin()])], vec![plan("other", &[])]);
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    gate.replace_policy(vec![api(&[upstream.origin()])], vec![plan("other", &[])]);
     for method in ["GET", "DELETE"] {
         assert_eq!(
-            rig.call(method, "/x", &key, b"").await.refusal(),
+            gate.call(method, "/x", &key, b"").await.refusal(),
             (403, "operation_not_in_plan".to_owned())
         );
     }
     let mut off = api(&[upstream.origin()]);
     off.mode = Mode::Off;
-    rig.replace_policy(vec![off], vec![plan("other", &[])]);
-    assert_eq!(rig.call("DELETE", "/x", &key, b"").await.status, 200);
+    gate.replace_policy(vec![off], vec![plan("other", &[])]);
+    assert_eq!(gate.call("DELETE", "/x", &key, b"").await.status, 200);
 }

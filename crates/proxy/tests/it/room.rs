@@ -42,13 +42,13 @@ fn head(key: &str, length: usize) -> Vec<u8> {
 #[tokio::test]
 async fn a_counted_body_that_stalls_makes_room_for_one_that_comes() {
     let upstream = Upstream::ok().await;
-    let rig = counted(&upstream, 3 * MIB);
-    let key = rig.key("open").await;
-    let mut stalled = rig.caller().await;
+    let gate = counted(&upstream, 3 * MIB);
+    let key = gate.key("open").await;
+    let mut stalled = gate.caller().await;
     stalled.send(&head(&key, MIB)).await;
     stalled.send(&body(900_000)).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let mut sound = rig.caller().await;
+    let mut sound = gate.caller().await;
     sound.send(&head(&key, 600_000)).await;
     sound.send(&body(600_000)).await;
     let answer = sound.answer().await.unwrap();
@@ -56,17 +56,17 @@ async fn a_counted_body_that_stalls_makes_room_for_one_that_comes() {
     let answer = stalled.answer().await.unwrap();
     assert_eq!(answer.refusal(), (503, "overloaded".to_owned()));
     assert_eq!(answer.field("retry-after"), Some("1"));
-    assert_eq!(rig.used(&key).await, 1, "what was refused costs nothing");
+    assert_eq!(gate.used(&key).await, 1, "what was refused costs nothing");
     assert_eq!(upstream.seen().len(), 1);
 }
 
 #[tokio::test]
 async fn a_counted_body_that_is_alone_may_be_larger_than_the_room() {
     let upstream = Upstream::ok().await;
-    let rig = counted(&upstream, MIB);
-    let key = rig.key("open").await;
+    let gate = counted(&upstream, MIB);
+    let key = gate.key("open").await;
     for _ in 0..3 {
-        let mut caller = rig.caller().await;
+        let mut caller = gate.caller().await;
         caller.send(&head(&key, 900_000)).await;
         caller.send(&body(900_000)).await;
         assert_eq!(caller.answer().await.unwrap().status, 200);
@@ -78,13 +78,13 @@ async fn requests_beyond_the_places_wait_for_their_turn() {
     let upstream =
         Upstream::start(|_| Reply::status("200 OK", "fine").after(Duration::from_millis(200)))
             .await;
-    let rig = TestGate::open(
+    let gate = TestGate::open(
         vec![api(&[upstream.origin()])],
         vec![plan("open", &["1000 per day"])],
         narrow(MIB),
     );
-    let key = rig.key("open").await;
-    let caller = Caller2::connect(rig.address).await;
+    let key = gate.key("open").await;
+    let caller = Caller2::connect(gate.address).await;
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..100 {
         let (mut caller, key) = (caller.share(), key.clone());
@@ -99,10 +99,10 @@ async fn requests_beyond_the_places_wait_for_their_turn() {
 
 /// A connection whose streams have no window, with as many requests as it may have.
 async fn deaf(
-    rig: &TestGate,
+    gate: &TestGate,
     key: &str,
 ) -> (Vec<h2::client::ResponseFuture>, tokio::task::JoinHandle<()>) {
-    let stream = TcpStream::connect(rig.address).await.unwrap();
+    let stream = TcpStream::connect(gate.address).await.unwrap();
     let (mut sender, connection) = h2::client::Builder::new()
         .initial_window_size(0)
         .handshake::<_, &[u8]>(stream)
@@ -120,16 +120,16 @@ async fn deaf(
 #[tokio::test]
 async fn who_does_not_read_loses_their_place_to_who_waits() {
     let upstream = Upstream::start(|_| Reply::status("200 OK", &"a".repeat(100_000))).await;
-    let rig = TestGate::open(
+    let gate = TestGate::open(
         vec![api(&[upstream.origin()])],
         vec![plan("open", &["100 per day"])],
         narrow(MIB),
     );
-    let key = rig.key("open").await;
-    let (_answers, driving) = deaf(&rig, &key).await;
+    let key = gate.key("open").await;
+    let (_answers, driving) = deaf(&gate, &key).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     let began = Instant::now();
-    let caller = Caller2::connect(rig.address).await;
+    let caller = Caller2::connect(gate.address).await;
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..20 {
         let (mut caller, key) = (caller.share(), key.clone());
@@ -148,21 +148,21 @@ async fn who_does_not_read_loses_their_place_to_who_waits() {
 #[tokio::test]
 async fn a_download_is_whole_while_the_room_for_answers_is_full() {
     let upstream = Upstream::start(|_| Reply::status("200 OK", &"a".repeat(5_000_000))).await;
-    let rig = TestGate::open(
+    let gate = TestGate::open(
         vec![api(&[upstream.origin()])],
         vec![plan("open", &["100 per day"])],
         narrow(MIB),
     );
-    let key = rig.key("open").await;
+    let key = gate.key("open").await;
     let mut held = Vec::new();
     for _ in 0..20 {
-        let mut caller = rig.caller().await;
+        let mut caller = gate.caller().await;
         caller.send(&crate::harness::request("GET", "/x", &key, b"")).await;
         held.push(caller);
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(rig.call("GET", "/x", &key, b"").await.body.len(), 5_000_000);
-    let caller = Caller2::connect(rig.address).await;
+    assert_eq!(gate.call("GET", "/x", &key, b"").await.body.len(), 5_000_000);
+    let caller = Caller2::connect(gate.address).await;
     let response = {
         let mut sender = caller.sender.clone().ready().await.unwrap();
         sender.send_request(request2("GET", "/x", &key), true).unwrap().0

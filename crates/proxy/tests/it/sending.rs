@@ -30,10 +30,10 @@ async fn slow_to_shake_hands(to: SocketAddr, millis: Arc<AtomicU64>) -> u16 {
     port
 }
 
-fn begin(rig: &TestGate, key: &str, many: usize) -> JoinSet<Answer> {
+fn begin(gate: &TestGate, key: &str, many: usize) -> JoinSet<Answer> {
     let mut calls = JoinSet::new();
     for _ in 0..many {
-        let (address, key) = (rig.address, key.to_owned());
+        let (address, key) = (gate.address, key.to_owned());
         calls.spawn(async move {
             let mut caller = crate::harness::Caller::connect(address).await;
             caller.call("DELETE", "/x", &key, b"").await
@@ -74,28 +74,28 @@ async fn a_slow_handshake_lets_no_more_through_in_any_window_and_locks_nobody() 
     let mut api = api(&[format!("https://localhost:{port}")]);
     api.upstream.trusted_certificates = Some(authority.file());
     api.upstream.connect_timeout = keystile_core::time::Span::from_secs(10);
-    let rig = TestGate::open(vec![api], vec![plan("tight", &["5 per 2 seconds"])], settings());
-    let key = rig.key("tight").await;
+    let gate = TestGate::open(vec![api], vec![plan("tight", &["5 per 2 seconds"])], settings());
+    let key = gate.key("tight").await;
 
-    let first = begin(&rig, &key, 5);
+    let first = begin(&gate, &key, 5);
     tokio::time::sleep(Duration::from_millis(2_200)).await;
     millis.store(300, Ordering::SeqCst);
     // By now the first would have left the window, had they been sent at once.
-    let second = begin(&rig, &key, 5).join_all().await;
+    let second = begin(&gate, &key, 5).join_all().await;
     let first = first.join_all().await;
     assert_eq!(statuses(&first), [200; 5]);
     assert!(statuses(&second).iter().all(|status| *status == 429), "{:?}", statuses(&second));
     assert_eq!(second[0].refusal().1, "budget_exhausted");
     tokio::time::sleep(Duration::from_millis(2_100)).await;
-    let third = begin(&rig, &key, 5).join_all().await;
+    let third = begin(&gate, &key, 5).join_all().await;
     assert_eq!(statuses(&third), [200; 5]);
 
     assert!(most_in_two_seconds(&arrivals.lock().unwrap()) <= 5);
-    assert_eq!(rig.events(&key, "key_locked").await, 0, "the caller did not go over");
-    let outcomes = rig.outcomes().await;
+    assert_eq!(gate.events(&key, "key_locked").await, 0, "the caller did not go over");
+    let outcomes = gate.outcomes().await;
     assert!(outcomes.iter().all(|outcome| [Outcome::Applied, Outcome::Refused].contains(outcome)));
     // Whoever does go over is locked as ever.
-    let over = begin(&rig, &key, 1).join_all().await;
+    let over = begin(&gate, &key, 1).join_all().await;
     assert_eq!(over[0].refusal(), (403, "key_locked".to_owned()));
 }
 
@@ -105,13 +105,13 @@ async fn a_handshake_that_never_ends_gives_the_write_back_and_locks_nobody() {
     let port = silent.local_addr().unwrap().port();
     let mut api = api(&[format!("https://localhost:{port}")]);
     api.upstream.connect_timeout = keystile_core::time::Span::from_secs(1);
-    let rig = TestGate::open(vec![api], vec![plan("tight", &["2 per second"])], settings());
-    let key = rig.key("tight").await;
+    let gate = TestGate::open(vec![api], vec![plan("tight", &["2 per second"])], settings());
+    let key = gate.key("tight").await;
     for _ in 0..2 {
-        let answers = begin(&rig, &key, 2).join_all().await;
+        let answers = begin(&gate, &key, 2).join_all().await;
         assert_eq!(statuses(&answers), [502; 2]);
     }
-    assert_eq!(rig.outcomes().await, [Outcome::NotSent; 4]);
-    assert_eq!(rig.used(&key).await, 0, "given back");
-    assert_eq!(rig.events(&key, "key_locked").await, 0);
+    assert_eq!(gate.outcomes().await, [Outcome::NotSent; 4]);
+    assert_eq!(gate.used(&key).await, 0, "given back");
+    assert_eq!(gate.events(&key, "key_locked").await, 0);
 }

@@ -14,7 +14,7 @@ fn hurried(head_ms: i64, idle_ms: i64) -> GateSettings {
     settings
 }
 
-fn rig(upstream: &Upstream, settings: GateSettings) -> TestGate {
+fn gate(upstream: &Upstream, settings: GateSettings) -> TestGate {
     TestGate::open(vec![api(&[upstream.origin()])], vec![plan("open", &["100 per day"])], settings)
 }
 
@@ -45,13 +45,13 @@ fn is_about(elapsed: Duration, millis: u64) {
 #[tokio::test]
 async fn a_head_that_trickles_is_cut_at_its_total_deadline() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, hurried(1000, 10_000));
-    let key = rig.key("open").await;
+    let gate = gate(&upstream, hurried(1000, 10_000));
+    let key = gate.key("open").await;
     let bytes = request("GET", &format!("/{}", "a".repeat(200)), &key, b"");
-    let slow = trickle(rig.caller().await, &bytes, Duration::from_millis(100));
+    let slow = trickle(gate.caller().await, &bytes, Duration::from_millis(100));
     let others = async {
         for _ in 0..10 {
-            assert_eq!(rig.call("GET", "/x", &key, b"").await.status, 200);
+            assert_eq!(gate.call("GET", "/x", &key, b"").await.status, 200);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -64,9 +64,9 @@ async fn a_head_that_trickles_is_cut_at_its_total_deadline() {
 #[tokio::test]
 async fn the_second_head_of_a_connection_has_the_same_deadline() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, hurried(1000, 10_000));
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = gate(&upstream, hurried(1000, 10_000));
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     assert_eq!(caller.call("GET", "/x", &key, b"").await.status, 200);
     let (elapsed, _) = trickle(caller, &[b'G'; 100], Duration::from_millis(100)).await;
     is_about(elapsed, 1000);
@@ -75,13 +75,13 @@ async fn the_second_head_of_a_connection_has_the_same_deadline() {
 #[tokio::test]
 async fn silent_connections_are_closed() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, hurried(600, 1200));
-    let key = rig.key("open").await;
+    let gate = gate(&upstream, hurried(600, 1200));
+    let key = gate.key("open").await;
     let began = Instant::now();
-    let mut silent = rig.caller().await;
+    let mut silent = gate.caller().await;
     assert!(silent.rest().await.is_empty());
     is_about(began.elapsed(), 600);
-    let mut kept = rig.caller().await;
+    let mut kept = gate.caller().await;
     assert_eq!(kept.call("GET", "/x", &key, b"").await.status, 200);
     let began = Instant::now();
     assert!(kept.rest().await.is_empty());
@@ -91,9 +91,9 @@ async fn silent_connections_are_closed() {
 #[tokio::test]
 async fn a_beginning_of_the_http2_preface_is_cut_like_any_head() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, hurried(600, 10_000));
+    let gate = gate(&upstream, hurried(600, 10_000));
     let began = Instant::now();
-    let mut caller = rig.caller().await;
+    let mut caller = gate.caller().await;
     caller.send(b"PRI * HTTP/2.0\r\n").await;
     assert!(caller.rest().await.is_empty());
     is_about(began.elapsed(), 600);
@@ -105,9 +105,9 @@ async fn a_tls_handshake_that_does_not_come_is_cut() {
     let mut settings = hurried(600, 10_000);
     let authority = Authority::new();
     settings.tls = Some(authority.issue("localhost"));
-    let rig = rig(&upstream, settings);
+    let gate = gate(&upstream, settings);
     let began = Instant::now();
-    let mut caller = rig.caller().await;
+    let mut caller = gate.caller().await;
     caller.send(b"\x16\x03\x01").await;
     assert!(caller.rest().await.is_empty());
     is_about(began.elapsed(), 600);
@@ -116,8 +116,8 @@ async fn a_tls_handshake_that_does_not_come_is_cut() {
 #[tokio::test]
 async fn an_http2_head_that_trickles_is_cut() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, hurried(10_000, 1000));
-    let mut caller = rig.caller().await;
+    let gate = gate(&upstream, hurried(10_000, 1000));
+    let mut caller = gate.caller().await;
     caller.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
     let settings = caller.wire.exactly(9).await;
     assert_eq!(settings.bytes[3], 4);
@@ -132,10 +132,10 @@ async fn an_http2_head_that_trickles_is_cut() {
 #[tokio::test]
 async fn a_body_that_stops_is_answered_and_cut() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, hurried(10_000, 600));
-    let key = rig.key("open").await;
+    let gate = gate(&upstream, hurried(10_000, 600));
+    let key = gate.key("open").await;
     let began = Instant::now();
-    let mut caller = rig.caller().await;
+    let mut caller = gate.caller().await;
     caller
         .send(
             format!(
@@ -154,9 +154,9 @@ async fn a_body_that_stops_is_answered_and_cut() {
 #[tokio::test]
 async fn a_body_that_trickles_is_cut_by_its_mean_rate() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, hurried(10_000, 5_000));
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = gate(&upstream, hurried(10_000, 5_000));
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     caller
         .send(
             format!(
@@ -169,7 +169,7 @@ async fn a_body_that_trickles_is_cut_by_its_mean_rate() {
     let slow = trickle(caller, &[b'a'; 300], Duration::from_millis(300));
     let others = async {
         for _ in 0..10 {
-            assert_eq!(rig.call("POST", "/y", &key, b"body").await.status, 200);
+            assert_eq!(gate.call("POST", "/y", &key, b"body").await.status, 200);
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
     };
@@ -192,9 +192,10 @@ async fn a_counted_body_that_trickles_is_cut() {
         cost_max: None,
     };
     api.operations = vec![crate::harness::rule("POST /rpc", |rule| rule.body = Some(body))];
-    let rig = TestGate::open(vec![api], vec![plan("open", &["100 per day"])], hurried(10_000, 800));
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate =
+        TestGate::open(vec![api], vec![plan("open", &["100 per day"])], hurried(10_000, 800));
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     caller
         .send(
             format!(
@@ -206,7 +207,7 @@ async fn a_counted_body_that_trickles_is_cut() {
     let (elapsed, answer) = trickle(caller, &[b'['; 300], Duration::from_millis(100)).await;
     is_about(elapsed, 800);
     assert!(answer.starts_with(b"HTTP/1.1 408"));
-    assert_eq!(rig.used(&key).await, 0);
+    assert_eq!(gate.used(&key).await, 0);
     assert!(upstream.seen().is_empty());
 }
 
@@ -214,20 +215,20 @@ async fn a_counted_body_that_trickles_is_cut() {
 #[tokio::test]
 async fn a_caller_that_does_not_read_its_answer_is_cut() {
     let upstream = Upstream::start(|_| Reply::status("200 OK", &"a".repeat(20 << 20))).await;
-    let rig = rig(&upstream, hurried(10_000, 600));
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = gate(&upstream, hurried(10_000, 600));
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     caller.send(&request("GET", "/x", &key, b"")).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(rig.gate.as_ref().unwrap().connections(), 0);
+    assert_eq!(gate.gate.as_ref().unwrap().connections(), 0);
     assert!(caller.rest().await.len() < 20 << 20);
 }
 
 #[tokio::test]
 async fn a_slow_answer_is_not_a_slow_caller() {
     let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_millis(1500))).await;
-    let rig = rig(&upstream, hurried(500, 500));
-    let key = rig.key("open").await;
-    assert_eq!(rig.call("GET", "/x", &key, b"").await.status, 200);
-    assert_eq!(rig.call("POST", "/x", &key, b"body").await.status, 200);
+    let gate = gate(&upstream, hurried(500, 500));
+    let key = gate.key("open").await;
+    assert_eq!(gate.call("GET", "/x", &key, b"").await.status, 200);
+    assert_eq!(gate.call("POST", "/x", &key, b"body").await.status, 200);
 }

@@ -39,13 +39,13 @@ async fn events_arrive_one_by_one_for_longer_than_any_idle_timeout() {
     let (upstream, sender) = events().await;
     let mut settings = settings();
     settings.idle_timeout = Span::from_millis(300).unwrap();
-    let rig = TestGate::open(
+    let gate = TestGate::open(
         vec![api(&[upstream.origin()])],
         vec![plan("open", &["10 per day"])],
         settings,
     );
-    let mut caller = rig.caller().await;
-    caller.send(&request("GET", "/events", &rig.key("open").await, b"")).await;
+    let mut caller = gate.caller().await;
+    caller.send(&request("GET", "/events", &gate.key("open").await, b"")).await;
     assert_eq!(caller.head().await.unwrap().field("content-type"), Some("text/event-stream"));
     for pause in [0, 100, 900] {
         tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -61,9 +61,9 @@ async fn events_arrive_one_by_one_for_longer_than_any_idle_timeout() {
 #[tokio::test]
 async fn events_arrive_one_by_one_over_http2() {
     let (upstream, sender) = events().await;
-    let rig = TestGate::simple(&upstream);
-    let mut caller = crate::harness::Caller2::connect(rig.address).await;
-    let request = crate::harness::request2("GET", "/events", &rig.key("open").await);
+    let gate = TestGate::simple(&upstream);
+    let mut caller = crate::harness::Caller2::connect(gate.address).await;
+    let request = crate::harness::request2("GET", "/events", &gate.key("open").await);
     let mut body = caller.send(request, b"").await.unwrap().await.unwrap().into_body();
     for _ in 0..3 {
         sender.send("data: tick\n\n").await.unwrap();
@@ -74,12 +74,12 @@ async fn events_arrive_one_by_one_over_http2() {
 #[tokio::test]
 async fn an_upstream_hears_when_its_listener_has_gone() {
     let (upstream, sender) = events().await;
-    let rig = TestGate::simple(&upstream);
-    let mut caller = rig.caller().await;
-    caller.send(&request("GET", "/events", &rig.key("open").await, b"")).await;
+    let gate = TestGate::simple(&upstream);
+    let mut caller = gate.caller().await;
+    caller.send(&request("GET", "/events", &gate.key("open").await, b"")).await;
     caller.head().await.unwrap();
     drop(caller);
-    eventually("the end", async || rig.gate.as_ref().unwrap().connections() == 0).await;
+    eventually("the end", async || gate.gate.as_ref().unwrap().connections() == 0).await;
     // The upstream's connection ends too, and with it its hold on the channel.
     eventually("the upstream", async || {
         sender.send("data: tick\n\n").await.is_ok() && sender.capacity() < 10 || sender.is_closed()
@@ -106,9 +106,9 @@ async fn a_request_body_reaches_the_upstream_while_it_comes() {
         }
     })
     .await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     caller.send(format!("POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n").as_bytes()).await;
     for _ in 0..3 {
         caller.send(b"4\r\npart\r\n").await;
@@ -129,15 +129,15 @@ async fn says_nothing(caller: &mut Caller) {
 #[tokio::test]
 async fn permission_to_send_a_body_comes_after_the_write_is_permitted() {
     let upstream = Upstream::ok().await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     for _ in 0..2 {
         caller.send(&asking(&key, 4)).await;
         assert_eq!(caller.head().await.unwrap().status(), 100);
         assert_eq!(
-            rig.records().await.len(),
-            usize::try_from(rig.used(&key).await).unwrap(),
+            gate.records().await.len(),
+            usize::try_from(gate.used(&key).await).unwrap(),
             "its intent is on record"
         );
         caller.send(b"body").await;
@@ -156,13 +156,13 @@ async fn a_refused_request_gets_no_permission_to_send_its_body() {
     let upstream = Upstream::ok().await;
     let mut spec = api(&[upstream.origin()]);
     spec.body_bytes_max = Some(1000);
-    let rig = TestGate::open(vec![spec], vec![plan("open", &["1 per day"])], settings());
-    let key = rig.key("open").await;
-    assert_eq!(rig.call("POST", "/x", &key, b"").await.status, 200);
+    let gate = TestGate::open(vec![spec], vec![plan("open", &["1 per day"])], settings());
+    let key = gate.key("open").await;
+    assert_eq!(gate.call("POST", "/x", &key, b"").await.status, 200);
     for (key, length, status) in
         [("nonsense", 4, 401), (&*key, 2000, 413), (&key, 4, 403), (&key, 4, 403)]
     {
-        let answer = rig.raw(&asking(key, length)).await.unwrap();
+        let answer = gate.raw(&asking(key, length)).await.unwrap();
         assert_eq!(answer.status, status, "no 100 came before it");
         answer.problem();
     }
@@ -191,13 +191,13 @@ async fn an_upstream_that_answers_early_is_heard() {
         wire.read_to_end().await;
     })
     .await;
-    let rig = TestGate::simple(&upstream);
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = TestGate::simple(&upstream);
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     caller.send(format!("POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 1000000\r\n\r\nsome").as_bytes()).await;
     let answer = caller.answer().await.unwrap();
     assert_eq!((answer.status, answer.text()), (413, "big"));
-    assert_eq!(rig.records().await[0].status, Some(413));
+    assert_eq!(gate.records().await[0].status, Some(413));
 }
 
 #[tokio::test]
@@ -208,11 +208,11 @@ async fn the_total_timeout_ends_an_answer_that_stalls() {
     .await;
     let mut spec = api(&[upstream.origin()]);
     spec.upstream.total_timeout = Span::from_millis(600);
-    let rig = TestGate::open(vec![spec], vec![plan("open", &["10 per day"])], settings());
-    let key = rig.key("open").await;
+    let gate = TestGate::open(vec![spec], vec![plan("open", &["10 per day"])], settings());
+    let key = gate.key("open").await;
     for method in ["GET", "POST"] {
         let answer =
-            tokio::time::timeout(Duration::from_secs(3), rig.call(method, "/x", &key, b""))
+            tokio::time::timeout(Duration::from_secs(3), gate.call(method, "/x", &key, b""))
                 .await
                 .unwrap();
         assert_eq!((answer.status, answer.is_whole), (200, false), "{method}");

@@ -13,7 +13,7 @@ use crate::harness::{
     start2,
 };
 
-fn rig(upstream: &Upstream) -> TestGate {
+fn gate(upstream: &Upstream) -> TestGate {
     let mut api = api(&[upstream.origin()]);
     api.upstream.http2_prior_knowledge = true;
     api.upstream.first_byte_timeout = Span::from_secs(2);
@@ -21,11 +21,11 @@ fn rig(upstream: &Upstream) -> TestGate {
 }
 
 /// The answer to one write, and its outcome and what it used.
-async fn write(rig: &TestGate) -> (Answer, Outcome, u64) {
-    let key = rig.key("open").await;
-    let answer = rig.call("PUT", "/x", &key, b"body").await;
-    let outcome = rig.outcomes().await.pop().unwrap();
-    (answer, outcome, rig.used(&key).await)
+async fn write(gate: &TestGate) -> (Answer, Outcome, u64) {
+    let key = gate.key("open").await;
+    let answer = gate.call("PUT", "/x", &key, b"body").await;
+    let outcome = gate.outcomes().await.pop().unwrap();
+    (answer, outcome, gate.used(&key).await)
 }
 
 #[tokio::test]
@@ -34,19 +34,19 @@ async fn reads_share_one_connection_and_writes_another() {
         Reply2::Answer(if seen.method == "GET" { 200 } else { 201 }, "ok", Vec::new())
     })
     .await;
-    let rig = rig(&upstream);
-    let key = rig.key("open").await;
-    assert_eq!(rig.call("GET", "/first", &key, b"").await.status, 200);
+    let gate = gate(&upstream);
+    let key = gate.key("open").await;
+    assert_eq!(gate.call("GET", "/first", &key, b"").await.status, 200);
     let mut calls = JoinSet::new();
     for number in 0..50 {
-        let (address, key) = (rig.address, key.clone());
+        let (address, key) = (gate.address, key.clone());
         calls.spawn(async move {
             let mut caller = Caller::connect(address).await;
             caller.call("POST", &format!("/{number}"), &key, b"body").await.status
         });
     }
     assert_eq!(calls.join_all().await, [201; 50]);
-    assert_eq!(rig.call("GET", "/last", &key, b"").await.status, 200);
+    assert_eq!(gate.call("GET", "/last", &key, b"").await.status, 200);
     assert_eq!(upstream.connections(), 2);
     assert!(
         upstream
@@ -59,7 +59,7 @@ async fn reads_share_one_connection_and_writes_another() {
 #[tokio::test]
 async fn a_refused_stream_was_not_sent_and_is_given_back() {
     let upstream = start2(|_| Reply2::Reset(Reason::REFUSED_STREAM)).await;
-    let (answer, outcome, used) = write(&rig(&upstream)).await;
+    let (answer, outcome, used) = write(&gate(&upstream)).await;
     assert_eq!(answer.refusal(), (502, "upstream_unreachable".to_owned()));
     assert_eq!(answer.field("keystile-outcome"), None);
     assert_eq!((outcome, used), (Outcome::NotSent, 0));
@@ -76,7 +76,7 @@ async fn any_other_reset_leaves_the_write_unknown() {
         Reason::ENHANCE_YOUR_CALM,
     ] {
         let upstream = start2(move |_| Reply2::Reset(reason)).await;
-        let (answer, outcome, used) = write(&rig(&upstream)).await;
+        let (answer, outcome, used) = write(&gate(&upstream)).await;
         assert_eq!(answer.refusal(), (502, "upstream_failed".to_owned()), "{reason}");
         assert_eq!(answer.field("keystile-outcome"), Some("unknown"));
         assert_eq!((outcome, used), (Outcome::Unknown, 1), "{reason}");
@@ -87,7 +87,7 @@ async fn any_other_reset_leaves_the_write_unknown() {
 #[tokio::test]
 async fn an_http2_upstream_that_never_answers_leaves_the_write_unknown() {
     let upstream = start2(|_| Reply2::Never).await;
-    let (answer, outcome, used) = write(&rig(&upstream)).await;
+    let (answer, outcome, used) = write(&gate(&upstream)).await;
     assert_eq!(answer.refusal(), (504, "upstream_timeout".to_owned()));
     assert_eq!((outcome, used), (Outcome::Unknown, 1));
 }
@@ -133,7 +133,7 @@ const GOAWAY_FAULT: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\x02";
 async fn a_goaway_below_the_stream_proves_that_it_was_not_looked_at() {
     for closes in [false, true] {
         let upstream = raw(&[GOAWAY_BEFORE], closes).await;
-        let (answer, outcome, used) = write(&rig(&upstream)).await;
+        let (answer, outcome, used) = write(&gate(&upstream)).await;
         assert_eq!(answer.refusal(), (502, "upstream_unreachable".to_owned()));
         assert_eq!((outcome, used), (Outcome::NotSent, 0));
         assert_eq!(upstream.seen().len(), 1);
@@ -146,7 +146,7 @@ async fn a_goaway_that_includes_the_stream_proves_nothing() {
         [&[GOAWAY_AFTER], &[GOAWAY_AT_LAST], &[GOAWAY_AT_LAST, GOAWAY_AFTER], &[GOAWAY_FAULT], &[]];
     for frames in cases {
         let upstream = raw(frames, true).await;
-        let (answer, outcome, used) = write(&rig(&upstream)).await;
+        let (answer, outcome, used) = write(&gate(&upstream)).await;
         assert_eq!(answer.refusal(), (502, "upstream_failed".to_owned()), "{frames:?}");
         assert_eq!((outcome, used), (Outcome::Unknown, 1), "{frames:?}");
         assert_eq!(upstream.seen().len(), 1, "{frames:?}");
@@ -159,9 +159,9 @@ const ANSWER: &[u8] = b"\0\0\x01\x01\x05\0\0\0\x01\x88";
 #[tokio::test]
 async fn a_graceful_goaway_lets_the_stream_finish_and_the_next_one_goes_elsewhere() {
     let upstream = raw(&[GOAWAY_AFTER, ANSWER], false).await;
-    let rig = rig(&upstream);
+    let gate = gate(&upstream);
     for connections in 1..4 {
-        let (answer, outcome, _) = write(&rig).await;
+        let (answer, outcome, _) = write(&gate).await;
         assert_eq!((answer.status, outcome), (200, Outcome::Applied));
         assert_eq!(upstream.connections(), connections);
     }
@@ -170,7 +170,7 @@ async fn a_graceful_goaway_lets_the_stream_finish_and_the_next_one_goes_elsewher
 #[tokio::test]
 async fn an_upstream_that_speaks_no_http2_after_all_fails_without_a_second_try() {
     let upstream = Upstream::ok().await;
-    let (answer, outcome, _) = write(&rig(&upstream)).await;
+    let (answer, outcome, _) = write(&gate(&upstream)).await;
     assert_eq!(answer.status, 502);
     assert!([Outcome::Unknown, Outcome::NotSent].contains(&outcome), "{outcome}");
     assert!(!upstream.lines().contains(&"PUT /x".to_owned()));
@@ -218,13 +218,13 @@ async fn touchy(resets_max: usize) -> Upstream {
 #[tokio::test]
 async fn reads_that_are_given_up_cost_no_other_request_its_answer() {
     let upstream = touchy(500).await;
-    let rig = rig(&upstream);
-    let (key, other) = (rig.key("open").await, rig.key("open").await);
+    let gate = gate(&upstream);
+    let (key, other) = (gate.key("open").await, gate.key("open").await);
     let flood = async {
         for _ in 0..30 {
             let mut given_up = Vec::new();
             for _ in 0..50 {
-                let mut caller = rig.caller().await;
+                let mut caller = gate.caller().await;
                 caller.send(&request("GET", "/slow", &key, b"")).await;
                 given_up.push(caller);
             }
@@ -234,12 +234,12 @@ async fn reads_that_are_given_up_cost_no_other_request_its_answer() {
     let others = async {
         for number in 0..30 {
             let method = if number % 2 == 0 { "PUT" } else { "GET" };
-            assert_eq!(rig.call(method, "/x", &other, b"").await.status, 200, "{method}");
+            assert_eq!(gate.call(method, "/x", &other, b"").await.status, 200, "{method}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::join!(flood, others);
-    assert!(rig.outcomes().await.iter().all(|outcome| *outcome == Outcome::Applied));
+    assert!(gate.outcomes().await.iter().all(|outcome| *outcome == Outcome::Applied));
     let slow = upstream.seen().iter().filter(|seen| seen.target == "/slow").count();
     assert!(slow > 1000, "{slow} reads were given up");
 }

@@ -46,7 +46,7 @@ async fn echo() -> Upstream {
     .await
 }
 
-fn rig(upstream: &Upstream, settings: GateSettings) -> TestGate {
+fn gate(upstream: &Upstream, settings: GateSettings) -> TestGate {
     let mut api = api(&[upstream.origin()]);
     api.operations = vec![
         rule("GET /socket", |rule| rule.websocket = true),
@@ -68,8 +68,8 @@ fn handshake(target: &str, key: &str, fields: &str) -> Vec<u8> {
 
 const ASKS: &str = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n";
 
-async fn connect(rig: &TestGate, target: &str, key: &str) -> Caller {
-    let mut caller = rig.caller().await;
+async fn connect(gate: &TestGate, target: &str, key: &str) -> Caller {
+    let mut caller = gate.caller().await;
     caller.send(&handshake(target, key, ASKS)).await;
     let head = caller.head().await.unwrap();
     assert_eq!(head.status(), 101, "{head:?}");
@@ -81,9 +81,9 @@ async fn connect(rig: &TestGate, target: &str, key: &str) -> Caller {
 #[tokio::test]
 async fn an_operation_that_opts_in_becomes_a_websocket() {
     let upstream = echo().await;
-    let rig = rig(&upstream, settings());
-    let key = rig.key("open").await;
-    let mut caller = connect(&rig, "/socket", &key).await;
+    let gate = gate(&upstream, settings());
+    let key = gate.key("open").await;
+    let mut caller = connect(&gate, "/socket", &key).await;
     for message in [&b"\x81\x85hello"[..], &vec![0xff; 100_000], b"GET / HTTP/1.1\n\n"] {
         caller.send(message).await;
         let content = crate::harness::soon("the echo", caller.wire.exactly(message.len())).await;
@@ -98,27 +98,27 @@ async fn an_operation_that_opts_in_becomes_a_websocket() {
     assert_eq!(seen.field("x-keystile-plan"), Some("open"));
     caller.finish().await;
     assert!(caller.rest().await.is_empty());
-    assert!(rig.records().await.is_empty(), "it reads");
+    assert!(gate.records().await.is_empty(), "it reads");
 }
 
 #[tokio::test]
 async fn a_websocket_that_writes_is_counted_once_and_on_record() {
     let upstream = echo().await;
-    let rig = rig(&upstream, settings());
-    let key = rig.key("open").await;
-    let mut caller = connect(&rig, "/writing", &key).await;
+    let gate = gate(&upstream, settings());
+    let key = gate.key("open").await;
+    let mut caller = connect(&gate, "/writing", &key).await;
     caller.send(b"abc").await;
     assert_eq!(caller.wire.exactly(3).await.bytes, b"abc");
-    assert_eq!(rig.used(&key).await, 1);
-    assert_eq!(rig.outcomes().await, [Outcome::Applied]);
-    assert_eq!(rig.records().await[0].status, Some(101));
+    assert_eq!(gate.used(&key).await, 1);
+    assert_eq!(gate.outcomes().await, [Outcome::Applied]);
+    assert_eq!(gate.records().await[0].status, Some(101));
 }
 
 #[tokio::test]
 async fn upgrades_are_refused_where_no_operation_opts_in() {
     let upstream = echo().await;
-    let rig = rig(&upstream, settings());
-    let key = rig.key("open").await;
+    let gate = gate(&upstream, settings());
+    let key = gate.key("open").await;
     for (target, fields) in [
         ("/other", ASKS),
         ("/SOCKET", ASKS),
@@ -127,14 +127,14 @@ async fn upgrades_are_refused_where_no_operation_opts_in() {
         ("/socket", "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n"),
         ("/socket", "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n"),
     ] {
-        let answer = rig.raw(&handshake(target, &key, fields)).await.unwrap();
+        let answer = gate.raw(&handshake(target, &key, fields)).await.unwrap();
         assert_eq!(answer.refusal(), (400, "upgrade_refused".to_owned()), "{target} {fields}");
     }
     let http10 = String::from_utf8(handshake("/socket", &key, ASKS))
         .unwrap()
         .replace("HTTP/1.1", "HTTP/1.0");
-    assert_eq!(rig.raw(http10.as_bytes()).await.unwrap().status, 400);
-    assert_eq!(rig.raw(&handshake("/socket", "nonsense", ASKS)).await.unwrap().status, 401);
+    assert_eq!(gate.raw(http10.as_bytes()).await.unwrap().status, 400);
+    assert_eq!(gate.raw(&handshake("/socket", "nonsense", ASKS)).await.unwrap().status, 401);
     assert!(upstream.seen().is_empty());
 }
 
@@ -142,8 +142,8 @@ async fn upgrades_are_refused_where_no_operation_opts_in() {
 #[tokio::test]
 async fn an_offer_of_http2_is_ignored_and_the_request_served() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, settings());
-    let key = rig.key("open").await;
+    let gate = gate(&upstream, settings());
+    let key = gate.key("open").await;
     let java = format!(
         "POST /java HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nContent-Length: 4\r\n\
          Host: 127.0.0.1:8080\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n\
@@ -154,7 +154,7 @@ async fn an_offer_of_http2_is_ignored_and_the_request_served() {
          Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
          HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\nX-API-Key: {key}\r\n\r\n"
     );
-    let mut caller = rig.caller().await;
+    let mut caller = gate.caller().await;
     for _ in 0..2 {
         for request in [&java, &curl] {
             caller.send(request.as_bytes()).await;
@@ -167,16 +167,16 @@ async fn an_offer_of_http2_is_ignored_and_the_request_served() {
             assert_eq!(seen.field(name), None, "{name} of {seen:?}");
         }
     }
-    assert_eq!(rig.outcomes().await.len(), 2);
+    assert_eq!(gate.outcomes().await.len(), 2);
 }
 
 /// What follows a handshake that was not accepted is HTTP again.
 #[tokio::test]
 async fn a_handshake_that_the_upstream_declines_leaves_no_tunnel() {
     let upstream = Upstream::ok().await;
-    let rig = rig(&upstream, settings());
-    let key = rig.key("open").await;
-    let mut caller = rig.caller().await;
+    let gate = gate(&upstream, settings());
+    let key = gate.key("open").await;
+    let mut caller = gate.caller().await;
     caller.send(&handshake("/socket", &key, ASKS)).await;
     assert_eq!(caller.answer().await.unwrap().status, 200);
     assert_eq!(caller.call("PUT", "/a/../b", &key, b"").await.status, 400);
@@ -186,11 +186,11 @@ async fn a_handshake_that_the_upstream_declines_leaves_no_tunnel() {
 #[tokio::test]
 async fn a_switch_that_nobody_asked_for_is_not_passed_on() {
     let upstream = echo().await;
-    let rig = rig(&upstream, settings());
-    let key = rig.key("open").await;
-    assert_eq!(rig.call("GET", "/other", &key, b"").await.status, 502);
-    assert_eq!(rig.call("POST", "/other", &key, b"").await.status, 502);
-    assert_eq!(rig.outcomes().await, [Outcome::Unknown]);
+    let gate = gate(&upstream, settings());
+    let key = gate.key("open").await;
+    assert_eq!(gate.call("GET", "/other", &key, b"").await.status, 502);
+    assert_eq!(gate.call("POST", "/other", &key, b"").await.status, 502);
+    assert_eq!(gate.outcomes().await, [Outcome::Unknown]);
 }
 
 async fn echoes(caller: &mut Caller) -> bool {
@@ -205,12 +205,12 @@ fn lock(key: &str, level: LockLevel) -> Command {
 #[tokio::test]
 async fn an_open_websocket_ends_when_its_key_may_not_call_any_more() {
     let upstream = echo().await;
-    let rig = rig(&upstream, settings());
+    let gate = gate(&upstream, settings());
     for end in ["lock", "revoke", "suspend"] {
-        let (key, other) = (rig.key("open").await, rig.key("open").await);
-        let mut caller = connect(&rig, "/socket", &key).await;
-        let mut neighbor = connect(&rig, "/socket", &other).await;
-        rig.tell(match end {
+        let (key, other) = (gate.key("open").await, gate.key("open").await);
+        let mut caller = connect(&gate, "/socket", &key).await;
+        let mut neighbor = connect(&gate, "/socket", &other).await;
+        gate.tell(match end {
             "lock" => lock(&key, LockLevel::All),
             "revoke" => Command::RevokeKey { key: key.clone() },
             _ => Command::SetApplicationState {
@@ -232,11 +232,11 @@ async fn an_open_websocket_ends_when_its_key_may_not_call_any_more() {
 #[tokio::test]
 async fn a_lock_of_writes_ends_only_the_websockets_that_write() {
     let upstream = echo().await;
-    let rig = rig(&upstream, settings());
-    let key = rig.key("open").await;
-    let mut reading = connect(&rig, "/socket", &key).await;
-    let mut writing = connect(&rig, "/writing", &key).await;
-    rig.tell(lock(&key, LockLevel::Writes)).await;
+    let gate = gate(&upstream, settings());
+    let key = gate.key("open").await;
+    let mut reading = connect(&gate, "/socket", &key).await;
+    let mut writing = connect(&gate, "/writing", &key).await;
+    gate.tell(lock(&key, LockLevel::Writes)).await;
     tokio::time::timeout(std::time::Duration::from_secs(2), writing.rest()).await.unwrap();
     assert!(echoes(&mut reading).await);
 }
@@ -246,13 +246,13 @@ async fn a_websocket_keeps_its_place_among_the_connections() {
     let upstream = echo().await;
     let mut settings = settings();
     settings.connections_per_address = 2;
-    let rig = rig(&upstream, settings);
-    let key = rig.key("open").await;
-    let open = [connect(&rig, "/socket", &key).await, connect(&rig, "/writing", &key).await];
-    assert_eq!(rig.caller().await.answer().await.unwrap().refusal().1, "connections_exceeded");
+    let gate = gate(&upstream, settings);
+    let key = gate.key("open").await;
+    let open = [connect(&gate, "/socket", &key).await, connect(&gate, "/writing", &key).await];
+    assert_eq!(gate.caller().await.answer().await.unwrap().refusal().1, "connections_exceeded");
     drop(open);
-    eventually("room", async || rig.gate.as_ref().unwrap().connections() == 0).await;
-    connect(&rig, "/socket", &key).await;
+    eventually("room", async || gate.gate.as_ref().unwrap().connections() == 0).await;
+    connect(&gate, "/socket", &key).await;
 }
 
 #[tokio::test]
@@ -260,13 +260,13 @@ async fn an_observed_api_goes_on_speaking_websocket_and_the_journal_says_that_it
     let upstream = echo().await;
     let mut api = api(&[upstream.origin()]);
     api.mode = Mode::Observe;
-    let rig = TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings());
-    let key = rig.key("open").await;
-    let mut caller = connect(&rig, "/elsewhere", &key).await;
+    let gate = TestGate::open(vec![api], vec![plan("open", &["10 per day"])], settings());
+    let key = gate.key("open").await;
+    let mut caller = connect(&gate, "/elsewhere", &key).await;
     caller.send(b"hello").await;
     assert_eq!(caller.wire.some().await, b"hello");
     eventually("the objection", async || {
-        let records = rig.records().await;
+        let records = gate.records().await;
         records.iter().any(|record| record.reason == Some(Reason::UpgradeRefused))
     })
     .await;

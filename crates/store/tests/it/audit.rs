@@ -10,60 +10,61 @@ use rusqlite::Connection;
 use crate::make::{LOCKS, owner, plan};
 use crate::test_store::TestStore;
 
-fn bench(keys: usize) -> TestStore {
-    let bench = TestStore::new(&[plan("small", &[("3 per day", &[])], LOCKS)]);
+fn fixture(keys: usize) -> TestStore {
+    let fixture = TestStore::new(&[plan("small", &[("3 per day", &[])], LOCKS)]);
     for _ in 0..keys {
-        bench.issue("small");
+        fixture.issue("small");
     }
-    bench
+    fixture
 }
 
-fn verdict(bench: &TestStore) -> Verdict {
-    bench.store().read(|read| verify(read, bench.store().pepper())).unwrap()
+fn verdict(fixture: &TestStore) -> Verdict {
+    fixture.store().read(|read| verify(read, fixture.store().pepper())).unwrap()
 }
 
 /// What somebody does who can write to the file, and has removed what keeps them from it.
-fn tampered(bench: &mut TestStore, sql: &str) -> Verdict {
-    bench.stop();
+fn tampered(fixture: &mut TestStore, sql: &str) -> Verdict {
+    fixture.stop();
     // The mark would miss some of it before the chain does.
-    std::fs::remove_file(bench.path().join("keystile.mark")).unwrap();
-    let database = Connection::open(bench.path().join("keystile.db")).unwrap();
+    std::fs::remove_file(fixture.path().join("keystile.mark")).unwrap();
+    let database = Connection::open(fixture.path().join("keystile.db")).unwrap();
     for trigger in ["event_stays", "event_is_kept", "event_comes_last"] {
         database.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
     }
     database.execute_batch(sql).unwrap();
     drop(database);
-    bench.start();
-    verdict(bench)
+    fixture.start();
+    verdict(fixture)
 }
 
 #[test]
 fn an_audit_that_nobody_touched_is_whole_across_restarts_and_failed_changes() {
-    let mut bench = bench(5);
-    let failed: Result<()> = bench.change(|work| {
+    let mut fixture = fixture(5);
+    let failed: Result<()> = fixture.change(|work| {
         work.tell_of(EventKind::SignedIn, Some("ada"), &owner(), "never")?;
         Err(Error::Conflict("changed my mind".to_owned()))
     });
     assert!(failed.is_err());
-    bench.reopen();
-    bench.issue("small");
-    let found = verdict(&bench);
+    fixture.reopen();
+    fixture.issue("small");
+    let found = verdict(&fixture);
     // The application, and six keys.
     assert_eq!((found.older, found.count, found.fault), (0, 7, None));
-    let events =
-        bench.store().read(|read| list(read, &EventQuery { limit: 100, ..EventQuery::default() }));
+    let events = fixture
+        .store()
+        .read(|read| list(read, &EventQuery { limit: 100, ..EventQuery::default() }));
     let ids: Vec<_> = events.unwrap().iter().map(|event| event.id).collect();
     assert_eq!(ids, [7, 6, 5, 4, 3, 2, 1]);
 }
 
 #[test]
 fn the_head_differs_with_each_event_and_stays_without_one() {
-    let mut bench = bench(1);
-    let first = verdict(&bench).head;
-    bench.reopen();
-    assert_eq!(verdict(&bench).head, first);
-    bench.issue("small");
-    assert_ne!(verdict(&bench).head, first);
+    let mut fixture = fixture(1);
+    let first = verdict(&fixture).head;
+    fixture.reopen();
+    assert_eq!(verdict(&fixture).head, first);
+    fixture.issue("small");
+    assert_ne!(verdict(&fixture).head, first);
 }
 
 #[test]
@@ -99,8 +100,8 @@ fn whatever_is_done_to_a_row_is_found_at_that_row() {
             Some(8),
         ),
     ] {
-        let mut bench = bench(6);
-        let fault = tampered(&mut bench, sql).fault;
+        let mut fixture = fixture(6);
+        let fault = tampered(&mut fixture, sql).fault;
         let fault = fault.unwrap_or_else(|| panic!("{sql}: nothing is found"));
         assert_eq!(fault.event, at, "{sql}: {}", fault.problem);
     }
@@ -108,20 +109,20 @@ fn whatever_is_done_to_a_row_is_found_at_that_row() {
 
 #[test]
 fn a_row_put_in_by_hand_keeps_no_key_from_being_locked() {
-    let mut bench = bench(2);
+    let mut fixture = fixture(2);
     let sql = "INSERT INTO event (id, time, kind, actor, detail) VALUES (77, 0, 'signed_in', '{\"by\":\"time\"}', '')";
-    tampered(&mut bench, sql);
-    let key = bench.issue("small");
-    bench.reserve_many(key, 3);
-    assert!(bench.reserve(key).is_err());
-    assert!(bench.is_locked(key));
-    assert_eq!(verdict(&bench).fault.unwrap().event, Some(77));
+    tampered(&mut fixture, sql);
+    let key = fixture.issue("small");
+    fixture.reserve_many(key, 3);
+    assert!(fixture.reserve(key).is_err());
+    assert!(fixture.is_locked(key));
+    assert_eq!(verdict(&fixture).fault.unwrap().event, Some(77));
 }
 
 #[test]
 fn events_are_only_appended() {
-    let bench = bench(2);
-    let database = Connection::open(bench.path().join("keystile.db")).unwrap();
+    let fixture = fixture(2);
+    let database = Connection::open(fixture.path().join("keystile.db")).unwrap();
     for sql in [
         "UPDATE event SET detail = ''",
         "DELETE FROM event",
@@ -132,45 +133,45 @@ fn events_are_only_appended() {
         let said = database.execute_batch(sql).unwrap_err().to_string();
         assert!(said.contains("events are"), "{sql}: {said}");
     }
-    assert_eq!(verdict(&bench).fault, None);
+    assert_eq!(verdict(&fixture).fault, None);
 }
 
 #[test]
 fn retention_deletes_no_event() {
-    let bench = bench(3);
-    let end = bench.store().now().plus(keystile_core::time::SPAN_MAX);
-    bench.change(move |work| work.delete_records_before(end, 1_000)).unwrap();
-    assert_eq!(verdict(&bench).count, 4);
+    let fixture = fixture(3);
+    let end = fixture.store().now().plus(keystile_core::time::SPAN_MAX);
+    fixture.change(move |work| work.delete_records_before(end, 1_000)).unwrap();
+    assert_eq!(verdict(&fixture).count, 4);
 }
 
 #[test]
 fn a_restored_backup_goes_on_with_its_chain() {
-    let bench = bench(3);
+    let fixture = fixture(3);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("copy.db");
-    backup(bench.store(), &file).unwrap();
+    backup(fixture.store(), &file).unwrap();
     let data = tempfile::tempdir().unwrap();
     restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
-    let restored = TestStore::at(data, &bench);
-    assert_eq!(verdict(&restored), verdict(&bench));
+    let restored = TestStore::at(data, &fixture);
+    assert_eq!(verdict(&restored), verdict(&fixture));
     restored.issue("small");
     assert_eq!((verdict(&restored).count, verdict(&restored).fault), (5, None));
 }
 
 #[test]
 fn another_pepper_makes_another_chain() {
-    let bench = bench(2);
+    let fixture = fixture(2);
     let other = keystile_core::key::Pepper::new([1; 32]);
-    let found = bench.store().read(|read| verify(read, &other)).unwrap();
+    let found = fixture.store().read(|read| verify(read, &other)).unwrap();
     assert_eq!(found.fault.unwrap().event, Some(1));
 }
 
 #[test]
 fn many_events_take_time_in_proportion() {
-    let bench = bench(1);
+    let fixture = fixture(1);
     let write = |many: usize| {
         let start = std::time::Instant::now();
-        bench
+        fixture
             .change(move |work| {
                 (0..many).try_for_each(|_| {
                     work.tell_of(EventKind::SignedIn, Some("ada"), &owner(), "with a passkey")
@@ -183,5 +184,5 @@ fn many_events_take_time_in_proportion() {
     // The machine may be busy at any of them.
     let (first, last) = (times[..2].iter().max().unwrap(), times[3..].iter().min().unwrap());
     assert!(*last < *first * 3, "{times:?}");
-    assert_eq!(verdict(&bench).fault, None);
+    assert_eq!(verdict(&fixture).fault, None);
 }

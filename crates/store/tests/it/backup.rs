@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use crate::make::{LOCKS, plan, subject, write};
 use crate::test_store::{TestStore, wait};
 
-fn bench() -> TestStore {
+fn fixture() -> TestStore {
     TestStore::new(&[
         plan("small", &[("3 per day", &[])], LOCKS),
         plan("never", &[("100000 per day", &[])], LockRule::Never),
@@ -24,19 +24,19 @@ fn bench() -> TestStore {
 
 /// A backup of a store with two keys and six writes, of which one is under way.
 fn backed_up() -> (TestStore, KeyHash, tempfile::TempDir, PathBuf) {
-    let bench = bench();
-    let key = bench.issue("small");
-    bench.issue("never");
-    for reserved in bench.reserve_many(key, 2) {
-        bench.settle(reserved, Outcome::Applied);
+    let fixture = fixture();
+    let key = fixture.issue("small");
+    fixture.issue("never");
+    for reserved in fixture.reserve_many(key, 2) {
+        fixture.settle(reserved, Outcome::Applied);
     }
-    drop(bench.reserve(key));
+    drop(fixture.reserve(key));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keystile.backup");
-    let contents = backup(bench.store(), &file).unwrap();
+    let contents = backup(fixture.store(), &file).unwrap();
     assert_eq!((contents.keys, contents.records), (2, 3));
     assert_eq!(verify(&file).unwrap(), contents);
-    (bench, key, folder, file)
+    (fixture, key, folder, file)
 }
 
 fn restored(file: &Path, like: &TestStore) -> TestStore {
@@ -47,10 +47,10 @@ fn restored(file: &Path, like: &TestStore) -> TestStore {
 
 #[test]
 fn a_backup_made_while_writes_run_restores_to_one_moment_of_them() {
-    let bench = bench();
-    let (locked, busy) = (bench.issue("small"), bench.issue("never"));
-    bench.reserve_many(locked, 3);
-    assert!(bench.reserve(locked).is_err());
+    let fixture = fixture();
+    let (locked, busy) = (fixture.issue("small"), fixture.issue("never"));
+    fixture.reserve_many(locked, 3);
+    assert!(fixture.reserve(locked).is_err());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keystile.backup");
     let is_done = AtomicBool::new(false);
@@ -59,19 +59,19 @@ fn a_backup_made_while_writes_run_restores_to_one_moment_of_them() {
             scope.spawn(|| {
                 while !is_done.load(Ordering::Relaxed) {
                     let request = write(
-                        &bench.policy,
-                        subject(&bench.entry(busy)),
+                        &fixture.policy,
+                        subject(&fixture.entry(busy)),
                         ("notes", "POST", "/x"),
                         1,
                     );
-                    let reserved = wait(bench.store().reserve(request)).unwrap().unwrap();
+                    let reserved = wait(fixture.store().reserve(request)).unwrap().unwrap();
                     if reserved.id.0 % 3 == 0 {
-                        bench.settle(reserved, Outcome::NotSent);
+                        fixture.settle(reserved, Outcome::NotSent);
                     }
                 }
             });
         }
-        while bench
+        while fixture
             .list(&keystile_store::sqlite::journal::RecordQuery {
                 limit: 100,
                 ..Default::default()
@@ -79,11 +79,11 @@ fn a_backup_made_while_writes_run_restores_to_one_moment_of_them() {
             .len()
             < 100
         {}
-        let contents = backup(bench.store(), &file).unwrap();
+        let contents = backup(fixture.store(), &file).unwrap();
         assert!(contents.records >= 100);
         is_done.store(true, Ordering::Relaxed);
     });
-    let copy = restored(&file, &bench);
+    let copy = restored(&file, &fixture);
     assert!(copy.is_locked(locked));
     assert!(copy.reserve(locked).is_err());
     let records = copy.journal();
@@ -106,12 +106,12 @@ fn a_backup_made_while_writes_run_restores_to_one_moment_of_them() {
 
 #[test]
 fn a_restored_store_knows_its_keys_and_counts_and_closes_what_was_under_way() {
-    let (bench, key, _folder, file) = backed_up();
-    let mut copy = restored(&file, &bench);
+    let (fixture, key, _folder, file) = backed_up();
+    let mut copy = restored(&file, &fixture);
     assert_eq!(copy.used(key), [3]);
     assert_eq!(copy.journal()[2].outcome, Outcome::Unknown);
     assert!(copy.reserve(key).is_err());
-    assert!(!bench.is_locked(key), "the copy is a store of its own");
+    assert!(!fixture.is_locked(key), "the copy is a store of its own");
     copy.reopen();
     assert!(copy.is_locked(key));
     assert_eq!(verify(&file).unwrap().records, 3);
@@ -119,9 +119,9 @@ fn a_restored_store_knows_its_keys_and_counts_and_closes_what_was_under_way() {
 
 #[test]
 fn a_backup_is_private_and_never_overwrites() {
-    let (bench, _, folder, file) = backed_up();
+    let (fixture, _, folder, file) = backed_up();
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(matches!(backup(bench.store(), &file), Err(Error::Exists(_))));
+    assert!(matches!(backup(fixture.store(), &file), Err(Error::Exists(_))));
     let names: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["keystile.backup"]);
@@ -129,14 +129,14 @@ fn a_backup_is_private_and_never_overwrites() {
 
 #[test]
 fn a_cut_off_or_overwritten_backup_is_refused_and_the_store_stays() {
-    let (mut bench, key, folder, file) = backed_up();
+    let (mut fixture, key, folder, file) = backed_up();
     let whole = std::fs::read(&file).unwrap();
     let damaged = folder.path().join("damaged");
-    bench.stop();
+    fixture.stop();
     let refuse = |bytes: &[u8]| {
         std::fs::write(&damaged, bytes).unwrap();
         assert!(verify(&damaged).is_err(), "{} of {} bytes", bytes.len(), whole.len());
-        let directory = DataDirectory::hold(bench.path()).unwrap();
+        let directory = DataDirectory::hold(fixture.path()).unwrap();
         assert!(restore(&directory, &damaged).is_err());
     };
     for length in [0, 100, 4_096, whole.len() / 2, whole.len() - 4_096, whole.len() - 1] {
@@ -147,8 +147,8 @@ fn a_cut_off_or_overwritten_backup_is_refused_and_the_store_stays() {
         bytes[page * 4_096..][..64].fill(0xA5);
         refuse(&bytes);
     }
-    bench.start();
-    assert_eq!(bench.used(key), [3]);
+    fixture.start();
+    assert_eq!(fixture.used(key), [3]);
 }
 
 #[test]
@@ -173,24 +173,24 @@ fn an_edited_backup_is_refused() {
 
 #[test]
 fn a_data_directory_is_no_backup() {
-    let (mut bench, _, _folder, _) = backed_up();
-    bench.stop();
-    assert!(matches!(verify(&bench.path().join("keystile.db")), Err(Error::Corrupt(_))));
+    let (mut fixture, _, _folder, _) = backed_up();
+    fixture.stop();
+    assert!(matches!(verify(&fixture.path().join("keystile.db")), Err(Error::Corrupt(_))));
 }
 
 /// The replaced store is of use only with everything that it had: its latest commits and its pepper.
 #[test]
 fn a_replaced_store_stays_beside_the_restored_one_whole() {
     let (other, key, _folder, file) = backed_up();
-    let bench = bench();
-    let replaced = bench.issue("never");
-    bench.reserve_many(replaced, 5);
+    let fixture = fixture();
+    let replaced = fixture.issue("never");
+    fixture.reserve_many(replaced, 5);
     // As a crash leaves it: the latest commits are in the log.
     let crashed = tempfile::tempdir().unwrap();
     for name in ["keystile.db", "keystile.db-wal", "pepper"] {
-        std::fs::copy(bench.path().join(name), crashed.path().join(name)).unwrap();
+        std::fs::copy(fixture.path().join(name), crashed.path().join(name)).unwrap();
     }
-    let pepper = std::fs::read(bench.path().join("pepper")).unwrap();
+    let pepper = std::fs::read(fixture.path().join("pepper")).unwrap();
     restore(&DataDirectory::hold(crashed.path()).unwrap(), &file).unwrap();
 
     let aside = tempfile::tempdir().unwrap();
@@ -201,7 +201,7 @@ fn a_replaced_store_stays_beside_the_restored_one_whole() {
     let copy = TestStore::at(crashed, &other);
     assert_eq!(copy.used(key), [3]);
     assert_eq!(std::fs::read(aside.path().join("pepper")).ok(), Some(pepper));
-    let before = TestStore::at(aside, &bench);
+    let before = TestStore::at(aside, &fixture);
     assert_eq!(before.used(replaced), [5]);
 }
 
@@ -229,15 +229,15 @@ fn a_file_that_is_no_backup_is_named_and_the_store_is_not_called_damaged() {
 #[test]
 fn a_restore_that_was_cut_off_is_no_new_store_and_loses_nothing_when_it_is_repeated() {
     let (other, key, _folder, file) = backed_up();
-    let mut bench = bench();
-    bench.issue("never");
-    bench.stop();
-    let database = std::fs::read(bench.path().join("keystile.db")).unwrap();
+    let mut fixture = fixture();
+    fixture.issue("never");
+    fixture.stop();
+    let database = std::fs::read(fixture.path().join("keystile.db")).unwrap();
     let files = ["keystile.db", "keystile.mark", "pepper"];
     for steps in 0..=files.len() {
         let data = tempfile::tempdir().unwrap();
         for name in files {
-            std::fs::copy(bench.path().join(name), data.path().join(name)).unwrap();
+            std::fs::copy(fixture.path().join(name), data.path().join(name)).unwrap();
         }
         std::fs::write(data.path().join("keystile.restoring"), "half").unwrap();
         std::fs::create_dir(data.path().join("before-restore-1")).unwrap();

@@ -17,14 +17,14 @@ use crate::test_store::{Dice, TestStore, wait};
 const SEGMENT: i64 = 8_192;
 const HOUR: i64 = 3_600_000;
 
-fn bench() -> (TestStore, KeyHash) {
-    let bench = TestStore::new(&[plan("free", &[], LockRule::Never)]);
-    let key = bench.issue("free");
-    (bench, key)
+fn fixture() -> (TestStore, KeyHash) {
+    let fixture = TestStore::new(&[plan("free", &[], LockRule::Never)]);
+    let key = fixture.issue("free");
+    (fixture, key)
 }
 
 /// Records from a few common addresses, and from a rare one about once in 4,000.
-fn fill(bench: &TestStore, many: usize, dice: &mut Dice) {
+fn fill(fixture: &TestStore, many: usize, dice: &mut Dice) {
     let mut left = many;
     while left > 0 {
         let now = left.min(1_000);
@@ -37,39 +37,39 @@ fn fill(bench: &TestStore, many: usize, dice: &mut Dice) {
             let count = 1 + u32::try_from(dice.roll(3)).unwrap();
             RefusedRecord { key: None, facts, reason: Reason::RateLimited, outcome, count }
         };
-        bench.store().record_refused((0..now).map(record).collect());
+        fixture.store().record_refused((0..now).map(record).collect());
     }
-    wait(bench.store().flush()).unwrap();
+    wait(fixture.store().flush()).unwrap();
 }
 
-fn meta(bench: &TestStore, name: &str) -> i64 {
+fn meta(fixture: &TestStore, name: &str) -> i64 {
     let sql = "SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE name = ?1";
-    bench.store().read(|read| Ok(read.query_row(sql, [name], |row| row.get(0))?)).unwrap()
+    fixture.store().read(|read| Ok(read.query_row(sql, [name], |row| row.get(0))?)).unwrap()
 }
 
-fn facets(bench: &TestStore) -> (i64, i64) {
+fn facets(fixture: &TestStore) -> (i64, i64) {
     let sql = "SELECT coalesce(min(segment), -1), coalesce(max(segment), -1) FROM journal_facet";
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    bench.store().read(|connection| Ok(connection.query_row(sql, [], read)?)).unwrap()
+    fixture.store().read(|connection| Ok(connection.query_row(sql, [], read)?)).unwrap()
 }
 
-fn await_filled(bench: &TestStore, to: i64) {
+fn await_filled(fixture: &TestStore, to: i64) {
     let began = Instant::now();
-    while meta(bench, "blocks_to") < to {
+    while meta(fixture, "blocks_to") < to {
         assert!(began.elapsed() < Duration::from_secs(50), "blocks are not filled");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-fn page(bench: &TestStore, query: &RecordQuery) -> RecordPage {
-    bench.store().read(|read| journal::page(read, query)).unwrap()
+fn page(fixture: &TestStore, query: &RecordQuery) -> RecordPage {
+    fixture.store().read(|read| journal::page(read, query)).unwrap()
 }
 
 /// All pages of a query, and how many there were.
-fn walk(bench: &TestStore, query: &RecordQuery) -> (Vec<RecordId>, usize) {
+fn walk(fixture: &TestStore, query: &RecordQuery) -> (Vec<RecordId>, usize) {
     let (mut query, mut found, mut pages) = (query.clone(), Vec::new(), 0);
     loop {
-        let page = page(bench, &query);
+        let page = page(fixture, &query);
         pages += 1;
         found.extend(page.records.iter().map(|record| record.id));
         match (page.next, query.direction) {
@@ -80,8 +80,8 @@ fn walk(bench: &TestStore, query: &RecordQuery) -> (Vec<RecordId>, usize) {
     }
 }
 
-fn compare(bench: &TestStore, dice: &mut Dice) {
-    let all = bench.journal();
+fn compare(fixture: &TestStore, dice: &mut Dice) {
+    let all = fixture.journal();
     let addresses = ["192.0.2.200", "192.0.2.3", "192.0.2.222"];
     for number in 0..24 {
         let query = RecordQuery {
@@ -101,16 +101,16 @@ fn compare(bench: &TestStore, dice: &mut Dice) {
         if query.direction == Direction::LatestFirst {
             expected.reverse();
         }
-        assert_eq!(walk(bench, &query).0, expected, "{query:?}");
-        let listed = bench.list(&RecordQuery { limit: u32::MAX, ..query });
+        assert_eq!(walk(fixture, &query).0, expected, "{query:?}");
+        let listed = fixture.list(&RecordQuery { limit: u32::MAX, ..query });
         assert!(listed.iter().map(|record| record.id).eq(expected));
     }
 }
 
 /// A file as it was before there were blocks.
-fn empty_blocks(bench: &mut TestStore) {
-    bench.stop();
-    let database = rusqlite::Connection::open(bench.path().join("keystile.db")).unwrap();
+fn empty_blocks(fixture: &mut TestStore) {
+    fixture.stop();
+    let database = rusqlite::Connection::open(fixture.path().join("keystile.db")).unwrap();
     database
         .execute_batch(
             "DELETE FROM journal_facet; DELETE FROM journal_hour;
@@ -118,51 +118,51 @@ fn empty_blocks(bench: &mut TestStore) {
         )
         .unwrap();
     drop(database);
-    bench.start();
+    fixture.start();
 }
 
 #[test]
 fn pages_hold_every_record_once_whatever_is_filled_and_after_retention_and_restarts() {
-    let ((mut bench, key), mut dice) = (bench(), Dice(5));
-    fill(&bench, 21_000, &mut dice);
-    bench.reserve_many(key, 3);
-    compare(&bench, &mut dice);
-    empty_blocks(&mut bench);
-    compare(&bench, &mut dice);
-    await_filled(&bench, 2 * SEGMENT - 1);
-    compare(&bench, &mut dice);
-    bench.reopen();
-    fill(&bench, 6_000, &mut dice);
-    await_filled(&bench, 3 * SEGMENT - 1);
-    assert_eq!(facets(&bench), (0, 2));
-    compare(&bench, &mut dice);
+    let ((mut fixture, key), mut dice) = (fixture(), Dice(5));
+    fill(&fixture, 21_000, &mut dice);
+    fixture.reserve_many(key, 3);
+    compare(&fixture, &mut dice);
+    empty_blocks(&mut fixture);
+    compare(&fixture, &mut dice);
+    await_filled(&fixture, 2 * SEGMENT - 1);
+    compare(&fixture, &mut dice);
+    fixture.reopen();
+    fill(&fixture, 6_000, &mut dice);
+    await_filled(&fixture, 3 * SEGMENT - 1);
+    assert_eq!(facets(&fixture), (0, 2));
+    compare(&fixture, &mut dice);
     // Everything so far is before the end of time; some of it goes.
     let end = Timestamp(i64::MAX);
-    bench.change(move |work| work.delete_records_before(end, 9_000)).unwrap();
-    assert_eq!(facets(&bench), (1, 2));
-    compare(&bench, &mut dice);
-    bench.reopen();
-    compare(&bench, &mut dice);
+    fixture.change(move |work| work.delete_records_before(end, 9_000)).unwrap();
+    assert_eq!(facets(&fixture), (1, 2));
+    compare(&fixture, &mut dice);
+    fixture.reopen();
+    compare(&fixture, &mut dice);
     // A file without blocks from which retention has taken the start.
-    empty_blocks(&mut bench);
-    await_filled(&bench, 3 * SEGMENT - 1);
-    assert_eq!(facets(&bench), (1, 2));
-    compare(&bench, &mut dice);
+    empty_blocks(&mut fixture);
+    await_filled(&fixture, 3 * SEGMENT - 1);
+    assert_eq!(facets(&fixture), (1, 2));
+    compare(&fixture, &mut dice);
 }
 
 #[test]
 fn a_crash_while_a_segment_is_filled_repeats_it() {
-    let ((bench, _), mut dice) = (bench(), Dice(6));
-    fill(&bench, 12_000, &mut dice);
-    while meta(&bench, "hours_to") == 0 {
-        wait(bench.store().flush()).unwrap();
+    let ((fixture, _), mut dice) = (fixture(), Dice(6));
+    fill(&fixture, 12_000, &mut dice);
+    while meta(&fixture, "hours_to") == 0 {
+        wait(fixture.store().flush()).unwrap();
     }
     // A copy of the files is what a crash leaves.
     let crashed = tempfile::tempdir().unwrap();
     for file in ["keystile.db", "keystile.db-wal", "pepper"] {
-        std::fs::copy(bench.path().join(file), crashed.path().join(file)).unwrap();
+        std::fs::copy(fixture.path().join(file), crashed.path().join(file)).unwrap();
     }
-    let copy = TestStore::at(crashed, &bench);
+    let copy = TestStore::at(crashed, &fixture);
     compare(&copy, &mut dice);
     assert_eq!(hours(&copy), by_hand(&copy.journal()));
     await_filled(&copy, SEGMENT - 1);
@@ -172,13 +172,13 @@ fn a_crash_while_a_segment_is_filled_repeats_it() {
 
 #[test]
 fn a_rare_value_is_found_in_one_page_once_blocks_are_filled() {
-    let ((bench, _), mut dice) = (bench(), Dice(7));
-    fill(&bench, 60_000, &mut dice);
-    await_filled(&bench, 7 * SEGMENT - 1);
+    let ((fixture, _), mut dice) = (fixture(), Dice(7));
+    fill(&fixture, 60_000, &mut dice);
+    await_filled(&fixture, 7 * SEGMENT - 1);
     for address in ["192.0.2.200", "192.0.2.222"] {
         let query =
             RecordQuery { address: Some(address.to_owned()), limit: 50, ..RecordQuery::default() };
-        let page = page(&bench, &query);
+        let page = page(&fixture, &query);
         assert!(page.searched_all && page.next.is_none());
         assert_eq!(page.records.is_empty(), address == "192.0.2.222");
     }
@@ -190,18 +190,18 @@ fn a_rare_value_is_found_in_one_page_once_blocks_are_filled() {
         limit: 10_000,
         ..RecordQuery::default()
     };
-    let first = page(&bench, &query);
+    let first = page(&fixture, &query);
     assert!(!first.searched_all && first.next.is_some() && first.searched_to.is_some());
-    assert!(walk(&bench, &query).1 > 2);
+    assert!(walk(&fixture, &query).1 > 2);
 }
 
 #[test]
 fn a_write_that_ends_after_its_block_was_filled_is_found_by_its_outcome() {
-    let ((bench, key), mut dice) = (bench(), Dice(8));
-    let mut open = bench.reserve_many(key, 2);
-    fill(&bench, 20_000, &mut dice);
+    let ((fixture, key), mut dice) = (fixture(), Dice(8));
+    let mut open = fixture.reserve_many(key, 2);
+    fill(&fixture, 20_000, &mut dice);
     // What is under way holds the filling up by a segment, and not for ever.
-    await_filled(&bench, SEGMENT - 1);
+    await_filled(&fixture, SEGMENT - 1);
     let of = |outcome| {
         let query = RecordQuery {
             outcome: Some(outcome),
@@ -209,35 +209,35 @@ fn a_write_that_ends_after_its_block_was_filled_is_found_by_its_outcome() {
             limit: 10,
             ..RecordQuery::default()
         };
-        page(&bench, &query).records.iter().map(|record| record.id.0).collect::<Vec<_>>()
+        page(&fixture, &query).records.iter().map(|record| record.id.0).collect::<Vec<_>>()
     };
     assert_eq!(of(Outcome::Pending), [2, 1]);
-    bench.store().settle(open.remove(0), settlement(Outcome::Applied));
-    bench.store().settle(open.remove(0), settlement(Outcome::Unknown));
-    wait(bench.store().flush()).unwrap();
+    fixture.store().settle(open.remove(0), settlement(Outcome::Applied));
+    fixture.store().settle(open.remove(0), settlement(Outcome::Unknown));
+    wait(fixture.store().flush()).unwrap();
     assert_eq!((of(Outcome::Applied), of(Outcome::Unknown)), (vec![1], vec![2]));
     assert!(of(Outcome::Pending).is_empty());
 }
 
 #[test]
 fn few_records_make_no_work_beside_their_own_commits() {
-    let (bench, key) = bench();
-    for reserved in bench.reserve_many(key, 200) {
-        bench.store().settle(reserved, settlement(Outcome::Applied));
+    let (fixture, key) = fixture();
+    for reserved in fixture.reserve_many(key, 200) {
+        fixture.store().settle(reserved, settlement(Outcome::Applied));
     }
-    wait(bench.store().flush()).unwrap();
+    wait(fixture.store().flush()).unwrap();
     std::thread::sleep(Duration::from_millis(1_300));
-    assert_eq!((meta(&bench, "blocks_to"), meta(&bench, "hours_to")), (0, 0));
-    assert_eq!(facets(&bench), (-1, -1));
-    assert_eq!(hours(&bench), by_hand(&bench.journal()));
+    assert_eq!((meta(&fixture, "blocks_to"), meta(&fixture, "hours_to")), (0, 0));
+    assert_eq!(facets(&fixture), (-1, -1));
+    assert_eq!(hours(&fixture), by_hand(&fixture.journal()));
 }
 
-fn hours(bench: &TestStore) -> Vec<(i64, u64, u64)> {
-    hours_between(bench, Timestamp(0), Timestamp(i64::MAX))
+fn hours(fixture: &TestStore) -> Vec<(i64, u64, u64)> {
+    hours_between(fixture, Timestamp(0), Timestamp(i64::MAX))
 }
 
-fn hours_between(bench: &TestStore, since: Timestamp, until: Timestamp) -> Vec<(i64, u64, u64)> {
-    let counted = bench.store().read(|read| journal::writes_by_hour(read, since, until)).unwrap();
+fn hours_between(fixture: &TestStore, since: Timestamp, until: Timestamp) -> Vec<(i64, u64, u64)> {
+    let counted = fixture.store().read(|read| journal::writes_by_hour(read, since, until)).unwrap();
     let plain = |HourCount { hour_start, writes, refused }| (hour_start.0, writes, refused);
     counted.into_iter().map(plain).collect()
 }
@@ -256,71 +256,72 @@ fn by_hand(records: &[WriteRecord]) -> Vec<(i64, u64, u64)> {
 
 #[test]
 fn hours_are_exact_while_they_are_counted_and_after_restarts_and_retention() {
-    let ((mut bench, key), mut dice) = (bench(), Dice(9));
+    let ((mut fixture, key), mut dice) = (fixture(), Dice(9));
     for many in [3_000, 1, 9_000] {
-        fill(&bench, many, &mut dice);
-        bench.reserve_many(key, 2);
-        assert_eq!(hours(&bench), by_hand(&bench.journal()));
-        bench.reopen_later(HOUR + 1_000);
+        fill(&fixture, many, &mut dice);
+        fixture.reserve_many(key, 2);
+        assert_eq!(hours(&fixture), by_hand(&fixture.journal()));
+        fixture.reopen_later(HOUR + 1_000);
     }
-    fill(&bench, 4_000, &mut dice);
-    let all = by_hand(&bench.journal());
+    fill(&fixture, 4_000, &mut dice);
+    let all = by_hand(&fixture.journal());
     assert!(all.len() >= 4);
-    assert_eq!(hours(&bench), all);
+    assert_eq!(hours(&fixture), all);
     // Part of an hour is the whole hour.
     let (since, until) = (Timestamp(all[1].0 + 5), Timestamp(all[2].0 + 1));
-    assert_eq!(hours_between(&bench, since, until), all[1..=2]);
-    assert_eq!(hours_between(&bench, since, Timestamp(all[2].0)), all[1..=1]);
+    assert_eq!(hours_between(&fixture, since, until), all[1..=2]);
+    assert_eq!(hours_between(&fixture, since, Timestamp(all[2].0)), all[1..=1]);
     // Hours outlive their records, also those that no step had counted.
-    bench.change(|work| work.delete_records_before(Timestamp(i64::MAX), 2_500)).unwrap();
-    assert_eq!(hours(&bench), all);
-    await_filled(&bench, SEGMENT - 1);
-    assert_eq!(hours(&bench), all);
-    bench.reopen();
-    bench.change(|work| work.delete_records_before(Timestamp(i64::MAX), 50_000)).unwrap();
-    assert_eq!(hours(&bench), all);
+    fixture.change(|work| work.delete_records_before(Timestamp(i64::MAX), 2_500)).unwrap();
+    assert_eq!(hours(&fixture), all);
+    await_filled(&fixture, SEGMENT - 1);
+    assert_eq!(hours(&fixture), all);
+    fixture.reopen();
+    fixture.change(|work| work.delete_records_before(Timestamp(i64::MAX), 50_000)).unwrap();
+    assert_eq!(hours(&fixture), all);
 }
 
 #[test]
 fn what_a_key_did_lately_is_counted_by_slot_and_address() {
-    let (mut bench, key) = bench();
-    let row = bench.row(key).row;
-    let entry = bench.entry(key);
+    let (mut fixture, key) = fixture();
+    let row = fixture.row(key).row;
+    let entry = fixture.entry(key);
     let from = |address: &str, count| {
         let mut refused = refusals(Some(&entry), 1).remove(0);
         refused.facts.address = address.parse().unwrap();
-        bench.store().record_refused(vec![RefusedRecord { count, ..refused }]);
+        fixture.store().record_refused(vec![RefusedRecord { count, ..refused }]);
     };
     from("192.0.2.9", 4);
-    bench.reserve_many(key, 3);
+    fixture.reserve_many(key, 3);
     from("2001:db8::1", 1);
-    wait(bench.store().flush()).unwrap();
+    wait(fixture.store().flush()).unwrap();
     drop(entry);
-    let now = bench.store().now();
-    let slots = |bench: &TestStore, since| {
-        bench
+    let now = fixture.store().now();
+    let slots = |fixture: &TestStore, since| {
+        fixture
             .store()
             .read(|read| journal::activity_of_subject(read, row, Timestamp(since), 3, HOUR))
             .unwrap()
     };
-    let addresses = |bench: &TestStore| {
-        let found = bench.store().read(|read| journal::addresses_of_subject(read, row, 2)).unwrap();
+    let addresses = |fixture: &TestStore| {
+        let found =
+            fixture.store().read(|read| journal::addresses_of_subject(read, row, 2)).unwrap();
         found.into_iter().map(|used| (used.address, used.requests)).collect::<Vec<_>>()
     };
     let expected = [("2001:db8::1".to_owned(), 1), ("192.0.2.7".to_owned(), 3)];
     for _ in 0..2 {
-        let activity = slots(&bench, now.0 - HOUR - HOUR / 2);
+        let activity = slots(&fixture, now.0 - HOUR - HOUR / 2);
         assert_eq!((activity.slots, activity.is_truncated), (vec![0, 5, 0], false));
-        assert_eq!(slots(&bench, now.0 + HOUR).slots, [0, 0, 0]);
-        assert_eq!(addresses(&bench), expected);
+        assert_eq!(slots(&fixture, now.0 + HOUR).slots, [0, 0, 0]);
+        assert_eq!(addresses(&fixture), expected);
         // Then the same from the list by key.
-        bench.reopen();
+        fixture.reopen();
     }
-    let entry = bench.entry(key);
+    let entry = fixture.entry(key);
     for _ in 0..21 {
-        bench.store().record_refused(refusals(Some(&entry), 1_000));
+        fixture.store().record_refused(refusals(Some(&entry), 1_000));
     }
-    wait(bench.store().flush()).unwrap();
-    let activity = slots(&bench, now.0 - HOUR);
+    wait(fixture.store().flush()).unwrap();
+    let activity = slots(&fixture, now.0 - HOUR);
     assert_eq!((activity.slots.iter().sum::<u64>(), activity.is_truncated), (20_000, true));
 }

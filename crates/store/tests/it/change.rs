@@ -12,10 +12,10 @@ use tokio::task::JoinSet;
 use crate::make::{LOCKS, owner, plan, subject, write};
 use crate::test_store::{TestStore, wait};
 
-fn bench() -> (TestStore, KeyHash) {
-    let bench = TestStore::new(&[plan("small", &[("3 per day", &[])], LOCKS)]);
-    let key = bench.issue("small");
-    (bench, key)
+fn fixture() -> (TestStore, KeyHash) {
+    let fixture = TestStore::new(&[plan("small", &[("3 per day", &[])], LOCKS)]);
+    let key = fixture.issue("small");
+    (fixture, key)
 }
 
 type Change = Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<()> + Send>;
@@ -33,25 +33,25 @@ pub(crate) fn lock(work: &WriteTx<'_>) -> Lock {
 
 /// One transaction of the writer with everything in it: it is held until all have been asked.
 pub(crate) fn in_one_group(
-    bench: &TestStore,
+    fixture: &TestStore,
     key: KeyHash,
     changes: Vec<Change>,
     writes: usize,
 ) -> (Vec<Result<()>>, Vec<Result<ReserveAnswer>>) {
     let (release, held) = std::sync::mpsc::channel::<()>();
     wait(async {
-        let store = bench.store().clone();
+        let store = fixture.store().clone();
         let mut busy = JoinSet::new();
         busy.spawn(async move { store.change(move |_| Ok(held.recv().is_ok())).await });
         tokio::task::yield_now().await;
         let (mut changing, mut asked) = (Vec::new(), Vec::new());
         for change in changes {
-            let store = bench.store().clone();
+            let store = fixture.store().clone();
             changing.push(tokio::spawn(async move { store.change(change).await }));
         }
         for _ in 0..writes {
-            let (store, subject) = (bench.store().clone(), subject(&bench.entry(key)));
-            let request = write(&bench.policy, subject, ("notes", "POST", "/notes"), 1);
+            let (store, subject) = (fixture.store().clone(), subject(&fixture.entry(key)));
+            let request = write(&fixture.policy, subject, ("notes", "POST", "/notes"), 1);
             asked.push(tokio::spawn(async move { store.reserve(request).await }));
         }
         tokio::task::yield_now().await;
@@ -70,49 +70,49 @@ pub(crate) fn in_one_group(
 
 #[test]
 fn a_change_that_fails_leaves_nothing_behind() {
-    let (mut bench, key) = bench();
-    bench.reserve_many(key, 3);
-    assert!(bench.reserve(key).is_err());
-    let entry = bench.entry(key);
-    let failed: Result<()> = bench.change(move |work| {
+    let (mut fixture, key) = fixture();
+    fixture.reserve_many(key, 3);
+    assert!(fixture.reserve(key).is_err());
+    let entry = fixture.entry(key);
+    let failed: Result<()> = fixture.change(move |work| {
         work.unlock_key(&entry, &owner(), "by mistake")?;
         work.reset_budgets(&entry)?;
         Err(Error::Conflict("changed my mind".to_owned()))
     });
     assert!(matches!(failed, Err(Error::Conflict(_))));
-    assert!(bench.is_locked(key), "requests see an unlock that never was");
-    assert_eq!(bench.events_named(key, "key_unlocked"), 0);
-    assert_eq!(bench.reserve(key).unwrap_err().refusal.reason, Reason::KeyLocked);
-    assert_eq!(bench.used(key), [3]);
-    bench.reopen();
-    assert!(bench.is_locked(key));
+    assert!(fixture.is_locked(key), "requests see an unlock that never was");
+    assert_eq!(fixture.events_named(key, "key_unlocked"), 0);
+    assert_eq!(fixture.reserve(key).unwrap_err().refusal.reason, Reason::KeyLocked);
+    assert_eq!(fixture.used(key), [3]);
+    fixture.reopen();
+    assert!(fixture.is_locked(key));
 }
 
 #[test]
 fn a_change_that_fails_does_not_disturb_the_others_of_its_transaction() {
-    let (bench, key) = bench();
-    let entry = bench.entry(key);
+    let (fixture, key) = fixture();
+    let entry = fixture.entry(key);
     let failing = Box::new(move |work: &mut WriteTx<'_>| {
         let lock = lock(work);
         work.lock_key(&entry, lock)?;
         Err(Error::Conflict("changed my mind".to_owned()))
     });
-    let (changes, writes) = in_one_group(&bench, key, vec![failing], 3);
+    let (changes, writes) = in_one_group(&fixture, key, vec![failing], 3);
     assert!(matches!(changes[0], Err(Error::Conflict(_))));
     assert!(writes.iter().all(|write| matches!(write, Ok(Ok(_)))));
-    assert_eq!(bench.state(key), KeyState::Active);
-    assert_eq!(bench.row(key).lock, None);
+    assert_eq!(fixture.state(key), KeyState::Active);
+    assert_eq!(fixture.row(key).lock, None);
 }
 
 #[test]
 fn a_lock_stops_the_writes_after_it_in_the_same_transaction() {
-    let (bench, key) = bench();
-    let entry = bench.entry(key);
+    let (fixture, key) = fixture();
+    let entry = fixture.entry(key);
     let locking = Box::new(move |work: &mut WriteTx<'_>| {
         let lock = lock(work);
         work.lock_key(&entry, lock).map(|_| ())
     });
-    let (changes, writes) = in_one_group(&bench, key, vec![locking], 2);
+    let (changes, writes) = in_one_group(&fixture, key, vec![locking], 2);
     assert!(changes[0].is_ok());
     let reason = |write: Result<ReserveAnswer>| write.unwrap().unwrap_err().refusal.reason;
     assert_eq!(writes.into_iter().map(reason).collect::<Vec<_>>(), [Reason::KeyLocked; 2]);
@@ -120,20 +120,20 @@ fn a_lock_stops_the_writes_after_it_in_the_same_transaction() {
 
 #[test]
 fn a_revoked_key_stays_revoked_when_its_budget_ends_in_the_same_transaction() {
-    let (bench, key) = bench();
-    bench.reserve_many(key, 3);
-    let entry = bench.entry(key);
+    let (fixture, key) = fixture();
+    fixture.reserve_many(key, 3);
+    let entry = fixture.entry(key);
     let revoking =
         Box::new(move |work: &mut WriteTx<'_>| work.revoke_key(&entry, &owner(), "leaked"));
-    let (changes, writes) = in_one_group(&bench, key, vec![revoking], 1);
+    let (changes, writes) = in_one_group(&fixture, key, vec![revoking], 1);
     assert!(changes[0].is_ok());
     assert!(matches!(writes[0], Ok(Err(_))));
-    assert_eq!(bench.state(key), KeyState::Revoked);
-    let entry = bench.entry(key);
-    drop(bench.change(move |work| work.unlock_key(&entry, &owner(), "by mistake")));
-    assert_eq!(bench.state(key), KeyState::Revoked);
-    let entry = bench.entry(key);
-    let locked = bench.change(move |work| {
+    assert_eq!(fixture.state(key), KeyState::Revoked);
+    let entry = fixture.entry(key);
+    drop(fixture.change(move |work| work.unlock_key(&entry, &owner(), "by mistake")));
+    assert_eq!(fixture.state(key), KeyState::Revoked);
+    let entry = fixture.entry(key);
+    let locked = fixture.change(move |work| {
         let lock = lock(work);
         work.lock_key(&entry, lock).map(|_| ())
     });
@@ -142,34 +142,34 @@ fn a_revoked_key_stays_revoked_when_its_budget_ends_in_the_same_transaction() {
 
 #[test]
 fn giving_back_what_was_counted_before_a_reset_frees_nothing_after_it() {
-    let (bench, key) = bench();
-    let before = bench.reserve_many(key, 3);
-    bench.reset(key);
-    bench.reserve_many(key, 3);
+    let (fixture, key) = fixture();
+    let before = fixture.reserve_many(key, 3);
+    fixture.reset(key);
+    fixture.reserve_many(key, 3);
     for reserved in before {
-        bench.settle(reserved, keystile_core::journal::Outcome::NotSent);
+        fixture.settle(reserved, keystile_core::journal::Outcome::NotSent);
     }
-    assert_eq!(bench.used(key), [3]);
-    assert!(bench.reserve(key).is_err());
+    assert_eq!(fixture.used(key), [3]);
+    assert!(fixture.reserve(key).is_err());
 }
 
 #[test]
 fn the_name_of_an_application_is_taken_once() {
-    let (bench, _) = bench();
+    let (fixture, _) = fixture();
     let again =
-        bench.change(|work| work.create_application("small", "small", &owner()).map(|_| ()));
+        fixture.change(|work| work.create_application("small", "small", &owner()).map(|_| ()));
     assert!(matches!(again, Err(Error::Exists(_))));
-    let unknown = bench.change(|work| work.application_or_new("new", None, &owner()).map(|_| ()));
+    let unknown = fixture.change(|work| work.application_or_new("new", None, &owner()).map(|_| ()));
     assert!(matches!(unknown, Err(Error::Conflict(_))));
 }
 
 #[test]
 fn a_closed_store_answers_that_it_is_unavailable() {
-    let (bench, key) = bench();
-    let reserved = bench.reserve(key).unwrap();
-    bench.store().close();
-    bench.store().close();
-    bench.settle(reserved, keystile_core::journal::Outcome::Applied);
-    assert!(matches!(bench.ask(key, ("notes", "POST", "/notes"), 1), Err(Error::Unavailable)));
-    assert!(matches!(wait(bench.store().flush()), Err(Error::Unavailable)));
+    let (fixture, key) = fixture();
+    let reserved = fixture.reserve(key).unwrap();
+    fixture.store().close();
+    fixture.store().close();
+    fixture.settle(reserved, keystile_core::journal::Outcome::Applied);
+    assert!(matches!(fixture.ask(key, ("notes", "POST", "/notes"), 1), Err(Error::Unavailable)));
+    assert!(matches!(wait(fixture.store().flush()), Err(Error::Unavailable)));
 }

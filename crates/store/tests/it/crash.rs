@@ -79,10 +79,10 @@ struct Said {
     is_locked: bool,
 }
 
-fn run_and_kill(bench: &TestStore, lines_max: usize, pause: Duration) -> Said {
+fn run_and_kill(fixture: &TestStore, lines_max: usize, pause: Duration) -> Said {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "crash::child_that_is_killed", "--nocapture", "--test-threads=1"])
-        .env(DIRECTORY, bench.path())
+        .env(DIRECTORY, fixture.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -125,19 +125,19 @@ fn charged(journal: &[WriteRecord], key: &KeyRow) -> u64 {
 
 #[test]
 fn no_admitted_write_and_no_lock_is_lost_when_the_process_is_killed() {
-    let mut bench = TestStore::new(&plans());
-    let keys = [bench.issue_text("locking", KEYS[0]), bench.issue_text("never", KEYS[1])];
+    let mut fixture = TestStore::new(&plans());
+    let keys = [fixture.issue_text("locking", KEYS[0]), fixture.issue_text("never", KEYS[1])];
     let mut dice = Dice(0x2545_F491_4F6C_DD1D);
     let (mut last_id, mut locks, mut left_unknown) = (0, 0, 0);
     for _ in 0..20 {
-        bench.stop();
+        fixture.stop();
         let pause = Duration::from_micros(u64::try_from(dice.roll(4_000)).unwrap());
-        let said = run_and_kill(&bench, 1 + dice.roll(160), pause);
-        left_unknown += bench.start().left_unknown;
+        let said = run_and_kill(&fixture, 1 + dice.roll(160), pause);
+        left_unknown += fixture.start().left_unknown;
 
-        let journal = bench.journal();
+        let journal = fixture.journal();
         assert!(journal.iter().all(|record| record.outcome != Outcome::Pending));
-        let [locking, never] = keys.map(|key| bench.row(key));
+        let [locking, never] = keys.map(|key| fixture.row(key));
         for (row, admitted) in [(&locking, &said.admitted[0]), (&never, &said.admitted[1])] {
             let on_record: BTreeSet<_> = journal
                 .iter()
@@ -153,14 +153,14 @@ fn no_admitted_write_and_no_lock_is_lost_when_the_process_is_killed() {
 
         let charged = charged(&journal, &locking);
         assert!(charged <= QUOTA);
-        assert_eq!(bench.used(keys[0]), [charged]);
-        assert_eq!(locking.lock.is_some(), matches!(bench.state(keys[0]), KeyState::Locked(_)));
+        assert_eq!(fixture.used(keys[0]), [charged]);
+        assert_eq!(locking.lock.is_some(), matches!(fixture.state(keys[0]), KeyState::Locked(_)));
         if said.is_locked {
             assert!(locking.lock.is_some(), "the lock is lost");
             assert_eq!(charged, QUOTA);
             locks += 1;
-            let entry = bench.entry(keys[0]);
-            bench
+            let entry = fixture.entry(keys[0]);
+            fixture
                 .change(move |work| {
                     work.reset_budgets(&entry)?;
                     work.unlock_key(&entry, &owner(), "go on")
@@ -171,7 +171,7 @@ fn no_admitted_write_and_no_lock_is_lost_when_the_process_is_killed() {
     assert!(locks > 0, "no round came as far as a lock");
     assert!(left_unknown > 0, "no round was killed with writes under way");
     assert_eq!(
-        bench.events_named(keys[0], "key_locked"),
-        bench.events_named(keys[0], "key_unlocked") + usize::from(bench.is_locked(keys[0]))
+        fixture.events_named(keys[0], "key_locked"),
+        fixture.events_named(keys[0], "key_unlocked") + usize::from(fixture.is_locked(keys[0]))
     );
 }

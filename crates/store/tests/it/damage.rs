@@ -9,39 +9,39 @@ use rusqlite::Connection;
 use crate::make::{LOCKS, plan};
 use crate::test_store::{TestStore, open};
 
-fn bench() -> TestStore {
-    let bench = TestStore::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);
-    bench.issue("small");
-    bench
+fn fixture() -> TestStore {
+    let fixture = TestStore::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);
+    fixture.issue("small");
+    fixture
 }
 
 #[test]
 fn a_directory_has_one_store_at_a_time() {
-    let mut bench = bench();
-    assert!(matches!(open(bench.path()), Err(Error::InUse { .. })));
-    bench.stop();
-    let held = DataDirectory::hold(bench.path()).unwrap();
-    assert!(matches!(open(bench.path()), Err(Error::InUse { .. })));
+    let mut fixture = fixture();
+    assert!(matches!(open(fixture.path()), Err(Error::InUse { .. })));
+    fixture.stop();
+    let held = DataDirectory::hold(fixture.path()).unwrap();
+    assert!(matches!(open(fixture.path()), Err(Error::InUse { .. })));
     drop(held);
-    bench.start();
+    fixture.start();
 }
 
 #[test]
 fn nobody_else_can_read_the_directory() {
-    let bench = bench();
+    let fixture = fixture();
     let mode = |path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(bench.path().to_owned()), 0o700);
-    assert_eq!(mode(bench.path().join("pepper")), 0o600);
+    assert_eq!(mode(fixture.path().to_owned()), 0o700);
+    assert_eq!(mode(fixture.path().join("pepper")), 0o600);
 }
 
 #[test]
 fn a_store_of_a_newer_version_is_left_alone() {
-    let mut bench = bench();
-    bench.stop();
-    let file = bench.path().join("keystile.db");
+    let mut fixture = fixture();
+    fixture.stop();
+    let file = fixture.path().join("keystile.db");
     Connection::open(&file).unwrap().pragma_update(None, "user_version", 4_000).unwrap();
     let before = std::fs::read(&file).unwrap();
-    assert!(matches!(open(bench.path()), Err(Error::Newer { found: 4_000, .. })));
+    assert!(matches!(open(fixture.path()), Err(Error::Newer { found: 4_000, .. })));
     assert_eq!(std::fs::read(&file).unwrap(), before);
 }
 
@@ -71,46 +71,46 @@ fn a_file_of_garbage_is_corrupt() {
 
 #[test]
 fn a_cut_off_file_is_corrupt() {
-    let mut bench = bench();
-    bench.stop();
-    let file = bench.path().join("keystile.db");
+    let mut fixture = fixture();
+    fixture.stop();
+    let file = fixture.path().join("keystile.db");
     let bytes = std::fs::read(&file).unwrap();
     std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
-    assert!(matches!(open(bench.path()), Err(Error::Corrupt(_))));
+    assert!(matches!(open(fixture.path()), Err(Error::Corrupt(_))));
 }
 
 #[test]
 fn a_lock_that_cannot_be_read_is_corrupt_and_not_an_open_key() {
-    let mut bench = bench();
-    bench.stop();
-    let database = Connection::open(bench.path().join("keystile.db")).unwrap();
+    let mut fixture = fixture();
+    fixture.stop();
+    let database = Connection::open(fixture.path().join("keystile.db")).unwrap();
     database.execute("UPDATE key SET lock = '{}'", []).unwrap();
     drop(database);
-    assert!(matches!(open(bench.path()), Err(Error::Corrupt(_))));
+    assert!(matches!(open(fixture.path()), Err(Error::Corrupt(_))));
 }
 
 #[test]
 fn without_its_pepper_a_store_with_keys_does_not_start() {
-    let mut bench = bench();
-    bench.stop();
-    let pepper = bench.path().join("pepper");
+    let mut fixture = fixture();
+    fixture.stop();
+    let pepper = fixture.path().join("pepper");
     let kept = std::fs::read(&pepper).unwrap();
     std::fs::write(&pepper, &kept[..31]).unwrap();
-    assert!(matches!(open(bench.path()), Err(Error::Pepper { fault: "damaged", .. })));
+    assert!(matches!(open(fixture.path()), Err(Error::Pepper { fault: "damaged", .. })));
     std::fs::remove_file(&pepper).unwrap();
-    assert!(matches!(open(bench.path()), Err(Error::Pepper { fault: "missing", .. })));
+    assert!(matches!(open(fixture.path()), Err(Error::Pepper { fault: "missing", .. })));
     assert!(!pepper.exists());
     std::fs::write(&pepper, kept).unwrap();
-    bench.start();
+    fixture.start();
 }
 
 /// The first start makes the database and then the pepper.
 #[test]
 fn a_first_start_that_was_killed_half_way_can_be_repeated() {
-    let mut bench = TestStore::new(&[]);
-    bench.stop();
-    std::fs::remove_file(bench.path().join("pepper")).unwrap();
-    bench.start();
+    let mut fixture = TestStore::new(&[]);
+    fixture.stop();
+    std::fs::remove_file(fixture.path().join("pepper")).unwrap();
+    fixture.start();
 }
 
 /// Every variant stands here: the match does not compile without.

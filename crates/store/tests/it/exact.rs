@@ -16,13 +16,18 @@ const POST: (&str, &str, &str) = ("notes", "POST", "/notes");
 const DELETE: (&str, &str, &str) = ("notes", "DELETE", "/notes/1");
 
 /// Asks for many writes at once, from several threads.
-fn burst(bench: &TestStore, subject: &Subject, threads: usize, each: usize) -> Vec<ReserveAnswer> {
+fn burst(
+    fixture: &TestStore,
+    subject: &Subject,
+    threads: usize,
+    each: usize,
+) -> Vec<ReserveAnswer> {
     let ask = || {
         wait(async {
             let mut asked = JoinSet::new();
             for _ in 0..each {
-                let request = write(&bench.policy, subject.clone(), POST, 1);
-                let store = bench.store().clone();
+                let request = write(&fixture.policy, subject.clone(), POST, 1);
+                let store = fixture.store().clone();
                 asked.spawn(async move { store.reserve(request).await.unwrap() });
             }
             asked.join_all().await
@@ -36,9 +41,9 @@ fn burst(bench: &TestStore, subject: &Subject, threads: usize, each: usize) -> V
 
 #[test]
 fn of_500_writes_at_once_a_quota_of_10_admits_10_and_locks_once() {
-    let mut bench = TestStore::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);
-    let key = bench.issue("small");
-    let answers = burst(&bench, &subject(&bench.entry(key)), 4, 125);
+    let mut fixture = TestStore::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);
+    let key = fixture.issue("small");
+    let answers = burst(&fixture, &subject(&fixture.entry(key)), 4, 125);
 
     let (admitted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!((admitted.len(), refused.len()), (10, 490));
@@ -47,7 +52,7 @@ fn of_500_writes_at_once_a_quota_of_10_admits_10_and_locks_once() {
     assert!(refused.iter().all(|refused| refused.refusal.lock.is_some()));
     assert_eq!(refused.iter().filter(|refused| refused.is_recorded).count(), 1);
 
-    let journal = bench.journal();
+    let journal = fixture.journal();
     assert_eq!(journal.len(), 11);
     assert!(
         journal[..10].iter().all(|record| record.outcome == Outcome::Pending && record.cost == 1)
@@ -56,22 +61,22 @@ fn of_500_writes_at_once_a_quota_of_10_admits_10_and_locks_once() {
     assert_eq!((attempt.outcome, attempt.reason), (Outcome::Refused, Some(Reason::KeyLocked)));
     assert_eq!((attempt.status, attempt.cost), (Some(403), 0));
 
-    let row = bench.row(key);
+    let row = fixture.row(key);
     let lock = row.lock.unwrap();
     assert_eq!(lock.actor, Actor::Budget("writes-day".to_owned()));
     assert_eq!(lock.reason, "went over its write budget writes-day, 10 per day");
     assert_eq!(lock.evidence.as_deref(), Some("POST /notes from 192.0.2.7"));
-    assert_eq!((row.locks, bench.events_named(key, "key_locked")), (1, 1));
+    assert_eq!((row.locks, fixture.events_named(key, "key_locked")), (1, 1));
     drop(admitted);
-    bench.reopen();
-    assert!(bench.is_locked(key));
+    fixture.reopen();
+    assert!(fixture.is_locked(key));
 }
 
 #[test]
 fn ids_and_times_of_a_burst_rise_together_and_remaining_counts_down() {
-    let bench = TestStore::new(&[plan("small", &[("60 per day", &[])], LOCKS)]);
-    let key = bench.issue("small");
-    let mut admitted: Vec<_> = burst(&bench, &subject(&bench.entry(key)), 3, 40)
+    let fixture = TestStore::new(&[plan("small", &[("60 per day", &[])], LOCKS)]);
+    let key = fixture.issue("small");
+    let mut admitted: Vec<_> = burst(&fixture, &subject(&fixture.entry(key)), 3, 40)
         .into_iter()
         .filter_map(Result::ok)
         .collect();
@@ -86,105 +91,105 @@ fn ids_and_times_of_a_burst_rise_together_and_remaining_counts_down() {
 fn no_budget_is_charged_when_one_of_several_refuses() {
     let budgets: &[(&str, &[&str])] =
         &[("10 per day", &[]), ("3 per 2 days", &["notes: DELETE *"])];
-    let bench = TestStore::new(&[plan("two", budgets, LockRule::Never)]);
-    let key = bench.issue("two");
+    let fixture = TestStore::new(&[plan("two", budgets, LockRule::Never)]);
+    let key = fixture.issue("two");
     for _ in 0..3 {
-        let reserved = bench.ask(key, DELETE, 1).unwrap().unwrap();
+        let reserved = fixture.ask(key, DELETE, 1).unwrap().unwrap();
         assert_eq!(reserved.standings.len(), 2);
     }
-    let refused = bench.ask(key, DELETE, 1).unwrap().unwrap_err();
+    let refused = fixture.ask(key, DELETE, 1).unwrap().unwrap_err();
     assert_eq!(refused.refusal.reason, Reason::BudgetExhausted);
-    assert_eq!(bench.used(key), [3, 3]);
+    assert_eq!(fixture.used(key), [3, 3]);
     // What the scoped budget does not speak of goes on, up to the other one.
     for _ in 0..7 {
-        assert_eq!(bench.reserve(key).unwrap().standings.len(), 1);
+        assert_eq!(fixture.reserve(key).unwrap().standings.len(), 1);
     }
-    assert!(bench.reserve(key).is_err());
-    assert_eq!(bench.used(key), [10, 3]);
+    assert!(fixture.reserve(key).is_err());
+    assert_eq!(fixture.used(key), [10, 3]);
 }
 
 #[test]
 fn a_write_that_costs_more_than_is_left_is_refused_whole() {
-    let bench = TestStore::new(&[plan("never", &[("10 per day", &[])], LockRule::Never)]);
-    let key = bench.issue("never");
-    assert_eq!(bench.ask(key, POST, 7).unwrap().unwrap().standings[0].remaining, 3);
-    assert!(bench.ask(key, POST, 4).unwrap().is_err());
-    assert_eq!(bench.used(key), [7]);
-    assert!(bench.ask(key, POST, 3).unwrap().is_ok());
-    assert_eq!(bench.journal().iter().map(|record| record.cost).collect::<Vec<_>>(), [7, 3]);
+    let fixture = TestStore::new(&[plan("never", &[("10 per day", &[])], LockRule::Never)]);
+    let key = fixture.issue("never");
+    assert_eq!(fixture.ask(key, POST, 7).unwrap().unwrap().standings[0].remaining, 3);
+    assert!(fixture.ask(key, POST, 4).unwrap().is_err());
+    assert_eq!(fixture.used(key), [7]);
+    assert!(fixture.ask(key, POST, 3).unwrap().is_ok());
+    assert_eq!(fixture.journal().iter().map(|record| record.cost).collect::<Vec<_>>(), [7, 3]);
 }
 
 #[test]
 fn a_plan_that_never_locks_refuses_and_says_when_there_is_room() {
-    let bench = TestStore::new(&[plan("never", &[("2 per hour", &[])], LockRule::Never)]);
-    let key = bench.issue("never");
-    bench.reserve_many(key, 2);
-    let refused = bench.reserve(key).unwrap_err();
+    let fixture = TestStore::new(&[plan("never", &[("2 per hour", &[])], LockRule::Never)]);
+    let key = fixture.issue("never");
+    fixture.reserve_many(key, 2);
+    let refused = fixture.reserve(key).unwrap_err();
     assert_eq!(refused.refusal.reason, Reason::BudgetExhausted);
     let seconds = refused.refusal.retry_after_secs.unwrap();
     assert!((3600..=3661).contains(&seconds), "{seconds} s");
     assert!(!refused.is_recorded);
     assert_eq!((refused.standings[0].used, refused.standings[0].remaining), (2, 0));
     // What never fits is not worth waiting for.
-    assert_eq!(bench.ask(key, POST, 3).unwrap().unwrap_err().refusal.retry_after_secs, None);
-    assert_eq!(bench.state(key), KeyState::Active);
-    assert_eq!(bench.events_named(key, "key_locked"), 0);
+    assert_eq!(fixture.ask(key, POST, 3).unwrap().unwrap_err().refusal.retry_after_secs, None);
+    assert_eq!(fixture.state(key), KeyState::Active);
+    assert_eq!(fixture.events_named(key, "key_locked"), 0);
 }
 
 #[test]
 fn a_quota_of_nothing_locks_at_the_first_write() {
-    let bench = TestStore::new(&[plan("none", &[("0 per day", &[])], LOCKS)]);
-    let key = bench.issue("none");
-    assert!(bench.reserve(key).is_err());
-    assert!(bench.is_locked(key));
+    let fixture = TestStore::new(&[plan("none", &[("0 per day", &[])], LOCKS)]);
+    let key = fixture.issue("none");
+    assert!(fixture.reserve(key).is_err());
+    assert!(fixture.is_locked(key));
 }
 
 #[test]
 fn callers_without_a_key_are_counted_by_address_and_never_locked() {
-    let mut bench = TestStore::new(&[plan("keyless", &[("5 per day", &[])], LOCKS)]);
+    let mut fixture = TestStore::new(&[plan("keyless", &[("5 per day", &[])], LOCKS)]);
     let address = Subject::Address("198.51.100.4".parse().unwrap());
-    let answers = burst(&bench, &address, 2, 20);
+    let answers = burst(&fixture, &address, 2, 20);
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 5);
     let refused = answers.into_iter().find_map(Result::err).unwrap();
     assert_eq!(refused.refusal.reason, Reason::BudgetExhausted);
     assert!(refused.refusal.retry_after_secs.is_some());
     // Another address has its own budget; a /64 of IPv6 is one caller.
-    assert!(bench.reserve_from("198.51.100.5").is_ok());
+    assert!(fixture.reserve_from("198.51.100.5").is_ok());
     for host in 1..=5 {
-        assert!(bench.reserve_from(&format!("2001:db8:1:1::{host}")).is_ok());
+        assert!(fixture.reserve_from(&format!("2001:db8:1:1::{host}")).is_ok());
     }
-    assert!(bench.reserve_from("2001:db8:1:1::6").is_err());
-    bench.reopen();
-    assert!(bench.reserve_from("198.51.100.4").is_err());
-    assert!(bench.reserve_from("2001:db8:1:1:ffff::1").is_err());
-    assert!(bench.journal().iter().all(|record| record.key.is_none()));
+    assert!(fixture.reserve_from("2001:db8:1:1::6").is_err());
+    fixture.reopen();
+    assert!(fixture.reserve_from("198.51.100.4").is_err());
+    assert!(fixture.reserve_from("2001:db8:1:1:ffff::1").is_err());
+    assert!(fixture.journal().iter().all(|record| record.key.is_none()));
 }
 
 #[test]
 fn an_observed_api_counts_and_objects_but_never_refuses() {
-    let bench = TestStore::new(&[plan("small", &[("2 per day", &[])], LOCKS)]);
-    let key = bench.issue("small");
+    let fixture = TestStore::new(&[plan("small", &[("2 per day", &[])], LOCKS)]);
+    let key = fixture.issue("small");
     for _ in 0..4 {
-        let mut request = write(&bench.policy, subject(&bench.entry(key)), POST, 1);
+        let mut request = write(&fixture.policy, subject(&fixture.entry(key)), POST, 1);
         request.is_observed = true;
-        assert!(wait(bench.store().reserve(request)).unwrap().is_ok());
+        assert!(wait(fixture.store().reserve(request)).unwrap().is_ok());
     }
-    let reasons: Vec<_> = bench.journal().iter().map(|record| record.reason).collect();
+    let reasons: Vec<_> = fixture.journal().iter().map(|record| record.reason).collect();
     assert_eq!(reasons, [None, None, Some(Reason::KeyLocked), Some(Reason::KeyLocked)]);
-    assert_eq!((bench.state(key), bench.used(key)), (KeyState::Active, vec![4]));
+    assert_eq!((fixture.state(key), fixture.used(key)), (KeyState::Active, vec![4]));
 }
 
 #[test]
 fn two_policies_in_use_at_once_share_one_count() {
-    let mut bench = TestStore::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);
-    let key = bench.issue("small");
-    let old = bench.policy.clone();
-    bench.reload_policy();
+    let mut fixture = TestStore::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);
+    let key = fixture.issue("small");
+    let old = fixture.policy.clone();
+    fixture.reload_policy();
     let mut admitted = 0;
     for turn in 0..15 {
-        let policy: &Arc<_> = if turn % 2 == 0 { &old } else { &bench.policy };
-        let request = write(policy, subject(&bench.entry(key)), POST, 1);
-        admitted += usize::from(wait(bench.store().reserve(request)).unwrap().is_ok());
+        let policy: &Arc<_> = if turn % 2 == 0 { &old } else { &fixture.policy };
+        let request = write(policy, subject(&fixture.entry(key)), POST, 1);
+        admitted += usize::from(wait(fixture.store().reserve(request)).unwrap().is_ok());
     }
     assert_eq!(admitted, 10);
 }

@@ -19,10 +19,10 @@ use crate::change::{in_one_group, lock};
 use crate::make::{LOCKS, plan, refusals};
 use crate::test_store::{TestStore, wait};
 
-fn bench() -> (TestStore, KeyHash) {
-    let bench = TestStore::new(&plans());
-    let key = bench.issue("never");
-    (bench, key)
+fn fixture() -> (TestStore, KeyHash) {
+    let fixture = TestStore::new(&plans());
+    let key = fixture.issue("never");
+    (fixture, key)
 }
 
 fn plans() -> [keystile_core::policy::PlanSpec; 2] {
@@ -33,16 +33,16 @@ fn plans() -> [keystile_core::policy::PlanSpec; 2] {
 }
 
 /// Another program that has begun to write to the file.
-fn block(bench: &TestStore) -> Connection {
-    bench.change(|work| Ok(work.connection().busy_timeout(Duration::ZERO)?)).unwrap();
-    let other = Connection::open(bench.path().join("keystile.db")).unwrap();
+fn block(fixture: &TestStore) -> Connection {
+    fixture.change(|work| Ok(work.connection().busy_timeout(Duration::ZERO)?)).unwrap();
+    let other = Connection::open(fixture.path().join("keystile.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     other
 }
 
 /// The file cannot grow by more than some pages.
-fn bound_pages(bench: &TestStore, spare: i64) {
-    bench
+fn bound_pages(fixture: &TestStore, spare: i64) {
+    fixture
         .change(move |work| {
             let pages: i64 =
                 work.connection().pragma_query_value(None, "page_count", |row| row.get(0))?;
@@ -54,8 +54,8 @@ fn bound_pages(bench: &TestStore, spare: i64) {
         .unwrap();
 }
 
-fn unbound_pages(bench: &TestStore) {
-    let unbound = bench.change(|work| {
+fn unbound_pages(fixture: &TestStore) {
+    let unbound = fixture.change(|work| {
         Ok(work
             .connection()
             .pragma_update_and_check(None, "max_page_count", 1_000_000, |_| Ok(()))?)
@@ -63,70 +63,71 @@ fn unbound_pages(bench: &TestStore) {
     unbound.unwrap();
 }
 
-fn wait_for_recovery(bench: &TestStore) {
-    let start = bench.store().now().0;
-    while bench.store().fault().is_some() {
-        assert!(bench.store().now().0 < start + 5_000, "the store does not recover by itself");
+fn wait_for_recovery(fixture: &TestStore) {
+    let start = fixture.store().now().0;
+    while fixture.store().fault().is_some() {
+        assert!(fixture.store().now().0 < start + 5_000, "the store does not recover by itself");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-fn refused(bench: &TestStore, key: KeyHash) -> bool {
-    matches!(bench.ask(key, ("notes", "POST", "/notes"), 1), Err(Error::Unavailable))
+fn refused(fixture: &TestStore, key: KeyHash) -> bool {
+    matches!(fixture.ask(key, ("notes", "POST", "/notes"), 1), Err(Error::Unavailable))
 }
 
 #[test]
 fn while_another_program_holds_the_file_writes_are_refused_and_reads_go_on() {
-    let (mut bench, key) = bench();
-    let reserved = bench.reserve_many(key, 4);
-    let other = block(&bench);
-    assert!(refused(&bench, key));
-    assert!(bench.store().fault().is_some());
+    let (mut fixture, key) = fixture();
+    let reserved = fixture.reserve_many(key, 4);
+    let other = block(&fixture);
+    assert!(refused(&fixture, key));
+    assert!(fixture.store().fault().is_some());
     for (reserved, outcome) in reserved.into_iter().zip([Outcome::NotSent, Outcome::Applied]) {
-        bench.settle(reserved, outcome);
+        fixture.settle(reserved, outcome);
     }
-    assert!(matches!(wait(bench.store().flush()), Err(Error::Unavailable)));
-    assert!(refused(&bench, key));
+    assert!(matches!(wait(fixture.store().flush()), Err(Error::Unavailable)));
+    assert!(refused(&fixture, key));
     let query = RecordQuery { limit: 10, ..RecordQuery::default() };
-    assert!(bench.list(&query).iter().all(|record| record.outcome == Outcome::Pending));
-    assert_eq!(bench.list(&query).len(), 4);
-    assert_eq!(bench.state(key), KeyState::Active);
+    assert!(fixture.list(&query).iter().all(|record| record.outcome == Outcome::Pending));
+    assert_eq!(fixture.list(&query).len(), 4);
+    assert_eq!(fixture.state(key), KeyState::Active);
     drop(other);
-    wait_for_recovery(&bench);
+    wait_for_recovery(&fixture);
     // What was settled in the meantime is written down, without anybody asking again.
-    let outcomes =
-        |bench: &TestStore| bench.journal().iter().map(|record| record.outcome).collect::<Vec<_>>();
-    assert_eq!(outcomes(&bench)[..2], [Outcome::NotSent, Outcome::Applied]);
-    assert_eq!(bench.used(key), [3]);
-    bench.reserve_many(key, 7);
-    assert!(bench.reserve(key).is_err());
-    bench.reopen();
-    assert_eq!(bench.used(key), [10]);
-    let ids: Vec<_> = bench.journal().iter().map(|record| record.id.0).collect();
+    let outcomes = |fixture: &TestStore| {
+        fixture.journal().iter().map(|record| record.outcome).collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes(&fixture)[..2], [Outcome::NotSent, Outcome::Applied]);
+    assert_eq!(fixture.used(key), [3]);
+    fixture.reserve_many(key, 7);
+    assert!(fixture.reserve(key).is_err());
+    fixture.reopen();
+    assert_eq!(fixture.used(key), [10]);
+    let ids: Vec<_> = fixture.journal().iter().map(|record| record.id.0).collect();
     assert_eq!(ids, (1..=11).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_change_in_a_transaction_that_could_not_begin_is_not_made() {
-    let (bench, key) = bench();
-    let entry = bench.entry(key);
-    let other = block(&bench);
-    let locked = bench.change(move |work| {
+    let (fixture, key) = fixture();
+    let entry = fixture.entry(key);
+    let other = block(&fixture);
+    let locked = fixture.change(move |work| {
         // The other program ends between the two.
         drop(other);
         let lock = lock(work);
         work.lock_key(&entry, lock).map(|_| ())
     });
     assert!(matches!(locked, Err(Error::Unavailable)));
-    wait_for_recovery(&bench);
-    assert_eq!((bench.row(key).lock, bench.state(key)), (None, KeyState::Active));
+    wait_for_recovery(&fixture);
+    assert_eq!((fixture.row(key).lock, fixture.state(key)), (None, KeyState::Active));
 }
 
 #[test]
 fn a_change_after_a_write_that_filled_the_disk_is_not_made_by_half() {
-    let (bench, key) = bench();
-    let entry = bench.entry(key);
-    bound_pages(&bench, 0);
+    let (fixture, key) = fixture();
+    let entry = fixture.entry(key);
+    bound_pages(&fixture, 0);
     let filling = Box::new(|work: &mut keystile_store::WriteTx<'_>| {
         let sql = "INSERT INTO meta (name, value) VALUES ('filler', hex(zeroblob(20000)))";
         work.connection().execute(sql, [])?;
@@ -136,47 +137,47 @@ fn a_change_after_a_write_that_filled_the_disk_is_not_made_by_half() {
         let lock = lock(work);
         work.lock_key(&entry, lock).map(|_| ())
     });
-    let (changes, writes) = in_one_group(&bench, key, vec![filling, locking], 3);
+    let (changes, writes) = in_one_group(&fixture, key, vec![filling, locking], 3);
     let is_locked = changes[1].is_ok();
-    unbound_pages(&bench);
-    wait_for_recovery(&bench);
-    assert_eq!(bench.row(key).lock.is_some(), is_locked);
-    assert_eq!(bench.is_locked(key), is_locked);
+    unbound_pages(&fixture);
+    wait_for_recovery(&fixture);
+    assert_eq!(fixture.row(key).lock.is_some(), is_locked);
+    assert_eq!(fixture.is_locked(key), is_locked);
     let admitted = writes.iter().filter(|write| matches!(write, Ok(Ok(_)))).count();
     assert_eq!(
-        bench.journal().len(),
+        fixture.journal().len(),
         admitted,
         "a write that was refused is on record as under way"
     );
     if !is_locked {
-        bench.reserve_many(key, 10 - admitted);
+        fixture.reserve_many(key, 10 - admitted);
     }
-    assert!(bench.reserve(key).is_err());
+    assert!(fixture.reserve(key).is_err());
 }
 
 #[test]
 fn a_full_file_refuses_writes_and_admits_the_rest_of_the_quota_after() {
-    let (mut bench, key) = bench();
-    bound_pages(&bench, 1);
+    let (mut fixture, key) = fixture();
+    bound_pages(&fixture, 1);
     let mut admitted = 0;
     for _ in 0..400 {
-        bench.store().record_refused(refusals(None, 20));
-        match bench.ask(key, ("notes", "POST", "/notes"), 1) {
+        fixture.store().record_refused(refusals(None, 20));
+        match fixture.ask(key, ("notes", "POST", "/notes"), 1) {
             Ok(answer) => admitted += u64::from(answer.is_ok()),
             Err(Error::Unavailable) => break,
             Err(error) => panic!("{error}"),
         }
     }
-    assert!(bench.store().fault().is_some());
-    unbound_pages(&bench);
-    wait_for_recovery(&bench);
-    assert_eq!(bench.used(key), [admitted]);
+    assert!(fixture.store().fault().is_some());
+    unbound_pages(&fixture);
+    wait_for_recovery(&fixture);
+    assert_eq!(fixture.used(key), [admitted]);
     for _ in 0..20 {
-        admitted += u64::from(bench.reserve(key).is_ok());
+        admitted += u64::from(fixture.reserve(key).is_ok());
     }
     assert_eq!(admitted, 10);
-    bench.reopen();
-    assert_eq!(bench.used(key), [10]);
+    fixture.reopen();
+    assert_eq!(fixture.used(key), [10]);
 }
 
 /// A small disk of its own, if the tests may mount one.
@@ -212,37 +213,40 @@ fn a_full_disk_refuses_writes_keeps_settlements_and_recovers_by_itself() {
         println!("not tried: only root may mount a small disk");
         return;
     };
-    let mut bench = TestStore::on(&folder.path().join("data"), &plans());
-    let (key, locking) = (bench.issue("never"), bench.issue("small"));
-    let held = bench.reserve_many(key, 2);
-    bench.reserve_many(locking, 3);
+    let mut fixture = TestStore::on(&folder.path().join("data"), &plans());
+    let (key, locking) = (fixture.issue("never"), fixture.issue("small"));
+    let held = fixture.reserve_many(key, 2);
+    fixture.reserve_many(locking, 3);
     disk.fill();
     for _ in 0..2_000 {
-        bench.store().record_refused(refusals(None, 50));
-        if wait(bench.store().flush()).is_err() {
+        fixture.store().record_refused(refusals(None, 50));
+        if wait(fixture.store().flush()).is_err() {
             break;
         }
     }
-    assert!(bench.store().fault().is_some(), "the disk was never full");
-    assert!(refused(&bench, key));
-    assert!(matches!(bench.ask(locking, ("notes", "POST", "/notes"), 1), Err(Error::Unavailable)));
-    assert!(!bench.is_locked(locking), "a lock that is not durable is seen");
+    assert!(fixture.store().fault().is_some(), "the disk was never full");
+    assert!(refused(&fixture, key));
+    assert!(matches!(
+        fixture.ask(locking, ("notes", "POST", "/notes"), 1),
+        Err(Error::Unavailable)
+    ));
+    assert!(!fixture.is_locked(locking), "a lock that is not durable is seen");
     for (reserved, outcome) in held.into_iter().zip([Outcome::NotSent, Outcome::Applied]) {
-        bench.settle(reserved, outcome);
+        fixture.settle(reserved, outcome);
     }
-    assert!(wait(bench.store().flush()).is_err());
+    assert!(wait(fixture.store().flush()).is_err());
     let query = RecordQuery { limit: 1, ..RecordQuery::default() };
-    assert_eq!(bench.list(&query).len(), 1);
+    assert_eq!(fixture.list(&query).len(), 1);
     disk.free();
-    wait_for_recovery(&bench);
-    let journal = bench.journal();
+    wait_for_recovery(&fixture);
+    let journal = fixture.journal();
     assert_eq!((journal[0].outcome, journal[1].outcome), (Outcome::NotSent, Outcome::Applied));
-    assert_eq!(bench.used(key), [1]);
-    bench.reserve_many(key, 9);
-    assert!(bench.reserve(key).is_err());
-    assert!(bench.reserve(locking).is_err());
-    bench.reopen();
-    assert!(bench.is_locked(locking));
-    assert_eq!(bench.used(key), [10]);
-    bench.stop();
+    assert_eq!(fixture.used(key), [1]);
+    fixture.reserve_many(key, 9);
+    assert!(fixture.reserve(key).is_err());
+    assert!(fixture.reserve(locking).is_err());
+    fixture.reopen();
+    assert!(fixture.is_locked(locking));
+    assert_eq!(fixture.used(key), [10]);
+    fixture.stop();
 }

@@ -20,16 +20,17 @@ const METHODS: [&str; 3] = ["POST", "PUT", "DELETE"];
 const ADDRESSES: [&str; 3] = ["2001:db8::9", "192.0.2.8", "192.0.2.9"];
 
 struct Large {
-    bench: TestStore,
+    fixture: TestStore,
     keys: Vec<KeyHash>,
     rows: Vec<KeyRow>,
 }
 
 /// Refusals and writes of three keys and of nobody, one second apart, merged up to somewhere.
 fn large() -> Large {
-    let mut bench = TestStore::new(&["free", "other"].map(|name| plan(name, &[], LockRule::Never)));
+    let mut fixture =
+        TestStore::new(&["free", "other"].map(|name| plan(name, &[], LockRule::Never)));
     // An application bears the name of the plan of its first key.
-    let keys: Vec<_> = ["free", "free", "other"].map(|plan| bench.issue(plan)).into();
+    let keys: Vec<_> = ["free", "free", "other"].map(|plan| fixture.issue(plan)).into();
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
     for _ in 0..ROWS / 1_000 {
         let refusal = |dice: &mut Dice| {
@@ -45,7 +46,7 @@ fn large() -> Large {
             };
             facts.address = ADDRESSES[place].parse().unwrap();
             let reason = [Reason::RateLimited, Reason::KeyLocked][dice.roll(2)];
-            let key = key.map(|place| bench.entry(keys[place]));
+            let key = key.map(|place| fixture.entry(keys[place]));
             RefusedRecord {
                 key,
                 facts,
@@ -54,24 +55,24 @@ fn large() -> Large {
                 count: 1 + u32::try_from(dice.roll(3)).unwrap(),
             }
         };
-        bench.store().record_refused((0..994).map(|_| refusal(&mut dice)).collect());
+        fixture.store().record_refused((0..994).map(|_| refusal(&mut dice)).collect());
         for outcome in
             [Outcome::Applied, Outcome::RefusedByUpstream, Outcome::NotSent, Outcome::Unknown]
         {
             let operation = (APIS[dice.roll(2)], METHODS[dice.roll(3)], "/x");
-            let reserved = bench.ask(keys[dice.roll(3)], operation, 1).unwrap().unwrap();
-            bench.store().settle(reserved, settlement(outcome));
+            let reserved = fixture.ask(keys[dice.roll(3)], operation, 1).unwrap().unwrap();
+            fixture.store().settle(reserved, settlement(outcome));
         }
         // Two of each thousand stay pending.
-        bench.ask(keys[dice.roll(2)], ("notes", "POST", "/x"), 1).unwrap().unwrap();
-        bench.ask(keys[0], ("notes", "POST", "/x"), 1).unwrap().unwrap();
+        fixture.ask(keys[dice.roll(2)], ("notes", "POST", "/x"), 1).unwrap().unwrap();
+        fixture.ask(keys[0], ("notes", "POST", "/x"), 1).unwrap().unwrap();
     }
     let spread = format!("UPDATE journal SET time = time - ({ROWS} - id) * 1000");
-    bench.change(move |work| Ok(work.connection().execute(&spread, [])?)).unwrap();
-    wait(bench.store().flush()).unwrap();
-    bench.reload_policy();
-    let rows = keys.iter().map(|key| bench.row(*key)).collect();
-    Large { bench, keys, rows }
+    fixture.change(move |work| Ok(work.connection().execute(&spread, [])?)).unwrap();
+    wait(fixture.store().flush()).unwrap();
+    fixture.reload_policy();
+    let rows = keys.iter().map(|key| fixture.row(*key)).collect();
+    Large { fixture, keys, rows }
 }
 
 fn fits(large: &Large, query: &RecordQuery, record: &WriteRecord) -> bool {
@@ -147,11 +148,11 @@ fn random_query(large: &Large, all: &[WriteRecord], dice: &mut Dice) -> RecordQu
 }
 
 fn compare(large: &Large, queries: usize, seed: u64) {
-    let all = large.bench.journal();
+    let all = large.fixture.journal();
     let mut dice = Dice(seed);
     for _ in 0..queries {
         let query = random_query(large, &all, &mut dice);
-        let listed: Vec<_> = large.bench.list(&query).iter().map(|record| record.id).collect();
+        let listed: Vec<_> = large.fixture.list(&query).iter().map(|record| record.id).collect();
         assert_eq!(listed, by_hand(large, &all, &query), "{query:?}");
         let limit = u32::try_from([7, 50, 1_000][dice.roll(3)]).unwrap();
         let everything = by_hand(large, &all, &RecordQuery { limit: 1_200, ..query.clone() });
@@ -163,7 +164,7 @@ fn compare(large: &Large, queries: usize, seed: u64) {
 fn walk(large: &Large, query: &RecordQuery, enough: usize) -> Vec<RecordId> {
     let (mut query, mut found) = (query.clone(), Vec::new());
     loop {
-        let page = large.bench.store().read(|read| journal::page(read, &query)).unwrap();
+        let page = large.fixture.store().read(|read| journal::page(read, &query)).unwrap();
         assert!(page.records.len() <= query.limit as usize, "{query:?}");
         let is_full = page.records.len() == query.limit as usize;
         assert!(!page.searched_all || is_full || page.next.is_none(), "{query:?}");
@@ -184,7 +185,7 @@ fn walk(large: &Large, query: &RecordQuery, enough: usize) -> Vec<RecordId> {
 fn pages(large: &Large, query: &RecordQuery) -> Vec<RecordId> {
     let (mut query, mut found) = (query.clone(), Vec::new());
     loop {
-        let page = large.bench.list(&query);
+        let page = large.fixture.list(&query);
         let Some(last) = page.last() else {
             return found;
         };
@@ -205,14 +206,14 @@ fn shared() -> &'static Large {
 #[test]
 fn filters_places_times_and_orders_agree_with_a_plain_filter() {
     let large = shared();
-    assert_eq!(large.bench.store().read(journal::count).unwrap(), u64::try_from(ROWS).unwrap());
+    assert_eq!(large.fixture.store().read(journal::count).unwrap(), u64::try_from(ROWS).unwrap());
     compare(large, 80, 7);
 }
 
 #[test]
 fn pages_in_either_order_hold_every_record_once() {
     let large = shared();
-    let all = large.bench.journal();
+    let all = large.fixture.journal();
     for direction in [Direction::LatestFirst, Direction::EarliestFirst] {
         let query = RecordQuery { direction, limit: 5_000, ..RecordQuery::default() };
         let of_key =
@@ -228,12 +229,12 @@ fn pages_in_either_order_hold_every_record_once() {
 #[test]
 fn counts_and_last_times_agree_with_a_plain_filter() {
     let large = shared();
-    let all = large.bench.journal();
-    let counted = large.bench.store().read(journal::count).unwrap();
+    let all = large.fixture.journal();
+    let counted = large.fixture.store().read(journal::count).unwrap();
     assert_eq!(counted, u64::try_from(ROWS).unwrap());
     for row in &large.rows {
         let last =
-            large.bench.store().read(|read| journal::last_of_subject(read, row.row)).unwrap();
+            large.fixture.store().read(|read| journal::last_of_subject(read, row.row)).unwrap();
         let is_sent = |outcome| !matches!(outcome, Outcome::Refused | Outcome::NotSent);
         let by_hand = all
             .iter()
@@ -246,26 +247,27 @@ fn counts_and_last_times_agree_with_a_plain_filter() {
 #[test]
 fn retention_deletes_from_the_start_and_listings_and_counts_follow() {
     let mut large = large();
-    large.bench.reopen();
+    large.fixture.reopen();
     compare(&large, 10, 11);
-    let before = large.bench.journal();
+    let before = large.fixture.journal();
     let end = before[30_000].time;
     let mut deleted = Vec::new();
     while deleted.last() != Some(&0) {
-        deleted
-            .push(large.bench.change(move |work| work.delete_records_before(end, 12_000)).unwrap());
+        deleted.push(
+            large.fixture.change(move |work| work.delete_records_before(end, 12_000)).unwrap(),
+        );
     }
     assert_eq!(deleted, [12_000, 12_000, 6_000, 0]);
-    assert!(large.bench.journal() == before[30_000..]);
+    assert!(large.fixture.journal() == before[30_000..]);
     compare(&large, 20, 13);
-    assert_eq!(large.bench.store().read(journal::count).unwrap(), 42_000);
-    large.bench.reopen();
-    assert!(large.bench.journal() == before[30_000..]);
+    assert_eq!(large.fixture.store().read(journal::count).unwrap(), 42_000);
+    large.fixture.reopen();
+    assert!(large.fixture.journal() == before[30_000..]);
     // Even where everything is old, the numbers of records go on where they were.
     large
-        .bench
+        .fixture
         .change(move |work| work.delete_records_before(Timestamp(i64::MAX), u32::MAX))
         .unwrap();
-    large.bench.reopen();
-    assert_eq!(large.bench.reserve(large.keys[0]).unwrap().id, RecordId(72_001));
+    large.fixture.reopen();
+    assert_eq!(large.fixture.reserve(large.keys[0]).unwrap().id, RecordId(72_001));
 }

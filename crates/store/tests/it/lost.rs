@@ -16,25 +16,25 @@ use crate::test_store::{TestStore, open};
 
 const FRAME: usize = 24 + 4096;
 
-fn bench() -> (TestStore, KeyHash) {
+fn fixture() -> (TestStore, KeyHash) {
     let plans = [
         plan("small", &[("3 per day", &[])], LOCKS),
         plan("never", &[("900 per day", &[])], LockRule::Never),
     ];
-    let bench = TestStore::new(&plans);
-    let key = bench.issue("small");
-    bench.reserve_many(key, 3);
-    assert!(bench.reserve(key).is_err());
-    (bench, key)
+    let fixture = TestStore::new(&plans);
+    let key = fixture.issue("small");
+    fixture.reserve_many(key, 3);
+    assert!(fixture.reserve(key).is_err());
+    (fixture, key)
 }
 
 const FILES: [&str; 4] = ["keystile.db", "keystile.db-wal", "pepper", "keystile.mark"];
 
 /// What a kill leaves of a store that runs.
-fn killed(bench: &TestStore) -> TempDir {
+fn killed(fixture: &TestStore) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in FILES {
-        fs::copy(bench.path().join(name), folder.path().join(name)).unwrap();
+        fs::copy(fixture.path().join(name), folder.path().join(name)).unwrap();
     }
     folder
 }
@@ -53,11 +53,11 @@ fn is_lost(folder: &Path) -> bool {
 
 #[test]
 fn no_flipped_byte_in_the_log_of_a_killed_store_goes_unnoticed() {
-    let (bench, key) = bench();
-    let whole = killed(&bench);
+    let (fixture, key) = fixture();
+    let whole = killed(&fixture);
     let bytes = fs::read(log(whole.path())).unwrap();
-    let is_locked = |folder: TempDir| TestStore::at(folder, &bench).is_locked(key);
-    assert!(is_locked(killed(&bench)), "the copy is whole");
+    let is_locked = |folder: TempDir| TestStore::at(folder, &fixture).is_locked(key);
+    assert!(is_locked(killed(&fixture)), "the copy is whole");
     // Every byte of the heads, and one of each page; also the very last.
     let frames = (bytes.len() - 32) / FRAME;
     let mut places: Vec<usize> = (0..32).collect();
@@ -65,7 +65,7 @@ fn no_flipped_byte_in_the_log_of_a_killed_store_goes_unnoticed() {
     places.extend((0..frames).map(|frame| 32 + frame * FRAME + 24 + (frame * 977) % 4096));
     places.push(bytes.len() - 1);
     for place in places {
-        let folder = killed(&bench);
+        let folder = killed(&fixture);
         fs::OpenOptions::new()
             .write(true)
             .open(log(folder.path()))
@@ -79,8 +79,8 @@ fn no_flipped_byte_in_the_log_of_a_killed_store_goes_unnoticed() {
 
 #[test]
 fn without_its_mark_damage_before_the_last_commit_is_noticed_all_the_same() {
-    let (bench, _) = bench();
-    let folder = killed(&bench);
+    let (fixture, _) = fixture();
+    let folder = killed(&fixture);
     fs::remove_file(folder.path().join("keystile.mark")).unwrap();
     let mut bytes = fs::read(log(folder.path())).unwrap();
     bytes[32 + 3 * FRAME + 100] ^= 1;
@@ -91,26 +91,26 @@ fn without_its_mark_damage_before_the_last_commit_is_noticed_all_the_same() {
 /// When the power fails in the middle of a commit, any of its pages may be on the disk, and others not.
 #[test]
 fn a_commit_that_the_power_cut_in_half_raises_no_alarm() {
-    let (bench, key) = bench();
-    let before = killed(&bench);
+    let (fixture, key) = fixture();
+    let before = killed(&fixture);
     let (mark, kept) = (
         fs::read(before.path().join("keystile.mark")).unwrap(),
         fs::read(log(before.path())).unwrap().len(),
     );
-    let other = bench.issue("never");
-    let bytes = fs::read(log(bench.path())).unwrap();
+    let other = fixture.issue("never");
+    let bytes = fs::read(log(fixture.path())).unwrap();
     let frames = (bytes.len() - kept) / FRAME;
     assert!(frames >= 3, "a commit of several pages: {frames}");
     for missing in 0..frames {
         for also in [missing, (missing + 1) % frames] {
-            let folder = killed(&bench);
+            let folder = killed(&fixture);
             let mut torn = bytes.clone();
             for frame in [missing, also] {
                 torn[kept + frame * FRAME..][..FRAME].fill(0);
             }
             fs::write(log(folder.path()), torn).unwrap();
             fs::write(folder.path().join("keystile.mark"), &mark).unwrap();
-            let mut copy = TestStore::at(folder, &bench);
+            let mut copy = TestStore::at(folder, &fixture);
             assert!(copy.is_locked(key), "what was acknowledged before is there");
             assert!(copy.store().keys().find(&other).is_none());
             copy.issue("never");
@@ -128,42 +128,42 @@ fn is_fine(folder: &TempDir) -> bool {
 #[test]
 fn an_older_database_in_the_place_of_the_one_that_was_there_is_refused_until_the_loss_is_accepted()
 {
-    let (mut bench, key) = bench();
-    bench.unlock(key);
-    bench.stop();
-    let older = fs::read(bench.path().join("keystile.db")).unwrap();
-    bench.start();
-    let entry = bench.entry(key);
-    bench
+    let (mut fixture, key) = fixture();
+    fixture.unlock(key);
+    fixture.stop();
+    let older = fs::read(fixture.path().join("keystile.db")).unwrap();
+    fixture.start();
+    let entry = fixture.entry(key);
+    fixture
         .change(move |work| {
             let lock = crate::change::lock(work);
             work.lock_key(&entry, lock).map(|_| ())
         })
         .unwrap();
-    bench.stop();
-    fs::write(bench.path().join("keystile.db"), older).unwrap();
+    fixture.stop();
+    fs::write(fixture.path().join("keystile.db"), older).unwrap();
     for _ in 0..2 {
-        let Err(Error::Lost { what, .. }) = open(bench.path()) else { panic!("it opens") };
+        let Err(Error::Lost { what, .. }) = open(fixture.path()) else { panic!("it opens") };
         assert!(what.contains("audit"), "{what}");
     }
-    let accepted = loss::accept(DataDirectory::hold(bench.path()).unwrap(), &owner()).unwrap();
+    let accepted = loss::accept(DataDirectory::hold(fixture.path()).unwrap(), &owner()).unwrap();
     assert!(accepted.is_some());
-    bench.start();
-    let events = bench.store().read(|read| {
+    fixture.start();
+    let events = fixture.store().read(|read| {
         let query =
             keystile_store::sqlite::audit::event::EventQuery { limit: 1, ..Default::default() };
         keystile_store::sqlite::audit::event::list(read, &query)
     });
     assert_eq!(events.unwrap()[0].kind, "loss_accepted");
-    bench.stop();
-    let again = loss::accept(DataDirectory::hold(bench.path()).unwrap(), &owner()).unwrap();
+    fixture.stop();
+    let again = loss::accept(DataDirectory::hold(fixture.path()).unwrap(), &owner()).unwrap();
     assert_eq!(again, None, "nothing is missing any more");
 }
 
 #[test]
 fn a_damaged_log_is_kept_and_the_loss_is_on_record_once_it_is_accepted() {
-    let (bench, key) = bench();
-    let folder = killed(&bench);
+    let (fixture, key) = fixture();
+    let folder = killed(&fixture);
     let mut bytes = fs::read(log(folder.path())).unwrap();
     let place = bytes.len() - FRAME;
     bytes[place] ^= 1;
@@ -172,69 +172,69 @@ fn a_damaged_log_is_kept_and_the_loss_is_on_record_once_it_is_accepted() {
     let what = loss::accept(DataDirectory::hold(folder.path()).unwrap(), &owner()).unwrap();
     assert!(what.unwrap().contains("write-ahead log is damaged"));
     assert_eq!(fs::read(folder.path().join("before-loss-1/keystile.db-wal")).unwrap(), bytes);
-    let copy = TestStore::at(folder, &bench);
+    let copy = TestStore::at(folder, &fixture);
     assert!(copy.entry(key).application.name.contains("small"));
 }
 
 #[test]
 fn a_missing_or_empty_database_beside_its_pepper_is_no_new_store() {
     for is_empty in [false, true] {
-        let (mut bench, _) = bench();
-        bench.stop();
-        let database = bench.path().join("keystile.db");
+        let (mut fixture, _) = fixture();
+        fixture.stop();
+        let database = fixture.path().join("keystile.db");
         fs::remove_file(&database).unwrap();
         if is_empty {
             fs::write(&database, "").unwrap();
         }
-        let Err(Error::Lost { what, .. }) = open(bench.path()) else { panic!("it opens") };
+        let Err(Error::Lost { what, .. }) = open(fixture.path()) else { panic!("it opens") };
         assert!(what.contains(if is_empty { "empty" } else { "missing" }), "{what}");
         assert_eq!(database.exists(), is_empty);
-        loss::accept(DataDirectory::hold(bench.path()).unwrap(), &owner()).unwrap().unwrap();
-        assert!(bench.path().join("before-loss-1/pepper").exists());
-        bench.start();
-        assert!(bench.store().keys().is_empty());
+        loss::accept(DataDirectory::hold(fixture.path()).unwrap(), &owner()).unwrap().unwrap();
+        assert!(fixture.path().join("before-loss-1/pepper").exists());
+        fixture.start();
+        assert!(fixture.store().keys().is_empty());
     }
 }
 
 #[test]
 fn another_pepper_is_refused_and_noticed_while_the_store_runs() {
-    let (mut bench, key) = bench();
-    let pepper = bench.path().join("pepper");
+    let (mut fixture, key) = fixture();
+    let pepper = fixture.path().join("pepper");
     let kept = fs::read(&pepper).unwrap();
-    let directory = bench.store().directory().clone();
-    assert!(directory.has_pepper(bench.store().pepper()));
+    let directory = fixture.store().directory().clone();
+    assert!(directory.has_pepper(fixture.store().pepper()));
     fs::write(&pepper, [7; 32]).unwrap();
-    assert!(!directory.has_pepper(bench.store().pepper()));
+    assert!(!directory.has_pepper(fixture.store().pepper()));
     drop(directory);
-    bench.stop();
-    let Err(Error::Pepper { fault, .. }) = open(bench.path()) else { panic!("it opens") };
+    fixture.stop();
+    let Err(Error::Pepper { fault, .. }) = open(fixture.path()) else { panic!("it opens") };
     assert!(fault.contains("not the one"), "{fault}");
     fs::write(&pepper, kept).unwrap();
-    bench.start();
-    assert!(bench.is_locked(key));
+    fixture.start();
+    assert!(fixture.is_locked(key));
 }
 
 #[test]
 fn a_number_of_a_record_is_never_given_twice_although_all_records_are_old() {
-    let (mut bench, key) = bench();
-    let last = bench.journal().last().unwrap().id;
-    bench.unlock(key);
-    bench.reset(key);
+    let (mut fixture, key) = fixture();
+    let last = fixture.journal().last().unwrap().id;
+    fixture.unlock(key);
+    fixture.reset(key);
     // The index has to have come so far that the records may go.
-    bench.reopen();
+    fixture.reopen();
     let end = keystile_core::time::Timestamp(i64::MAX);
-    while bench.change(move |work| work.delete_records_before(end, 100)).unwrap() > 0 {}
-    bench.reopen();
-    assert!(bench.reserve(key).unwrap().id > last);
-    bench.reserve_many(key, 2);
-    assert!(bench.reserve(key).is_err(), "what came after the reset counts");
+    while fixture.change(move |work| work.delete_records_before(end, 100)).unwrap() > 0 {}
+    fixture.reopen();
+    assert!(fixture.reserve(key).unwrap().id > last);
+    fixture.reserve_many(key, 2);
+    assert!(fixture.reserve(key).is_err(), "what came after the reset counts");
 }
 
 #[test]
 fn the_mark_counts_the_pages_of_the_log() {
-    let (bench, _) = bench();
-    let mark = fs::read_to_string(bench.path().join("keystile.mark")).unwrap();
+    let (fixture, _) = fixture();
+    let mark = fs::read_to_string(fixture.path().join("keystile.mark")).unwrap();
     let frames: usize = mark.split(' ').nth(3).unwrap().parse().unwrap();
-    let pages = (fs::read(log(bench.path())).unwrap().len() - 32) / FRAME;
+    let pages = (fs::read(log(fixture.path())).unwrap().len() - 32) / FRAME;
     assert_eq!(frames, pages, "{mark}");
 }

@@ -101,26 +101,26 @@ impl Model {
         }
     }
 
-    fn settle(&mut self, bench: &TestStore, which: usize, outcome: Outcome) {
+    fn settle(&mut self, fixture: &TestStore, which: usize, outcome: Outcome) {
         if self.open.is_empty() {
             return;
         }
         let (reserved, key, place, is_draft) = self.open.swap_remove(which % self.open.len());
-        bench.settle(reserved, outcome);
+        fixture.settle(reserved, outcome);
         if outcome == Outcome::NotSent || (outcome == Outcome::RefusedByUpstream && is_draft) {
             self.writes[key][place] = None;
         }
     }
 }
 
-fn bench() -> (TestStore, [KeyHash; 2]) {
+fn fixture() -> (TestStore, [KeyHash; 2]) {
     let deletions: &[&str] = &["*: DELETE *"];
-    let bench = TestStore::new(&[
+    let fixture = TestStore::new(&[
         plan("two", &[("12 per day", &[]), ("5 per 40 hours", deletions)], LOCKS),
         plan("one", &[("7 per 6 hours", &[])], LockRule::Never),
     ]);
-    let keys = [bench.issue("two"), bench.issue("one")];
-    (bench, keys)
+    let keys = [fixture.issue("two"), fixture.issue("one")];
+    (fixture, keys)
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -142,37 +142,37 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn run(bench: &mut TestStore, keys: [KeyHash; 2], model: &mut Model, step: Step) {
+fn run(fixture: &mut TestStore, keys: [KeyHash; 2], model: &mut Model, step: Step) {
     match step {
         Step::Reserve { key, operation, cost } => {
             let operation = OPERATIONS[operation];
-            let asked = bench.store().now().0;
-            let answer = bench.ask(keys[key], operation, cost).unwrap();
+            let asked = fixture.store().now().0;
+            let answer = fixture.ask(keys[key], operation, cost).unwrap();
             let write =
                 Write { time: asked, cost: u64::from(cost), is_deletion: operation.1 == "DELETE" };
             model.check(key, write, operation.0 == "drafts", asked, answer);
         }
-        Step::Settle { which, outcome } => model.settle(bench, which, outcome),
+        Step::Settle { which, outcome } => model.settle(fixture, which, outcome),
         Step::Unlock(key) => {
-            bench.unlock(keys[key]);
+            fixture.unlock(keys[key]);
             model.is_locked[key] = false;
         }
         Step::Reset(key) => {
-            bench.reset(keys[key]);
+            fixture.reset(keys[key]);
             model.writes[key].iter_mut().for_each(|write| *write = None);
         }
         Step::Reopen => {
             let under_way = model.open.drain(..).count();
-            assert_eq!(bench.reopen().left_unknown, under_way);
+            assert_eq!(fixture.reopen().left_unknown, under_way);
         }
         Step::ReopenLater(millis) => {
             model.open.clear();
-            bench.reopen_later(millis);
+            fixture.reopen_later(millis);
         }
-        Step::ReloadPolicy => bench.reload_policy(),
+        Step::ReloadPolicy => fixture.reload_policy(),
     }
     for (key, hash) in keys.into_iter().enumerate() {
-        assert_eq!(bench.is_locked(hash), model.is_locked[key]);
+        assert_eq!(fixture.is_locked(hash), model.is_locked[key]);
     }
 }
 
@@ -181,15 +181,15 @@ proptest! {
 
     #[test]
     fn any_interleaving_agrees_with_a_model(steps in proptest::collection::vec(step(), 1..80)) {
-        let (mut bench, keys) = bench();
+        let (mut fixture, keys) = fixture();
         let mut model = Model::default();
         for step in steps {
-            run(&mut bench, keys, &mut model, step);
+            run(&mut fixture, keys, &mut model, step);
         }
         // In the end the counters in memory are those that the journal gives.
-        let in_memory = keys.map(|key| bench.used(key));
-        bench.reopen();
-        prop_assert_eq!(keys.map(|key| bench.used(key)), in_memory);
+        let in_memory = keys.map(|key| fixture.used(key));
+        fixture.reopen();
+        prop_assert_eq!(keys.map(|key| fixture.used(key)), in_memory);
     }
 }
 
@@ -197,26 +197,26 @@ proptest! {
 #[test]
 fn a_short_window_never_admits_more_and_frees_within_a_sixtieth() {
     let windows = [(6_u64, 1_000), (9, 2_000)];
-    let bench = TestStore::new(&[plan(
+    let fixture = TestStore::new(&[plan(
         "brief",
         &[("6 per second", &[]), ("9 per 2 seconds", &[])],
         LockRule::Never,
     )]);
-    let key = bench.issue("brief");
-    let start = bench.store().now().0;
+    let key = fixture.issue("brief");
+    let start = fixture.store().now().0;
     let (mut admitted, mut refused): (Vec<(i64, u64)>, u32) = (Vec::new(), 0);
     let used = |admitted: &[(i64, u64)], since: i64| -> u64 {
         admitted.iter().filter(|(time, _)| *time > since).map(|(_, cost)| cost).sum()
     };
     for turn in 0_u32.. {
-        let asked = bench.store().now().0;
+        let asked = fixture.store().now().0;
         if asked > start + 4_300 {
             break;
         }
         let cost = 1 + u32::from(turn % 5 == 0);
-        if let Ok(reserved) = bench.ask(key, OPERATIONS[0], cost).unwrap() {
+        if let Ok(reserved) = fixture.ask(key, OPERATIONS[0], cost).unwrap() {
             if turn % 7 == 0 {
-                bench.settle(reserved, Outcome::NotSent);
+                fixture.settle(reserved, Outcome::NotSent);
                 continue;
             }
             reserved.sending.note();

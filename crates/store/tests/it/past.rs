@@ -12,18 +12,18 @@ use rusqlite::Connection;
 use crate::make::{LOCKS, plan};
 use crate::test_store::{TestStore, open};
 
-fn bench() -> (TestStore, KeyHash) {
+fn fixture() -> (TestStore, KeyHash) {
     let plans = [
         plan("small", &[("3 per day", &[])], LOCKS),
         plan("never", &[("900 per day", &[])], LockRule::Never),
     ];
-    let bench = TestStore::new(&plans);
-    let key = bench.issue("never");
-    (bench, key)
+    let fixture = TestStore::new(&plans);
+    let key = fixture.issue("never");
+    (fixture, key)
 }
 
-fn is_refused(bench: &TestStore, key: KeyHash) -> bool {
-    matches!(bench.ask(key, ("notes", "POST", "/notes"), 1), Err(Error::Unavailable))
+fn is_refused(fixture: &TestStore, key: KeyHash) -> bool {
+    matches!(fixture.ask(key, ("notes", "POST", "/notes"), 1), Err(Error::Unavailable))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test that waits holds up nobody")]
@@ -40,34 +40,34 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 #[test]
 fn while_a_file_of_the_store_is_gone_or_another_nothing_is_admitted() {
     for name in ["keystile.db", "keystile.db-wal", "keystile.lock"] {
-        let (bench, key) = bench();
-        bench.reserve_many(key, 2);
-        let (file, aside) = (bench.path().join(name), bench.path().join("aside"));
+        let (fixture, key) = fixture();
+        fixture.reserve_many(key, 2);
+        let (file, aside) = (fixture.path().join(name), fixture.path().join("aside"));
         fs::rename(&file, &aside).unwrap();
-        assert!(is_refused(&bench, key), "{name} is gone");
-        let fault = bench.store().fault().unwrap();
+        assert!(is_refused(&fixture, key), "{name} is gone");
+        let fault = fixture.store().fault().unwrap();
         assert!(fault.contains(name) && fault.contains("deleted or replaced"), "{fault}");
         fs::copy(&aside, &file).unwrap();
-        assert!(is_refused(&bench, key), "{name} is another");
+        assert!(is_refused(&fixture, key), "{name} is another");
         fs::rename(&aside, &file).unwrap();
-        wait_until("it goes on by itself", || bench.store().fault().is_none());
-        assert_eq!(bench.used(key), [2]);
-        assert!(bench.reserve(key).is_ok());
+        wait_until("it goes on by itself", || fixture.store().fault().is_none());
+        assert_eq!(fixture.used(key), [2]);
+        assert!(fixture.reserve(key).is_ok());
     }
 }
 
 #[test]
 fn a_deleted_database_is_noticed_without_a_write_and_can_still_be_saved() {
-    let (bench, key) = bench();
-    bench.reserve_many(key, 5);
-    fs::remove_file(bench.path().join("keystile.db")).unwrap();
-    wait_until("it is noticed", || bench.store().fault().is_some());
+    let (fixture, key) = fixture();
+    fixture.reserve_many(key, 5);
+    fs::remove_file(fixture.path().join("keystile.db")).unwrap();
+    wait_until("it is noticed", || fixture.store().fault().is_some());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("saved");
-    assert_eq!(backup(bench.store(), &file).unwrap().records, 5);
+    assert_eq!(backup(fixture.store(), &file).unwrap().records, 5);
     let data = tempfile::tempdir().unwrap();
     restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
-    assert_eq!(TestStore::at(data, &bench).used(key), [5]);
+    assert_eq!(TestStore::at(data, &fixture).used(key), [5]);
 }
 
 const PLANTS: [(&str, &str); 4] = [
@@ -82,11 +82,11 @@ const PLANTS: [(&str, &str); 4] = [
 
 #[test]
 fn a_backup_that_holds_something_foreign_is_refused_by_its_name() {
-    let (bench, _) = bench();
+    let (fixture, _) = fixture();
     for (name, plant) in PLANTS {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("backup");
-        backup(bench.store(), &file).unwrap();
+        backup(fixture.store(), &file).unwrap();
         Connection::open(&file).unwrap().execute_batch(plant).unwrap();
         let data = tempfile::tempdir().unwrap();
         let directory = DataDirectory::hold(data.path()).unwrap();
@@ -101,51 +101,51 @@ fn a_backup_that_holds_something_foreign_is_refused_by_its_name() {
 #[test]
 fn a_store_that_holds_something_foreign_does_not_open() {
     for (name, plant) in PLANTS {
-        let (mut bench, _) = bench();
-        bench.stop();
-        Connection::open(bench.path().join("keystile.db")).unwrap().execute_batch(plant).unwrap();
-        let Err(Error::Foreign(what)) = open(bench.path()) else { panic!("{plant}") };
+        let (mut fixture, _) = fixture();
+        fixture.stop();
+        Connection::open(fixture.path().join("keystile.db")).unwrap().execute_batch(plant).unwrap();
+        let Err(Error::Foreign(what)) = open(fixture.path()) else { panic!("{plant}") };
         assert!(what.contains(name), "{what}");
     }
 }
 
 #[test]
 fn a_trigger_that_is_planted_while_the_store_runs_stops_writes_until_it_is_gone() {
-    let (bench, key) = bench();
-    bench.reserve_many(key, 1);
-    let other = Connection::open(bench.path().join("keystile.db")).unwrap();
+    let (fixture, key) = fixture();
+    fixture.reserve_many(key, 1);
+    let other = Connection::open(fixture.path().join("keystile.db")).unwrap();
     other.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
     other.execute_batch(PLANTS[0].1).unwrap();
-    assert!(is_refused(&bench, key));
-    assert!(bench.store().fault().unwrap().contains("unlocks"));
+    assert!(is_refused(&fixture, key));
+    assert!(fixture.store().fault().unwrap().contains("unlocks"));
     other.execute_batch("DROP TRIGGER unlocks").unwrap();
-    wait_until("it goes on by itself", || bench.store().fault().is_none());
-    assert!(bench.reserve(key).is_ok());
+    wait_until("it goes on by itself", || fixture.store().fault().is_none());
+    assert!(fixture.reserve(key).is_ok());
 }
 
 #[test]
 fn a_log_that_cannot_be_brought_into_the_database_is_reported() {
-    let (bench, _) = bench();
-    let other = Connection::open(bench.path().join("keystile.db")).unwrap();
+    let (fixture, _) = fixture();
+    let other = Connection::open(fixture.path().join("keystile.db")).unwrap();
     other.execute_batch("BEGIN; SELECT count(*) FROM key").unwrap();
     let fill = || {
         let sql =
             "INSERT OR REPLACE INTO meta (name, value) VALUES ('filler', hex(randomblob(1000000)))";
-        bench.change(move |work| Ok(work.connection().execute(sql, [])?)).unwrap();
+        fixture.change(move |work| Ok(work.connection().execute(sql, [])?)).unwrap();
     };
     for _ in 0..20 {
         fill();
     }
     wait_until("it is reported", || {
         fill();
-        bench.store().warning().is_some()
+        fixture.store().warning().is_some()
     });
-    let warning = bench.store().warning().unwrap();
+    let warning = fixture.store().warning().unwrap();
     assert!(warning.contains("MiB") && warning.contains("reading it"), "{warning}");
-    assert!(bench.store().fault().is_none(), "writes go on");
+    assert!(fixture.store().fault().is_none(), "writes go on");
     drop(other);
     wait_until("it is over", || {
         fill();
-        bench.store().warning().is_none()
+        fixture.store().warning().is_none()
     });
 }

@@ -16,83 +16,83 @@ fn sleep(millis: u64) {
 /// A budget of five in two seconds, used up by writes that were sent a second after their reservation.
 #[expect(clippy::vec_box, reason = "the store hands reservations out and takes them back in boxes")]
 fn late() -> (TestStore, keystile_core::key::KeyHash, Vec<Box<Reserved>>) {
-    let bench = TestStore::new(&[plan("brief", &[("5 per 2 seconds", &[])], LOCKS)]);
-    let key = bench.issue("brief");
-    let reserved = bench.reserve_many(key, 5);
+    let fixture = TestStore::new(&[plan("brief", &[("5 per 2 seconds", &[])], LOCKS)]);
+    let key = fixture.issue("brief");
+    let reserved = fixture.reserve_many(key, 5);
     sleep(1_000);
     for write in &reserved {
         write.sending.note();
     }
     sleep(1_200);
-    (bench, key, reserved)
+    (fixture, key, reserved)
 }
 
-fn is_full_and_not_locked(bench: &TestStore, key: keystile_core::key::KeyHash) {
-    let refused = bench.reserve(key).unwrap_err();
+fn is_full_and_not_locked(fixture: &TestStore, key: keystile_core::key::KeyHash) {
+    let refused = fixture.reserve(key).unwrap_err();
     assert_eq!(refused.refusal.reason, Reason::BudgetExhausted);
     assert!(refused.refusal.retry_after_secs.is_some_and(|secs| secs <= 2));
-    assert!(!bench.is_locked(key), "the caller did not go over");
+    assert!(!fixture.is_locked(key), "the caller did not go over");
 }
 
 #[test]
 fn a_write_counts_from_its_sending_also_when_it_is_counted_anew() {
-    let (mut bench, key, reserved) = late();
-    is_full_and_not_locked(&bench, key);
-    bench.reload_policy();
-    is_full_and_not_locked(&bench, key);
+    let (mut fixture, key, reserved) = late();
+    is_full_and_not_locked(&fixture, key);
+    fixture.reload_policy();
+    is_full_and_not_locked(&fixture, key);
     for write in reserved {
-        bench.settle(write, Outcome::Applied);
+        fixture.settle(write, Outcome::Applied);
     }
-    bench.reload_policy();
-    assert_eq!(bench.used(key), [5]);
+    fixture.reload_policy();
+    assert_eq!(fixture.used(key), [5]);
     sleep(900);
-    bench.reserve(key).unwrap();
+    fixture.reserve(key).unwrap();
 }
 
 #[test]
 fn a_write_counts_from_its_sending_across_a_restart() {
-    let (mut bench, key, reserved) = late();
+    let (mut fixture, key, reserved) = late();
     for write in reserved {
-        bench.settle(write, Outcome::Applied);
+        fixture.settle(write, Outcome::Applied);
     }
-    bench.reopen();
-    assert_eq!(bench.used(key), [5]);
+    fixture.reopen();
+    assert_eq!(fixture.used(key), [5]);
     sleep(900);
-    assert_eq!(bench.used(key), [0]);
+    assert_eq!(fixture.used(key), [0]);
 }
 
 #[test]
 fn a_write_that_was_under_way_at_a_stop_counts_from_the_next_start() {
-    let bench = TestStore::new(&[plan("brief", &[("5 per 2 seconds", &[])], LOCKS)]);
-    let key = bench.issue("brief");
-    let reserved = bench.reserve_many(key, 5);
+    let fixture = TestStore::new(&[plan("brief", &[("5 per 2 seconds", &[])], LOCKS)]);
+    let key = fixture.issue("brief");
+    let reserved = fixture.reserve_many(key, 5);
     sleep(1_000);
-    let mut bench = bench;
-    assert_eq!(bench.reopen().left_unknown, 5);
+    let mut fixture = fixture;
+    assert_eq!(fixture.reopen().left_unknown, 5);
     drop(reserved);
     sleep(1_200);
-    assert_eq!(bench.used(key), [5]);
+    assert_eq!(fixture.used(key), [5]);
     sleep(900);
-    assert_eq!(bench.used(key), [0]);
+    assert_eq!(fixture.used(key), [0]);
 }
 
 #[test]
 fn a_write_that_waits_to_be_sent_counts_without_end_and_locks_nobody() {
-    let bench = TestStore::new(&[plan("brief", &[("2 per second", &[])], LOCKS)]);
-    let key = bench.issue("brief");
-    let mut reserved = bench.reserve_many(key, 2);
+    let fixture = TestStore::new(&[plan("brief", &[("2 per second", &[])], LOCKS)]);
+    let key = fixture.issue("brief");
+    let mut reserved = fixture.reserve_many(key, 2);
     sleep(1_100);
-    let refused = bench.reserve(key).unwrap_err();
+    let refused = fixture.reserve(key).unwrap_err();
     assert_eq!(refused.refusal.reason, Reason::BudgetExhausted);
-    bench.settle(reserved.pop().unwrap(), Outcome::NotSent);
-    bench.reserve(key).unwrap().sending.note();
-    assert_eq!(bench.used(key), [2]);
-    assert!(!bench.is_locked(key));
+    fixture.settle(reserved.pop().unwrap(), Outcome::NotSent);
+    fixture.reserve(key).unwrap().sending.note();
+    assert_eq!(fixture.used(key), [2]);
+    assert!(!fixture.is_locked(key));
     // Whoever does go over is locked as ever.
     reserved[0].sending.note();
-    assert_eq!(bench.reserve(key).unwrap_err().refusal.reason, Reason::BudgetExhausted);
+    assert_eq!(fixture.reserve(key).unwrap_err().refusal.reason, Reason::BudgetExhausted);
     sleep(1_100);
-    let writes = bench.reserve_many(key, 2);
-    assert_eq!(bench.reserve(key).unwrap_err().refusal.reason, Reason::KeyLocked);
+    let writes = fixture.reserve_many(key, 2);
+    assert_eq!(fixture.reserve(key).unwrap_err().refusal.reason, Reason::KeyLocked);
     drop(writes);
 }

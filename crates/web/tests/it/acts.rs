@@ -14,14 +14,14 @@ use crate::test_console::{TestConsole, cli};
 
 #[tokio::test]
 async fn a_key_is_created_shown_once_locked_unlocked_rolled_and_revoked() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Write).await;
-    let act = |path: &str, body: Value| desk.post(path).token(&token).json(body).send();
+    let console = TestConsole::new();
+    let token = console.token(Scope::Write).await;
+    let act = |path: &str, body: Value| console.post(path).token(&token).json(body).send();
     let made = act("/api/v1/keys", json!({ "application": "reader", "plan": "open" })).await;
     assert_eq!(made.status, 201);
     let path = made.header("location").to_owned();
     let text = made.good()["key"].as_str().unwrap().to_owned();
-    let shown = desk.get(&path).token(&token).send().await;
+    let shown = console.get(&path).token(&token).send().await;
     assert!(!shown.text.contains(&text), "its text is told once");
     assert_eq!(shown.good()["state"], "active");
     let lock = json!({ "level": "writes", "reason": "looks odd", "for": "2 hours" });
@@ -45,10 +45,10 @@ async fn a_key_is_created_shown_once_locked_unlocked_rolled_and_revoked() {
 
 #[tokio::test]
 async fn keys_and_applications_change_their_plan_and_carry_a_note() {
-    let desk = TestConsole::new();
-    let (token, key) = (desk.token(Scope::Write).await, desk.key("reader").await);
+    let console = TestConsole::new();
+    let (token, key) = (console.token(Scope::Write).await, console.key("reader").await);
     for path in [format!("/api/v1/keys/{key}"), "/api/v1/applications/reader".to_owned()] {
-        let change = |body| desk.ask(http::Method::PATCH, &path).token(&token).json(body).send();
+        let change = |body| console.ask(http::Method::PATCH, &path).token(&token).json(body).send();
         assert_eq!(change(json!({ "plan": "trusted" })).await.good()["plan"], "trusted");
         assert_eq!(
             change(json!({ "note": " asked by mail " })).await.good()["note"],
@@ -60,66 +60,66 @@ async fn keys_and_applications_change_their_plan_and_carry_a_note() {
         // One thing at a time: two could be half done.
         change(json!({ "plan": "open", "note": "both" })).await.problem(400);
         change(json!({ "colour": "blue" })).await.problem(400);
-        assert_eq!(desk.get(&path).token(&token).send().await.good()["plan"], "trusted");
+        assert_eq!(console.get(&path).token(&token).send().await.good()["plan"], "trusted");
     }
 }
 
 #[tokio::test]
 async fn an_application_is_created_suspended_and_resumed() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Write).await;
+    let console = TestConsole::new();
+    let token = console.token(Scope::Write).await;
     let new = json!({ "name": "räder & co/1", "plan": "open" });
-    let made = desk.post("/api/v1/applications").token(&token).json(new.clone()).send().await;
+    let made = console.post("/api/v1/applications").token(&token).json(new.clone()).send().await;
     assert_eq!((made.status.as_u16(), &made.good()["name"]), (201, &new["name"]));
     let path = made.header("location").to_owned();
-    let twice = desk.post("/api/v1/applications").token(&token).json(new).send().await;
+    let twice = console.post("/api/v1/applications").token(&token).json(new).send().await;
     assert_eq!(twice.problem(409)["type"], "urn:keystile:problem:conflict");
     for (act, state) in [("suspend", "suspended"), ("resume", "active")] {
-        let told = desk.post(&format!("{path}/{act}")).token(&token).send().await;
+        let told = console.post(&format!("{path}/{act}")).token(&token).send().await;
         assert_eq!(told.good()["state"], state);
     }
     let by_name = "/api/v1/applications/r%C3%A4der%20&%20co%2F1";
-    assert_eq!(desk.get(by_name).token(&token).send().await.good()["state"], "active");
-    let list = desk.get("/api/v1/applications").token(&token).send().await.good();
+    assert_eq!(console.get(by_name).token(&token).send().await.good()["state"], "active");
+    let list = console.get("/api/v1/applications").token(&token).send().await.good();
     assert_eq!((list["items"].as_array().unwrap().len(), &list["next"]), (1, &Value::Null));
 }
 
 #[tokio::test]
 async fn owners_and_tokens_come_and_go() {
-    let desk = TestConsole::new();
-    desk.cookie("Ada").await;
-    let token = desk.token(Scope::Admin).await;
-    let link = desk.post("/api/v1/owners/links").token(&token).send().await;
+    let console = TestConsole::new();
+    console.cookie("Ada").await;
+    let token = console.token(Scope::Admin).await;
+    let link = console.post("/api/v1/owners/links").token(&token).send().await;
     assert_eq!(link.status, 201);
     assert!(link.good()["url"].as_str().unwrap().starts_with("http://localhost:7080/claim/ksc_"));
-    let ada = desk.ask(http::Method::DELETE, "/api/v1/owners/Ada").token(&token);
+    let ada = console.ask(http::Method::DELETE, "/api/v1/owners/Ada").token(&token);
     assert_eq!(
         ada.send().await.problem(409)["type"],
         "urn:keystile:problem:conflict",
         "the last one"
     );
-    desk.cookie("Bob").await;
-    let bob = || desk.ask(http::Method::DELETE, "/api/v1/owners/Bob").token(&token).send();
+    console.cookie("Bob").await;
+    let bob = || console.ask(http::Method::DELETE, "/api/v1/owners/Bob").token(&token).send();
     assert_eq!(bob().await.status, 204);
     bob().await.problem(404);
     let new = json!({ "name": "robot", "scope": "read", "for": "30 days" });
-    let made = desk.post("/api/v1/tokens").token(&token).json(new).send().await;
+    let made = console.post("/api/v1/tokens").token(&token).json(new).send().await;
     assert_eq!(made.status, 201);
     let robot = made.good()["token"].as_str().unwrap().to_owned();
-    desk.get("/api/v1/keys").token(&robot).send().await.good();
-    let revoked = desk.post("/api/v1/tokens/robot/revoke").token(&token).send().await.good();
+    console.get("/api/v1/keys").token(&robot).send().await.good();
+    let revoked = console.post("/api/v1/tokens/robot/revoke").token(&token).send().await.good();
     assert_eq!(revoked["state"], "revoked");
-    desk.get("/api/v1/keys").token(&robot).send().await.problem(401);
-    let listed = desk.get("/api/v1/tokens").token(&token).send().await;
+    console.get("/api/v1/keys").token(&robot).send().await.problem(401);
+    let listed = console.get("/api/v1/tokens").token(&token).send().await;
     assert!(!listed.text.contains(&robot));
     assert_eq!(listed.good()["items"][1]["name"], "robot");
 }
 
 #[tokio::test]
 async fn the_policy_is_told_in_words_and_read_again() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Admin).await;
-    let policy = desk.get("/api/v1/policy").token(&token).send().await.good();
+    let console = TestConsole::new();
+    let token = console.token(Scope::Admin).await;
+    let policy = console.get("/api/v1/policy").token(&token).send().await.good();
     assert_eq!(policy["plans"][0]["name"], "open");
     assert_eq!(policy["plans"][0]["rules"][0], "20 writes in any day");
     let delete = &policy["operations"][0];
@@ -131,30 +131,30 @@ async fn the_policy_is_told_in_words_and_read_again() {
             { "plan": "trusted", "is_allowed": true, "budgets": 1 },
         ])
     );
-    let read_again = desk.post("/api/v1/policy/reload").token(&token).send().await.good();
+    let read_again = console.post("/api/v1/policy/reload").token(&token).send().await.good();
     assert_eq!(read_again["message"], "Read the configuration again.");
 }
 
 #[tokio::test]
 async fn a_backup_is_made_where_nobody_chooses() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Admin).await;
-    let last = || desk.get("/api/v1/backups/last").token(&token).send();
+    let console = TestConsole::new();
+    let token = console.token(Scope::Admin).await;
+    let last = || console.get("/api/v1/backups/last").token(&token).send();
     assert_eq!(last().await.good()["time"], Value::Null);
-    let made = desk.post("/api/v1/backups").token(&token).send().await;
+    let made = console.post("/api/v1/backups").token(&token).send().await;
     assert_eq!(made.status, 201, "{made:?}");
     let file = made.good()["file"].as_str().unwrap().to_owned();
-    assert!(std::path::Path::new(&file).starts_with(desk.path().join("backups")));
+    assert!(std::path::Path::new(&file).starts_with(console.path().join("backups")));
     assert!(std::path::Path::new(&file).exists());
     assert!(last().await.good()["time"].is_string());
 }
 
 #[tokio::test]
 async fn the_server_tells_how_it_is() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Read).await;
-    desk.refusals(3, "/notes/1").await;
-    let get = |path: &str| desk.get(path).token(&token).send();
+    let console = TestConsole::new();
+    let token = console.token(Scope::Read).await;
+    console.refusals(3, "/notes/1").await;
+    let get = |path: &str| console.get(path).token(&token).send();
     let status = get("/api/v1/status").await.good();
     assert_eq!((&status["store"], &status["records"]), (&json!("ok"), &json!(3)));
     let hours = get("/api/v1/hours?since=2%20hours").await.good();
@@ -173,14 +173,14 @@ async fn the_server_tells_how_it_is() {
 
 #[tokio::test]
 async fn a_thousand_records_are_paged_through_each_once() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Read).await;
-    desk.refusals(1_000, "/notes/1").await;
-    desk.refusals(5, "/other").await;
+    let console = TestConsole::new();
+    let token = console.token(Scope::Read).await;
+    console.refusals(1_000, "/notes/1").await;
+    console.refusals(5, "/other").await;
     let (mut seen, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
     loop {
         let path = format!("/api/v1/records?method=delete&outcome=refused&limit=90{cursor}");
-        let page = desk.get(&path).token(&token).send().await.good();
+        let page = console.get(&path).token(&token).send().await.good();
         let items = page["items"].as_array().unwrap().clone();
         assert!(items.len() <= 90 && page["searched_all"].is_boolean());
         seen.extend(
@@ -195,7 +195,7 @@ async fn a_thousand_records_are_paged_through_each_once() {
     let expected: Vec<i64> = (1..=1_005).rev().collect();
     assert_eq!(seen, expected);
     assert!(pages >= 12);
-    let get = |path: &str| desk.get(path).token(&token).send();
+    let get = |path: &str| console.get(path).token(&token).send();
     assert_eq!(get("/api/v1/records/write_7").await.good()["path"], "/notes/1");
     get("/api/v1/records/write_9999").await.problem(404);
     get("/api/v1/records/nonsense").await.problem(404);
@@ -208,10 +208,10 @@ async fn a_thousand_records_are_paged_through_each_once() {
 
 #[tokio::test]
 async fn an_export_has_every_record_that_fits() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Read).await;
-    desk.refusals(2_500, "=cmd").await;
-    let get = |path: &str| desk.get(path).token(&token).send();
+    let console = TestConsole::new();
+    let token = console.token(Scope::Read).await;
+    console.refusals(2_500, "=cmd").await;
+    let get = |path: &str| console.get(path).token(&token).send();
     let csv = get("/api/v1/records/export").await;
     assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
     assert_eq!(csv.text.lines().count(), 2_501);
@@ -228,10 +228,10 @@ async fn an_export_has_every_record_that_fits() {
 
 #[tokio::test]
 async fn keys_and_the_audit_are_paged_too() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Read).await;
+    let console = TestConsole::new();
+    let token = console.token(Scope::Read).await;
     for number in 0..7 {
-        desk.key(&format!("app {}", number % 2)).await;
+        console.key(&format!("app {}", number % 2)).await;
     }
     for (path, count) in [
         ("/api/v1/keys?limit=3", 7),
@@ -243,7 +243,7 @@ async fn keys_and_the_audit_are_paged_too() {
     ] {
         let (mut seen, mut cursor) = (std::collections::BTreeSet::new(), String::new());
         loop {
-            let page = desk.get(&format!("{path}{cursor}")).token(&token).send().await.good();
+            let page = console.get(&format!("{path}{cursor}")).token(&token).send().await.good();
             for item in page["items"].as_array().unwrap() {
                 assert!(seen.insert(item["id"].to_string()), "{path}: each once");
             }
@@ -258,53 +258,53 @@ async fn keys_and_the_audit_are_paged_too() {
 
 #[tokio::test]
 async fn what_is_shown_is_what_the_command_line_prints() {
-    let desk = TestConsole::new();
-    let (token, key) = (desk.token(Scope::Read).await, desk.key("reader").await);
-    desk.refusals(1, "/notes/1").await;
-    let ask = |command| desk.engine().execute_legacy(command, cli());
+    let console = TestConsole::new();
+    let (token, key) = (console.token(Scope::Read).await, console.key("reader").await);
+    console.refusals(1, "/notes/1").await;
+    let ask = |command| console.engine().execute_legacy(command, cli());
     let Answer::Key(details) = ask(Command::ShowKey { key: key.clone() }).await else { panic!() };
-    let shown = desk.get(&format!("/api/v1/keys/{key}")).token(&token).send().await.good();
+    let shown = console.get(&format!("/api/v1/keys/{key}")).token(&token).send().await.good();
     assert_eq!(shown, serde_json::to_value(&details).unwrap());
-    let keys = desk.get("/api/v1/keys").token(&token).send().await.good();
+    let keys = console.get("/api/v1/keys").token(&token).send().await.good();
     assert_eq!(keys["items"][0], serde_json::to_value(&details.key).unwrap());
     let Answer::Records(records) = ask(Command::ListRecords(RecordFilter::default())).await else {
         panic!()
     };
-    let listed = desk.get("/api/v1/records").token(&token).send().await.good();
+    let listed = console.get("/api/v1/records").token(&token).send().await.good();
     assert_eq!(listed["items"], serde_json::to_value(&records).unwrap());
-    let activity = desk.get(&format!("/api/v1/keys/{key}/activity")).token(&token).send().await;
+    let activity = console.get(&format!("/api/v1/keys/{key}/activity")).token(&token).send().await;
     assert_eq!(activity.good()["slots"].as_array().unwrap().len(), 42);
 }
 
 #[tokio::test]
 async fn hostile_texts_go_in_and_out_as_they_are() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Write).await;
+    let console = TestConsole::new();
+    let token = console.token(Scope::Write).await;
     for name in ["<svg onload=alert(1)>", "'; DROP TABLE key; --", "שלום", "{{7*7}}", "%2e%2e"]
     {
         let new = json!({ "name": name, "plan": "open" });
-        let made = desk.post("/api/v1/applications").token(&token).json(new).send().await;
+        let made = console.post("/api/v1/applications").token(&token).json(new).send().await;
         assert_eq!(made.good()["name"], name);
         assert_eq!(made.header("x-content-type-options"), "nosniff");
     }
     for name in ["", " a", "a\nb", "a\0", "a\u{202e}b", "app_1", &"x".repeat(101)] {
         let new = json!({ "name": name, "plan": "open" });
-        desk.post("/api/v1/applications").token(&token).json(new).send().await.problem(422);
+        console.post("/api/v1/applications").token(&token).json(new).send().await.problem(422);
     }
-    let key = desk.key("reader").await;
-    let lock = desk.post(&format!("/api/v1/keys/{key}/lock")).token(&token);
+    let key = console.key("reader").await;
+    let lock = console.post(&format!("/api/v1/keys/{key}/lock")).token(&token);
     lock.json(json!({ "level": "all", "reason": "a\r\nb" })).send().await.problem(422);
     for path in ["..%2f..%2fetc", "%00", "key_x'--", "%F0%9F%94%91"] {
-        desk.get(&format!("/api/v1/keys/{path}")).token(&token).send().await.problem(404);
+        console.get(&format!("/api/v1/keys/{path}")).token(&token).send().await.problem(404);
     }
-    desk.get("/api/v1/keys/%FF").token(&token).send().await.problem(400);
-    desk.refusals(1, "/<script>\r\nSet-Cookie: a=b").await;
-    let listed = desk.get("/api/v1/records").token(&token).send().await;
+    console.get("/api/v1/keys/%FF").token(&token).send().await.problem(400);
+    console.refusals(1, "/<script>\r\nSet-Cookie: a=b").await;
+    let listed = console.get("/api/v1/records").token(&token).send().await;
     assert!(listed.headers.get("set-cookie").is_none());
     assert_eq!(listed.good()["items"][0]["path"], "/<script>\r\nSet-Cookie: a=b");
 }
 
-fn hook(desk: &TestConsole) {
+fn hook(console: &TestConsole) {
     let channel = ChannelRule {
         name: "ops".to_owned(),
         spec: ChannelSpec::Webhook {
@@ -315,21 +315,21 @@ fn hook(desk: &TestConsole) {
         allowed_networks: Vec::new(),
     };
     let watching = WatchRules::new(Vec::new(), vec![channel], jiff::tz::TimeZone::UTC);
-    desk.engine().store().set_watching(Arc::new(watching));
+    console.engine().store().set_watching(Arc::new(watching));
 }
 
 #[tokio::test]
 async fn what_was_told_is_listed_page_by_page_and_what_failed_is_sent_again() {
-    let desk = TestConsole::new();
-    hook(&desk);
-    let (token, reads) = (desk.token(Scope::Write).await, desk.token(Scope::Read).await);
+    let console = TestConsole::new();
+    hook(&console);
+    let (token, reads) = (console.token(Scope::Write).await, console.token(Scope::Read).await);
     for name in ["one", "two", "three"] {
-        let key = desk.key(name).await;
+        let key = console.key(name).await;
         let lock = json!({ "level": "writes", "reason": "odd" });
         let path = format!("/api/v1/keys/{key}/lock");
-        desk.post(&path).token(&token).json(lock).send().await.good();
+        console.post(&path).token(&token).json(lock).send().await.good();
     }
-    let get = |path: &str| desk.get(path).token(&reads).send();
+    let get = |path: &str| console.get(path).token(&reads).send();
     let channels = get("/api/v1/channels").await.good();
     assert_eq!(
         (&channels["items"][0]["name"], &channels["items"][0]["open"]),
@@ -347,12 +347,12 @@ async fn what_was_told_is_listed_page_by_page_and_what_failed_is_sent_again() {
     get("/api/v1/deliveries?cursor=x").await.problem(400);
     get("/api/v1/deliveries?state=lost").await.problem(400);
 
-    let claimed = desk.engine().claim_deliveries("ops", 1).await.remove(0);
+    let claimed = console.engine().claim_deliveries("ops", 1).await.remove(0);
     let path = format!("/api/v1/deliveries/{}", claimed.id);
-    let resend = || desk.post(&format!("{path}/resend")).token(&token).send();
+    let resend = || console.post(&format!("{path}/resend")).token(&token).send();
     resend().await.problem(409);
     let outcome = AttemptOutcome::Never { said: "no such room".to_owned() };
-    desk.engine().record_attempt(claimed.id, claimed.claim, outcome, 7).await;
+    console.engine().record_attempt(claimed.id, claimed.claim, outcome, 7).await;
     let shown = get(&path).await.good();
     assert_eq!(
         (&shown["state"], &shown["tried"][0]["said"]),
@@ -363,21 +363,21 @@ async fn what_was_told_is_listed_page_by_page_and_what_failed_is_sent_again() {
     assert_eq!(get(&path).await.good()["state"], "waiting");
     get("/api/v1/deliveries/delivery_0").await.problem(404);
     assert_eq!(get("/api/v1/devices").await.good()["items"], json!([]));
-    desk.ask(http::Method::DELETE, "/api/v1/devices/x").token(&token).send().await.problem(404);
-    let resume = |name: &str| desk.post(&format!("/api/v1/channels/{name}/digests/resume"));
+    console.ask(http::Method::DELETE, "/api/v1/devices/x").token(&token).send().await.problem(404);
+    let resume = |name: &str| console.post(&format!("/api/v1/channels/{name}/digests/resume"));
     assert_eq!(resume("ops").token(&token).send().await.status, 204);
     resume("oops").token(&token).send().await.problem(404);
 }
 
 #[tokio::test]
 async fn a_stop_link_that_is_not_whole_ends_nothing() {
-    let desk = TestConsole::new();
+    let console = TestConsole::new();
     for token in ["x".to_owned(), "A".repeat(64), "A".repeat(10_000)] {
         let path = format!("/stop/{token}");
-        let told = desk.get(&path).send().await;
+        let told = console.get(&path).send().await;
         assert_eq!(told.status, 410);
         assert!(told.text.contains("This link is not whole"), "{}", told.text);
-        assert_eq!(desk.post(&path).text("List-Unsubscribe=One-Click").send().await.status, 410);
+        assert_eq!(console.post(&path).text("List-Unsubscribe=One-Click").send().await.status, 410);
     }
-    assert_eq!(desk.events(), 0);
+    assert_eq!(console.events(), 0);
 }

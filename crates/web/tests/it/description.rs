@@ -17,9 +17,9 @@ struct Operation {
     scope: Scope,
 }
 
-async fn described(desk: &TestConsole) -> Value {
-    let token = desk.token(Scope::Read).await;
-    desk.get("/api/openapi.json").token(&token).send().await.good()
+async fn described(console: &TestConsole) -> Value {
+    let token = console.token(Scope::Read).await;
+    console.get("/api/openapi.json").token(&token).send().await.good()
 }
 
 /// Every operation, with a name in the place of each parameter.
@@ -47,9 +47,9 @@ fn operations(description: &Value) -> Vec<Operation> {
 
 #[tokio::test]
 async fn the_description_stays_as_it_is() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Read).await;
-    let told = desk.get("/api/openapi.json").token(&token).send().await;
+    let console = TestConsole::new();
+    let token = console.token(Scope::Read).await;
+    let told = console.get("/api/openapi.json").token(&token).send().await;
     assert_eq!(told.good()["openapi"], "3.1.0");
     insta::assert_snapshot!(told.text);
 }
@@ -71,24 +71,24 @@ async fn every_operation_has_an_id_and_a_sentence_of_its_own() {
 
 #[tokio::test]
 async fn nothing_of_the_api_is_done_for_nobody() {
-    let desk = TestConsole::new();
-    let before = desk.events();
-    for Operation { method, path, .. } in operations(&described(&desk).await) {
-        let told = desk.ask(method.clone(), &pages::filled(&path)).text("{}").send().await;
+    let console = TestConsole::new();
+    let before = console.events();
+    for Operation { method, path, .. } in operations(&described(&console).await) {
+        let told = console.ask(method.clone(), &pages::filled(&path)).text("{}").send().await;
         assert_eq!(told.status, 401, "{method} {path}: {told:?}");
         told.problem(401);
         assert!(told.header("www-authenticate").starts_with("Bearer realm="), "{method} {path}");
     }
     // A token was made to read the description.
-    assert_eq!(desk.events(), before + 1);
+    assert_eq!(console.events(), before + 1);
 }
 
 #[tokio::test]
 async fn a_token_of_too_small_a_scope_does_nothing() {
-    let desk = TestConsole::new();
-    let operations = operations(&described(&desk).await);
-    let (read, write) = (desk.token(Scope::Read).await, desk.token(Scope::Write).await);
-    let before = desk.events();
+    let console = TestConsole::new();
+    let operations = operations(&described(&console).await);
+    let (read, write) = (console.token(Scope::Read).await, console.token(Scope::Write).await);
+    let before = console.events();
     let mut tried = 0;
     for Operation { method, path, scope } in &operations {
         let smaller = match scope {
@@ -96,7 +96,7 @@ async fn a_token_of_too_small_a_scope_does_nothing() {
             Scope::Write => &read,
             Scope::Admin => &write,
         };
-        let ask = desk.ask(method.clone(), &pages::filled(path)).token(smaller);
+        let ask = console.ask(method.clone(), &pages::filled(path)).token(smaller);
         let told = ask.text("this body is never read").send().await;
         assert_eq!(told.problem(403)["type"], "urn:keystile:problem:scope_too_small", "{path}");
         assert_eq!(
@@ -106,18 +106,19 @@ async fn a_token_of_too_small_a_scope_does_nothing() {
         tried += 1;
     }
     assert!(tried > 12, "some operations need more than read");
-    assert_eq!(desk.events(), before);
+    assert_eq!(console.events(), before);
 }
 
 #[tokio::test]
 async fn a_token_of_the_scope_that_is_said_is_enough() {
-    let desk = TestConsole::new();
-    for Operation { method, path, scope } in operations(&described(&desk).await) {
+    let console = TestConsole::new();
+    for Operation { method, path, scope } in operations(&described(&console).await) {
         if path == "/api/v1/events" {
             continue;
         }
-        let token = desk.token(scope).await;
-        let told = desk.ask(method.clone(), &pages::filled(&path)).token(&token).text("{}").send();
+        let token = console.token(scope).await;
+        let told =
+            console.ask(method.clone(), &pages::filled(&path)).token(&token).text("{}").send();
         let told = told.await;
         assert!(![401, 403, 405, 500].contains(&told.status.as_u16()), "{method} {path}: {told:?}");
     }

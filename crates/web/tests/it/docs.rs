@@ -6,16 +6,16 @@ use crate::test_console::TestConsole;
 
 #[tokio::test]
 async fn the_page_loads_only_what_this_address_serves() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    let page = desk.get("/api/docs").cookie(&cookie).send().await;
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    let page = console.get("/api/docs").cookie(&cookie).send().await;
     assert_eq!(page.status, 200);
     let policy = page.header("content-security-policy");
     assert!(policy.contains("form-action 'none'") && !policy.contains("unsafe"), "{policy}");
     assert!(!page.text.contains("<style") && !page.text.contains("style="));
     let mut loaded = 0;
     for part in page.text.split(['"']).filter(|part| part.starts_with('/')) {
-        let told = desk.get(part).cookie(&cookie).send().await;
+        let told = console.get(part).cookie(&cookie).send().await;
         assert_eq!(told.status, 200, "{part}");
         loaded += 1;
     }
@@ -23,15 +23,15 @@ async fn the_page_loads_only_what_this_address_serves() {
     for script in page.text.split("<script").skip(1) {
         assert!(script.contains("defer></script>"), "nothing is inline");
     }
-    assert_eq!(desk.get("/api/docs/other.js").cookie(&cookie).send().await.status, 404);
+    assert_eq!(console.get("/api/docs/other.js").cookie(&cookie).send().await.status, 404);
 }
 
 #[tokio::test]
 async fn swagger_ui_is_told_to_be_gzip_and_is() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
     for file in ["swagger-ui-bundle.js", "swagger-ui.css"] {
-        let ask = desk.get(&format!("/api/docs/{file}")).cookie(&cookie);
+        let ask = console.get(&format!("/api/docs/{file}")).cookie(&cookie);
         let response = ask.header("accept-encoding", "gzip").response().await;
         assert_eq!(response.headers()[CONTENT_ENCODING], "gzip");
         let bytes = axum::body::to_bytes(response.into_body(), 8 << 20).await.unwrap();

@@ -11,19 +11,19 @@ use crate::test_console::{TestConsole, cli};
 
 #[tokio::test]
 async fn a_token_that_has_ended_or_was_revoked_opens_nothing() {
-    let mut desk = TestConsole::new();
-    let ends = Timestamp(desk.engine().store().now().0 + 3_600_000);
+    let mut console = TestConsole::new();
+    let ends = Timestamp(console.engine().store().now().0 + 3_600_000);
     let (short, long) = (
-        desk.token_until("short", Scope::Read, Some(ends)).await,
-        desk.token_until("long", Scope::Read, None).await,
+        console.token_until("short", Scope::Read, Some(ends)).await,
+        console.token_until("long", Scope::Read, None).await,
     );
     for token in [&short, &long] {
-        desk.get("/api/v1/status").token(token).send().await.good();
+        console.get("/api/v1/status").token(token).send().await.good();
     }
-    desk.later(3_600_000);
-    desk.revoke_token("long").await;
+    console.later(3_600_000);
+    console.revoke_token("long").await;
     for token in [&short, &long] {
-        let told = desk.get("/api/v1/status").token(token).send().await;
+        let told = console.get("/api/v1/status").token(token).send().await;
         insta::allow_duplicates! {
             insta::assert_snapshot!(told.text, @r#"{"type":"urn:keystile:problem:not_known","title":"Nobody knows who asks","status":401,"detail":"This token does not work: it never did, it has ended, or it was revoked","help":"send `Authorization: Bearer kst_...`; an owner makes tokens at the console, under Settings"}"#);
         }
@@ -33,12 +33,12 @@ async fn a_token_that_has_ended_or_was_revoked_opens_nothing() {
 
 #[tokio::test]
 async fn whoever_guesses_tokens_has_to_wait_and_whoever_has_one_does_not() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Read).await;
+    let console = TestConsole::new();
+    let token = console.token(Scope::Read).await;
     let forged = token.replace(&token[10..14], "AAAA");
     let mut slowed = 0;
     for _ in 0..40 {
-        let told = desk.get("/api/v1/status").token(&forged).from("203.0.113.9").send().await;
+        let told = console.get("/api/v1/status").token(&forged).from("203.0.113.9").send().await;
         if told.status == 429 {
             told.problem(429);
             assert!(told.header("retry-after").parse::<u64>().unwrap() > 0);
@@ -46,48 +46,48 @@ async fn whoever_guesses_tokens_has_to_wait_and_whoever_has_one_does_not() {
         }
     }
     assert!(slowed >= 19, "{slowed}");
-    desk.get("/api/v1/status").token(&token).from("203.0.113.9").send().await.good();
-    desk.get("/api/v1/status").token(&forged).from("203.0.113.10").send().await.problem(401);
+    console.get("/api/v1/status").token(&token).from("203.0.113.9").send().await.good();
+    console.get("/api/v1/status").token(&forged).from("203.0.113.10").send().await.problem(401);
 }
 
 #[tokio::test]
 async fn a_token_that_is_shown_counts_alone() {
-    let desk = TestConsole::new();
-    let (cookie, read) = (desk.cookie("Ada").await, desk.token(Scope::Read).await);
+    let console = TestConsole::new();
+    let (cookie, read) = (console.cookie("Ada").await, console.token(Scope::Read).await);
     // The cookie would allow it; the token that was named does not.
-    let both = desk.post("/api/v1/owners/links").cookie(&cookie).token(&read);
+    let both = console.post("/api/v1/owners/links").cookie(&cookie).token(&read);
     both.send().await.problem(403);
-    let broken = desk.get("/api/v1/status").cookie(&cookie).token("kst_x");
+    let broken = console.get("/api/v1/status").cookie(&cookie).token("kst_x");
     broken.send().await.problem(401);
     for odd in ["Basic YTpi", "Bearer", "kst_x"] {
-        let odd = desk.get("/api/v1/status").cookie(&cookie).header("authorization", odd);
+        let odd = console.get("/api/v1/status").cookie(&cookie).header("authorization", odd);
         odd.send().await.problem(401);
     }
-    let write = desk.token_until("robot", Scope::Write, None).await;
-    let new = desk.post("/api/v1/applications").cookie(&cookie).token(&write);
+    let write = console.token_until("robot", Scope::Write, None).await;
+    let new = console.post("/api/v1/applications").cookie(&cookie).token(&write);
     new.json(json!({ "name": "reader", "plan": "open" })).send().await.good();
-    let events = desk.get("/api/v1/audit?limit=1").token(&read).send().await.good();
+    let events = console.get("/api/v1/audit?limit=1").token(&read).send().await.good();
     assert_eq!(events["items"][0]["actor"], json!({ "by": "token", "name": "robot" }));
 }
 
 #[tokio::test]
 async fn an_owner_acts_with_their_cookie_and_under_their_name() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    let new = desk.post("/api/v1/keys").cookie(&cookie);
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    let new = console.post("/api/v1/keys").cookie(&cookie);
     new.json(json!({ "application": "reader", "plan": "open" })).send().await.good();
-    let events = desk.get("/api/v1/audit?kind=key_created").cookie(&cookie).send().await.good();
+    let events = console.get("/api/v1/audit?kind=key_created").cookie(&cookie).send().await.good();
     assert_eq!(events["items"][0]["actor"], json!({ "by": "owner", "name": "Ada" }));
 }
 
 #[tokio::test]
 async fn what_cannot_be_taken_back_wants_a_fresh_proof_of_an_owner() {
-    let mut desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    let key = desk.key("reader").await;
-    desk.post("/api/v1/owners/links").cookie(&cookie).send().await.good();
-    desk.later(3_600_000);
-    let before = desk.events();
+    let mut console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    let key = console.key("reader").await;
+    console.post("/api/v1/owners/links").cookie(&cookie).send().await.good();
+    console.later(3_600_000);
+    let before = console.events();
     let asks = [
         ("/api/v1/owners/links".to_owned(), json!({})),
         ("/api/v1/tokens".to_owned(), json!({ "name": "robot", "scope": "read" })),
@@ -97,37 +97,37 @@ async fn what_cannot_be_taken_back_wants_a_fresh_proof_of_an_owner() {
         (format!("/api/v1/keys/{key}/unlock"), json!({ "budgets": "reset" })),
     ];
     for (path, body) in asks {
-        let told = desk.post(&path).cookie(&cookie).json(body).send().await;
+        let told = console.post(&path).cookie(&cookie).json(body).send().await;
         let problem = told.problem(403);
         assert_eq!(problem["type"], "urn:keystile:problem:proof_wanted", "{path}");
         assert!(problem["help"].as_str().unwrap().contains("/prove"));
     }
-    assert_eq!(desk.events(), before);
+    assert_eq!(console.events(), before);
     // What can be taken back wants none.
-    let lock = desk.post(&format!("/api/v1/keys/{key}/lock")).cookie(&cookie);
+    let lock = console.post(&format!("/api/v1/keys/{key}/lock")).cookie(&cookie);
     lock.json(json!({ "level": "all", "reason": "looks odd" })).send().await.good();
-    let keep = desk.post(&format!("/api/v1/keys/{key}/unlock")).cookie(&cookie);
+    let keep = console.post(&format!("/api/v1/keys/{key}/unlock")).cookie(&cookie);
     keep.json(json!({ "budgets": "keep" })).send().await.good();
 }
 
 #[tokio::test]
 async fn a_session_that_has_ended_opens_nothing() {
-    let mut desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    desk.get("/api/v1/keys").cookie(&cookie).send().await.good();
-    desk.later(400 * 86_400_000);
-    desk.get("/api/v1/keys").cookie(&cookie).send().await.problem(401);
-    let twice = format!("{cookie}; {}=other", desk.cookie_name(7080));
-    desk.get("/api/v1/keys").cookie(&twice).send().await.problem(401);
+    let mut console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    console.get("/api/v1/keys").cookie(&cookie).send().await.good();
+    console.later(400 * 86_400_000);
+    console.get("/api/v1/keys").cookie(&cookie).send().await.problem(401);
+    let twice = format!("{cookie}; {}=other", console.cookie_name(7080));
+    console.get("/api/v1/keys").cookie(&twice).send().await.problem(401);
 }
 
 #[tokio::test]
 async fn signing_in_gives_a_new_cookie_and_ends_the_session_that_the_browser_brought_along() {
-    let desk = TestConsole::new();
-    let brought = desk.cookie("Mallory").await;
-    let link = desk.engine().make_claim_link(cli()).await.unwrap();
+    let console = TestConsole::new();
+    let brought = console.cookie("Mallory").await;
+    let link = console.engine().make_claim_link(cli()).await.unwrap();
     let form = "name=Ada&password=a+long+enough+sentence";
-    let told = desk
+    let told = console
         .post(&format!("/claim/{}", link.secret.expose()))
         .cookie(&brought)
         .header("sec-fetch-site", "same-origin")
@@ -139,8 +139,8 @@ async fn signing_in_gives_a_new_cookie_and_ends_the_session_that_the_browser_bro
     let given = told.header("set-cookie").split(';').next().unwrap().to_owned();
     assert_ne!(given, brought);
     assert!(told.header("set-cookie").contains("HttpOnly; SameSite=Lax"));
-    desk.get("/api/v1/keys").cookie(&given).send().await.good();
-    desk.get("/api/v1/keys").cookie(&brought).send().await.problem(401);
+    console.get("/api/v1/keys").cookie(&given).send().await.good();
+    console.get("/api/v1/keys").cookie(&brought).send().await.problem(401);
 }
 
 const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
@@ -181,16 +181,16 @@ async fn metrics_and_health_are_read_only_by_whom_the_owner_lets_read_them() {
 
 #[tokio::test]
 async fn a_console_with_tls_and_a_name_of_its_own_keeps_browsers_to_https() {
-    let desk = TestConsole::with(|settings| {
+    let console = TestConsole::with(|settings| {
         settings.is_secure = true;
         settings.url = Some("https://console.example.org".to_owned());
     });
     let field = "strict-transport-security";
     for path in ["/sign-in", "/nowhere", "/api/v1/status", "/assets/console.css"] {
-        let answer = desk.get(path).host("console.example.org").send().await;
+        let answer = console.get(path).host("console.example.org").send().await;
         assert_eq!(answer.header(field), "max-age=31536000", "{path}: {}", answer.status);
     }
-    let answer = desk.get("/sign-in").host("localhost:7080").send().await;
+    let answer = console.get("/sign-in").host("localhost:7080").send().await;
     assert!(!answer.headers.contains_key(field));
     let answer = TestConsole::new().get("/sign-in").send().await;
     assert!(!answer.headers.contains_key(field));

@@ -10,19 +10,19 @@ use crate::test_console::{TestConsole, cli};
 type Failing<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
 
 /// The page that a form leads to.
-async fn after(desk: &TestConsole, cookie: &str, path: &str, fields: &[(&str, &str)]) -> String {
-    let told = desk.post(path).cookie(cookie).form(fields).send().await;
+async fn after(console: &TestConsole, cookie: &str, path: &str, fields: &[(&str, &str)]) -> String {
+    let told = console.post(path).cookie(cookie).form(fields).send().await;
     assert_eq!(told.status, 303, "{told:?}");
-    let shown = desk.get(told.header("location")).cookie(cookie).send().await;
+    let shown = console.get(told.header("location")).cookie(cookie).send().await;
     assert_eq!(shown.status, 200, "{shown:?}");
     shown.text
 }
 
 #[tokio::test]
 async fn a_form_that_failed_comes_back_open_with_what_was_typed() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    let key = desk.key("reader").await;
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    let key = console.key("reader").await;
     let long = "x".repeat(501);
     let forms: [Failing<'_>; 8] = [
         (
@@ -57,94 +57,97 @@ async fn a_form_that_failed_comes_back_open_with_what_was_typed() {
             Some(path) => path.to_owned(),
             None => format!("/keys/{key}/{form}"),
         };
-        let page = after(&desk, &cookie, &path, fields).await;
+        let page = after(&console, &cookie, &path, fields).await;
         assert!(page.contains("Not done:"), "{form}: {page}");
         for text in shown {
             assert!(page.contains(text), "{form}: {text}: {page}");
         }
         // Only once, and only for this form.
-        let again = desk.get(&format!("/keys/{key}")).cookie(&cookie).send().await.text;
+        let again = console.get(&format!("/keys/{key}")).cookie(&cookie).send().await.text;
         assert!(!again.contains("<details open>"), "{again}");
     }
     let page =
-        after(&desk, &cookie, "/keys", &[("application", "new one"), ("plan", "gold")]).await;
+        after(&console, &cookie, "/keys", &[("application", "new one"), ("plan", "gold")]).await;
     assert!(page.contains("value=\"new one\""), "{page}");
 }
 
 #[tokio::test]
 async fn a_name_that_was_typed_stays_where_its_password_was_wrong() {
-    let desk = TestConsole::new();
-    desk.cookie("Ada").await;
+    let console = TestConsole::new();
+    console.cookie("Ada").await;
     let wrong = [("name", "Ada"), ("password", "wrong"), ("next", "/keys")];
-    let told = desk.post("/sign-in").header("sec-fetch-site", "same-origin").form(&wrong).send();
+    let told = console.post("/sign-in").header("sec-fetch-site", "same-origin").form(&wrong).send();
     let told = told.await;
     assert_eq!(told.status, 401);
     assert!(told.text.contains("value=\"Ada\""), "{}", told.text);
     assert!(!told.text.contains("wrong\""), "never the secret");
-    let link = desk.engine().make_claim_link(cli()).await.unwrap();
+    let link = console.engine().make_claim_link(cli()).await.unwrap();
     let path = format!("/claim/{}", link.secret.expose());
     let short = [("name", "Bob"), ("password", "short")];
-    let told = desk.post(&path).header("sec-fetch-site", "same-origin").form(&short).send().await;
+    let told =
+        console.post(&path).header("sec-fetch-site", "same-origin").form(&short).send().await;
     assert!(told.text.contains("value=\"Bob\""), "{}", told.text);
 }
 
 #[tokio::test]
 async fn a_proof_is_asked_for_in_words_that_a_button_can_carry() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    let page = desk.get("/prove").cookie(&cookie).send().await.text;
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    let page = console.get("/prove").cookie(&cookie).send().await.text;
     assert!(page.contains("<h1>Confirm your identity</h1>"), "{page}");
     assert!(page.contains("<button>Confirm with a password</button>"), "{page}");
-    let page = desk.get("/sign-in").send().await.text;
+    let page = console.get("/sign-in").send().await.text;
     assert!(page.contains("<button>Sign in with a password</button>"), "{page}");
 }
 
 #[tokio::test]
 async fn a_lock_without_a_reason_is_refused() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    let key = desk.key("reader").await;
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    let key = console.key("reader").await;
     let fields = [("level", "writes"), ("reason", "  "), ("span", "")];
-    let page = after(&desk, &cookie, &format!("/keys/{key}/lock"), &fields).await;
+    let page = after(&console, &cookie, &format!("/keys/{key}/lock"), &fields).await;
     assert!(page.contains("Not done:") && page.contains("a reason is empty"), "{page}");
-    let locked = desk.get("/api/v1/keys?state=locked").cookie(&cookie).send().await.good();
+    let locked = console.get("/api/v1/keys?state=locked").cookie(&cookie).send().await.good();
     assert_eq!(locked["items"], serde_json::json!([]));
 }
 
 #[tokio::test]
 async fn an_address_that_the_console_does_not_have_says_so_on_a_page() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
     for path in ["/nowhere", "/keys/", "/apis", "/keys/x/y/z", "/assets/nothing.css", "/%ff"] {
-        for told in [desk.get(path).send().await, desk.get(path).cookie(&cookie).send().await] {
+        for told in [console.get(path).send().await, console.get(path).cookie(&cookie).send().await]
+        {
             assert_eq!(told.status, 404, "{path}: {told:?}");
             assert_eq!(told.header("content-type"), "text/html; charset=utf-8", "{path}");
             assert!(told.text.contains("There is no page at this address."), "{path}");
             assert!(told.text.contains("<title>Not found"), "{path}");
         }
-        let signed_in = desk.get(path).cookie(&cookie).send().await;
+        let signed_in = console.get(path).cookie(&cookie).send().await;
         assert!(signed_in.text.contains("aria-label=\"Screens\""), "{path}");
     }
     // So do a button's address that is opened, and a form that no page sends.
-    let told = desk.get("/sign-out").cookie(&cookie).send().await;
+    let told = console.get("/sign-out").cookie(&cookie).send().await;
     assert_eq!((told.status.as_u16(), told.header("allow")), (405, "POST"));
     assert!(told.text.contains("for a button of the console"), "{}", told.text);
-    let key = desk.key("reader").await;
-    let lock = desk.post(&format!("/keys/{key}/lock")).cookie(&cookie).form(&[("level", "most")]);
+    let key = console.key("reader").await;
+    let lock =
+        console.post(&format!("/keys/{key}/lock")).cookie(&cookie).form(&[("level", "most")]);
     let told = lock.send().await;
     assert_eq!(told.status, 422);
     assert_eq!(told.header("content-type"), "text/html; charset=utf-8");
     assert!(told.text.contains("level"), "{}", told.text);
     // Under the API it is a problem.
-    desk.get("/api/v1/nowhere").send().await.problem(404);
+    console.get("/api/v1/nowhere").send().await.problem(404);
 }
 
 #[tokio::test]
 async fn what_a_button_will_do_is_said_as_something_to_come() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    let key = desk.key("reader").await;
-    desk.cookie("Bob").await;
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    let key = console.key("reader").await;
+    console.cookie("Bob").await;
     for path in [
         format!("/keys/{key}/unlock"),
         format!("/keys/{key}/more-room"),
@@ -152,7 +155,7 @@ async fn what_a_button_will_do_is_said_as_something_to_come() {
         "/applications/reader/suspend".to_owned(),
         "/settings/owners/Bob/remove".to_owned(),
     ] {
-        let page = desk.get(&path).cookie(&cookie).send().await.text;
+        let page = console.get(&path).cookie(&cookie).send().await.text;
         let (_, rest) = page.split_once("<p class=\"big\">").unwrap();
         let sentence = rest.split("</p>").next().unwrap();
         assert!(sentence.contains(" will "), "{path}: {sentence}");
@@ -161,27 +164,27 @@ async fn what_a_button_will_do_is_said_as_something_to_come() {
 
 #[tokio::test]
 async fn a_key_that_is_revoked_works_until_nothing() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    let key = desk.key("reader").await;
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    let key = console.key("reader").await;
     let roll = Command::RollKey { key: key.clone(), grace_millis: 86_400_000 };
-    let Answer::NewKeys(_) = desk.engine().execute_legacy(roll, cli()).await else { panic!() };
-    let page = || async { desk.get(&format!("/keys/{key}")).cookie(&cookie).send().await.text };
+    let Answer::NewKeys(_) = console.engine().execute_legacy(roll, cli()).await else { panic!() };
+    let page = || async { console.get(&format!("/keys/{key}")).cookie(&cookie).send().await.text };
     assert!(page().await.contains("<dt>Ends</dt>"));
     let revoke = Command::RevokeKey { key: key.clone() };
-    let Answer::Done(_) = desk.engine().execute_legacy(revoke, cli()).await else { panic!() };
+    let Answer::Done(_) = console.engine().execute_legacy(revoke, cli()).await else { panic!() };
     assert!(!page().await.contains("<dt>Ends</dt>"));
 }
 
 #[tokio::test]
 async fn lines_to_try_are_whole_when_they_are_pasted() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    let now = desk.get("/").cookie(&cookie).send().await.text.replace("&#39;", "'");
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    let now = console.get("/").cookie(&cookie).send().await.text.replace("&#39;", "'");
     let line = "curl -i -X POST -H 'X-API-Key: KEY' 'http://127.0.0.1:7070/'</pre>";
     assert!(now.contains(line), "{now}");
     let fields = [("application", "reader"), ("plan", "open")];
-    let page = after(&desk, &cookie, "/keys", &fields).await.replace("&#39;", "'");
+    let page = after(&console, &cookie, "/keys", &fields).await.replace("&#39;", "'");
     let line = page.split("curl -i -H 'X-API-Key: ks_").nth(1).unwrap();
     let line = line.split_once("' ").unwrap().1;
     assert!(line.starts_with("'http://127.0.0.1:7070/'</pre>"), "{page}");
@@ -189,21 +192,21 @@ async fn lines_to_try_are_whole_when_they_are_pasted() {
 
 #[tokio::test]
 async fn budgets_go_by_their_names() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    let key = desk.key("reader").await;
-    let page = desk.get(&format!("/keys/{key}")).cookie(&cookie).send().await.text;
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    let key = console.key("reader").await;
+    let page = console.get(&format!("/keys/{key}")).cookie(&cookie).send().await.text;
     assert!(page.contains("<span class=\"name\">writes-day, 20 per day</span>"), "{page}");
 }
 
 #[tokio::test]
 async fn the_last_24_hours_are_the_same_on_every_surface_and_refusals_are_no_writes() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    desk.refusals(7, "/notes/1").await;
-    let status = desk.get("/api/v1/status").cookie(&cookie).send().await.good();
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    console.refusals(7, "/notes/1").await;
+    let status = console.get("/api/v1/status").cookie(&cookie).send().await.good();
     assert_eq!((&status["writes_today"], &status["records"]), (&0.into(), &7.into()));
-    let page = desk.get("/").cookie(&cookie).send().await.text;
+    let page = console.get("/").cookie(&cookie).send().await.text;
     assert!(page.contains("<dt>Writes, 24 hours</dt><dd>0</dd>"), "{page}");
     assert!(page.contains("<dt>Refused, 24 hours</dt><dd>7</dd>"), "{page}");
 }
@@ -228,24 +231,24 @@ async fn two_consoles_on_one_machine_do_not_share_a_cookie() {
 
 #[tokio::test]
 async fn the_name_of_the_cookie_outlives_a_restart() {
-    let mut desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    desk.later(1_000);
-    desk.get("/api/v1/keys").cookie(&cookie).send().await.good();
+    let mut console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    console.later(1_000);
+    console.get("/api/v1/keys").cookie(&cookie).send().await.good();
 }
 
 #[tokio::test]
 async fn a_name_that_was_kept_before_shows_all_that_is_in_it_on_every_page() {
-    let mut desk = TestConsole::new();
-    let key = desk.key("reader").await;
-    let cookie = desk.cookie("Ada").await;
-    let database = rusqlite::Connection::open(desk.path().join("keystile.db")).unwrap();
+    let mut console = TestConsole::new();
+    let key = console.key("reader").await;
+    let cookie = console.cookie("Ada").await;
+    let database = rusqlite::Connection::open(console.path().join("keystile.db")).unwrap();
     let name = "re\u{202e}redaer\u{200b} <b>\u{e0041}";
     database.execute("UPDATE application SET name = ?1", [name]).unwrap();
     database.execute("UPDATE owner SET name = 'A\u{2066}da'", []).unwrap();
     drop(database);
-    desk.later(1_000);
-    desk.refusals(1, "/x").await;
+    console.later(1_000);
+    console.refusals(1, "/x").await;
     let encoded = "re%E2%80%AEredaer%E2%80%8B%20%3Cb%3E%F3%A0%81%81";
     for path in [
         "/",
@@ -260,12 +263,12 @@ async fn a_name_that_was_kept_before_shows_all_that_is_in_it_on_every_page() {
         &format!("/journal?application={encoded}"),
         "/nowhere",
     ] {
-        let shown = desk.get(path).cookie(&cookie).send().await;
+        let shown = console.get(path).cookie(&cookie).send().await;
         let hidden = shown.text.chars().find(|c| *c != '\n' && keystile_core::text::is_hidden(*c));
         assert_eq!(hidden, None, "{path}");
         assert!(shown.text.contains("A\\u{2066}da"), "{path}: {}", shown.text);
     }
-    let page = desk.get(&format!("/applications/{encoded}")).cookie(&cookie).send().await;
+    let page = console.get(&format!("/applications/{encoded}")).cookie(&cookie).send().await;
     assert_eq!(page.status, 200, "what is linked is still found");
     assert!(
         page.text.contains("re\\u{202e}redaer\\u{200b} &#60;b&#62;\\u{e0041}"),
@@ -276,9 +279,9 @@ async fn a_name_that_was_kept_before_shows_all_that_is_in_it_on_every_page() {
 
 #[tokio::test]
 async fn names_that_do_not_show_as_themselves_are_refused_at_every_form() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    let key = desk.key("reader").await;
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    let key = console.key("reader").await;
     let forms: [Failing<'_>; 5] = [
         (
             "/keys",
@@ -299,24 +302,25 @@ async fn names_that_do_not_show_as_themselves_are_refused_at_every_form() {
         ),
     ];
     for (path, fields, why) in forms {
-        let page = after(&desk, &cookie, path, fields).await;
+        let page = after(&console, &cookie, path, fields).await;
         assert!(page.contains("Not done:") && page.contains(why[0]), "{path}: {page}");
     }
-    let link = desk.engine().make_claim_link(cli()).await.unwrap();
+    let link = console.engine().make_claim_link(cli()).await.unwrap();
     let path = format!("/claim/{}", link.secret.expose());
     let name = [("name", "A\u{202e}da"), ("password", "a long enough sentence")];
-    let told = desk.post(&path).header("sec-fetch-site", "same-origin").form(&name).send().await;
+    let told = console.post(&path).header("sec-fetch-site", "same-origin").form(&name).send().await;
     assert!(told.text.contains("U+202E"), "{}", told.text);
     // A note may have lines, which a browser ends with two characters.
-    let page = after(&desk, &cookie, &format!("/keys/{key}/note"), &[("note", "one\r\ntwo")]).await;
+    let page =
+        after(&console, &cookie, &format!("/keys/{key}/note"), &[("note", "one\r\ntwo")]).await;
     assert!(page.contains("<p class=\"lines\">one\ntwo</p>"), "{page}");
 }
 
 #[tokio::test]
 async fn a_day_or_a_length_is_understood_by_the_filters_of_the_console_and_of_the_api() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    desk.refusals(1, "/notes/42").await;
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    console.refusals(1, "/notes/42").await;
     for (when, is_before) in [
         ("2020-01-31", true),
         ("2020-01-31T08%3A30", true),
@@ -325,27 +329,27 @@ async fn a_day_or_a_length_is_understood_by_the_filters_of_the_console_and_of_th
         ("1+day+ago", true),
         ("2099-01-31", false),
     ] {
-        let page = desk.get(&format!("/journal?since={when}")).cookie(&cookie).send().await.text;
+        let page = console.get(&format!("/journal?since={when}")).cookie(&cookie).send().await.text;
         assert_eq!(page.contains("/notes/42"), is_before, "{when}: {page}");
         assert!(!page.contains("is not a time"), "{when}");
         let path = format!("/api/v1/records?until={when}");
-        let listed = desk.get(&path).cookie(&cookie).send().await.good();
+        let listed = console.get(&path).cookie(&cookie).send().await.good();
         assert_eq!(listed["items"].as_array().unwrap().is_empty(), is_before, "{when}");
     }
-    desk.get("/api/v1/records?since=yesterday").cookie(&cookie).send().await.problem(400);
-    let page = desk.get("/journal?since=yesterday").cookie(&cookie).send().await.text;
+    console.get("/api/v1/records?since=yesterday").cookie(&cookie).send().await.problem(400);
+    let page = console.get("/journal?since=yesterday").cookie(&cookie).send().await.text;
     assert!(page.contains("is not a time") && page.contains("value=\"yesterday\""), "{page}");
 }
 
 #[tokio::test]
 async fn every_time_on_a_page_is_utc_and_says_so() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    let key = desk.key("reader").await;
-    desk.refusals(1, "/notes/42").await;
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    let key = console.key("reader").await;
+    console.refusals(1, "/notes/42").await;
     let mut times = 0;
     for path in ["/", "/keys", &format!("/keys/{key}"), "/journal/write_1", "/audit", "/settings"] {
-        let page = desk.get(path).cookie(&cookie).send().await.text;
+        let page = console.get(path).cookie(&cookie).send().await.text;
         for time in page.split("<time ").skip(1) {
             let title = time.split("title=\"").nth(1).unwrap().split('"').next().unwrap();
             assert!(title.ends_with(" UTC"), "{path}: {title}");
@@ -358,16 +362,16 @@ async fn every_time_on_a_page_is_utc_and_says_so() {
 
 #[tokio::test]
 async fn a_token_that_is_revoked_ends_no_more() {
-    let desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    let expires = desk.engine().store().now().0 + 86_400_000;
-    desk.token_until("backup", Scope::Read, Some(Timestamp(expires))).await;
+    let console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    let expires = console.engine().store().now().0 + 86_400_000;
+    console.token_until("backup", Scope::Read, Some(Timestamp(expires))).await;
     let ends = |page: &str| {
         let (_, cell) = page.split_once("data-name=\"Ends\">").unwrap();
         cell.split_once("</td>").unwrap().0.to_owned()
     };
-    let page = || async { desk.get("/settings").cookie(&cookie).send().await.text };
+    let page = || async { console.get("/settings").cookie(&cookie).send().await.text };
     assert!(ends(&page().await).contains("<time"));
-    desk.revoke_token("backup").await;
+    console.revoke_token("backup").await;
     assert_eq!(ends(&page().await), "–");
 }

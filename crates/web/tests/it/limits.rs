@@ -62,20 +62,20 @@ fn bodies(whole: &Value, key: &str) -> Vec<Property> {
 }
 
 impl Property {
-    async fn sent(&self, desk: &TestConsole, token: &str, value: Value) -> Told {
+    async fn sent(&self, console: &TestConsole, token: &str, value: Value) -> Told {
         let mut body = self.others.clone();
         body.insert(self.name.clone(), value);
-        let ask = desk.ask(self.method.clone(), &self.path).token(token);
+        let ask = console.ask(self.method.clone(), &self.path).token(token);
         ask.json(Value::Object(body)).send().await
     }
 }
 
 #[tokio::test]
 async fn every_text_that_a_body_takes_has_its_limits_in_the_description_and_they_are_enforced() {
-    let desk = TestConsole::new();
-    let key = desk.key("reader").await;
-    let token = desk.token(Scope::Admin).await;
-    let whole = desk.get("/api/openapi.json").token(&token).send().await.good();
+    let console = TestConsole::new();
+    let key = console.key("reader").await;
+    let token = console.token(Scope::Admin).await;
+    let whole = console.get("/api/openapi.json").token(&token).send().await.good();
     let properties = bodies(&whole, &key);
     assert!(properties.len() > 12, "{properties:?}");
     for property in &properties {
@@ -94,7 +94,7 @@ async fn every_text_that_a_body_takes_has_its_limits_in_the_description_and_they
         if let Some(most) = schema["maxLength"].as_u64() {
             let most = usize::try_from(most).unwrap();
             wrong.push(json!("x".repeat(most + 1)));
-            let told = property.sent(&desk, &token, json!("x".repeat(most))).await;
+            let told = property.sent(&console, &token, json!("x".repeat(most))).await;
             assert!(told.status.is_success(), "{name}: {told:?}");
             // What a pattern does not tell of all.
             wrong.extend(
@@ -104,7 +104,7 @@ async fn every_text_that_a_body_takes_has_its_limits_in_the_description_and_they
             wrong.extend(["soon", "1", "", "1 fortnight", "401 days"].map(Value::from));
         }
         for value in wrong {
-            let told = property.sent(&desk, &token, value.clone()).await;
+            let told = property.sent(&console, &token, value.clone()).await;
             assert!([400, 422].contains(&told.status.as_u16()), "{name}: {value}: {told:?}");
         }
     }
@@ -112,9 +112,9 @@ async fn every_text_that_a_body_takes_has_its_limits_in_the_description_and_they
 
 #[tokio::test]
 async fn the_limits_of_parameters_in_the_description_are_enforced() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Admin).await;
-    let whole = desk.get("/api/openapi.json").token(&token).send().await.good();
+    let console = TestConsole::new();
+    let token = console.token(Scope::Admin).await;
+    let whole = console.get("/api/openapi.json").token(&token).send().await.good();
     let mut tried = 0;
     for (path, methods) in whole["paths"].as_object().unwrap() {
         for parameter in methods["get"]["parameters"].as_array().into_iter().flatten() {
@@ -140,7 +140,7 @@ async fn the_limits_of_parameters_in_the_description_are_enforced() {
             for (values, is_right) in [(right, true), (wrong, false)] {
                 for value in values {
                     let told =
-                        desk.get(&format!("{path}?{name}={value}")).token(&token).send().await;
+                        console.get(&format!("{path}?{name}={value}")).token(&token).send().await;
                     assert_eq!(
                         told.status.is_success(),
                         is_right,

@@ -93,8 +93,8 @@ fn all() -> Vec<Route> {
 
 #[tokio::test]
 async fn every_page_wants_a_sign_in() {
-    let desk = TestConsole::new();
-    let before = desk.events();
+    let console = TestConsole::new();
+    let before = console.events();
     let public: BTreeSet<_> = PUBLIC
         .iter()
         .map(|(method, path)| Route { method: (*method).to_owned(), path: (*path).to_owned() })
@@ -103,7 +103,7 @@ async fn every_page_wants_a_sign_in() {
     let known: BTreeSet<_> = all.iter().cloned().collect();
     assert!(public.is_subset(&known), "{:?}", public.difference(&known).collect::<Vec<_>>());
     for Route { method, path } in known.difference(&public) {
-        let ask = desk.ask(method.parse().unwrap(), &filled(path));
+        let ask = console.ask(method.parse().unwrap(), &filled(path));
         let told = ask.header("content-type", "application/x-www-form-urlencoded").send().await;
         if path == "/api/openapi.json" {
             told.problem(401);
@@ -112,22 +112,22 @@ async fn every_page_wants_a_sign_in() {
         assert_eq!(told.status, 303, "{method} {path}: {told:?}");
         assert!(told.header("location").starts_with("/sign-in"), "{method} {path}: {told:?}");
     }
-    assert_eq!(desk.events(), before, "nothing was done");
+    assert_eq!(console.events(), before, "nothing was done");
 }
 
 #[tokio::test]
 async fn a_token_opens_no_page() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Admin).await;
-    let told = desk.get("/keys").token(&token).send().await;
+    let console = TestConsole::new();
+    let token = console.token(Scope::Admin).await;
+    let told = console.get("/keys").token(&token).send().await;
     assert_eq!((told.status.as_u16(), told.header("location")), (303, "/sign-in?next=%2Fkeys"));
 }
 
 #[tokio::test]
 async fn every_answer_has_the_headers_that_keep_it_where_it_is() {
-    let desk = TestConsole::new();
+    let console = TestConsole::new();
     for path in ["/", "/sign-in", "/api/v1/keys", "/api/nowhere", "/nowhere"] {
-        let told = desk.get(path).send().await;
+        let told = console.get(path).send().await;
         assert!(told.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
         assert_eq!(told.header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(told.header("x-frame-options"), "DENY", "{path}");
@@ -137,11 +137,11 @@ async fn every_answer_has_the_headers_that_keep_it_where_it_is() {
 
 #[tokio::test]
 async fn a_page_of_another_site_can_do_nothing() {
-    let desk = TestConsole::new();
-    let (cookie, token) = (desk.cookie("Ada").await, desk.token(Scope::Admin).await);
-    let before = desk.events();
+    let console = TestConsole::new();
+    let (cookie, token) = (console.cookie("Ada").await, console.token(Scope::Admin).await);
+    let before = console.events();
     let asks = || {
-        [desk.post("/api/v1/owners/links"), desk.ask(Method::DELETE, "/api/v1/owners/Ada")]
+        [console.post("/api/v1/owners/links"), console.ask(Method::DELETE, "/api/v1/owners/Ada")]
             .into_iter()
             .map(|ask| ask.text("{}"))
     };
@@ -162,7 +162,7 @@ async fn a_page_of_another_site_can_do_nothing() {
         let ask = ask.header("cookie", &cookie).header("origin", "https://evil.example");
         ask.send().await.problem(403);
     }
-    let rebound = desk.get("/api/v1/keys").cookie(&cookie).header("host", "evil.example");
+    let rebound = console.get("/api/v1/keys").cookie(&cookie).header("host", "evil.example");
     rebound.send().await.problem(403);
-    assert_eq!(desk.events(), before);
+    assert_eq!(console.events(), before);
 }

@@ -8,22 +8,22 @@ use crate::test_console::TestConsole;
 
 #[tokio::test]
 async fn an_address_that_is_none_is_a_problem() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Admin).await;
+    let console = TestConsole::new();
+    let token = console.token(Scope::Admin).await;
     for path in
         ["/api/", "/api", "/api/v1", "/api/v2/keys", "/api/v1/nowhere", "/api/v1/keys/x/y/z"]
     {
-        desk.get(path).token(&token).send().await.problem(404);
-        desk.post(path).token(&token).send().await.problem(404);
+        console.get(path).token(&token).send().await.problem(404);
+        console.post(path).token(&token).send().await.problem(404);
     }
-    let told = desk.get("/api/v1/nowhere").send().await;
+    let told = console.get("/api/v1/nowhere").send().await;
     insta::assert_snapshot!(told.text, @r#"{"type":"urn:keystile:problem:missing","title":"Not found","status":404,"detail":"There is nothing at this address","help":"see /api/docs for what there is"}"#);
 }
 
 #[tokio::test]
 async fn a_method_that_an_address_does_not_take_is_a_problem() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Admin).await;
+    let console = TestConsole::new();
+    let token = console.token(Scope::Admin).await;
     for (method, path) in [
         (Method::DELETE, "/api/v1/keys"),
         (Method::PUT, "/api/v1/keys/x"),
@@ -31,7 +31,7 @@ async fn a_method_that_an_address_does_not_take_is_a_problem() {
         (Method::OPTIONS, "/api/v1/keys"),
         (Method::POST, "/api/openapi.json"),
     ] {
-        let told = desk.ask(method, path).token(&token).send().await;
+        let told = console.ask(method, path).token(&token).send().await;
         told.problem(405);
         assert!(!told.header("allow").is_empty());
     }
@@ -39,31 +39,31 @@ async fn a_method_that_an_address_does_not_take_is_a_problem() {
 
 #[tokio::test]
 async fn a_body_that_cannot_be_read_is_a_problem() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Admin).await;
-    let before = desk.events();
+    let console = TestConsole::new();
+    let token = console.token(Scope::Admin).await;
+    let before = console.events();
     for body in ["", "{", "[]", "null", r#"{"name":"a"}"#, r#"{"name":"a","plan":1}"#] {
-        let told = desk.post("/api/v1/applications").token(&token).text(body).send().await;
+        let told = console.post("/api/v1/applications").token(&token).text(body).send().await;
         told.problem(400);
     }
     // What is misspelt must not be passed over, nor what is said twice.
     for body in
         [r#"{"name":"a","plan":"open","pln":1}"#, r#"{"name":"a","name":"b","plan":"open"}"#]
     {
-        let told = desk.post("/api/v1/applications").token(&token).text(body).send().await;
+        let told = console.post("/api/v1/applications").token(&token).text(body).send().await;
         told.problem(400);
     }
     let long = json!({ "name": "x".repeat(70_000), "plan": "open" });
-    desk.post("/api/v1/applications").token(&token).json(long).send().await.problem(413);
-    let form = desk.post("/api/v1/applications").token(&token);
+    console.post("/api/v1/applications").token(&token).json(long).send().await.problem(413);
+    let form = console.post("/api/v1/applications").token(&token);
     form.header("content-type", "application/x-www-form-urlencoded").send().await.problem(415);
-    assert_eq!(desk.events(), before);
+    assert_eq!(console.events(), before);
 }
 
 #[tokio::test]
 async fn a_query_that_cannot_be_read_is_a_problem() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Read).await;
+    let console = TestConsole::new();
+    let token = console.token(Scope::Read).await;
     for path in [
         "/api/v1/keys?limit=many",
         "/api/v1/keys?limit=0",
@@ -77,10 +77,10 @@ async fn a_query_that_cannot_be_read_is_a_problem() {
         "/api/v1/audit?cursor=x",
         "/api/v1/hours?since=x",
     ] {
-        desk.get(path).token(&token).send().await.problem(400);
+        console.get(path).token(&token).send().await.problem(400);
     }
     for path in ["/api/v1/keys?application=nobody", "/api/v1/keys?cursor=key_0", "/api/v1/keys/x"] {
-        desk.get(path).token(&token).send().await.problem(404);
+        console.get(path).token(&token).send().await.problem(404);
     }
-    desk.get("/api/v1/audit?kind=nothing").token(&token).send().await.problem(422);
+    console.get("/api/v1/audit?kind=nothing").token(&token).send().await.problem(422);
 }

@@ -24,17 +24,17 @@ async fn comes(watching: &mut BodyDataStream, text: &str) -> bool {
 
 #[tokio::test]
 async fn a_token_of_scope_read_watches() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Read).await;
-    let response = desk.get("/api/v1/events").token(&token).response().await;
+    let console = TestConsole::new();
+    let token = console.token(Scope::Read).await;
+    let response = console.get("/api/v1/events").token(&token).response().await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let mut watching = response.into_body().into_data_stream();
     assert!(comes(&mut watching, "event: hello").await);
     // The feed begins with its first look.
     tokio::time::sleep(Duration::from_millis(700)).await;
-    desk.refusals(1, "/notes/77").await;
+    console.refusals(1, "/notes/77").await;
     assert!(comes(&mut watching, "/notes/77").await);
-    desk.get("/api/v1/events").send().await.problem(401);
+    console.get("/api/v1/events").send().await.problem(401);
 }
 
 /// Reads a stream to its end; says what it told, and fails where it goes on for long.
@@ -59,64 +59,64 @@ async fn watching(ask: Ask) -> BodyDataStream {
 
 #[tokio::test]
 async fn a_stream_ends_soon_after_its_token_is_revoked_and_tells_nothing_more() {
-    let desk = TestConsole::new();
-    let token = desk.token_until("watcher", Scope::Read, None).await;
-    let mut watching = watching(desk.get("/api/v1/events").token(&token)).await;
-    desk.revoke_token("watcher").await;
-    desk.refusals(1, "/notes/secret").await;
+    let console = TestConsole::new();
+    let token = console.token_until("watcher", Scope::Read, None).await;
+    let mut watching = watching(console.get("/api/v1/events").token(&token)).await;
+    console.revoke_token("watcher").await;
+    console.refusals(1, "/notes/secret").await;
     let told = rest(&mut watching).await;
     assert!(!told.contains("/notes/secret"), "{told}");
 }
 
 #[tokio::test]
 async fn a_quiet_stream_ends_soon_after_its_token_expired() {
-    let desk = TestConsole::new();
-    let expires = desk.engine().store().now().plus(Span::from_secs(2));
-    let token = desk.token_until("watcher", Scope::Read, Some(expires)).await;
-    let mut watching = watching(desk.get("/api/v1/events").token(&token)).await;
+    let console = TestConsole::new();
+    let expires = console.engine().store().now().plus(Span::from_secs(2));
+    let token = console.token_until("watcher", Scope::Read, Some(expires)).await;
+    let mut watching = watching(console.get("/api/v1/events").token(&token)).await;
     rest(&mut watching).await;
-    assert!(desk.engine().store().now() >= expires, "not before");
+    assert!(console.engine().store().now() >= expires, "not before");
 }
 
 #[tokio::test]
 async fn a_stream_ends_soon_after_its_owner_signed_out_or_was_removed() {
-    let desk = TestConsole::new();
-    let (ada, bob) = (desk.cookie("Ada").await, desk.cookie("Bob").await);
-    let mut of_ada = watching(desk.get("/api/v1/events").cookie(&ada)).await;
-    let mut of_bob = watching(desk.get("/api/v1/events").cookie(&bob)).await;
-    assert_eq!(desk.post("/sign-out").cookie(&ada).send().await.status, 303);
+    let console = TestConsole::new();
+    let (ada, bob) = (console.cookie("Ada").await, console.cookie("Bob").await);
+    let mut of_ada = watching(console.get("/api/v1/events").cookie(&ada)).await;
+    let mut of_bob = watching(console.get("/api/v1/events").cookie(&bob)).await;
+    assert_eq!(console.post("/sign-out").cookie(&ada).send().await.status, 303);
     rest(&mut of_ada).await;
-    desk.engine().remove_owner("Bob", cli()).await.unwrap();
+    console.engine().remove_owner("Bob", cli()).await.unwrap();
     rest(&mut of_bob).await;
 }
 
 #[tokio::test]
 async fn a_stream_ends_at_the_idle_limit_although_its_page_freshens_itself() {
-    let mut desk = TestConsole::new();
-    let cookie = desk.cookie("Ada").await;
-    desk.later(SESSION_IDLE_MAX.millis() - 4_000);
-    let open = desk.get("/api/v1/events").cookie(&cookie).header("keystile-refresh", "1");
+    let mut console = TestConsole::new();
+    let cookie = console.cookie("Ada").await;
+    console.later(SESSION_IDLE_MAX.millis() - 4_000);
+    let open = console.get("/api/v1/events").cookie(&cookie).header("keystile-refresh", "1");
     let mut watching = watching(open).await;
-    let page = desk.get("/").cookie(&cookie).header("keystile-refresh", "1").send().await;
+    let page = console.get("/").cookie(&cookie).header("keystile-refresh", "1").send().await;
     assert_eq!(page.status, 200);
     let told = rest(&mut watching).await;
     assert!(!told.contains("event: lagged"));
-    assert_eq!(desk.get("/").cookie(&cookie).send().await.status, 303, "signed out");
+    assert_eq!(console.get("/").cookie(&cookie).send().await.status, 303, "signed out");
 }
 
 #[tokio::test]
 async fn a_stream_whose_watcher_does_not_read_ends_too() {
-    let desk = TestConsole::new();
-    let token = desk.token_until("watcher", Scope::Read, None).await;
-    let mut watching = watching(desk.get("/api/v1/events").token(&token)).await;
+    let console = TestConsole::new();
+    let token = console.token_until("watcher", Scope::Read, None).await;
+    let mut watching = watching(console.get("/api/v1/events").token(&token)).await;
     // More than waits for a watcher: the next message has no place.
     for number in 0..20 {
-        desk.refusals(1, &format!("/notes/{number}")).await;
+        console.refusals(1, &format!("/notes/{number}")).await;
         tokio::time::sleep(Duration::from_millis(520)).await;
     }
-    desk.revoke_token("watcher").await;
+    console.revoke_token("watcher").await;
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    desk.refusals(1, "/notes/secret").await;
+    console.refusals(1, "/notes/secret").await;
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert!(!rest(&mut watching).await.contains("/notes/secret"));
 }

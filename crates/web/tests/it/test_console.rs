@@ -137,9 +137,9 @@ impl TestConsole {
 
     /// One with other settings.
     pub(crate) fn with(change: impl FnOnce(&mut WebSettings)) -> Self {
-        let mut desk = Self::new();
-        desk.router = router(web_with(desk.engine(), 7080, change));
-        desk
+        let mut console = Self::new();
+        console.router = router(web_with(console.engine(), 7080, change));
+        console
     }
 
     /// What the session's cookie is called where the console listens on a port.

@@ -8,20 +8,20 @@ use crate::test_console::TestConsole;
 
 #[tokio::test]
 async fn of_two_editors_who_saw_the_same_key_one_is_told() {
-    let desk = TestConsole::new();
-    let (token, key) = (desk.token(Scope::Write).await, desk.key("reader").await);
+    let console = TestConsole::new();
+    let (token, key) = (console.token(Scope::Write).await, console.key("reader").await);
     let path = format!("/api/v1/keys/{key}");
-    let seen = desk.get(&path).token(&token).send().await.header("etag").to_owned();
+    let seen = console.get(&path).token(&token).send().await.header("etag").to_owned();
     assert!(seen.starts_with('"') && seen.ends_with('"') && seen.len() > 20, "{seen}");
     let edit = |etag: &str, note: &str| {
-        let ask = desk.ask(Method::PATCH, &path).token(&token).header("if-match", etag);
+        let ask = console.ask(Method::PATCH, &path).token(&token).header("if-match", etag);
         ask.json(json!({ "note": note })).send()
     };
     let (first, second) = tokio::join!(edit(&seen, "mine"), edit(&seen, "yours"));
     let (done, told) = if first.status == 200 { (first, second) } else { (second, first) };
     assert_ne!(done.header("etag"), seen);
     assert_eq!(told.problem(412)["type"], "urn:keystile:problem:stale");
-    let now = desk.get(&path).token(&token).send().await;
+    let now = console.get(&path).token(&token).send().await;
     assert_eq!(
         (now.header("etag"), &now.good()["note"]),
         (done.header("etag"), &done.good()["note"])
@@ -37,44 +37,44 @@ async fn of_two_editors_who_saw_the_same_key_one_is_told() {
 
 #[tokio::test]
 async fn every_act_on_a_key_heeds_what_was_seen() {
-    let desk = TestConsole::new();
-    let (token, key) = (desk.token(Scope::Write).await, desk.key("reader").await);
+    let console = TestConsole::new();
+    let (token, key) = (console.token(Scope::Write).await, console.key("reader").await);
     let path = format!("/api/v1/keys/{key}");
-    let before = desk.events();
+    let before = console.events();
     for (act, body) in [
         ("/lock", json!({ "level": "all", "reason": "odd" })),
         ("/unlock", json!({ "budgets": "reset" })),
         ("/roll", json!({ "grace": "1 day" })),
         ("/revoke", json!({})),
     ] {
-        let ask = desk.post(&format!("{path}{act}")).token(&token).header("if-match", "\"old\"");
+        let ask = console.post(&format!("{path}{act}")).token(&token).header("if-match", "\"old\"");
         ask.json(body).send().await.problem(412);
     }
     for body in [json!({ "plan": "trusted" }), json!({ "note": "x" }), json!({ "note": "" })] {
-        let ask = desk.ask(Method::PATCH, &path).token(&token).header("if-match", "\"old\"");
+        let ask = console.ask(Method::PATCH, &path).token(&token).header("if-match", "\"old\"");
         ask.json(body).send().await.problem(412);
     }
-    assert_eq!(desk.events(), before);
+    assert_eq!(console.events(), before);
 }
 
 #[tokio::test]
 async fn every_act_on_an_application_heeds_what_was_seen() {
-    let desk = TestConsole::new();
-    let token = desk.token(Scope::Write).await;
-    desk.key("reader").await;
+    let console = TestConsole::new();
+    let token = console.token(Scope::Write).await;
+    console.key("reader").await;
     let path = "/api/v1/applications/reader";
-    let before = desk.events();
+    let before = console.events();
     for act in ["/suspend", "/resume"] {
-        let ask = desk.post(&format!("{path}{act}")).token(&token).header("if-match", "\"old\"");
+        let ask = console.post(&format!("{path}{act}")).token(&token).header("if-match", "\"old\"");
         ask.send().await.problem(412);
     }
     for body in [json!({ "plan": "trusted" }), json!({ "plan": "open" }), json!({ "note": "" })] {
-        let ask = desk.ask(Method::PATCH, path).token(&token).header("if-match", "\"old\"");
+        let ask = console.ask(Method::PATCH, path).token(&token).header("if-match", "\"old\"");
         ask.json(body).send().await.problem(412);
     }
-    assert_eq!(desk.events(), before);
-    let seen = desk.get(path).token(&token).send().await.header("etag").to_owned();
-    let suspend = desk.post(&format!("{path}/suspend")).token(&token).header("if-match", &seen);
+    assert_eq!(console.events(), before);
+    let seen = console.get(path).token(&token).send().await.header("etag").to_owned();
+    let suspend = console.post(&format!("{path}/suspend")).token(&token).header("if-match", &seen);
     let suspended = suspend.send().await;
     assert_eq!(suspended.good()["state"], "suspended");
     assert_ne!(suspended.header("etag"), seen);
@@ -82,14 +82,14 @@ async fn every_act_on_an_application_heeds_what_was_seen() {
 
 #[tokio::test]
 async fn what_a_key_does_leaves_its_version_as_it_is() {
-    let desk = TestConsole::new();
-    let (token, key) = (desk.token(Scope::Read).await, desk.key("reader").await);
+    let console = TestConsole::new();
+    let (token, key) = (console.token(Scope::Read).await, console.key("reader").await);
     let version = || async {
-        let shown = desk.get(&format!("/api/v1/keys/{key}")).token(&token).send().await;
+        let shown = console.get(&format!("/api/v1/keys/{key}")).token(&token).send().await;
         shown.header("etag").to_owned()
     };
     let before = version().await;
-    desk.refusals(1, "/notes/1").await;
-    desk.key("reader").await;
+    console.refusals(1, "/notes/1").await;
+    console.key("reader").await;
     assert_eq!(version().await, before);
 }

@@ -6,12 +6,12 @@ use super::{Engine, a_record, failure};
 
 #[test]
 fn a_record_is_shown_or_reported_missing() {
-    let (stage, succeeded) =
+    let (terminal, succeeded) =
         Engine::new([Answer::Records(vec![])]).run("keystile journal show write_5");
-    assert!(!succeeded && stage.stderr().starts_with("error: no record has the id write_5\n"));
+    assert!(!succeeded && terminal.stderr().starts_with("error: no record has the id write_5\n"));
     let mut engine = Engine::new([Answer::Records(vec![a_record(5)])]);
-    let (stage, _) = engine.run("keystile journal show 5 --json");
-    assert_eq!(serde_json::from_str::<WriteRecord>(stage.stdout()).unwrap(), a_record(5));
+    let (terminal, _) = engine.run("keystile journal show 5 --json");
+    assert_eq!(serde_json::from_str::<WriteRecord>(terminal.stdout()).unwrap(), a_record(5));
     let expected =
         RecordFilter { order: Order::Only(RecordId(5)), limit: 1, ..RecordFilter::default() };
     assert!(matches!(&engine.asked[..], [Command::ListRecords(filter)] if *filter == expected));
@@ -27,10 +27,10 @@ fn an_export_pages_to_the_end() {
         ]
     };
     let mut engine = Engine::new(pages());
-    let (stage, succeeded) = engine.run("keystile journal export");
+    let (terminal, succeeded) = engine.run("keystile journal export");
     assert!(succeeded);
     let records: Vec<WriteRecord> =
-        stage.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        terminal.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(records, [a_record(1), a_record(2), a_record(3)]);
     let orders = engine.asked.iter().map(|command| match command {
         Command::ListRecords(filter) => filter.order,
@@ -38,8 +38,8 @@ fn an_export_pages_to_the_end() {
     });
     let after = |id| Order::After(RecordId(id));
     assert_eq!(orders.collect::<Vec<_>>(), [Order::Earliest, after(2), after(3)]);
-    let (stage, _) = Engine::new(pages()).run("keystile journal export --format csv");
-    insta::assert_snapshot!(stage.stdout(), @r"
+    let (terminal, _) = Engine::new(pages()).run("keystile journal export --format csv");
+    insta::assert_snapshot!(terminal.stdout(), @r"
     id,time,key,application,plan,api,operation,method,path,address,user_agent,request_bytes,response_bytes,status,duration_ms,outcome,reason,cost,count
     write_1,2026-11-24T11:56:30.500Z,key_000000000000000000000190b2c3d4e5,reader,open,bookmarks,DELETE /bookmarks/{id},DELETE,/bookmarks/1,192.0.2.7,curl/8.5.0,0,,204,12,applied,,1,1
     write_2,2026-11-24T11:56:30.500Z,key_000000000000000000000190b2c3d4e5,reader,open,bookmarks,DELETE /bookmarks/{id},DELETE,/bookmarks/2,192.0.2.7,curl/8.5.0,0,,204,12,applied,,1,1
@@ -55,12 +55,12 @@ fn an_export_into_a_file_is_complete_or_not_there() {
     let page = || Answer::Records(vec![a_record(1)]);
     let (_, succeeded) = Engine::new([page(), failure()]).run(&line);
     assert!(!succeeded && std::fs::read_dir(folder.path()).unwrap().next().is_none());
-    let (stage, succeeded) = Engine::new([page(), Answer::Records(vec![])]).run(&line);
-    assert!(succeeded && stage.stdout().is_empty());
-    assert_eq!(stage.stderr(), "1 records written.\n");
+    let (terminal, succeeded) = Engine::new([page(), Answer::Records(vec![])]).run(&line);
+    assert!(succeeded && terminal.stdout().is_empty());
+    assert_eq!(terminal.stderr(), "1 records written.\n");
     assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 1);
-    let (stage, succeeded) = Engine::new([]).run(&line);
-    assert!(!succeeded && stage.stderr().contains("--force"));
+    let (terminal, succeeded) = Engine::new([]).run(&line);
+    assert!(!succeeded && terminal.stderr().contains("--force"));
     let (_, succeeded) = Engine::new([Answer::Records(vec![])]).run(&format!("{line} --force"));
     assert!(succeeded);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "");

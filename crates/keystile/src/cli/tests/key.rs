@@ -8,11 +8,11 @@ use super::{Engine, TestTerminal, a_locked_key, failure, new_key};
 fn a_new_key_is_the_only_data_and_comes_with_a_line_to_paste() {
     let example = "curl -i -H 'X-API-Key: ks_secret1' 'http://127.0.0.1:7070/'";
     let key = NewKey { example: Some(example.into()), ..new_key(1) };
-    let (stage, succeeded) = Engine::new([Answer::NewKeys(vec![key])])
+    let (terminal, succeeded) = Engine::new([Answer::NewKeys(vec![key])])
         .run("keystile key create --application reader --plan open");
     assert!(succeeded);
-    assert_eq!(stage.stdout(), "ks_secret1\n");
-    insta::assert_snapshot!(stage.stderr(), @r"
+    assert_eq!(terminal.stdout(), "ks_secret1\n");
+    insta::assert_snapshot!(terminal.stderr(), @r"
     This key is for application reader on plan open, and shown only now: keep it safe.
     Try it:
       curl -i -H 'X-API-Key: ks_secret1' 'http://127.0.0.1:7070/'
@@ -22,12 +22,12 @@ fn a_new_key_is_the_only_data_and_comes_with_a_line_to_paste() {
 #[test]
 fn one_new_key_is_an_object_and_several_are_an_array() {
     let line = "keystile key create --application reader --plan open --json";
-    let (stage, _) = Engine::new([Answer::NewKeys(vec![new_key(1)])]).run(line);
-    insta::assert_snapshot!(stage.stdout(), @r#"{"id":"key_1","key":"ks_secret1","application":"reader","plan":"open"}"#);
-    assert_eq!(stage.stderr(), "");
-    let (stage, _) = Engine::new([Answer::NewKeys(vec![new_key(1), new_key(2)])])
+    let (terminal, _) = Engine::new([Answer::NewKeys(vec![new_key(1)])]).run(line);
+    insta::assert_snapshot!(terminal.stdout(), @r#"{"id":"key_1","key":"ks_secret1","application":"reader","plan":"open"}"#);
+    assert_eq!(terminal.stderr(), "");
+    let (terminal, _) = Engine::new([Answer::NewKeys(vec![new_key(1), new_key(2)])])
         .run(&format!("{line} --count 2"));
-    let keys: Vec<NewKey> = serde_json::from_str(stage.stdout()).unwrap();
+    let keys: Vec<NewKey> = serde_json::from_str(terminal.stdout()).unwrap();
     assert_eq!(keys, [new_key(1), new_key(2)]);
 }
 
@@ -35,10 +35,10 @@ fn one_new_key_is_an_object_and_several_are_an_array() {
 fn keys_that_were_issued_are_shown_even_when_the_next_fail() {
     let first: Vec<_> = (0..1000).map(new_key).collect();
     let mut engine = Engine::new([Answer::NewKeys(first), failure()]);
-    let (stage, succeeded) = engine.run("keystile key create --application reader --count 1500");
+    let (terminal, succeeded) = engine.run("keystile key create --application reader --count 1500");
     assert!(!succeeded);
-    assert_eq!(stage.stdout().lines().count(), 1000);
-    assert!(stage.stderr().ends_with("help: try \"open\"\n"));
+    assert_eq!(terminal.stdout().lines().count(), 1000);
+    assert!(terminal.stderr().ends_with("help: try \"open\"\n"));
     let counts = engine.asked.iter().map(|command| match command {
         Command::CreateKeys { count, plan: None, .. } => *count,
         other => panic!("{other:?}"),
@@ -51,20 +51,20 @@ fn an_unlocked_key_whose_budget_is_used_up_comes_with_a_warning() {
     let answers = || {
         [Answer::Done("Key ks_4fGh2k07 is unlocked.".into()), Answer::Key(Box::new(a_locked_key()))]
     };
-    let (stage, succeeded) = Engine::new(answers()).run("keystile key unlock ks_4fGh2k07");
-    assert!(succeeded && stage.stdout().is_empty());
-    insta::assert_snapshot!(stage.stderr(), @r"
+    let (terminal, succeeded) = Engine::new(answers()).run("keystile key unlock ks_4fGh2k07");
+    assert!(succeeded && terminal.stdout().is_empty());
+    insta::assert_snapshot!(terminal.stderr(), @r"
     Key ks_4fGh2k07 is unlocked.
     Its write budget of 10 per day is still used up until 2026-11-25 09:10:00 UTC (in 21 h 10 min).
     A write that counts there before then locks the key again. To let its budgets begin anew:
       keystile key unlock ks_4fGh2k07 --reset-budget
     ");
     let mut engine = Engine::new(answers());
-    let (stage, _) = engine.run("keystile key unlock ks_4fGh2k07 --reset-budget");
-    assert_eq!(stage.stderr().lines().count(), 1);
+    let (terminal, _) = engine.run("keystile key unlock ks_4fGh2k07 --reset-budget");
+    assert_eq!(terminal.stderr().lines().count(), 1);
     assert!(matches!(engine.asked[..], [Command::UnlockKey { budgets: Budgets::Reset, .. }]));
-    let (stage, _) = Engine::new(answers()).run("keystile key unlock ks_4fGh2k07 --json");
-    assert_eq!(stage.stdout(), "{\"done\":\"Key ks_4fGh2k07 is unlocked.\"}\n");
+    let (terminal, _) = Engine::new(answers()).run("keystile key unlock ks_4fGh2k07 --json");
+    assert_eq!(terminal.stdout(), "{\"done\":\"Key ks_4fGh2k07 is unlocked.\"}\n");
 }
 
 #[test]
@@ -72,19 +72,19 @@ fn revoking_asks_only_a_person() {
     let done = || Answer::Done("Key ks_4fGh2k07 is revoked.".into());
     let details = || Answer::Key(Box::new(a_locked_key()));
     let person = |stdin| {
-        let mut stage = TestTerminal { stdin, ..TestTerminal::default() };
-        (stage.screen.stdin, stage.screen.stderr) = (Medium::Terminal, Medium::Terminal);
-        stage
+        let mut terminal = TestTerminal { stdin, ..TestTerminal::default() };
+        (terminal.screen.stdin, terminal.screen.stderr) = (Medium::Terminal, Medium::Terminal);
+        terminal
     };
     let line = "keystile key revoke ks_4fGh2k07";
-    let (stage, succeeded) = Engine::new([details(), done()]).run_on(person("Yes\n"), line);
+    let (terminal, succeeded) = Engine::new([details(), done()]).run_on(person("Yes\n"), line);
     assert!(
-        succeeded && stage.stderr().ends_with("Revoke it? [y/N]\nKey ks_4fGh2k07 is revoked.\n")
+        succeeded && terminal.stderr().ends_with("Revoke it? [y/N]\nKey ks_4fGh2k07 is revoked.\n")
     );
     for answer in ["", "\n", "no\n"] {
         let mut engine = Engine::new([details()]);
-        let (stage, succeeded) = engine.run_on(person(answer), line);
-        assert!(!succeeded && stage.stderr().ends_with("Nothing was changed.\n"));
+        let (terminal, succeeded) = engine.run_on(person(answer), line);
+        assert!(!succeeded && terminal.stderr().ends_with("Nothing was changed.\n"));
         assert!(matches!(engine.asked[..], [Command::ShowKey { .. }]));
     }
     assert!(Engine::new([done()]).run_on(person(""), &format!("{line} --yes")).1);
@@ -95,19 +95,21 @@ fn revoking_asks_only_a_person() {
 fn rolling_shows_the_successor_and_what_becomes_of_the_old_key() {
     let answer = || Answer::NewKeys(vec![new_key(2)]);
     let mut engine = Engine::new([answer(), answer()]);
-    let (stage, _) = engine.run("keystile key roll ks_1");
-    assert_eq!(stage.stdout(), "ks_secret2\n");
-    assert!(stage.stderr().ends_with("The old key works for another 1 day; then it is revoked.\n"));
-    let (stage, _) = engine.run("keystile key roll ks_1 --grace 0");
-    assert!(stage.stderr().ends_with("The old key is revoked.\n"));
+    let (terminal, _) = engine.run("keystile key roll ks_1");
+    assert_eq!(terminal.stdout(), "ks_secret2\n");
+    assert!(
+        terminal.stderr().ends_with("The old key works for another 1 day; then it is revoked.\n")
+    );
+    let (terminal, _) = engine.run("keystile key roll ks_1 --grace 0");
+    assert!(terminal.stderr().ends_with("The old key is revoked.\n"));
     assert!(matches!(engine.asked[1], Command::RollKey { grace_millis: 1, .. }));
 }
 
 #[test]
 fn a_name_cannot_forge_a_line_of_talk() {
     let key = NewKey { application: "x\nerror: all is lost\u{1b}[2J".into(), ..new_key(1) };
-    let (stage, _) =
+    let (terminal, _) =
         Engine::new([Answer::NewKeys(vec![key])]).run("keystile key create --application x");
-    assert_eq!(stage.stderr().lines().count(), 1);
-    assert!(stage.stderr().contains("x\\u{a}error: all is lost\\u{1b}[2J on plan open"));
+    assert_eq!(terminal.stderr().lines().count(), 1);
+    assert!(terminal.stderr().contains("x\\u{a}error: all is lost\\u{1b}[2J on plan open"));
 }

@@ -5,10 +5,13 @@ use super::{Engine, TestTerminal, a_key, a_record, failure};
 
 #[test]
 fn a_failure_says_what_and_what_to_do() {
-    let (stage, succeeded) = Engine::new([failure()]).run("keystile key show x");
+    let (terminal, succeeded) = Engine::new([failure()]).run("keystile key show x");
     assert!(!succeeded);
-    assert_eq!(stage.stdout(), "");
-    assert_eq!(stage.stderr(), "error: no plan is named \"x\"\n\\u{1b}[2J\nhelp: try \"open\"\n");
+    assert_eq!(terminal.stdout(), "");
+    assert_eq!(
+        terminal.stderr(),
+        "error: no plan is named \"x\"\n\\u{1b}[2J\nhelp: try \"open\"\n"
+    );
 }
 
 #[test]
@@ -22,10 +25,10 @@ fn an_answer_of_another_kind_is_a_failure() {
         "status",
         "doctor",
     ] {
-        let (stage, succeeded) =
+        let (terminal, succeeded) =
             Engine::new([Answer::Done("?".into())]).run(&format!("keystile {line}"));
         assert!(
-            !succeeded && stage.stdout().is_empty() && stage.stderr().starts_with("error: "),
+            !succeeded && terminal.stdout().is_empty() && terminal.stderr().starts_with("error: "),
             "{line}"
         );
     }
@@ -33,19 +36,19 @@ fn an_answer_of_another_kind_is_a_failure() {
 
 #[test]
 fn a_reader_that_leaves_is_no_error() {
-    let stage = TestTerminal { stdout_open: false, ..TestTerminal::default() };
+    let terminal = TestTerminal { stdout_open: false, ..TestTerminal::default() };
     let mut engine = Engine::new([Answer::Keys(vec![a_key(1)]), Answer::Keys(vec![])]);
-    let (stage, succeeded) = engine.run_on(stage, "keystile key list --json");
+    let (terminal, succeeded) = engine.run_on(terminal, "keystile key list --json");
     assert!(succeeded);
-    assert_eq!(stage.stderr(), "");
+    assert_eq!(terminal.stderr(), "");
 }
 
 #[test]
 fn listings_are_one_array_however_many_answers_it_took() {
     let keys = |numbers: std::ops::Range<u32>| Answer::Keys(numbers.map(a_key).collect());
     let mut engine = Engine::new([keys(0..3), keys(3..4), keys(0..0)]);
-    let (stage, _) = engine.run("keystile key list --json --state locked");
-    let listed: serde_json::Value = serde_json::from_str(stage.stdout()).unwrap();
+    let (terminal, _) = engine.run("keystile key list --json --state locked");
+    let listed: serde_json::Value = serde_json::from_str(terminal.stdout()).unwrap();
     assert_eq!(listed.as_array().unwrap().len(), 4);
     assert!(
         ["id", "prefix", "application", "plan", "state"]
@@ -59,26 +62,26 @@ fn listings_are_one_array_however_many_answers_it_took() {
 #[test]
 fn a_listing_that_is_cut_says_how_to_go_on() {
     let keys = Answer::Keys((0..101).map(a_key).collect());
-    let (stage, _) = Engine::new([keys]).run("keystile key list");
-    assert_eq!(stage.stdout().lines().count(), 101);
+    let (terminal, _) = Engine::new([keys]).run("keystile key list");
+    assert_eq!(terminal.stdout().lines().count(), 101);
     assert_eq!(
-        stage.stderr(),
+        terminal.stderr(),
         format!("There are more: keystile key list --after {}\n", a_key(99).id)
     );
     let records = || Answer::Records((0..101).rev().map(|id| a_record(id + 1)).collect());
-    let (stage, _) = Engine::new([records()]).run("keystile journal list");
-    assert_eq!(stage.stderr(), "There are more: keystile journal list --before write_2\n");
+    let (terminal, _) = Engine::new([records()]).run("keystile journal list");
+    assert_eq!(terminal.stderr(), "There are more: keystile journal list --before write_2\n");
     let records = Answer::Records(vec![a_record(2), a_record(1)]);
-    let (stage, _) = Engine::new([records]).run("keystile journal list --limit 1 --json");
-    assert_eq!((stage.stdout().matches("write_").count(), stage.stderr()), (1, ""));
+    let (terminal, _) = Engine::new([records]).run("keystile journal list --limit 1 --json");
+    assert_eq!((terminal.stdout().matches("write_").count(), terminal.stderr()), (1, ""));
 }
 
 #[test]
 fn empty_listings_say_what_to_do_next() {
     let said = |line: &str, answer| {
-        let (stage, succeeded) = Engine::new([answer]).run(line);
-        assert!(succeeded && stage.stdout().is_empty());
-        stage.stderr().to_owned()
+        let (terminal, succeeded) = Engine::new([answer]).run(line);
+        assert!(succeeded && terminal.stdout().is_empty());
+        terminal.stderr().to_owned()
     };
     let texts = [
         said("keystile key list", Answer::Keys(vec![])),
@@ -113,9 +116,9 @@ fn a_backup_overwrites_nothing_and_names_the_whole_path() {
     assert!(engine.run("keystile backup no-such-file.db").1);
     assert!(matches!(&engine.asked[..], [Command::Backup { to }] if to.is_absolute()));
     let file = tempfile::NamedTempFile::new().unwrap();
-    let (stage, succeeded) =
+    let (terminal, succeeded) =
         Engine::new([]).run(&format!("keystile backup {}", file.path().display()));
-    assert!(!succeeded && stage.stderr().contains("overwrites nothing"));
+    assert!(!succeeded && terminal.stderr().contains("overwrites nothing"));
 }
 
 #[test]
@@ -130,17 +133,17 @@ fn doctor_fails_where_there_is_a_problem() {
         || Answer::Diagnosis(vec![finding(FindingLevel::Good), finding(FindingLevel::Warning)]);
     let bad = || Answer::Diagnosis(vec![finding(FindingLevel::Problem)]);
     assert!(Engine::new([good()]).run("keystile doctor").1);
-    let (stage, succeeded) = Engine::new([bad()]).run("keystile doctor");
-    assert!(!succeeded && stage.stderr() == "1 problem was found.\n");
+    let (terminal, succeeded) = Engine::new([bad()]).run("keystile doctor");
+    assert!(!succeeded && terminal.stderr() == "1 problem was found.\n");
     assert!(!Engine::new([bad()]).run("keystile doctor --json").1);
 }
 
 #[test]
 fn paper_needs_no_engine() {
     let run = |line: &str| {
-        let (stage, succeeded) = Engine::new([]).run(line);
+        let (terminal, succeeded) = Engine::new([]).run(line);
         assert!(succeeded, "{line}");
-        stage.stdout().to_owned()
+        terminal.stdout().to_owned()
     };
     assert_eq!(run("keystile version"), format!("keystile {}\n", env!("CARGO_PKG_VERSION")));
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

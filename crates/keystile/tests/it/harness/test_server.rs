@@ -22,7 +22,7 @@ pub(crate) struct Key {
 #[derive(Debug)]
 pub(crate) struct TestServer {
     /// Dropped first, while its folder exists.
-    server: Option<Program>,
+    program: Option<Program>,
     folder: TempDir,
     pub(crate) upstream: Upstream,
     pub(crate) gate: SocketAddr,
@@ -46,28 +46,28 @@ pub(crate) fn free_port() -> u16 {
 }
 
 impl TestServer {
-    /// A site whose plans are given: what stands after the addresses in its configuration.
+    /// A server whose plans are given: what stands after the addresses in its configuration.
     pub(crate) fn new(plans: &str) -> Self {
         let text = "[gate]\nlisten = \"127.0.0.1:7070\"\n[console]\nlisten = \"127.0.0.1:7080\"\n\
                     [api.bookmarks]\nupstream = \"http://127.0.0.1:7071\"\n";
         Self::of_text(&format!("{text}{plans}"))
     }
 
-    /// A site with a configuration of which only the addresses are replaced.
+    /// A server with a configuration of which only the addresses are replaced.
     pub(crate) fn of_text(text: &str) -> Self {
         let address = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let site = Self {
+        let server = Self {
             folder: tempfile::tempdir().unwrap(),
             upstream: Upstream::start(),
             gate: address(),
             console: address(),
-            server: None,
+            program: None,
         };
-        site.configure(text);
-        site
+        server.configure(text);
+        server
     }
 
-    /// Writes the configuration, with the site's own addresses in it.
+    /// Writes the configuration, with its own addresses in it.
     pub(crate) fn configure(&self, text: &str) {
         let text = text
             .replace("127.0.0.1:7070", &self.gate.to_string())
@@ -89,7 +89,7 @@ impl TestServer {
         self.folder.path().join(name)
     }
 
-    /// The site with a server that is ready.
+    /// One that runs and is ready.
     pub(crate) fn started(mut self) -> Self {
         self.start();
         self
@@ -104,50 +104,50 @@ impl TestServer {
     /// Starts a server without waiting for it.
     pub(crate) fn start_with(&mut self, arguments: &[&str]) {
         let command = keystile(self.folder(), arguments);
-        self.server = Some(Program::start(command, self.folder.path(), "server"));
+        self.program = Some(Program::start(command, self.folder.path(), "server"));
     }
 
     /// Starts a server that says what it does at a level, and where; waits until it is ready.
     pub(crate) fn start_logging(&mut self, level: &str, stderr: Option<Stdio>) {
         let mut command = keystile(self.folder(), &["run"]);
         command.env("KEYSTILE_LOG", level);
-        let server = Program::saying_to(command, self.folder(), "server", (None, stderr));
-        self.server = Some(server);
+        let program = Program::saying_to(command, self.folder(), "server", (None, stderr));
+        self.program = Some(program);
         self.wait_until_ready();
     }
 
     pub(crate) fn wait_until_ready(&mut self) {
         let console = Caller::new(self.console, None);
         wait_until("the server is ready", || {
-            if let Some(status) = self.server().ended() {
-                panic!("the server ended with {status}: {}", self.server().stderr());
+            if let Some(status) = self.program().ended() {
+                panic!("the server ended with {status}: {}", self.program().stderr());
             }
             console.call("GET", "/readyz").is_ok_and(|answer| answer.status == 200)
         });
     }
 
-    pub(crate) fn server(&mut self) -> &mut Program {
-        self.server.as_mut().unwrap()
+    pub(crate) fn program(&mut self) -> &mut Program {
+        self.program.as_mut().unwrap()
     }
 
     /// What the server has said.
     pub(crate) fn log(&self) -> String {
-        self.server.as_ref().map(Program::stderr).unwrap_or_default()
+        self.program.as_ref().map(Program::stderr).unwrap_or_default()
     }
 
     /// Kills the server, as a power cut would.
     pub(crate) fn kill(&mut self) {
-        self.server.take().unwrap().kill();
+        self.program.take().unwrap().kill();
     }
 
     /// Stops the server in order.
     pub(crate) fn stop(&mut self) {
-        let mut server = self.server.take().unwrap();
-        server.signal("TERM");
-        assert_eq!(server.wait(), Some(0), "{}", server.stderr());
+        let mut program = self.program.take().unwrap();
+        program.signal("TERM");
+        assert_eq!(program.wait(), Some(0), "{}", program.stderr());
     }
 
-    /// Runs a command in the site's folder.
+    /// Runs a command in its folder.
     pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         Finished::of(&mut keystile(self.folder(), arguments))
     }
