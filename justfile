@@ -25,7 +25,7 @@ bless:
     KEYSTILE_BLESS=1 cargo test -p keystile --test tidy
     INSTA_UPDATE=always cargo test --workspace
 
-# Licences, sources, bans and advisories of the dependencies (needs cargo-deny).
+# Licenses, sources, bans and advisories of the dependencies (needs cargo-deny).
 deny:
     cargo deny --workspace check
 

@@ -60,14 +60,14 @@ pub fn unreachable(policy: &Policy) -> Vec<UnreachableUpstream> {
 /// On a thread of its own, because a name may take longer to look up than anybody waits.
 fn dial(origin: Uri) -> mpsc::Receiver<Option<String>> {
     let (answer, answered) = mpsc::channel();
-    let dialled = std::thread::Builder::new().name("dial".to_owned()).spawn({
+    let dialed = std::thread::Builder::new().name("dial".to_owned()).spawn({
         let answer = answer.clone();
         move || {
             // Nobody waits for an answer that comes late.
             let _ = answer.send(connect(&origin).err().map(|error| error.to_string()));
         }
     });
-    if let Err(error) = dialled {
+    if let Err(error) = dialed {
         // Its other side is here.
         let _ = answer.send(Some(error.to_string()));
     }

@@ -64,7 +64,7 @@ pub enum Error {
         why: String,
     },
     /// The pepper file is missing or damaged, and with it every key.
-    #[error("the pepper file {path} is {fault}; without it no key can be recognised")]
+    #[error("the pepper file {path} is {fault}; without it no key can be recognized")]
     Pepper {
         /// The file.
         path: PathBuf,

@@ -16,7 +16,7 @@ use crate::time::Span;
 pub enum Mode {
     /// Requests pass as they are: no key, no journal. For comparison and for emergencies.
     Off,
-    /// Everything is journalled and counted, nothing is refused that can be forwarded faithfully.
+    /// Everything is journaled and counted, nothing is refused that can be forwarded faithfully.
     Observe,
     /// The policy holds.
     #[default]

@@ -102,7 +102,7 @@ pub struct NewKey {
 pub struct KeyView {
     /// Its id.
     pub id: String,
-    /// Its recognisable beginning.
+    /// Its recognizable beginning.
     pub prefix: String,
     /// The application's name.
     pub application: String,

@@ -219,7 +219,7 @@ pub(super) struct Api {
     #[schemars(extend("default" = "/", "examples" = ["/v2"]))]
     pub(super) path: Option<Spanned<String>>,
     /// How strictly it is guarded. `enforce`: the policy holds. `observe`: nothing is refused that
-    /// can be forwarded faithfully, everything is journalled with what would have been refused.
+    /// can be forwarded faithfully, everything is journaled with what would have been refused.
     /// `off`: requests pass as they are, without key, count or journal.
     #[schemars(extend("default" = "enforce"))]
     pub(super) mode: Option<Spanned<Mode>>,
@@ -283,7 +283,7 @@ pub(super) struct Api {
 pub(super) enum Mode {
     /// The policy holds.
     Enforce,
-    /// Nothing is refused, everything is journalled.
+    /// Nothing is refused, everything is journaled.
     Observe,
     /// Requests pass as they are.
     Off,

@@ -17,7 +17,7 @@ use super::unclosed;
 /// A file with more mistakes is something else than a configuration.
 pub(super) const PROBLEMS_MAX: usize = 100;
 
-/// One step from the top of the file towards a value.
+/// One step from the top of the file toward a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Key(String),

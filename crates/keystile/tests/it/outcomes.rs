@@ -78,10 +78,12 @@ fn the_outcome_is_learned_when_the_caller_hangs_up() {
     let server = TestServer::new(FIVE_A_DAY).started();
     let key = server.issue("app", "open");
     let caller = server.caller(&key);
-    let call = caller.connect().unwrap().send(&caller, "DELETE", "/slow/300").unwrap();
+    let call = caller.connect().unwrap().send(&caller, "DELETE", "/held/1").unwrap();
     wait_until("the write is under way", || server.upstream.writes() == 1);
     drop(call);
-    wait_until("its outcome is on record", || row(&server, "/slow/300")["outcome"] == "applied");
+    assert_eq!(row(&server, "/held/1")["outcome"], "pending");
+    server.upstream.release();
+    wait_until("its outcome is on record", || row(&server, "/held/1")["outcome"] == "applied");
     assert_eq!(used(&server, &key), 1);
 }
 

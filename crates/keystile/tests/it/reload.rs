@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::harness::{TestServer, pause, wait_until};
+use crate::harness::{TestServer, wait_until};
 
 /// Two policies that differ in more than one place.
 const PLANS: [&str; 2] = [
@@ -141,7 +141,6 @@ fn a_bad_file_at_sighup_is_logged_and_shown() {
         let status = server.run(&["status", "--data", "keystile-data"]);
         status.good().stdout.contains("there is no such file")
     });
-    pause(50);
     assert_eq!(server.caller(&key).post("/a").status, 200);
 }
 

@@ -14,12 +14,12 @@ fn a_request_under_way_finishes_when_the_server_is_told_to_stop() {
         let key = server.issue("app", "open");
         let caller = server.caller(&key);
         let send = |method, path| caller.connect().unwrap().send(&caller, method, path).unwrap();
-        let (write, read) = (send("DELETE", "/slow/700"), send("GET", "/drip/700"));
+        let (write, read) = (send("DELETE", "/held/1"), send("GET", "/drip/700"));
         wait_until("both are under way", || server.upstream.received().len() == 2);
-        pause(50);
         server.program().signal(signal);
         wait_until("nobody new is let in", || caller.connect().is_err());
         assert_eq!(server.program().ended(), None, "it does not wait");
+        server.upstream.release();
         let (write, read) = (write.answer().unwrap(), read.answer().unwrap());
         assert_eq!((write.status, read.status), (200, 200));
         assert_eq!(read.body, "hallo\n");
@@ -118,13 +118,17 @@ fn a_long_path_to_the_data_is_no_obstacle() {
 #[test]
 fn a_follower_does_not_keep_a_server_from_starting() {
     let mut server = TestServer::new(OPEN);
-    server.issue("app", "open");
+    let key = server.issue("app", "open");
     let said = server.run(&["journal", "follow"]).bad();
     assert!(said.contains("no server is running"), "{said}");
     server.start();
     let follow = crate::harness::keystile(server.folder(), &["journal", "follow"]);
     let mut follower = crate::harness::Program::start(follow, server.folder(), "follow");
-    pause(300);
+    let caller = server.caller(&key);
+    wait_until("it follows", || {
+        assert_eq!(caller.post("/a").status, 200);
+        follower.stdout().contains("/a")
+    });
     assert_eq!(follower.ended(), None);
     server.stop();
     assert_eq!(follower.wait(), Some(1));

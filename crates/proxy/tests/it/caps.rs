@@ -50,9 +50,9 @@ async fn one_address_cannot_take_all_connections() {
     assert_eq!(open[0].call("GET", "/x", &key, b"").await.status, 200, "open ones are served");
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
-    let mut neighbour = Caller::over(socket.connect(gate.address).await.unwrap());
+    let mut neighbor = Caller::over(socket.connect(gate.address).await.unwrap());
     assert_eq!(
-        neighbour.call("GET", "/x", &key, b"").await.status,
+        neighbor.call("GET", "/x", &key, b"").await.status,
         200,
         "and so is another address"
     );

@@ -1,11 +1,13 @@
 //! An orderly end: what is under way finishes, nothing new begins.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keystile_core::journal::Outcome;
 use keystile_core::time::Span;
 use keystile_proxy::Gate;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use crate::harness::{
     Caller2, Reply, TestGate, Upstream, api, eventually, plan, request, request2, settings,
@@ -27,9 +29,16 @@ async fn arrived(upstream: &Upstream, count: usize) {
     eventually("the requests arrive", async || upstream.seen().len() == count).await;
 }
 
+/// An upstream that answers when the test lets it.
+async fn held() -> (Upstream, Arc<Semaphore>) {
+    let release = Arc::new(Semaphore::new(0));
+    let held = release.clone();
+    (Upstream::start(move |_| Reply::ok().once_released(&held)).await, release)
+}
+
 #[tokio::test]
 async fn what_is_under_way_finishes_and_new_connections_are_refused() {
-    let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_millis(800))).await;
+    let (upstream, release) = held().await;
     let mut gate = gate(&upstream, 5000);
     let key = gate.key("open").await;
     let (mut read, mut write) = (gate.caller().await, gate.caller().await);
@@ -41,6 +50,8 @@ async fn what_is_under_way_finishes_and_new_connections_are_refused() {
     let draining = tokio::spawn(drain(gate.gate.take().unwrap()));
     let refuses = async || TcpStream::connect(gate.address).await.is_err();
     eventually("nothing listens any more", refuses).await;
+    assert!(!draining.is_finished(), "it waits for what is under way");
+    release.add_permits(1);
     assert_eq!(read.answer().await.unwrap().status, 200);
     assert!(read.rest().await.is_empty(), "the connection ends with its answer");
     assert_eq!(write.answer().await.unwrap().status, 200);
@@ -89,15 +100,18 @@ async fn what_does_not_finish_in_time_is_cut() {
 /// The caller has gone, so no connection is left to wait for, but the outcome of its write is.
 #[tokio::test]
 async fn a_write_whose_caller_has_gone_is_waited_for() {
-    let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_millis(800))).await;
+    let (upstream, release) = held().await;
     let mut gate = gate(&upstream, 5000);
     let key = gate.key("open").await;
     let mut caller = gate.caller().await;
     caller.send(&request("DELETE", "/x", &key, b"")).await;
     arrived(&upstream, 1).await;
     drop(caller);
-    let running = gate.gate.as_ref().unwrap();
-    eventually("its connection has ended", async || running.connections() == 0).await;
-    drain(gate.gate.take().unwrap()).await;
+    let draining = tokio::spawn(drain(gate.gate.take().unwrap()));
+    let refuses = async || TcpStream::connect(gate.address).await.is_err();
+    eventually("nothing listens any more", refuses).await;
+    assert!(!draining.is_finished(), "it waits for the outcome");
+    release.add_permits(1);
+    draining.await.unwrap();
     assert_eq!(gate.outcomes().await, [Outcome::Applied]);
 }

@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use keystile_core::policy::api::Mode;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::harness::{Caller, Caller2, Reply, TestGate, Upstream, api, plan, request2, settings};
+use crate::harness::{
+    Caller, Caller2, Reply, TestGate, Upstream, api, eventually, plan, request2, settings,
+};
 
 #[tokio::test]
 async fn no_request_fails_while_the_policy_is_replaced() {
@@ -56,7 +59,9 @@ async fn no_request_fails_while_the_policy_is_replaced() {
 
 #[tokio::test]
 async fn a_request_finishes_under_the_policy_that_permitted_it_and_the_next_one_meets_the_new() {
-    let upstream = Upstream::start(|_| Reply::ok().after(Duration::from_millis(300))).await;
+    let release = Arc::new(Semaphore::new(0));
+    let held = release.clone();
+    let upstream = Upstream::start(move |_| Reply::ok().once_released(&held)).await;
     let gate = TestGate::open(
         vec![api(&[upstream.origin()])],
         vec![plan("open", &["5 per day"])],
@@ -68,8 +73,9 @@ async fn a_request_finishes_under_the_policy_that_permitted_it_and_the_next_one_
     narrow.allow = vec!["notes: GET *".parse().unwrap()];
     let call = caller.call("DELETE", "/x", &key, b"");
     let replace = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        eventually("the request arrives", async || !upstream.seen().is_empty()).await;
         gate.replace_policy(vec![api(&[upstream.origin()])], vec![narrow]);
+        release.add_permits(1);
     };
     let (answer, ()) = tokio::join!(call, replace);
     assert_eq!(answer.status, 200);

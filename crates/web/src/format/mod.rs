@@ -78,7 +78,7 @@ fn without_budget(spec: &PlanSpec) -> String {
     let mut methods = Vec::new();
     for rule in &spec.allow {
         if rule.pattern.methods().is_empty() {
-            return "No write budget: every write is journalled, and none counts".to_owned();
+            return "No write budget: every write is journaled, and none counts".to_owned();
         }
         for method in rule.pattern.methods() {
             if !methods.contains(&method.as_str()) {
@@ -87,7 +87,7 @@ fn without_budget(spec: &PlanSpec) -> String {
         }
     }
     if methods.is_empty() || methods.iter().any(|method| !READING.contains(method)) {
-        return "No write budget: every write is journalled, and none counts".to_owned();
+        return "No write budget: every write is journaled, and none counts".to_owned();
     }
     format!("Only {}: no write budget", methods.join(", "))
 }
@@ -172,7 +172,7 @@ mod tests {
         );
         for allow in [&["a: *"][..], &["a: GET *", "a: POST /x"], &["a: GET *", "b: *"]] {
             let said = plan(&reads(allow));
-            assert_eq!(said, ["No write budget: every write is journalled, and none counts"]);
+            assert_eq!(said, ["No write budget: every write is journaled, and none counts"]);
         }
     }
 

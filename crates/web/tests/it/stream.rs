@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use axum::body::BodyDataStream;
+use axum::response::Response;
 use futures_util::StreamExt;
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::session::SESSION_IDLE_MAX;
 use keystile_core::time::Span;
 
-use crate::test_console::{Ask, TestConsole, cli};
+use crate::test_console::{TestConsole, cli};
 
 /// Reads until a text comes, or the stream ends; says whether it came.
 async fn comes(watching: &mut BodyDataStream, text: &str) -> bool {
@@ -28,10 +29,7 @@ async fn a_token_of_scope_read_watches() {
     let token = console.token(Scope::Read).await;
     let response = console.get("/api/v1/events").token(&token).response().await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
-    let mut watching = response.into_body().into_data_stream();
-    assert!(comes(&mut watching, "event: hello").await);
-    // The feed begins with its first look.
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    let mut watching = watching(&console, response).await;
     console.refusals(1, "/notes/77").await;
     assert!(comes(&mut watching, "/notes/77").await);
     console.get("/api/v1/events").send().await.problem(401);
@@ -49,19 +47,26 @@ async fn rest(watching: &mut BodyDataStream) -> String {
     tokio::time::timeout(Duration::from_secs(4), read).await.expect("the stream ends")
 }
 
-async fn watching(ask: Ask) -> BodyDataStream {
-    let mut watching = ask.response().await.into_body().into_data_stream();
+/// A stream that has begun: the feed shows what happens after its first look at the journal.
+async fn watching(console: &TestConsole, response: Response) -> BodyDataStream {
+    let mut watching = response.into_body().into_data_stream();
     assert!(comes(&mut watching, "event: hello").await);
-    // The feed begins with its first look.
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    watching
+    for _ in 0..100 {
+        console.refusals(1, "/notes/first").await;
+        let first = comes(&mut watching, "/notes/first");
+        if tokio::time::timeout(Duration::from_millis(100), first).await == Ok(true) {
+            return watching;
+        }
+    }
+    panic!("the feed does not begin");
 }
 
 #[tokio::test]
 async fn a_stream_ends_soon_after_its_token_is_revoked_and_tells_nothing_more() {
     let console = TestConsole::new();
     let token = console.token_until("watcher", Scope::Read, None).await;
-    let mut watching = watching(console.get("/api/v1/events").token(&token)).await;
+    let mut watching =
+        watching(&console, console.get("/api/v1/events").token(&token).response().await).await;
     console.revoke_token("watcher").await;
     console.refusals(1, "/notes/secret").await;
     let told = rest(&mut watching).await;
@@ -73,7 +78,8 @@ async fn a_quiet_stream_ends_soon_after_its_token_expired() {
     let console = TestConsole::new();
     let expires = console.engine().store().now().plus(Span::from_secs(2));
     let token = console.token_until("watcher", Scope::Read, Some(expires)).await;
-    let mut watching = watching(console.get("/api/v1/events").token(&token)).await;
+    let mut watching =
+        watching(&console, console.get("/api/v1/events").token(&token).response().await).await;
     rest(&mut watching).await;
     assert!(console.engine().store().now() >= expires, "not before");
 }
@@ -82,8 +88,10 @@ async fn a_quiet_stream_ends_soon_after_its_token_expired() {
 async fn a_stream_ends_soon_after_its_owner_signed_out_or_was_removed() {
     let console = TestConsole::new();
     let (ada, bob) = (console.cookie("Ada").await, console.cookie("Bob").await);
-    let mut of_ada = watching(console.get("/api/v1/events").cookie(&ada)).await;
-    let mut of_bob = watching(console.get("/api/v1/events").cookie(&bob)).await;
+    let mut of_ada =
+        watching(&console, console.get("/api/v1/events").cookie(&ada).response().await).await;
+    let mut of_bob =
+        watching(&console, console.get("/api/v1/events").cookie(&bob).response().await).await;
     assert_eq!(console.post("/sign-out").cookie(&ada).send().await.status, 303);
     rest(&mut of_ada).await;
     console.engine().remove_owner("Bob", cli()).await.unwrap();
@@ -94,9 +102,9 @@ async fn a_stream_ends_soon_after_its_owner_signed_out_or_was_removed() {
 async fn a_stream_ends_at_the_idle_limit_although_its_page_freshens_itself() {
     let mut console = TestConsole::new();
     let cookie = console.cookie("Ada").await;
-    console.later(SESSION_IDLE_MAX.millis() - 4_000);
+    console.later(SESSION_IDLE_MAX.millis() - 3_000);
     let open = console.get("/api/v1/events").cookie(&cookie).header("keystile-refresh", "1");
-    let mut watching = watching(open).await;
+    let mut watching = watching(&console, open.response().await).await;
     let page = console.get("/").cookie(&cookie).header("keystile-refresh", "1").send().await;
     assert_eq!(page.status, 200);
     let told = rest(&mut watching).await;
@@ -108,7 +116,8 @@ async fn a_stream_ends_at_the_idle_limit_although_its_page_freshens_itself() {
 async fn a_stream_whose_watcher_does_not_read_ends_too() {
     let console = TestConsole::new();
     let token = console.token_until("watcher", Scope::Read, None).await;
-    let mut watching = watching(console.get("/api/v1/events").token(&token)).await;
+    let mut watching =
+        watching(&console, console.get("/api/v1/events").token(&token).response().await).await;
     // More than waits for a watcher: the next message has no place.
     for number in 0..20 {
         console.refusals(1, &format!("/notes/{number}")).await;

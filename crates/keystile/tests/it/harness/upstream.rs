@@ -1,6 +1,6 @@
 //! The API behind the gate: it records every request at the moment in which its head has arrived.
 //!
-//! How it answers stands in the path: `/slow/MILLIS/..` waits first, `/drip/MILLIS/..` waits in the middle of
+//! How it answers stands in the path: `/held/..` waits until the test releases it, `/slow/MILLIS/..` waits first, `/drip/MILLIS/..` waits in the middle of
 //! the body, `/status/CODE/..` answers with that status, `/jitter/..` waits for a few milliseconds that
 //! the path decides, `/die/..` closes the connection without an answer, `/big/BYTES/..` has a body of that
 //! length. All others get 200 at once.
@@ -8,7 +8,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
 use super::pause;
@@ -37,18 +37,20 @@ impl Received {
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
+    released: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Upstream {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let upstream = Self { address: listener.local_addr().unwrap(), received: Arc::default() };
-        let received = upstream.received.clone();
+        let address = listener.local_addr().unwrap();
+        let upstream = Self { address, received: Arc::default(), released: Arc::default() };
+        let serving = upstream.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let received = received.clone();
+                let upstream = serving.clone();
                 // The gate closes connections as it likes, and is killed.
-                std::thread::spawn(move || drop(serve(&stream, &received)));
+                std::thread::spawn(move || drop(serve(&stream, &upstream)));
             }
         });
         upstream
@@ -61,6 +63,18 @@ impl Upstream {
     /// All that arrived so far.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
+    }
+
+    /// Lets all answers go that are held.
+    pub(crate) fn release(&self) {
+        *self.released.0.lock().unwrap() = true;
+        self.released.1.notify_all();
+    }
+
+    fn until_released(&self) {
+        let (is_released, changed) = &*self.released;
+        let held = changed.wait_while(is_released.lock().unwrap(), |is_released| !*is_released);
+        drop(held.unwrap());
     }
 
     /// How many writes arrived.
@@ -76,7 +90,7 @@ impl Upstream {
     }
 }
 
-fn serve(stream: &TcpStream, received: &Mutex<Vec<Received>>) -> io::Result<()> {
+fn serve(stream: &TcpStream, upstream: &Upstream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     loop {
@@ -91,8 +105,11 @@ fn serve(stream: &TcpStream, received: &Mutex<Vec<Received>>) -> io::Result<()> 
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let request = Received { method, path: path.clone(), head, at: Instant::now() };
         let length = request.field("content-length").and_then(|length| length.parse().ok());
-        received.lock().unwrap().push(request);
+        upstream.received.lock().unwrap().push(request);
         io::copy(&mut reader.by_ref().take(length.unwrap_or(0)), &mut io::sink())?;
+        if path.starts_with("/held/") {
+            upstream.until_released();
+        }
         if !answer(stream, &path)? {
             return Ok(());
         }

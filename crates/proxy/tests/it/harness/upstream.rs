@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -62,6 +63,8 @@ pub(crate) enum Reply {
     Never,
     /// Waits first.
     After(Duration, Box<Reply>),
+    /// Waits until the test adds a permit.
+    Held(Arc<Semaphore>, Box<Reply>),
 }
 
 impl Reply {
@@ -76,6 +79,10 @@ impl Reply {
 
     pub(crate) fn after(self, wait: Duration) -> Self {
         Self::After(wait, Box::new(self))
+    }
+
+    pub(crate) fn once_released(self, release: &Arc<Semaphore>) -> Self {
+        Self::Held(release.clone(), Box::new(self))
     }
 }
 
@@ -219,10 +226,22 @@ async fn serve<S: Linger>(
 
 /// Whether the connection goes on.
 async fn act<S: Linger>(wire: &mut Wire<S>, mut reply: Reply) -> bool {
-    while let Reply::After(wait, then) = reply {
-        tokio::time::sleep(wait).await;
-        reply = *then;
+    loop {
+        reply = match reply {
+            Reply::After(wait, then) => {
+                tokio::time::sleep(wait).await;
+                *then
+            }
+            Reply::Held(release, then) => {
+                drop(release.acquire().await);
+                *then
+            }
+            other => break reply_with(wire, other).await,
+        };
     }
+}
+
+async fn reply_with<S: Linger>(wire: &mut Wire<S>, reply: Reply) -> bool {
     match reply {
         Reply::Bytes(bytes) => wire.write(&bytes).await.is_ok(),
         Reply::Last(bytes) => {
@@ -235,7 +254,7 @@ async fn act<S: Linger>(wire: &mut Wire<S>, mut reply: Reply) -> bool {
             false
         }
         Reply::Never => true,
-        Reply::After(..) => unreachable!("unwrapped above"),
+        Reply::After(..) | Reply::Held(..) => unreachable!("unwrapped above"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Backups: one file that holds the whole store, made while it runs, and verified.
 //!
 //! The file is an SQLite database with the pepper in its `meta` table, because without the pepper no key
-//! of the backup could be recognised. Keep it as private as the data directory.
+//! of the backup could be recognized. Keep it as private as the data directory.
 
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,6 @@
 //! Listing the journal by filters, a page at a time.
 //!
-//! A listing walks from its end of the journal towards the other, past the blocks that cannot hold what
+//! A listing walks from its end of the journal toward the other, past the blocks that cannot hold what
 //! is wanted ([`crate::sqlite::journal::facet_index`]); a key's records are found by `journal_by_subject`. Where each of several
 //! filters fits almost everywhere but all of them together nowhere, that is still a long way: [`page`]
 //! gives up after a bounded amount of work and says how far it came, [`list`] goes to the end.

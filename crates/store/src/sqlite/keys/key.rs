@@ -114,7 +114,7 @@ pub struct KeyRow {
     pub id: String,
     /// The hash of its text, by which requests find it.
     pub hash: KeyHash,
-    /// Its recognisable beginning.
+    /// Its recognizable beginning.
     pub prefix: String,
     /// Its application's row number.
     pub application_row: i64,
@@ -282,7 +282,7 @@ pub struct NewKeyRow {
     pub id: KeyId,
     /// The hash of its text.
     pub hash: KeyHash,
-    /// Its recognisable beginning.
+    /// Its recognizable beginning.
     pub prefix: String,
     /// Its plan.
     pub plan: String,
