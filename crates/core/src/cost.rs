@@ -29,7 +29,7 @@ pub struct CountedCall<'a> {
     pub headers: &'a HeaderMap,
     /// The query string; empty where there is none.
     pub query: &'a str,
-    /// The whole body.
+    /// The complete body; a part of it would count as less.
     pub body: &'a [u8],
 }
 

@@ -134,7 +134,6 @@ pub struct RequestFacts {
     pub api: String,
     /// Method and path template, as in `DELETE /bookmarks/{id}`.
     pub operation: String,
-    /// The method.
     pub method: String,
     /// The canonical path, or for a refused request the path as it came, cut to 1 KiB.
     pub path: String,

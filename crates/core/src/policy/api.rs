@@ -152,7 +152,6 @@ impl Api {
         &self.spec
     }
 
-    /// Its name.
     pub fn name(&self) -> &str {
         &self.spec.name
     }

@@ -26,7 +26,6 @@ pub const RATE_LIMITS_MAX: usize = 4;
 /// Everything that the configuration says of one plan.
 #[derive(Clone, Debug)]
 pub struct PlanSpec {
-    /// Its name.
     pub name: String,
     /// Whether it is for callers without a key, who are counted by address.
     pub is_keyless: bool,
@@ -90,7 +89,6 @@ pub struct Policy {
 /// An API together with its place in the policy that it was found in.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiRef<'a> {
-    /// The API.
     pub api: &'a Arc<Api>,
     /// Its place in [`Policy::apis`].
     pub place: usize,
@@ -238,12 +236,10 @@ impl Plan {
         &self.spec
     }
 
-    /// Its name.
     pub fn name(&self) -> &str {
         &self.spec.name
     }
 
-    /// Its write budgets.
     pub fn budgets(&self) -> &[Budget] {
         &self.budgets
     }

@@ -50,7 +50,6 @@ pub enum InvalidTemplate {
     /// What other routers write for a segment of some form.
     #[error("{segment:?} is not understood: any one segment is `{{{name}}}`, whatever its form")]
     Form {
-        /// The segment.
         segment: String,
         /// The name in it.
         name: String,
