@@ -94,7 +94,7 @@ pub async fn issue(store: &Arc<Store>) -> Outcome<()> {
                     plan: "open".to_owned(),
                 };
                 let place = if number + 1 == KEYS { APPLICATIONS - 1 } else { number / 10 };
-                work.create_key(&owner, &applications[place], &row, &actor)?;
+                work.create_key(&applications[place], &row, &actor)?;
             }
             Ok(())
         })

@@ -104,7 +104,7 @@ impl Local {
         let data = Self::data_of(target)?;
         probe::disk_of(&data)?;
         let directory = DataDirectory::hold(&data)?;
-        Ok(keystile_store::sqlite::files::loss::accept(directory, &account::of_process().actor())?)
+        Ok(keystile_store::loss::accept(directory, &account::of_process().actor())?)
     }
 
     /// For an owner who says that a store may be made where there is none.

@@ -11,11 +11,7 @@
 use std::time::SystemTime;
 
 use keystile_core::time::Timestamp;
-use rusqlite::Connection;
 use rustix::time::{ClockId, clock_gettime};
-
-use crate::error::Result;
-use crate::sqlite::files::schema;
 
 /// A clock that all threads share by value.
 #[derive(Clone, Copy, Debug)]
@@ -43,28 +39,23 @@ fn boot_id() -> String {
 }
 
 impl StoreClock {
-    /// Reads the anchor of this boot, or makes one, which is then to be kept. `last` is the latest time on
-    /// record.
-    pub(crate) fn read(connection: &Connection, last: Timestamp) -> Result<Self> {
-        let kept = schema::meta(connection, "clock")?;
-        if let Some(offset_millis) = kept.and_then(|text| anchored(&text, &boot_id())) {
+    /// The clock that goes on where an anchor was kept in this boot, or begins anew. `last` is the latest
+    /// time on record.
+    pub(crate) fn resume(kept: Option<&str>, last: Timestamp) -> Self {
+        if let Some(offset_millis) = kept.and_then(|text| anchored(text, &boot_id())) {
             let clock = Self { offset_millis };
             // A machine set back to a snapshot keeps its boot's id, and the data need not go back with it.
             if clock.now() >= last {
-                return Ok(clock);
+                return clock;
             }
         }
         let now = wall_clock().max(last);
-        Ok(Self { offset_millis: now.0 - boottime_millis() })
+        Self { offset_millis: now.0 - boottime_millis() }
     }
 
-    /// Keeps the anchor for the next start.
-    pub(crate) fn keep(self, connection: &Connection) -> Result<()> {
-        let anchor = format!("{} {}", boot_id(), self.offset_millis);
-        if schema::meta(connection, "clock")?.as_ref() == Some(&anchor) {
-            return Ok(());
-        }
-        schema::set_meta(connection, "clock", &anchor)
+    /// What is to be kept for the next start.
+    pub(crate) fn anchor(self) -> String {
+        format!("{} {}", boot_id(), self.offset_millis)
     }
 
     /// The time now.
@@ -92,13 +83,11 @@ mod tests {
 
     #[test]
     fn after_a_boot_the_clock_is_never_behind_what_is_on_record() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&mut connection).unwrap();
         let ahead = Timestamp(wall_clock().0 + 3_600_000);
-        let clock = StoreClock::read(&connection, ahead).unwrap();
+        let clock = StoreClock::resume(None, ahead);
         assert!(clock.now() >= ahead);
-        clock.keep(&connection).unwrap();
         // The same boot again: the anchor stays, whatever the wall clock says by now.
-        assert!(StoreClock::read(&connection, Timestamp(0)).unwrap().now() >= ahead);
+        let again = StoreClock::resume(Some(&clock.anchor()), Timestamp(0));
+        assert!(again.now() >= ahead);
     }
 }

@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use rusqlite::ffi;
+
 /// The result of a store operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -147,6 +149,22 @@ impl Error {
                     | ErrorKind::PermissionDenied
             ),
             _ => false,
+        }
+    }
+
+    /// Whether a sync failed, after which nobody can say what is on the disk.
+    pub(crate) fn is_fsync_failure(&self) -> bool {
+        let Self::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) = self else {
+            return false;
+        };
+        [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC].contains(&failure.extended_code)
+    }
+
+    /// What went wrong, in the words of whoever noticed it.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            Self::Sqlite(source) => source.to_string(),
+            other => other.to_string(),
         }
     }
 

@@ -69,7 +69,7 @@ impl Engine {
         };
         let request =
             ReserveRequest { subject, permit, cost, policy: policy.clone(), facts, is_observed };
-        match self.store.reserve_by_mail(request, completions).await {
+        match self.store.reserve_through(request, completions).await {
             Ok(Ok(reserved)) => {
                 if let (Identity::Key(key), Some(plan)) = (identity, &reserved.plan) {
                     self.near.note(key, plan, &reserved.standings);

@@ -93,13 +93,11 @@ impl Engine {
             let keys: Vec<_> =
                 (0..left.min(CREATED_AT_ONCE)).map(|_| self.new_key(&plan)).collect();
             let rows: Vec<_> = keys.iter().map(|(_, row)| row.clone()).collect();
-            let (store, name, plan_name, by) =
-                (self.store.clone(), application.clone(), plan.clone(), actor.clone());
+            let (name, plan_name, by) = (application.clone(), plan.clone(), actor.clone());
             self.store
                 .change(move |work| {
                     let (entry, _) = work.application_or_new(&name, Some(&plan_name), &by)?;
-                    rows.iter()
-                        .try_for_each(|row| work.create_key(&store, &entry, row, &by).map(|_| ()))
+                    rows.iter().try_for_each(|row| work.create_key(&entry, row, &by).map(|_| ()))
                 })
                 .await?;
             issued.extend(keys.into_iter().map(|(text, row)| NewKey {
@@ -330,13 +328,13 @@ impl Engine {
         let grace = Span::from_millis(grace_millis).ok_or_else(too_long)?;
         let row = self.find_key(text)?;
         let (new_text, new_row) = self.new_key(&row.plan);
-        let (id, store, issued) = (row.id.clone(), self.store.clone(), new_row.id.to_string());
+        let (id, issued) = (row.id.clone(), new_row.id.to_string());
         self.store
             .change(move |work| {
                 let old = work.find_key(&id)?;
                 expected.check_key(work, &old.0)?;
                 let ends = work.now().plus(grace);
-                work.roll_key(&store, &old, &new_row, ends, &actor).map(|_| ())
+                work.roll_key(&old, &new_row, ends, &actor).map(|_| ())
             })
             .await?;
         let key = NewKey {

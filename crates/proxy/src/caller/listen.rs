@@ -140,7 +140,7 @@ pub(crate) async fn run_core(start: WorkerStart) -> io::Result<()> {
     tokio::task::spawn_local(give_back());
     let handing_out = core.clone();
     parts.spawn_local(async move {
-        handing_out.completions.drain(handing_out.engine.store()).await;
+        handing_out.engine.store().hand_out(&handing_out.completions).await;
     });
     let acceptor = start
         .certificates

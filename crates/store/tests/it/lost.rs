@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
 use keystile_store::error::Error;
+use keystile_store::loss;
 use keystile_store::sqlite::files::directory::DataDirectory;
-use keystile_store::sqlite::files::loss;
 use tempfile::TempDir;
 
 use crate::make::{LOCKS, owner, plan};

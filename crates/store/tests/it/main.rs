@@ -19,6 +19,7 @@ mod listing;
 mod lost;
 mod make;
 mod merge;
+mod migrations;
 mod oracle;
 mod outbox;
 mod owner;

@@ -95,14 +95,14 @@ fn revocation_suspension_and_the_end_of_a_rolled_key_survive_a_restart() {
             work.set_application_state(application, ApplicationState::Suspended, &owner())
         })
         .unwrap();
-    let (store, hash) = (fixture.store().clone(), fixture.store().pepper().hash(b"successor"));
+    let hash = fixture.store().pepper().hash(b"successor");
     let (id, new) = (fixture.row(rolled).id, KeyId::new(Uuid::now_v7()));
     fixture
         .change(move |work| {
             let new =
                 NewKeyRow { id: new, hash, prefix: "ks_new".to_owned(), plan: "small".to_owned() };
             let (old, ends) = (work.find_key(&id)?, Timestamp(work.now().0 + 5_000));
-            work.roll_key(&store, &old, &new, ends, &owner()).map(|_| ())
+            work.roll_key(&old, &new, ends, &owner()).map(|_| ())
         })
         .unwrap();
     let check = |fixture: &TestStore| {
@@ -132,15 +132,14 @@ fn a_lock_passes_on_to_the_successor() {
     let key = fixture.issue("small");
     fixture.reserve_many(key, 10);
     assert!(fixture.reserve(key).is_err());
-    let (store, hash, id) =
-        (fixture.store().clone(), fixture.store().pepper().hash(b"successor"), fixture.row(key).id);
+    let (hash, id) = (fixture.store().pepper().hash(b"successor"), fixture.row(key).id);
     fixture
         .change(move |work| {
             let new = KeyId::new(Uuid::now_v7());
             let new =
                 NewKeyRow { id: new, hash, prefix: "ks_new".to_owned(), plan: "small".to_owned() };
             let old = work.find_key(&id)?;
-            work.roll_key(&store, &old, &new, work.now(), &owner()).map(|_| ())
+            work.roll_key(&old, &new, work.now(), &owner()).map(|_| ())
         })
         .unwrap();
     assert!(fixture.is_locked(hash));

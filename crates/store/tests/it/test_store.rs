@@ -120,10 +120,10 @@ impl TestStore {
         let hash = self.store().pepper().hash(text);
         let id = KeyId::new(Uuid::now_v7());
         let row = NewKeyRow { id, hash, prefix: format!("ks_{id}"), plan: plan.to_owned() };
-        let (store, plan) = (self.store().clone(), plan.to_owned());
+        let plan = plan.to_owned();
         self.change(move |work| {
             let (application, _) = work.application_or_new(&plan, Some(&plan), &owner())?;
-            work.create_key(&store, &application, &row, &owner()).map(|_| ())
+            work.create_key(&application, &row, &owner()).map(|_| ())
         })
         .unwrap();
         hash

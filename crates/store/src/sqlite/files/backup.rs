@@ -9,11 +9,12 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::Store;
-use crate::connect;
 use crate::error::{Error, Result};
+use crate::sqlite::connection::connect;
 use crate::sqlite::files::directory::{self, DataDirectory};
 use crate::sqlite::files::schema;
+use crate::sqlite::meta;
+use crate::store::Store;
 
 /// What a verified backup holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub fn backup(store: &Store, to: &Path) -> Result<Contents> {
     let name = partial
         .to_str()
         .ok_or_else(|| Error::Conflict("the file's name is not UTF-8".to_owned()))?;
-    store.with_reader(|source| Ok(source.execute("VACUUM INTO ?1", [name])?))?;
+    store.sqlite().with_reader(|source| Ok(source.execute("VACUUM INTO ?1", [name])?))?;
     let pepper = std::fs::read(store.directory().pepper_file()).map_err(fault)?;
     if !store.directory().has_pepper(store.pepper()) {
         let fault = "not the one in use";
@@ -47,7 +48,7 @@ pub fn backup(store: &Store, to: &Path) -> Result<Contents> {
     }
     let copy = connect(&partial, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     copy.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL")?;
-    schema::set_meta(&copy, "pepper", &hex(&pepper))?;
+    meta::set(&copy, "pepper", &hex(&pepper))?;
     drop(copy);
     let contents = verify(&partial)?;
     std::fs::rename(&partial, to).map_err(fault)?;
@@ -162,7 +163,7 @@ fn set_aside(directory: &DataDirectory) -> std::io::Result<()> {
 }
 
 fn pepper_of(copy: &Connection) -> Result<Vec<u8>> {
-    let text = schema::meta(copy, "pepper")?.ok_or_else(|| {
+    let text = meta::read(copy, "pepper")?.ok_or_else(|| {
         Error::Corrupt("it is a store, but not a backup: it has no pepper".to_owned())
     })?;
     unhex(&text).ok_or_else(|| Error::Corrupt("its pepper cannot be read".to_owned()))

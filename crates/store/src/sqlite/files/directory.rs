@@ -9,6 +9,7 @@ use std::sync::Arc;
 use keystile_core::key::Pepper;
 
 use crate::error::{Error, Result};
+use crate::random::random;
 
 /// A data directory that this process holds.
 #[derive(Clone, Debug)]
@@ -161,7 +162,7 @@ impl DataDirectory {
             Err(error)
                 if error.kind() == std::io::ErrorKind::NotFound && store == Freshness::New =>
             {
-                let bytes = crate::random();
+                let bytes = random();
                 write_private(&path, &bytes).map_err(fault)?;
                 Ok(Pepper::new(bytes))
             }

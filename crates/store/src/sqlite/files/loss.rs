@@ -8,18 +8,16 @@
 
 use std::path::Path;
 
-use keystile_core::lock::Actor;
 use rusqlite::Connection;
 
-use crate::Store;
 use crate::error::{Error, Result};
 use crate::sqlite::audit;
-use crate::sqlite::audit::event::EventKind;
-use crate::sqlite::files::directory::{self, DataDirectory};
+use crate::sqlite::connection::connect;
+use crate::sqlite::files::directory::DataDirectory;
 use crate::sqlite::files::mark::Mark;
 use crate::sqlite::files::schema;
 use crate::sqlite::files::wal::{self, Header, Scan};
-use crate::sqlite::journal;
+use crate::sqlite::journal::order;
 
 /// Whether what is missing stops the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +93,7 @@ impl Found {
     /// Refuses a database that is older than what was acknowledged.
     pub(crate) fn compare(&self, directory: &DataDirectory, database: &Connection) -> Result<()> {
         let Some(mark) = self.mark else { return Ok(()) };
-        let (record, _) = journal::last(database)?;
+        let (record, _) = order::last(database)?;
         if record < mark.record {
             let what = format!("its last record is {record}, and was {}", mark.record);
             return Err(lost(directory, what));
@@ -109,38 +107,11 @@ impl Found {
     }
 }
 
-/// Goes on without what is missing, on the owner's word; says what that was. What can be kept for whoever
-/// wants to look into it is kept under other names.
-pub fn accept(directory: DataDirectory, actor: &Actor) -> Result<Option<String>> {
-    let fault = |source| Error::Directory { path: directory.path().to_owned(), source };
-    let missing = match refuse_without_database(&directory) {
-        Err(Error::Lost { what, .. }) => {
-            let aside = directory::new_folder(directory.path(), "before-loss").map_err(fault)?;
-            for path in directory.store_files().iter().chain([&directory.restoring()]) {
-                directory::move_if_there(path, &aside).map_err(fault)?;
-            }
-            directory::sync_folder(&aside).map_err(fault)?;
-            return Ok(Some(format!("{what}; the next start begins a new store")));
-        }
-        Err(error) => return Err(error),
-        Ok(()) => find(&directory)?,
-    };
-    let Some(what) = missing else { return Ok(None) };
-    let aside = directory::new_folder(directory.path(), "before-loss").map_err(fault)?;
-    for path in [directory.log(), directory.mark_file()] {
-        directory::copy_if_there(&path, &aside).map_err(fault)?;
-    }
-    let (store, _) = Store::open_accepting(directory, Missing::Accepted)?;
-    let (actor, detail) = (actor.clone(), what.clone());
-    let noted =
-        store.change_now(move |work| work.tell_of(EventKind::LossAccepted, None, &actor, &detail));
-    noted.map(|()| Some(what))
-}
-
-fn find(directory: &DataDirectory) -> Result<Option<String>> {
+/// What is missing of a store that has a database, if anything.
+pub(crate) fn find(directory: &DataDirectory) -> Result<Option<String>> {
     let looked = Found::look(directory, Missing::Refused).and_then(|found| {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let database = crate::connect(&directory.database(), flags)?;
+        let database = connect(directory.database(), flags)?;
         if schema::version(&database)? >= schema::WITH_AUDIT {
             found.compare(directory, &database)?;
         }

@@ -5,7 +5,7 @@ pub mod directory;
 pub(crate) mod exposure;
 pub mod loss;
 pub(crate) mod mark;
-pub(crate) mod opening;
+pub(crate) mod pepper;
 pub(crate) mod present;
 pub(crate) mod schema;
 pub(crate) mod wal;

@@ -8,8 +8,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
 use crate::sqlite::journal::listing::{self, RecordQuery};
+use crate::sqlite::journal::order::first_id_at;
+use crate::sqlite::journal::record::code;
 use crate::sqlite::journal::subject_index;
-use crate::sqlite::journal::{code, first_id_at};
 
 /// So many of a key's latest records are counted.
 const COUNTED_MAX: u32 = 20_000;

@@ -28,29 +28,11 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
 use crate::error::Result;
-use crate::sqlite::files::schema;
 use crate::sqlite::journal::hour;
+use crate::sqlite::journal::order::Direction;
+use crate::sqlite::journal::record::outcome_of;
 use crate::sqlite::journal::subject_index::Pressure;
-use crate::sqlite::journal::{Direction, outcome_of};
-
-/// The tables that follow from the journal and are filled some time after it.
-pub(crate) const SCHEMA: &str = "
--- Which values occur in which of a segment's 64 blocks; see crates/store/src/block.rs.
-CREATE TABLE journal_facet (
-    segment INTEGER NOT NULL,                 -- journal.id / 8192
-    facet   INTEGER NOT NULL,                 -- FNV-1a, 32 bits, of 'column:value'
-    blocks  INTEGER NOT NULL,                 -- bit n: occurs in the n-th 128 records
-    PRIMARY KEY (segment, facet)
-) STRICT, WITHOUT ROWID;
-
--- How many writes and refusals each hour had (UTC), up to the record of meta 'hours_to'. Hours stay
--- when retention takes their records.
-CREATE TABLE journal_hour (
-    hour    INTEGER PRIMARY KEY,              -- since 1970
-    writes  INTEGER NOT NULL,
-    refused INTEGER NOT NULL
-) STRICT;
-";
+use crate::sqlite::meta;
 
 /// Records of a block.
 const BLOCK: i64 = 128;
@@ -207,7 +189,7 @@ impl Blocks {
             statement.execute(params![segment, facet, blocks.cast_signed()])?;
         }
         let last = (segment + 1) * SEGMENT - 1;
-        schema::set_meta(connection, "blocks_to", &last.to_string())
+        meta::set(connection, "blocks_to", &last.to_string())
     }
 }
 
@@ -217,7 +199,7 @@ fn segment_of(id: i64) -> i64 {
 
 /// The last record that the table covers.
 fn blocks_to(connection: &Connection) -> Result<i64> {
-    Ok(schema::meta(connection, "blocks_to")?.and_then(|text| text.parse().ok()).unwrap_or(0))
+    Ok(meta::number(connection, "blocks_to")?.unwrap_or(0))
 }
 
 /// Deletes the facets of segments that lie wholly before a record.

@@ -6,8 +6,8 @@ use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::error::Result;
-use crate::sqlite::files::schema;
-use crate::sqlite::journal;
+use crate::sqlite::journal::order;
+use crate::sqlite::meta;
 
 const HOUR_MILLIS: i64 = 3_600_000;
 
@@ -24,7 +24,7 @@ pub struct HourCount {
 
 /// The last record that `journal_hour` holds.
 fn hours_to(connection: &Connection) -> Result<i64> {
-    Ok(schema::meta(connection, "hours_to")?.and_then(|text| text.parse().ok()).unwrap_or(0))
+    Ok(meta::number(connection, "hours_to")?.unwrap_or(0))
 }
 
 /// Counts the records up to one that were not counted before, inside a transaction. Whether a record is a
@@ -42,7 +42,7 @@ pub(crate) fn count_to(connection: &Connection, id: i64) -> Result<()> {
                                           refused = refused + excluded.refused",
     )?;
     statement.execute(params![counted, id, HOUR_MILLIS])?;
-    schema::set_meta(connection, "hours_to", &id.to_string())
+    meta::set(connection, "hours_to", &id.to_string())
 }
 
 /// Writes and refusals of each hour that overlaps a period and had any, earliest first.
@@ -71,8 +71,8 @@ pub fn writes_by_hour(
         add(row)?;
     }
     let begin = |hour: i64| Timestamp(hour.saturating_mul(HOUR_MILLIS));
-    let first_id = journal::first_id_at(connection, begin(first))?.max(hours_to(connection)? + 1);
-    let end_id = journal::first_id_at(connection, begin(last.saturating_add(1)))?;
+    let first_id = order::first_id_at(connection, begin(first))?.max(hours_to(connection)? + 1);
+    let end_id = order::first_id_at(connection, begin(last.saturating_add(1)))?;
     // A range of record numbers.
     let mut statement = connection.prepare_cached(
         "SELECT time / ?3, sum(outcome <> 5), sum(iif(outcome = 5, count, 0))

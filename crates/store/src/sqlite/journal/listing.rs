@@ -14,8 +14,9 @@ use crate::error::Result;
 use crate::sqlite::journal::facet_index::{
     Column, SEGMENT, ScanRange, Search, facet, outcome_facets,
 };
+use crate::sqlite::journal::order::{Direction, first_id_at, last};
+use crate::sqlite::journal::record::{code, outcome_of};
 use crate::sqlite::journal::subject_index;
-use crate::sqlite::journal::{code, first_id_at, last, outcome_of};
 
 /// Which records to list.
 #[derive(Clone, Debug, Default)]
@@ -46,16 +47,6 @@ pub struct RecordQuery {
     pub direction: Direction,
     /// At most so many.
     pub limit: u32,
-}
-
-/// The order of a listing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Direction {
-    /// Latest first.
-    #[default]
-    LatestFirst,
-    /// Earliest first.
-    EarliestFirst,
 }
 
 /// A page of a listing.

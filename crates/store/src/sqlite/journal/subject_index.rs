@@ -12,9 +12,9 @@ use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::error::Result;
-use crate::sqlite::files::schema;
-use crate::sqlite::journal;
-use crate::sqlite::ledger::sending::BEGINS_WITHIN_MILLIS;
+use crate::sending::BEGINS_WITHIN_MILLIS;
+use crate::sqlite::journal::order;
+use crate::sqlite::meta;
 
 /// So many rows wait in memory before a merge begins under load; at most about 2 MiB.
 const TAIL_MAX: usize = 32_768;
@@ -132,7 +132,7 @@ impl SubjectIndex {
         after: i64,
         since: Timestamp,
     ) -> Result<Vec<(i64, Timestamp, u32)>> {
-        let first = journal::first_id_at(connection, since)?.max(after.saturating_add(1));
+        let first = order::first_id_at(connection, since)?.max(after.saturating_add(1));
         let mut statement = connection.prepare_cached(
             "SELECT id, time, cost FROM journal_by_subject
              WHERE subject = ?1 AND id BETWEEN ?2 AND ?3 AND cost > 0",
@@ -178,7 +178,7 @@ impl SubjectIndex {
         }
         if end == self.merging.len() {
             let last = self.merging.iter().map(|entry| entry.id).max().unwrap_or(self.indexed_to);
-            schema::set_meta(connection, "indexed_to", &last.to_string())?;
+            meta::set(connection, "indexed_to", &last.to_string())?;
         }
         Ok(())
     }
@@ -196,5 +196,5 @@ impl SubjectIndex {
 
 /// The last row that is surely in the table.
 pub(crate) fn indexed_to(connection: &Connection) -> Result<i64> {
-    Ok(schema::meta(connection, "indexed_to")?.and_then(|text| text.parse().ok()).unwrap_or(0))
+    Ok(meta::number(connection, "indexed_to")?.unwrap_or(0))
 }

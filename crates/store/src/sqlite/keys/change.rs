@@ -11,13 +11,12 @@ use keystile_core::time::Timestamp;
 use rusqlite::params;
 use uuid::Uuid;
 
-use crate::Store;
 use crate::error::{Error, Result};
+use crate::key_cache::{ApplicationEntry, KeyEntry};
 use crate::sqlite::audit::event::{Event, EventKind};
-use crate::sqlite::journal;
+use crate::sqlite::journal::retention;
 use crate::sqlite::keys::key::{self, KeyRow, NewKeyRow};
-use crate::sqlite::keys::key_cache::{ApplicationEntry, KeyEntry};
-use crate::sqlite::ledger::Debit;
+use crate::sqlite::ledger::debit::Debit;
 use crate::sqlite::writer::write_tx::{WriteTx, WriterState};
 
 impl WriteTx<'_> {
@@ -67,7 +66,6 @@ impl WriteTx<'_> {
     /// Issues a key. The table knows it once the transaction is durable.
     pub fn create_key(
         &mut self,
-        store: &Arc<Store>,
         application: &Arc<ApplicationEntry>,
         new: &NewKeyRow,
         actor: &Actor,
@@ -78,15 +76,14 @@ impl WriteTx<'_> {
         let (kind, key) = (EventKind::KeyCreated, Some(entry.row));
         let (application, detail) = (Some(application.row), detail.as_str());
         self.record(&Event { kind, key, application, subject: None, actor, detail })?;
-        let (store, hash, shared) = (store.clone(), new.hash, entry.clone());
-        self.after_commit(move || store.keys.insert(hash, shared));
+        let (keys, hash, shared) = (self.memory.keys.clone(), new.hash, entry.clone());
+        self.after_commit(move || keys.insert(hash, shared));
         Ok(entry)
     }
 
     /// Issues a key's successor; the old key ends at a time.
     pub fn roll_key(
         &mut self,
-        store: &Arc<Store>,
         old: &(KeyRow, Arc<KeyEntry>),
         new: &NewKeyRow,
         ends: Timestamp,
@@ -99,7 +96,7 @@ impl WriteTx<'_> {
                 "a revoked key has no successor: create a new key".to_owned(),
             ));
         }
-        let successor = self.create_key(store, &entry.application, new, actor)?;
+        let successor = self.create_key(&entry.application, new, actor)?;
         // A lock passes on, or rolling would be a way around it.
         if let Some(lock) = row.lock.as_ref().filter(|lock| lock.holds_at(self.now)) {
             self.lock_key(&successor, lock.clone())?;
@@ -209,7 +206,7 @@ impl WriteTx<'_> {
 
     /// Deletes records before a time, some at once. Says how many went.
     pub fn delete_records_before(&mut self, time: Timestamp, limit: u32) -> Result<usize> {
-        journal::delete_before(self.connection, time, limit)
+        retention::delete_before(self.connection, time, limit)
     }
 
     pub(crate) fn tell_of_application(

@@ -1,4 +1,4 @@
-//! Applications and keys in the database. Requests see them in [`crate::sqlite::keys::key_cache`].
+//! Applications and keys in the database. Requests see them in [`crate::key_cache`].
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
-use crate::sqlite::keys::key_cache::{ApplicationEntry, KeyCache, KeyEntry, Rows};
+use crate::key_cache::{ApplicationEntry, KeyCache, KeyEntry, Rows};
+use crate::sqlite::row::parsed;
 
 /// Reads all keys into memory.
 pub(crate) fn load(connection: &Connection, table: &KeyCache) -> Result<Rows> {
@@ -73,10 +74,6 @@ fn state_from(column: ValueRef<'_>) -> ApplicationState {
 
 fn corrupt(fault: &str) -> Error {
     Error::Corrupt(fault.to_owned())
-}
-
-fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T> {
-    text.parse().map_err(|error: T::Err| Error::Corrupt(error.to_string()))
 }
 
 pub(crate) fn lock_from(json: &str) -> Result<Lock> {
@@ -152,16 +149,6 @@ pub struct KeyQuery {
     /// Only those that carry a lock, one that has just run out included.
     pub only_locked: bool,
 }
-
-/// Indexes on what owners look keys and events up by.
-pub(crate) const INDEXES: &str = "
-CREATE INDEX key_prefix ON key (prefix);
-CREATE INDEX key_locked ON key (id) WHERE lock IS NOT NULL;
-CREATE INDEX key_usable ON key (application) WHERE revoked IS NULL;
-CREATE INDEX key_plan ON key (plan) WHERE revoked IS NULL;
-CREATE INDEX event_kind ON event (kind, id);
-CREATE INDEX key_ended ON key (id) WHERE revoked IS NOT NULL OR expires IS NOT NULL;
-";
 
 const KEY_COLUMNS: &str =
     "key.id, key.uid, key.prefix, key.application, application.name, key.plan, key.created,

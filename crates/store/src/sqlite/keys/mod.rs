@@ -2,4 +2,6 @@
 
 pub mod change;
 pub mod key;
-pub mod key_cache;
+pub(crate) mod lock;
+
+pub use crate::key_cache;

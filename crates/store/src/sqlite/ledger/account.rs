@@ -8,8 +8,8 @@ use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
 use smallvec::SmallVec;
 
-use crate::sqlite::ledger::Debit;
-use crate::sqlite::ledger::sending::Sending;
+use crate::sending::Sending;
+use crate::sqlite::ledger::debit::Debit;
 
 /// A write that began to leave this long after its reservation was late.
 const LATE_MILLIS: i64 = 15;

@@ -7,26 +7,30 @@
 //! from them when a key first writes after a start or after its plan changed, and after a failed
 //! commit, so there is no second copy that could disagree.
 //!
-//! A write counts from the moment when it begins to leave ([`crate::sqlite::ledger::sending`]), and is on hold until then.
+//! A write counts from the moment when it begins to leave ([`crate::sending`]), and is on hold until then.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use keystile_core::budget::Counter;
 use keystile_core::decision::budgets_of_record;
-use keystile_core::policy::{Plan, Policy};
+use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::error::Result;
-use crate::sqlite::journal;
+use crate::reservation::BudgetStanding;
+use crate::sending::{BEGINS_WITHIN_MILLIS, Sending};
+use crate::sqlite::journal::order;
+use crate::sqlite::journal::record;
 use crate::sqlite::journal::subject_index::SubjectIndex;
 use crate::sqlite::ledger::account::{Account, Hold};
-use crate::sqlite::ledger::sending::{BEGINS_WITHIN_MILLIS, Sending};
+use crate::sqlite::ledger::debit::Debit;
 
 pub(crate) mod account;
+pub(crate) mod debit;
 pub mod reserve;
-pub mod sending;
+pub use crate::sending;
 
 /// Where the writes of all subjects are found: by subject, and those that are under way.
 pub(crate) type Rows<'a> = (&'a SubjectIndex, &'a BTreeMap<i64, Arc<Sending>>);
@@ -35,34 +39,6 @@ pub(crate) type Rows<'a> = (&'a SubjectIndex, &'a BTreeMap<i64, Arc<Sending>>);
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     accounts: HashMap<i64, Account>,
-}
-
-/// A write that asks for room.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Debit<'a> {
-    pub(crate) subject: i64,
-    pub(crate) policy: &'a Policy,
-    pub(crate) plan: &'a Arc<Plan>,
-    /// The places of the budgets that count it.
-    pub(crate) budgets: &'a [usize],
-    pub(crate) cost: u32,
-}
-
-/// How a budget stands, for RateLimit fields and for messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BudgetStanding {
-    /// The budget's place in its plan.
-    pub place: usize,
-    /// What counts now.
-    pub used: u64,
-    /// What is left of the quota.
-    pub remaining: u64,
-    /// When something of it comes back; now, where nothing is used.
-    pub frees_at: Timestamp,
-    /// The same in seconds, rounded up.
-    pub reset_secs: u64,
-    /// The window's length in seconds, rounded up; of a calendar period as it really is.
-    pub window_secs: u64,
 }
 
 impl Ledger {
@@ -233,7 +209,7 @@ fn count_again(
             }
         }
     }
-    account.counted_to = journal::last(connection)?.0;
+    account.counted_to = order::last(connection)?.0;
     account.note_sent(debit.policy);
     for (place, counter) in account.counters.iter_mut().enumerate() {
         counter.used(budgets[place].quota.window, now, zone);
@@ -242,7 +218,7 @@ fn count_again(
 }
 
 fn scoped_places(connection: &Connection, debit: &Debit<'_>, id: i64) -> Result<Vec<usize>> {
-    let operation = journal::operation_of(connection, id)?;
+    let operation = record::operation_of(connection, id)?;
     Ok(match operation {
         Some((api, method, path)) => {
             budgets_of_record(debit.policy, debit.plan, &api, &method, &path).into_vec()

@@ -1,121 +1,24 @@
 //! Reserving room for a write: lock check, debit and journal intent in the writer's transaction.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use keystile_core::decision::{ApplicationState, KeyState, Permit, locked};
-use keystile_core::journal::{Outcome, RecordId, RequestFacts};
+use keystile_core::decision::{ApplicationState, KeyState, locked};
+use keystile_core::journal::{Outcome, RecordId};
 use keystile_core::lock::{Actor, Lock, LockRule};
 use keystile_core::notifications::notice::NoticeBudget;
-use keystile_core::policy::operation::CountRule;
-use keystile_core::policy::{Plan, Policy};
+use keystile_core::policy::Plan;
 use keystile_core::refusal::{LockNotice, Reason, Refusal};
-use keystile_core::time::Timestamp;
-use smallvec::SmallVec;
 
 use crate::error::Result;
-use crate::sqlite::journal::{self, NewRecord, Settlement};
-use crate::sqlite::keys::key_cache::KeyEntry;
-use crate::sqlite::ledger::sending::Sending;
-use crate::sqlite::ledger::{BudgetStanding, Debit};
+use crate::key_cache::KeyEntry;
+use crate::reservation::{BudgetStanding, Settlement};
+pub use crate::reservation::{
+    RefusedRecord, ReserveAnswer, ReserveRefused, ReserveRequest, Reserved, Subject,
+};
+use crate::sending::Sending;
+use crate::sqlite::journal::record::{self, NewRecord};
+use crate::sqlite::ledger::debit::Debit;
 use crate::sqlite::writer::write_tx::{WriteTx, WriterState};
-
-/// Whose budgets a write counts in.
-#[derive(Clone, Debug)]
-pub enum Subject {
-    /// A key's.
-    Key(Arc<KeyEntry>),
-    /// An address's, for a caller without a key.
-    Address(IpAddr),
-    /// Nobody's: an unknown key at an API that is only observed.
-    Nobody,
-}
-
-impl Subject {
-    /// The subject's number in the journal: addresses are negative. Two addresses may share a number and
-    /// then share their budgets, which admits less, never more.
-    pub(crate) fn number(&self) -> i64 {
-        match self {
-            Self::Key(key) => key.row,
-            Self::Nobody => 0,
-            Self::Address(address) => {
-                // FNV-1a: it must be the same in every build, because the journal keeps it.
-                let octets = match keystile_core::request::address::counted_address(*address) {
-                    IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-                    IpAddr::V6(address) => address.octets(),
-                };
-                let hash = octets.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, octet| {
-                    (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01B3)
-                });
-                -i64::try_from(hash >> 1).unwrap_or(i64::MAX).max(1)
-            }
-        }
-    }
-}
-
-/// A write that has a permit and asks for room.
-#[derive(Debug)]
-pub struct ReserveRequest {
-    /// Whose budgets it counts in.
-    pub subject: Subject,
-    /// What it may do.
-    pub permit: Permit,
-    /// What it costs in each budget.
-    pub cost: u32,
-    /// The policy that permitted it.
-    pub policy: Arc<Policy>,
-    /// What it is, for its record.
-    pub facts: RequestFacts,
-    /// Whether its API is only observed, so that nothing may refuse it.
-    pub is_observed: bool,
-}
-
-/// Room for one write, on record: the write may be sent, once.
-#[derive(Debug)]
-pub struct Reserved {
-    /// Its record.
-    pub id: RecordId,
-    /// When it was recorded.
-    pub time: Timestamp,
-    /// The plan that it counts in.
-    pub plan: Option<Arc<Plan>>,
-    /// How its budgets stand after it.
-    pub standings: Vec<BudgetStanding>,
-    /// Which writes stay counted.
-    pub count: CountRule,
-    policy: Arc<Policy>,
-    subject: i64,
-    budgets: SmallVec<[usize; 4]>,
-    cost: u32,
-    is_observed: bool,
-    /// When it began to leave, which is when it counts.
-    pub sending: Arc<Sending>,
-}
-
-impl Reserved {
-    /// What becomes of it when whoever asked has left before the answer came: it was not sent. Only at an
-    /// API that is observed it may have been, without its record.
-    pub(crate) fn given_up(self: Box<Self>) -> (Box<Self>, Settlement) {
-        let outcome = if self.is_observed { Outcome::Unknown } else { Outcome::NotSent };
-        (self, Settlement { outcome, ..Settlement::NOT_SENT })
-    }
-}
-
-/// A write that was refused, by its budget or by a lock that came in between.
-#[derive(Clone, Debug)]
-pub struct ReserveRefused {
-    /// Why.
-    pub refusal: Refusal,
-    /// The plan that it would have counted in.
-    pub plan: Option<Arc<Plan>>,
-    /// How its budgets stand.
-    pub standings: Vec<BudgetStanding>,
-    /// Whether the refusal is on record already, because it locked the key.
-    pub is_recorded: bool,
-}
-
-/// What became of a request for room.
-pub type ReserveAnswer = std::result::Result<Box<Reserved>, Box<ReserveRefused>>;
 
 pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Result<ReserveAnswer> {
     let mut objection = request.permit.objection().map(|refusal| refusal.reason);
@@ -274,20 +177,9 @@ fn insert(
         cost,
         count: 1,
     };
-    journal::insert(work.connection, &record)?;
+    record::insert(work.connection, &record)?;
     work.memory.index.push(subject, id, work.now, cost);
     Ok(id)
-}
-
-impl Reserved {
-    /// What the outcome of the write gives back to its budgets.
-    fn is_given_back(&self, outcome: Outcome) -> bool {
-        match outcome {
-            Outcome::NotSent => true,
-            Outcome::RefusedByUpstream => self.count == CountRule::Applied,
-            Outcome::Pending | Outcome::Applied | Outcome::Unknown | Outcome::Refused => false,
-        }
-    }
 }
 
 /// Writes down what became of a write, and gives back what it did not use.
@@ -297,7 +189,7 @@ pub(crate) fn settle(
     settlement: &Settlement,
 ) -> Result<()> {
     let id = reserved.id.0;
-    journal::settle(work.connection, id, settlement)?;
+    record::settle(work.connection, id, settlement)?;
     if settlement.outcome != Outcome::NotSent {
         // Where nobody noted it.
         reserved.sending.note();
@@ -312,7 +204,7 @@ pub(crate) fn settle(
         work.memory.ledger.note_sent(reserved.subject, &reserved.policy);
     }
     if is_given_back && reserved.cost > 0 {
-        journal::forgive(work.connection, id)?;
+        record::forgive(work.connection, id)?;
         work.memory.index.forgive(work.connection, reserved.subject, id)?;
         if let Some(plan) = &reserved.plan {
             let debit = Debit {
@@ -327,21 +219,6 @@ pub(crate) fn settle(
     }
     work.memory.open.remove(&id);
     Ok(())
-}
-
-/// A refusal, or several of one kind in one line.
-#[derive(Clone, Debug)]
-pub struct RefusedRecord {
-    /// Whose key it was, where known.
-    pub key: Option<Arc<KeyEntry>>,
-    /// The first of them.
-    pub facts: RequestFacts,
-    /// Why.
-    pub reason: Reason,
-    /// Whether it was refused, or passed because its API is only observed.
-    pub outcome: Outcome,
-    /// How many.
-    pub count: u32,
 }
 
 pub(crate) fn record_refused(work: &mut WriteTx<'_>, refused: &RefusedRecord) -> Result<()> {
@@ -360,7 +237,7 @@ pub(crate) fn record_refused(work: &mut WriteTx<'_>, refused: &RefusedRecord) ->
         cost: 0,
         count: refused.count,
     };
-    journal::insert(work.connection, &record)?;
+    record::insert(work.connection, &record)?;
     work.memory.index.push(subject, id, work.now, 0);
     Ok(())
 }

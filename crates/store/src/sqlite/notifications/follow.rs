@@ -28,9 +28,8 @@ use keystile_core::time::{Span, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::Result;
-use crate::sqlite::files::schema;
-use crate::sqlite::journal;
-use crate::sqlite::journal::subject_index;
+use crate::sqlite::journal::{listing, record, subject_index};
+use crate::sqlite::meta;
 use crate::sqlite::notifications::outbox::NewMessage;
 use crate::sqlite::notifications::tell::{OpenWindow, notice_key, notice_write};
 use crate::sqlite::writer::write_tx::WriteTx;
@@ -97,7 +96,7 @@ struct Match {
 
 /// The record up to which rules have seen the journal; `None` where no rule has followed it.
 pub fn watched_to(connection: &Connection) -> Result<Option<i64>> {
-    Ok(schema::meta(connection, "watched_to")?.and_then(|text| text.parse().ok()))
+    Ok(meta::read(connection, "watched_to")?.and_then(|text| text.parse().ok()))
 }
 
 /// Reads at most so many records after one, and late ones, and finds what is to be told.
@@ -129,7 +128,7 @@ pub fn look(
     let mut rows = statement.query(params![from, limit])?;
     let mut read = 0;
     while let Some(row) = rows.next()? {
-        let outcome = journal::outcome_of(row.get(8)?)?;
+        let outcome = record::outcome_of(row.get(8)?)?;
         let age = now.millis_since(Timestamp(row.get(1)?));
         if outcome == Outcome::Pending && age < PATIENCE.millis() {
             return Ok(look);
@@ -172,7 +171,7 @@ impl RuleMatcher<'_> {
             look.settled.push(row.get(11)?);
             // Retention may have deleted it.
             if row.get::<_, Option<i64>>(0)?.is_some() {
-                let outcome = journal::outcome_of(row.get(8)?)?;
+                let outcome = record::outcome_of(row.get(8)?)?;
                 self.look_at(row, outcome, Waiters::ForOutcome, look)?;
             }
         }
@@ -324,14 +323,14 @@ fn operation_wrote_before(connection: &Connection, name: &str, id: i64) -> Resul
     let Some((api, operation)) = name.split_once(": ") else {
         return Ok(false);
     };
-    let query = journal::RecordQuery {
+    let query = listing::RecordQuery {
         api: Some(api.to_owned()),
         operation: Some(operation.to_owned()),
         before: Some(keystile_core::journal::RecordId(id)),
         limit: 1,
-        ..journal::RecordQuery::default()
+        ..listing::RecordQuery::default()
     };
-    let found = journal::page(connection, &query)?.records;
+    let found = listing::page(connection, &query)?.records;
     Ok(found.iter().any(|record| record.cost > 0))
 }
 
@@ -357,13 +356,13 @@ impl WriteTx<'_> {
                 .prepare_cached("DELETE FROM watch_late WHERE record = ?1")?
                 .execute([settled])?;
         }
-        schema::set_meta(self.connection, "watched_to", &look.to.to_string())
+        meta::set(self.connection, "watched_to", &look.to.to_string())
     }
 
     /// Rules follow the journal from now on, after a record, unless they did before.
     pub fn begin_watching(&mut self, from: i64) -> Result<()> {
         if watched_to(self.connection)?.is_none() {
-            schema::set_meta(self.connection, "watched_to", &from.to_string())?;
+            meta::set(self.connection, "watched_to", &from.to_string())?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
 use crate::sqlite::audit::event::EventKind;
-use crate::sqlite::owners::owner::parsed;
+use crate::sqlite::row::parsed;
 use crate::sqlite::writer::write_tx::WriteTx;
 
 /// An owner has so many devices at most; a page that subscribes in a loop fills no disk.

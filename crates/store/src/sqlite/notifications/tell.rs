@@ -19,10 +19,10 @@ use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Error, Result};
+use crate::key_cache::KeyEntry;
+use crate::reservation::BudgetStanding;
 use crate::sqlite::audit::event::EventKind;
-use crate::sqlite::journal::outcome_of;
-use crate::sqlite::keys::key_cache::KeyEntry;
-use crate::sqlite::ledger::BudgetStanding;
+use crate::sqlite::journal::record::outcome_of;
 use crate::sqlite::notifications::outbox::{DeliveryRow, NewMessage, full_until, kind_of};
 use crate::sqlite::writer::write_tx::WriteTx;
 

@@ -6,14 +6,14 @@ use base64::engine::general_purpose::STANDARD;
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
-use crate::sqlite::files::schema;
+use crate::sqlite::meta;
 use crate::sqlite::writer::write_tx::WriteTx;
 
 const NAME: &str = "vapid_key";
 
 /// The key, in PKCS #8; `None` where none was made yet.
 pub fn key(connection: &Connection) -> Result<Option<Vec<u8>>> {
-    let kept = schema::meta(connection, NAME)?;
+    let kept = meta::read(connection, NAME)?;
     let decode = |text: String| STANDARD.decode(text);
     kept.map(decode)
         .transpose()
@@ -26,7 +26,7 @@ impl WriteTx<'_> {
         if let Some(known) = key(self.connection)? {
             return Ok(known);
         }
-        schema::set_meta(self.connection, NAME, &STANDARD.encode(new))?;
+        meta::set(self.connection, NAME, &STANDARD.encode(new))?;
         Ok(new.to_vec())
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
 use crate::sqlite::audit::event::{EventKind, actor_from, actor_text};
-use crate::sqlite::owners::owner::parsed;
+use crate::sqlite::row::parsed;
 use crate::sqlite::writer::write_tx::WriteTx;
 use crate::tokens::{NewTokenRow, TokenRow};
 

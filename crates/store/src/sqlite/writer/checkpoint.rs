@@ -60,12 +60,12 @@ impl Checkpoints {
             )),
             Err(error) => {
                 let error = Error::from(error);
-                if crate::sqlite::writer::is_fsync_failure(&error) {
+                if error.is_fsync_failure() {
                     return Err(error);
                 }
                 Some(format!(
                     "the log has {mib} MiB and cannot be brought into the database: {}",
-                    crate::sqlite::writer::describe(&error)
+                    error.cause()
                 ))
             }
         };

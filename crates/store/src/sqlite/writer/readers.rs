@@ -10,9 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::connect;
-use crate::connect_to;
 use crate::error::Result;
+use crate::sqlite::connection::connect;
 use crate::sqlite::files::directory::DataDirectory;
 use crate::sqlite::files::present::PresentFiles;
 use crate::sqlite::files::schema;
@@ -39,7 +38,7 @@ impl Readers {
 
     /// The store takes writes from now on, so readers look at what its writer does.
     pub(crate) fn begin(&self, directory: &DataDirectory) -> Result<()> {
-        let reader = connect(&directory.database(), READING)?;
+        let reader = connect(directory.database(), READING)?;
         schema::version(&reader)?;
         self.present.store(PresentFiles::of(directory).into());
         self.is_immutable.store(false, Ordering::Release);
@@ -49,7 +48,7 @@ impl Readers {
 
     /// Finds out how a store is read that cannot be written to.
     pub(crate) fn fall_back(&self, directory: &DataDirectory) -> Result<()> {
-        let as_usual = connect(&directory.database(), READING)
+        let as_usual = connect(directory.database(), READING)
             .and_then(|reader| schema::version(&reader).map(|_| reader));
         let reader = match as_usual {
             Ok(reader) => reader,
@@ -88,7 +87,7 @@ impl Readers {
             None => {
                 // Under the name there may be another store by now.
                 self.check_files()?;
-                connect(&directory.database(), READING)?
+                connect(directory.database(), READING)?
             }
         };
         let result = read(&connection);
@@ -111,5 +110,5 @@ fn open_immutable(database: &Path) -> Result<Connection> {
         }
     }
     uri.push_str("?immutable=1");
-    connect_to(&uri, READING | OpenFlags::SQLITE_OPEN_URI)
+    connect(&uri, READING | OpenFlags::SQLITE_OPEN_URI)
 }

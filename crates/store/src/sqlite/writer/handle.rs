@@ -9,23 +9,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::Sender;
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use keystile_core::journal::{Outcome, RecordId};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::Store;
+use crate::completion_queue::CompletionQueue;
 use crate::error::{Error, Result};
-use crate::sqlite::ledger::reserve::{ReserveAnswer, ReserveRequest};
-use crate::sqlite::writer::completion_queue::CompletionQueue;
+use crate::reservation::{RefusedRecord, ReserveAnswer, ReserveRequest, Reserved, Settlement};
+use crate::sqlite::writer::health::Health;
+use crate::sqlite::writer::message::{Committed, Message, Waiter};
 use crate::sqlite::writer::write_tx::WriteTx;
-use crate::sqlite::writer::{Committed, Message, Waiter};
-
-/// How often somebody who waits looks whether the disk still answers.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// What an operation has left to say itself that the store timed out, before it is given up as a whole.
-const GRACE: Duration = Duration::from_secs(1);
 
 const WAITING: u8 = 0;
 const BEGUN: u8 = 1;
@@ -41,15 +36,31 @@ impl Ticket {
     }
 }
 
-impl Store {
-    pub(crate) async fn ask(
+/// The way to the writer.
+#[derive(Debug)]
+pub(crate) struct WriterHandle {
+    queue: Sender<Message>,
+    health: Arc<Health>,
+}
+
+impl WriterHandle {
+    pub(crate) fn new(queue: Sender<Message>, health: Arc<Health>) -> Self {
+        Self { queue, health }
+    }
+
+    /// Asks for room for a write.
+    ///
+    /// The queue has no bound of its own: every request waits for its answer, so it holds at most one
+    /// message for each connection that the gate admits, and one settlement for each before it. While the
+    /// disk does not answer nothing more goes into it.
+    pub(crate) async fn reserve(
         &self,
         request: ReserveRequest,
-        mailbox: Option<Arc<CompletionQueue>>,
+        completions: Option<Arc<CompletionQueue>>,
     ) -> Result<ReserveAnswer> {
         self.health.admit()?;
         let (sender, mut answer) = oneshot::channel();
-        let waiter = Waiter { sender, mailbox };
+        let waiter = Waiter { sender, completions };
         self.queue
             .send(Message::Reserve(Box::new(request), waiter))
             .map_err(|_| Error::Unavailable)?;
@@ -59,9 +70,40 @@ impl Store {
         }
     }
 
+    /// Writes down what became of a write, some time.
+    pub(crate) fn settle(&self, reserved: Box<Reserved>, settlement: Settlement) {
+        if settlement.outcome != Outcome::NotSent {
+            reserved.sending.note();
+        }
+        if self.queue.send(Message::Settle(reserved, settlement)).is_err() {
+            tracing::error!("a write was settled after the store had closed");
+        }
+    }
+
+    /// Writes down the length of an answer that was not known when its write was settled.
+    pub(crate) fn set_response_bytes(&self, id: RecordId, bytes: u64) {
+        // Best effort: the length is missing from the journal if the store has closed.
+        let _ = self.queue.send(Message::ResponseBytes(id.0, bytes));
+    }
+
+    /// Writes down refusals, some time.
+    pub(crate) fn record_refused(&self, refused: Vec<RefusedRecord>) {
+        // Best effort: refusals are also counted in the metrics.
+        if self.health.admit().is_err() {
+            return;
+        }
+        let _ = self.queue.send(Message::Refused(refused));
+    }
+
+    /// Lets the writer end, once it has written down what is waiting.
+    pub(crate) fn stop(&self) {
+        // It fails where the writer has ended.
+        let _ = self.queue.send(Message::Stop);
+    }
+
     /// Changes something in a transaction of the writer; durable once this returns `Ok`. A change that
     /// fails leaves nothing behind and does not disturb others in its group.
-    pub async fn change<T, F>(&self, change: F) -> Result<T>
+    pub(crate) async fn change<T, F>(&self, change: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&mut WriteTx<'_>) -> Result<T> + Send + 'static,
@@ -74,7 +116,7 @@ impl Store {
             if !taken.go_to(BEGUN) {
                 return Box::new(|_| {});
             }
-            let result = crate::in_savepoint(work, change);
+            let result = work.in_savepoint(change);
             Box::new(move |committed| {
                 let _ = sender.send(match committed {
                     Committed::Yes => result,
@@ -92,31 +134,6 @@ impl Store {
             },
         }
     }
-
-    /// The same for whoever has no runtime, and blocks.
-    pub(crate) fn change_now<T, F>(&self, change: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut WriteTx<'_>) -> Result<T> + Send + 'static,
-    {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        runtime.map_err(|_| Error::Unavailable)?.block_on(self.change(change))
-    }
-
-    /// Waits for work that reads or changes the store, but not for a disk that does not answer.
-    pub async fn unless_hung<T>(&self, work: impl Future<Output = T>) -> Result<T> {
-        let began = Instant::now();
-        let mut work = std::pin::pin!(work);
-        loop {
-            if let Ok(done) = timeout(LOOK_EVERY, &mut work).await {
-                return Ok(done);
-            }
-            let is_late = began.elapsed() >= self.health.timeout() + GRACE;
-            if is_late && self.health.hung_for().is_some() {
-                return Err(Error::Unanswered);
-            }
-        }
-    }
 }
 
 /// An answer that came in just now. After this none comes: whoever has one to give keeps it, and gives
@@ -124,14 +141,4 @@ impl Store {
 fn last_word<T>(answer: &mut oneshot::Receiver<T>) -> Option<T> {
     answer.close();
     answer.try_recv().ok()
-}
-
-/// Blocks for a moment, or longer where the disk does, without keeping others of this runtime from going
-/// on.
-pub(crate) fn off_the_worker<T>(work: impl FnOnce() -> T) -> T {
-    let flavor = Handle::try_current().map(|handle| handle.runtime_flavor());
-    match flavor {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        Ok(_) | Err(_) => work(),
-    }
 }

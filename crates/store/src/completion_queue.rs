@@ -2,15 +2,14 @@
 //!
 //! A commit answers many reservations of the same core at once. Were each sent to its task from the
 //! writer's thread, each would cost a system call, and on a busy machine a thread switch. They are
-//! put into the core's mailbox instead, and the core hands them out itself.
+//! put into the core's queue instead, and the core hands them out itself.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::Store;
 use crate::error::Result;
-use crate::sqlite::ledger::reserve::ReserveAnswer;
+use crate::reservation::{ReserveAnswer, Reserved};
 
 /// An answer, and who waits for it.
 pub(crate) struct Completion {
@@ -21,7 +20,7 @@ pub(crate) struct Completion {
 /// Where the answers to one core's reservations arrive.
 #[derive(Default)]
 pub struct CompletionQueue {
-    completions_: Mutex<Vec<Completion>>,
+    completions: Mutex<Vec<Completion>>,
     arrival: Notify,
 }
 
@@ -32,8 +31,8 @@ impl std::fmt::Debug for CompletionQueue {
 }
 
 impl CompletionQueue {
-    pub(crate) fn put(&self, letter: Completion) {
-        self.completions_.lock().unwrap_or_else(PoisonError::into_inner).push(letter);
+    pub(crate) fn put(&self, completion: Completion) {
+        self.completions.lock().unwrap_or_else(PoisonError::into_inner).push(completion);
     }
 
     /// Wakes the core, once for all that was put.
@@ -41,18 +40,17 @@ impl CompletionQueue {
         self.arrival.notify_one();
     }
 
-    /// Hands out answers, for ever. Runs on the core whose mailbox it is.
-    pub async fn drain(&self, store: &Arc<Store>) {
+    /// Hands out answers, for ever, on the core whose queue it is; `unclaimed` takes the reservations of
+    /// those who have left.
+    pub(crate) async fn drain(&self, unclaimed: impl Fn(Box<Reserved>)) {
         loop {
             self.arrival.notified().await;
-            let completions_ = std::mem::take(
-                &mut *self.completions_.lock().unwrap_or_else(PoisonError::into_inner),
+            let arrived = std::mem::take(
+                &mut *self.completions.lock().unwrap_or_else(PoisonError::into_inner),
             );
-            for Completion { sender, answer } in completions_ {
+            for Completion { sender, answer } in arrived {
                 if let Err(Ok(Ok(reserved))) = sender.send(answer) {
-                    // Nobody is left to send it.
-                    let (reserved, settlement) = reserved.given_up();
-                    store.settle(reserved, settlement);
+                    unclaimed(reserved);
                 }
             }
         }

@@ -1,0 +1,181 @@
+//! Room for writes: what is asked of the store before a write is sent, its answer, and what became of it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use keystile_core::decision::Permit;
+use keystile_core::journal::{Outcome, RecordId, RequestFacts};
+use keystile_core::policy::operation::CountRule;
+use keystile_core::policy::{Plan, Policy};
+use keystile_core::refusal::{Reason, Refusal};
+use keystile_core::time::Timestamp;
+use smallvec::SmallVec;
+
+use crate::key_cache::KeyEntry;
+use crate::sending::Sending;
+
+/// Whose budgets a write counts in.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// A key's.
+    Key(Arc<KeyEntry>),
+    /// An address's, for a caller without a key.
+    Address(IpAddr),
+    /// Nobody's: an unknown key at an API that is only observed.
+    Nobody,
+}
+
+impl Subject {
+    /// The subject's number in the journal: addresses are negative. Two addresses may share a number and
+    /// then share their budgets, which admits less, never more.
+    pub(crate) fn number(&self) -> i64 {
+        match self {
+            Self::Key(key) => key.row,
+            Self::Nobody => 0,
+            Self::Address(address) => {
+                // FNV-1a: it must be the same in every build, because the journal keeps it.
+                let octets = match keystile_core::request::address::counted_address(*address) {
+                    IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+                    IpAddr::V6(address) => address.octets(),
+                };
+                let hash = octets.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, octet| {
+                    (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01B3)
+                });
+                -i64::try_from(hash >> 1).unwrap_or(i64::MAX).max(1)
+            }
+        }
+    }
+}
+
+/// A write that has a permit and asks for room.
+#[derive(Debug)]
+pub struct ReserveRequest {
+    /// Whose budgets it counts in.
+    pub subject: Subject,
+    /// What it may do.
+    pub permit: Permit,
+    /// What it costs in each budget.
+    pub cost: u32,
+    /// The policy that permitted it.
+    pub policy: Arc<Policy>,
+    /// What it is, for its record.
+    pub facts: RequestFacts,
+    /// Whether its API is only observed, so that nothing may refuse it.
+    pub is_observed: bool,
+}
+
+/// Room for one write, on record: the write may be sent, once.
+#[derive(Debug)]
+pub struct Reserved {
+    /// Its record.
+    pub id: RecordId,
+    /// When it was recorded.
+    pub time: Timestamp,
+    /// The plan that it counts in.
+    pub plan: Option<Arc<Plan>>,
+    /// How its budgets stand after it.
+    pub standings: Vec<BudgetStanding>,
+    /// Which writes stay counted.
+    pub count: CountRule,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) subject: i64,
+    pub(crate) budgets: SmallVec<[usize; 4]>,
+    pub(crate) cost: u32,
+    pub(crate) is_observed: bool,
+    /// When it began to leave, which is when it counts.
+    pub sending: Arc<Sending>,
+}
+
+impl Reserved {
+    /// What becomes of it when whoever asked has left before the answer came: it was not sent. Only at an
+    /// API that is observed it may have been, without its record.
+    pub(crate) fn given_up(self: Box<Self>) -> (Box<Self>, Settlement) {
+        let outcome = if self.is_observed { Outcome::Unknown } else { Outcome::NotSent };
+        (self, Settlement { outcome, ..Settlement::NOT_SENT })
+    }
+}
+
+/// A write that was refused, by its budget or by a lock that came in between.
+#[derive(Clone, Debug)]
+pub struct ReserveRefused {
+    /// Why.
+    pub refusal: Refusal,
+    /// The plan that it would have counted in.
+    pub plan: Option<Arc<Plan>>,
+    /// How its budgets stand.
+    pub standings: Vec<BudgetStanding>,
+    /// Whether the refusal is on record already, because it locked the key.
+    pub is_recorded: bool,
+}
+
+/// What became of a request for room.
+pub type ReserveAnswer = Result<Box<Reserved>, Box<ReserveRefused>>;
+
+impl Reserved {
+    /// What the outcome of the write gives back to its budgets.
+    pub(crate) fn is_given_back(&self, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::NotSent => true,
+            Outcome::RefusedByUpstream => self.count == CountRule::Applied,
+            Outcome::Pending | Outcome::Applied | Outcome::Unknown | Outcome::Refused => false,
+        }
+    }
+}
+
+/// What became known of a write after its intent was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The status that the caller got.
+    pub status: Option<u16>,
+    /// From the intent to the answer's head.
+    pub duration_ms: u64,
+    /// The request body's length, where known.
+    pub request_bytes: Option<u64>,
+    /// The answer body's length, where known.
+    pub response_bytes: Option<u64>,
+}
+
+impl Settlement {
+    /// The write was given up before anything was sent.
+    pub const NOT_SENT: Self = Self {
+        outcome: Outcome::NotSent,
+        status: None,
+        duration_ms: 0,
+        request_bytes: None,
+        response_bytes: None,
+    };
+}
+
+/// How a budget stands, for RateLimit fields and for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetStanding {
+    /// The budget's place in its plan.
+    pub place: usize,
+    /// What counts now.
+    pub used: u64,
+    /// What is left of the quota.
+    pub remaining: u64,
+    /// When something of it comes back; now, where nothing is used.
+    pub frees_at: Timestamp,
+    /// The same in seconds, rounded up.
+    pub reset_secs: u64,
+    /// The window's length in seconds, rounded up; of a calendar period as it really is.
+    pub window_secs: u64,
+}
+
+/// A refusal, or several of one kind in one line.
+#[derive(Clone, Debug)]
+pub struct RefusedRecord {
+    /// Whose key it was, where known.
+    pub key: Option<Arc<KeyEntry>>,
+    /// The first of them.
+    pub facts: RequestFacts,
+    /// Why.
+    pub reason: Reason,
+    /// Whether it was refused, or passed because its API is only observed.
+    pub outcome: Outcome,
+    /// How many.
+    pub count: u32,
+}

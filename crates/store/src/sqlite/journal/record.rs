@@ -1,0 +1,132 @@
+//! The journal's rows: written before a write is sent, completed after.
+
+use keystile_core::journal::{Outcome, RequestFacts};
+use keystile_core::refusal::Reason;
+use keystile_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::{Error, Result};
+use crate::reservation::Settlement;
+use crate::sending::BEGINS_WITHIN_MILLIS;
+
+/// A row to insert.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewRecord<'a> {
+    pub(crate) id: i64,
+    pub(crate) time: Timestamp,
+    pub(crate) subject: i64,
+    pub(crate) plan: Option<&'a str>,
+    pub(crate) facts: &'a RequestFacts,
+    pub(crate) status: Option<u16>,
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) cost: u32,
+    pub(crate) count: u32,
+}
+
+/// The outcome's number in the table.
+pub(crate) fn code(outcome: Outcome) -> i64 {
+    match outcome {
+        Outcome::Pending => 0,
+        Outcome::Applied => 1,
+        Outcome::RefusedByUpstream => 2,
+        Outcome::NotSent => 3,
+        Outcome::Unknown => 4,
+        Outcome::Refused => 5,
+    }
+}
+
+/// The outcome with a number of the table.
+pub(crate) fn outcome_of(code: i64) -> Result<Outcome> {
+    let known = usize::try_from(code).ok().and_then(|place| Outcome::ALL.get(place));
+    known.copied().ok_or_else(|| Error::Corrupt(format!("a record has the outcome {code}")))
+}
+
+pub(crate) fn insert(connection: &Connection, record: &NewRecord<'_>) -> Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO journal (id, time, subject, plan, api, operation, method, path, address, user_agent,
+                              request_bytes, status, outcome, reason, cost, count)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    )?;
+    let facts = record.facts;
+    statement.execute(params![
+        record.id,
+        record.time.0,
+        record.subject,
+        record.plan,
+        facts.api,
+        facts.operation,
+        facts.method,
+        facts.path,
+        facts.address.to_string(),
+        facts.user_agent,
+        facts.request_bytes.map(signed),
+        record.status,
+        code(record.outcome),
+        record.reason.map(Reason::name),
+        record.cost,
+        record.count,
+    ])?;
+    Ok(())
+}
+
+/// Sizes go into a signed column; nobody sends 8 EiB.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn settle(connection: &Connection, id: i64, settlement: &Settlement) -> Result<()> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE journal SET outcome = ?2, status = ?3, duration_ms = ?4,
+                request_bytes = coalesce(?5, request_bytes), response_bytes = ?6 WHERE id = ?1",
+    )?;
+    statement.execute(params![
+        id,
+        code(settlement.outcome),
+        settlement.status,
+        signed(settlement.duration_ms),
+        settlement.request_bytes.map(signed),
+        settlement.response_bytes.map(signed),
+    ])?;
+    Ok(())
+}
+
+/// A write costs nothing after all.
+pub(crate) fn forgive(connection: &Connection, id: i64) -> Result<()> {
+    let mut statement = connection.prepare_cached("UPDATE journal SET cost = 0 WHERE id = ?1")?;
+    statement.execute([id])?;
+    Ok(())
+}
+
+pub(crate) fn set_response_bytes(connection: &Connection, id: i64, bytes: u64) -> Result<()> {
+    let mut statement =
+        connection.prepare_cached("UPDATE journal SET response_bytes = ?2 WHERE id = ?1")?;
+    statement.execute(params![id, signed(bytes)])?;
+    Ok(())
+}
+
+/// Nothing stays open after a restart: what was pending is unknown, and stays counted. `from` is a row
+/// before which nothing was pending at the last stop. Says how many there were.
+///
+/// When they began to leave is not known: they count from now, or from the last moment when they could.
+pub(crate) fn close_pending(connection: &Connection, from: i64, now: Timestamp) -> Result<usize> {
+    connection.execute(
+        "UPDATE journal_by_subject SET time = time + min(max(?3 - time, 0), ?4)
+         WHERE (subject, id) IN (SELECT subject, id FROM journal WHERE id >= ?1 AND outcome = ?2)",
+        params![from, code(Outcome::Pending), now.0, BEGINS_WITHIN_MILLIS],
+    )?;
+    Ok(connection.execute(
+        "UPDATE journal SET outcome = ?2 WHERE id >= ?1 AND outcome = ?3",
+        params![from, code(Outcome::Unknown), code(Outcome::Pending)],
+    )?)
+}
+
+/// The API, method and path of a row.
+pub(crate) fn operation_of(
+    connection: &Connection,
+    id: i64,
+) -> Result<Option<(String, String, String)>> {
+    let mut statement =
+        connection.prepare_cached("SELECT api, method, path FROM journal WHERE id = ?1")?;
+    Ok(statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?)
+}

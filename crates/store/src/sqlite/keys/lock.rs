@@ -1,0 +1,148 @@
+//! Whether a key may be used: locks, and what ends a key for good.
+
+use std::sync::Arc;
+
+use keystile_core::decision::KeyState;
+use keystile_core::lock::{Actor, Lock, LockChange};
+use keystile_core::notifications::notice::NoticeBudget;
+use keystile_core::refusal::LockNotice;
+use keystile_core::time::Timestamp;
+use rusqlite::{Connection, params};
+
+use crate::error::{Error, Result};
+use crate::key_cache::KeyEntry;
+use crate::sqlite::audit::event::EventKind;
+use crate::sqlite::keys::key::{self, KeyRow};
+use crate::sqlite::writer::write_tx::WriteTx;
+
+impl WriteTx<'_> {
+    /// Locks a key: the only way in which any lock comes about, whoever asks for it. A key that is locked
+    /// keeps the stricter level and the later end; the lock that it has now comes back.
+    pub fn lock_key(&mut self, key: &Arc<KeyEntry>, lock: Lock) -> Result<(Lock, LockChange)> {
+        self.lock_key_over(key, lock, None)
+    }
+
+    /// The same, for a key that went over a budget.
+    pub(crate) fn lock_key_over(
+        &mut self,
+        key: &Arc<KeyEntry>,
+        asked: Lock,
+        budget: Option<NoticeBudget>,
+    ) -> Result<(Lock, LockChange)> {
+        if self.state_of(key) == KeyState::Revoked {
+            return Err(Error::Conflict("a revoked key needs no lock".to_owned()));
+        }
+        let by_budget = i64::from(matches!(asked.actor, Actor::Budget(_)));
+        let (by, reason) = (asked.actor.clone(), asked.reason.clone());
+        let (lock, change) = asked.joined_with(key::lock_of(self.connection, key.row)?);
+        let json = serde_json::to_string(&lock).expect("a lock is texts and numbers");
+        let mut statement = self
+            .connection
+            .prepare_cached("UPDATE key SET lock = ?2, locks = locks + ?3 WHERE id = ?1")?;
+        statement.execute(params![key.row, json, by_budget])?;
+        let detail = match (change, &lock.evidence) {
+            (LockChange::Unchanged, _) => format!("{reason} (it was locked for as much already)"),
+            (LockChange::New | LockChange::Extended, Some(evidence)) => {
+                format!("{reason} ({evidence})")
+            }
+            (LockChange::New | LockChange::Extended, None) => reason,
+        };
+        self.tell(EventKind::KeyLocked, key, &by, &detail)?;
+        if change == LockChange::Unchanged {
+            return Ok((lock, change));
+        }
+        self.tell_locked(key, &lock, budget)?;
+        let notice = LockNotice { level: lock.level, until: lock.until };
+        self.locks.insert(key.row, Some(notice));
+        let key = key.clone();
+        self.after_commit(move || key.set_lock(Some(notice)));
+        Ok((lock, change))
+    }
+
+    /// Unlocks a key.
+    pub fn unlock_key(&mut self, key: &Arc<KeyEntry>, actor: &Actor, detail: &str) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE key SET lock = NULL WHERE id = ?1")?
+            .execute([key.row])?;
+        self.tell(EventKind::KeyUnlocked, key, actor, detail)?;
+        self.tell_unlocked(key, actor, detail)?;
+        self.locks.insert(key.row, None);
+        let key = key.clone();
+        self.after_commit(move || {
+            if key.state(Timestamp(i64::MIN)) != KeyState::Revoked {
+                key.set_lock(None);
+            }
+        });
+        Ok(())
+    }
+
+    /// Lets a key's budgets begin anew: what is on record so far no longer counts in them.
+    pub fn reset_budgets(&mut self, key: &KeyEntry) -> Result<()> {
+        let mut statement =
+            self.connection.prepare_cached("UPDATE key SET counts_after = ?2 WHERE id = ?1")?;
+        statement.execute(params![key.row, self.memory.last_id])?;
+        self.memory.ledger.forget(key.row);
+        self.forget_levels(key.row)
+    }
+
+    /// Revokes a key for good.
+    pub fn revoke_key(&mut self, key: &Arc<KeyEntry>, actor: &Actor, detail: &str) -> Result<()> {
+        let mut statement = self
+            .connection
+            .prepare_cached("UPDATE key SET revoked = ?2, lock = NULL WHERE id = ?1")?;
+        statement.execute(params![key.row, self.now.0])?;
+        self.tell(EventKind::KeyRevoked, key, actor, detail)?;
+        self.revoked.insert(key.row);
+        let key = key.clone();
+        self.after_commit(move || key.set_revoked());
+        Ok(())
+    }
+
+    /// Lets a key end at a time, because it has a successor.
+    pub fn expire_key(
+        &mut self,
+        key: &Arc<KeyEntry>,
+        at: Timestamp,
+        actor: &Actor,
+        detail: &str,
+    ) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE key SET expires = ?2 WHERE id = ?1")?
+            .execute(params![key.row, at.0])?;
+        self.tell(EventKind::KeyRolled, key, actor, detail)?;
+        let key = key.clone();
+        self.after_commit(move || key.set_expires(at));
+        Ok(())
+    }
+
+    /// The key's row and the entry that requests see.
+    pub fn find_key(&self, id_or_prefix: &str) -> Result<(KeyRow, Arc<KeyEntry>)> {
+        let row = key::find_key(self.connection, id_or_prefix)?;
+        let entry = self.entry(row.row)?;
+        Ok((row, entry))
+    }
+}
+
+/// Opens locks whose time has run out, so that listings say so. Requests see it without this.
+pub(crate) fn open_expired(tx: &mut WriteTx<'_>) -> Result<()> {
+    let mut statement =
+        tx.connection.prepare_cached("SELECT id, lock FROM key WHERE lock IS NOT NULL")?;
+    let locked: Vec<(i64, String)> = statement
+        .query_and_then([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_>>()?;
+    for (row, lock) in locked {
+        if !key::lock_from(&lock)?.holds_at(tx.now) {
+            let entry = tx.entry(row)?;
+            tx.unlock_key(&entry, &Actor::Time, "the lock's time ran out")?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a key carries a lock that ends by itself.
+pub(crate) fn is_any_timed(connection: &Connection) -> bool {
+    let found = connection
+        .prepare_cached("SELECT count(*) FROM key WHERE lock IS NOT NULL AND json_extract(lock, '$.until') IS NOT NULL")
+        .and_then(|mut statement| statement.query_row([], |row| row.get::<_, u32>(0)));
+    found.is_ok_and(|count| count > 0)
+}
