@@ -161,7 +161,7 @@ fn an_edited_backup_is_refused() {
         "DROP TABLE event",
     ];
     for edit in edits {
-        let (_bench, _, _folder, file) = backed_up();
+        let (_fixture, _, _folder, file) = backed_up();
         Connection::open(&file).unwrap().execute_batch(edit).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let directory = DataDirectory::hold(folder.path()).unwrap();
