@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 
-/// The number of a record; later records have higher numbers.
+/// The number of a record: no two have the same. Records are in the order of their times, and those of one
+/// time in the order of their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String, examples("write_41")))]
 pub struct RecordId(pub i64);

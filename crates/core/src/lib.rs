@@ -20,6 +20,7 @@ pub mod policy;
 pub mod rate;
 pub mod refusal;
 pub mod request;
+pub mod reservation;
 pub mod text;
 pub mod time;
 pub mod when;

@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use keystile_core::budget::BudgetStanding;
+use keystile_core::budget::{self, Debit};
 use keystile_core::decision::Permit;
 use keystile_core::journal::{Outcome, RecordId, RequestFacts};
 use keystile_core::policy::operation::CountRule;
 use keystile_core::policy::{Plan, Policy};
 use keystile_core::refusal::{Reason, Refusal};
+use keystile_core::request::address::counted_address;
 use keystile_core::time::Timestamp;
-use smallvec::SmallVec;
 
 use crate::key_cache::KeyEntry;
 use crate::sending::Sending;
@@ -26,23 +28,12 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// The subject's number in the journal: addresses are negative. Two addresses may share a number and
-    /// then share their budgets, which admits less, never more.
-    pub(crate) fn number(&self) -> i64 {
+    /// Whose budgets they are, where they are somebody's.
+    pub(crate) fn of_budgets(&self) -> Option<budget::Subject> {
         match self {
-            Self::Key(key) => key.row,
-            Self::Nobody => 0,
-            Self::Address(address) => {
-                // FNV-1a: it must be the same in every build, because the journal keeps it.
-                let octets = match keystile_core::request::address::counted_address(*address) {
-                    IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-                    IpAddr::V6(address) => address.octets(),
-                };
-                let hash = octets.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, octet| {
-                    (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01B3)
-                });
-                -i64::try_from(hash >> 1).unwrap_or(i64::MAX).max(1)
-            }
+            Self::Key(key) => Some(budget::Subject::Key(key.row)),
+            Self::Address(address) => Some(budget::Subject::Address(counted_address(*address))),
+            Self::Nobody => None,
         }
     }
 }
@@ -78,8 +69,10 @@ pub struct Reserved {
     /// Which writes stay counted.
     pub count: CountRule,
     pub(crate) policy: Arc<Policy>,
+    /// Its subject in the journal.
     pub(crate) subject: i64,
-    pub(crate) budgets: SmallVec<[usize; 4]>,
+    /// What it took from its budgets, where somebody's count it.
+    pub(crate) debit: Option<Debit>,
     pub(crate) cost: u32,
     pub(crate) is_observed: bool,
     /// When it began to leave, which is when it counts.
@@ -146,23 +139,6 @@ impl Settlement {
         request_bytes: None,
         response_bytes: None,
     };
-}
-
-/// How a budget stands, for RateLimit fields and for messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BudgetStanding {
-    /// The budget's place in its plan.
-    pub place: usize,
-    /// What counts now.
-    pub used: u64,
-    /// What is left of the quota.
-    pub remaining: u64,
-    /// When something of it comes back; now, where nothing is used.
-    pub frees_at: Timestamp,
-    /// The same in seconds, rounded up.
-    pub reset_secs: u64,
-    /// The window's length in seconds, rounded up; of a calendar period as it really is.
-    pub window_secs: u64,
 }
 
 /// A refusal, or several of one kind in one line.

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use keystile_core::budget::Departure;
 use keystile_core::time::Timestamp;
 
 use crate::clock::StoreClock;
@@ -34,14 +35,15 @@ impl Sending {
         let _ = self.began.compare_exchange(NOT_YET, now, Ordering::Release, Ordering::Relaxed);
     }
 
-    /// When it began to leave; `None` while it has not.
-    pub fn began(&self) -> Option<Timestamp> {
-        let began = self.began.load(Ordering::Acquire);
-        (began != NOT_YET).then_some(Timestamp(began))
-    }
-
     /// How long ago a time was.
     pub fn millis_since(&self, time: Timestamp) -> i64 {
         self.clock.now().millis_since(time)
+    }
+}
+
+impl Departure for Sending {
+    fn began(&self) -> Option<Timestamp> {
+        let began = self.began.load(Ordering::Acquire);
+        (began != NOT_YET).then_some(Timestamp(began))
     }
 }

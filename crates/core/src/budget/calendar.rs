@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, ToSpan};
 
-use super::CalendarUnit;
+use super::quota::CalendarUnit;
 use crate::time::Timestamp;
 
 impl CalendarUnit {

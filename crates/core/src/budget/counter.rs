@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use jiff::tz::TimeZone;
 
-use super::{Quota, Window};
+use super::quota::{Quota, Window};
 use crate::time::{Span, Timestamp};
 
 /// So many entries a rolling window has at most while each is a millisecond; then slices.

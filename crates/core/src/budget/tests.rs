@@ -1,8 +1,10 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
+use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::*;
+use crate::time::{Span, Timestamp};
 
 fn quota(text: &str) -> Quota {
     text.parse().unwrap()

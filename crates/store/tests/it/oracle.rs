@@ -1,5 +1,6 @@
 //! Whatever happens in whatever order, the store agrees with a model that just adds up.
 
+use keystile_core::budget::Departure;
 use keystile_core::journal::Outcome;
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;

@@ -16,4 +16,5 @@ pub(crate) mod listing;
 pub(crate) mod order;
 pub(crate) mod record;
 pub(crate) mod retention;
+pub(crate) mod subject;
 pub(crate) mod subject_index;

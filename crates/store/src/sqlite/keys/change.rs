@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keystile_core::budget::Quota;
+use keystile_core::budget::{Quota, Subject};
 use keystile_core::decision::ApplicationState;
 use keystile_core::key::ApplicationId;
 use keystile_core::lock::Actor;
@@ -16,7 +16,7 @@ use crate::key_cache::{ApplicationEntry, KeyEntry};
 use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::journal::retention;
 use crate::sqlite::keys::key::{self, KeyRow, NewKeyRow};
-use crate::sqlite::ledger::debit::Debit;
+use crate::sqlite::ledger::Terms;
 use crate::sqlite::writer::write_tx::{WriteTx, WriterState};
 
 impl WriteTx<'_> {
@@ -259,11 +259,11 @@ impl WriteTx<'_> {
         plan: &Arc<Plan>,
     ) -> Result<Vec<CountedBudget>> {
         let (row, _) = self.find_key(key)?;
-        let budgets: Vec<usize> = (0..plan.budgets().len()).collect();
-        let debit = Debit { subject: row.row, policy, plan, budgets: &budgets, cost: 0 };
         let WriterState { ledger, index, open, .. } = &mut *self.memory;
-        ledger.open(self.connection, (index, open), &debit, self.now)?;
-        let standings = self.memory.ledger.standings(&debit, self.now);
+        let (subject, terms) = (Subject::Key(row.row), Terms { policy, plan });
+        let account = ledger.open(self.connection, (index, open), subject, terms, self.now)?;
+        let places = 0..plan.budgets().len();
+        let standings = account.standings(places, self.now, policy.time_zone());
         Ok(standings
             .into_iter()
             .map(|standing| {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use keystile_core::budget::Subject;
 use keystile_core::decision::KeyState;
 use keystile_core::lock::{Actor, Lock, LockChange};
 use keystile_core::notifications::notice::NoticeBudget;
@@ -18,6 +19,9 @@ use crate::sqlite::writer::write_tx::WriteTx;
 impl WriteTx<'_> {
     /// Locks a key: the only way in which any lock comes about, whoever asks for it. A key that is locked
     /// keeps the stricter level and the later end; the lock that it has now comes back.
+    ///
+    /// # Errors
+    /// `Conflict` when the key is revoked; when the store cannot be written to.
     pub fn lock_key(&mut self, key: &Arc<KeyEntry>, lock: Lock) -> Result<(Lock, LockChange)> {
         self.lock_key_over(key, lock, None)
     }
@@ -60,6 +64,9 @@ impl WriteTx<'_> {
     }
 
     /// Unlocks a key.
+    ///
+    /// # Errors
+    /// When the store cannot be written to.
     pub fn unlock_key(&mut self, key: &Arc<KeyEntry>, actor: &Actor, detail: &str) -> Result<()> {
         self.connection
             .prepare_cached("UPDATE key SET lock = NULL WHERE id = ?1")?
@@ -77,15 +84,21 @@ impl WriteTx<'_> {
     }
 
     /// Lets a key's budgets begin anew: what is on record so far no longer counts in them.
+    ///
+    /// # Errors
+    /// When the store cannot be written to.
     pub fn reset_budgets(&mut self, key: &KeyEntry) -> Result<()> {
         let mut statement =
             self.connection.prepare_cached("UPDATE key SET counts_after = ?2 WHERE id = ?1")?;
         statement.execute(params![key.row, self.memory.last_id])?;
-        self.memory.ledger.forget(key.row);
+        self.memory.ledger.forget(Subject::Key(key.row));
         self.forget_levels(key.row)
     }
 
     /// Revokes a key for good.
+    ///
+    /// # Errors
+    /// When the store cannot be written to.
     pub fn revoke_key(&mut self, key: &Arc<KeyEntry>, actor: &Actor, detail: &str) -> Result<()> {
         let mut statement = self
             .connection
@@ -99,6 +112,9 @@ impl WriteTx<'_> {
     }
 
     /// Lets a key end at a time, because it has a successor.
+    ///
+    /// # Errors
+    /// When the store cannot be written to.
     pub fn expire_key(
         &mut self,
         key: &Arc<KeyEntry>,
@@ -116,6 +132,9 @@ impl WriteTx<'_> {
     }
 
     /// The key's row and the entry that requests see.
+    ///
+    /// # Errors
+    /// `Missing` when no key has it, `Conflict` when several have the prefix; when the store cannot be read.
     pub fn find_key(&self, id_or_prefix: &str) -> Result<(KeyRow, Arc<KeyEntry>)> {
         let row = key::find_key(self.connection, id_or_prefix)?;
         let entry = self.entry(row.row)?;

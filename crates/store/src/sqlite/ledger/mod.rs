@@ -1,44 +1,57 @@
-//! The ledger: what each key has used of its budgets, counted by the writer alone.
+//! The ledger: what each subject has used of its budgets, counted by the writer alone.
 //!
 //! # How
 //!
 //! The journal is the ledger's durable form: a row that says what a write cost is the debit, and it is
-//! committed before the write is sent. The counters in memory follow from the rows. They are rebuilt
-//! from them when a key first writes after a start or after its plan changed, and after a failed
+//! committed before the write is sent. The accounts in memory follow from the rows. They are rebuilt
+//! from them when a subject first writes after a start or after its plan changed, and after a failed
 //! commit, so there is no second copy that could disagree.
 //!
-//! A write counts from the moment when it begins to leave ([`crate::sending`]), and is on hold until then.
+//! What an account decides is core's ([`keystile_core::budget::Account`]); here it is loaded and kept.
+//! A row has one cost for all budgets that count it, so a debit with other amounts could not be counted
+//! anew: whoever makes one first has to write its amounts down beside the row.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use keystile_core::budget::Counter;
+use keystile_core::budget::{Account, BudgetAmount, Debit, Departure, Hold, Subject};
 use keystile_core::decision::budgets_of_record;
-use keystile_core::policy::Policy;
+use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use crate::error::Result;
-use crate::reservation::BudgetStanding;
 use crate::sending::{BEGINS_WITHIN_MILLIS, Sending};
-use crate::sqlite::journal::order;
-use crate::sqlite::journal::record;
 use crate::sqlite::journal::subject_index::SubjectIndex;
-use crate::sqlite::ledger::account::{Account, Hold};
-use crate::sqlite::ledger::debit::Debit;
+use crate::sqlite::journal::{order, record, subject};
 
-pub(crate) mod account;
-pub(crate) mod debit;
 pub mod reserve;
 pub use crate::sending;
 
 /// Where the writes of all subjects are found: by subject, and those that are under way.
 pub(crate) type Rows<'a> = (&'a SubjectIndex, &'a BTreeMap<i64, Arc<Sending>>);
 
+/// By what a subject's writes are counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) plan: &'a Arc<Plan>,
+}
+
 /// The accounts of all subjects that have written since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    accounts: HashMap<i64, Account>,
+    accounts: HashMap<Subject, OpenAccount>,
+}
+
+/// An account, and what it was loaded from.
+#[derive(Debug)]
+struct OpenAccount {
+    account: Account<Arc<Sending>>,
+    /// Its budgets are in the order of this plan; another plan means another account.
+    plan: Arc<Plan>,
+    /// Records up to this one were counted from the journal, as far as they count.
+    counted_to: i64,
 }
 
 impl Ledger {
@@ -48,187 +61,101 @@ impl Ledger {
     }
 
     /// Forgets one subject, which is then counted anew from the journal.
-    pub(crate) fn forget(&mut self, subject: i64) {
+    pub(crate) fn forget(&mut self, subject: Subject) {
         self.accounts.remove(&subject);
     }
 
-    /// Makes sure that the subject's account is that of the plan.
+    /// The account of a subject by the terms, counted from the journal where it is not there.
     pub(crate) fn open(
         &mut self,
         connection: &Connection,
         rows: Rows<'_>,
-        debit: &Debit<'_>,
+        subject: Subject,
+        terms: Terms<'_>,
         now: Timestamp,
-    ) -> Result<()> {
-        if self
-            .accounts
-            .get(&debit.subject)
-            .is_some_and(|account| Arc::ptr_eq(&account.plan, debit.plan))
-        {
-            return Ok(());
+    ) -> Result<&mut Account<Arc<Sending>>> {
+        let known = self.accounts.get(&subject);
+        if known.is_none_or(|known| !Arc::ptr_eq(&known.plan, terms.plan)) {
+            let account = load(connection, rows, subject, terms, now)?;
+            self.accounts.insert(subject, account);
         }
-        let counts_after = counts_after(connection, debit.subject)?;
-        let account = count_again(connection, rows, debit, counts_after, now)?;
-        self.accounts.insert(debit.subject, account);
-        Ok(())
-    }
-
-    /// The place of the first budget that has no room for the debit.
-    pub(crate) fn exhausted(&mut self, debit: &Debit<'_>, now: Timestamp) -> Option<usize> {
-        let account = self.accounts.get_mut(&debit.subject)?;
-        account.note_sent(debit.policy);
-        debit.budgets.iter().copied().find(|place| {
-            let quota = account.plan.budgets()[*place].quota;
-            let used = account.counters[*place].used(quota.window, now, debit.policy.time_zone());
-            used.saturating_add(u64::from(debit.cost)) > u64::from(quota.amount)
-        })
-    }
-
-    /// Whether a budget that has no room for the debit would have some, had every write been sent when it
-    /// was reserved: then the gate or its upstream is slow, and the caller did not go over.
-    pub(crate) fn is_only_late(&self, debit: &Debit<'_>, place: usize, now: Timestamp) -> bool {
-        self.accounts.get(&debit.subject).is_some_and(|account| {
-            let window = account.plan.budgets()[place].quota.window;
-            let late = account.late(place, window, now, debit.policy);
-            let counted = account.counters[place].counted();
-            counted.saturating_sub(late).saturating_add(u64::from(debit.cost))
-                <= u64::from(account.plan.budgets()[place].quota.amount)
-        })
-    }
-
-    /// Takes the cost from all the budgets, for a record that is about to be sent.
-    pub(crate) fn hold(
-        &mut self,
-        debit: &Debit<'_>,
-        id: i64,
-        sending: &Arc<Sending>,
-        now: Timestamp,
-    ) {
-        if let Some(account) = self.accounts.get_mut(&debit.subject) {
-            let (budgets, sending) = (debit.budgets.into(), sending.clone());
-            account.hold(Hold { id, reserved: now, sending, budgets, cost: debit.cost });
-        }
+        let open = self.accounts.get_mut(&subject).expect("it was there, or was just put there");
+        Ok(&mut open.account)
     }
 
     /// Counts what a subject has begun to send from then on.
-    pub(crate) fn note_sent(&mut self, subject: i64, policy: &Policy) {
-        if let Some(account) = self.accounts.get_mut(&subject) {
-            account.note_sent(policy);
+    pub(crate) fn note_departures(&mut self, subject: Subject, policy: &Policy) {
+        if let Some(open) = self.accounts.get_mut(&subject) {
+            open.account.note_departures(policy.time_zone());
         }
     }
 
     /// Gives back what a record took.
-    pub(crate) fn give_back(&mut self, debit: &Debit<'_>, id: i64, sending: &Sending) {
-        if self.accounts.get(&debit.subject).is_some_and(|account| id <= account.counts_after) {
+    pub(crate) fn give_back(
+        &mut self,
+        debit: &Debit,
+        terms: Terms<'_>,
+        record: i64,
+        sending: &Sending,
+    ) {
+        let Some(open) = self.accounts.get_mut(&debit.subject) else {
             return;
-        }
-        let is_known = self.accounts.get_mut(&debit.subject).is_some_and(|account| {
-            Arc::ptr_eq(&account.plan, debit.plan) && account.give_back(debit, id, sending)
-        });
+        };
+        let counted_at = sending.began().filter(|_| record > open.counted_to);
+        let zone = terms.policy.time_zone();
+        let is_known = Arc::ptr_eq(&open.plan, terms.plan)
+            && open.account.give_back(record, &debit.amounts, counted_at, zone);
         if !is_known {
             // Counted by another plan's windows, or anew, meanwhile: the journal knows.
             self.forget(debit.subject);
         }
     }
-
-    /// How the budgets of the debit stand.
-    pub(crate) fn standings(&mut self, debit: &Debit<'_>, now: Timestamp) -> Vec<BudgetStanding> {
-        let Some(account) = self.accounts.get_mut(&debit.subject) else {
-            return Vec::new();
-        };
-        let zone = debit.policy.time_zone();
-        account.note_sent(debit.policy);
-        let standing = |place: &usize| {
-            let quota = account.plan.budgets()[*place].quota;
-            let counter = &mut account.counters[*place];
-            let used = counter.used(quota.window, now, zone);
-            let frees_at = counter.first_leaves_at(quota.window, now, zone).unwrap_or(now);
-            BudgetStanding {
-                place: *place,
-                used,
-                frees_at,
-                remaining: u64::from(quota.amount).saturating_sub(used),
-                reset_secs: frees_at.seconds_from(now),
-                window_secs: now.plus(quota.window.length_at(now, zone)).seconds_from(now),
-            }
-        };
-        debit.budgets.iter().map(standing).collect()
-    }
-
-    /// Seconds until a budget has room for the debit; `None` when it never has.
-    pub(crate) fn room_in_secs(
-        &self,
-        debit: &Debit<'_>,
-        place: usize,
-        now: Timestamp,
-    ) -> Option<u64> {
-        let account = self.accounts.get(&debit.subject)?;
-        let quota = account.plan.budgets()[place].quota;
-        let at =
-            account.counters[place].fits_at(quota, debit.cost, now, debit.policy.time_zone())?;
-        Some(at.seconds_from(now))
-    }
 }
 
 /// Counts a subject's writes from the journal.
-fn count_again(
+fn load(
     connection: &Connection,
-    (index, open): Rows<'_>,
-    debit: &Debit<'_>,
-    after: i64,
+    (index, under_way): Rows<'_>,
+    subject: Subject,
+    terms: Terms<'_>,
     now: Timestamp,
-) -> Result<Account> {
-    let budgets = debit.plan.budgets();
-    let zone = debit.policy.time_zone();
-    let mut account = Account {
-        plan: debit.plan.clone(),
-        counters: vec![Counter::default(); budgets.len()],
-        on_hold: Vec::new(),
-        late: VecDeque::new(),
-        counts_after: after,
-        counted_to: 0,
-    };
+) -> Result<OpenAccount> {
+    let (plan, zone) = (terms.plan.clone(), terms.policy.time_zone());
+    let budgets = plan.budgets();
+    let mut account = Account::new(budgets.iter().map(|budget| budget.quota));
     let since = budgets.iter().map(|budget| budget.quota.window.counts_since(now, zone)).min();
     let Some(since) = since else {
-        return Ok(account);
+        return Ok(OpenAccount { account, plan, counted_to: 0 });
     };
     let since = Timestamp(since.0.saturating_sub(BEGINS_WITHIN_MILLIS));
     let everywhere: Vec<usize> =
         (0..budgets.len()).filter(|place| !budgets[*place].is_scoped).collect();
     let is_scoped = everywhere.len() < budgets.len();
-    let rows = index.debits(connection, debit.subject, after, since)?;
-    for (id, time, cost) in rows {
-        let places =
-            if is_scoped { scoped_places(connection, debit, id)? } else { everywhere.clone() };
-        if let Some(sending) = open.get(&id) {
-            let (sending, budgets) = (sending.clone(), places.into());
-            account.hold(Hold { id, reserved: time, sending, budgets, cost });
-        } else {
-            for place in places {
-                account.counters[place].add(budgets[place].quota.window, time, cost, zone);
+    for (number, after) in subject::numbers(connection, subject)? {
+        for (id, time, cost) in index.debits(connection, number, after, since)? {
+            let places =
+                if is_scoped { scoped_places(connection, terms, id)? } else { everywhere.clone() };
+            let Debit { amounts, .. } = Debit::of_each(subject, &places, cost);
+            if let Some(sending) = under_way.get(&id) {
+                let departure = sending.clone();
+                account.hold(Hold { record: id, reserved: time, amounts, departure });
+            } else {
+                amounts.into_iter().for_each(|taken: BudgetAmount| account.add(taken, time, zone));
             }
         }
     }
-    account.counted_to = order::last(connection)?.0;
-    account.note_sent(debit.policy);
-    for (place, counter) in account.counters.iter_mut().enumerate() {
-        counter.used(budgets[place].quota.window, now, zone);
-    }
-    Ok(account)
+    let counted_to = order::last(connection)?.0;
+    account.note_departures(zone);
+    account.forget_past(now, zone);
+    Ok(OpenAccount { account, plan, counted_to })
 }
 
-fn scoped_places(connection: &Connection, debit: &Debit<'_>, id: i64) -> Result<Vec<usize>> {
+fn scoped_places(connection: &Connection, terms: Terms<'_>, id: i64) -> Result<Vec<usize>> {
     let operation = record::operation_of(connection, id)?;
     Ok(match operation {
         Some((api, method, path)) => {
-            budgets_of_record(debit.policy, debit.plan, &api, &method, &path).into_vec()
+            budgets_of_record(terms.policy, terms.plan, &api, &method, &path).into_vec()
         }
         None => Vec::new(),
     })
-}
-
-fn counts_after(connection: &Connection, subject: i64) -> Result<i64> {
-    let mut statement = connection.prepare_cached("SELECT counts_after FROM key WHERE id = ?1")?;
-    let mut rows = statement.query(params![subject])?;
-    Ok(rows.next()?.map(|row| row.get(0)).transpose()?.unwrap_or(0))
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use keystile_core::decision::{ApplicationState, KeyState, locked};
+use keystile_core::budget::{self, Debit, Departure, Exhausted, Hold};
+use keystile_core::decision::locked;
 use keystile_core::journal::{Outcome, RecordId};
-use keystile_core::lock::{Actor, Lock, LockRule};
 use keystile_core::notifications::notice::NoticeBudget;
 use keystile_core::policy::Plan;
 use keystile_core::refusal::{LockNotice, Reason, Refusal};
+use keystile_core::reservation;
 
 use crate::error::Result;
 use crate::key_cache::KeyEntry;
@@ -17,7 +18,8 @@ pub use crate::reservation::{
 };
 use crate::sending::Sending;
 use crate::sqlite::journal::record::{self, NewRecord};
-use crate::sqlite::ledger::debit::Debit;
+use crate::sqlite::journal::subject;
+use crate::sqlite::ledger::Terms;
 use crate::sqlite::writer::write_tx::{WriteTx, WriterState};
 
 pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Result<ReserveAnswer> {
@@ -29,28 +31,25 @@ pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Resul
         }
         objection = objection.or(Some(refusal.reason));
     }
-    let subject = request.subject.number();
     let sending = Arc::new(Sending::new(work.memory.clock));
-    let mut standings = Vec::new();
-    if let Some(plan) = request.permit.plan() {
-        let debit = Debit {
-            subject,
-            policy: &request.policy,
-            plan,
-            budgets: request.permit.budgets(),
-            cost: request.cost,
-        };
-        let WriterState { ledger, index, open, .. } = &mut *work.memory;
-        ledger.open(work.connection, (index, open), &debit, now)?;
-        if let Some(place) = work.memory.ledger.exhausted(&debit, now) {
+    let (mut debit, mut standings) = (None, Vec::new());
+    if let (Some(plan), Some(subject)) = (request.permit.plan(), request.subject.of_budgets()) {
+        let taken = Debit::of_each(subject, request.permit.budgets(), request.cost);
+        let (policy, zone) = (&*request.policy, request.policy.time_zone());
+        let WriterState { ledger, index, open, last_id, .. } = &mut *work.memory;
+        let terms = Terms { policy, plan };
+        let account = ledger.open(work.connection, (index, open), subject, terms, now)?;
+        if let Err(exhausted) = account.check(&taken.amounts, now, zone) {
             if !request.is_observed {
-                return exhausted(work, request, &debit, place).map(Err);
+                let standings = account.standings(taken.places(), now, zone);
+                return over_budget(work, request, plan, (subject, &exhausted), standings).map(Err);
             }
-            objection = objection.or(Some(over_budget(plan, &request.subject)));
+            objection = objection.or(Some(reservation::objection(plan.spec().lock, subject)));
         }
-        let id = work.memory.last_id + 1;
-        work.memory.ledger.hold(&debit, id, &sending, now);
-        standings = work.memory.ledger.standings(&debit, now);
+        let (record, amounts) = (*last_id + 1, taken.amounts.clone());
+        account.hold(Hold { record, reserved: now, amounts, departure: sending.clone() });
+        standings = account.standings(taken.places(), now, zone);
+        debit = Some(taken);
         if let Subject::Key(key) = &request.subject {
             work.tell_levels(key, &request.policy, plan, &standings, request.cost)?;
         }
@@ -64,8 +63,8 @@ pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Resul
         standings,
         count: request.permit.count(),
         policy: request.policy.clone(),
-        subject,
-        budgets: request.permit.budgets().into(),
+        subject: number_of(&request.subject),
+        debit,
         cost: request.cost,
         is_observed: request.is_observed,
         sending,
@@ -74,14 +73,11 @@ pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Resul
 
 /// The lock check that counts: the decision's came from memory, some time ago.
 fn check_again(work: &WriteTx<'_>, subject: &Subject) -> std::result::Result<(), Refusal> {
-    let Subject::Key(key) = subject else {
-        return Ok(());
-    };
-    match (work.state_of(key), key.application.state()) {
-        (KeyState::Revoked, _) => Err(Reason::KeyRevoked.into()),
-        (_, ApplicationState::Suspended) => Err(Reason::ApplicationSuspended.into()),
-        (KeyState::Locked(lock), ApplicationState::Active) => Err(locked(lock, work.now)),
-        (KeyState::Active, ApplicationState::Active) => Ok(()),
+    match subject {
+        Subject::Key(key) => {
+            reservation::check(work.state_of(key), key.application.state(), work.now)
+        }
+        Subject::Address(_) | Subject::Nobody => Ok(()),
     }
 }
 
@@ -93,45 +89,23 @@ fn refused(
     ReserveRefused { refusal, plan: plan.cloned(), standings, is_recorded: false }
 }
 
-fn over_budget(plan: &Plan, subject: &Subject) -> Reason {
-    match (plan.spec().lock, subject) {
-        (LockRule::Lock { .. }, Subject::Key(_)) => Reason::KeyLocked,
-        (LockRule::Never, _) | (LockRule::Lock { .. }, Subject::Address(_) | Subject::Nobody) => {
-            Reason::BudgetExhausted
-        }
-    }
-}
-
 /// Refuses the attempt past the budget and, where the plan says so, locks the key.
-fn exhausted(
+fn over_budget(
     work: &mut WriteTx<'_>,
     request: &ReserveRequest,
-    debit: &Debit<'_>,
-    place: usize,
+    plan: &Arc<Plan>,
+    (subject, exhausted): (budget::Subject, &Exhausted),
+    standings: Vec<BudgetStanding>,
 ) -> Result<Box<ReserveRefused>> {
-    let standings = work.memory.ledger.standings(debit, work.now);
-    let rule = if work.memory.ledger.is_only_late(debit, place, work.now) {
-        LockRule::Never
-    } else {
-        debit.plan.spec().lock
+    let (Some(lock), Subject::Key(key)) =
+        (reservation::lock_for(plan.spec().lock, subject, exhausted), &request.subject)
+    else {
+        return Ok(Box::new(refused(reservation::refusal(exhausted), Some(plan), standings)));
     };
-    let (LockRule::Lock { level, until }, Subject::Key(key)) = (rule, &request.subject) else {
-        let mut refusal = Refusal::new(Reason::BudgetExhausted);
-        refusal.retry_after_secs = work.memory.ledger.room_in_secs(debit, place, work.now);
-        return Ok(Box::new(refused(refusal, Some(debit.plan), standings)));
-    };
-    let budget = &debit.plan.budgets()[place];
-    let facts = &request.facts;
+    let budget = &plan.budgets()[exhausted.place];
     let earlier_locks = earlier_locks(work, key)?;
-    let lock = Lock {
-        level,
-        reason: format!("went over its write budget {}, {}", budget.name, budget.quota),
-        actor: Actor::Budget(budget.name.clone()),
-        since: work.now,
-        until: until.end(work.now, earlier_locks),
-        evidence: Some(format!("{} {} from {}", facts.method, facts.path, facts.address)),
-    };
-    let used = standings.iter().find(|standing| standing.place == place);
+    let lock = reservation::lock_of(budget, lock, earlier_locks, &request.facts, work.now);
+    let used = standings.iter().find(|standing| standing.place == exhausted.place);
     let over = NoticeBudget {
         name: budget.name.clone(),
         quota: budget.quota.to_string(),
@@ -142,10 +116,12 @@ fn exhausted(
     let (lock, _) = work.lock_key_over(key, lock, Some(over))?;
     insert(work, request, Outcome::Refused, Some(Reason::KeyLocked), 0)?;
     let refusal = locked(LockNotice { level: lock.level, until: lock.until }, work.now);
-    Ok(Box::new(ReserveRefused {
-        is_recorded: true,
-        ..refused(refusal, Some(debit.plan), standings)
-    }))
+    Ok(Box::new(ReserveRefused { is_recorded: true, ..refused(refusal, Some(plan), standings) }))
+}
+
+/// The subject's number in the journal.
+fn number_of(subject: &Subject) -> i64 {
+    subject.of_budgets().and_then(subject::number).unwrap_or(subject::NOBODY)
 }
 
 fn earlier_locks(work: &WriteTx<'_>, key: &KeyEntry) -> Result<u32> {
@@ -161,7 +137,7 @@ fn insert(
     cost: u32,
 ) -> Result<i64> {
     let id = work.next_id();
-    let subject = request.subject.number();
+    let subject = number_of(&request.subject);
     let status = (outcome == Outcome::Refused).then(|| reason.map(Reason::status)).flatten();
     let plan = request.permit.plan().map(|plan| plan.name());
     let facts = &request.facts;
@@ -201,20 +177,16 @@ pub(crate) fn settle(
     {
         let row = (reserved.subject, id);
         work.memory.index.set_time(work.connection, row, began)?;
-        work.memory.ledger.note_sent(reserved.subject, &reserved.policy);
+        if let Some(debit) = &reserved.debit {
+            work.memory.ledger.note_departures(debit.subject, &reserved.policy);
+        }
     }
     if is_given_back && reserved.cost > 0 {
         record::forgive(work.connection, id)?;
         work.memory.index.forgive(work.connection, reserved.subject, id)?;
-        if let Some(plan) = &reserved.plan {
-            let debit = Debit {
-                subject: reserved.subject,
-                policy: &reserved.policy,
-                plan,
-                budgets: &reserved.budgets,
-                cost: reserved.cost,
-            };
-            work.memory.ledger.give_back(&debit, id, &reserved.sending);
+        if let (Some(plan), Some(debit)) = (&reserved.plan, &reserved.debit) {
+            let terms = Terms { policy: &reserved.policy, plan };
+            work.memory.ledger.give_back(debit, terms, id, &reserved.sending);
         }
     }
     work.memory.open.remove(&id);
@@ -223,7 +195,7 @@ pub(crate) fn settle(
 
 pub(crate) fn record_refused(work: &mut WriteTx<'_>, refused: &RefusedRecord) -> Result<()> {
     let id = work.next_id();
-    let subject = refused.key.as_ref().map_or(0, |key| key.row);
+    let subject = refused.key.as_ref().map_or(subject::NOBODY, |key| key.row);
     let plan = refused.key.as_ref().map(|key| key.plan());
     let record = NewRecord {
         id,
