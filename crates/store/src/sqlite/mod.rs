@@ -7,6 +7,7 @@ pub mod journal;
 pub mod keys;
 pub mod ledger;
 pub(crate) mod meta;
+pub(crate) mod node;
 pub mod notifications;
 pub(crate) mod opening;
 pub mod owners;

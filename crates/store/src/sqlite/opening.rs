@@ -29,6 +29,7 @@ use crate::sqlite::journal::{order, record};
 use crate::sqlite::keys::key;
 use crate::sqlite::ledger::Ledger;
 use crate::sqlite::meta;
+use crate::sqlite::node::Node;
 use crate::sqlite::notifications::outbox;
 use crate::sqlite::writer::checkpoint::Checkpoints;
 use crate::sqlite::writer::shared::Shared;
@@ -93,8 +94,11 @@ pub(crate) fn begin(
         Some(loaded) => (loaded.rows, loaded.clock),
         None => (key::load(&connection, &shared.keys)?, read_clock(&connection, last_time)?),
     };
-    let left_unknown = record::close_pending(&connection, pending_from.unwrap_or(0), clock.now())?;
-    outbox::release_claims(&connection)?;
+    let (pending_from, now) = (pending_from.unwrap_or(0), clock.now());
+    let node = Node::take_over(&connection, now)?;
+    let left_unknown = record::close_pending(&connection, pending_from, &node, now)?;
+    let pending_elsewhere = record::first_pending(&connection, pending_from)?;
+    outbox::release_claims(&connection, &node, now)?;
     keep_clock(&connection, clock)?;
     let memory = WriterState {
         ledger: Ledger::default(),
@@ -106,6 +110,8 @@ pub(crate) fn begin(
         open: BTreeMap::new(),
         clock,
         last_id,
+        node,
+        pending_elsewhere,
         watching: shared.watching.clone(),
         outbox_signal: shared.outbox_signal.clone(),
     };

@@ -3,6 +3,7 @@
 use keystile_core::decision::KeyState;
 use keystile_core::lock::{Actor, LockRule};
 use keystile_store::clock::wall_clock;
+use keystile_store::error::Error;
 use rusqlite::Connection;
 
 use crate::make::{locks_for, plan};
@@ -135,4 +136,22 @@ fn after_a_boot_with_a_wall_clock_in_the_past_windows_still_hold() {
     fixture.start();
     assert!(fixture.store().now() >= last);
     assert!(fixture.reserve(key).is_err());
+}
+
+#[test]
+fn numbers_have_no_gaps_and_times_never_fall_along_them() {
+    let mut fixture = fixture();
+    let key = fixture.issue("never");
+    let steps = [0, -HOUR, HOUR, -2 * HOUR];
+    for step in steps {
+        drop(fixture.reserve_many(key, 1));
+        // A change that fails takes no number with it.
+        let failed: Result<(), _> = fixture.change(|_| Err(Error::Unavailable));
+        assert!(failed.is_err());
+        fixture.reopen_later(step);
+    }
+    let records = fixture.journal();
+    let numbers: Vec<i64> = records.iter().map(|record| record.id.0).collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+    assert!(records.is_sorted_by_key(|record| (record.time, record.id)), "{records:?}");
 }

@@ -20,6 +20,7 @@ mod lost;
 mod make;
 mod merge;
 mod migrations;
+mod nodes;
 mod oracle;
 mod outbox;
 mod owner;

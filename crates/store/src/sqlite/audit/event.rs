@@ -200,6 +200,9 @@ pub(crate) fn actor_from(text: &str) -> Result<Actor> {
 }
 
 /// Events, latest first.
+///
+/// # Errors
+/// When the store cannot be read.
 pub fn list(connection: &Connection, query: &EventQuery) -> Result<Vec<EventRow>> {
     // Only the conditions that are asked for are written, so that each takes the index made for it.
     let mut conditions = vec!["event.id < ?1 AND event.id > ?2"];
@@ -248,6 +251,9 @@ pub fn list(connection: &Connection, query: &EventQuery) -> Result<Vec<EventRow>
 }
 
 /// What happened to a key, latest first.
+///
+/// # Errors
+/// When the store cannot be read.
 pub fn list_of_key(connection: &Connection, key_row: i64, limit: u32) -> Result<Vec<EventRow>> {
     list(connection, &EventQuery { key_row: Some(key_row), limit, ..EventQuery::default() })
 }

@@ -260,6 +260,9 @@ pub struct Fault {
 }
 
 /// Walks through all events and says what the first is that does not fit.
+///
+/// # Errors
+/// When the store cannot be read. What does not fit is no error: it is in the answer.
 pub fn verify(connection: &Connection, pepper: &Pepper) -> Result<Verdict> {
     let key = audit_key(pepper);
     let head = StoredHead::read(connection)?;

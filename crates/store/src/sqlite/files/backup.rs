@@ -28,6 +28,10 @@ pub struct Contents {
 }
 
 /// Copies the store, as it is now, into a new file, and verifies the copy.
+///
+/// # Errors
+/// `Exists` when there is such a file; `BackupFile` when it cannot be written; `Pepper` when the pepper in
+/// the directory is not the one in use; and when the copy turns out to be damaged.
 pub fn backup(store: &Store, to: &Path) -> Result<Contents> {
     if to.exists() {
         return Err(Error::Exists(format!("a file {}", to.display())));
@@ -57,6 +61,9 @@ pub fn backup(store: &Store, to: &Path) -> Result<Contents> {
 }
 
 /// Checks that a file is a whole backup.
+///
+/// # Errors
+/// When the file cannot be read, is no store, lacks the pepper, or is damaged.
 pub fn verify(file: &Path) -> Result<Contents> {
     let fault = |source| Error::BackupFile { path: file.to_owned(), source };
     let bytes = std::fs::metadata(file).map_err(fault)?.len();
@@ -118,6 +125,9 @@ const DATABASE_START: &[u8; 16] = b"SQLite format 3\0";
 
 /// Puts a backup into a data directory that no process holds and that has no store, or whose store is
 /// to be replaced; the replaced one stays in a folder beside it: `before-restore-1`.
+///
+/// # Errors
+/// `NotABackup` when the file is something else or damaged; when the directory cannot be written to.
 pub fn restore(directory: &DataDirectory, file: &Path) -> Result<Contents> {
     let contents = recognized(file)?;
     let database = directory.database();

@@ -33,6 +33,10 @@ const NETWORK_FILE_SYSTEMS: [(u32, &str); 8] = [
 
 impl DataDirectory {
     /// Creates the directory where it is missing, and takes it for this process.
+    ///
+    /// # Errors
+    /// `InUse` when another process has it; `NetworkFileSystem` when it is not on a local disk; when it
+    /// cannot be created or written to.
     pub fn hold(path: &Path) -> Result<Self> {
         let fault = |source| Error::Directory { path: path.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fault)?;
@@ -64,6 +68,9 @@ impl DataDirectory {
     }
 
     /// The folder for copies that the console makes, created where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be created.
     pub fn backups(&self) -> Result<PathBuf> {
         let path = self.path.join("backups");
         match DirBuilder::new().recursive(true).mode(0o700).create(&path) {
@@ -124,6 +131,9 @@ impl DataDirectory {
     }
 
     /// Writes the link for this user only.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
     pub fn write_owner_link(&self, link: &str) -> Result<()> {
         let path = self.owner_link_file();
         write_private(&path, format!("{link}\n").as_bytes())
@@ -131,6 +141,9 @@ impl DataDirectory {
     }
 
     /// Removes the link, because it was used or because there is an owner.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be removed.
     pub fn remove_owner_link(&self) -> Result<()> {
         let path = self.owner_link_file();
         match std::fs::remove_file(&path) {

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_key_indexes.sql"),
     include_str!("../migrations/0005_notifications.sql"),
     include_str!("../migrations/0006_digest_stops.sql"),
+    include_str!("../migrations/0007_nodes.sql"),
 ];
 
 /// The first version that has an audit.

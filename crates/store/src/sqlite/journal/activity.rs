@@ -39,6 +39,9 @@ pub struct AddressUse {
 
 /// How many records a subject has in each of some slots of equal length from a time on; what is later
 /// counts in the last slot. Counts the latest 20,000 records at most.
+///
+/// # Errors
+/// When the store cannot be read.
 pub fn activity_of_subject(
     connection: &Connection,
     subject: i64,
@@ -73,6 +76,9 @@ pub fn activity_of_subject(
 }
 
 /// The addresses of a subject's latest 1,000 records, the last used first.
+///
+/// # Errors
+/// When the store cannot be read.
 pub fn addresses_of_subject(
     connection: &Connection,
     subject: i64,
@@ -101,6 +107,9 @@ pub fn addresses_of_subject(
 ///
 /// What was refused or given up is passed over, row by row: repeated refusals are gathered in few rows. So
 /// is what `observe` would have refused and is no write, which has a reason and no cost.
+///
+/// # Errors
+/// When the store cannot be read.
 pub fn last_of_subject(connection: &Connection, subject: i64) -> Result<Option<Timestamp>> {
     let indexed_to = subject_index::indexed_to(connection)?;
     let is_sent = format!(

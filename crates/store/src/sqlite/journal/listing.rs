@@ -83,12 +83,18 @@ const JOINS: &str = "LEFT JOIN key ON key.id = journal.subject
     LEFT JOIN application ON application.id = key.application";
 
 /// Records that fit a query, however long it takes to find them.
+///
+/// # Errors
+/// When the store cannot be read.
 pub fn list(connection: &Connection, query: &RecordQuery) -> Result<Vec<WriteRecord>> {
     let mut listing = Listing { connection, query, wanted: query.limit, work_left: u64::MAX };
     Ok(listing.gather()?.0)
 }
 
 /// A page of the records that fit a query, found with a bounded amount of work.
+///
+/// # Errors
+/// When the store cannot be read.
 pub fn page(connection: &Connection, query: &RecordQuery) -> Result<RecordPage> {
     // One more shows whether there is another page.
     let wanted = query.limit.saturating_add(1);

@@ -1,4 +1,14 @@
 //! The journal's order, and where in it a time lies.
+//!
+//! The order of records is by time and, among those of one time, by number: that is what the store's face
+//! promises. In this backend the order of numbers is the same, and its files rely on that:
+//!
+//! - One writer gives all numbers, one after the other, and takes back those of a transaction that failed. So
+//!   they have no gaps but where retention deleted from the start.
+//! - It gives them with the time of the transaction, which is on a clock that never runs backwards, also not
+//!   across a restart. So times never fall along numbers, and a time is found by searching the numbers.
+//!
+//! A backend with several writers has neither: nothing outside of this folder may count on them.
 
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension};

@@ -8,11 +8,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::{Error, Result};
 use crate::reservation::Settlement;
 use crate::sending::BEGINS_WITHIN_MILLIS;
+use crate::sqlite::node::{self, Node};
 
 /// A row to insert.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewRecord<'a> {
     pub(crate) id: i64,
+    pub(crate) node: i64,
     pub(crate) time: Timestamp,
     pub(crate) subject: i64,
     pub(crate) plan: Option<&'a str>,
@@ -45,8 +47,8 @@ pub(crate) fn outcome_of(code: i64) -> Result<Outcome> {
 pub(crate) fn insert(connection: &Connection, record: &NewRecord<'_>) -> Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO journal (id, time, subject, plan, api, operation, method, path, address, user_agent,
-                              request_bytes, status, outcome, reason, cost, count)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                              request_bytes, status, outcome, reason, cost, count, node)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?;
     let facts = record.facts;
     statement.execute(params![
@@ -66,6 +68,7 @@ pub(crate) fn insert(connection: &Connection, record: &NewRecord<'_>) -> Result<
         record.reason.map(Reason::name),
         record.cost,
         record.count,
+        record.node,
     ])?;
     Ok(())
 }
@@ -105,19 +108,37 @@ pub(crate) fn set_response_bytes(connection: &Connection, id: i64, bytes: u64) -
     Ok(())
 }
 
-/// Nothing stays open after a restart: what was pending is unknown, and stays counted. `from` is a row
-/// before which nothing was pending at the last stop. Says how many there were.
+/// Nothing of a node stays open after its restart: what was pending is unknown, and stays counted. `from` is a
+/// row before which nothing was pending at the last stop. Says how many there were.
 ///
 /// When they began to leave is not known: they count from now, or from the last moment when they could.
-pub(crate) fn close_pending(connection: &Connection, from: i64, now: Timestamp) -> Result<usize> {
+pub(crate) fn close_pending(
+    connection: &Connection,
+    from: i64,
+    node: &Node,
+    now: Timestamp,
+) -> Result<usize> {
+    let is_left = format!("id >= ?3 AND outcome = ?4 AND {}", node::is_closable("journal"));
+    let pending = code(Outcome::Pending);
     connection.execute(
-        "UPDATE journal_by_subject SET time = time + min(max(?3 - time, 0), ?4)
-         WHERE (subject, id) IN (SELECT subject, id FROM journal WHERE id >= ?1 AND outcome = ?2)",
-        params![from, code(Outcome::Pending), now.0, BEGINS_WITHIN_MILLIS],
+        &format!(
+            "UPDATE journal_by_subject SET time = time + min(max(?2 - time, 0), ?5)
+             WHERE (subject, id) IN (SELECT subject, id FROM journal WHERE {is_left})"
+        ),
+        params![node.id(), now.0, from, pending, BEGINS_WITHIN_MILLIS],
     )?;
     Ok(connection.execute(
-        "UPDATE journal SET outcome = ?2 WHERE id >= ?1 AND outcome = ?3",
-        params![from, code(Outcome::Unknown), code(Outcome::Pending)],
+        &format!("UPDATE journal SET outcome = ?5 WHERE {is_left}"),
+        params![node.id(), now.0, from, pending, code(Outcome::Unknown)],
+    )?)
+}
+
+/// The first row, from one on, whose write is under way.
+pub(crate) fn first_pending(connection: &Connection, from: i64) -> Result<Option<i64>> {
+    Ok(connection.query_row(
+        "SELECT min(id) FROM journal WHERE id >= ?1 AND outcome = ?2",
+        params![from, code(Outcome::Pending)],
+        |row| row.get(0),
     )?)
 }
 

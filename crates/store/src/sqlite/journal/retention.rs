@@ -7,6 +7,9 @@ use crate::error::Result;
 use crate::sqlite::journal::{facet_index, hour, order, subject_index};
 
 /// How many records there are; their numbers are dense except where retention deleted from the start.
+///
+/// # Errors
+/// When the store cannot be read.
 pub fn count(connection: &Connection) -> Result<u64> {
     let (first, last): (Option<i64>, Option<i64>) = connection.query_row(
         "SELECT (SELECT min(id) FROM journal), (SELECT max(id) FROM journal)",

@@ -143,6 +143,7 @@ fn insert(
     let facts = &request.facts;
     let record = NewRecord {
         id,
+        node: work.memory.node.id(),
         time: work.now,
         subject,
         plan,
@@ -199,6 +200,7 @@ pub(crate) fn record_refused(work: &mut WriteTx<'_>, refused: &RefusedRecord) ->
     let plan = refused.key.as_ref().map(|key| key.plan());
     let record = NewRecord {
         id,
+        node: work.memory.node.id(),
         time: work.now,
         subject,
         plan: plan.as_deref(),

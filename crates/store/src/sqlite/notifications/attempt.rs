@@ -22,7 +22,8 @@ impl WriteTx<'_> {
     pub fn claim_deliveries(&mut self, channel: &str, limit: u32) -> Result<Vec<DeliveryRow>> {
         // By `delivery_open`, which has only what is not yet done.
         let mut statement = self.connection.prepare_cached(&format!(
-            "UPDATE delivery SET state = 'sending', lease_until = ?2, attempts = attempts + 1, updated = ?3
+            "UPDATE delivery SET state = 'sending', lease_until = ?2, attempts = attempts + 1, updated = ?3,
+                    node = ?5
              WHERE id IN (
                 SELECT id FROM delivery INDEXED BY delivery_open
                 WHERE channel = ?1 AND state IN ('waiting', 'sending')
@@ -33,7 +34,10 @@ impl WriteTx<'_> {
         ))?;
         let until = self.now.plus(LEASE).0;
         let mut claimed: Vec<DeliveryRow> = statement
-            .query_and_then(params![channel, until, self.now.0, limit], delivery_row)?
+            .query_and_then(
+                params![channel, until, self.now.0, limit, self.memory.node.id()],
+                delivery_row,
+            )?
             .collect::<Result<_>>()?;
         claimed.sort_by_key(|delivery| delivery.row);
         Ok(claimed)

@@ -17,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::sqlite::node::{self, Node};
 use crate::sqlite::notifications::digest_stop;
 use crate::sqlite::notifications::subscription;
 use crate::sqlite::row::parsed;
@@ -227,11 +228,15 @@ fn gone(connection: &Connection, channel: &str) -> Result<Option<String>> {
     Ok(statement.query_row([channel], |row| row.get(0)).optional()?)
 }
 
-/// Nobody else sends for this store: what was claimed at the last stop is free at once.
-pub(crate) fn release_claims(connection: &Connection) -> Result<()> {
+/// What a node had claimed at its last stop is free at once, and so is what nobody alive has claimed.
+pub(crate) fn release_claims(connection: &Connection, node: &Node, now: Timestamp) -> Result<()> {
+    let is_left = node::is_closable("delivery");
     connection.execute(
-        "UPDATE delivery SET state = 'waiting', lease_until = NULL WHERE state = 'sending'",
-        [],
+        &format!(
+            "UPDATE delivery SET state = 'waiting', lease_until = NULL
+             WHERE state = 'sending' AND {is_left}"
+        ),
+        params![node.id(), now.0],
     )?;
     Ok(())
 }

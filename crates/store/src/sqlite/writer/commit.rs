@@ -78,10 +78,17 @@ impl Writer {
             outcome = outcome.and(result);
         }
         outcome = outcome.and_then(|()| work.memory.audit.write(work.connection));
+        let renews = work.memory.node.is_due(work.now).then_some(work.now);
+        if let Some(now) = renews {
+            outcome = outcome.and_then(|()| work.memory.node.renew(work.connection, now));
+        }
         let effects = work.into_effects();
         outcome?;
         commit(&self.connection)?;
         self.memory.audit.note_committed();
+        if let Some(now) = renews {
+            self.memory.node.note_renewed(now);
+        }
         self.mark.note(
             self.checkpoints.pages(),
             self.memory.last_id,

@@ -31,7 +31,8 @@ impl Writer {
             }
             Box::new(|_| {})
         });
-        if retry || lock::is_any_timed(&self.connection) {
+        let is_due = self.memory.node.is_due(self.clock.now());
+        if retry || is_due || lock::is_any_timed(&self.connection) {
             self.commit(vec![Message::Change(open_locks)]);
         }
     }
@@ -42,7 +43,8 @@ impl Writer {
             return;
         }
         let first_open = self.memory.open.first_key_value().map(|(id, _)| *id);
-        let pending_from = first_open.unwrap_or(self.memory.last_id + 1);
+        let first = first_open.into_iter().chain(self.memory.pending_elsewhere).min();
+        let pending_from = first.unwrap_or(self.memory.last_id + 1);
         let merged = begin(&self.connection)
             .and_then(|()| self.memory.index.step(&self.connection, settled_to))
             .and_then(|()| meta::set(&self.connection, "pending_from", &pending_from.to_string()))

@@ -21,6 +21,7 @@ use crate::sqlite::audit::{AuditHead, Position};
 use crate::sqlite::journal::facet_index::{Blocks, SEGMENT};
 use crate::sqlite::journal::subject_index::SubjectIndex;
 use crate::sqlite::ledger::Ledger;
+use crate::sqlite::node::Node;
 
 /// What the writer knows beside the database. It follows from the database, and is read from there
 /// again after a failed commit.
@@ -37,6 +38,9 @@ pub(crate) struct WriterState {
     pub(crate) open: BTreeMap<i64, Arc<Sending>>,
     pub(crate) clock: StoreClock,
     pub(crate) last_id: i64,
+    pub(crate) node: Node,
+    /// The first record that another node had under way at the start.
+    pub(crate) pending_elsewhere: Option<i64>,
     /// What is told, and on which channels.
     pub(crate) watching: Arc<ArcSwap<WatchRules>>,
     /// Rung when something was put into the outbox.
@@ -191,6 +195,9 @@ impl<'w> WriteTx<'w> {
     }
 
     /// Writes an event that concerns no key and no application; the subject is a name, where there is one.
+    ///
+    /// # Errors
+    /// When the store cannot be written to.
     pub fn tell_of(
         &mut self,
         kind: EventKind,
