@@ -135,11 +135,6 @@ impl Engine {
             Command::VerifyAudit => {
                 self.verify_audit().map(|report| Answer::Audit(Box::new(report)))
             }
-            Command::MakeClaimLink => {
-                self.make_claim_link(actor).await.map(|link| Answer::ClaimLink(Box::new(link)))
-            }
-            Command::ListOwners => self.owners().map(Answer::Owners),
-            Command::RemoveOwner { owner } => self.say_removed(&owner, actor).await,
             Command::TestChannel { channel } => {
                 self.test_channel(&channel, actor).await.map(Answer::Deliveries)
             }

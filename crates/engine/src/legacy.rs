@@ -8,9 +8,9 @@ use keystile_core::owners::scope::Scope;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{
-    ApplicationDetails, ApplicationView, AuditReport, Budgets, ChannelView, ClaimLink,
-    DeliveryDetails, DeliveryFilter, DeliveryView, EventFilter, EventView, Failure, Finding,
-    KeyDetails, KeyFilter, KeyView, NewKey, OwnerView, RecordFilter, StatusView,
+    ApplicationDetails, ApplicationView, AuditReport, Budgets, ChannelView, DeliveryDetails,
+    DeliveryFilter, DeliveryView, EventFilter, EventView, Failure, Finding, KeyDetails, KeyFilter,
+    KeyView, NewKey, RecordFilter, StatusView,
 };
 
 /// What an owner asks for.
@@ -122,15 +122,6 @@ pub enum Command {
     ListEvents(EventFilter),
     /// Looks whether the record of what happened is whole.
     VerifyAudit,
-    /// Makes a link with which somebody becomes an owner, once.
-    MakeClaimLink,
-    /// Owners by name.
-    ListOwners,
-    /// Removes an owner; never the last one.
-    RemoveOwner {
-        /// Their name or id.
-        owner: String,
-    },
     /// Sends a real message on a channel, and says what the other side answered.
     TestChannel {
         /// Its name.
@@ -176,7 +167,6 @@ impl Command {
             | Self::ListRecords(_)
             | Self::ListEvents(_)
             | Self::VerifyAudit
-            | Self::ListOwners
             | Self::ListChannels
             | Self::ListDeliveries(_)
             | Self::ShowDelivery { .. }
@@ -195,9 +185,7 @@ impl Command {
             | Self::TestChannel { .. }
             | Self::ResendDelivery { .. }
             | Self::ResumeDigests { .. } => Scope::Write,
-            Self::Reload | Self::MakeClaimLink | Self::RemoveOwner { .. } | Self::Backup { .. } => {
-                Scope::Admin
-            }
+            Self::Reload | Self::Backup { .. } => Scope::Admin,
         }
     }
 }
@@ -224,10 +212,6 @@ pub enum Answer {
     Events(Vec<EventView>),
     /// Whether the record of it is whole.
     Audit(Box<AuditReport>),
-    /// A link for a new owner, which is shown only here.
-    ClaimLink(Box<ClaimLink>),
-    /// A list of owners.
-    Owners(Vec<OwnerView>),
     /// A list of channels.
     Channels(Vec<ChannelView>),
     /// A list of deliveries.

@@ -146,6 +146,14 @@ impl Engine {
         example_call(&policy, policy.plan(plan)?, gate, key, wanted)
     }
 
+    /// Where owners open the console, without a slash at the end.
+    pub fn console_url(&self) -> String {
+        match self.server.get() {
+            Some(server) => server.console_url.clone(),
+            None => self.settings.load().console_url.clone(),
+        }
+    }
+
     /// Puts another policy in force, at once and as a whole. Requests that were permitted by the one
     /// before finish under it.
     pub fn replace_policy(&self, policy: Policy, settings: EngineSettings) {

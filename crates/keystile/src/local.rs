@@ -235,11 +235,8 @@ fn creates_something(command: &WireCommand) -> bool {
     matches!(
         command,
         WireCommand::CreateToken(_)
-            | WireCommand::Legacy(
-                Command::CreateKeys { .. }
-                    | Command::CreateApplication { .. }
-                    | Command::MakeClaimLink
-            )
+            | WireCommand::MakeClaimLink(_)
+            | WireCommand::Legacy(Command::CreateKeys { .. } | Command::CreateApplication { .. })
     )
 }
 

@@ -161,7 +161,7 @@ fn greeting(
 
 /// While there is no owner, a link for one is made at each start; once there is, its file has no use.
 async fn first_owner(server: &Server) -> String {
-    match server.link_without_owner(account::of_process().actor()).await {
+    match server.link_without_owner(&account::of_process()).await {
         Ok(None) => String::new(),
         Ok(Some(ClaimLink { url, expires, .. })) => format!(
             "\nNo owner yet. Whoever opens this becomes one, once, until {}:\n\n    {url}\n\n",

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use keystile_core::lock::Actor;
+use keystile_core::owners::principal::Principal;
 use keystile_engine::Engine;
 use keystile_engine::EngineSettings;
 use keystile_engine::ServerInfo;
 use keystile_engine::command::{ClaimLink, Failure, FailureKind};
 use keystile_engine::legacy::Answer;
+use keystile_engine::owners::claim::MakeClaimLink;
 use keystile_notify::send::VapidKey;
 use keystile_proxy::Gate;
 use keystile_proxy::settings::TlsFiles;
@@ -222,13 +224,16 @@ impl Server {
     }
 
     /// A link with which somebody becomes the first owner; none where there is an owner.
-    pub async fn link_without_owner(&self, actor: Actor) -> Result<Option<ClaimLink>, Failure> {
+    pub async fn link_without_owner(
+        &self,
+        principal: &Principal,
+    ) -> Result<Option<ClaimLink>, Failure> {
         let engine = self.engine();
-        if engine.has_owner()? {
+        if engine.has_owner().await? {
             engine.store().directory().remove_owner_link()?;
             return Ok(None);
         }
-        engine.make_claim_link(actor).await.map(Some)
+        engine.execute(principal, MakeClaimLink).await.map(Some)
     }
 
     /// Waits until a part of the server ends that should not.
@@ -308,13 +313,12 @@ impl Server {
 
 /// The key by which push services know this server; made at the first start.
 async fn vapid(engine: &Arc<Engine>) -> anyhow::Result<VapidKey> {
-    if let Some(kept) = engine.store().read(keystile_store::sqlite::notifications::vapid::key)? {
+    if let Some(kept) = engine.store().vapid_key().await? {
         return Ok(VapidKey::from_pkcs8(&kept)?);
     }
     let new = VapidKey::generate()?.pkcs8().to_vec();
-    let keep = new.clone();
     // A store that cannot commit still serves reads; the key is then made anew at the next start.
-    let kept = engine.store().change(move |work| work.keep_vapid_key(&keep)).await.unwrap_or(new);
+    let kept = engine.store().keep_vapid_key(new.clone()).await.unwrap_or(new);
     Ok(VapidKey::from_pkcs8(&kept)?)
 }
 

@@ -17,14 +17,19 @@
 //!
 //! Not here: what a plan allows (core), when something is asked of the store (engine).
 
+pub mod action_links;
 pub mod clock;
 pub mod completion_queue;
+pub mod credentials;
+pub mod devices;
 pub mod error;
 pub mod key_cache;
 pub mod loss;
+pub mod owners;
 mod random;
 pub mod reservation;
 pub mod sending;
+pub mod sessions;
 pub mod sqlite;
 mod store;
 pub mod tokens;

@@ -7,7 +7,9 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keystile_core::key::SubscriptionId;
-use keystile_engine::notifications::device::NewDevice;
+use keystile_engine::notifications::device::{
+    NewDevice, RemoveDevice, SubscribeDevice, TestDevice,
+};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -48,9 +50,10 @@ pub(crate) async fn subscribe(
         auth: offered.subscription.keys.auth,
         label: label.unwrap_or("this browser").to_owned(),
     };
-    match web.engine.subscribe_device(owner.owner().id, device, owner.actor()).await {
+    match web.engine.execute(&owner.principal(), SubscribeDevice { device }).await {
         Ok(_) => {
-            web.flashes.put(owner.session(), Flash::done("This device is told from now on."));
+            web.flashes
+                .put(owner.session(), Flash::done("This device gets notifications from now on."));
             Json(json!({ "to": "/settings#devices" })).into_response()
         }
         Err(failure) => {
@@ -64,10 +67,10 @@ pub(crate) async fn test(
     owner: SignedIn,
     Path(id): Path<String>,
 ) -> Response {
-    let Ok(id) = id.parse::<SubscriptionId>() else {
+    let Ok(device) = id.parse::<SubscriptionId>() else {
         return redirect("/settings");
     };
-    let (flash, back) = match web.engine.test_device(id, owner.actor()).await {
+    let (flash, back) = match web.engine.execute(&owner.principal(), TestDevice { device }).await {
         Ok(sent) => {
             let text = "A real message is on its way; below is what the push service answered.";
             let back = sent.first().map(|one| format!("/deliveries/{}", one.id));
@@ -84,8 +87,8 @@ pub(crate) async fn remove(
     owner: SignedIn,
     Path(id): Path<String>,
 ) -> Response {
-    if let Ok(id) = id.parse::<SubscriptionId>() {
-        let flash = match web.engine.remove_device(id, owner.actor()).await {
+    if let Ok(device) = id.parse::<SubscriptionId>() {
+        let flash = match web.engine.execute(&owner.principal(), RemoveDevice { device }).await {
             Ok(()) => Flash::done("Nothing is pushed to that device any more."),
             Err(failure) => Flash::failed(&failure),
         };

@@ -10,7 +10,7 @@ use keystile_engine::legacy::Answer;
 
 use crate::feed::Feed;
 use crate::flash::Flashes;
-use crate::sign_in::passkey::Passkeys;
+use crate::sign_in::webauthn::Ceremonies;
 use crate::traffic::Traffic;
 
 /// Who may read what machines ask for.
@@ -58,7 +58,7 @@ pub struct Web {
     pub(crate) metrics: Box<dyn Fn() -> String + Send + Sync>,
     pub(crate) flashes: Flashes,
     pub(crate) traffic: Traffic,
-    pub(crate) passkeys: Passkeys,
+    pub(crate) passkeys: Ceremonies,
     pub(crate) feed: Feed,
     session_cookie: String,
 }
@@ -77,7 +77,7 @@ impl Web {
         reload: Reload,
         metrics: impl Fn() -> String + Send + Sync + 'static,
     ) -> Arc<Self> {
-        let passkeys = Passkeys::new(&settings);
+        let passkeys = Ceremonies::new(&settings);
         let session_cookie =
             crate::sign_in::session::cookie_name(&settings, engine.store().pepper());
         Arc::new(Self {

@@ -10,6 +10,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use keystile_core::key::OwnerId;
 use keystile_core::lock::Actor;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
@@ -25,7 +26,9 @@ pub use crate::audit::{AuditFault, AuditReport, EventFilter, EventView};
 pub use crate::notifications::delivery::{
     AttemptView, ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView,
 };
-pub use crate::owners::owner::{ClaimLink, OwnerView};
+pub use crate::notifications::device::DeviceView;
+pub use crate::owners::claim::ClaimLink;
+pub use crate::owners::owner::OwnerView;
 pub use crate::owners::token::{NewToken, TokenView};
 pub use failure::{Failure, FailureKind};
 pub use views::*;
@@ -49,9 +52,33 @@ pub trait Command: Send + Sized + 'static {
 #[derive(Debug)]
 pub struct Authorized {
     actor: Actor,
+    principal: Principal,
 }
 
 impl Authorized {
+    /// Who asks.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The owner who asks, for what belongs to one owner: their sessions, passkeys, password and devices.
+    ///
+    /// # Errors
+    /// `Forbidden` when it is not an owner who is signed in.
+    pub fn owner(&self) -> Result<OwnerId, Failure> {
+        match &self.principal {
+            Principal::Owner { id, .. } => Ok(*id),
+            Principal::Token { .. }
+            | Principal::CommandLine { .. }
+            | Principal::Link { .. }
+            | Principal::System => Err(Failure {
+                kind: FailureKind::Forbidden,
+                message: format!("this is for owners who are signed in, not for {}", self.actor),
+                help: Some("sign in at the console".to_owned()),
+            }),
+        }
+    }
+
     /// Whom the audit names.
     pub fn actor(&self) -> &Actor {
         &self.actor
@@ -80,7 +107,7 @@ impl Engine {
 
 fn authorize(principal: &Principal, needed: Scope) -> Result<Authorized, Failure> {
     if principal.allows(needed) {
-        return Ok(Authorized { actor: principal.actor() });
+        return Ok(Authorized { actor: principal.actor(), principal: principal.clone() });
     }
     Err(Failure {
         kind: FailureKind::Forbidden,

@@ -10,6 +10,8 @@ use serde_json::Value;
 use super::{Command, Failure, FailureKind};
 use crate::Engine;
 use crate::legacy;
+use crate::owners::claim::MakeClaimLink;
+use crate::owners::owner::{ListOwners, RemoveOwner};
 use crate::owners::token::{CreateToken, ListTokens, RevokeToken};
 
 /// The answer of a command whose type is known to whoever sent it.
@@ -62,6 +64,9 @@ wire_commands! {
     CreateToken,
     ListTokens,
     RevokeToken,
+    MakeClaimLink,
+    ListOwners,
+    RemoveOwner,
 }
 
 /// A command that can cross the socket.

@@ -9,22 +9,25 @@
 //! # How
 //!
 //! [`Engine::look_at_action`] is what a page shows to whoever opens the link, also to a scanner: it changes
-//! nothing. [`Engine::use_action`] acts; only the POST of a person calls it. Each use that is refused is in
+//! nothing. [`Engine::use_action`] acts, by a command that
+//! [`Engine::execute`] carries out for the link; only the POST of a person calls it. Each use that is refused is in
 //! the audit, in one line a minute for each reason, because anybody can try.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use keystile_core::key::{KeyId, Pepper, SigningKey};
-use keystile_core::lock::{Actor, Lock, LockLevel};
+use keystile_core::lock::{Actor, LockLevel};
+use keystile_core::owners::principal::Principal;
+use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::SecretHash;
 use keystile_core::time::{Span, Timestamp};
+use keystile_store::action_links::{LinkLock, LinkTarget};
 use keystile_store::sqlite::audit::event::EventKind;
-use keystile_store::sqlite::notifications::action::{self, FirstUse};
 use uuid::Uuid;
 
 use crate::Engine;
-use crate::command::{Failure, KeyView};
+use crate::command::{Authorized, Command, Failure, KeyView, Running};
 use crate::execute::failure;
 use crate::keys::view;
 use crate::notifications::signed;
@@ -77,7 +80,7 @@ impl Act {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum LinkRefusal {
     /// It was cut, changed, or never made here.
-    #[error("this link is not whole: it was cut or changed on its way")]
+    #[error("this link is invalid or incomplete: it was cut or changed on its way")]
     Forged,
     /// Its time is over.
     #[error("this link has expired")]
@@ -93,7 +96,7 @@ pub enum LinkRefusal {
 impl LinkRefusal {
     fn name(self) -> &'static str {
         match self {
-            Self::Forged => "not whole",
+            Self::Forged => "invalid or incomplete",
             Self::Expired => "expired",
             Self::Used => "used before",
             Self::NoKey => "its key is revoked",
@@ -170,8 +173,33 @@ impl Token {
         SecretHash::from_slice(hash.as_bytes()).expect("both have 32 bytes")
     }
 
-    fn actor(&self) -> Actor {
-        Actor::Link(Uuid::from_bytes(self.nonce).simple().to_string())
+    fn principal(&self) -> Principal {
+        Principal::Link { name: Uuid::from_bytes(self.nonce).simple().to_string() }
+    }
+}
+
+/// Does what a token says, once. Only [`Engine::use_action`] has a token to make it of.
+#[derive(Debug)]
+struct UseLink(Token);
+
+impl Command for UseLink {
+    type Answer = Result<KeyView, LinkRefusal>;
+    const SCOPE: Scope = Scope::Write;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, by: &'a Authorized) -> Running<'a, Self::Answer> {
+        Box::pin(async move {
+            let Self(token) = self;
+            let Act::Lock = token.act;
+            let link = LinkLock {
+                hash: token.hash(engine.store.pepper()),
+                remembered: token.expires.plus(USED_KEPT),
+                key: token.key,
+                reason: "locked from a message".to_owned(),
+            };
+            // One commit: were the use kept without the lock, the owner could not try again.
+            let target = engine.store.lock_by_link(link, by.actor().clone()).await?;
+            Ok(engine.key_of(target))
+        })
     }
 }
 
@@ -202,54 +230,52 @@ impl Engine {
         format!("{}{ACTION_PATH}{}", self.console_url(), token.text(self.store.pepper()))
     }
 
-    /// What a link would do. Changes nothing, however often it is called. Blocks.
-    pub fn look_at_action(&self, text: &str) -> Result<ActionOffer, LinkRefusal> {
-        let pepper = self.store.pepper();
-        let token = Token::read(text, pepper).ok_or(LinkRefusal::Forged)?;
+    /// What a link would do. Changes nothing, however often it is called.
+    ///
+    /// # Errors
+    /// `Invalid` when the link does not act (any more); when the store cannot be read.
+    pub async fn look_at_action(&self, text: &str) -> Result<ActionOffer, Failure> {
+        let offer = match self.token_of(text) {
+            Ok(token) => self.offer(token).await?,
+            Err(refusal) => Err(refusal),
+        };
+        offer.map_err(refused)
+    }
+
+    /// The token that a link carries, while the link has not ended.
+    fn token_of(&self, text: &str) -> Result<Token, LinkRefusal> {
+        let token = Token::read(text, self.store.pepper()).ok_or(LinkRefusal::Forged)?;
         if self.store.now() >= token.expires {
             return Err(LinkRefusal::Expired);
         }
-        let used = self.store.read(|read| action::used_at(read, &token.hash(pepper)));
-        if !matches!(used, Ok(None)) {
-            return Err(LinkRefusal::Used);
-        }
-        let key = self.action_key(token.key).ok_or(LinkRefusal::NoKey)?;
-        Ok(ActionOffer { act: token.act, key, expires: token.expires })
+        Ok(token)
     }
 
-    fn action_key(&self, key: KeyId) -> Option<KeyView> {
-        let row = self.find_key(&key.to_string()).ok().filter(|row| row.revoked.is_none())?;
-        Some(view::key(row, None, None, self.store.now()))
+    async fn offer(&self, token: Token) -> Result<Result<ActionOffer, LinkRefusal>, Failure> {
+        let hash = token.hash(self.store.pepper());
+        let key = self.key_of(self.store.link_target(hash, token.key).await?);
+        Ok(key.map(|key| ActionOffer { act: token.act, key, expires: token.expires }))
+    }
+
+    fn key_of(&self, target: LinkTarget) -> Result<KeyView, LinkRefusal> {
+        match target {
+            LinkTarget::Key(row) => Ok(view::key(*row, None, None, self.store.now())),
+            LinkTarget::Used => Err(LinkRefusal::Used),
+            LinkTarget::NoKey => Err(LinkRefusal::NoKey),
+        }
     }
 
     /// Does what a link says, once.
-    pub async fn use_action(&self, text: &str) -> Result<ActionDone, Failure> {
-        let offer = match self.look_at_action(text) {
-            Ok(offer) => offer,
-            Err(refusal) => return Err(self.refuse_action(refusal)),
-        };
-        let pepper = self.store.pepper();
-        let token = Token::read(text, pepper).expect("it was read a moment ago");
-        let (hash, remembered) = (token.hash(pepper), token.expires.plus(USED_KEPT));
-        let (id, actor) = (token.key.to_string(), token.actor());
-        let first = self
-            .store
-            .change(move |work| {
-                let first = work.use_action(&hash, remembered)?;
-                if first == FirstUse::Yes {
-                    let (_, entry) = work.find_key(&id)?;
-                    let (level, reason) = (LockLevel::Writes, "locked from a message".to_owned());
-                    let since = work.now();
-                    let lock = Lock { level, reason, actor, since, until: None, evidence: None };
-                    work.lock_key(&entry, lock)?;
-                }
-                Ok(first)
-            })
-            .await?;
-        if first == FirstUse::No {
-            return Err(self.refuse_action(LinkRefusal::Used));
-        }
-        let key = self.action_key(token.key).unwrap_or(offer.key);
+    ///
+    /// # Errors
+    /// `Invalid` when the link does not act (any more); when the store cannot commit. Nothing was changed
+    /// then, and a link that could act still can.
+    pub async fn use_action(self: &Arc<Self>, text: &str) -> Result<ActionDone, Failure> {
+        let token = self.token_of(text).map_err(|refusal| self.refuse_action(refusal))?;
+        // Asked first, so that a link which cannot act is refused for its own reason.
+        let offer = self.offer(token).await?.map_err(|refusal| self.refuse_action(refusal))?;
+        let used = self.execute(&token.principal(), UseLink(token)).await?;
+        let key = used.map_err(|refusal| self.refuse_action(refusal))?;
         let stopped = match key.lock.as_ref().map(|lock| lock.level) {
             Some(LockLevel::All) => "all its calls stop",
             Some(LockLevel::Writes) | None => "its writes stop and its reads go on",
@@ -263,7 +289,7 @@ impl Engine {
 
     fn refuse_action(&self, refusal: LinkRefusal) -> Failure {
         self.refused_links.note(refusal, self.store.now());
-        failure(refusal.to_string(), "sign in at the console, where keys are locked and unlocked")
+        refused(refusal)
     }
 
     /// Writes down refused uses of the last minute.
@@ -284,6 +310,10 @@ impl Engine {
             self.note(EventKind::ActionLinkRefused, Actor::Stranger, detail).await;
         }
     }
+}
+
+fn refused(refusal: LinkRefusal) -> Failure {
+    failure(refusal.to_string(), "sign in at the console, where keys are locked and unlocked")
 }
 
 #[cfg(test)]

@@ -28,10 +28,11 @@ use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState};
 use keystile_core::notifications::notice::{Notice, NoticeWrite};
 use keystile_core::notifications::watch::TriggerKind;
 use keystile_core::time::{Span, Timestamp};
+use keystile_store::devices::SubscriptionRow;
 use keystile_store::error::Error;
 use keystile_store::sqlite::notifications::follow;
 use keystile_store::sqlite::notifications::outbox::{self, DeliveryRow};
-use keystile_store::sqlite::notifications::subscription::{self, SubscriptionRow};
+use keystile_store::sqlite::notifications::subscription;
 
 use crate::Engine;
 use crate::command::{Order, RecordFilter};

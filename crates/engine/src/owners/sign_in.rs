@@ -22,8 +22,6 @@ use keystile_core::owners::sign_in::Attempts;
 use keystile_core::request::address::counted_address;
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::sqlite::audit::event::EventKind;
-use keystile_store::sqlite::owners::owner;
-use keystile_store::sqlite::owners::session;
 
 use crate::Engine;
 
@@ -46,6 +44,13 @@ const REPORTED_ADDRESSES: usize = 10;
 pub struct SignInWait {
     /// For so many seconds.
     pub seconds: u64,
+}
+
+/// Whether an owner is known to have signed in at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Known,
+    Unknown,
 }
 
 /// What is remembered of attempts to sign in.
@@ -88,26 +93,28 @@ impl SignIns {
         usize::try_from(hash).unwrap_or_default()
     }
 
+    /// Whether an owner signed in at an address since the start.
+    fn remembers(&self, name: &str, address: IpAddr) -> bool {
+        self.inner().known.contains_key(&(name.to_lowercase(), counted_address(address)))
+    }
+
     fn admit(
         &self,
         name: &str,
         address: IpAddr,
-        is_known: impl FnOnce() -> bool,
+        place: Place,
         now: Timestamp,
     ) -> Result<(), SignInWait> {
         let (name, address) = (name.to_lowercase(), counted_address(address));
         let (by_name, by_address) =
             (self.place(&name, NAME_PLACES), self.place(address, ADDRESS_PLACES));
         let pair = (name, address);
-        let is_remembered = self.inner().known.contains_key(&pair);
-        // Asked without the lock: it reads from the store.
-        let is_known = is_remembered || is_known();
         let mut inner = self.inner();
         let wait = |attempts: &mut Attempts, free| match attempts.wait_secs(free, now) {
             Some(seconds) => Err(SignInWait { seconds }),
             None => Ok(()),
         };
-        if is_known {
+        if place == Place::Known || inner.known.contains_key(&pair) {
             let attempts = inner.known.entry(pair).or_default();
             wait(attempts, FREE_ATTEMPTS_WIDE)?;
             attempts.count(now);
@@ -185,25 +192,28 @@ impl Engine {
     /// Asks whether somebody may try to sign in with a password or a recovery code. Counts the attempt;
     /// where it succeeds, [`Engine::begin_session`] takes that back, and where it fails,
     /// [`Engine::note_failed_sign_in`] tells the owners.
-    pub fn admit_sign_in(&self, name: &str, address: IpAddr) -> Result<(), SignInWait> {
-        // After a restart, an address is known where the owner is still signed in.
-        let is_known = || {
-            let counted = counted_address(address);
-            let sessions = self.store.read(|read| match owner::find(read, name) {
-                Ok(owner) => session::list(read, owner.id),
-                Err(_) => Ok(Vec::new()),
-            });
-            sessions.unwrap_or_default().iter().any(|session| {
-                session.address.parse().is_ok_and(|address| counted_address(address) == counted)
-            })
-        };
-        self.sign_ins.admit(name, address, is_known, self.store.now())
+    ///
+    /// # Errors
+    /// When they have to wait first.
+    pub async fn admit_sign_in(&self, name: &str, address: IpAddr) -> Result<(), SignInWait> {
+        let is_known =
+            self.sign_ins.remembers(name, address) || self.is_signed_in_at(name, address).await;
+        let place = if is_known { Place::Known } else { Place::Unknown };
+        self.sign_ins.admit(name, address, place, self.store.now())
+    }
+
+    /// After a restart, an address is known where the owner is still signed in.
+    async fn is_signed_in_at(&self, name: &str, address: IpAddr) -> bool {
+        let counted = counted_address(address);
+        let addresses = self.store.session_addresses(name.to_owned()).await.unwrap_or_default();
+        let mut addresses = addresses.iter().filter_map(|address| address.parse().ok());
+        addresses.any(|address| counted_address(address) == counted)
     }
 
     /// Notes that an attempt to sign in failed. It is in the audit within about a minute, in one line with
     /// others from the same address.
-    pub fn note_failed_sign_in(&self, name: &str, address: IpAddr) {
-        let owner = self.store.read(|read| owner::find(read, name)).ok().map(|owner| owner.name);
+    pub async fn note_failed_sign_in(&self, name: &str, address: IpAddr) {
+        let owner = self.store.owner(name.to_owned()).await.ok().flatten().map(|owner| owner.name);
         self.sign_ins.failed(owner, address, self.store.now());
     }
 
@@ -240,10 +250,10 @@ mod tests {
     fn guessing_slows_down_however_many_addresses_it_comes_from() {
         let sign_ins = SignIns::default();
         let admitted =
-            (0..1_000).filter(|n| sign_ins.admit("Ada", address(*n), || false, NOW).is_ok());
+            (0..1_000).filter(|n| sign_ins.admit("Ada", address(*n), Place::Unknown, NOW).is_ok());
         // A thousand at once are a few, not a thousand.
         assert_eq!(admitted.count(), FREE_ATTEMPTS as usize + 1);
-        assert!(sign_ins.admit("ada", address(5_000), || false, NOW).is_err(), "in any case");
+        assert!(sign_ins.admit("ada", address(5_000), Place::Unknown, NOW).is_err(), "in any case");
     }
 
     #[test]
@@ -251,22 +261,23 @@ mod tests {
         let sign_ins = SignIns::default();
         sign_ins.succeeded("Ada", address(1));
         for number in 100..2_000 {
-            let _ = sign_ins.admit("ada", address(number), || false, NOW);
+            let _ = sign_ins.admit("ada", address(number), Place::Unknown, NOW);
         }
-        assert!(sign_ins.admit("ada", address(9), || false, NOW).is_err());
-        assert!(sign_ins.admit("ADA", address(1), || false, NOW).is_ok());
+        assert!(sign_ins.admit("ada", address(9), Place::Unknown, NOW).is_err());
+        assert!(sign_ins.admit("ADA", address(1), Place::Unknown, NOW).is_ok());
         // After a restart the store knows the address.
-        assert!(sign_ins.admit("ada", address(7), || true, NOW).is_ok());
+        assert!(sign_ins.admit("ada", address(7), Place::Known, NOW).is_ok());
     }
 
     #[test]
     fn somebody_who_guesses_from_a_known_address_is_slowed_down_too() {
         let sign_ins = SignIns::default();
         sign_ins.succeeded("ada", address(1));
-        let admitted = (0..100).filter(|_| sign_ins.admit("ada", address(1), || true, NOW).is_ok());
+        let admitted =
+            (0..100).filter(|_| sign_ins.admit("ada", address(1), Place::Known, NOW).is_ok());
         assert_eq!(admitted.count(), FREE_ATTEMPTS_WIDE as usize + 1);
         sign_ins.succeeded("ada", address(1));
-        assert!(sign_ins.admit("ada", address(1), || true, NOW).is_ok());
+        assert!(sign_ins.admit("ada", address(1), Place::Known, NOW).is_ok());
     }
 
     #[test]

@@ -1,18 +1,25 @@
 //! Owners: links, passwords, passkeys, recovery codes, and those who guess.
 
+use keystile_core::owners::principal::Principal;
+use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::PasswordHash;
-use keystile_engine::owners::owner::{CLAIM_MAX, NewPasskey, OwnerCredential, RECOVERY_CODES};
+use keystile_engine::command::FailureKind;
+use keystile_engine::owners::claim::{CLAIM_MAX, OwnerCredential};
+use keystile_engine::owners::owner::{ListOwners, RemoveOwner};
+use keystile_engine::owners::passkey::{AddPasskey, ListPasskeys, NewPasskey, RemovePasskey};
+use keystile_engine::owners::password::SetPassword;
+use keystile_engine::owners::recovery::{MakeRecoveryCodes, RECOVERY_CODES};
 
-use crate::test_engine::{TestEngine, address, cli, somebody, wait};
+use crate::test_engine::{TestEngine, address, shell, somebody, wait};
 
 #[test]
 fn a_link_makes_one_owner_and_its_file_is_gone() {
     let mut fixture = TestEngine::new();
-    let link = wait(fixture.engine().make_claim_link(cli())).unwrap();
+    let link = fixture.claim_link();
     assert!(link.url.starts_with("https://console.example.org/claim/ksc_"));
     let file = std::fs::read_to_string(fixture.path("owner-link")).unwrap();
     assert_eq!(file.trim(), link.url);
-    assert!(fixture.engine().claim_is_open(link.secret.expose()).unwrap());
+    assert!(wait(fixture.engine().claim_is_open(link.secret.expose())).unwrap());
     let claimed = wait(async {
         let claims = (0..8).map(|number| {
             let (engine, secret) = (fixture.engine().clone(), link.secret.clone());
@@ -23,12 +30,12 @@ fn a_link_makes_one_owner_and_its_file_is_gone() {
         running.join_all().await
     });
     assert_eq!(claimed.iter().filter(|claim| claim.is_ok()).count(), 1);
-    assert_eq!(fixture.engine().owners().unwrap().len(), 1);
+    assert_eq!(fixture.execute(&shell(), ListOwners).unwrap().len(), 1);
     assert!(!fixture.path("owner-link").exists());
-    assert!(!fixture.engine().claim_is_open(link.secret.expose()).unwrap());
-    let late = wait(fixture.engine().make_claim_link(cli())).unwrap();
+    assert!(!wait(fixture.engine().claim_is_open(link.secret.expose())).unwrap());
+    let late = fixture.claim_link();
     fixture.later(CLAIM_MAX.millis());
-    assert!(!fixture.engine().claim_is_open(late.secret.expose()).unwrap());
+    assert!(!wait(fixture.engine().claim_is_open(late.secret.expose())).unwrap());
     assert!(wait(fixture.engine().claim(late.secret.expose(), somebody("bob"))).is_err());
     assert_eq!(fixture.told(), ["claim_link_made", "owner_created", "claim_link_made"]);
     assert_eq!(fixture.engine().verify_audit().unwrap().fault, None);
@@ -39,17 +46,22 @@ fn a_password_is_kept_only_as_its_hash() {
     let fixture = TestEngine::new();
     let ada = fixture.claim("Ada").owner;
     let plain = PasswordHash::new("correct horse".to_owned());
-    assert!(wait(fixture.engine().set_password(ada.id, plain, cli())).is_err());
+    let set = |password| {
+        let set = SetPassword { password, kept_session: String::new() };
+        fixture.execute(&ada.principal(), set)
+    };
+    assert!(set(plain).is_err());
     let hashed = PasswordHash::new("$argon2id$y".to_owned());
-    wait(fixture.engine().set_password(ada.id, hashed.clone(), cli())).unwrap();
-    assert_eq!(fixture.engine().password_of("ADA").unwrap(), Some(hashed));
-    assert_eq!(fixture.engine().password_of("nobody").unwrap(), None);
+    set(hashed.clone()).unwrap();
+    let found = |name: &str| wait(fixture.engine().owner_with_password(name)).unwrap();
+    assert_eq!(found("ADA"), Some((ada.clone(), hashed)));
+    assert_eq!(found("nobody"), None);
 }
 
 #[test]
 fn passkeys_are_found_by_their_credential_and_the_last_way_in_stays() {
     let fixture = TestEngine::new();
-    let link = wait(fixture.engine().make_claim_link(cli())).unwrap();
+    let link = fixture.claim_link();
     let passkey = |number: u8| NewPasskey {
         credential: vec![number; 20],
         data: "{\"counter\":0}".to_owned(),
@@ -60,20 +72,51 @@ fn passkeys_are_found_by_their_credential_and_the_last_way_in_stays() {
     new.credential = OwnerCredential::Passkey(passkey(1));
     let ada = wait(fixture.engine().claim(link.secret.expose(), new)).unwrap().owner;
     let engine = fixture.engine();
-    assert_eq!(engine.owner_by_credential(&[1; 20]).unwrap().unwrap(), ada);
-    assert_eq!(engine.owner_by_handle(handle).unwrap().unwrap(), ada);
-    assert_eq!(engine.owner_by_credential(&[2; 20]).unwrap(), None);
-    let only = engine.passkeys_of(ada.id).unwrap()[0].clone();
-    assert!(wait(engine.remove_passkey(ada.id, only.id, cli())).is_err());
-    wait(engine.add_passkey(ada.id, passkey(2), cli())).unwrap();
-    assert!(wait(engine.add_passkey(ada.id, passkey(2), cli())).is_err());
+    let by = ada.principal();
+    let list = || fixture.execute(&by, ListPasskeys).unwrap();
+    let add = |number| fixture.execute(&by, AddPasskey { passkey: passkey(number) });
+    let remove = |passkey| fixture.execute(&by, RemovePasskey { passkey });
+    let only = list()[0].clone();
+    let found = |handle, credential| wait(engine.owner_of_passkey(handle, credential)).unwrap();
+    assert_eq!(found(handle, &[1; 20]), Some((ada.clone(), only.clone())));
+    assert_eq!(found(handle, &[2; 20]), None);
+    assert_eq!(found(uuid::Uuid::now_v7(), &[1; 20]), None);
+    assert!(remove(only.id).is_err());
+    add(2).unwrap();
+    assert!(add(2).is_err());
     wait(engine.update_passkey(&[2; 20], "{\"counter\":7}".to_owned())).unwrap();
-    wait(engine.remove_passkey(ada.id, only.id, cli())).unwrap();
-    let left = engine.passkeys_of(ada.id).unwrap();
+    remove(only.id).unwrap();
+    let left = list();
     assert_eq!(left.len(), 1);
     assert_eq!((left[0].data.as_str(), left[0].used.is_some()), ("{\"counter\":7}", true));
-    assert!(wait(engine.remove_passkey(ada.id, left[0].id, cli())).is_err());
-    assert!(wait(engine.remove_owner("ada", cli())).is_err());
+    assert!(remove(left[0].id).is_err());
+    assert!(fixture.execute(&by, RemoveOwner { owner: "ada".to_owned() }).is_err());
+}
+
+#[test]
+fn owners_change_only_what_is_theirs_and_programs_have_nothing_of_the_kind() {
+    let fixture = TestEngine::new();
+    let link = fixture.claim_link();
+    let mut new = somebody("ada");
+    let passkey =
+        NewPasskey { credential: vec![1; 20], data: "{}".to_owned(), name: "key".to_owned() };
+    new.credential = OwnerCredential::Passkey(passkey);
+    let ada = wait(fixture.engine().claim(link.secret.expose(), new)).unwrap().owner;
+    let bob = fixture.claim("bob").owner;
+    let of_ada = fixture.execute(&ada.principal(), ListPasskeys).unwrap().remove(0);
+    let stolen = fixture.execute(&bob.principal(), RemovePasskey { passkey: of_ada.id });
+    assert_eq!(stolen.unwrap_err().kind, FailureKind::Missing);
+    assert_eq!(fixture.execute(&bob.principal(), ListPasskeys).unwrap(), []);
+    let program = Principal::Token { name: "ci".to_owned(), scope: Scope::Admin };
+    for principal in [program, shell()] {
+        let refused = fixture.execute(&principal, ListPasskeys).unwrap_err();
+        assert_eq!(refused.kind, FailureKind::Forbidden);
+        assert_eq!(
+            fixture.execute(&principal, MakeRecoveryCodes).unwrap_err().kind,
+            FailureKind::Forbidden
+        );
+    }
+    assert_eq!(fixture.execute(&ada.principal(), ListPasskeys).unwrap(), [of_ada]);
 }
 
 #[test]
@@ -87,7 +130,7 @@ fn recovery_codes_work_once_each_and_new_ones_void_the_old() {
     assert_eq!(ask(&typed).unwrap().recovery_codes, 9);
     assert!(ask(codes[0].expose()).is_none());
     assert!(ask("not a code").is_none());
-    let next = wait(fixture.engine().make_recovery_codes(claimed.owner.id, cli())).unwrap();
+    let next = fixture.execute(&claimed.owner.principal(), MakeRecoveryCodes).unwrap();
     assert!(ask(codes[1].expose()).is_none());
     assert!(ask(next[1].expose()).is_some());
 }
@@ -99,16 +142,16 @@ fn failed_sign_ins_slow_down_and_share_a_line_in_the_audit() {
     let elsewhere = "198.51.100.1".parse().unwrap();
     let mut admitted = 0;
     for _ in 0..50 {
-        if fixture.engine().admit_sign_in("ada", elsewhere).is_ok() {
+        if wait(fixture.engine().admit_sign_in("ada", elsewhere)).is_ok() {
             admitted += 1;
-            fixture.engine().note_failed_sign_in("ada", elsewhere);
-            fixture.engine().note_failed_sign_in("my password", elsewhere);
+            wait(fixture.engine().note_failed_sign_in("ada", elsewhere));
+            wait(fixture.engine().note_failed_sign_in("my password", elsewhere));
         }
     }
     assert_eq!(admitted, 6);
     // A live session makes an address known.
     fixture.sign_in(&ada);
-    assert_eq!(fixture.engine().admit_sign_in("ada", address()), Ok(()));
+    assert_eq!(wait(fixture.engine().admit_sign_in("ada", address())), Ok(()));
     wait(fixture.engine().finish_sign_ins());
     let filter = keystile_engine::audit::EventFilter {
         kind: Some("sign_in_failed".to_owned()),

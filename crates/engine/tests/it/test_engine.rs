@@ -12,7 +12,11 @@ use keystile_core::policy::Policy;
 use keystile_engine::Engine;
 use keystile_engine::EngineSettings;
 use keystile_engine::audit::EventFilter;
-use keystile_engine::owners::owner::{Claimed, NewOwner, OwnerCredential, OwnerView};
+use keystile_engine::command::{Command, Failure};
+use keystile_engine::owners::claim::{
+    ClaimLink, Claimed, MakeClaimLink, NewOwner, OwnerCredential,
+};
+use keystile_engine::owners::owner::OwnerView;
 use keystile_engine::owners::session::{NewSession, SignInMethod};
 use keystile_store::Store;
 use keystile_store::sqlite::files::directory::DataDirectory;
@@ -92,8 +96,20 @@ impl TestEngine {
         self.folder.path().join(name)
     }
 
+    pub(crate) fn claim_link(&self) -> ClaimLink {
+        self.execute(&shell(), MakeClaimLink).unwrap()
+    }
+
+    pub(crate) fn execute<C: Command>(
+        &self,
+        principal: &Principal,
+        command: C,
+    ) -> Result<C::Answer, Failure> {
+        wait(self.engine().execute(principal, command))
+    }
+
     pub(crate) fn claim(&self, name: &str) -> Claimed {
-        let link = wait(self.engine().make_claim_link(cli())).unwrap();
+        let link = self.claim_link();
         wait(self.engine().claim(link.secret.expose(), somebody(name))).unwrap()
     }
 

@@ -2,7 +2,8 @@
 
 use keystile_core::time::Timestamp;
 use keystile_engine::command::ClaimLink;
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::owners::claim::MakeClaimLink;
+use keystile_engine::owners::owner::{ListOwners, RemoveOwner};
 
 use super::arguments::{CommonArguments, Form, OwnerCommand, RemoveOwnerArguments};
 use super::render;
@@ -19,9 +20,7 @@ pub(super) fn dispatch(command: &OwnerCommand, session: &mut Session<'_, '_>) ->
 }
 
 fn link(common: &CommonArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
-    let Answer::ClaimLink(link) = session.ask(Command::MakeClaimLink)? else {
-        return Err(Stop::unexpected());
-    };
+    let link = session.execute(MakeClaimLink)?;
     if common.form() == Form::Json {
         return Ok(session.terminal.print_json(&link)?);
     }
@@ -41,9 +40,7 @@ fn link_text(link: &ClaimLink, now: Timestamp) -> String {
 }
 
 fn list(common: &CommonArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
-    let Answer::Owners(owners) = session.ask(Command::ListOwners)? else {
-        return Err(Stop::unexpected());
-    };
+    let owners = session.execute(ListOwners)?;
     if common.form() == Form::Json {
         session.terminal.print_json(&owners)?;
     } else if owners.is_empty() {
@@ -65,6 +62,10 @@ fn remove(arguments: &RemoveOwnerArguments, session: &mut Session<'_, '_>) -> Re
             Consent::Refused => return Err(Stop::Reported),
         }
     }
-    let command = Command::RemoveOwner { owner: owner.clone() };
-    session.ask_done(command, arguments.common.form(), "The owner is removed.")
+    let removed = session.execute(RemoveOwner { owner: owner.clone() })?;
+    let sentence = format!(
+        "Removed {}: their sessions have ended. Tokens that they made go on.",
+        removed.name
+    );
+    session.say_done(arguments.common.form(), &sentence)
 }

@@ -21,6 +21,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use jiff::tz::TimeZone;
 use keystile_core::lock::Actor;
+use keystile_core::owners::principal::Principal;
 use keystile_engine::Engine;
 use keystile_engine::legacy::{Answer, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -129,7 +130,8 @@ async fn show(
     }
     let [reader, wiki, sweeper, you]: [Caller; 4] =
         callers.try_into().ok().context("four applications were made")?;
-    let link = server.link_without_owner(Actor::CommandLine("demo".to_owned())).await?;
+    let principal = Principal::CommandLine { account: "demo".to_owned() };
+    let link = server.link_without_owner(&principal).await?;
     let intro = Intro {
         gate: format!("http://{gate}"),
         api: format!("http://{}", api.address),

@@ -24,6 +24,11 @@ use crate::sqlite::store::SqliteStore;
 use crate::sqlite::writer::shared::Shared;
 use crate::sqlite::writer::write_tx::WriteTx;
 
+mod action_links;
+mod credentials;
+mod devices;
+mod owners;
+mod sessions;
 mod tokens;
 
 /// The store of one data directory. Cheap to share behind an `Arc`.

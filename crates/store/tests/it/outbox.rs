@@ -9,14 +9,14 @@ use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSour
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState, TRIED_FOR};
 use keystile_core::notifications::watch::{Trigger, TriggerKind, WatchRule, WatchRules};
 use keystile_core::owners::secret::PasswordHash;
+use keystile_store::devices::NewSubscription;
 use keystile_store::error::Error;
+use keystile_store::owners::NewCredential;
 use keystile_store::sqlite::notifications::outbox::{self, DeliveryQuery, DeliveryRow};
-use keystile_store::sqlite::notifications::subscription::{self, NewSubscription};
-use keystile_store::sqlite::owners::owner::NewCredential;
 use uuid::Uuid;
 
 use crate::make::{LOCKS, owner, plan};
-use crate::test_store::TestStore;
+use crate::test_store::{TestStore, wait};
 
 pub(crate) fn channel(name: &str, spec: ChannelSpec) -> ChannelRule {
     let allowed_networks = Vec::new();
@@ -253,19 +253,16 @@ fn each_receiver_has_a_delivery_and_a_device_that_is_gone_is_forgotten() {
         auth: "a".to_owned(),
         label: "ada's phone".to_owned(),
     };
-    fixture
-        .change(move |work| {
-            work.subscribe(&device, &Actor::System)?;
-            // The same browser again.
-            let again = NewSubscription { id: SubscriptionId::new(Uuid::now_v7()), ..device };
-            work.subscribe(&again, &Actor::System).map(drop)
-        })
-        .unwrap();
-    assert_eq!(fixture.store().read(subscription::list).unwrap().len(), 1);
+    // The same browser again.
+    let again = NewSubscription { id: SubscriptionId::new(Uuid::now_v7()), ..device.clone() };
+    for one in [device, again] {
+        wait(fixture.store().subscribe_device(one, Actor::System)).unwrap();
+    }
+    assert_eq!(wait(fixture.store().devices()).unwrap().len(), 1);
     lock_another();
     let push = claim(&fixture, "phone").remove(0);
     record(&fixture, &push, AttemptOutcome::Gone { said: "410".to_owned() });
-    assert!(fixture.store().read(subscription::list).unwrap().is_empty());
+    assert!(wait(fixture.store().devices()).unwrap().is_empty());
 }
 
 #[test]

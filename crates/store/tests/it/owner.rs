@@ -3,12 +3,12 @@
 use keystile_core::key::{OwnerId, PasskeyId, TokenId};
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::{PasswordHash, Secret, SecretHash, SecretKind};
-use keystile_core::time::{Span, Timestamp};
+use keystile_core::time::Span;
 use keystile_store::error::{Error, Result};
+use keystile_store::owners::{NewCredential, NewOwnerRow, NewPasskeyRow, OwnerRow};
+use keystile_store::sessions::{NewSessionRow, SessionsToEnd};
 use keystile_store::sqlite::files::backup::{backup, restore};
 use keystile_store::sqlite::files::directory::DataDirectory;
-use keystile_store::sqlite::owners::owner::{self, NewCredential, NewOwnerRow, OwnerRow};
-use keystile_store::sqlite::owners::session::{self, NewSessionRow};
 use keystile_store::tokens::NewTokenRow;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -30,19 +30,17 @@ fn secret(fixture: &TestStore, kind: SecretKind) -> (Secret, SecretHash) {
 
 fn link(fixture: &TestStore) -> SecretHash {
     let (_, hash) = secret(fixture, SecretKind::Claim);
-    fixture
-        .change(move |work| work.create_claim(&hash, work.now().plus(HOUR), &make::owner()))
-        .unwrap();
+    wait(fixture.store().create_claim(hash, HOUR, make::owner())).unwrap();
     hash
 }
 
 fn passkey(number: u8) -> NewCredential {
-    NewCredential::Passkey {
+    NewCredential::Passkey(NewPasskeyRow {
         id: PasskeyId::new(Uuid::now_v7()),
         credential: vec![number; 16],
         name: format!("key {number}"),
         data: "{}".to_owned(),
-    }
+    })
 }
 
 fn somebody(name: &str, credential: NewCredential) -> NewOwnerRow {
@@ -61,7 +59,7 @@ pub(crate) fn claim(
     credential: NewCredential,
 ) -> Result<OwnerRow> {
     let (link, new) = (link(fixture), somebody(name, credential));
-    fixture.change(move |work| work.claim(&link, &new))
+    wait(fixture.store().claim(link, new))
 }
 
 #[test]
@@ -73,33 +71,30 @@ fn of_many_who_use_one_link_at_once_one_becomes_an_owner() {
         for number in 0..20 {
             let store = fixture.store().clone();
             let new = somebody(&format!("ada{number}"), passkey(number));
-            claims.spawn(async move { store.change(move |work| work.claim(&hash, &new)).await });
+            claims.spawn(async move { store.claim(hash, new).await });
         }
         claims.join_all().await
     });
     assert_eq!(claimed.iter().filter(|claim| claim.is_ok()).count(), 1);
-    assert_eq!(fixture.store().read(owner::list).unwrap().len(), 1);
+    assert_eq!(wait(fixture.store().owners()).unwrap().len(), 1);
 }
 
 #[test]
 fn a_link_is_void_after_its_time_after_its_use_and_after_the_next_one() {
     let mut fixture = fixture();
     let (first, second) = (link(&fixture), link(&fixture));
-    let is_open = |fixture: &TestStore, hash| {
-        let now = fixture.store().now();
-        fixture.store().read(|read| owner::claim_ends(read, &hash, now)).unwrap().is_some()
-    };
+    let is_open = |fixture: &TestStore, hash| wait(fixture.store().claim_is_open(hash)).unwrap();
     assert_eq!((is_open(&fixture, first), is_open(&fixture, second)), (false, true));
     let new = somebody("ada", passkey(1));
-    fixture.change(move |work| work.claim(&second, &new)).unwrap();
+    wait(fixture.store().claim(second, new)).unwrap();
     let new = somebody("bob", passkey(2));
-    let again = fixture.change(move |work| work.claim(&second, &new));
+    let again = wait(fixture.store().claim(second, new));
     assert!(matches!(again, Err(Error::Conflict(_))));
     let third = link(&fixture);
     fixture.reopen_later(3_600_001);
     assert!(!is_open(&fixture, third));
     let new = somebody("bob", passkey(2));
-    assert!(fixture.change(move |work| work.claim(&third, &new)).is_err());
+    assert!(wait(fixture.store().claim(third, new)).is_err());
 }
 
 #[test]
@@ -108,29 +103,29 @@ fn a_claim_that_fails_leaves_the_link_and_nothing_else() {
     claim(&fixture, "Ada", passkey(1)).unwrap();
     let hash = link(&fixture);
     for new in [somebody("ADA", passkey(2)), somebody("bob", passkey(1))] {
-        let failed = fixture.change(move |work| work.claim(&hash, &new));
+        let failed = wait(fixture.store().claim(hash, new));
         assert!(matches!(failed, Err(Error::Exists(_))));
     }
-    assert_eq!(fixture.store().read(owner::list).unwrap().len(), 1);
+    assert_eq!(wait(fixture.store().owners()).unwrap().len(), 1);
     let new = somebody("bob", passkey(2));
-    fixture.change(move |work| work.claim(&hash, &new)).unwrap();
+    wait(fixture.store().claim(hash, new)).unwrap();
 }
 
 #[test]
 fn the_last_owner_and_the_last_way_to_sign_in_stay() {
     let fixture = fixture();
     let ada = claim(&fixture, "ada", passkey(1)).unwrap();
-    let passkeys = fixture.store().read(|read| owner::passkeys(read, ada.row)).unwrap();
-    let (id, only) = (ada.id, passkeys[0].id);
-    let removed = fixture.change(move |work| work.remove_passkey(id, only, &make::owner()));
+    let (id, store) = (ada.id, fixture.store());
+    let only = wait(store.passkeys(id)).unwrap()[0].id;
+    let remove = || wait(store.remove_passkey(id, only, make::owner()));
+    assert!(matches!(remove(), Err(Error::Conflict(_))));
+    let removed = wait(store.remove_owner("ada".to_owned(), make::owner()));
     assert!(matches!(removed, Err(Error::Conflict(_))));
-    let removed = fixture.change(|work| work.remove_owner("ada", &make::owner()));
-    assert!(matches!(removed, Err(Error::Conflict(_))));
-    let password = NewCredential::Password(PasswordHash::new("$argon2id$x".to_owned()));
-    fixture.change(move |work| work.add_credential(id, &password, &make::owner())).unwrap();
-    fixture.change(move |work| work.remove_passkey(id, only, &make::owner())).unwrap();
-    let found = fixture.store().read(|read| owner::find_by_credential(read, &[1; 16])).unwrap();
-    assert_eq!(found, None);
+    let password = PasswordHash::new("$argon2id$x".to_owned());
+    let ended = SessionsToEnd::AllBut(String::new());
+    wait(store.set_password(id, password, ended, make::owner())).unwrap();
+    remove().unwrap();
+    assert_eq!(wait(store.passkey(ada.handle, vec![1; 16])).unwrap(), None);
 }
 
 #[test]
@@ -139,14 +134,21 @@ fn an_owner_who_is_removed_is_signed_out_and_their_links_are_void() {
     claim(&fixture, "ada", passkey(1)).unwrap();
     let bob = claim(&fixture, "bob", passkey(2)).unwrap();
     let (_, hash) = secret(&fixture, SecretKind::Session);
-    let row = NewSessionRow { hash, owner: bob.id, address: String::new(), agent: String::new() };
-    fixture.change(move |work| work.insert_session(&row)).unwrap();
+    let row = NewSessionRow {
+        hash,
+        owner: bob.id,
+        address: String::new(),
+        agent: String::new(),
+        signed_in: "",
+    };
+    wait(fixture.store().begin_session(row)).unwrap();
     let open = link(&fixture);
-    fixture.change(|work| work.remove_owner("bob", &make::owner())).unwrap();
-    assert_eq!(fixture.store().read(|read| session::find(read, &hash)).unwrap(), None);
+    let remove = || wait(fixture.store().remove_owner("bob".to_owned(), make::owner()));
+    remove().unwrap();
+    assert_eq!(wait(fixture.store().session(hash)).unwrap(), None);
     let new = somebody("bob again", passkey(3));
-    assert!(fixture.change(move |work| work.claim(&open, &new)).is_err());
-    assert!(fixture.change(|work| work.remove_owner("bob", &make::owner())).is_err());
+    assert!(wait(fixture.store().claim(open, new)).is_err());
+    assert!(remove().is_err());
 }
 
 #[test]
@@ -155,10 +157,10 @@ fn a_recovery_code_works_once_and_for_its_owner_only() {
     let (_, hash) = secret(&fixture, SecretKind::RecoveryCode);
     let new = NewOwnerRow { recovery_codes: vec![hash], ..somebody("ada", passkey(1)) };
     let link = link(&fixture);
-    fixture.change(move |work| work.claim(&link, &new)).unwrap();
+    wait(fixture.store().claim(link, new)).unwrap();
     claim(&fixture, "bob", passkey(2)).unwrap();
     let ask = move |name: &'static str| {
-        fixture.change(move |work| work.use_recovery_code(name, &hash)).unwrap().is_some()
+        wait(fixture.store().use_recovery_code(name.to_owned(), hash)).unwrap().is_some()
     };
     assert_eq!([ask("bob"), ask("nobody"), ask("ADA"), ask("ada")], [false, false, true, false]);
 }
@@ -183,14 +185,11 @@ fn nothing_that_opens_anything_is_in_the_files() {
         owner: ada.id,
         address: String::new(),
         agent: String::new(),
+        signed_in: "",
     };
-    fixture
-        .change(move |work| {
-            work.create_claim(&claim_hash, work.now().plus(HOUR), &make::owner())?;
-            work.insert_session(&row)?;
-            work.make_recovery_codes(ada.id, &[code_hash], &make::owner())
-        })
-        .unwrap();
+    wait(fixture.store().create_claim(claim_hash, HOUR, make::owner())).unwrap();
+    wait(fixture.store().begin_session(row)).unwrap();
+    wait(fixture.store().make_recovery_codes(ada.id, vec![code_hash], make::owner())).unwrap();
     wait(fixture.store().create_token(token, make::owner())).unwrap();
     fixture.stop();
     for entry in std::fs::read_dir(fixture.path()).unwrap() {
@@ -230,8 +229,14 @@ fn a_restored_backup_signs_everybody_out_and_has_no_open_link() {
     let fixture = fixture();
     let ada = claim(&fixture, "ada", passkey(1)).unwrap();
     let (_, hash) = secret(&fixture, SecretKind::Session);
-    let row = NewSessionRow { hash, owner: ada.id, address: String::new(), agent: String::new() };
-    fixture.change(move |work| work.insert_session(&row)).unwrap();
+    let row = NewSessionRow {
+        hash,
+        owner: ada.id,
+        address: String::new(),
+        agent: String::new(),
+        signed_in: "",
+    };
+    wait(fixture.store().begin_session(row)).unwrap();
     let open = link(&fixture);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("copy.db");
@@ -240,7 +245,7 @@ fn a_restored_backup_signs_everybody_out_and_has_no_open_link() {
     restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
     let restored = TestStore::at(data, &fixture);
     let store = restored.store();
-    assert_eq!(store.read(|read| session::find(read, &hash)).unwrap(), None);
-    assert_eq!(store.read(|read| owner::claim_ends(read, &open, Timestamp(0))).unwrap(), None);
-    assert_eq!(store.read(owner::list).unwrap().len(), 1);
+    assert_eq!(wait(store.session(hash)).unwrap(), None);
+    assert!(!wait(store.claim_is_open(open)).unwrap());
+    assert_eq!(wait(store.owners()).unwrap().len(), 1);
 }

@@ -5,8 +5,8 @@
 //! A handler that takes a [`Caller`] cannot be reached without, and its type says the scope that it needs;
 //! what the caller asks the engine for is held to that scope once more. A token that is shown counts alone:
 //! the cookie of a browser that sends both opens nothing, so a program never acts as an owner by mistake.
-//! A signed-in owner has every scope, but for what needs `admin` they must have proved a short while ago
-//! who they are, as on the pages.
+//! A signed-in owner has every scope, but for what needs `admin` they must have signed in, or confirmed
+//! their identity, a short while ago, as on the pages.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -26,7 +26,7 @@ use keystile_engine::legacy::{Answer, Command};
 use keystile_engine::owners::token::TokenRefusal;
 
 use super::problem::{Kind, Problem};
-use crate::carry_out::{blocking, carry_out_expecting};
+use crate::carry_out::carry_out_expecting;
 use crate::guard::Peer;
 use crate::sign_in::session;
 use crate::web::Web;
@@ -66,7 +66,7 @@ enum Credential {
 pub(crate) struct Caller<N> {
     pub(crate) principal: Principal,
     credential: Credential,
-    is_fresh: bool,
+    is_recently_authenticated: bool,
     needs: PhantomData<N>,
 }
 
@@ -102,7 +102,7 @@ async fn with_token<N: Needs>(web: &Web, token: &str, peer: Peer) -> Result<Call
         Ok(found) => Ok(Caller {
             principal: Principal::Token { name: found.name, scope: found.scope },
             credential: Credential::Token(token.to_owned()),
-            is_fresh: true,
+            is_recently_authenticated: true,
             needs: PhantomData,
         }),
         Err(TokenRefusal::Unknown) => Err(Problem::unknown(
@@ -133,24 +133,25 @@ impl<N: Needs> FromRequestParts<Arc<Web>> for Caller<N> {
                 owner: owner.owner().id,
                 id: owner.session().to_owned(),
             },
-            is_fresh: owner.is_fresh(),
+            is_recently_authenticated: owner.is_recently_authenticated(),
             needs: PhantomData,
         };
         if N::SCOPE == Scope::Admin {
-            caller.check_proof()?;
+            caller.check_recent_authentication()?;
         }
         Ok(caller)
     }
 }
 
 impl<N: Needs> Caller<N> {
-    /// Refuses an owner whose proof is not fresh, for what cannot easily be taken back.
-    pub(crate) fn check_proof(&self) -> Result<(), Problem> {
-        if self.is_fresh {
+    /// Refuses an owner who did not authenticate recently, for what cannot easily be undone.
+    pub(crate) fn check_recent_authentication(&self) -> Result<(), Problem> {
+        if self.is_recently_authenticated {
             return Ok(());
         }
-        Err(Problem::new(Kind::ProofWanted, "this wants a fresh proof of who you are")
-            .with_help("prove it at /prove, and ask again within a few minutes"))
+        let detail = "this needs an owner who confirmed their identity a few minutes ago";
+        Err(Problem::new(Kind::NotRecentlyAuthenticated, detail)
+            .with_help("confirm your identity at /prove, and ask again within a few minutes"))
     }
 
     /// Whom the audit names.
@@ -195,13 +196,7 @@ impl<N: Needs> Caller<N> {
             }
             // Not by its secret: that would count as having been seen, and a tab that is left open would
             // keep its session for ever.
-            Credential::Session { owner, id } => {
-                let (owner, id) = (*owner, id.clone());
-                blocking(&web.engine, move |engine| {
-                    Ok(engine.sessions_of(owner)?.iter().any(|session| session.id == id))
-                })
-                .await
-            }
+            Credential::Session { owner, id } => web.engine.session_holds(*owner, id).await,
         }
     }
 }

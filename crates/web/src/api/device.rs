@@ -5,34 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use keystile_core::key::{OwnerId, SubscriptionId};
-use keystile_core::time::Timestamp;
-use keystile_engine::command::DeliveryView;
-use serde::Serialize;
-use utoipa::ToSchema;
+use keystile_core::key::SubscriptionId;
+use keystile_engine::command::{DeliveryView, DeviceView};
+use keystile_engine::notifications::device::{ListDevices, RemoveDevice, TestDevice};
 
 use super::caller::{Caller, Read, Write};
 use super::input::Named;
 use super::listed::Listed;
 use super::problem::{Kind, Problem};
-use crate::carry_out::blocking;
 use crate::web::Web;
-
-/// A device that takes push messages.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct DeviceView {
-    /// Its id.
-    id: SubscriptionId,
-    /// The id of its owner.
-    owner: OwnerId,
-    /// What its owner calls it.
-    label: String,
-    /// Since when.
-    created: Timestamp,
-    /// When a message last arrived.
-    #[schema(required)]
-    used: Option<Timestamp>,
-}
 
 fn id_of(text: &str) -> Result<SubscriptionId, Problem> {
     text.parse().map_err(|_| Problem::new(Kind::Missing, format!("there is no device {text}")))
@@ -46,17 +27,9 @@ fn id_of(text: &str) -> Result<SubscriptionId, Problem> {
 )]
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
-    _: Caller<Read>,
+    caller: Caller<Read>,
 ) -> Result<Json<Listed<DeviceView>>, Problem> {
-    let devices = blocking(&web.engine, |engine| engine.devices()).await?;
-    let views = devices.into_iter().map(|device| DeviceView {
-        id: device.id,
-        owner: device.owner,
-        label: device.label,
-        created: device.created,
-        used: device.used,
-    });
-    Ok(Json(Listed::whole(views.collect())))
+    Ok(Json(Listed::whole(caller.execute(&web, ListDevices).await?)))
 }
 
 /// Pushes a real message to a device, and says what its push service answered
@@ -71,8 +44,8 @@ pub(super) async fn test(
     caller: Caller<Write>,
     Named(device): Named,
 ) -> Result<Json<Listed<DeliveryView>>, Problem> {
-    let sent = web.engine.test_device(id_of(&device)?, caller.actor()).await?;
-    Ok(Json(Listed::whole(sent)))
+    let test = TestDevice { device: id_of(&device)? };
+    Ok(Json(Listed::whole(caller.execute(&web, test).await?)))
 }
 
 /// Removes a device; nothing is pushed to it any more
@@ -87,6 +60,6 @@ pub(super) async fn remove(
     caller: Caller<Write>,
     Named(device): Named,
 ) -> Result<StatusCode, Problem> {
-    web.engine.remove_device(id_of(&device)?, caller.actor()).await?;
+    caller.execute(&web, RemoveDevice { device: id_of(&device)? }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

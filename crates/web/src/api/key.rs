@@ -297,7 +297,7 @@ pub(super) async fn lock(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Unlocking {
-    /// Whether its budgets begin anew. An owner needs a fresh proof for `reset`.
+    /// Whether its budgets begin anew. An owner must have authenticated recently for `reset`.
     budgets: Budgets,
 }
 
@@ -321,7 +321,7 @@ pub(super) async fn unlock(
 ) -> Result<Response, Problem> {
     match budgets {
         Budgets::Keep => {}
-        Budgets::Reset => caller.check_proof()?,
+        Budgets::Reset => caller.check_recent_authentication()?,
     }
     edit(&web, &caller, key, |key| Command::UnlockKey { key, budgets }, expected).await
 }
@@ -360,7 +360,7 @@ pub(super) async fn roll(
 
 /// Revokes a key for good
 ///
-/// An owner needs a fresh proof.
+/// An owner must have authenticated recently.
 #[utoipa::path(
     post, path = "/keys/{key}/revoke", tag = "keys", operation_id = "revoke_key",
     params(
@@ -376,6 +376,6 @@ pub(super) async fn revoke(
     Named(key): Named,
     IfMatch(expected): IfMatch,
 ) -> Result<Response, Problem> {
-    caller.check_proof()?;
+    caller.check_recent_authentication()?;
     edit(&web, &caller, key, |key| Command::RevokeKey { key }, expected).await
 }

@@ -124,8 +124,8 @@ fn description() -> &'static str {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("kst_...");
         let cookie = ApiKeyValue::with_description(
             "__Host-keystile-00000000",
-            "An owner who is signed in at the console. Has every scope; what needs `admin` wants a \
-             proof that is a few minutes old at most. The name ends in eight digits of each console's \
+            "An owner who is signed in at the console. Has every scope; for what needs \
+             `admin` they must have authenticated a few minutes ago at most. The name ends in eight digits of each console's \
              own; without TLS it begins with `keystile-`.",
         );
         components.add_security_scheme("token", SecurityScheme::Http(bearer.build()));

@@ -6,12 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use keystile_engine::command::{ClaimLink, OwnerView};
-use keystile_engine::legacy::Command;
+use keystile_engine::owners::claim::MakeClaimLink;
+use keystile_engine::owners::owner::{ListOwners, RemoveOwner};
 
 use super::caller::{Admin, Caller, Read};
 use super::input::Named;
 use super::listed::Listed;
-use super::only;
 use super::problem::Problem;
 use crate::web::Web;
 
@@ -25,8 +25,7 @@ pub(super) async fn list(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
 ) -> Result<Json<Listed<OwnerView>>, Problem> {
-    let owners = only!(caller.carry_out(&web, Command::ListOwners).await?, Owners)?;
-    Ok(Json(Listed::whole(owners)))
+    Ok(Json(Listed::whole(caller.execute(&web, ListOwners).await?)))
 }
 
 /// Makes a link with which somebody becomes an owner, once
@@ -41,8 +40,8 @@ pub(super) async fn link(
     State(web): State<Arc<Web>>,
     caller: Caller<Admin>,
 ) -> Result<(StatusCode, Json<ClaimLink>), Problem> {
-    let link = only!(caller.carry_out(&web, Command::MakeClaimLink).await?, ClaimLink)?;
-    Ok((StatusCode::CREATED, Json(*link)))
+    let link = caller.execute(&web, MakeClaimLink).await?;
+    Ok((StatusCode::CREATED, Json(link)))
 }
 
 /// Removes an owner, with all they sign in with; never the last one
@@ -59,6 +58,6 @@ pub(super) async fn remove(
     caller: Caller<Admin>,
     Named(owner): Named,
 ) -> Result<StatusCode, Problem> {
-    caller.carry_out(&web, Command::RemoveOwner { owner }).await?;
+    caller.execute(&web, RemoveOwner { owner }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -16,7 +16,7 @@ pub(crate) enum Kind {
     NotUnderstood,
     NotKnown,
     ScopeTooSmall,
-    ProofWanted,
+    NotRecentlyAuthenticated,
     Foreign,
     Missing,
     MethodNotAllowed,
@@ -33,26 +33,28 @@ pub(crate) enum Kind {
 impl Kind {
     fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Self::NotUnderstood => (StatusCode::BAD_REQUEST, "not_understood", "Not understood"),
-            Self::NotKnown => (StatusCode::UNAUTHORIZED, "not_known", "Nobody knows who asks"),
-            Self::ScopeTooSmall => (StatusCode::FORBIDDEN, "scope_too_small", "Scope too small"),
-            Self::ProofWanted => (StatusCode::FORBIDDEN, "proof_wanted", "Fresh proof wanted"),
-            Self::Foreign => (StatusCode::FORBIDDEN, "foreign", "Not from here"),
+            Self::NotUnderstood => (StatusCode::BAD_REQUEST, "not_understood", "Malformed request"),
+            Self::NotKnown => (StatusCode::UNAUTHORIZED, "not_known", "Authentication required"),
+            Self::ScopeTooSmall => (StatusCode::FORBIDDEN, "scope_too_small", "Insufficient scope"),
+            Self::NotRecentlyAuthenticated => {
+                (StatusCode::FORBIDDEN, "proof_wanted", "Recent authentication required")
+            }
+            Self::Foreign => (StatusCode::FORBIDDEN, "foreign", "Host or origin not allowed"),
             Self::Missing => (StatusCode::NOT_FOUND, "missing", "Not found"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed")
             }
-            Self::Conflict => (StatusCode::CONFLICT, "conflict", "Does not fit the present state"),
+            Self::Conflict => (StatusCode::CONFLICT, "conflict", "Conflict with the present state"),
             Self::Stale => (StatusCode::PRECONDITION_FAILED, "stale", "Changed in the meantime"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Body too large"),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", "Body is not JSON"),
-            Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Cannot be done"),
+            Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid request"),
             Self::TooManyGuesses => {
-                (StatusCode::TOO_MANY_REQUESTS, "too_many_guesses", "Too many failures")
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_guesses", "Too many failed attempts")
             }
-            Self::Fault => (StatusCode::INTERNAL_SERVER_ERROR, "fault", "The server failed"),
+            Self::Fault => (StatusCode::INTERNAL_SERVER_ERROR, "fault", "Internal server error"),
             Self::Unavailable => {
-                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The store is not available")
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Store unavailable")
             }
         }
     }

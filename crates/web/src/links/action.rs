@@ -7,9 +7,10 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
-use keystile_engine::command::KeyView;
+use keystile_engine::command::{Failure, KeyView};
 
 use crate::format::filters;
+use crate::links::status_of;
 use crate::page::{Frame, Screen, page_with};
 use crate::web::Web;
 
@@ -37,33 +38,25 @@ fn empty(token: &str) -> ActionPage {
 }
 
 pub(crate) async fn look(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Response {
-    let asked = token.clone();
-    let engine = web.engine.clone();
-    let looked = tokio::task::spawn_blocking(move || engine.look_at_action(&asked)).await;
-    let shown = empty(&token);
-    match looked {
-        Ok(Ok(offer)) => page_with(StatusCode::OK, &ActionPage { offer: Some(offer.key), ..shown }),
-        Ok(Err(refusal)) => {
-            let refusal = Some(refusal.to_string());
-            page_with(StatusCode::GONE, &ActionPage { refusal, ..shown })
+    match web.engine.look_at_action(&token).await {
+        Ok(offer) => {
+            page_with(StatusCode::OK, &ActionPage { offer: Some(offer.key), ..empty(&token) })
         }
-        Err(error) => {
-            tracing::error!(%error, "a link could not be looked at");
-            let refusal = Some("the server failed while it looked at this link".to_owned());
-            page_with(StatusCode::INTERNAL_SERVER_ERROR, &ActionPage { refusal, ..shown })
-        }
+        Err(failure) => refused(&token, failure),
     }
 }
 
 pub(crate) async fn act(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Response {
-    let shown = empty(&token);
     match web.engine.use_action(&token).await {
         Ok(done) => {
             let back = Some(format!("/keys/{}", done.key.id));
-            page_with(StatusCode::OK, &ActionPage { said: Some(done.said), back, ..shown })
+            page_with(StatusCode::OK, &ActionPage { said: Some(done.said), back, ..empty(&token) })
         }
-        Err(failure) => {
-            page_with(StatusCode::GONE, &ActionPage { refusal: Some(failure.message), ..shown })
-        }
+        Err(failure) => refused(&token, failure),
     }
+}
+
+fn refused(token: &str, failure: Failure) -> Response {
+    let status = status_of(failure.kind);
+    page_with(status, &ActionPage { refusal: Some(failure.message), ..empty(token) })
 }

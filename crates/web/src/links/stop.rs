@@ -7,12 +7,13 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
-use keystile_engine::command::{Failure, FailureKind};
+use keystile_engine::command::Failure;
 use keystile_engine::notifications::digest_stop::StopOffer;
 use tokio::runtime::Handle;
 
 use crate::carry_out::blocking;
 use crate::format::filters;
+use crate::links::status_of;
 use crate::page::{Frame, Screen, page_with};
 use crate::web::Web;
 
@@ -32,19 +33,6 @@ fn shown(token: &str, found: Result<StopOffer, Failure>) -> Response {
     };
     let frame = Frame::bare(Screen::Other, "Stop digests");
     page_with(status, &StopPage { frame, token: crate::form::path_segment(token), offer, refusal })
-}
-
-/// A mail program takes 410 for an answer and tries again after a 503.
-fn status_of(kind: FailureKind) -> StatusCode {
-    match kind {
-        FailureKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        FailureKind::Fault => StatusCode::INTERNAL_SERVER_ERROR,
-        FailureKind::Missing
-        | FailureKind::Invalid
-        | FailureKind::Forbidden
-        | FailureKind::Conflict
-        | FailureKind::Stale => StatusCode::GONE,
-    }
 }
 
 pub(crate) async fn look(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Response {

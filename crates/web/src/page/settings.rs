@@ -8,12 +8,18 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use keystile_core::key::PasskeyId;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::command::{Failure, FailureKind, Finding, FindingLevel, StatusView};
+use keystile_engine::command::{
+    DeviceView, Failure, FailureKind, Finding, FindingLevel, OwnerView, StatusView,
+};
 use keystile_engine::legacy::{Answer, Command};
-use keystile_engine::owners::owner::{OwnerView, PasskeyView};
-use keystile_engine::owners::session::SessionView;
+use keystile_engine::notifications::device::ListDevices;
+use keystile_engine::owners::claim::MakeClaimLink;
+use keystile_engine::owners::owner::{ListOwners, RemoveOwner};
+use keystile_engine::owners::passkey::{ListPasskeys, PasskeyView, RemovePasskey};
+use keystile_engine::owners::password::SetPassword;
+use keystile_engine::owners::recovery::MakeRecoveryCodes;
+use keystile_engine::owners::session::{EndOtherSessions, EndSession, ListSessions, SessionView};
 use keystile_engine::owners::token::{CreateToken, ListTokens, RevokeToken, TokenView};
-use keystile_store::sqlite::notifications::subscription::SubscriptionRow;
 use serde::Deserialize;
 
 use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, filled, page, redirect, trouble};
@@ -22,8 +28,8 @@ use crate::carry_out::{blocking, carry_out};
 use crate::flash::{Flash, Secret, Typed};
 use crate::format::filters;
 use crate::format::when::Clock;
-use crate::sign_in::codes;
-use crate::sign_in::password;
+use crate::sign_in::password_hash;
+use crate::sign_in::recover::shown_codes;
 use crate::sign_in::session::{RecentlyAuthenticated, SignedIn};
 use crate::web::Web;
 
@@ -43,55 +49,49 @@ struct SettingsPage {
     findings: Vec<Finding>,
     last_backup: Option<Timestamp>,
     can_add_passkey: bool,
-    devices: Vec<SubscriptionRow>,
+    devices: Vec<DeviceView>,
     push_key: String,
     password_min: usize,
 }
 
 pub(crate) async fn settings(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {
-    let me = owner.owner().clone();
-    let id = me.id;
-    let (owners, passkeys, sessions, last_backup, devices) = blocking(&web.engine, move |engine| {
-        Ok::<_, Failure>((
-            engine.owners()?,
-            engine.passkeys_of(id)?,
-            engine.sessions_of(id)?,
-            engine.last_backup()?,
-            engine.devices()?,
-        ))
-    })
-    .await
-    .map_err(trouble(&web, &owner))?;
-    let tokens = web.engine.execute(&owner.principal(), ListTokens).await;
-    let tokens = tokens.map_err(trouble(&web, &owner))?;
-    let status = carry_out(&web.engine, Command::Status, owner.actor()).await;
-    let Answer::Status(status) = status.map_err(trouble(&web, &owner))? else {
-        return Ok(redirect("/"));
+    let shown = settings_page(&web, &owner).await.map_err(trouble(&web, &owner))?;
+    Ok(page(&shown))
+}
+
+async fn settings_page(web: &Arc<Web>, owner: &SignedIn) -> Result<SettingsPage, Failure> {
+    let (me, by, engine) = (owner.owner().clone(), owner.principal(), &web.engine);
+    let devices = engine.execute(&by, ListDevices).await?;
+    let Answer::Status(status) = carry_out(engine, Command::Status, owner.actor()).await? else {
+        return Err(Failure {
+            kind: FailureKind::Fault,
+            message: "the server failed while it did this".to_owned(),
+            help: Some("see its log".to_owned()),
+        });
     };
     // The file itself is looked through when somebody asks: that takes as long as it is large.
-    let findings = blocking(&web.engine, |engine| engine.quick_findings()).await;
-    let findings = findings.map_err(trouble(&web, &owner))?;
-    Ok(page(&SettingsPage {
-        frame: Frame::of(&web, &owner, Screen::Settings, "Settings"),
-        clock: clock(&web),
-        session: owner.session().to_owned(),
-        me,
-        owners,
-        passkeys,
-        sessions,
-        tokens,
-        retention: web
-            .engine
-            .retention()
-            .map_or_else(|| "for ever".to_owned(), |span| span.to_string()),
+    let (last_backup, findings) =
+        blocking(engine, |engine| Ok((engine.last_backup()?, engine.quick_findings()?))).await?;
+    let retention = engine.retention();
+    Ok(SettingsPage {
+        owners: engine.execute(&by, ListOwners).await?,
+        passkeys: engine.execute(&by, ListPasskeys).await?,
+        sessions: engine.execute(&by, ListSessions).await?,
+        tokens: engine.execute(&by, ListTokens).await?,
+        devices: devices.into_iter().filter(|device| device.owner == me.id).collect(),
+        retention: retention.map_or_else(|| "for ever".to_owned(), |span| span.to_string()),
         findings,
         last_backup,
-        devices: devices.into_iter().filter(|device| device.owner == id).collect(),
+        clock: clock(web),
+        session: owner.session().to_owned(),
         push_key: web.settings.push_key.clone(),
         can_add_passkey: web.passkeys.are_usable(),
-        password_min: password::CHARS_MIN,
+        password_min: password_hash::CHARS_MIN,
         status: *status,
-    }))
+        me,
+        // The last thing: it takes the flash, which a failure before would swallow.
+        frame: Frame::of(web, owner, Screen::Settings, "Settings"),
+    })
 }
 
 /// Says on the settings page how an act went.
@@ -137,7 +137,7 @@ pub(crate) async fn invite(
     State(web): State<Arc<Web>>,
     RecentlyAuthenticated(owner): RecentlyAuthenticated,
 ) -> Response {
-    let flash = match web.engine.make_claim_link(owner.actor()).await {
+    let flash = match web.engine.execute(&owner.principal(), MakeClaimLink).await {
         Ok(link) => Flash {
             secrets: vec![Secret {
                 label: "Give this link to the new owner over a way that you trust. It works once, for 30 minutes.".to_owned(),
@@ -152,7 +152,8 @@ pub(crate) async fn invite(
     redirect("/settings")
 }
 
-/// A step that was begun before the proof comes back as a GET: to the page that has its button.
+/// A step that was begun before its owner confirmed their identity comes back as a GET: to the page that has
+/// its button.
 pub(crate) async fn back(State(_): State<Arc<Web>>, _: SignedIn) -> Response {
     redirect("/settings")
 }
@@ -183,7 +184,8 @@ pub(crate) async fn remove_owner(
     RecentlyAuthenticated(owner): RecentlyAuthenticated,
     Path(name): Path<String>,
 ) -> Response {
-    let removed = web.engine.remove_owner(&name, owner.actor()).await;
+    let remove = RemoveOwner { owner: name.clone() };
+    let removed = web.engine.execute(&owner.principal(), remove).await;
     told(&web, &owner, removed, &format!("{name} is no longer an owner."))
 }
 
@@ -192,10 +194,10 @@ pub(crate) async fn remove_passkey(
     RecentlyAuthenticated(owner): RecentlyAuthenticated,
     Path(id): Path<String>,
 ) -> Response {
-    let Ok(id) = id.parse::<PasskeyId>() else {
+    let Ok(passkey) = id.parse::<PasskeyId>() else {
         return redirect("/settings");
     };
-    let removed = web.engine.remove_passkey(owner.owner().id, id, owner.actor()).await;
+    let removed = web.engine.execute(&owner.principal(), RemovePasskey { passkey }).await;
     told(&web, &owner, removed, "Removed the passkey.")
 }
 
@@ -210,10 +212,9 @@ pub(crate) async fn set_password(
     Form(form): Form<PasswordForm>,
 ) -> Response {
     let set = async {
-        let hash = password::hash(form.password).await?;
-        web.engine.set_password(owner.owner().id, hash, owner.actor()).await?;
-        // Whoever knew the old one may be signed in.
-        web.engine.end_other_sessions(owner.secret()).await
+        let password = password_hash::hash(form.password).await?;
+        let set = SetPassword { password, kept_session: owner.session().to_owned() };
+        web.engine.execute(&owner.principal(), set).await
     };
     let done = set.await;
     told(&web, &owner, done, "Set the password, and ended your other sessions.")
@@ -223,9 +224,9 @@ pub(crate) async fn make_codes(
     State(web): State<Arc<Web>>,
     RecentlyAuthenticated(owner): RecentlyAuthenticated,
 ) -> Response {
-    let flash = match web.engine.make_recovery_codes(owner.owner().id, owner.actor()).await {
+    let flash = match web.engine.execute(&owner.principal(), MakeRecoveryCodes).await {
         Ok(made) => Flash {
-            secrets: vec![codes(&made)],
+            secrets: vec![shown_codes(&made)],
             ..Flash::done("Made new recovery codes; the old ones are void.")
         },
         Err(failure) => Flash::failed(&failure),
@@ -237,14 +238,15 @@ pub(crate) async fn make_codes(
 pub(crate) async fn end_session(
     State(web): State<Arc<Web>>,
     owner: SignedIn,
-    Path(id): Path<String>,
+    Path(session): Path<String>,
 ) -> Response {
-    let ended = web.engine.end_session_by_id(owner.owner().id, &id, owner.actor()).await;
+    let ended = web.engine.execute(&owner.principal(), EndSession { session }).await;
     told(&web, &owner, ended, "Ended the session.")
 }
 
 pub(crate) async fn end_sessions(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
-    let ended = web.engine.end_other_sessions(owner.secret()).await;
+    let others = EndOtherSessions { kept_session: owner.session().to_owned() };
+    let ended = web.engine.execute(&owner.principal(), others).await;
     told(&web, &owner, ended, "Ended all your other sessions.")
 }
 

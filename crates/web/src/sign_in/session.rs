@@ -49,21 +49,21 @@ impl SignedIn {
     }
 
     pub(crate) fn actor(&self) -> Actor {
-        self.view.actor()
+        self.principal().actor()
     }
 
-    /// What the owner may do, for commands.
+    /// Who asks for commands.
     pub(crate) fn principal(&self) -> Principal {
-        Principal::Owner { id: self.view.owner.id, name: self.view.owner.name.clone() }
+        self.view.owner.principal()
     }
 
-    /// Whether the owner proved who they are a short while ago.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.view.fresh
+    /// Whether the owner signed in, or confirmed their identity, a short while ago.
+    pub(crate) fn is_recently_authenticated(&self) -> bool {
+        self.view.is_recently_authenticated
     }
 }
 
-/// An owner who proved who they are a short while ago; others are asked to, and come back.
+/// An owner who authenticated a short while ago; others are asked to confirm their identity, and come back.
 #[derive(Debug)]
 pub(crate) struct RecentlyAuthenticated(pub(crate) SignedIn);
 
@@ -81,10 +81,10 @@ impl FromRequestParts<Arc<Web>> for RecentlyAuthenticated {
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Response> {
         let owner = SignedIn::from_request_parts(parts, web).await?;
-        if owner.is_fresh() {
+        if owner.is_recently_authenticated() {
             return Ok(Self(owner));
         }
-        // Whatever wants a proof has a page of the same address that says what will happen.
+        // Whatever needs it has a page of the same address that says what will happen.
         let next = crate::form::path_segment(&asked(parts));
         Err(Redirect::to(&format!("/prove?next={next}")).into_response())
     }
@@ -145,17 +145,20 @@ fn cookie(web: &Web, headers: &HeaderMap) -> Option<String> {
     found.next().is_none().then(|| value.to_owned())
 }
 
+/// The header that gives a browser its cookie.
+pub(crate) type SessionCookie = [(HeaderName, HeaderValue); 1];
+
 /// Begins a session and gives the browser its cookie; one that it had is ended, so that nobody signs in
 /// into a session that somebody else knows.
-pub(crate) async fn begin(
+pub(crate) async fn enter(
     web: &Web,
     headers: &HeaderMap,
     peer: IpAddr,
     owner: &OwnerView,
     method: SignInMethod,
-) -> Result<(HeaderValue, SessionView), Failure> {
+) -> Result<(SessionCookie, SessionView), Failure> {
     if let Some(old) = cookie(web, headers) {
-        web.engine.end_session(&old).await?;
+        web.engine.sign_out(&old).await?;
     }
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     let new = NewSession {
@@ -170,7 +173,7 @@ pub(crate) async fn begin(
         message: "the session ended at once".to_owned(),
         help: Some("try again".to_owned()),
     })?;
-    Ok((set_cookie(web, secret.expose()), view))
+    Ok(([(SET_COOKIE, set_cookie(web, secret.expose()))], view))
 }
 
 fn secure(web: &Web) -> &'static str {
@@ -187,7 +190,7 @@ fn set_cookie(web: &Web, value: &str) -> HeaderValue {
 /// Ends the session of a request.
 pub(crate) async fn end(web: &Web, headers: &HeaderMap) -> Response {
     if let Some(secret) = cookie(web, headers)
-        && let Err(failure) = web.engine.end_session(&secret).await
+        && let Err(failure) = web.engine.sign_out(&secret).await
     {
         return failed(&failure);
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use keystile_web::Access;
 
-use crate::test_console::{TestConsole, cli};
+use crate::test_console::TestConsole;
 
 #[tokio::test]
 async fn a_token_that_has_ended_or_was_revoked_opens_nothing() {
@@ -25,7 +25,7 @@ async fn a_token_that_has_ended_or_was_revoked_opens_nothing() {
     for token in [&short, &long] {
         let told = console.get("/api/v1/status").token(token).send().await;
         insta::allow_duplicates! {
-            insta::assert_snapshot!(told.text, @r#"{"type":"urn:keystile:problem:not_known","title":"Nobody knows who asks","status":401,"detail":"This token does not work: it never did, it has ended, or it was revoked","help":"send `Authorization: Bearer kst_...`; an owner makes tokens at the console, under Settings"}"#);
+            insta::assert_snapshot!(told.text, @r#"{"type":"urn:keystile:problem:not_known","title":"Authentication required","status":401,"detail":"This token does not work: it never did, it has ended, or it was revoked","help":"send `Authorization: Bearer kst_...`; an owner makes tokens at the console, under Settings"}"#);
         }
         assert!(told.header("www-authenticate").ends_with("error=\"invalid_token\""));
     }
@@ -81,7 +81,7 @@ async fn an_owner_acts_with_their_cookie_and_under_their_name() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_taken_back_wants_a_fresh_proof_of_an_owner() {
+async fn what_cannot_be_undone_needs_an_owner_who_authenticated_recently() {
     let mut console = TestConsole::new();
     let cookie = console.cookie("Ada").await;
     let key = console.key("reader").await;
@@ -103,7 +103,7 @@ async fn what_cannot_be_taken_back_wants_a_fresh_proof_of_an_owner() {
         assert!(problem["help"].as_str().unwrap().contains("/prove"));
     }
     assert_eq!(console.events(), before);
-    // What can be taken back wants none.
+    // What can be undone does not.
     let lock = console.post(&format!("/api/v1/keys/{key}/lock")).cookie(&cookie);
     lock.json(json!({ "level": "all", "reason": "looks odd" })).send().await.good();
     let keep = console.post(&format!("/api/v1/keys/{key}/unlock")).cookie(&cookie);
@@ -125,7 +125,7 @@ async fn a_session_that_has_ended_opens_nothing() {
 async fn signing_in_gives_a_new_cookie_and_ends_the_session_that_the_browser_brought_along() {
     let console = TestConsole::new();
     let brought = console.cookie("Mallory").await;
-    let link = console.engine().make_claim_link(cli()).await.unwrap();
+    let link = console.claim_link().await;
     let form = "name=Ada&password=a+long+enough+sentence";
     let told = console
         .post(&format!("/claim/{}", link.secret.expose()))

@@ -81,7 +81,7 @@ async fn a_name_that_was_typed_stays_where_its_password_was_wrong() {
     assert_eq!(told.status, 401);
     assert!(told.text.contains("value=\"Ada\""), "{}", told.text);
     assert!(!told.text.contains("wrong\""), "never the secret");
-    let link = console.engine().make_claim_link(cli()).await.unwrap();
+    let link = console.claim_link().await;
     let path = format!("/claim/{}", link.secret.expose());
     let short = [("name", "Bob"), ("password", "short")];
     let told =
@@ -305,7 +305,7 @@ async fn names_that_do_not_show_as_themselves_are_refused_at_every_form() {
         let page = after(&console, &cookie, path, fields).await;
         assert!(page.contains("Not done:") && page.contains(why[0]), "{path}: {page}");
     }
-    let link = console.engine().make_claim_link(cli()).await.unwrap();
+    let link = console.claim_link().await;
     let path = format!("/claim/{}", link.secret.expose());
     let name = [("name", "A\u{202e}da"), ("password", "a long enough sentence")];
     let told = console.post(&path).header("sec-fetch-site", "same-origin").form(&name).send().await;

@@ -8,8 +8,9 @@ use futures_util::StreamExt;
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::session::SESSION_IDLE_MAX;
 use keystile_core::time::Span;
+use keystile_engine::owners::owner::RemoveOwner;
 
-use crate::test_console::{TestConsole, cli};
+use crate::test_console::{TestConsole, shell};
 
 /// Reads until a text comes, or the stream ends; says whether it came.
 async fn comes(watching: &mut BodyDataStream, text: &str) -> bool {
@@ -94,7 +95,7 @@ async fn a_stream_ends_soon_after_its_owner_signed_out_or_was_removed() {
         watching(&console, console.get("/api/v1/events").cookie(&bob).response().await).await;
     assert_eq!(console.post("/sign-out").cookie(&ada).send().await.status, 303);
     rest(&mut of_ada).await;
-    console.engine().remove_owner("Bob", cli()).await.unwrap();
+    console.engine().execute(&shell(), RemoveOwner { owner: "Bob".to_owned() }).await.unwrap();
     rest(&mut of_bob).await;
 }
 

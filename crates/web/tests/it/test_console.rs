@@ -21,7 +21,7 @@ use keystile_core::time::{Span, Timestamp};
 use keystile_engine::Engine;
 use keystile_engine::EngineSettings;
 use keystile_engine::legacy::{Answer, Command};
-use keystile_engine::owners::owner::{NewOwner, OwnerCredential};
+use keystile_engine::owners::claim::{ClaimLink, MakeClaimLink, NewOwner, OwnerCredential};
 use keystile_engine::owners::session::{NewSession, SignInMethod};
 use keystile_engine::owners::token::{CreateToken, RevokeToken};
 use keystile_store::Store;
@@ -194,9 +194,13 @@ impl TestConsole {
         made.token.expose().to_owned()
     }
 
+    pub(crate) async fn claim_link(&self) -> ClaimLink {
+        self.engine().execute(&shell(), MakeClaimLink).await.unwrap()
+    }
+
     /// An owner's cookie, signed in just now.
     pub(crate) async fn cookie(&self, name: &str) -> String {
-        let link = self.engine().make_claim_link(cli()).await.unwrap();
+        let link = self.claim_link().await;
         let new = NewOwner {
             name: name.to_owned(),
             handle: Uuid::now_v7(),

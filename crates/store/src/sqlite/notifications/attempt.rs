@@ -131,7 +131,7 @@ impl WriteTx<'_> {
     /// A device is forgotten; a channel without receivers of its own is off until a test succeeds.
     fn receiver_is_gone(&mut self, delivery: &DeliveryRow, said: &str) -> Result<()> {
         if let Some(receiver) = &delivery.receiver {
-            return self.forget_gone_device(receiver, said);
+            return subscription::forget_gone(self, receiver, said);
         }
         self.connection.execute(
             "INSERT OR REPLACE INTO channel_gone (channel, since, said) VALUES (?1, ?2, ?3)",

@@ -1,10 +1,11 @@
 //! Subscriptions: the browsers and phones of owners that take Web Push.
 
-use keystile_core::key::{OwnerId, SubscriptionId};
+use keystile_core::key::SubscriptionId;
 use keystile_core::lock::Actor;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::devices::{NewSubscription, SubscriptionRow};
 use crate::error::{Error, Result};
 use crate::sqlite::audit::event::EventKind;
 use crate::sqlite::row::parsed;
@@ -12,44 +13,6 @@ use crate::sqlite::writer::write_tx::WriteTx;
 
 /// An owner has so many devices at most; a page that subscribes in a loop fills no disk.
 const DEVICES_MAX: u32 = 50;
-
-/// A device that takes Web Push.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SubscriptionRow {
-    /// Its id.
-    pub id: SubscriptionId,
-    /// The id of its owner.
-    pub owner: OwnerId,
-    /// Where its push service takes messages for it.
-    pub push_address: String,
-    /// What messages to it are encrypted for.
-    pub p256dh: String,
-    /// A secret that it shares with whoever sends.
-    pub auth: String,
-    /// What its owner calls it.
-    pub label: String,
-    /// Since when.
-    pub created: Timestamp,
-    /// When a message last arrived.
-    pub used: Option<Timestamp>,
-}
-
-/// A device to subscribe.
-#[derive(Clone, Debug)]
-pub struct NewSubscription {
-    /// Its id.
-    pub id: SubscriptionId,
-    /// Whose it is.
-    pub owner: OwnerId,
-    /// Where its push service takes messages for it.
-    pub push_address: String,
-    /// What messages to it are encrypted for.
-    pub p256dh: String,
-    /// A secret that it shares with whoever sends.
-    pub auth: String,
-    /// What its owner calls it.
-    pub label: String,
-}
 
 const COLUMNS: &str =
     "subscription.uid, owner.uid, endpoint, p256dh, auth, label, subscription.created, used
@@ -94,67 +57,73 @@ pub(crate) fn touch(connection: &Connection, id: &str, now: Timestamp) -> Result
     Ok(())
 }
 
-impl WriteTx<'_> {
-    /// Subscribes a device. One that is known by its endpoint becomes this owner's, with its new keys.
-    pub fn subscribe(&mut self, new: &NewSubscription, actor: &Actor) -> Result<SubscriptionId> {
-        let owner: Option<(i64, u32)> = self
-            .connection
-            .query_row(
-                "SELECT id, (SELECT count(*) FROM subscription WHERE owner = owner.id) FROM owner
-                 WHERE uid = ?1",
-                [new.owner.to_string()],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()?;
-        let (owner, devices) =
-            owner.ok_or_else(|| Error::Missing("owner with this id".to_owned()))?;
-        if devices >= DEVICES_MAX {
-            return Err(Error::Conflict(format!(
-                "an owner has at most {DEVICES_MAX} devices: remove one first"
-            )));
-        }
-        let uid: String = self.connection.query_row(
-            "INSERT INTO subscription (uid, owner, endpoint, p256dh, auth, label, created)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (endpoint) DO UPDATE SET owner = excluded.owner, p256dh = excluded.p256dh,
-                auth = excluded.auth, label = excluded.label
-             RETURNING uid",
-            params![
-                new.id.to_string(),
-                owner,
-                new.push_address,
-                new.p256dh,
-                new.auth,
-                new.label,
-                self.now.0
-            ],
+/// Subscribes a device. One that is known by its push address becomes this owner's, with its new keys.
+pub(crate) fn subscribe(
+    tx: &mut WriteTx<'_>,
+    new: &NewSubscription,
+    actor: &Actor,
+) -> Result<SubscriptionId> {
+    let owner: Option<(i64, u32)> = tx
+        .connection
+        .query_row(
+            "SELECT id, (SELECT count(*) FROM subscription WHERE owner = owner.id) FROM owner
+             WHERE uid = ?1",
+            [new.owner.to_string()],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    let (owner, devices) = owner.ok_or_else(|| Error::Missing("owner with this id".to_owned()))?;
+    if devices >= DEVICES_MAX {
+        return Err(Error::Conflict(format!(
+            "an owner has at most {DEVICES_MAX} devices: remove one first"
+        )));
+    }
+    let uid: String = tx.connection.query_row(
+        "INSERT INTO subscription (uid, owner, endpoint, p256dh, auth, label, created)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (endpoint) DO UPDATE SET owner = excluded.owner, p256dh = excluded.p256dh,
+            auth = excluded.auth, label = excluded.label
+         RETURNING uid",
+        params![
+            new.id.to_string(),
+            owner,
+            new.push_address,
+            new.p256dh,
+            new.auth,
+            new.label,
+            tx.now.0
+        ],
+        |row| row.get(0),
+    )?;
+    tx.tell_of(EventKind::DeviceAdded, Some(&new.label), actor, "takes push messages")?;
+    parsed(&uid)
+}
+
+/// Removes a device; `detail` says in the audit how that came about.
+pub(crate) fn remove(
+    tx: &mut WriteTx<'_>,
+    id: SubscriptionId,
+    actor: &Actor,
+    detail: &str,
+) -> Result<()> {
+    let label: Option<String> = tx
+        .connection
+        .query_row(
+            "DELETE FROM subscription WHERE uid = ?1 RETURNING label",
+            [id.to_string()],
             |row| row.get(0),
-        )?;
-        self.tell_of(EventKind::DeviceAdded, Some(&new.label), actor, "takes push messages")?;
-        parsed(&uid)
-    }
+        )
+        .optional()?;
+    let label = label.ok_or_else(|| Error::Missing(format!("device {id}")))?;
+    tx.tell_of(EventKind::DeviceRemoved, Some(&label), actor, detail)
+}
 
-    /// Removes a device.
-    pub fn unsubscribe(&mut self, id: SubscriptionId, actor: &Actor, detail: &str) -> Result<()> {
-        let label: Option<String> = self
-            .connection
-            .query_row(
-                "DELETE FROM subscription WHERE uid = ?1 RETURNING label",
-                [id.to_string()],
-                |row| row.get(0),
-            )
-            .optional()?;
-        let label = label.ok_or_else(|| Error::Missing(format!("device {id}")))?;
-        self.tell_of(EventKind::DeviceRemoved, Some(&label), actor, detail)
-    }
-
-    /// Forgets a device whose push service says that it is gone; an address of a mailbox is no device.
-    pub(crate) fn forget_gone_device(&mut self, receiver: &str, said: &str) -> Result<()> {
-        match receiver.parse() {
-            Ok(id) if find(self.connection, receiver)?.is_some() => {
-                self.unsubscribe(id, &Actor::System, &format!("its push service said: {said}"))
-            }
-            Ok(_) | Err(_) => Ok(()),
+/// Forgets a device whose push service says that it is gone; an address of a mailbox is no device.
+pub(crate) fn forget_gone(tx: &mut WriteTx<'_>, receiver: &str, said: &str) -> Result<()> {
+    match receiver.parse() {
+        Ok(id) if find(tx.connection, receiver)?.is_some() => {
+            remove(tx, id, &Actor::System, &format!("its push service said: {said}"))
         }
+        Ok(_) | Err(_) => Ok(()),
     }
 }

@@ -12,7 +12,7 @@ use crate::sqlite::writer::write_tx::WriteTx;
 const NAME: &str = "vapid_key";
 
 /// The key, in PKCS #8; `None` where none was made yet.
-pub fn key(connection: &Connection) -> Result<Option<Vec<u8>>> {
+pub(crate) fn key(connection: &Connection) -> Result<Option<Vec<u8>>> {
     let kept = meta::read(connection, NAME)?;
     let decode = |text: String| STANDARD.decode(text);
     kept.map(decode)
@@ -20,13 +20,11 @@ pub fn key(connection: &Connection) -> Result<Option<Vec<u8>>> {
         .map_err(|error| Error::Corrupt(format!("the key for push services is damaged: {error}")))
 }
 
-impl WriteTx<'_> {
-    /// Keeps a new key, where none was made yet; says which is kept.
-    pub fn keep_vapid_key(&mut self, new: &[u8]) -> Result<Vec<u8>> {
-        if let Some(known) = key(self.connection)? {
-            return Ok(known);
-        }
-        meta::set(self.connection, NAME, &STANDARD.encode(new))?;
-        Ok(new.to_vec())
+/// Keeps a new key, where none was made yet; says which is kept.
+pub(crate) fn keep(tx: &mut WriteTx<'_>, new: &[u8]) -> Result<Vec<u8>> {
+    if let Some(known) = key(tx.connection)? {
+        return Ok(known);
     }
+    meta::set(tx.connection, NAME, &STANDARD.encode(new))?;
+    Ok(new.to_vec())
 }

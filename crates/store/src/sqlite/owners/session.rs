@@ -1,29 +1,21 @@
 //! Sessions of owners at the console. How long one lasts is a rule of the core.
 
 use keystile_core::key::OwnerId;
+use keystile_core::lock::Actor;
 use keystile_core::owners::secret::SecretHash;
 use keystile_core::owners::session::SessionTimes;
 use keystile_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::error::{Error, Result};
+use crate::owners::OwnerRow;
+use crate::sessions::{NewSessionRow, SessionRow, SessionsToEnd};
+use crate::sqlite::audit::event::EventKind;
 use crate::sqlite::owners::owner;
 use crate::sqlite::writer::write_tx::WriteTx;
 
-/// A session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionRow {
-    /// The hash of its secret.
-    pub hash: SecretHash,
-    /// The row number of its owner.
-    pub owner_row: i64,
-    /// When it began, was last seen and last proved.
-    pub times: SessionTimes,
-    /// Where it began.
-    pub address: String,
-    /// What its browser calls itself.
-    pub agent: String,
-}
+/// The event of ended sessions names so many addresses.
+const ADDRESSES_NAMED: usize = 5;
 
 const COLUMNS: &str = "hash, owner, created, seen, proved, address, agent FROM session";
 
@@ -36,7 +28,7 @@ fn session_row(row: &Row<'_>) -> Result<SessionRow> {
         times: SessionTimes {
             created: Timestamp(row.get(2)?),
             seen: Timestamp(row.get(3)?),
-            proved: Timestamp(row.get(4)?),
+            authenticated: Timestamp(row.get(4)?),
         },
         address: row.get(5)?,
         agent: row.get(6)?,
@@ -44,10 +36,10 @@ fn session_row(row: &Row<'_>) -> Result<SessionRow> {
 }
 
 /// The session with a secret, of whatever age, and its owner.
-pub fn find(
+pub(crate) fn find(
     connection: &Connection,
     hash: &SecretHash,
-) -> Result<Option<(SessionRow, owner::OwnerRow)>> {
+) -> Result<Option<(SessionRow, OwnerRow)>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} WHERE hash = ?1"))?;
     let found = statement.query_and_then([hash.as_bytes().as_slice()], session_row)?.next();
     let Some(session) = found.transpose()? else {
@@ -57,85 +49,98 @@ pub fn find(
     Ok(owner.map(|owner| (session, owner)))
 }
 
-/// The sessions of an owner, of whatever age, latest first.
-pub fn list(connection: &Connection, owner: OwnerId) -> Result<Vec<SessionRow>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} WHERE owner = (SELECT id FROM owner WHERE uid = ?1) ORDER BY seen DESC"
-    ))?;
-    statement.query_and_then([owner.to_string()], session_row)?.collect()
+/// An owner and their sessions, of whatever age, latest first.
+pub(crate) fn list(connection: &Connection, owner: OwnerId) -> Result<(OwnerRow, Vec<SessionRow>)> {
+    let owner = owner::find(connection, &owner.to_string())?;
+    let sessions = list_of(connection, owner.row)?;
+    Ok((owner, sessions))
 }
 
-/// A session to begin.
-#[derive(Clone, Debug)]
-pub struct NewSessionRow {
-    /// The hash of its secret.
-    pub hash: SecretHash,
-    /// Whose it is.
-    pub owner: OwnerId,
-    /// Where it begins.
-    pub address: String,
-    /// What its browser calls itself.
-    pub agent: String,
+fn list_of(connection: &Connection, owner_row: i64) -> Result<Vec<SessionRow>> {
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} WHERE owner = ?1 ORDER BY seen DESC"))?;
+    statement.query_and_then([owner_row], session_row)?.collect()
 }
 
-impl WriteTx<'_> {
-    /// Begins a session, proved just now.
-    pub fn insert_session(&mut self, new: &NewSessionRow) -> Result<owner::OwnerRow> {
-        let owner = owner::find(self.connection, &new.owner.to_string())?;
-        self.connection.execute(
-            "INSERT INTO session (hash, owner, created, seen, proved, address, agent)
-             VALUES (?1, ?2, ?3, ?3, ?3, ?4, ?5)",
-            params![new.hash.as_bytes().as_slice(), owner.row, self.now.0, new.address, new.agent],
-        )?;
-        Ok(owner)
-    }
-
-    /// Notes that a session was seen.
-    pub fn touch_session(&mut self, hash: &SecretHash) -> Result<()> {
-        self.connection
-            .prepare_cached("UPDATE session SET seen = ?2 WHERE hash = ?1")?
-            .execute(params![hash.as_bytes().as_slice(), self.now.0])?;
-        Ok(())
-    }
-
-    /// Notes that a session's owner has just proved who they are.
-    pub fn prove_session(&mut self, hash: &SecretHash) -> Result<()> {
-        let proved = self.connection.execute(
-            "UPDATE session SET seen = ?2, proved = ?2 WHERE hash = ?1",
-            params![hash.as_bytes().as_slice(), self.now.0],
-        )?;
-        if proved == 1 { Ok(()) } else { Err(Error::Missing("session of this kind".to_owned())) }
-    }
-
-    /// Ends a session; the name of its owner, where it was there.
-    pub fn delete_session(&mut self, hash: &SecretHash) -> Result<Option<String>> {
-        let hash = hash.as_bytes().as_slice();
-        let owner = self
-            .connection
-            .query_row(
-                "SELECT name FROM owner WHERE id = (SELECT owner FROM session WHERE hash = ?1)",
-                [hash],
-                |row| row.get(0),
-            )
-            .optional()?;
-        self.connection.execute("DELETE FROM session WHERE hash = ?1", [hash])?;
-        Ok(owner)
-    }
-
-    /// Deletes sessions that began or were last seen before these times, and links whose time is over.
-    pub fn delete_over(&mut self, created: Timestamp, seen: Timestamp) -> Result<()> {
-        self.connection
-            .prepare_cached("DELETE FROM session WHERE created <= ?1 OR seen <= ?2")?
-            .execute([created.0, seen.0])?;
-        self.connection
-            .prepare_cached("DELETE FROM claim WHERE expires <= ?1")?
-            .execute([self.now.0])?;
-        Ok(())
-    }
+/// Where the sessions of an owner began; none where no owner has the name.
+pub(crate) fn addresses(connection: &Connection, owner_name: &str) -> Result<Vec<String>> {
+    let Some(owner) = owner::find_any(connection, owner_name)? else {
+        return Ok(Vec::new());
+    };
+    let sessions = list_of(connection, owner.row)?;
+    Ok(sessions.into_iter().map(|session| session.address).collect())
 }
 
-/// Whether [`WriteTx::delete_over`] has something to do.
-pub fn has_over(
+/// Begins a session of an owner who has just shown who they are, and says who it is.
+pub(crate) fn begin(tx: &mut WriteTx<'_>, new: &NewSessionRow) -> Result<OwnerRow> {
+    let owner = owner::find(tx.connection, &new.owner.to_string())?;
+    tx.connection.execute(
+        "INSERT INTO session (hash, owner, created, seen, proved, address, agent)
+         VALUES (?1, ?2, ?3, ?3, ?3, ?4, ?5)",
+        params![new.hash.as_bytes().as_slice(), owner.row, tx.now.0, new.address, new.agent],
+    )?;
+    let actor = Actor::Owner(owner.name.clone());
+    let detail = format!("{}, from {}", new.signed_in, new.address);
+    tx.tell_of(EventKind::SignedIn, Some(&owner.name), &actor, &detail)?;
+    Ok(owner)
+}
+
+/// Notes that a session was seen.
+pub(crate) fn touch(tx: &mut WriteTx<'_>, hash: &SecretHash) -> Result<()> {
+    tx.connection
+        .prepare_cached("UPDATE session SET seen = ?2 WHERE hash = ?1")?
+        .execute(params![hash.as_bytes().as_slice(), tx.now.0])?;
+    Ok(())
+}
+
+/// Notes that a session's owner has just shown again who they are.
+pub(crate) fn confirm(tx: &mut WriteTx<'_>, hash: &SecretHash) -> Result<()> {
+    let confirmed = tx.connection.execute(
+        "UPDATE session SET seen = ?2, proved = ?2 WHERE hash = ?1",
+        params![hash.as_bytes().as_slice(), tx.now.0],
+    )?;
+    if confirmed == 1 { Ok(()) } else { Err(Error::Missing("session of this kind".to_owned())) }
+}
+
+/// Ends a session because its owner signs out. One that is over already is no mistake.
+pub(crate) fn sign_out(tx: &mut WriteTx<'_>, hash: &SecretHash) -> Result<()> {
+    let found = find(tx.connection, hash)?;
+    delete(tx, hash)?;
+    let Some((_, owner)) = found else {
+        return Ok(());
+    };
+    let actor = Actor::Owner(owner.name.clone());
+    tx.tell_of(EventKind::SignedOut, Some(&owner.name), &actor, "")
+}
+
+fn delete(tx: &WriteTx<'_>, hash: &SecretHash) -> Result<()> {
+    tx.connection.execute("DELETE FROM session WHERE hash = ?1", [hash.as_bytes().as_slice()])?;
+    Ok(())
+}
+
+/// Ends some sessions of an owner; says how many.
+pub(crate) fn end_some(
+    tx: &mut WriteTx<'_>,
+    owner: OwnerId,
+    ended: &SessionsToEnd,
+    actor: &Actor,
+) -> Result<usize> {
+    let (owner, sessions) = list(tx.connection, owner)?;
+    let ended: Vec<_> = sessions.into_iter().filter(|session| ended.includes(session)).collect();
+    for session in &ended {
+        delete(tx, &session.hash)?;
+    }
+    if !ended.is_empty() {
+        let addresses: Vec<_> =
+            ended.iter().take(ADDRESSES_NAMED).map(|session| session.address.as_str()).collect();
+        let detail = format!("{} of them, from {}", ended.len(), addresses.join(", "));
+        tx.tell_of(EventKind::SessionEnded, Some(&owner.name), actor, &detail)?;
+    }
+    Ok(ended.len())
+}
+
+/// Whether [`delete_over`] has something to do.
+pub(crate) fn has_over(
     connection: &Connection,
     created: Timestamp,
     seen: Timestamp,
@@ -146,4 +151,13 @@ pub fn has_over(
              OR EXISTS (SELECT 1 FROM claim WHERE expires <= ?3)",
     )?;
     Ok(statement.query_row([created.0, seen.0, now.0], |row| row.get(0))?)
+}
+
+/// Deletes sessions that began or were last seen before these times, and links whose time is over.
+pub(crate) fn delete_over(tx: &mut WriteTx<'_>, created: Timestamp, seen: Timestamp) -> Result<()> {
+    tx.connection
+        .prepare_cached("DELETE FROM session WHERE created <= ?1 OR seen <= ?2")?
+        .execute([created.0, seen.0])?;
+    tx.connection.prepare_cached("DELETE FROM claim WHERE expires <= ?1")?.execute([tx.now.0])?;
+    Ok(())
 }
