@@ -40,8 +40,8 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/claim/{secret}/passkey/begin", post(sign_in::begin_claim))
         .route("/claim/{secret}/passkey", post(sign_in::claim_with_passkey))
         .route("/sign-out", post(sign_in::sign_out))
-        // For owners who are signed in: their handlers take a `SignedIn`, or `RecentlyAuthenticated` for what wants a
-        // fresh proof.
+        // For owners who are signed in: their handlers take a `SignedIn`, or `RecentlyAuthenticated` for what
+        // cannot easily be undone.
         .route("/", get(now::now))
         .route("/find", post(find::find))
         .route("/journal", get(journal::journal))

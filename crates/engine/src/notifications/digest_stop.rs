@@ -65,7 +65,7 @@ impl Engine {
     pub fn look_at_stop(&self, text: &str) -> Result<StopOffer, Failure> {
         let help = "sign in at the console, or change the channels of the rule";
         let id = delivery_of(text, self.store.pepper()).ok_or_else(|| {
-            missing("this link is not whole: it was cut or changed on its way", help)
+            missing("this link is invalid or incomplete: it was cut or changed on its way", help)
         })?;
         let found = self.store.read(|read| {
             let row = outbox::find(read, id)?;
