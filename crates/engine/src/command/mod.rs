@@ -26,9 +26,6 @@ pub use crate::audit::{AuditFault, AuditReport, EventFilter, EventView};
 pub use crate::notifications::delivery::{
     AttemptView, ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView,
 };
-pub use crate::notifications::device::DeviceView;
-pub use crate::owners::claim::ClaimLink;
-pub use crate::owners::owner::OwnerView;
 pub use crate::owners::token::{NewToken, TokenView};
 pub use failure::{Failure, FailureKind};
 pub use views::*;

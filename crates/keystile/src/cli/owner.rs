@@ -1,8 +1,7 @@
 //! `keystile owner`.
 
 use keystile_core::time::Timestamp;
-use keystile_engine::command::ClaimLink;
-use keystile_engine::owners::claim::MakeClaimLink;
+use keystile_engine::owners::claim::{ClaimLink, MakeClaimLink};
 use keystile_engine::owners::owner::{ListOwners, RemoveOwner};
 
 use super::arguments::{CommonArguments, Form, OwnerCommand, RemoveOwnerArguments};

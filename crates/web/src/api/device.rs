@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use keystile_core::key::SubscriptionId;
-use keystile_engine::command::{DeliveryView, DeviceView};
-use keystile_engine::notifications::device::{ListDevices, RemoveDevice, TestDevice};
+use keystile_engine::command::DeliveryView;
+use keystile_engine::notifications::device::{DeviceView, ListDevices, RemoveDevice, TestDevice};
 
 use super::caller::{Caller, Read, Write};
 use super::input::Named;

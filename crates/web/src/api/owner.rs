@@ -5,9 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use keystile_engine::command::{ClaimLink, OwnerView};
-use keystile_engine::owners::claim::MakeClaimLink;
-use keystile_engine::owners::owner::{ListOwners, RemoveOwner};
+use keystile_engine::owners::claim::{ClaimLink, MakeClaimLink};
+use keystile_engine::owners::owner::{ListOwners, OwnerView, RemoveOwner};
 
 use super::caller::{Admin, Caller, Read};
 use super::input::Named;

@@ -8,13 +8,11 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use keystile_core::key::PasskeyId;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::command::{
-    DeviceView, Failure, FailureKind, Finding, FindingLevel, OwnerView, StatusView,
-};
+use keystile_engine::command::{Failure, FailureKind, Finding, FindingLevel, StatusView};
 use keystile_engine::legacy::{Answer, Command};
-use keystile_engine::notifications::device::ListDevices;
+use keystile_engine::notifications::device::{DeviceView, ListDevices};
 use keystile_engine::owners::claim::MakeClaimLink;
-use keystile_engine::owners::owner::{ListOwners, RemoveOwner};
+use keystile_engine::owners::owner::{ListOwners, OwnerView, RemoveOwner};
 use keystile_engine::owners::passkey::{ListPasskeys, PasskeyView, RemovePasskey};
 use keystile_engine::owners::password::SetPassword;
 use keystile_engine::owners::recovery::MakeRecoveryCodes;

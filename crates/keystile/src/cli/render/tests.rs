@@ -5,8 +5,9 @@ use keystile_core::owners::scope::Scope;
 use keystile_core::refusal::Reason;
 use keystile_engine::command::{
     ApiView, ApplicationDetails, ApplicationView, AuditFault, AuditReport, Finding, FindingLevel,
-    KeyCounts, KeyView, OwnerView, StatusView, TokenView,
+    KeyCounts, KeyView, StatusView, TokenView,
 };
+use keystile_engine::owners::owner::OwnerView;
 
 use super::super::session::{Color, Medium, Screen};
 use super::super::tests::{a_key, a_locked_key, a_record, at, screen};
