@@ -124,9 +124,9 @@ fn description() -> &'static str {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("kst_...");
         let cookie = ApiKeyValue::with_description(
             "__Host-keystile-00000000",
-            "An owner who is signed in at the console. Has every scope; for what needs \
-             `admin` they must have authenticated a few minutes ago at most. The name ends in eight digits of each console's \
-             own; without TLS it begins with `keystile-`.",
+            "An owner who is signed in at the console. Has every scope; for what needs `admin` they \
+             must have authenticated a few minutes ago at most. The name ends in eight digits of each \
+             console's own; without TLS it begins with `keystile-`.",
         );
         components.add_security_scheme("token", SecurityScheme::Http(bearer.build()));
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
