@@ -6,8 +6,8 @@
 //!   (flashes, the feed's watchers).
 //! - `router.rs` shows every route on one page.
 //! - `guard.rs` stands in front of all of them: which Host, which origin, which headers.
-//! - `session.rs` says who is signed in; a handler that takes [`session::SignedIn`] cannot be reached
-//!   without. `sign_in.rs`, `claim.rs`, `passkey.rs` and `password.rs` are the ways to get there.
+//! - `sign_in/session.rs` says who is signed in; a handler that takes [`sign_in::session::SignedIn`] cannot be
+//!   reached without. The other files of `sign_in/` are the ways to get there, one for each ceremony.
 //! - `page/` has one file for each screen, `templates/` its HTML; `api/` the same acts as JSON.
 //! - `feed.rs` tells watchers what was written a moment ago. One task reads the store for all of them,
 //!   and only while somebody watches.
