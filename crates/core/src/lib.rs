@@ -23,4 +23,5 @@ pub mod request;
 pub mod reservation;
 pub mod text;
 pub mod time;
+pub mod version;
 pub mod when;

@@ -163,6 +163,17 @@ impl Lock {
     }
 }
 
+/// What becomes of the budgets of a key that is unlocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum Budgets {
+    /// What was counted stays counted: no more is written in a window than the plan says.
+    Keep,
+    /// They begin anew; the owner answers for what is written beyond the plan.
+    Reset,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

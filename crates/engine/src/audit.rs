@@ -1,21 +1,18 @@
 //! The audit: what happened, who did it, and whether the record of it is whole.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use keystile_core::lock::Actor;
+use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
-use keystile_store::sqlite::audit;
-use keystile_store::sqlite::audit::event;
-use keystile_store::sqlite::audit::event::{EventKind, EventQuery};
-use keystile_store::sqlite::files::backup;
-use keystile_store::sqlite::keys::key;
+use keystile_store::audit::{EventKind, EventOwner, EventQuery};
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
-use crate::command::Failure;
+use crate::command::{Authorized, Command, Failure, Running};
 use crate::execute::{LISTED_MAX, failure};
+use crate::keys::key::key_failure;
 use crate::keys::view;
-use crate::legacy::Answer;
 
 /// Which events to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,45 +82,63 @@ pub struct AuditFault {
     pub problem: String,
 }
 
+/// Lists events, latest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListEvents {
+    /// Which ones.
+    #[serde(flatten)]
+    pub filter: EventFilter,
+}
+
+/// Looks through all events whether the record is whole. Takes about a second for each half million.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyAudit;
+
+impl Command for ListEvents {
+    type Answer = Vec<EventView>;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<EventView>> {
+        Box::pin(async move { engine.events(self.filter).await })
+    }
+}
+
+impl Command for VerifyAudit {
+    type Answer = AuditReport;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, AuditReport> {
+        Box::pin(async move {
+            let verdict = engine.store.verify_audit().await?;
+            let fault = verdict.fault.map(|fault| AuditFault {
+                event: fault.event,
+                problem: match fault.event {
+                    Some(event) => format!("event {event} {}", fault.problem),
+                    None => fault.problem,
+                },
+            });
+            let head = verdict.head.iter().map(|byte| format!("{byte:02x}")).collect();
+            Ok(AuditReport { older: verdict.older, count: verdict.count, head, fault })
+        })
+    }
+}
+
 impl Engine {
     /// Events, latest first.
-    pub fn events(&self, filter: &EventFilter) -> Result<Vec<EventView>, Failure> {
-        let kind = filter.kind.as_deref().map(kind_named).transpose()?;
-        let key_row = match &filter.key {
-            Some(key) => Some(self.find_key(key)?.row),
-            None => None,
-        };
-        let application_row = match &filter.application {
-            Some(name) => Some(self.store.read(|read| key::application_row_of(read, name))?),
-            None => None,
-        };
+    pub(crate) async fn events(&self, filter: EventFilter) -> Result<Vec<EventView>, Failure> {
+        let EventFilter { kind, actor, key, application, subject, before, after, limit } = filter;
+        let owner = EventOwner { key: key.map(|key| self.key_ref(&key)), application };
         let query = EventQuery {
-            kind,
-            actor: filter.actor.clone(),
-            key_row,
-            application_row,
-            subject: filter.subject.clone(),
-            before: filter.before,
-            after: filter.after,
-            limit: if filter.limit == 0 { LISTED_MAX } else { filter.limit.min(LISTED_MAX) },
+            kind: kind.as_deref().map(kind_named).transpose()?,
+            actor,
+            subject,
+            before,
+            after,
+            limit: if limit == 0 { LISTED_MAX } else { limit.min(LISTED_MAX) },
+            ..EventQuery::default()
         };
-        let rows = self.store.read(|read| event::list(read, &query))?;
+        let rows = self.store.list_events(owner, query).await.map_err(key_failure)?;
         Ok(rows.into_iter().map(view::event).collect())
-    }
-
-    /// Looks through all events. Takes about a second for each half million.
-    pub fn verify_audit(&self) -> Result<AuditReport, Failure> {
-        let pepper = self.store.pepper();
-        let verdict = self.store.read(|read| audit::verify(read, pepper))?;
-        let fault = verdict.fault.map(|fault| AuditFault {
-            event: fault.event,
-            problem: match fault.event {
-                Some(event) => format!("event {event} {}", fault.problem),
-                None => fault.problem,
-            },
-        });
-        let head = verdict.head.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(AuditReport { older: verdict.older, count: verdict.count, head, fault })
     }
 
     /// Writes an event of the server itself. It has happened all the same where the store cannot write.
@@ -132,17 +147,6 @@ impl Engine {
         if let Err(error) = noted {
             tracing::warn!(%error, event.kind = kind.name(), "an event could not be written");
         }
-    }
-
-    /// Copies the store into a new file and verifies the copy.
-    pub(crate) async fn back_up(&self, to: &Path, actor: Actor) -> Result<Answer, Failure> {
-        let contents = backup::backup(&self.store, to)?;
-        let file = to.display();
-        self.note(EventKind::BackupMade, actor, format!("to {file}")).await;
-        Ok(Answer::Done(format!(
-            "Backed up {} keys and {} records to {file} ({} bytes) and verified the copy. It holds the pepper: keep it private.",
-            contents.keys, contents.records, contents.bytes
-        )))
     }
 
     /// Notes that the configuration was read again.
@@ -155,8 +159,7 @@ impl Engine {
         let now = self.store.now().readable();
         let before = self.policy_note.load();
         let kept = before.split("; a reload at").next().unwrap_or_default();
-        self.policy_note
-            .store(std::sync::Arc::new(format!("{kept}; a reload at {now} failed: {problem}")));
+        self.policy_note.store(Arc::new(format!("{kept}; a reload at {now} failed: {problem}")));
         self.note(EventKind::PolicyReloadFailed, actor, problem.to_owned()).await;
     }
 }

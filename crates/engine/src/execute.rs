@@ -8,9 +8,7 @@ use keystile_core::lock::Actor;
 use keystile_store::error::Error;
 
 use crate::Engine;
-use crate::advice;
 use crate::command::{Failure, FailureKind};
-use crate::keys::version::Expected;
 use crate::legacy::{Answer, Command};
 
 /// A listing never holds more than this in memory.
@@ -70,71 +68,15 @@ pub type Execution<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 impl Engine {
     /// Carries out a command. What it changes is durable once this returns.
     pub fn execute_legacy(self: &Arc<Self>, command: Command, actor: Actor) -> Execution<'_> {
-        self.execute_legacy_expecting(command, actor, Expected::Any)
-    }
-
-    /// Carries out a command unless what it edits, a key or an application, is no longer as expected.
-    /// Other commands expect nothing.
-    pub fn execute_legacy_expecting(
-        self: &Arc<Self>,
-        command: Command,
-        actor: Actor,
-        expected: Expected,
-    ) -> Execution<'_> {
-        Box::pin(async move {
-            self.carry_out(command, actor, expected).await.unwrap_or_else(Answer::Failed)
-        })
+        Box::pin(async move { self.carry_out(command, actor).await.unwrap_or_else(Answer::Failed) })
     }
 
     async fn carry_out(
         self: &Arc<Self>,
         command: Command,
         actor: Actor,
-        expected: Expected,
     ) -> Result<Answer, Failure> {
         match command {
-            Command::Status => self.status(),
-            Command::Reload => Err(conflict("no server is running here", advice::START_SERVER)),
-            Command::CreateKeys { application, plan, count } => {
-                self.create_keys(application, plan, count, actor).await
-            }
-            Command::ListKeys(filter) => self.list_keys(&filter).map(Answer::Keys),
-            Command::ShowKey { key } => self.show_key(&key).await,
-            Command::LockKey { key, level, reason, for_millis } => {
-                self.lock_key(&key, level, reason, for_millis, actor, expected).await
-            }
-            Command::UnlockKey { key, budgets } => {
-                self.unlock_key(&key, budgets, actor, expected).await
-            }
-            Command::RollKey { key, grace_millis } => {
-                self.roll_key(&key, grace_millis, actor, expected).await
-            }
-            Command::RevokeKey { key } => self.revoke_key(&key, actor, expected).await,
-            Command::ChangeKeyPlan { key, plan } => {
-                self.change_key_plan(&key, plan, actor, expected).await
-            }
-            Command::SetKeyNote { key, note } => {
-                self.set_key_note(&key, &note, actor, expected).await
-            }
-            Command::CreateApplication { name, plan } => {
-                self.create_application(name, plan, actor).await
-            }
-            Command::ListApplications => self.list_applications(),
-            Command::ShowApplication { application } => self.show_application(&application),
-            Command::SetApplicationState { application, state } => {
-                self.set_application_state(&application, state, actor, expected).await
-            }
-            Command::ChangeApplicationPlan { application, plan } => {
-                self.change_application_plan(&application, plan, actor, expected).await
-            }
-            Command::SetApplicationNote { application, note } => {
-                self.set_application_note(&application, &note, actor, expected).await
-            }
-            Command::ListRecords(filter) => self.list_records(&filter).await,
-            Command::ListEvents(filter) => self.events(&filter).map(Answer::Events),
-            Command::VerifyAudit => {
-                self.verify_audit().map(|report| Answer::Audit(Box::new(report)))
-            }
             Command::TestChannel { channel } => {
                 self.test_channel(&channel, actor).await.map(Answer::Deliveries)
             }
@@ -145,8 +87,6 @@ impl Engine {
             }
             Command::ResendDelivery { delivery } => self.resend(delivery, actor).await,
             Command::ResumeDigests { channel } => self.resume_digests(&channel, actor).await,
-            Command::Backup { to } => self.back_up(&to, actor).await,
-            Command::Diagnose => self.diagnose(),
         }
     }
 }
@@ -195,4 +135,9 @@ pub(crate) fn check_name_of(
 
 pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
     check_name_of("an application", "app_", name, NAME_CHARS_MAX)
+}
+
+/// A length of time that cannot be.
+pub(crate) fn too_long() -> Failure {
+    failure("that length of time is out of bounds", "give at least 1 ms and at most 400 days")
 }

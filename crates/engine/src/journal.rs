@@ -1,26 +1,69 @@
-//! What owners read in the journal.
-//!
-//! The public methods read beside the writer and block for as long as that takes, usually a few
-//! milliseconds: call them off the threads that serve requests. They show what is durable; refusals
-//! of the last second may be missing.
+//! What owners read in the journal. It shows what is durable; refusals of the last second may be missing from
+//! all but [`ListRecords`].
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use keystile_core::journal::{RecordId, WriteRecord};
+use keystile_core::journal::{Outcome, RecordId, WriteRecord};
+use keystile_core::owners::scope::Scope;
 use keystile_core::time::{Span, Timestamp};
-use keystile_store::sqlite::journal::{
-    self, Activity, AddressUse, Direction, HourCount, RecordPage, RecordQuery,
+use keystile_store::journal::{
+    Activity, AddressUse, Direction, HourCount, RecordOwner, RecordPage, RecordQuery,
 };
-use keystile_store::sqlite::keys::key;
+use serde::{Deserialize, Serialize};
 
 use crate::Engine;
-use crate::command::{Failure, Order, RecordFilter};
+use crate::command::{Authorized, Command, Failure, Running};
 use crate::execute::LISTED_MAX;
-use crate::legacy::Answer;
+use crate::keys::key::key_failure;
 
 const HOUR: Span = Span::from_secs(3_600);
 /// Addresses shown with a key.
 const ADDRESSES_SHOWN: usize = 20;
+
+/// Which records to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordFilter {
+    /// Only those of this key: its id, prefix or text.
+    pub key: Option<String>,
+    /// Only those of this application, by name.
+    pub application: Option<String>,
+    /// Only those of this API.
+    pub api: Option<String>,
+    /// Only those of this operation, as in `DELETE /bookmarks/{id}`.
+    pub operation: Option<String>,
+    /// Only those with this method.
+    pub method: Option<String>,
+    /// Only those from this address.
+    pub address: Option<String>,
+    /// Only those with this outcome.
+    pub outcome: Option<Outcome>,
+    /// Only those at or after this time.
+    pub since: Option<Timestamp>,
+    /// Only those before this time.
+    pub until: Option<Timestamp>,
+    /// Which end to begin at, and where.
+    pub order: Order,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// The direction of a listing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Latest first, from the end.
+    #[default]
+    Latest,
+    /// Latest first, only records before this one.
+    Before(RecordId),
+    /// Earliest first, from the start; for exporting.
+    Earliest,
+    /// Earliest first, only records after this one; for following and exporting.
+    After(RecordId),
+    /// Exactly this record.
+    Only(RecordId),
+}
 
 /// What a key did lately.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,58 +78,124 @@ pub struct KeyActivity {
     pub addresses: Vec<AddressUse>,
 }
 
+/// Lists records, however long it takes to find them, refusals of the last second included.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListRecords {
+    /// Which ones.
+    #[serde(flatten)]
+    pub filter: RecordFilter,
+}
+
+/// A page of the records that fit a filter, found with a bounded amount of work.
+///
+/// A page that says that it has not `searched_all` may be short or empty although more records fit
+/// further on: go on with `next`, by [`Order::Before`] when the latest come first and by
+/// [`Order::After`] otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageRecords {
+    /// Which ones.
+    pub filter: RecordFilter,
+}
+
+/// Writes and refusals of each hour that overlaps a period and had any, earliest first. Exact, and
+/// independent of retention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListHours {
+    /// The first hour holds this time.
+    pub since: Timestamp,
+    /// The last hour begins before this time.
+    pub until: Timestamp,
+}
+
+/// The hour that a time lies in and the 23 before it, earliest first, also those that had nothing: what
+/// owners see as the last 24 hours, wherever they see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListLastDay {
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What a key did in slots of equal length up to now, and where it was used from. Looks at its latest records
+/// only, and says so where there are more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShowKeyActivity {
+    /// Its id, prefix or text.
+    pub key: String,
+    /// How long each slot is.
+    pub slot: Span,
+    /// How many slots.
+    pub slots: u16,
+}
+
+impl Command for ListRecords {
+    type Answer = Vec<WriteRecord>;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<WriteRecord>> {
+        Box::pin(async move {
+            engine.write_refused();
+            // A store that cannot commit can still be read.
+            let _ = engine.store.flush().await;
+            let (owner, query) = engine.record_query(self.filter);
+            engine.store.list_records(owner, query).await.map_err(key_failure)
+        })
+    }
+}
+
+impl Command for PageRecords {
+    type Answer = RecordPage;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, RecordPage> {
+        Box::pin(async move {
+            let (owner, query) = engine.record_query(self.filter);
+            engine.store.record_page(owner, query).await.map_err(key_failure)
+        })
+    }
+}
+
+impl Command for ListHours {
+    type Answer = Vec<HourCount>;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<HourCount>> {
+        Box::pin(async move { Ok(engine.store.writes_by_hour(self.since, self.until).await?) })
+    }
+}
+
+impl Command for ListLastDay {
+    type Answer = Vec<HourCount>;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<HourCount>> {
+        Box::pin(async move { engine.last_day(self.now).await })
+    }
+}
+
+impl Command for ShowKeyActivity {
+    type Answer = KeyActivity;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, KeyActivity> {
+        Box::pin(async move {
+            let Self { key, slot, slots } = self;
+            let covered = slot.millis().saturating_mul(i64::from(slots.max(1)));
+            let now = engine.store.now();
+            let since = Timestamp(now.0.saturating_sub(covered).saturating_add(1));
+            let key = engine.key_ref(&key);
+            let found = engine.store.key_activity(key, since, (slot, slots), ADDRESSES_SHOWN).await;
+            let (records, addresses) = found.map_err(key_failure)?;
+            Ok(KeyActivity { records, since, slot, addresses })
+        })
+    }
+}
+
 impl Engine {
-    pub(crate) async fn list_records(&self, filter: &RecordFilter) -> Result<Answer, Failure> {
-        self.write_refused();
-        // A store that cannot commit can still be read.
-        let _ = self.store.flush().await;
-        let query = self.query(filter)?;
-        Ok(self.store.read(|read| journal::list(read, &query)).map(Answer::Records)?)
-    }
-
-    /// A page of the records that fit a filter, found with a bounded amount of work.
-    ///
-    /// A page that says that it has not `searched_all` may be short or empty although more records fit
-    /// further on: go on with `next`, by [`Order::Before`] when the latest come first and by
-    /// [`Order::After`] otherwise. Blocks.
-    pub fn record_page(&self, filter: &RecordFilter) -> Result<RecordPage, Failure> {
-        let query = self.query(filter)?;
-        Ok(self.store.read(|read| journal::page(read, &query))?)
-    }
-
-    /// The records after one, or the latest where `None`, earliest first; for showing them as they come.
-    ///
-    /// Pending ones are among them: a record's outcome is in a later reading of it. Blocks.
-    pub fn latest_records(
-        &self,
-        after: Option<RecordId>,
-        limit: u32,
-    ) -> Result<Vec<WriteRecord>, Failure> {
-        let order = after.map_or(Order::Latest, Order::After);
-        let filter = RecordFilter { order, limit, ..RecordFilter::default() };
-        let mut records = self.record_page(&filter)?.records;
-        if after.is_none() {
-            records.reverse();
-        }
-        Ok(records)
-    }
-
-    /// Writes and refusals of each hour that overlaps a period and had any, earliest first. Exact, and
-    /// independent of retention. Blocks.
-    pub fn writes_by_hour(
-        &self,
-        since: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<HourCount>, Failure> {
-        Ok(self.store.read(|read| journal::writes_by_hour(read, since, until))?)
-    }
-
-    /// The hour that `now` lies in and the 23 before it, earliest first, also those that had nothing.
-    /// What owners see as the last 24 hours, wherever they see it. Blocks.
-    pub fn last_day(&self, now: Timestamp) -> Result<Vec<HourCount>, Failure> {
+    /// The last 24 hours, as [`ListLastDay`] answers them.
+    pub(crate) async fn last_day(&self, now: Timestamp) -> Result<Vec<HourCount>, Failure> {
         let hour = HOUR.millis();
         let start = |place: i64| Timestamp((now.0.div_euclid(hour) - 23 + place) * hour);
-        let counted = self.writes_by_hour(start(0), now.plus(HOUR))?;
+        let counted = self.store.writes_by_hour(start(0), now.plus(HOUR)).await?;
         let hours = (0..24).map(|place| {
             let hour_start = start(place);
             let found = counted.iter().find(|hour| hour.hour_start == hour_start).copied();
@@ -95,26 +204,19 @@ impl Engine {
         Ok(hours.collect())
     }
 
-    /// What a key, by its id, prefix or text, did in slots of equal length up to now, and where it was
-    /// used from. Looks at its latest records only, and says so where there are more. Blocks.
-    pub fn key_activity(&self, key: &str, slot: Span, slots: u16) -> Result<KeyActivity, Failure> {
-        let row = self.find_key(key)?.row;
-        let covered = slot.millis().saturating_mul(i64::from(slots.max(1)));
-        let since = Timestamp(self.store.now().0.saturating_sub(covered).saturating_add(1));
-        let (records, addresses) = self.store.read(|read| {
-            let (slots, millis) = (usize::from(slots), slot.millis());
-            let records = journal::activity_of_subject(read, row, since, slots, millis)?;
-            Ok((records, journal::addresses_of_subject(read, row, ADDRESSES_SHOWN)?))
-        })?;
-        Ok(KeyActivity { records, since, slot, addresses })
+    /// A page of records. Blocks: it is for the notifier's thread.
+    pub(crate) fn record_page(&self, filter: RecordFilter) -> Result<RecordPage, Failure> {
+        let key = filter.key.as_deref().map(|key| self.find_key(key)).transpose()?;
+        let (_, query) = self.record_query(filter);
+        let query = RecordQuery { subject: key.map(|key| key.row), ..query };
+        Ok(self.store.read(|read| keystile_store::sqlite::journal::page(read, &query))?)
     }
 
     /// What the store is asked for a filter.
-    fn query(&self, filter: &RecordFilter) -> Result<RecordQuery, Failure> {
-        let key = filter.key.as_deref().map(|key| self.find_key(key)).transpose()?;
-        let find = |name: &String| self.store.read(|read| key::application_row_of(read, name));
-        let application = filter.application.as_ref().map(find).transpose()?;
-        let (before, after) = match filter.order {
+    fn record_query(&self, filter: RecordFilter) -> (RecordOwner, RecordQuery) {
+        let RecordFilter { key, application, order, limit, .. } = filter;
+        let owner = RecordOwner { key: key.map(|key| self.key_ref(&key)), application };
+        let (before, after) = match order {
             Order::Latest | Order::Earliest => (None, None),
             Order::Before(id) => (Some(id), None),
             Order::After(id) => (None, Some(id)),
@@ -123,28 +225,29 @@ impl Engine {
             }
         };
         // The journal has addresses as they are usually written.
-        let usual = |address: &String| match address.parse::<IpAddr>() {
+        let usual = |address: String| match address.parse::<IpAddr>() {
             Ok(address) => address.to_canonical().to_string(),
-            Err(_) => address.clone(),
+            Err(_) => address,
         };
-        Ok(RecordQuery {
-            subject: key.map(|key| key.row),
-            application,
-            api: filter.api.clone(),
-            operation: filter.operation.clone(),
-            method: filter.method.clone(),
-            address: filter.address.as_ref().map(usual),
+        let query = RecordQuery {
+            subject: None,
+            application: None,
+            api: filter.api,
+            operation: filter.operation,
+            method: filter.method,
+            address: filter.address.map(usual),
             outcome: filter.outcome,
             since: filter.since,
             until: filter.until,
             before,
             after,
-            direction: match filter.order {
+            direction: match order {
                 Order::Latest | Order::Before(_) | Order::Only(_) => Direction::LatestFirst,
                 Order::Earliest | Order::After(_) => Direction::EarliestFirst,
             },
-            limit: if filter.limit == 0 { LISTED_MAX } else { filter.limit.min(LISTED_MAX) },
-        })
+            limit: if limit == 0 { LISTED_MAX } else { limit.min(LISTED_MAX) },
+        };
+        (owner, query)
     }
 }
 
@@ -155,7 +258,7 @@ mod tests {
     use keystile_core::budget::Quota;
     use keystile_core::journal::{Outcome, RequestFacts};
     use keystile_core::key::KeyPrefix;
-    use keystile_core::lock::Actor;
+    use keystile_core::owners::principal::Principal;
     use keystile_core::policy::Policy;
     use keystile_core::refusal::Reason;
     use keystile_store::Store;
@@ -164,7 +267,7 @@ mod tests {
 
     use super::*;
     use crate::EngineSettings;
-    use crate::legacy::Command;
+    use crate::keys::create::CreateKeys;
 
     fn engine(folder: &std::path::Path) -> Arc<Engine> {
         let (store, _) = Store::open(DataDirectory::hold(folder).unwrap()).unwrap();
@@ -180,18 +283,21 @@ mod tests {
         Arc::new(Engine::new(store, policy, settings))
     }
 
+    async fn page_of(engine: &Arc<Engine>, filter: RecordFilter) -> Result<RecordPage, Failure> {
+        engine.execute(&Principal::System, PageRecords { filter }).await
+    }
+
     #[tokio::test]
     async fn pages_hours_and_activity_are_of_the_key_that_was_asked_for() {
         let folder = tempfile::tempdir().unwrap();
         let engine = engine(folder.path());
-        let command = Command::CreateKeys {
+        let command = CreateKeys {
             application: "reader".to_owned(),
             plan: Some("open".to_owned()),
             count: 1,
         };
-        let owner = Actor::CommandLine("owner".to_owned());
-        let Answer::NewKeys(keys) = engine.execute_legacy(command, owner).await else { panic!() };
-        let row = engine.find_key(&keys[0].id).unwrap();
+        let keys = engine.execute(&Principal::System, command).await.unwrap();
+        let row = engine.key_row(&keys[0].id).await.unwrap();
         let facts = RequestFacts {
             api: "bookmarks".to_owned(),
             operation: "DELETE *".to_owned(),
@@ -223,25 +329,25 @@ mod tests {
             limit: 1,
             ..RecordFilter::default()
         };
-        let first = engine.record_page(&filter).unwrap();
+        let first = page_of(&engine, filter.clone()).await.unwrap();
         assert_eq!(
             (ids(&first), first.next, first.searched_all),
             (vec![3], Some(RecordId(3)), true)
         );
         let rest = RecordFilter { order: Order::Before(RecordId(3)), ..filter };
-        let second = engine.record_page(&rest).unwrap();
+        let second = page_of(&engine, rest.clone()).await.unwrap();
         assert_eq!((ids(&second), second.next), (vec![2], None));
         let nobody = RecordFilter { application: Some("nobody".to_owned()), ..rest };
-        assert!(engine.record_page(&nobody).unwrap_err().message.contains("nobody"));
-        let latest = engine.latest_records(None, 3).unwrap();
-        assert_eq!(latest.iter().map(|it| it.id.0).collect::<Vec<_>>(), [2, 3, 4]);
-        assert_eq!(engine.latest_records(Some(RecordId(3)), 9).unwrap(), latest[2..]);
+        assert!(page_of(&engine, nobody).await.unwrap_err().message.contains("nobody"));
         let now = engine.store().now();
-        let hours = engine.writes_by_hour(Timestamp(0), now.plus(Span::from_secs(1))).unwrap();
+        let hours = ListHours { since: Timestamp(0), until: now.plus(Span::from_secs(1)) };
+        let hours = engine.execute(&Principal::System, hours).await.unwrap();
         // One hour, or two where the clock has just struck.
         assert_eq!(hours.iter().map(|hour| hour.refused).sum::<u64>(), 8);
         assert!(hours.iter().all(|hour| hour.writes == 0));
-        let activity = engine.key_activity(&row.prefix, Span::from_secs(3_600), 24).unwrap();
+        let slot = Span::from_secs(3_600);
+        let show = ShowKeyActivity { key: row.prefix.clone(), slot, slots: 24 };
+        let activity = engine.execute(&Principal::System, show).await.unwrap();
         assert_eq!((activity.records.slots.len(), activity.records.slots[23]), (24, 2));
         assert_eq!((activity.addresses.len(), activity.addresses[0].requests), (1, 4));
     }

@@ -21,17 +21,19 @@ use keystile_store::Store;
 pub mod admission;
 pub mod advice;
 pub mod audit;
+pub mod backup;
 pub mod checks;
 pub mod command;
 mod execute;
 pub mod export;
-mod journal;
+pub mod journal;
 pub mod keys;
 pub mod legacy;
 mod maintenance;
 pub mod notifications;
 pub mod owners;
-mod status;
+pub mod reload;
+pub mod status;
 
 use admission::address_counters::AddressTable;
 pub use admission::authorize::{Authorization, Identity, Incoming, OpenCall};
@@ -41,7 +43,7 @@ pub use execute::Execution;
 pub use journal::KeyActivity;
 pub use keys::budget_warnings::BudgetWarning;
 use keys::budget_warnings::BudgetWarnings;
-pub use keystile_store::sqlite::journal::{Activity, AddressUse, HourCount, RecordPage};
+pub use keystile_store::journal::{Activity, AddressUse, HourCount, RecordPage};
 use notifications::action_link::RefusedLinks;
 use notifications::refusal_burst::RefusalBursts;
 use notifications::store_health::Trouble;
@@ -96,6 +98,8 @@ pub struct Engine {
     pub server: OnceLock<ServerInfo>,
     /// How what is outside of the store is looked at; set by the program.
     pub checks: OnceLock<checks::Checks>,
+    /// How the configuration is read again; set by a program that serves.
+    pub reloader: OnceLock<reload::Reloader>,
     /// When the policy was read, and what came of the last attempt to read it again.
     policy_note: ArcSwap<String>,
 }
@@ -120,6 +124,7 @@ impl Engine {
             forgot: notifications::notify::Forgot::default(),
             server: OnceLock::new(),
             checks: OnceLock::new(),
+            reloader: OnceLock::new(),
             policy_note: ArcSwap::from_pointee(note),
         }
     }

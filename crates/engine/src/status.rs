@@ -2,23 +2,162 @@
 
 use std::sync::Arc;
 
+use keystile_core::owners::scope::Scope;
 use keystile_core::policy::api::{Api, Mode};
 use keystile_core::time::{Span, Timestamp};
-use keystile_store::sqlite::journal;
-use keystile_store::sqlite::keys::key;
+use serde::{Deserialize, Serialize};
 
 use crate::Engine;
-use crate::command::{ApiView, EventFilter, Failure, Finding, FindingLevel, KeyCounts, StatusView};
-use crate::legacy::Answer;
+use crate::audit::EventFilter;
+use crate::command::{Authorized, Command, Failure, FailureKind, Running};
+
+/// How the server is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct StatusView {
+    /// Whether a server answered, or the store was read without one.
+    pub running: bool,
+    /// Keystile's version.
+    pub version: String,
+    /// Since when the server runs.
+    pub started: Option<Timestamp>,
+    /// Where the gate listens.
+    pub gate: Vec<String>,
+    /// Where health and metrics are.
+    pub console: Option<String>,
+    /// The data directory.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    pub data: std::path::PathBuf,
+    /// APIs with their mode and upstreams.
+    pub apis: Vec<ApiView>,
+    /// Names of the plans.
+    pub plans: Vec<String>,
+    /// When the policy was read, and what came of the last reload.
+    pub policy: String,
+    /// How many keys there are, by state.
+    pub keys: KeyCounts,
+    /// How many records the journal has.
+    pub records: u64,
+    /// Writes on record in the last 24 hours, by the clock's hours; refusals are none.
+    pub writes_today: u64,
+    /// The store's size on disk.
+    pub store_bytes: u64,
+    /// Whether writes can be recorded; otherwise why not.
+    pub store: String,
+}
+
+/// How many keys there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct KeyCounts {
+    /// Usable ones.
+    pub active: u64,
+    /// Locked ones.
+    pub locked: u64,
+    /// Revoked ones.
+    pub revoked: u64,
+}
+
+/// An API as the status shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ApiView {
+    /// Its name.
+    pub name: String,
+    /// `enforce`, `observe` or `off`.
+    pub mode: String,
+    /// Its upstream origins.
+    pub upstream: Vec<String>,
+}
+
+/// Something that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Finding {
+    /// How it is.
+    pub level: FindingLevel,
+    /// What was looked at.
+    pub subject: String,
+    /// What was found.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// How something that was looked at is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum FindingLevel {
+    /// As it should be.
+    Good,
+    /// Worth a look.
+    Warning,
+    /// Wrong.
+    Problem,
+}
+
+/// Shows how the server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowStatus;
+
+/// Looks for faults in all that can be looked at in a moment: everything but the whole file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListFindings;
+
+/// Looks for faults, through the whole file of the store, and tries to reach upstreams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnose;
+
+impl Command for ShowStatus {
+    type Answer = StatusView;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, StatusView> {
+        Box::pin(engine.status())
+    }
+}
+
+impl Command for ListFindings {
+    type Answer = Vec<Finding>;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<Finding>> {
+        Box::pin(engine.quick_findings())
+    }
+}
+
+impl Command for Diagnose {
+    type Answer = Vec<Finding>;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<Finding>> {
+        Box::pin(async move {
+            let mut findings = engine.quick_findings().await?;
+            findings.extend(engine.off_the_runtime(Engine::upstream_findings).await?);
+            findings.push(match engine.store.check_file().await? {
+                None => good("database", "the file is sound".to_owned()),
+                Some(fault) => Finding {
+                    level: FindingLevel::Problem,
+                    subject: "database".to_owned(),
+                    message: fault,
+                    help: Some(
+                        "stop Keystile, keep a copy, and restore the latest backup".to_owned(),
+                    ),
+                },
+            });
+            Ok(findings)
+        })
+    }
+}
 
 impl Engine {
-    pub(crate) fn status(&self) -> Result<Answer, Failure> {
+    async fn status(&self) -> Result<StatusView, Failure> {
         let now = self.store.now();
         let policy = self.policy();
         let server = self.server.get();
-        let (records, keys) =
-            self.store.read(|read| Ok((journal::count(read)?, key::count_states(read, now)?)))?;
-        let writes_today = self.last_day(now)?.iter().map(|hour| hour.writes).sum();
+        let keys = self.store.count_keys().await?;
+        let writes_today = self.last_day(now).await?.iter().map(|hour| hour.writes).sum();
         let mut plans: Vec<_> = policy.plans().map(|plan| plan.name().to_owned()).collect();
         plans.sort();
         let api = |api: &Arc<Api>| ApiView {
@@ -31,7 +170,7 @@ impl Engine {
             .to_owned(),
             upstream: api.spec().upstream.origins.iter().map(ToString::to_string).collect(),
         };
-        Ok(Answer::Status(Box::new(StatusView {
+        Ok(StatusView {
             running: server.is_some(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: server.map(|server| server.started),
@@ -42,11 +181,11 @@ impl Engine {
             plans,
             policy: self.policy_words(),
             keys: KeyCounts { active: keys[0], locked: keys[1], revoked: keys[2] },
-            records,
+            records: self.store.count_records().await?,
             writes_today,
             store_bytes: store_bytes(&self.store.directory().database()),
             store: self.store.fault().unwrap_or_else(|| "ok".to_owned()),
-        })))
+        })
     }
 
     /// What is known of the policy. A command that works on the store itself has put none in force.
@@ -58,28 +197,37 @@ impl Engine {
         }
     }
 
-    pub(crate) fn diagnose(&self) -> Result<Answer, Failure> {
-        let mut findings = self.quick_findings()?;
-        findings.extend(self.upstream_findings());
-        let sound = self.store.read(keystile_store::check)?;
-        findings.push(match sound {
-            None => good("database", "the file is sound".to_owned()),
-            Some(fault) => Finding {
-                level: FindingLevel::Problem,
-                subject: "database".to_owned(),
-                message: fault,
-                help: Some("stop Keystile, keep a copy, and restore the latest backup".to_owned()),
-            },
-        });
-        Ok(Answer::Diagnosis(findings))
+    async fn quick_findings(self: &Arc<Self>) -> Result<Vec<Finding>, Failure> {
+        let mut findings = self
+            .off_the_runtime(|engine| {
+                vec![
+                    engine.commits(),
+                    engine.log(),
+                    engine.pepper(),
+                    engine.clock(),
+                    engine.exposure(),
+                ]
+            })
+            .await?;
+        findings.push(self.plans().await?);
+        findings.extend(self.off_the_runtime(Engine::channel_findings).await?);
+        Ok(findings)
     }
 
-    /// What can be looked at in a moment: everything but the whole file. Blocks.
-    pub fn quick_findings(&self) -> Result<Vec<Finding>, Failure> {
-        let mut findings = vec![self.commits(), self.log(), self.pepper(), self.clock()];
-        findings.extend([self.exposure(), self.plans()?]);
-        findings.extend(self.channel_findings());
-        Ok(findings)
+    /// Looks at files and addresses in a thread that may wait for them.
+    async fn off_the_runtime(
+        self: &Arc<Self>,
+        look: impl FnOnce(&Self) -> Vec<Finding> + Send + 'static,
+    ) -> Result<Vec<Finding>, Failure> {
+        let engine = self.clone();
+        tokio::task::spawn_blocking(move || look(&engine)).await.map_err(|error| {
+            tracing::error!(%error, "looking for faults broke off");
+            Failure {
+                kind: FailureKind::Fault,
+                message: "the server failed while it looked for faults".to_owned(),
+                help: Some("see its log".to_owned()),
+            }
+        })
     }
 
     fn commits(&self) -> Finding {
@@ -149,7 +297,7 @@ impl Engine {
         }
     }
 
-    fn plans(&self) -> Result<Finding, Failure> {
+    async fn plans(&self) -> Result<Finding, Failure> {
         let policy = self.policy();
         if policy.apis().is_empty() && self.server.get().is_none() {
             return Ok(Finding {
@@ -162,7 +310,8 @@ impl Engine {
         }
         let missing: Vec<String> = self
             .store
-            .read(key::plans_in_use)?
+            .plans_in_use()
+            .await?
             .into_iter()
             .filter(|plan| policy.plan(plan).is_none())
             .collect();
@@ -183,11 +332,14 @@ impl Engine {
         })
     }
 
-    /// When the last backup was made, where one is on record. Blocks.
-    pub fn last_backup(&self) -> Result<Option<Timestamp>, Failure> {
-        let kind = keystile_store::sqlite::audit::event::EventKind::BackupMade.name().to_owned();
+    /// When the last backup was made, where one is on record.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn last_backup(&self) -> Result<Option<Timestamp>, Failure> {
+        let kind = keystile_store::audit::EventKind::BackupMade.name().to_owned();
         let filter = EventFilter { kind: Some(kind), limit: 1, ..EventFilter::default() };
-        Ok(self.events(&filter)?.first().map(|event| event.time))
+        Ok(self.events(filter).await?.first().map(|event| event.time))
     }
 
     /// How long records are kept; for ever where `None`.

@@ -13,16 +13,13 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use keystile_core::lock::Actor;
 use keystile_engine::Engine;
 use keystile_engine::command::wire::WireCommand;
 use keystile_engine::command::{Failure, FailureKind};
-use keystile_engine::legacy::{self, Answer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::runtime::Handle;
 
 use crate::account;
 
@@ -47,14 +44,6 @@ struct Request {
 /// Where the socket of a data directory is.
 pub fn socket_path(data: &Path) -> PathBuf {
     data.join("control.sock")
-}
-
-/// Carries out the commands that only a server can.
-pub trait Server: Send + Sync + 'static {
-    /// The engine that carries out all others.
-    fn engine(&self) -> &Arc<Engine>;
-    /// Reads the configuration again.
-    fn reload(&self, actor: Actor) -> impl Future<Output = Answer> + Send;
 }
 
 /// The longest path that the address of a socket holds (`sun_path`, with its end).
@@ -95,11 +84,11 @@ pub fn bind(data: &Path) -> std::io::Result<UnixListener> {
 
 /// Listens and serves commands for ever. Where the socket cannot be made, because the disk takes no writes, that
 /// is tried again until it can; the server goes on without.
-pub async fn listen_and_serve(data: PathBuf, server: Arc<impl Server>) {
+pub async fn listen_and_serve(data: PathBuf, engine: Arc<Engine>) {
     let mut is_told = false;
     loop {
         match bind(&data) {
-            Ok(listener) => return serve(listener, server).await,
+            Ok(listener) => return serve(listener, engine).await,
             Err(error) if !is_told => {
                 tracing::error!(%error, "the control socket cannot be made; commands do not reach this server until it can");
                 is_told = true;
@@ -111,13 +100,13 @@ pub async fn listen_and_serve(data: PathBuf, server: Arc<impl Server>) {
 }
 
 /// Serves commands for ever.
-pub async fn serve(listener: UnixListener, server: Arc<impl Server>) {
+pub async fn serve(listener: UnixListener, engine: Arc<Engine>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let server = server.clone();
+                let engine = engine.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = answer_one(stream, &*server).await {
+                    if let Err(error) = answer_one(stream, engine).await {
                         tracing::debug!(%error, "a command line left early");
                     }
                 });
@@ -130,7 +119,7 @@ pub async fn serve(listener: UnixListener, server: Arc<impl Server>) {
     }
 }
 
-async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Result<()> {
+async fn answer_one(mut stream: UnixStream, engine: Arc<Engine>) -> std::io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let principal = account::of(uid);
     let (reading, mut writing) = stream.split();
@@ -146,22 +135,11 @@ async fn answer_one(mut stream: UnixStream, server: &impl Server) -> std::io::Re
                 "run the command as the user that the server runs as, or as root".to_owned(),
             ),
         }),
-        Ok(Request { command: WireCommand::Legacy(legacy::Command::Reload) }) => {
-            let reloaded = server.reload(principal.actor());
-            let reloaded = server.engine().store().unless_hung(reloaded).await;
-            match reloaded {
-                Ok(Answer::Failed(failure)) => Err(failure),
-                Ok(answer) => Ok(serde_json::to_value(answer)?),
-                Err(error) => Err(error.into()),
-            }
-        }
         Ok(Request { command }) => {
-            // Lists and backups read for long; they must not hold up health checks.
-            let engine = server.engine().clone();
             let store = engine.store().clone();
-            let runtime = Handle::current();
-            let work = move || runtime.block_on(engine.execute_wire(&principal, command));
-            let work = store.unless_hung(tokio::task::spawn_blocking(work));
+            // A task of its own: what has been begun is done whether or not the command line waits.
+            let work = tokio::spawn(async move { engine.execute_wire(&principal, command).await });
+            let work = store.unless_hung(work);
             let mut work = std::pin::pin!(work);
             loop {
                 match tokio::time::timeout(SIGN_OF_LIFE, &mut work).await {

@@ -236,7 +236,8 @@ fn creates_something(command: &WireCommand) -> bool {
         command,
         WireCommand::CreateToken(_)
             | WireCommand::MakeClaimLink(_)
-            | WireCommand::Legacy(Command::CreateKeys { .. } | Command::CreateApplication { .. })
+            | WireCommand::CreateKeys(_)
+            | WireCommand::CreateApplication(_)
     )
 }
 

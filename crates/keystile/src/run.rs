@@ -9,7 +9,7 @@ use anyhow::Context;
 use keystile_core::policy::api::Mode;
 use keystile_engine::Engine;
 use keystile_engine::command::FindingLevel;
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::keys::create::CreateKeys;
 use keystile_engine::owners::claim::ClaimLink;
 use keystile_web::Access;
 use tokio::io::AsyncWriteExt as _;
@@ -181,15 +181,10 @@ async fn first_key(server: &Server, arguments: &RunArguments) -> anyhow::Result<
         let text = "No key yet. Issue one: keystile key create --application NAME --plan PLAN";
         return Ok(format!("\n{text}\n"));
     }
-    let command = Command::CreateKeys {
-        application: "first".to_owned(),
-        plan: Some("open".to_owned()),
-        count: 1,
-    };
-    let answer = server.engine().execute_legacy(command, account::of_process().actor()).await;
-    let Answer::NewKeys(keys) = answer else {
-        anyhow::bail!("the first key could not be issued: {answer:?}");
-    };
+    let command =
+        CreateKeys { application: "first".to_owned(), plan: Some("open".to_owned()), count: 1 };
+    let issued = server.engine().execute(&account::of_process(), command).await;
+    let keys = issued.context("the first key could not be issued")?;
     Ok(keys.first().map_or_else(String::new, |key| {
         let line = key.example.as_ref();
         let line = line.map_or_else(String::new, |line| format!("Try it:\n\n    {line}\n\n"));

@@ -12,9 +12,9 @@ use keystile_core::owners::principal::Principal;
 use keystile_engine::Engine;
 use keystile_engine::EngineSettings;
 use keystile_engine::ServerInfo;
-use keystile_engine::command::{Failure, FailureKind};
-use keystile_engine::legacy::Answer;
+use keystile_engine::command::{Done, Failure, FailureKind};
 use keystile_engine::owners::claim::{ClaimLink, MakeClaimLink};
+use keystile_engine::reload::{Reload, Reloader};
 use keystile_notify::send::VapidKey;
 use keystile_proxy::Gate;
 use keystile_proxy::settings::TlsFiles;
@@ -22,7 +22,6 @@ use keystile_proxy::tls::Certificates;
 use keystile_store::Store;
 use keystile_store::error::Error as StoreError;
 use keystile_store::sqlite::files::directory::DataDirectory;
-use keystile_web::Reload;
 use keystile_web::Web;
 use keystile_web::WebSettings;
 use keystile_web::router::router;
@@ -45,7 +44,8 @@ const HOLD_PAUSE: Duration = Duration::from_millis(100);
 /// A server that serves. Dropping it without [`Server::stop`] cuts requests off.
 #[derive(Debug)]
 pub struct Server {
-    shared: Arc<Shared>,
+    engine: Arc<Engine>,
+    data: PathBuf,
     gate: Gate,
     console: SocketAddr,
     tasks: JoinSet<()>,
@@ -80,14 +80,12 @@ impl Signals {
     }
 }
 
-/// What the server's tasks share.
+/// What a reload reads.
 #[derive(Debug)]
-struct Shared {
-    engine: Arc<Engine>,
-    /// The file that a reload reads; `None` for a server without one.
+struct Configured {
+    /// The file; `None` for a server without one.
     file: Option<PathBuf>,
     observes_all: bool,
-    data: PathBuf,
 }
 
 /// What the engine takes from a configuration.
@@ -183,34 +181,37 @@ impl Server {
             console_url: console_settings.url(console),
         };
         engine.server.set(info).expect("the engine was made just now");
-        let shared = Arc::new(Shared { engine: engine.clone(), file, observes_all, data });
+        let configured = Arc::new(Configured { file: file.clone(), observes_all });
+        let reloader =
+            Reloader::new(move |engine, actor| Box::pin(reload(configured.clone(), engine, actor)));
+        engine.reloader.set(reloader).expect("the engine was made just now");
         let vapid = vapid(&engine).await?;
         let push_key = vapid.public_base64();
-        let web = web(&shared, &console_settings, console, (metrics.clone(), push_key));
+        let web = web(&engine, file, &console_settings, (console, metrics.clone(), push_key));
         let (mut tasks, mut names) = (JoinSet::new(), HashMap::new());
         let serving =
             console::serve(listener, router(web.clone()), certificates.clone(), console_settings);
         names.insert(tasks.spawn(serving).id(), "the console");
         names.insert(tasks.spawn(web.run_maintenance()).id(), "the console's housekeeping");
-        let (server, folder) = (shared.clone(), shared.data.clone());
+        let (commanded, folder) = (engine.clone(), data.clone());
         let controlling = async move {
             match control {
-                Some(control) => control::serve(control, server).await,
-                None => control::listen_and_serve(folder, server).await,
+                Some(control) => control::serve(control, commanded).await,
+                None => control::listen_and_serve(folder, commanded).await,
             }
         };
         names.insert(tasks.spawn(controlling).id(), "the control socket");
         let sender = notifier::send::sender(engine.clone(), &vapid);
         let notifier = Notifier::start(engine.clone(), sender);
-        let housekeeping = run_maintenance(engine, metrics, certificates);
+        let housekeeping = run_maintenance(engine.clone(), metrics, certificates);
         names.insert(tasks.spawn(housekeeping).id(), "the housekeeping");
         let left_unknown = opened.left_unknown;
-        Ok(Self { shared, gate, console, tasks, names, notifier, left_unknown })
+        Ok(Self { engine, data, gate, console, tasks, names, notifier, left_unknown })
     }
 
     /// The engine behind it.
     pub fn engine(&self) -> &Arc<Engine> {
-        &self.shared.engine
+        &self.engine
     }
 
     /// Where callers arrive.
@@ -238,9 +239,9 @@ impl Server {
 
     /// Waits until a part of the server ends that should not.
     pub async fn failed(&mut self) -> PartEnded {
-        let Self { shared, gate, tasks, names, notifier, .. } = self;
+        let Self { engine, gate, tasks, names, notifier, .. } = self;
         tokio::select! {
-            () = shared.engine.store().writer_ended() => PartEnded("the store's writer"),
+            () = engine.store().writer_ended() => PartEnded("the store's writer"),
             () = gate.core_ended() => PartEnded("a thread of the gate"),
             () = notifier.ended() => PartEnded("the notifier"),
             Some(ended) = tasks.join_next_with_id() => {
@@ -270,9 +271,9 @@ impl Server {
                 _ = signals.interrupt.recv() => break Ok(()),
                 ended = self.failed() => break Err(ended),
                 _ = signals.hang_up.recv() => {
-                    let reloaded = control::Server::reload(&*self.shared, Actor::System);
-                    let reloaded = self.shared.engine.store().unless_hung(reloaded).await;
-                    if let Answer::Failed(failure) = reloaded.unwrap_or_else(|error| Answer::Failed(error.into())) {
+                    let reloaded = self.engine.execute(&Principal::System, Reload);
+                    let reloaded = self.engine.store().unless_hung(reloaded).await;
+                    if let Err(failure) = reloaded.unwrap_or_else(|error| Err(error.into())) {
                         tracing::error!(problem = %failure.message, "SIGHUP changed nothing");
                     }
                 }
@@ -302,12 +303,12 @@ impl Server {
         }
         self.notifier.stop().await;
         self.tasks.shutdown().await;
-        self.shared.engine.write_refused();
-        self.shared.engine.finish_refused_links().await;
-        self.shared.engine.finish_sign_ins().await;
-        self.shared.engine.store().close();
+        self.engine.write_refused();
+        self.engine.finish_refused_links().await;
+        self.engine.finish_sign_ins().await;
+        self.engine.store().close();
         // The next start removes it too; while no server runs it only confuses.
-        let _ = std::fs::remove_file(control::socket_path(&self.shared.data));
+        let _ = std::fs::remove_file(control::socket_path(&self.data));
     }
 }
 
@@ -324,12 +325,11 @@ async fn vapid(engine: &Arc<Engine>) -> anyhow::Result<VapidKey> {
 
 /// The console of a server.
 fn web(
-    shared: &Arc<Shared>,
+    engine: &Arc<Engine>,
+    file: Option<PathBuf>,
     settings: &ConsoleSettings,
-    listen: SocketAddr,
-    (metrics, push_key): (PrometheusHandle, String),
+    (listen, metrics, push_key): (SocketAddr, PrometheusHandle, String),
 ) -> Arc<Web> {
-    let engine = shared.engine.clone();
     let settings = WebSettings {
         url: settings.public_url.clone(),
         listen,
@@ -337,16 +337,11 @@ fn web(
         behind_proxy: settings.behind_proxy,
         health: settings.health,
         metrics: settings.metrics,
-        file: shared.file.clone(),
+        file,
         push_key,
     };
-    let reloading = shared.clone();
-    let reload: Reload = Box::new(move |actor| {
-        let shared = reloading.clone();
-        Box::pin(async move { control::Server::reload(&*shared, actor).await })
-    });
     let counted = engine.clone();
-    Web::new(engine, settings, reload, move || {
+    Web::new(engine.clone(), settings, move || {
         console::note_state(&counted);
         metrics.render()
     })
@@ -375,58 +370,57 @@ async fn run_maintenance(
     }
 }
 
-impl control::Server for Shared {
-    fn engine(&self) -> &Arc<Engine> {
-        &self.engine
-    }
-
-    async fn reload(&self, actor: Actor) -> Answer {
-        let Some(file) = &self.file else {
-            return Answer::Failed(Failure {
+/// Reads the configuration again and puts it in force.
+async fn reload(
+    configured: Arc<Configured>,
+    engine: Arc<Engine>,
+    actor: Actor,
+) -> Result<Done, Failure> {
+    let Some(file) = &configured.file else {
+        return Err(Failure {
+            kind: FailureKind::Invalid,
+            message: "this server was started without a configuration file".to_owned(),
+            help: Some(
+                "write one with `keystile init`, then `keystile run --config keystile.toml`"
+                    .to_owned(),
+            ),
+        });
+    };
+    match config::load(file) {
+        Ok(configuration) => {
+            let configuration =
+                if configured.observes_all { configuration.observing() } else { configuration };
+            let settings = engine_settings(&configuration);
+            engine.store().set_timeout(configuration.store_timeout);
+            engine.replace_policy(configuration.policy, settings);
+            engine.begin_watching().await;
+            engine.note_reload(actor).await;
+            tracing::info!(file = %file.display(), "the policy was read again");
+            let name = file.display();
+            Ok(Done(format!(
+                "Read {name} again: its APIs, plans, channels and watch rules are in force. `data`, [console], and [gate] but for key_failures change with a restart."
+            )))
+        }
+        Err(report) => {
+            let problems = report.render(100, config::Colors::Off);
+            let summary = report
+                .problems()
+                .first()
+                .map(|problem| problem.message().to_owned())
+                .unwrap_or_default();
+            tracing::error!(file = %file.display(), problem = %summary, "the configuration has mistakes; the policy in force stays");
+            engine.note_failed_reload(&summary, actor).await;
+            Err(Failure {
                 kind: FailureKind::Invalid,
-                message: "this server was started without a configuration file".to_owned(),
-                help: Some(
-                    "write one with `keystile init`, then `keystile run --config keystile.toml`"
-                        .to_owned(),
+                message: format!(
+                    "{} has mistakes; the policy in force stays\n\n{problems}",
+                    file.display()
                 ),
-            });
-        };
-        match config::load(file) {
-            Ok(configuration) => {
-                let configuration =
-                    if self.observes_all { configuration.observing() } else { configuration };
-                let settings = engine_settings(&configuration);
-                self.engine.store().set_timeout(configuration.store_timeout);
-                self.engine.replace_policy(configuration.policy, settings);
-                self.engine.begin_watching().await;
-                self.engine.note_reload(actor).await;
-                tracing::info!(file = %file.display(), "the policy was read again");
-                let name = file.display();
-                Answer::Done(format!(
-                    "Read {name} again: its APIs, plans, channels and watch rules are in force. `data`, [console], and [gate] but for key_failures change with a restart."
-                ))
-            }
-            Err(report) => {
-                let problems = report.render(100, config::Colors::Off);
-                let summary = report
-                    .problems()
-                    .first()
-                    .map(|problem| problem.message().to_owned())
-                    .unwrap_or_default();
-                tracing::error!(file = %file.display(), problem = %summary, "the configuration has mistakes; the policy in force stays");
-                self.engine.note_failed_reload(&summary, actor).await;
-                Answer::Failed(Failure {
-                    kind: FailureKind::Invalid,
-                    message: format!(
-                        "{} has mistakes; the policy in force stays\n\n{problems}",
-                        file.display()
-                    ),
-                    help: Some(format!(
-                        "mend them, try `keystile check {}`, and reload again",
-                        file.display()
-                    )),
-                })
-            }
+                help: Some(format!(
+                    "mend them, try `keystile check {}`, and reload again",
+                    file.display()
+                )),
+            })
         }
     }
 }

@@ -4,7 +4,7 @@ use keystile_core::key::KeyId;
 use keystile_core::owners::secret::SecretHash;
 use keystile_core::time::Timestamp;
 
-use crate::sqlite::keys::key::KeyRow;
+use crate::keys::KeyRow;
 
 /// What a link can act on.
 #[derive(Clone, Debug)]

@@ -160,9 +160,9 @@ impl KeyEntry {
         (known != i64::MIN).then_some(Timestamp(known))
     }
 
-    pub(crate) fn set_lock(&self, lock: Option<LockNotice>) {
+    pub(crate) fn set_lock(&self, lock: Option<LockNotice>, count: &LockedCount) {
         let Some(lock) = lock else {
-            self.standing.store(ACTIVE, Ordering::Release);
+            count.note(self.standing.swap(ACTIVE, Ordering::AcqRel), ACTIVE);
             return;
         };
         self.locked_until.store(lock.until.map_or(i64::MAX, |until| until.0), Ordering::Release);
@@ -170,15 +170,30 @@ impl KeyEntry {
             LockLevel::Writes => WRITES_LOCKED,
             LockLevel::All => ALL_LOCKED,
         };
-        self.standing.store(standing, Ordering::Release);
+        count.note(self.standing.swap(standing, Ordering::AcqRel), standing);
     }
 
-    pub(crate) fn set_revoked(&self) {
-        self.standing.store(REVOKED, Ordering::Release);
+    pub(crate) fn set_revoked(&self, count: &LockedCount) {
+        count.note(self.standing.swap(REVOKED, Ordering::AcqRel), REVOKED);
     }
 
     pub(crate) fn set_expires(&self, at: Timestamp) {
         self.expires.store(at.0, Ordering::Release);
+    }
+}
+
+/// How many keys carry a lock, one that has just run out included.
+#[derive(Debug, Default)]
+pub(crate) struct LockedCount(AtomicU64);
+
+impl LockedCount {
+    fn note(&self, before: u8, now: u8) {
+        let is_locked = |standing| matches!(standing, WRITES_LOCKED | ALL_LOCKED);
+        match (is_locked(before), is_locked(now)) {
+            (false, true) => self.0.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.0.fetch_sub(1, Ordering::Relaxed),
+            (true, true) | (false, false) => return,
+        };
     }
 }
 
@@ -188,9 +203,15 @@ pub struct KeyCache {
     by_hash: papaya::HashMap<KeyHash, Arc<KeyEntry>>,
     /// How many entries there are; the map counts only with an effort.
     len: AtomicU64,
+    pub(crate) locked: Arc<LockedCount>,
 }
 
 impl KeyCache {
+    /// How many keys carry a lock, one that has just run out included.
+    pub fn locked(&self) -> u64 {
+        self.locked.0.load(Ordering::Relaxed)
+    }
+
     /// The key with a hash.
     pub fn find(&self, hash: &KeyHash) -> Option<Arc<KeyEntry>> {
         self.by_hash.pin().get(hash).cloned()
@@ -218,9 +239,15 @@ pub(crate) struct Rows {
     keys: HashMap<i64, Arc<KeyEntry>>,
     applications: HashMap<i64, Arc<ApplicationEntry>>,
     plans: HashMap<String, SharedName>,
+    pub(crate) locked: Arc<LockedCount>,
 }
 
 impl Rows {
+    /// No keys yet, whose locks will be counted in a table.
+    pub(crate) fn of(table: &KeyCache) -> Self {
+        Self { locked: table.locked.clone(), ..Self::default() }
+    }
+
     pub(crate) fn key(&self, row: i64) -> Option<&Arc<KeyEntry>> {
         self.keys.get(&row)
     }
@@ -270,5 +297,30 @@ mod tests {
             key.note_call(Timestamp(call));
             assert_eq!(key.last_call(), Some(Timestamp(known)));
         }
+    }
+
+    #[test]
+    fn locked_keys_are_counted_once_however_often_they_are_locked() {
+        let application = ApplicationEntry::new(
+            1,
+            ApplicationId::new(Uuid::nil()),
+            "a",
+            ApplicationState::Active,
+        );
+        let key =
+            KeyEntry::new(1, KeyId::new(Uuid::nil()), Arc::new(application), Arc::new("p".into()));
+        let count = LockedCount::default();
+        let counted = || count.0.load(Ordering::Relaxed);
+        let lock = |level| Some(LockNotice { level, until: None });
+        key.set_lock(lock(LockLevel::Writes), &count);
+        key.set_lock(lock(LockLevel::All), &count);
+        assert_eq!(counted(), 1);
+        key.set_lock(None, &count);
+        key.set_lock(None, &count);
+        assert_eq!(counted(), 0);
+        key.set_lock(lock(LockLevel::All), &count);
+        key.set_revoked(&count);
+        key.set_revoked(&count);
+        assert_eq!(counted(), 0);
     }
 }

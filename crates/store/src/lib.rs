@@ -18,12 +18,16 @@
 //! Not here: what a plan allows (core), when something is asked of the store (engine).
 
 pub mod action_links;
+pub mod applications;
+pub mod audit;
 pub mod clock;
 pub mod completion_queue;
 pub mod credentials;
 pub mod devices;
 pub mod error;
+pub mod journal;
 pub mod key_cache;
+pub mod keys;
 pub mod loss;
 pub mod owners;
 mod random;

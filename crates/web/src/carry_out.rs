@@ -5,7 +5,6 @@ use std::sync::Arc;
 use keystile_core::lock::Actor;
 use keystile_engine::Engine;
 use keystile_engine::command::{Failure, FailureKind};
-use keystile_engine::keys::version::Expected;
 use keystile_engine::legacy::{Answer, Command};
 use tokio::runtime::Handle;
 
@@ -24,19 +23,9 @@ pub(crate) async fn carry_out(
     command: Command,
     actor: Actor,
 ) -> Result<Answer, Failure> {
-    carry_out_expecting(engine, command, actor, Expected::Any).await
-}
-
-/// The same, unless what it edits is no longer as expected.
-pub(crate) async fn carry_out_expecting(
-    engine: &Arc<Engine>,
-    command: Command,
-    actor: Actor,
-    expected: Expected,
-) -> Result<Answer, Failure> {
     let (engine, runtime) = (engine.clone(), Handle::current());
     // Lists and backups read for long; they must not hold up health checks.
-    let work = move || runtime.block_on(engine.execute_legacy_expecting(command, actor, expected));
+    let work = move || runtime.block_on(engine.execute_legacy(command, actor));
     match tokio::task::spawn_blocking(work).await {
         Ok(Answer::Failed(failure)) => Err(failure),
         Ok(answer) => Ok(answer),

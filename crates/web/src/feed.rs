@@ -13,12 +13,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
+use keystile_core::owners::principal::Principal;
 use keystile_engine::Engine;
-use keystile_engine::command::{EventFilter, Failure, Order, RecordFilter};
+use keystile_engine::audit::{EventFilter, EventView, ListEvents};
+use keystile_engine::command::Failure;
+use keystile_engine::journal::{Order, PageRecords, RecordFilter};
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use crate::carry_out::blocking;
 use crate::web::Web;
 
 /// How often the store is looked at; a write shows within a second.
@@ -79,11 +81,28 @@ struct Skipped {
     writes: i64,
 }
 
+/// Whoever watches may see it: they were asked for a scope when they came.
+const WATCHER: Principal = Principal::System;
+
+async fn records(engine: &Arc<Engine>, filter: RecordFilter) -> Result<Vec<WriteRecord>, Failure> {
+    Ok(engine.execute(&WATCHER, PageRecords { filter }).await?.records)
+}
+
+async fn events(engine: &Arc<Engine>, filter: EventFilter) -> Result<Vec<EventView>, Failure> {
+    engine.execute(&WATCHER, ListEvents { filter }).await
+}
+
 /// What is new since `seen`, as messages; the caller's `seen` moves on.
-fn look(engine: &Engine, seen: &mut Seen) -> Result<(String, Vec<WriteRecord>), Failure> {
+async fn look(
+    engine: &Arc<Engine>,
+    seen: &mut Seen,
+) -> Result<(String, Vec<WriteRecord>), Failure> {
     let mut text = String::new();
     let latest = RecordFilter { limit: RECORDS_MAX, ..RecordFilter::default() };
-    let mut records = engine.record_page(&latest)?.records;
+    let mut records = records(engine, latest).await?;
+    let filter =
+        EventFilter { after: Some(seen.event), limit: RECORDS_MAX, ..EventFilter::default() };
+    let mut events = events(engine, filter).await?;
     records.retain(|record| record.id.0 > seen.record);
     records.reverse();
     if let Some(first) = records.first() {
@@ -96,9 +115,6 @@ fn look(engine: &Engine, seen: &mut Seen) -> Result<(String, Vec<WriteRecord>), 
         seen.record = record.id.0;
         message(&mut text, "write", *seen, record);
     }
-    let filter =
-        EventFilter { after: Some(seen.event), limit: RECORDS_MAX, ..EventFilter::default() };
-    let mut events = engine.events(&filter)?;
     events.sort_by_key(|event| event.id);
     for event in &events {
         seen.event = event.id;
@@ -108,10 +124,9 @@ fn look(engine: &Engine, seen: &mut Seen) -> Result<(String, Vec<WriteRecord>), 
 }
 
 /// The end of the journal and the audit.
-fn end(engine: &Engine) -> Result<Seen, Failure> {
-    let records =
-        engine.record_page(&RecordFilter { limit: 1, ..RecordFilter::default() })?.records;
-    let events = engine.events(&EventFilter { limit: 1, ..EventFilter::default() })?;
+async fn end(engine: &Arc<Engine>) -> Result<Seen, Failure> {
+    let records = records(engine, RecordFilter { limit: 1, ..RecordFilter::default() }).await?;
+    let events = events(engine, EventFilter { limit: 1, ..EventFilter::default() }).await?;
     Ok(Seen {
         record: records.first().map_or(0, |record| record.id.0),
         event: events.first().map_or(0, |event| event.id),
@@ -119,12 +134,16 @@ fn end(engine: &Engine) -> Result<Seen, Failure> {
 }
 
 /// Records that were told while under way, told again when they have ended.
-fn ended(engine: &Engine, open: &mut BTreeSet<i64>, seen: Seen) -> Result<String, Failure> {
+async fn ended(
+    engine: &Arc<Engine>,
+    open: &mut BTreeSet<i64>,
+    seen: Seen,
+) -> Result<String, Failure> {
     let mut text = String::new();
     for id in open.clone() {
         let only =
             RecordFilter { order: Order::Only(RecordId(id)), limit: 1, ..RecordFilter::default() };
-        match engine.record_page(&only)?.records.first() {
+        match records(engine, only).await?.first() {
             Some(record) if record.outcome == Outcome::Pending => {}
             Some(record) => {
                 message(&mut text, "write", seen, record);
@@ -136,6 +155,27 @@ fn ended(engine: &Engine, open: &mut BTreeSet<i64>, seen: Seen) -> Result<String
         }
     }
     Ok(text)
+}
+
+/// One look: what was seen before it, its messages, what is seen now, and the records still under way.
+async fn look_once(
+    engine: &Arc<Engine>,
+    seen: Option<Seen>,
+    mut open: BTreeSet<i64>,
+) -> Result<(Seen, String, Seen, BTreeSet<i64>), Failure> {
+    let mut seen = match seen {
+        Some(seen) => seen,
+        None => end(engine).await?,
+    };
+    let before = seen;
+    let ended = ended(engine, &mut open, seen).await?;
+    let (text, records) = look(engine, &mut seen).await?;
+    let pending = records.iter().filter(|record| record.outcome == Outcome::Pending);
+    open.extend(pending.map(|record| record.id.0));
+    while open.len() > OPEN_MAX {
+        open.pop_first();
+    }
+    Ok((before, ended + &text, seen, open))
 }
 
 impl Feed {
@@ -166,19 +206,7 @@ async fn run(web: Arc<Web>) {
             }
         }
         let (seen, open) = state.clone();
-        let looked = blocking(&web.engine, move |engine| {
-            let (mut seen, mut open) = (seen.map_or_else(|| end(engine), Ok)?, open);
-            let before = seen;
-            let ended = ended(engine, &mut open, seen)?;
-            let (text, records) = look(engine, &mut seen)?;
-            let pending = records.iter().filter(|record| record.outcome == Outcome::Pending);
-            open.extend(pending.map(|record| record.id.0));
-            while open.len() > OPEN_MAX {
-                open.pop_first();
-            }
-            Ok((before, ended + &text, seen, open))
-        });
-        match looked.await {
+        match look_once(&web.engine, seen, open).await {
             Ok((before, text, seen, open)) => {
                 state = (Some(seen), open);
                 if !text.is_empty() {
@@ -192,18 +220,14 @@ async fn run(web: Arc<Web>) {
 }
 
 /// What a watcher missed since it was last told something.
-pub(crate) async fn missed(web: &Web, seen: Seen) -> Result<(Seen, String), Failure> {
-    blocking(&web.engine, move |engine| {
-        let mut seen = seen;
-        let (text, _) = look(engine, &mut seen)?;
-        Ok((seen, text))
-    })
-    .await
+pub(crate) async fn missed(web: &Web, mut seen: Seen) -> Result<(Seen, String), Failure> {
+    let (text, _) = look(&web.engine, &mut seen).await?;
+    Ok((seen, text))
 }
 
 /// Where a watcher that has seen nothing begins.
 pub(crate) async fn here(web: &Web) -> Result<Seen, Failure> {
-    blocking(&web.engine, |engine| end(engine)).await
+    end(&web.engine).await
 }
 
 #[cfg(test)]

@@ -37,4 +37,4 @@ mod traffic;
 mod web;
 
 pub use guard::Peer;
-pub use web::{Access, Reload, Web, WebSettings};
+pub use web::{Access, Web, WebSettings};

@@ -1,12 +1,9 @@
 //! What every handler sees.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use keystile_core::lock::Actor;
 use keystile_engine::Engine;
-use keystile_engine::legacy::Answer;
 
 use crate::feed::Feed;
 use crate::flash::Flashes;
@@ -47,14 +44,10 @@ pub struct WebSettings {
     pub file: Option<std::path::PathBuf>,
 }
 
-/// Reads the configuration again for somebody; says what came of it.
-pub type Reload = Box<dyn Fn(Actor) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
-
 /// The console's state, shared by its handlers.
 pub struct Web {
     pub(crate) engine: Arc<Engine>,
     pub(crate) settings: WebSettings,
-    pub(crate) reload: Reload,
     pub(crate) metrics: Box<dyn Fn() -> String + Send + Sync>,
     pub(crate) flashes: Flashes,
     pub(crate) traffic: Traffic,
@@ -74,7 +67,6 @@ impl Web {
     pub fn new(
         engine: Arc<Engine>,
         settings: WebSettings,
-        reload: Reload,
         metrics: impl Fn() -> String + Send + Sync + 'static,
     ) -> Arc<Self> {
         let passkeys = Ceremonies::new(&settings);
@@ -84,7 +76,6 @@ impl Web {
             engine,
             passkeys,
             settings,
-            reload,
             metrics: Box::new(metrics),
             flashes: Flashes::default(),
             traffic: Traffic::default(),

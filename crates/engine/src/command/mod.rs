@@ -19,16 +19,21 @@ use serde::{Deserialize, Serialize};
 use crate::Engine;
 
 mod failure;
-mod views;
 pub mod wire;
 
 pub use crate::audit::{AuditFault, AuditReport, EventFilter, EventView};
+pub use crate::journal::{Order, RecordFilter};
+pub use crate::keys::application::{ApplicationDetails, ApplicationView};
+pub use crate::keys::create::NewKey;
+pub use crate::keys::key::{BudgetView, KeyDetails, KeyFilter, KeyView};
 pub use crate::notifications::delivery::{
     AttemptView, ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView,
 };
 pub use crate::owners::token::{NewToken, TokenView};
+pub use crate::status::{ApiView, Finding, FindingLevel, KeyCounts, StatusView};
 pub use failure::{Failure, FailureKind};
-pub use views::*;
+pub use keystile_core::lock::Budgets;
+pub use keystile_core::version::Expected;
 
 /// A command that is being carried out. It is boxed so that all of it is compiled here, once, and not in
 /// every crate that awaits it.
@@ -86,6 +91,15 @@ impl Authorized {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Done(pub String);
+
+/// Something was edited: what was done, in a sentence for people, and how what was edited is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edited<V> {
+    /// What was done.
+    pub done: String,
+    /// What was edited.
+    pub now: V,
+}
 
 impl Engine {
     /// Carries out a command. What it changes is durable once this returns.

@@ -9,10 +9,23 @@ use serde_json::Value;
 
 use super::{Command, Failure, FailureKind};
 use crate::Engine;
+use crate::audit::{ListEvents, VerifyAudit};
+use crate::backup::BackUp;
+use crate::journal::ListRecords;
+use crate::keys::application::{CreateApplication, ListApplications, ShowApplicationWithKeys};
+use crate::keys::application_edit::{
+    ChangeApplicationPlan, SetApplicationNote, SetApplicationState,
+};
+use crate::keys::create::{CreateKeys, RollKey};
+use crate::keys::edit::{ChangeKeyPlan, RevokeKey, SetKeyNote};
+use crate::keys::key::{ListKeys, ShowKey};
+use crate::keys::lock::{LockKey, UnlockKey};
 use crate::legacy;
 use crate::owners::claim::MakeClaimLink;
 use crate::owners::owner::{ListOwners, RemoveOwner};
 use crate::owners::token::{CreateToken, ListTokens, RevokeToken};
+use crate::reload::Reload;
+use crate::status::{Diagnose, ShowStatus};
 
 /// The answer of a command whose type is known to whoever sent it.
 pub type WireExecution<'a> = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + 'a>>;
@@ -61,6 +74,28 @@ macro_rules! wire_commands {
 }
 
 wire_commands! {
+    ListKeys,
+    ShowKey,
+    CreateKeys,
+    RollKey,
+    LockKey,
+    UnlockKey,
+    RevokeKey,
+    ChangeKeyPlan,
+    SetKeyNote,
+    ListApplications,
+    ShowApplicationWithKeys,
+    CreateApplication,
+    SetApplicationState,
+    ChangeApplicationPlan,
+    SetApplicationNote,
+    ListRecords,
+    ListEvents,
+    VerifyAudit,
+    ShowStatus,
+    Diagnose,
+    BackUp,
+    Reload,
     CreateToken,
     ListTokens,
     RevokeToken,

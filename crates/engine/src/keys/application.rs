@@ -1,168 +1,182 @@
-//! What owners do with applications.
+//! Applications: how owners see them, listing, showing and creating them.
+
+use std::sync::Arc;
 
 use keystile_core::decision::ApplicationState;
-use keystile_core::lock::Actor;
+use keystile_core::owners::scope::Scope;
+use keystile_core::time::Timestamp;
+use keystile_core::version::version_of;
+use keystile_store::applications::ApplicationRow;
 use keystile_store::error::Error;
-use keystile_store::sqlite::keys::change::Progress;
-use keystile_store::sqlite::keys::key::{self, ApplicationRow};
+use keystile_store::keys::KeyQuery;
+use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::advice;
-use crate::command::{ApplicationDetails, ApplicationView, Failure, KeyFilter};
-use crate::execute::{check_name, checked_note, missing};
-use crate::keys::version::Expected;
+use crate::command::{Authorized, Command, Failure, Running};
+use crate::execute::{LISTED_MAX, check_name, missing};
+use crate::keys::key::KeyView;
 use crate::keys::view;
-use crate::legacy::Answer;
 
-/// Keys put on another plan in one transaction.
-const CHANGED_AT_ONCE: u32 = 2_000;
+/// An application as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ApplicationView {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The plan of its new keys.
+    pub plan: String,
+    /// Whether it may call.
+    pub state: ApplicationState,
+    /// When it was created.
+    pub created: Timestamp,
+    /// How many keys it has that are not revoked.
+    pub keys: u32,
+    /// What an owner noted about it.
+    pub note: Option<String>,
+}
 
-impl Engine {
-    pub(crate) async fn create_application(
-        &self,
-        name: String,
-        plan: String,
-        actor: Actor,
-    ) -> Result<Answer, Failure> {
-        check_name(&name)?;
-        self.check_plan(&plan)?;
-        let shown = name.clone();
-        self.store
-            .change(move |work| work.create_application(&name, &plan, &actor).map(|_| ()))
-            .await?;
-        self.show_application(&shown)
+/// An application with its keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ApplicationDetails {
+    /// The application.
+    #[serde(flatten)]
+    pub application: ApplicationView,
+    /// Its keys.
+    pub keys_list: Vec<KeyView>,
+}
+
+impl ApplicationView {
+    /// The version of what can be edited of the application.
+    pub fn version(&self) -> String {
+        let Self { id, name, plan, state, note, .. } = self;
+        version_of(&(id, name, plan, state, note))
     }
+}
 
-    /// Applications by name, after one, at most so many. Blocks.
-    pub fn application_page(
-        &self,
-        after: &str,
-        limit: u32,
-    ) -> Result<Vec<ApplicationView>, Failure> {
-        let rows = self.store.read(|read| key::list_applications(read, after, limit))?;
-        Ok(rows.into_iter().map(view::application).collect())
-    }
+/// Lists applications by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListApplications {
+    /// Only those whose names come after this one.
+    #[serde(default)]
+    pub after: String,
+    /// At most so many; all of them where `None`.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
 
-    pub(crate) fn list_applications(&self) -> Result<Answer, Failure> {
-        let rows = self.store.read(|read| key::list_applications(read, "", u32::MAX))?;
-        Ok(Answer::Applications(rows.into_iter().map(view::application).collect()))
-    }
+/// Shows an application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowApplication {
+    /// Its name or id.
+    pub application: String,
+}
 
-    fn find_application(&self, name: &str) -> Result<ApplicationRow, Failure> {
-        self.store.read(|read| key::find_application(read, name)).map_err(|error| match error {
-            Error::Missing(what) => {
-                missing(format!("there is no {what}"), advice::LIST_APPLICATIONS)
-            }
-            other => other.into(),
+/// Shows an application with its keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowApplicationWithKeys {
+    /// Its name or id.
+    pub application: String,
+}
+
+/// Creates an application without a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateApplication {
+    /// Its name.
+    pub name: String,
+    /// Its plan.
+    pub plan: String,
+}
+
+impl Command for ListApplications {
+    type Answer = Vec<ApplicationView>;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(
+        self,
+        engine: &'a Arc<Engine>,
+        _: &'a Authorized,
+    ) -> Running<'a, Vec<ApplicationView>> {
+        Box::pin(async move {
+            let limit = self.limit.unwrap_or(u32::MAX);
+            let rows = engine.store.list_applications(self.after, limit).await?;
+            Ok(rows.into_iter().map(view::application).collect())
         })
     }
+}
 
-    /// An application by its name or id. Blocks.
-    pub fn application(&self, name: &str) -> Result<ApplicationView, Failure> {
-        self.find_application(name).map(view::application)
+impl Command for ShowApplication {
+    type Answer = ApplicationView;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, ApplicationView> {
+        Box::pin(
+            async move { engine.application_row(self.application).await.map(view::application) },
+        )
+    }
+}
+
+impl Command for ShowApplicationWithKeys {
+    type Answer = ApplicationDetails;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(
+        self,
+        engine: &'a Arc<Engine>,
+        _: &'a Authorized,
+    ) -> Running<'a, ApplicationDetails> {
+        Box::pin(async move {
+            let row = engine.application_row(self.application).await?;
+            engine.with_keys(row).await
+        })
+    }
+}
+
+impl Command for CreateApplication {
+    type Answer = ApplicationDetails;
+    const SCOPE: Scope = Scope::Write;
+
+    fn run<'a>(
+        self,
+        engine: &'a Arc<Engine>,
+        by: &'a Authorized,
+    ) -> Running<'a, ApplicationDetails> {
+        Box::pin(async move {
+            let Self { name, plan } = self;
+            check_name(&name)?;
+            engine.check_plan(&plan)?;
+            let row = engine.store.create_application(name, plan, by.actor().clone()).await?;
+            let application = view::application(row);
+            Ok(ApplicationDetails { application, keys_list: Vec::new() })
+        })
+    }
+}
+
+/// Why something could not be done with an application.
+pub(crate) fn application_failure(error: Error) -> Failure {
+    match error {
+        Error::Missing(what) => missing(format!("there is no {what}"), advice::LIST_APPLICATIONS),
+        other => other.into(),
+    }
+}
+
+impl Engine {
+    /// An application by its name or id.
+    pub(crate) async fn application_row(&self, name: String) -> Result<ApplicationRow, Failure> {
+        self.store.application(name).await.map_err(application_failure)
     }
 
-    pub(crate) fn show_application(&self, name: &str) -> Result<Answer, Failure> {
-        let row = self.find_application(name)?;
-        let filter = KeyFilter { application: Some(row.name.clone()), ..KeyFilter::default() };
-        let keys_list = self.list_keys(&filter)?;
-        Ok(Answer::Application(Box::new(ApplicationDetails {
-            application: view::application(row),
-            keys_list,
-        })))
-    }
-
-    pub(crate) async fn set_application_state(
-        &self,
-        name: &str,
-        state: ApplicationState,
-        actor: Actor,
-        expected: Expected,
-    ) -> Result<Answer, Failure> {
-        let row = self.find_application(name)?;
-        let (id, is_so_already) = (row.id.clone(), row.state == state);
-        if !is_so_already || expected != Expected::Any {
-            self.store
-                .change(move |work| {
-                    expected.check_application(work, &id)?;
-                    if is_so_already {
-                        return Ok(());
-                    }
-                    work.set_application_state(row.row, state, &actor)
-                })
-                .await?;
-        }
-        Ok(Answer::Done(match state {
-            ApplicationState::Active => format!("{} may call again.", row.name),
-            ApplicationState::Suspended => {
-                format!("Suspended {}: none of its keys may call.", row.name)
-            }
-        }))
-    }
-
-    /// The keys follow that are on the application's present plan; one that has a plan of its own keeps
-    /// it. In parts, because writes wait for each: the application comes last, so that what a crash left
-    /// undone is done by the same command again.
-    pub(crate) async fn change_application_plan(
-        &self,
-        name: &str,
-        plan: String,
-        actor: Actor,
-        expected: Expected,
-    ) -> Result<Answer, Failure> {
-        self.check_plan(&plan)?;
-        let row = self.find_application(name)?;
-        let (mut after, mut changed) = (0, 0);
-        loop {
-            let (plan, actor, id) = (plan.clone(), actor.clone(), row.id.clone());
-            // Only before the first part: the others follow from it.
-            let expected = if after == 0 { expected.clone() } else { Expected::Any };
-            let (keys, progress) = self
-                .store
-                .change(move |work| {
-                    expected.check_application(work, &id)?;
-                    work.set_application_plan(row.row, &plan, (after, CHANGED_AT_ONCE), &actor)
-                })
-                .await?;
-            changed += keys;
-            match progress {
-                Progress::Unfinished { after: last } => after = last,
-                Progress::Done => break,
-            }
-        }
-        if row.plan == plan {
-            return Ok(Answer::Done(format!("{} is on the plan {plan} already.", row.name)));
-        }
-        let keys = match changed {
-            0 => "none of its keys was on its plan before".to_owned(),
-            1 => "1 key of it follows".to_owned(),
-            count => format!("{count} keys of it follow"),
+    async fn with_keys(&self, row: ApplicationRow) -> Result<ApplicationDetails, Failure> {
+        let query = KeyQuery {
+            application: Some(row.id.clone()),
+            limit: LISTED_MAX,
+            ..KeyQuery::default()
         };
-        Ok(Answer::Done(format!("{} is on the plan {plan}; {keys}.", row.name)))
-    }
-
-    pub(crate) async fn set_application_note(
-        &self,
-        name: &str,
-        note: &str,
-        actor: Actor,
-        expected: Expected,
-    ) -> Result<Answer, Failure> {
-        let note = checked_note(note)?;
-        let row = self.find_application(name)?;
-        let said = if note.is_some() { "Noted for" } else { "Removed the note of" };
-        let (id, is_so_already) = (row.id.clone(), note == row.note);
-        if !is_so_already || expected != Expected::Any {
-            self.store
-                .change(move |work| {
-                    expected.check_application(work, &id)?;
-                    if is_so_already {
-                        return Ok(());
-                    }
-                    work.set_application_note(row.row, note.as_deref(), &actor)
-                })
-                .await?;
-        }
-        Ok(Answer::Done(format!("{said} {}.", row.name)))
+        let keys = self.store.list_keys(query).await?;
+        let keys_list = keys.into_iter().map(|key| self.key_view(key)).collect();
+        Ok(ApplicationDetails { application: view::application(row), keys_list })
     }
 }

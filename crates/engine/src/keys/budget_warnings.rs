@@ -85,12 +85,10 @@ impl Engine {
 
     /// `None` for a key that is no longer near, or needs a decision rather than a warning.
     async fn near_budget(&self, key: &str) -> Result<Option<BudgetWarning>, Failure> {
-        let Ok(row) = self.find_key(key) else {
+        let Ok(row) = self.key_row(key).await else {
             return Ok(None);
         };
-        let now = self.store().now();
-        let is_locked = row.lock.as_ref().is_some_and(|lock| lock.holds_at(now));
-        if is_locked || row.revoked.is_some() {
+        if row.state_at(self.store.now()) != "active" {
             return Ok(None);
         }
         let budgets = self.budgets_of(&row).await?;

@@ -1,7 +1,10 @@
 //! Applications and keys: what owners see of them and do with them.
 
-pub(crate) mod application;
+pub mod application;
+pub mod application_edit;
 pub(crate) mod budget_warnings;
-pub(crate) mod key;
-pub mod version;
+pub mod create;
+pub mod edit;
+pub mod key;
+pub mod lock;
 pub(crate) mod view;

@@ -1,10 +1,13 @@
 //! What owners see of keys, applications and budgets.
 
 use keystile_core::time::Timestamp;
-use keystile_store::sqlite::audit::event::EventRow;
-use keystile_store::sqlite::keys::key::{ApplicationRow, KeyRow};
+use keystile_store::applications::ApplicationRow;
+use keystile_store::audit::EventRow;
+use keystile_store::keys::KeyRow;
 
-use crate::command::{ApplicationView, EventView, KeyView};
+use crate::audit::EventView;
+use crate::keys::application::ApplicationView;
+use crate::keys::key::KeyView;
 
 pub(crate) fn key(
     row: KeyRow,
@@ -12,19 +15,13 @@ pub(crate) fn key(
     last_call: Option<Timestamp>,
     now: Timestamp,
 ) -> KeyView {
-    let is_revoked = row.revoked.is_some() || row.expires.is_some_and(|expires| expires <= now);
-    let lock = row.lock.filter(|lock| !is_revoked && lock.holds_at(now));
-    let state = match (is_revoked, &lock) {
-        (true, _) => "revoked",
-        (false, Some(_)) => "locked",
-        (false, None) => "active",
-    };
+    let (state, lock) = (row.state_at(now).to_owned(), row.lock_at(now).cloned());
     KeyView {
         id: row.id,
         prefix: row.prefix,
         application: row.application,
         plan: row.plan,
-        state: state.to_owned(),
+        state,
         lock,
         created: row.created,
         expires: row.expires,

@@ -247,7 +247,7 @@ impl Engine {
             limit: WRITES_BEFORE,
             ..RecordFilter::default()
         };
-        let records = self.record_page(&filter).map(|page| page.records).unwrap_or_default();
+        let records = self.record_page(filter).map(|page| page.records).unwrap_or_default();
         let write = |record: keystile_core::journal::WriteRecord| NoticeWrite {
             id: record.id,
             time: record.time,

@@ -17,8 +17,7 @@ use uuid::Uuid;
 use crate::Engine;
 use crate::advice;
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{check_name_of, conflict, failure, missing};
-use crate::keys::key::too_long;
+use crate::execute::{check_name_of, conflict, failure, missing, too_long};
 
 /// That a token was used is written at most so often.
 const USED_EVERY: Span = Span::from_secs(60);

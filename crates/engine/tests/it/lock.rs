@@ -1,36 +1,28 @@
 //! Locks that meet a lock.
 
 use keystile_core::lock::LockLevel;
-use keystile_engine::command::KeyDetails;
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::command::Expected;
+use keystile_engine::keys::create::CreateKeys;
+use keystile_engine::keys::key::{KeyDetails, ShowKey};
+use keystile_engine::keys::lock::LockKey;
 
-use crate::test_engine::{TestEngine, cli, wait};
+use crate::test_engine::{TestEngine, shell};
 
 impl TestEngine {
-    fn ask(&self, command: Command) -> Answer {
-        wait(self.engine().execute_legacy(command, cli()))
-    }
-
     fn new_key(&self) -> String {
         let plan = Some("open".to_owned());
-        let command = Command::CreateKeys { application: "reader".to_owned(), plan, count: 1 };
-        let Answer::NewKeys(keys) = self.ask(command) else { panic!("no key") };
-        keys[0].id.clone()
+        let command = CreateKeys { application: "reader".to_owned(), plan, count: 1 };
+        self.execute(&shell(), command).unwrap()[0].id.clone()
     }
 
     fn lock(&self, key: &str, level: LockLevel, for_millis: Option<i64>) -> String {
         let (key, reason) = (key.to_owned(), format!("{level} please"));
-        match self.ask(Command::LockKey { key, level, reason, for_millis }) {
-            Answer::Done(sentence) => sentence,
-            other => panic!("{other:?}"),
-        }
+        let command = LockKey { key, level, reason, for_millis, expected: Expected::Any };
+        self.execute(&shell(), command).unwrap().done
     }
 
     fn details(&self, key: &str) -> KeyDetails {
-        match self.ask(Command::ShowKey { key: key.to_owned() }) {
-            Answer::Key(details) => *details,
-            other => panic!("{other:?}"),
-        }
+        self.execute(&shell(), ShowKey { key: key.to_owned() }).unwrap()
     }
 }
 

@@ -3,6 +3,7 @@
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::PasswordHash;
+use keystile_engine::audit::{EventFilter, ListEvents, VerifyAudit};
 use keystile_engine::command::FailureKind;
 use keystile_engine::owners::claim::{CLAIM_MAX, OwnerCredential};
 use keystile_engine::owners::owner::{ListOwners, RemoveOwner};
@@ -38,7 +39,7 @@ fn a_link_makes_one_owner_and_its_file_is_gone() {
     assert!(!wait(fixture.engine().claim_is_open(late.secret.expose())).unwrap());
     assert!(wait(fixture.engine().claim(late.secret.expose(), somebody("bob"))).is_err());
     assert_eq!(fixture.told(), ["claim_link_made", "owner_created", "claim_link_made"]);
-    assert_eq!(fixture.engine().verify_audit().unwrap().fault, None);
+    assert_eq!(fixture.execute(&shell(), VerifyAudit).unwrap().fault, None);
 }
 
 #[test]
@@ -153,11 +154,8 @@ fn failed_sign_ins_slow_down_and_share_a_line_in_the_audit() {
     fixture.sign_in(&ada);
     assert_eq!(wait(fixture.engine().admit_sign_in("ada", address())), Ok(()));
     wait(fixture.engine().finish_sign_ins());
-    let filter = keystile_engine::audit::EventFilter {
-        kind: Some("sign_in_failed".to_owned()),
-        ..Default::default()
-    };
-    let events = fixture.engine().events(&filter).unwrap();
+    let filter = EventFilter { kind: Some("sign_in_failed".to_owned()), ..Default::default() };
+    let events = fixture.execute(&shell(), ListEvents { filter }).unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].detail, "12 times from 198.51.100.1, as ada");
 }

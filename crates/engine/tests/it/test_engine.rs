@@ -11,7 +11,7 @@ use keystile_core::owners::secret::PasswordHash;
 use keystile_core::policy::Policy;
 use keystile_engine::Engine;
 use keystile_engine::EngineSettings;
-use keystile_engine::audit::EventFilter;
+use keystile_engine::audit::ListEvents;
 use keystile_engine::command::{Command, Failure};
 use keystile_engine::owners::claim::{
     ClaimLink, Claimed, MakeClaimLink, NewOwner, OwnerCredential,
@@ -125,7 +125,7 @@ impl TestEngine {
 
     /// The kinds of all events, earliest first.
     pub(crate) fn told(&self) -> Vec<String> {
-        let events = self.engine().events(&EventFilter::default()).unwrap();
+        let events = self.execute(&shell(), ListEvents::default()).unwrap();
         events.into_iter().rev().map(|event| event.kind).collect()
     }
 }

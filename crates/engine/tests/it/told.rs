@@ -4,40 +4,36 @@ use std::sync::Arc;
 
 use keystile_core::key::KeyId;
 use keystile_core::lock::Actor;
-use keystile_core::lock::LockLevel;
+use keystile_core::lock::{Budgets, LockLevel};
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState};
 use keystile_core::notifications::watch::{Trigger, TriggerKind, WatchRule, WatchRules};
+use keystile_core::version::Expected;
 use keystile_engine::checks::Checks;
 use keystile_engine::command::{DeliveryFilter, KeyView};
+use keystile_engine::keys::create::CreateKeys;
+use keystile_engine::keys::edit::RevokeKey;
+use keystile_engine::keys::key::ShowKey;
+use keystile_engine::keys::lock::{LockKey, UnlockKey};
 use keystile_engine::legacy::{Answer, Command};
 use keystile_engine::notifications::action_link::{ACTION_PATH, Act};
 use keystile_engine::notifications::digest_stop::STOP_PATH;
 use keystile_engine::notifications::notify::{ClaimedDelivery, Receiver};
 use uuid::Uuid;
 
-use crate::test_engine::{TestEngine, cli, wait};
+use crate::test_engine::{TestEngine, cli, shell, wait};
 
 const DAY: i64 = 86_400_000;
 
 fn key(fixture: &TestEngine) -> KeyView {
-    let command = Command::CreateKeys {
-        application: "scraper".to_owned(),
-        plan: Some("open".to_owned()),
-        count: 1,
-    };
-    let Answer::NewKeys(keys) = wait(fixture.engine().execute_legacy(command, cli())) else {
-        panic!()
-    };
+    let command =
+        CreateKeys { application: "scraper".to_owned(), plan: Some("open".to_owned()), count: 1 };
+    let keys = fixture.execute(&shell(), command).unwrap();
     view(fixture, &keys[0].id)
 }
 
 fn view(fixture: &TestEngine, id: &str) -> KeyView {
-    let command = Command::ShowKey { key: id.to_owned() };
-    let Answer::Key(details) = wait(fixture.engine().execute_legacy(command, cli())) else {
-        panic!()
-    };
-    details.key
+    fixture.execute(&shell(), ShowKey { key: id.to_owned() }).unwrap().key
 }
 
 fn execute(fixture: &TestEngine, command: Command) -> Answer {
@@ -54,11 +50,8 @@ fn token(fixture: &TestEngine, key: &KeyView) -> String {
 }
 
 fn unlock(fixture: &TestEngine, key: &KeyView) {
-    let budgets = keystile_engine::command::Budgets::Keep;
-    let Answer::Done(_) = execute(fixture, Command::UnlockKey { key: key.id.clone(), budgets })
-    else {
-        panic!()
-    };
+    let (key, expected) = (key.id.clone(), Expected::Any);
+    fixture.execute(&shell(), UnlockKey { key, budgets: Budgets::Keep, expected }).unwrap();
 }
 
 #[test]
@@ -143,7 +136,8 @@ fn a_link_of_a_revoked_key_does_nothing() {
     let fixture = TestEngine::new();
     let key = key(&fixture);
     let token = token(&fixture, &key);
-    execute(&fixture, Command::RevokeKey { key: key.id.clone() });
+    let revoke = RevokeKey { key: key.id.clone(), expected: Expected::Any };
+    fixture.execute(&shell(), revoke).unwrap();
     wait(fixture.engine().use_action(&token)).unwrap_err();
 }
 
@@ -166,13 +160,14 @@ fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
     let fixture = TestEngine::new();
     hook(&fixture);
     let key = key(&fixture);
-    let command = Command::LockKey {
+    let command = LockKey {
         key: key.id.clone(),
         level: LockLevel::Writes,
         reason: "too many".to_owned(),
         for_millis: None,
+        expected: Expected::Any,
     };
-    execute(&fixture, command);
+    fixture.execute(&shell(), command).unwrap();
     let engine = fixture.engine();
     assert_eq!(engine.due_channels(), ["ops"]);
     let claimed = wait(engine.claim_deliveries("ops", 5)).remove(0);
@@ -250,13 +245,14 @@ fn lock_and_unlock_at_most(
 ) -> Vec<ClaimedDelivery> {
     mail_at_most(fixture, per_hour_max);
     for _ in 0..3 {
-        let command = Command::LockKey {
+        let command = LockKey {
             key: key.id.clone(),
             level: LockLevel::Writes,
             reason: "odd".to_owned(),
             for_millis: None,
+            expected: Expected::Any,
         };
-        let Answer::Done(_) = execute(fixture, command) else { panic!() };
+        fixture.execute(&shell(), command).unwrap();
         unlock(fixture, key);
     }
     for _ in 0..3 {

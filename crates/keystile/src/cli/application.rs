@@ -1,7 +1,13 @@
 //! `keystile application`.
 
 use keystile_core::decision::ApplicationState;
-use keystile_engine::legacy::{Answer, Command};
+use keystile_core::version::Expected;
+use keystile_engine::keys::application::{
+    CreateApplication, ListApplications, ShowApplicationWithKeys,
+};
+use keystile_engine::keys::application_edit::{
+    ChangeApplicationPlan, SetApplicationNote, SetApplicationState,
+};
 
 use super::arguments::{ApplicationArguments, ApplicationCommand, Form};
 use super::render;
@@ -13,61 +19,47 @@ pub(super) fn dispatch(
 ) -> Result<(), Stop> {
     match command {
         ApplicationCommand::Create { name, plan, common } => {
-            let command = Command::CreateApplication { name: name.clone(), plan: plan.clone() };
+            let command = CreateApplication { name: name.clone(), plan: plan.clone() };
             create(command, common.form(), session)
         }
         ApplicationCommand::List(common) => list(common.form(), session),
         ApplicationCommand::Show(arguments) => show(arguments, session),
         ApplicationCommand::Change { application, plan } => {
-            let command = Command::ChangeApplicationPlan {
-                application: application.application.clone(),
-                plan: plan.clone(),
-            };
-            let done = "The application is on the other plan.";
-            session.ask_done(command, application.common.form(), done)
+            let form = application.common.form();
+            let (application, plan) = (application.application.clone(), plan.clone());
+            let expected = Expected::Any;
+            session.edit(ChangeApplicationPlan { application, plan, expected }, form)
         }
         ApplicationCommand::Note { application, note } => {
-            let command = Command::SetApplicationNote {
-                application: application.application.clone(),
-                note: note.clone(),
-            };
-            session.ask_done(command, application.common.form(), "It is noted.")
+            let form = application.common.form();
+            let (application, note) = (application.application.clone(), note.clone());
+            let expected = Expected::Any;
+            session.edit(SetApplicationNote { application, note, expected }, form)
         }
-        ApplicationCommand::Suspend(arguments) => set_state(
-            arguments,
-            ApplicationState::Suspended,
-            "The application is suspended.",
-            session,
-        ),
-        ApplicationCommand::Resume(arguments) => set_state(
-            arguments,
-            ApplicationState::Active,
-            "The application may call again.",
-            session,
-        ),
+        ApplicationCommand::Suspend(arguments) => {
+            set_state(arguments, ApplicationState::Suspended, session)
+        }
+        ApplicationCommand::Resume(arguments) => {
+            set_state(arguments, ApplicationState::Active, session)
+        }
     }
 }
 
-fn create(command: Command, form: Form, session: &mut Session<'_, '_>) -> Result<(), Stop> {
-    let answer = session.ask(command)?;
-    match (answer, form) {
-        (Answer::Application(details), Form::Json) => session.terminal.print_json(&details)?,
-        (Answer::Done(sentence), Form::Json) => {
-            session.terminal.print_json(&serde_json::json!({ "done": sentence }))?;
-        }
-        (Answer::Done(sentence), Form::Text) => session.terminal.say(&sentence)?,
-        (Answer::Application(_), Form::Text) => {
-            session.terminal.say("The application is created.")?;
-        }
-        _ => return Err(Stop::unexpected()),
+fn create(
+    command: CreateApplication,
+    form: Form,
+    session: &mut Session<'_, '_>,
+) -> Result<(), Stop> {
+    let details = session.execute(command)?;
+    match form {
+        Form::Json => session.terminal.print_json(&details)?,
+        Form::Text => session.terminal.say("The application is created.")?,
     }
     Ok(())
 }
 
 fn list(form: Form, session: &mut Session<'_, '_>) -> Result<(), Stop> {
-    let Answer::Applications(applications) = session.ask(Command::ListApplications)? else {
-        return Err(Stop::unexpected());
-    };
+    let applications = session.execute(ListApplications::default())?;
     if form == Form::Json {
         session.terminal.print_json(&applications)?;
     } else if applications.is_empty() {
@@ -82,10 +74,8 @@ fn list(form: Form, session: &mut Session<'_, '_>) -> Result<(), Stop> {
 }
 
 fn show(arguments: &ApplicationArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
-    let command = Command::ShowApplication { application: arguments.application.clone() };
-    let Answer::Application(details) = session.ask(command)? else {
-        return Err(Stop::unexpected());
-    };
+    let command = ShowApplicationWithKeys { application: arguments.application.clone() };
+    let details = session.execute(command)?;
     match arguments.common.form() {
         Form::Json => session.terminal.print_json(&details)?,
         Form::Text => {
@@ -99,10 +89,9 @@ fn show(arguments: &ApplicationArguments, session: &mut Session<'_, '_>) -> Resu
 fn set_state(
     arguments: &ApplicationArguments,
     state: ApplicationState,
-    done: &str,
     session: &mut Session<'_, '_>,
 ) -> Result<(), Stop> {
-    let command =
-        Command::SetApplicationState { application: arguments.application.clone(), state };
-    session.ask_done(command, arguments.common.form(), done)
+    let (application, expected) = (arguments.application.clone(), Expected::Any);
+    let command = SetApplicationState { application, state, expected };
+    session.edit(command, arguments.common.form())
 }

@@ -1,7 +1,6 @@
 //! `keystile audit`.
 
-use keystile_engine::command::{EventFilter, EventView};
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::audit::{EventFilter, EventView, ListEvents, VerifyAudit};
 
 use super::arguments::{AuditCommand, CommonArguments, Form, ListEventsArguments};
 use super::render;
@@ -66,9 +65,7 @@ fn collect(
     while events.len() <= limit {
         let missing = u32::try_from(limit + 1 - events.len()).unwrap_or(u32::MAX);
         filter.limit = PAGE.min(missing);
-        let Answer::Events(more) = session.ask(Command::ListEvents(filter.clone()))? else {
-            return Err(Stop::unexpected());
-        };
+        let more = session.execute(ListEvents { filter: filter.clone() })?;
         let Some(last) = more.last() else {
             break;
         };
@@ -79,9 +76,7 @@ fn collect(
 }
 
 fn verify(common: &CommonArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
-    let Answer::Audit(report) = session.ask(Command::VerifyAudit)? else {
-        return Err(Stop::unexpected());
-    };
+    let report = session.execute(VerifyAudit)?;
     match common.form() {
         Form::Json => session.terminal.print_json(&report)?,
         Form::Text => {

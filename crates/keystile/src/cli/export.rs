@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use keystile_core::journal::WriteRecord;
-use keystile_engine::command::{Order, RecordFilter};
 use keystile_engine::export;
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::journal::{Order, RecordFilter};
+use keystile_engine::status::ShowStatus;
 use tempfile::NamedTempFile;
 
 use super::arguments::{ExportArguments, ExportFormat};
@@ -88,10 +88,8 @@ fn progress(
         return Ok(ProgressBar::hidden());
     }
     let everything = *filter == RecordFilter::default();
-    let total = match everything.then(|| session.ask(Command::Status)).transpose()? {
-        Some(Answer::Status(status)) => Some(status.records),
-        _ => None,
-    };
+    let status = everything.then(|| session.execute(ShowStatus)).transpose()?;
+    let total = status.map(|status| status.records);
     let template = match total {
         Some(_) => "{bar:30} {human_pos} of {human_len} records, {eta} to go",
         None => "{spinner} {human_pos} records, {elapsed}",

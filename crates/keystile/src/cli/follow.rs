@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use keystile_core::journal::{Outcome, WriteRecord};
-use keystile_engine::command::{Order, RecordFilter};
+use keystile_engine::journal::{Order, RecordFilter};
 
 use super::arguments::{FollowArguments, Form, PeriodArguments};
 use super::journal::{PAGE, page};
@@ -135,7 +135,7 @@ mod tests {
     use super::super::tests::{TestTerminal, a_record};
     use super::*;
     use clap::Parser as _;
-    use keystile_engine::legacy::{Answer, Command};
+    use keystile_engine::journal::ListRecords;
 
     fn arguments(line: &str) -> FollowArguments {
         match Arguments::try_parse_from(line.split(' ')).unwrap().subcommand {
@@ -148,7 +148,7 @@ mod tests {
 
     /// Answers from a journal that grows and settles between polls.
     fn answer(journal: &[WriteRecord], command: &WireCommand) -> Value {
-        let WireCommand::Legacy(Command::ListRecords(filter)) = command else {
+        let WireCommand::ListRecords(ListRecords { filter }) = command else {
             panic!("{command:?}")
         };
         let mut found: Vec<_> = match filter.order {
@@ -159,7 +159,7 @@ mod tests {
             Order::Before(_) => panic!("nobody asks backwards"),
         };
         found.truncate(filter.limit as usize);
-        serde_json::to_value(Answer::Records(found)).unwrap()
+        serde_json::to_value(found).unwrap()
     }
 
     fn polled(line: &str, steps: &[Vec<WriteRecord>]) -> Vec<Vec<(i64, Outcome)>> {

@@ -1,8 +1,7 @@
 //! `keystile journal list` and `show`.
 
 use keystile_core::journal::{RecordId, WriteRecord};
-use keystile_engine::command::{Order, RecordFilter};
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::journal::{ListRecords, Order, RecordFilter};
 
 use super::arguments::{
     CommonArguments, Form, JournalCommand, ListRecordsArguments, PeriodArguments,
@@ -32,10 +31,7 @@ pub(super) fn page(
     filter: RecordFilter,
     session: &mut Session<'_, '_>,
 ) -> Result<Vec<WriteRecord>, Stop> {
-    match session.ask(Command::ListRecords(filter))? {
-        Answer::Records(records) => Ok(records),
-        _ => Err(Stop::unexpected()),
-    }
+    session.execute(ListRecords { filter })
 }
 
 /// Refuses a period that holds nothing.

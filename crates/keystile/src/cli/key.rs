@@ -1,9 +1,12 @@
 //! `keystile key`.
 
-use keystile_core::lock::LockLevel;
+use keystile_core::lock::{Budgets, LockLevel};
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::command::{BudgetView, Budgets, KeyDetails, KeyFilter, KeyView, NewKey};
-use keystile_engine::legacy::{Answer, Command};
+use keystile_core::version::Expected;
+use keystile_engine::keys::create::{CreateKeys, NewKey, RollKey};
+use keystile_engine::keys::edit::{ChangeKeyPlan, RevokeKey, SetKeyNote};
+use keystile_engine::keys::key::{BudgetView, KeyDetails, KeyFilter, KeyView, ListKeys, ShowKey};
+use keystile_engine::keys::lock::{LockKey, UnlockKey};
 
 use super::arguments::{
     CreateKeysArguments, Form, KeyArguments, KeyCommand, ListKeysArguments, LockArguments,
@@ -28,12 +31,14 @@ pub(super) fn dispatch(command: &KeyCommand, session: &mut Session<'_, '_>) -> R
         }
         KeyCommand::Roll { key, grace } => roll(key, *grace, session),
         KeyCommand::Change { key, plan } => {
-            let command = Command::ChangeKeyPlan { key: key.key.clone(), plan: plan.clone() };
-            session.ask_done(command, key.common.form(), "The key is on the other plan.")
+            let form = key.common.form();
+            let (key, plan) = (key.key.clone(), plan.clone());
+            session.edit(ChangeKeyPlan { key, plan, expected: Expected::Any }, form)
         }
         KeyCommand::Note { key, note } => {
-            let command = Command::SetKeyNote { key: key.key.clone(), note: note.clone() };
-            session.ask_done(command, key.common.form(), "It is noted.")
+            let form = key.common.form();
+            let (key, note) = (key.key.clone(), note.clone());
+            session.edit(SetKeyNote { key, note, expected: Expected::Any }, form)
         }
         KeyCommand::Revoke { key, yes } => {
             if *yes {
@@ -49,18 +54,17 @@ fn create(arguments: &CreateKeysArguments, session: &mut Session<'_, '_>) -> Res
     let mut keys = Vec::new();
     let mut result = Ok(());
     for issued in (0..arguments.count).step_by(PAGE as usize) {
-        let command = Command::CreateKeys {
+        let command = CreateKeys {
             application: arguments.application.clone(),
             plan: arguments.plan.clone(),
             count: PAGE.min(arguments.count - issued),
         };
-        match session.ask(command) {
-            Ok(Answer::NewKeys(more)) => keys.extend(more),
-            Ok(_) => result = Err(Stop::unexpected()),
-            Err(stop) => result = Err(stop),
-        }
-        if result.is_err() {
-            break;
+        match session.execute(command) {
+            Ok(more) => keys.extend(more),
+            Err(stop) => {
+                result = Err(stop);
+                break;
+            }
         }
     }
     // Keys that were issued exist and are shown nowhere else, whatever went wrong after them.
@@ -139,9 +143,7 @@ fn collect(
             after: keys.last().map(|key| key.id.clone()).or_else(|| arguments.after.clone()),
             limit: PAGE.min(missing),
         };
-        let Answer::Keys(page) = session.ask(Command::ListKeys(filter))? else {
-            return Err(Stop::unexpected());
-        };
+        let page = session.execute(ListKeys { filter })?;
         // A short page may be the engine's own limit; only an empty one is the end.
         if page.is_empty() {
             return Ok((keys, Rest::None));
@@ -173,21 +175,19 @@ fn show(arguments: &KeyArguments, session: &mut Session<'_, '_>) -> Result<(), S
     Ok(())
 }
 
-fn find(key: &str, session: &mut Session<'_, '_>) -> Result<Box<KeyDetails>, Stop> {
-    match session.ask(Command::ShowKey { key: key.to_owned() })? {
-        Answer::Key(details) => Ok(details),
-        _ => Err(Stop::unexpected()),
-    }
+fn find(key: &str, session: &mut Session<'_, '_>) -> Result<KeyDetails, Stop> {
+    session.execute(ShowKey { key: key.to_owned() })
 }
 
 fn lock(arguments: &LockArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
-    let command = Command::LockKey {
+    let command = LockKey {
         key: arguments.key.key.clone(),
         level: LockLevel::from(arguments.level),
         reason: arguments.reason.clone(),
         for_millis: arguments.span.map(Span::millis),
+        expected: Expected::Any,
     };
-    session.ask_done(command, arguments.key.common.form(), "The key is locked.")
+    session.edit(command, arguments.key.common.form())
 }
 
 fn unlock(
@@ -197,11 +197,7 @@ fn unlock(
 ) -> Result<(), Stop> {
     let key = &arguments.key;
     let form = arguments.common.form();
-    session.ask_done(
-        Command::UnlockKey { key: key.clone(), budgets },
-        form,
-        "The key is unlocked.",
-    )?;
+    session.edit(UnlockKey { key: key.clone(), budgets, expected: Expected::Any }, form)?;
     match (form, budgets) {
         (Form::Json, _) | (Form::Text, Budgets::Reset) => Ok(()),
         (Form::Text, Budgets::Keep) => warn_of_budgets(key, session),
@@ -243,22 +239,17 @@ fn roll(
     grace_millis: i64,
     session: &mut Session<'_, '_>,
 ) -> Result<(), Stop> {
-    let command = Command::RollKey {
+    let command = RollKey {
         key: arguments.key.clone(),
         // The engine knows no grace period without a length.
         grace_millis: grace_millis.max(1),
+        expected: Expected::Any,
     };
-    let Answer::NewKeys(keys) = session.ask(command)? else {
-        return Err(Stop::unexpected());
-    };
+    let key = session.execute(command)?;
     if arguments.common.form() == Form::Json {
-        match keys.as_slice() {
-            [key] => session.terminal.print_json(key)?,
-            keys => session.terminal.print_json(&keys)?,
-        }
-        return Ok(());
+        return Ok(session.terminal.print_json(&key)?);
     }
-    show_new(&keys, session)?;
+    show_new(&[key], session)?;
     let old = match Span::from_millis(grace_millis) {
         Some(grace) => format!("The old key works for another {grace}; then it is revoked."),
         None => "The old key is revoked.".to_owned(),
@@ -289,6 +280,6 @@ fn revoke_when_confirmed(
 }
 
 fn revoke(arguments: &KeyArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
-    let command = Command::RevokeKey { key: arguments.key.clone() };
-    session.ask_done(command, arguments.common.form(), "The key is revoked.")
+    let command = RevokeKey { key: arguments.key.clone(), expected: Expected::Any };
+    session.edit(command, arguments.common.form())
 }

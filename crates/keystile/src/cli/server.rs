@@ -1,7 +1,9 @@
 //! `keystile status`, `reload`, `backup` and `doctor`.
 
-use keystile_engine::command::FindingLevel;
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::backup::BackUp;
+use keystile_engine::command::Done;
+use keystile_engine::reload::Reload;
+use keystile_engine::status::{Diagnose, FindingLevel, ShowStatus};
 
 use super::arguments::{BackupArguments, CommonArguments, Form};
 use super::render;
@@ -11,16 +13,15 @@ pub(super) fn reload(
     arguments: &CommonArguments,
     session: &mut Session<'_, '_>,
 ) -> Result<(), Stop> {
-    session.ask_done(Command::Reload, arguments.form(), "The configuration was read again.")
+    let Done(done) = session.execute(Reload)?;
+    session.say_done(arguments.form(), &done)
 }
 
 pub(super) fn status(
     arguments: &CommonArguments,
     session: &mut Session<'_, '_>,
 ) -> Result<(), Stop> {
-    let Answer::Status(status) = session.ask(Command::Status)? else {
-        return Err(Stop::unexpected());
-    };
+    let status = session.execute(ShowStatus)?;
     match arguments.form() {
         Form::Json => session.terminal.print_json(&status)?,
         Form::Text => {
@@ -44,17 +45,15 @@ pub(super) fn back_up(
         let message = format!("{} exists, and a backup overwrites nothing", to.display());
         return Err(Stop::failed(message, "choose another name"));
     }
-    let done = format!("The store is copied to {}, and the copy is verified.", to.display());
-    session.ask_done(Command::Backup { to }, arguments.common.form(), &done)
+    let Done(done) = session.execute(BackUp { to })?;
+    session.say_done(arguments.common.form(), &done)
 }
 
 pub(super) fn diagnose(
     arguments: &CommonArguments,
     session: &mut Session<'_, '_>,
 ) -> Result<(), Stop> {
-    let Answer::Diagnosis(findings) = session.ask(Command::Diagnose)? else {
-        return Err(Stop::unexpected());
-    };
+    let findings = session.execute(Diagnose)?;
     match arguments.form() {
         Form::Json => session.terminal.print_json(&findings)?,
         Form::Text => {

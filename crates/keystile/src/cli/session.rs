@@ -8,8 +8,8 @@ use clap::builder::styling::{AnsiColor, Style};
 use keystile_core::time::Timestamp;
 use keystile_engine::advice;
 use keystile_engine::command::wire::{OverWire, WireCommand};
-use keystile_engine::command::{Failure, FailureKind};
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::command::{Command, Edited, Failure, FailureKind};
+use keystile_engine::legacy;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -184,7 +184,7 @@ impl fmt::Debug for Session<'_, '_> {
 
 impl Session<'_, '_> {
     /// Sends a command; what comes back is an answer of success.
-    pub(super) fn ask(&mut self, command: Command) -> Result<Answer, Stop> {
+    pub(super) fn ask(&mut self, command: legacy::Command) -> Result<legacy::Answer, Stop> {
         let answer = (self.send)(WireCommand::Legacy(command))?;
         serde_json::from_value(answer).map_err(|_| Stop::unexpected())
     }
@@ -193,6 +193,15 @@ impl Session<'_, '_> {
     pub(super) fn execute<C: OverWire>(&mut self, command: C) -> Result<C::Answer, Stop> {
         let answer = (self.send)(command.into())?;
         serde_json::from_value(answer).map_err(|_| Stop::unexpected())
+    }
+
+    /// Edits something, and says what was done.
+    pub(super) fn edit<V, C>(&mut self, command: C, form: Form) -> Result<(), Stop>
+    where
+        C: OverWire + Command<Answer = Edited<V>>,
+    {
+        let done = self.execute(command)?.done;
+        self.say_done(form, &done)
     }
 
     /// Says what was done.
@@ -223,12 +232,12 @@ impl Session<'_, '_> {
     /// Sends a command whose answer is a sentence or a state that nobody asked to see.
     pub(super) fn ask_done(
         &mut self,
-        command: Command,
+        command: legacy::Command,
         form: Form,
         done: &str,
     ) -> Result<(), Stop> {
         let sentence = match self.ask(command)? {
-            Answer::Done(sentence) => sentence,
+            legacy::Answer::Done(sentence) => sentence,
             _ => done.to_owned(),
         };
         self.say_done(form, &sentence)

@@ -14,9 +14,9 @@ use keystile_core::lock::{Actor, Lock, LockLevel};
 use keystile_core::time::Timestamp;
 use keystile_engine::command::wire::WireCommand;
 use keystile_engine::command::{
-    BudgetView, EventView, Failure, FailureKind, KeyDetails, KeyView, NewKey,
+    BudgetView, Edited, EventView, Failure, FailureKind, KeyDetails, KeyView, NewKey,
 };
-use keystile_engine::legacy::{Answer, Command};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::arguments::{Arguments, CliCommand};
@@ -197,14 +197,23 @@ impl TestTerminal {
     }
 }
 
+/// What the engine of a test answers to one command.
+pub(super) type Prepared = Result<Value, Failure>;
+
+/// An answer, whatever command it is for.
+#[expect(clippy::unnecessary_wraps, reason = "it stands beside failures")]
+pub(super) fn answer(value: impl Serialize) -> Prepared {
+    Ok(serde_json::to_value(value).unwrap())
+}
+
 /// Gives prepared answers in turn and keeps what was asked.
 pub(super) struct Engine {
-    answers: VecDeque<Answer>,
-    pub(super) asked: Vec<Command>,
+    answers: VecDeque<Prepared>,
+    pub(super) asked: Vec<WireCommand>,
 }
 
 impl Engine {
-    pub(super) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub(super) fn new(answers: impl IntoIterator<Item = Prepared>) -> Self {
         Self { answers: answers.into_iter().collect(), asked: Vec::new() }
     }
 
@@ -219,15 +228,16 @@ impl Engine {
     ) -> (TestTerminal, bool) {
         let (answers, asked) = (&mut self.answers, &mut self.asked);
         let succeeded = terminal.run(line, &mut |command| {
-            let WireCommand::Legacy(command) = command else { panic!("{command:?}") };
             asked.push(command);
-            match answers.pop_front().expect("an answer is prepared") {
-                Answer::Failed(failure) => Err(failure),
-                answer => Ok(serde_json::to_value(answer).unwrap()),
-            }
+            answers.pop_front().expect("an answer is prepared")
         });
         (terminal, succeeded)
     }
+}
+
+/// What an edit of a key answers.
+pub(super) fn edited(done: &str) -> Prepared {
+    answer(Edited { done: done.to_owned(), now: a_key(7) })
 }
 
 pub(super) fn new_key(number: u32) -> NewKey {
@@ -240,8 +250,8 @@ pub(super) fn new_key(number: u32) -> NewKey {
     }
 }
 
-pub(super) fn failure() -> Answer {
-    Answer::Failed(Failure {
+pub(super) fn failure() -> Prepared {
+    Err(Failure {
         kind: FailureKind::Invalid,
         message: "no plan is named \"x\"\n\u{1b}[2J".into(),
         help: Some("try \"open\"".into()),

@@ -23,7 +23,7 @@ use jiff::tz::TimeZone;
 use keystile_core::lock::Actor;
 use keystile_core::owners::principal::Principal;
 use keystile_engine::Engine;
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::keys::create::CreateKeys;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -191,14 +191,8 @@ async fn tell(
 }
 
 async fn new_key(engine: &Arc<Engine>, application: &str, plan: &str) -> anyhow::Result<String> {
-    let command = Command::CreateKeys {
-        application: application.to_owned(),
-        plan: Some(plan.to_owned()),
-        count: 1,
-    };
-    match engine.execute_legacy(command, Actor::CommandLine("demo".to_owned())).await {
-        Answer::NewKeys(mut keys) => keys.pop().map(|key| key.key).context("no key was issued"),
-        Answer::Failed(failure) => Err(failure.into()),
-        other => bail!("a key was asked for, not {other:?}"),
-    }
+    let command =
+        CreateKeys { application: application.to_owned(), plan: Some(plan.to_owned()), count: 1 };
+    let keys = engine.execute(&watch::principal(), command).await?;
+    keys.into_iter().next().map(|key| key.key).context("no key was issued")
 }

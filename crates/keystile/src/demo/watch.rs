@@ -9,17 +9,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::bail;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
-use keystile_core::lock::Actor;
+use keystile_core::owners::principal::Principal;
 use keystile_engine::Engine;
-use keystile_engine::command::{BudgetView, KeyFilter, KeyView, Order, RecordFilter};
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::journal::{ListRecords, Order, RecordFilter};
+use keystile_engine::keys::key::{BudgetView, KeyView, ListKeys, ShowKey};
 
 /// Records asked for at a time.
 const PAGE: u32 = 200;
 /// Under a stream of writes without a gap, counts may be a little high rather than late.
 const TRIES: u32 = 8;
+
+/// Who asks.
+pub(super) fn principal() -> Principal {
+    Principal::CommandLine { account: "demo".to_owned() }
+}
 
 /// How a write budget stood after a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,19 +78,9 @@ impl Watch {
         Ok(sights)
     }
 
-    async fn ask(&self, command: Command) -> anyhow::Result<Answer> {
-        match self.engine.execute_legacy(command, Actor::CommandLine("demo".to_owned())).await {
-            Answer::Failed(failure) => Err(failure.into()),
-            answer => Ok(answer),
-        }
-    }
-
     async fn records(&self, order: Order) -> anyhow::Result<Vec<WriteRecord>> {
         let filter = RecordFilter { order, limit: PAGE, ..RecordFilter::default() };
-        match self.ask(Command::ListRecords(filter)).await? {
-            Answer::Records(records) => Ok(records),
-            other => bail!("records were asked for, not {other:?}"),
-        }
+        Ok(self.engine.execute(&principal(), ListRecords { filter }).await?)
     }
 
     /// Those of the pending writes that ended.
@@ -131,18 +125,15 @@ impl Watch {
 
     /// The budget of a key that has the smallest part of its quota left.
     async fn fullest_budget(&self, key: &str) -> anyhow::Result<Option<BudgetView>> {
-        let Answer::Key(details) = self.ask(Command::ShowKey { key: key.to_owned() }).await? else {
-            bail!("a key was asked for");
-        };
+        let show = ShowKey { key: key.to_owned() };
+        let details = self.engine.execute(&principal(), show).await?;
         let per_mille =
             |budget: &BudgetView| budget.used * 1000 / (budget.used + budget.remaining).max(1);
         Ok(details.budgets.into_iter().rev().max_by_key(per_mille))
     }
 
     async fn changed_keys(&mut self) -> anyhow::Result<Vec<KeyView>> {
-        let Answer::Keys(keys) = self.ask(Command::ListKeys(KeyFilter::default())).await? else {
-            bail!("keys were asked for");
-        };
+        let keys = self.engine.execute(&principal(), ListKeys::default()).await?;
         let mut changed = Vec::new();
         for key in keys {
             let before = self.keys.insert(key.id.clone(), key.clone());

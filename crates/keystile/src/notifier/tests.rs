@@ -3,14 +3,17 @@
 use std::sync::Mutex;
 
 use jiff::tz::TimeZone;
-use keystile_core::lock::{Actor, LockLevel};
+use keystile_core::lock::LockLevel;
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
 use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::notifications::watch::WatchRules;
+use keystile_core::owners::principal::Principal;
 use keystile_core::policy::Policy;
+use keystile_core::version::Expected;
 use keystile_engine::EngineSettings;
 use keystile_engine::command::DeliveryFilter;
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::keys::create::CreateKeys;
+use keystile_engine::keys::lock::LockKey;
 use keystile_store::Store;
 use keystile_store::sqlite::files::directory::DataDirectory;
 
@@ -45,24 +48,22 @@ fn engine(folder: &std::path::Path, channels: &[&str]) -> Arc<Engine> {
     Arc::new(Engine::new(store, Policy::new(Vec::new(), Vec::new(), TimeZone::UTC), settings))
 }
 
-fn owner() -> Actor {
-    Actor::CommandLine("owner".to_owned())
-}
-
 async fn lock(engine: &Arc<Engine>) {
-    let create = Command::CreateKeys {
+    let owner = Principal::CommandLine { account: "owner".to_owned() };
+    let create = CreateKeys {
         application: "scraper-17".to_owned(),
         plan: Some("open".to_owned()),
         count: 1,
     };
-    let Answer::NewKeys(keys) = engine.execute_legacy(create, owner()).await else { panic!() };
-    let command = Command::LockKey {
+    let keys = engine.execute(&owner, create).await.unwrap();
+    let command = LockKey {
         key: keys[0].id.clone(),
         level: LockLevel::Writes,
         reason: "it deletes everything".to_owned(),
         for_millis: None,
+        expected: Expected::Any,
     };
-    let Answer::Done(_) = engine.execute_legacy(command, owner()).await else { panic!() };
+    engine.execute(&owner, command).await.unwrap();
 }
 
 /// Waits until as many deliveries of a channel are in a state.

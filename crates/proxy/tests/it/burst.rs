@@ -6,7 +6,6 @@ use keystile_core::journal::Outcome;
 use keystile_core::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::refusal::Reason;
 use keystile_engine::command::Budgets;
-use keystile_engine::legacy::Command;
 use tokio::task::JoinSet;
 
 use crate::harness::{
@@ -118,13 +117,13 @@ async fn a_lock_tells_what_helps_and_holds_until_it_is_opened() {
     assert_eq!(answer.field("retry-after"), None, "waiting does not help");
     let lock = gate.details(&key).await.key.lock.unwrap();
     assert_eq!(lock.evidence.as_deref(), Some("DELETE /eleventh from 127.0.0.1"));
-    gate.tell(Command::UnlockKey { key: key.clone(), budgets: Budgets::Keep }).await;
+    gate.unlock(&key, Budgets::Keep).await;
     assert_eq!(
         gate.call("DELETE", "/x", &key, b"").await.status,
         403,
         "what was counted stays counted"
     );
-    gate.tell(Command::UnlockKey { key: key.clone(), budgets: Budgets::Reset }).await;
+    gate.unlock(&key, Budgets::Reset).await;
     assert_eq!(gate.call("DELETE", "/x", &key, b"").await.status, 200);
     assert_eq!(upstream.seen().len(), 11);
 }
@@ -137,12 +136,11 @@ async fn a_lock_by_hand_acts_on_the_next_request_of_an_open_connection() {
     let mut caller = gate.caller().await;
     assert_eq!(caller.call("DELETE", "/x", &key, b"").await.status, 200);
     for (level, read) in [(LockLevel::Writes, 200), (LockLevel::All, 403)] {
-        let reason = "looks odd".to_owned();
-        gate.tell(Command::LockKey { key: key.clone(), level, reason, for_millis: None }).await;
+        gate.lock(&key, level, None).await;
         assert_eq!(caller.call("DELETE", "/x", &key, b"").await.status, 403);
         assert_eq!(caller.call("GET", "/x", &key, b"").await.status, read);
     }
-    gate.tell(Command::UnlockKey { key: key.clone(), budgets: Budgets::Keep }).await;
+    gate.unlock(&key, Budgets::Keep).await;
     assert_eq!(caller.call("DELETE", "/x", &key, b"").await.status, 200);
 }
 
@@ -151,14 +149,7 @@ async fn a_lock_for_a_time_opens_by_itself() {
     let upstream = Upstream::ok().await;
     let gate = gate(&upstream, LockLevel::Writes);
     let key = gate.key("tight").await;
-    let reason = "a breather".to_owned();
-    gate.tell(Command::LockKey {
-        key: key.clone(),
-        level: LockLevel::Writes,
-        reason,
-        for_millis: Some(400),
-    })
-    .await;
+    gate.lock(&key, LockLevel::Writes, Some(400)).await;
     let answer = gate.call("DELETE", "/x", &key, b"").await;
     assert!(answer.problem()["unlock"].as_str().unwrap().starts_with("It opens by itself at 20"));
     let opens = async || gate.call("DELETE", "/x", &key, b"").await.status == 200;

@@ -3,7 +3,6 @@
 use keystile_core::journal::Outcome;
 use keystile_core::lock::LockLevel;
 use keystile_core::policy::operation::{BodyKind, BodyRule, Treatment};
-use keystile_engine::legacy::Command;
 
 use crate::harness::{Answer, TestGate, Upstream, api, plan, request, rule, settings};
 
@@ -208,13 +207,7 @@ async fn an_operation_may_cost_more_than_one() {
 async fn a_body_with_two_readings_is_refused_also_for_a_locked_key() {
     let (upstream, gate, key) = gate(BodyKind::GraphQl, None).await;
     let locked = gate.key("open").await;
-    gate.tell(Command::LockKey {
-        key: locked.clone(),
-        level: LockLevel::Writes,
-        reason: "test".to_owned(),
-        for_millis: None,
-    })
-    .await;
+    gate.lock(&locked, LockLevel::Writes, None).await;
     let read = graphql("{ me }");
     let utf16: Vec<u8> =
         std::str::from_utf8(&read).unwrap().encode_utf16().flat_map(u16::to_le_bytes).collect();

@@ -4,7 +4,6 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 use keystile_core::policy::api::Mode;
 use keystile_core::request::credential::CredentialRule;
-use keystile_engine::legacy::Command;
 
 use crate::harness::{Answer, TestGate, Upstream, api, keyless, plan, settings};
 
@@ -136,17 +135,13 @@ async fn revoked_keys_and_suspended_applications_are_refused_at_once() {
     let upstream = Upstream::ok().await;
     let gate = TestGate::simple(&upstream);
     let (revoked, suspended) = (gate.key("open").await, gate.key("open").await);
-    gate.tell(Command::RevokeKey { key: revoked.clone() }).await;
+    gate.revoke(&revoked).await;
     assert_eq!(
         gate.call("GET", "/x", &revoked, b"").await.refusal(),
         (403, "key_revoked".to_owned())
     );
     assert_eq!(gate.call("GET", "/x", &suspended, b"").await.status, 200);
-    gate.tell(Command::SetApplicationState {
-        application: "app on open".to_owned(),
-        state: keystile_core::decision::ApplicationState::Suspended,
-    })
-    .await;
+    gate.suspend("open").await;
     assert_eq!(
         gate.call("GET", "/x", &suspended, b"").await.refusal(),
         (403, "application_suspended".to_owned())

@@ -3,7 +3,6 @@
 use keystile_core::journal::Outcome;
 use keystile_core::policy::api::{ApiSpec, Mode};
 use keystile_core::refusal::Reason;
-use keystile_engine::legacy::Command;
 
 use crate::harness::{TestGate, Upstream, api, keyless, plan, settings};
 
@@ -20,7 +19,7 @@ async fn observing_refuses_nothing_and_says_what_it_would_have_refused() {
     let upstream = Upstream::ok().await;
     let gate = gate(&upstream, Mode::Observe);
     let (key, revoked) = (gate.key("open").await, gate.key("open").await);
-    gate.tell(Command::RevokeKey { key: revoked.clone() }).await;
+    gate.revoke(&revoked).await;
     let expected = [
         ("PUT", &*key, None),
         ("PUT", &key, None),

@@ -5,7 +5,6 @@ use keystile_core::lock::LockLevel;
 use keystile_core::policy::api::Mode;
 use keystile_core::policy::operation::Treatment;
 use keystile_core::refusal::Reason;
-use keystile_engine::legacy::Command;
 use keystile_proxy::settings::GateSettings;
 use tokio::io::AsyncWriteExt;
 
@@ -198,10 +197,6 @@ async fn echoes(caller: &mut Caller) -> bool {
     crate::harness::soon("an echo or the end", caller.wire.exactly(4)).await.is_whole
 }
 
-fn lock(key: &str, level: LockLevel) -> Command {
-    Command::LockKey { key: key.to_owned(), level, reason: "test".to_owned(), for_millis: None }
-}
-
 #[tokio::test]
 async fn an_open_websocket_ends_when_its_key_may_not_call_any_more() {
     let upstream = echo().await;
@@ -210,15 +205,11 @@ async fn an_open_websocket_ends_when_its_key_may_not_call_any_more() {
         let (key, other) = (gate.key("open").await, gate.key("open").await);
         let mut caller = connect(&gate, "/socket", &key).await;
         let mut neighbor = connect(&gate, "/socket", &other).await;
-        gate.tell(match end {
-            "lock" => lock(&key, LockLevel::All),
-            "revoke" => Command::RevokeKey { key: key.clone() },
-            _ => Command::SetApplicationState {
-                application: "app on open".to_owned(),
-                state: keystile_core::decision::ApplicationState::Suspended,
-            },
-        })
-        .await;
+        match end {
+            "lock" => gate.lock(&key, LockLevel::All, None).await,
+            "revoke" => gate.revoke(&key).await,
+            _ => gate.suspend("open").await,
+        }
         let soon = std::time::Duration::from_secs(2);
         assert!(tokio::time::timeout(soon, caller.rest()).await.expect(end).is_empty());
         if end == "suspend" {
@@ -236,7 +227,7 @@ async fn a_lock_of_writes_ends_only_the_websockets_that_write() {
     let key = gate.key("open").await;
     let mut reading = connect(&gate, "/socket", &key).await;
     let mut writing = connect(&gate, "/writing", &key).await;
-    gate.tell(lock(&key, LockLevel::Writes)).await;
+    gate.lock(&key, LockLevel::Writes, None).await;
     tokio::time::timeout(std::time::Duration::from_secs(2), writing.rest()).await.unwrap();
     assert!(echoes(&mut reading).await);
 }

@@ -25,8 +25,13 @@ use crate::sqlite::writer::shared::Shared;
 use crate::sqlite::writer::write_tx::WriteTx;
 
 mod action_links;
+mod applications;
+mod audit;
+mod backup;
 mod credentials;
 mod devices;
+mod journal;
+mod keys;
 mod owners;
 mod sessions;
 mod tokens;

@@ -13,7 +13,7 @@ use keystile_core::journal::{Outcome, WriteRecord};
 use keystile_core::lock::LockRule;
 use keystile_core::policy::PlanSpec;
 use keystile_store::Store;
-use keystile_store::sqlite::keys::key::KeyRow;
+use keystile_store::keys::KeyRow;
 use tokio::task::JoinSet;
 
 use crate::make::{LOCKS, owner, plan, policy, settlement, subject, write};

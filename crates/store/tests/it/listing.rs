@@ -7,8 +7,8 @@ use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
 use keystile_core::refusal::Reason;
 use keystile_core::time::Timestamp;
+use keystile_store::keys::KeyRow;
 use keystile_store::sqlite::journal::{self, Direction, RecordQuery};
-use keystile_store::sqlite::keys::key::KeyRow;
 use keystile_store::sqlite::ledger::reserve::RefusedRecord;
 
 use crate::make::{facts, plan, settlement};

@@ -1,6 +1,6 @@
 //! A key that gets another plan is counted by it from the next write on, and nothing is forgotten.
 
-use keystile_store::sqlite::keys::change::Progress;
+use keystile_store::applications::Progress;
 
 use crate::make::{LOCKS, owner, plan};
 use crate::test_store::TestStore;

@@ -6,7 +6,7 @@ use keystile_core::key::KeyId;
 use keystile_core::lock::{Lock, LockLevel, LockRule};
 use keystile_core::refusal::{LockNotice, Reason};
 use keystile_core::time::Timestamp;
-use keystile_store::sqlite::keys::key::NewKeyRow;
+use keystile_store::keys::NewKeyRow;
 use uuid::Uuid;
 
 use crate::make::{LOCKS, owner, plan, subject, write};

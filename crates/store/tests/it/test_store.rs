@@ -12,10 +12,11 @@ use keystile_store::Opened;
 use keystile_store::Store;
 use keystile_store::WriteTx;
 use keystile_store::error::Result;
+use keystile_store::keys::{KeyRef, KeyRow, NewKeyRow};
 use keystile_store::sqlite::audit::event::{self, EventRow};
 use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::sqlite::journal::{self, Direction, RecordQuery};
-use keystile_store::sqlite::keys::key::{self, KeyRow, NewKeyRow};
+use keystile_store::sqlite::keys::key;
 use keystile_store::sqlite::keys::key_cache::KeyEntry;
 use keystile_store::sqlite::ledger::reserve::{ReserveAnswer, Reserved, Subject};
 use uuid::Uuid;
@@ -191,10 +192,9 @@ impl TestStore {
     /// What is used of each budget of a key.
     pub(crate) fn used(&self, key: KeyHash) -> Vec<u64> {
         let (entry, policy) = (self.entry(key), self.policy.clone());
-        let counted = self.change(move |work| {
-            let plan = policy.plan(&entry.plan()).unwrap();
-            work.budgets(&entry.id.to_string(), &policy, plan)
-        });
+        let plan = policy.plan(&entry.plan()).unwrap().clone();
+        let key = KeyRef::Named(entry.id.to_string());
+        let counted = wait(self.store().key_budgets(key, policy, plan));
         counted.unwrap().into_iter().map(|budget| budget.used).collect()
     }
 

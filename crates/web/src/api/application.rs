@@ -6,9 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use keystile_core::decision::ApplicationState;
-use keystile_engine::command::{ApplicationDetails, ApplicationView};
-use keystile_engine::keys::version::Expected;
-use keystile_engine::legacy::Command;
+use keystile_engine::command::{Command, Edited};
+use keystile_engine::keys::application::{
+    ApplicationDetails, ApplicationView, CreateApplication, ListApplications,
+    ShowApplicationWithKeys,
+};
+use keystile_engine::keys::application_edit::{
+    ChangeApplicationPlan, SetApplicationNote, SetApplicationState,
+};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -17,14 +22,13 @@ use super::input::{Asked, Body, IfMatch, Named, page_of};
 use super::key::Change;
 use super::listed::Listed;
 use super::problem::Problem;
-use super::{created, only, tagged};
-use crate::carry_out::blocking;
+use super::{created, tagged};
 use crate::web::Web;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ApplicationsAsked {
+pub(super) struct ApplicationQuery {
     /// The `next` of the page before.
     cursor: Option<String>,
     /// How many to show at most, up to 1000; 50 where it is not said.
@@ -34,19 +38,20 @@ pub(super) struct ApplicationsAsked {
 /// Applications by name
 #[utoipa::path(
     get, path = "/applications", tag = "applications", operation_id = "list_applications",
-    params(ApplicationsAsked),
+    params(ApplicationQuery),
     responses((status = OK, body = Listed<ApplicationView>), Problem),
     security(("token" = ["read"]), ("session" = ["read"])),
 )]
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
-    _: Caller<Read>,
-    Asked(asked): Asked<ApplicationsAsked>,
+    caller: Caller<Read>,
+    Asked(query): Asked<ApplicationQuery>,
 ) -> Result<Json<Listed<ApplicationView>>, Problem> {
-    let limit = page_of(asked.limit)?;
-    let after = asked.cursor.unwrap_or_default();
-    let list = blocking(&web.engine, move |engine| engine.application_page(&after, limit + 1));
-    Ok(Json(Listed::page(list.await?, limit, |application| application.name.clone())))
+    let limit = page_of(query.limit)?;
+    let command =
+        ListApplications { after: query.cursor.unwrap_or_default(), limit: Some(limit + 1) };
+    let list = caller.execute(&web, command).await?;
+    Ok(Json(Listed::page(list, limit, |application| application.name.clone())))
 }
 
 /// One application with its keys
@@ -67,8 +72,8 @@ pub(super) async fn show(
     caller: Caller<Read>,
     Named(name): Named,
 ) -> Result<Response, Problem> {
-    let command = Command::ShowApplication { application: name };
-    let shown = only!(caller.carry_out(&web, command).await?, Application)?;
+    let command = ShowApplicationWithKeys { application: name };
+    let shown = caller.execute(&web, command).await?;
     Ok(tagged(&shown.application.version(), shown))
 }
 
@@ -94,22 +99,19 @@ pub(super) async fn create(
     caller: Caller<Write>,
     Body(new): Body<NewApplication>,
 ) -> Result<Response, Problem> {
-    let command = Command::CreateApplication { name: new.name, plan: new.plan };
-    let made = only!(caller.carry_out(&web, command).await?, Application)?;
+    let command = CreateApplication { name: new.name, plan: new.plan };
+    let made = caller.execute(&web, command).await?;
     let path = format!("/api/v1/applications/{}", made.application.id);
     Ok(created(&path, tagged(&made.application.version(), made)))
 }
 
 /// Edits an application, and shows how it is now.
-async fn edit(
+async fn edit<C: Command<Answer = Edited<ApplicationView>>>(
     web: &Web,
     caller: &Caller<Write>,
-    application: String,
-    command: impl FnOnce(String) -> Command,
-    expected: Expected,
+    command: C,
 ) -> Result<Response, Problem> {
-    caller.edit(web, command(application.clone()), expected).await?;
-    let shown = blocking(&web.engine, move |engine| engine.application(&application)).await?;
+    let shown = caller.execute(web, command).await?.now;
     Ok(tagged(&shown.version(), shown))
 }
 
@@ -130,15 +132,18 @@ async fn edit(
 pub(super) async fn change(
     State(web): State<Arc<Web>>,
     caller: Caller<Write>,
-    Named(name): Named,
+    Named(application): Named,
     IfMatch(expected): IfMatch,
     Body(change): Body<Change>,
 ) -> Result<Response, Problem> {
-    let command = |application| match change {
-        Change::Plan(plan) => Command::ChangeApplicationPlan { application, plan },
-        Change::Note(note) => Command::SetApplicationNote { application, note },
-    };
-    edit(&web, &caller, name, command, expected).await
+    match change {
+        Change::Plan(plan) => {
+            edit(&web, &caller, ChangeApplicationPlan { application, plan, expected }).await
+        }
+        Change::Note(note) => {
+            edit(&web, &caller, SetApplicationNote { application, note, expected }).await
+        }
+    }
 }
 
 /// Stops all calls of an application
@@ -155,12 +160,11 @@ pub(super) async fn change(
 pub(super) async fn suspend(
     State(web): State<Arc<Web>>,
     caller: Caller<Write>,
-    Named(name): Named,
+    Named(application): Named,
     IfMatch(expected): IfMatch,
 ) -> Result<Response, Problem> {
     let state = ApplicationState::Suspended;
-    let command = |application| Command::SetApplicationState { application, state };
-    edit(&web, &caller, name, command, expected).await
+    edit(&web, &caller, SetApplicationState { application, state, expected }).await
 }
 
 /// Lets an application call again
@@ -177,10 +181,9 @@ pub(super) async fn suspend(
 pub(super) async fn resume(
     State(web): State<Arc<Web>>,
     caller: Caller<Write>,
-    Named(name): Named,
+    Named(application): Named,
     IfMatch(expected): IfMatch,
 ) -> Result<Response, Problem> {
     let state = ApplicationState::Active;
-    let command = |application| Command::SetApplicationState { application, state };
-    edit(&web, &caller, name, command, expected).await
+    edit(&web, &caller, SetApplicationState { application, state, expected }).await
 }

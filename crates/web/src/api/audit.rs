@@ -4,22 +4,20 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use keystile_engine::command::{AuditReport, EventFilter, EventView};
-use keystile_engine::legacy::Command;
+use keystile_engine::audit::{AuditReport, EventFilter, EventView, ListEvents, VerifyAudit};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::caller::{Caller, Read};
 use super::input::{Asked, page_of};
 use super::listed::Listed;
-use super::only;
 use super::problem::{Kind, Problem};
 use crate::web::Web;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct AuditAsked {
+pub(super) struct AuditQuery {
     /// Only events of this kind, as in `key_locked`.
     kind: Option<String>,
     /// Only those by whoever has this name, or by this sort of actor, as in `owner`.
@@ -38,29 +36,29 @@ pub(super) struct AuditAsked {
 
 /// What happened, latest first
 #[utoipa::path(
-    get, path = "/audit", tag = "audit", operation_id = "list_audit", params(AuditAsked),
+    get, path = "/audit", tag = "audit", operation_id = "list_audit", params(AuditQuery),
     responses((status = OK, body = Listed<EventView>), Problem),
     security(("token" = ["read"]), ("session" = ["read"])),
 )]
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
-    Asked(asked): Asked<AuditAsked>,
+    Asked(query): Asked<AuditQuery>,
 ) -> Result<Json<Listed<EventView>>, Problem> {
-    let limit = page_of(asked.limit)?;
-    let cursor = asked.cursor.as_deref().map(str::parse::<i64>).transpose();
+    let limit = page_of(query.limit)?;
+    let cursor = query.cursor.as_deref().map(str::parse::<i64>).transpose();
     let before = cursor.map_err(|_| Problem::new(Kind::NotUnderstood, "this is no cursor"))?;
     let filter = EventFilter {
-        kind: asked.kind,
-        actor: asked.actor,
-        key: asked.key,
-        application: asked.application,
-        subject: asked.subject,
+        kind: query.kind,
+        actor: query.actor,
+        key: query.key,
+        application: query.application,
+        subject: query.subject,
         before,
         after: None,
         limit: limit + 1,
     };
-    let events = only!(caller.carry_out(&web, Command::ListEvents(filter)).await?, Events)?;
+    let events = caller.execute(&web, ListEvents { filter }).await?;
     Ok(Json(Listed::page(events, limit, |event| event.id.to_string())))
 }
 
@@ -76,6 +74,5 @@ pub(super) async fn verification(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
 ) -> Result<Json<AuditReport>, Problem> {
-    let report = only!(caller.carry_out(&web, Command::VerifyAudit).await?, Audit)?;
-    Ok(Json(*report))
+    Ok(Json(caller.execute(&web, VerifyAudit).await?))
 }

@@ -8,15 +8,13 @@ use axum::extract::State;
 use http::StatusCode;
 use keystile_core::time::Timestamp;
 use keystile_engine::Engine;
+use keystile_engine::backup::BackUp;
 use keystile_engine::command::Failure;
-use keystile_engine::legacy::Command;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::caller::{Admin, Caller, Read};
-use super::only;
 use super::problem::Problem;
-use crate::carry_out::blocking;
 use crate::format;
 use crate::web::Web;
 
@@ -30,9 +28,9 @@ pub(super) struct BackupMade {
 }
 
 /// Where a copy that is made now goes.
-pub(crate) fn backup_file(engine: &Arc<Engine>) -> Result<PathBuf, Failure> {
+pub(crate) async fn backup_file(engine: &Engine) -> Result<PathBuf, Failure> {
     let name = format::file_time(engine.store().now());
-    Ok(engine.store().directory().backups()?.join(format!("{name}.db")))
+    Ok(engine.store().backup_folder().await?.join(format!("{name}.db")))
 }
 
 /// Copies the store into a new file of the data directory and verifies the copy
@@ -45,9 +43,9 @@ pub(super) async fn create(
     State(web): State<Arc<Web>>,
     caller: Caller<Admin>,
 ) -> Result<(StatusCode, Json<BackupMade>), Problem> {
-    let to = blocking(&web.engine, backup_file).await?;
+    let to = backup_file(&web.engine).await?;
     let file = to.display().to_string();
-    let message = only!(caller.carry_out(&web, Command::Backup { to }).await?, Done)?;
+    let message = caller.execute(&web, BackUp { to }).await?.0;
     Ok((StatusCode::CREATED, Json(BackupMade { file, message })))
 }
 
@@ -69,6 +67,6 @@ pub(super) async fn last(
     State(web): State<Arc<Web>>,
     _: Caller<Read>,
 ) -> Result<Json<LastBackup>, Problem> {
-    let time = blocking(&web.engine, |engine| engine.last_backup()).await?;
+    let time = web.engine.last_backup().await?;
     Ok(Json(LastBackup { time }))
 }

@@ -21,12 +21,11 @@ use keystile_core::lock::Actor;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
 use keystile_engine::command::Failure;
-use keystile_engine::keys::version::Expected;
 use keystile_engine::legacy::{Answer, Command};
 use keystile_engine::owners::token::TokenRefusal;
 
 use super::problem::{Kind, Problem};
-use crate::carry_out::carry_out_expecting;
+use crate::carry_out::carry_out;
 use crate::guard::Peer;
 use crate::sign_in::session;
 use crate::web::Web;
@@ -170,22 +169,11 @@ impl<N: Needs> Caller<N> {
 
     /// Carries out a command in the caller's name.
     pub(crate) async fn carry_out(&self, web: &Web, command: Command) -> Result<Answer, Problem> {
-        self.edit(web, command, Expected::Any).await
-    }
-
-    /// The same for an edit that expects a version.
-    pub(crate) async fn edit(
-        &self,
-        web: &Web,
-        command: Command,
-        expected: Expected,
-    ) -> Result<Answer, Problem> {
         let needed = command.scope();
         if !N::SCOPE.allows(needed) {
             return Err(Problem::scope_too_small(N::SCOPE, needed));
         }
-        let answer = carry_out_expecting(&web.engine, command, self.actor(), expected).await;
-        Ok(answer?)
+        Ok(carry_out(&web.engine, command, self.actor()).await?)
     }
 
     /// Whether what the caller showed still opens anything; for answers that go on for long.

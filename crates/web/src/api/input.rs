@@ -10,7 +10,7 @@ use http::StatusCode;
 use http::header::IF_MATCH;
 use http::request::Parts;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::keys::version::Expected;
+use keystile_core::version::Expected;
 use serde::de::DeserializeOwned;
 
 use super::problem::{Kind, Problem};

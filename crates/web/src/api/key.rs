@@ -8,19 +8,20 @@ use axum::response::Response;
 use keystile_core::lock::LockLevel;
 use keystile_core::time::{Span, Timestamp};
 use keystile_engine::AddressUse;
-use keystile_engine::KeyActivity;
-use keystile_engine::command::{Budgets, KeyDetails, KeyFilter, KeyView, NewKey};
-use keystile_engine::keys::version::Expected;
-use keystile_engine::legacy::Command;
+use keystile_engine::command::{Budgets, Command};
+use keystile_engine::journal::{KeyActivity, ShowKeyActivity};
+use keystile_engine::keys::create::{CreateKeys, NewKey, RollKey};
+use keystile_engine::keys::edit::{ChangeKeyPlan, RevokeKey, SetKeyNote};
+use keystile_engine::keys::key::{KeyDetails, KeyFilter, KeyView, ListKeys, ShowKey};
+use keystile_engine::keys::lock::{LockKey, UnlockKey};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::caller::{Caller, Needs, Read, Write};
+use super::caller::{Caller, Read, Write};
 use super::input::{Asked, Body, IfMatch, Named, millis, page_of};
 use super::listed::Listed;
 use super::problem::Problem;
-use super::{created, only, tagged};
-use crate::carry_out::blocking;
+use super::{created, tagged};
 use crate::web::Web;
 
 /// Seven days in slots of four hours.
@@ -49,7 +50,7 @@ impl KeyState {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct KeysAsked {
+pub(super) struct KeyQuery {
     /// Only those of this application: its name or id.
     application: Option<String>,
     /// Only those on this plan.
@@ -65,36 +66,28 @@ pub(super) struct KeysAsked {
 
 /// Keys, oldest first
 #[utoipa::path(
-    get, path = "/keys", tag = "keys", operation_id = "list_keys", params(KeysAsked),
+    get, path = "/keys", tag = "keys", operation_id = "list_keys", params(KeyQuery),
     responses((status = OK, body = Listed<KeyView>), Problem),
     security(("token" = ["read"]), ("session" = ["read"])),
 )]
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
-    Asked(asked): Asked<KeysAsked>,
+    Asked(query): Asked<KeyQuery>,
 ) -> Result<Json<Listed<KeyView>>, Problem> {
-    let limit = page_of(asked.limit)?;
+    let limit = page_of(query.limit)?;
     let filter = KeyFilter {
-        application: asked.application,
-        plan: asked.plan,
-        state: asked.state.map(|state| state.name().to_owned()),
-        after: asked.cursor,
+        application: query.application,
+        plan: query.plan,
+        state: query.state.map(|state| state.name().to_owned()),
+        after: query.cursor,
         limit: limit + 1,
     };
-    let keys = only!(caller.carry_out(&web, Command::ListKeys(filter)).await?, Keys)?;
+    let keys = caller.execute(&web, ListKeys { filter }).await?;
     Ok(Json(Listed::page(keys, limit, |key| key.id.clone())))
 }
 
-async fn details<N: Needs>(
-    web: &Web,
-    caller: &Caller<N>,
-    key: String,
-) -> Result<KeyDetails, Problem> {
-    Ok(*only!(caller.carry_out(web, Command::ShowKey { key }).await?, Key)?)
-}
-
-/// One key with its budgets and what happened to it
+/// One key with its budgets and its history
 ///
 /// `ETag` is the version of what can be edited of it; what it wrote is no part of that.
 #[utoipa::path(
@@ -111,7 +104,7 @@ pub(super) async fn show(
     caller: Caller<Read>,
     Named(key): Named,
 ) -> Result<Response, Problem> {
-    let shown = details(&web, &caller, key).await?;
+    let shown = caller.execute(&web, ShowKey { key }).await?;
     Ok(tagged(&shown.key.version(), shown))
 }
 
@@ -165,11 +158,11 @@ impl From<KeyActivity> for KeyActivityView {
 )]
 pub(super) async fn activity(
     State(web): State<Arc<Web>>,
-    _: Caller<Read>,
+    caller: Caller<Read>,
     Named(key): Named,
 ) -> Result<Json<KeyActivityView>, Problem> {
-    let found = blocking(&web.engine, move |engine| engine.key_activity(&key, SLOT, SLOTS)).await?;
-    Ok(Json(found.into()))
+    let show = ShowKeyActivity { key, slot: SLOT, slots: SLOTS };
+    Ok(Json(caller.execute(&web, show).await?.into()))
 }
 
 /// A key to issue.
@@ -183,10 +176,9 @@ pub(super) struct KeyToCreate {
     plan: Option<String>,
 }
 
-/// The one key that was issued.
-fn issued(mut keys: Vec<NewKey>) -> Result<Response, Problem> {
-    let key = keys.pop().ok_or_else(Problem::odd_answer)?;
-    Ok(created(&format!("/api/v1/keys/{}", key.id), Json(key)))
+/// The key that was issued.
+fn issued(key: NewKey) -> Response {
+    created(&format!("/api/v1/keys/{}", key.id), Json(key))
 }
 
 /// Issues a key
@@ -203,20 +195,20 @@ pub(super) async fn create(
     Body(new): Body<KeyToCreate>,
 ) -> Result<Response, Problem> {
     let KeyToCreate { application, plan } = new;
-    let command = Command::CreateKeys { application, plan, count: 1 };
-    issued(only!(caller.carry_out(&web, command).await?, NewKeys)?)
+    let command = CreateKeys { application, plan, count: 1 };
+    let key = caller.execute(&web, command).await?.pop();
+    key.map(issued).ok_or_else(Problem::odd_answer)
 }
 
 /// Edits a key, and shows how it is now.
-async fn edit(
+async fn edit<C: Command>(
     web: &Web,
     caller: &Caller<Write>,
     key: String,
-    command: impl FnOnce(String) -> Command,
-    expected: Expected,
+    command: C,
 ) -> Result<Response, Problem> {
-    caller.edit(web, command(key.clone()), expected).await?;
-    let shown = details(web, caller, key).await?;
+    caller.execute(web, command).await?;
+    let shown = caller.execute(web, ShowKey { key }).await?;
     Ok(tagged(&shown.key.version(), shown))
 }
 
@@ -250,11 +242,13 @@ pub(super) async fn change(
     IfMatch(expected): IfMatch,
     Body(change): Body<Change>,
 ) -> Result<Response, Problem> {
-    let command = |key| match change {
-        Change::Plan(plan) => Command::ChangeKeyPlan { key, plan },
-        Change::Note(note) => Command::SetKeyNote { key, note },
-    };
-    edit(&web, &caller, key, command, expected).await
+    let named = key.clone();
+    match change {
+        Change::Plan(plan) => {
+            edit(&web, &caller, named, ChangeKeyPlan { key, plan, expected }).await
+        }
+        Change::Note(note) => edit(&web, &caller, named, SetKeyNote { key, note, expected }).await,
+    }
 }
 
 /// A lock to set.
@@ -289,8 +283,8 @@ pub(super) async fn lock(
 ) -> Result<Response, Problem> {
     let NewLock { level, reason, r#for: span } = new;
     let for_millis = span.as_deref().map(millis).transpose()?;
-    let command = |key| Command::LockKey { key, level, reason, for_millis };
-    edit(&web, &caller, key, command, expected).await
+    let command = LockKey { key: key.clone(), level, reason, for_millis, expected };
+    edit(&web, &caller, key, command).await
 }
 
 /// How to unlock a key.
@@ -323,7 +317,7 @@ pub(super) async fn unlock(
         Budgets::Keep => {}
         Budgets::Reset => caller.check_recent_authentication()?,
     }
-    edit(&web, &caller, key, |key| Command::UnlockKey { key, budgets }, expected).await
+    edit(&web, &caller, key.clone(), UnlockKey { key, budgets, expected }).await
 }
 
 /// How to roll a key.
@@ -354,8 +348,8 @@ pub(super) async fn roll(
     IfMatch(expected): IfMatch,
     Body(Rolling { grace }): Body<Rolling>,
 ) -> Result<Response, Problem> {
-    let command = Command::RollKey { key, grace_millis: millis(&grace)? };
-    issued(only!(caller.edit(&web, command, expected).await?, NewKeys)?)
+    let command = RollKey { key, grace_millis: millis(&grace)?, expected };
+    Ok(issued(caller.execute(&web, command).await?))
 }
 
 /// Revokes a key for good
@@ -377,5 +371,5 @@ pub(super) async fn revoke(
     IfMatch(expected): IfMatch,
 ) -> Result<Response, Problem> {
     caller.check_recent_authentication()?;
-    edit(&web, &caller, key, |key| Command::RevokeKey { key }, expected).await
+    edit(&web, &caller, key.clone(), RevokeKey { key, expected }).await
 }

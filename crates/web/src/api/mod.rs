@@ -34,7 +34,6 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::StatusCode;
 use http::header::{ETAG, HeaderName, HeaderValue, LOCATION};
-use keystile_engine::legacy::Answer;
 use serde::Serialize;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
@@ -179,14 +178,6 @@ macro_rules! only {
     };
 }
 use only;
-
-/// Turns the answer that says that nothing was done into a problem.
-fn succeeded(answer: Answer) -> Result<Answer, problem::Problem> {
-    match answer {
-        Answer::Failed(failure) => Err(failure.into()),
-        answer => Ok(answer),
-    }
-}
 
 /// Something with the version of what can be edited of it.
 fn tagged(version: &str, body: impl Serialize) -> Response {

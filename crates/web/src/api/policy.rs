@@ -7,11 +7,11 @@ use axum::extract::State;
 use keystile_core::policy::Plan;
 use keystile_core::policy::api::Charge;
 use keystile_core::policy::matrix::{self, Cell};
+use keystile_engine::reload::Reload;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::caller::{Admin, Caller, Read};
-use super::only;
 use super::problem::Problem;
 use crate::format;
 use crate::web::Web;
@@ -129,7 +129,6 @@ pub(super) async fn reload(
     State(web): State<Arc<Web>>,
     caller: Caller<Admin>,
 ) -> Result<Json<Done>, Problem> {
-    let answer = (web.reload)(caller.actor()).await;
-    let message = only!(super::succeeded(answer)?, Done)?;
+    let message = caller.execute(&web, Reload).await?.0;
     Ok(Json(Done { message }))
 }

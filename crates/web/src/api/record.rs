@@ -7,20 +7,19 @@ use axum::extract::State;
 use axum::response::Response;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::time::Timestamp;
-use keystile_engine::command::{Order, RecordFilter};
+use keystile_engine::journal::{Order, PageRecords, RecordFilter};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::caller::{Caller, Read};
 use super::input::{Asked, Named, moment, page_of};
 use super::problem::{Kind, Problem};
-use crate::carry_out::blocking;
 use crate::page::journal::{find_record, stream_of};
 use crate::web::Web;
 
 /// A query with the filters and with what else one operation takes. Not one struct within another, which
 /// serde does not read from a query together with refusing what is not known.
-macro_rules! asked {
+macro_rules! record_query {
     ($name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty,)* }) => {
         #[derive(Debug, Deserialize, IntoParams)]
         #[serde(deny_unknown_fields)]
@@ -68,7 +67,7 @@ macro_rules! asked {
     };
 }
 
-asked!(RecordsAsked {
+record_query!(RecordQuery {
     /// The `next` of the page before.
     cursor: Option<String>,
     /// How many to show at most, up to 1000; 50 where it is not said.
@@ -93,23 +92,23 @@ pub(super) struct RecordsListed {
 
 /// Records, latest first
 #[utoipa::path(
-    get, path = "/records", tag = "records", operation_id = "list_records", params(RecordsAsked),
+    get, path = "/records", tag = "records", operation_id = "list_records", params(RecordQuery),
     responses((status = OK, body = RecordsListed), Problem),
     security(("token" = ["read"]), ("session" = ["read"])),
 )]
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
-    _: Caller<Read>,
-    Asked(asked): Asked<RecordsAsked>,
+    caller: Caller<Read>,
+    Asked(query): Asked<RecordQuery>,
 ) -> Result<Json<RecordsListed>, Problem> {
-    let cursor = asked.cursor.as_deref().map(str::parse::<RecordId>).transpose();
+    let cursor = query.cursor.as_deref().map(str::parse::<RecordId>).transpose();
     let cursor = cursor.map_err(|error| Problem::new(Kind::NotUnderstood, error.to_string()))?;
     let filter = RecordFilter {
         order: cursor.map_or(Order::Latest, Order::Before),
-        limit: page_of(asked.limit)?,
-        ..asked.filter(web.engine.store().now())?
+        limit: page_of(query.limit)?,
+        ..query.filter(web.engine.store().now())?
     };
-    let found = blocking(&web.engine, move |engine| engine.record_page(&filter)).await?;
+    let found = caller.execute(&web, PageRecords { filter }).await?;
     Ok(Json(RecordsListed {
         items: found.records,
         next: found.next.map(|next| next.to_string()),
@@ -129,7 +128,7 @@ enum Format {
     Jsonl,
 }
 
-asked!(ExportAsked {
+record_query!(ExportQuery {
     /// What to write; `csv` where it is not said.
     #[param(inline)]
     format: Option<Format>,
@@ -140,7 +139,7 @@ asked!(ExportAsked {
 /// The answer breaks off where the store fails: half a file is never taken for a whole one.
 #[utoipa::path(
     get, path = "/records/export", tag = "records", operation_id = "export_records",
-    params(ExportAsked),
+    params(ExportQuery),
     responses(
         (status = OK, content((String = "text/csv"), (String = "application/x-ndjson"))),
         Problem,
@@ -149,15 +148,15 @@ asked!(ExportAsked {
 )]
 pub(super) async fn export(
     State(web): State<Arc<Web>>,
-    _: Caller<Read>,
-    Asked(asked): Asked<ExportAsked>,
+    caller: Caller<Read>,
+    Asked(query): Asked<ExportQuery>,
 ) -> Result<Response, Problem> {
-    let filter = asked.filter(web.engine.store().now())?;
+    let filter = query.filter(web.engine.store().now())?;
     // A name that does not exist is a problem, not a file that breaks off.
     let first = RecordFilter { limit: 1, ..filter.clone() };
-    blocking(&web.engine, move |engine| engine.record_page(&first)).await?;
-    let is_csv = asked.format.unwrap_or_default() == Format::Csv;
-    Ok(stream_of(&web.engine, filter, is_csv))
+    caller.execute(&web, PageRecords { filter: first }).await?;
+    let is_csv = query.format.unwrap_or_default() == Format::Csv;
+    Ok(stream_of(&web.engine, caller.principal, filter, is_csv))
 }
 
 /// One record
@@ -169,8 +168,8 @@ pub(super) async fn export(
 )]
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    _: Caller<Read>,
+    caller: Caller<Read>,
     Named(id): Named,
 ) -> Result<Json<WriteRecord>, Problem> {
-    Ok(Json(find_record(&web, &id).await?))
+    Ok(Json(find_record(&web, &caller.principal, &id).await?))
 }

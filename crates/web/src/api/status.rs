@@ -7,17 +7,15 @@ use axum::extract::State;
 use keystile_core::time::{Span, Timestamp};
 use keystile_engine::BudgetWarning;
 use keystile_engine::HourCount;
-use keystile_engine::command::{Finding, StatusView};
-use keystile_engine::legacy::Command;
+use keystile_engine::journal::ListHours;
+use keystile_engine::status::{Diagnose, Finding, ShowStatus, StatusView};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::caller::{Caller, Read};
 use super::input::{Asked, moment};
 use super::listed::Listed;
-use super::only;
 use super::problem::{Kind, Problem};
-use crate::carry_out::blocking;
 use crate::web::Web;
 
 /// Hours are shown of the last day where nothing else is asked for.
@@ -35,8 +33,7 @@ pub(super) async fn status(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
 ) -> Result<Json<StatusView>, Problem> {
-    let status = only!(caller.carry_out(&web, Command::Status).await?, Status)?;
-    Ok(Json(*status))
+    Ok(Json(caller.execute(&web, ShowStatus).await?))
 }
 
 /// Active keys that have used half of a write budget or more, fullest first
@@ -55,7 +52,7 @@ pub(super) async fn budget_warnings(
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct HoursAsked {
+pub(super) struct HoursQuery {
     /// The first hour: a time, a day of UTC as in `2026-11-24`, or as in `7 days` so long ago. A day ago
     /// where it is not said.
     since: Option<String>,
@@ -85,24 +82,24 @@ impl From<HourCount> for Hour {
 ///
 /// Exact, and independent of the journal's retention. Hours that had none are left out.
 #[utoipa::path(
-    get, path = "/hours", tag = "status", params(HoursAsked),
+    get, path = "/hours", tag = "status", params(HoursQuery),
     responses((status = OK, body = Listed<Hour>), Problem),
     security(("token" = ["read"]), ("session" = ["read"])),
 )]
 pub(super) async fn hours(
     State(web): State<Arc<Web>>,
-    _: Caller<Read>,
-    Asked(asked): Asked<HoursAsked>,
+    caller: Caller<Read>,
+    Asked(query): Asked<HoursQuery>,
 ) -> Result<Json<Listed<Hour>>, Problem> {
     let now = web.engine.store().now();
-    let until = moment(asked.until.as_deref(), now)?.unwrap_or(now);
+    let until = moment(query.until.as_deref(), now)?.unwrap_or(now);
     let day_before = Timestamp(until.0.saturating_sub(DAY.millis()));
-    let since = moment(asked.since.as_deref(), now)?.unwrap_or(day_before);
+    let since = moment(query.since.as_deref(), now)?.unwrap_or(day_before);
     if until.0.saturating_sub(since.0) > HOURS_MAX.millis() {
         let detail = format!("hours of at most {HOURS_MAX} are shown at once");
         return Err(Problem::new(Kind::NotUnderstood, detail).with_help("ask for parts of it"));
     }
-    let hours = blocking(&web.engine, move |engine| engine.writes_by_hour(since, until)).await?;
+    let hours = caller.execute(&web, ListHours { since, until }).await?;
     Ok(Json(Listed::whole(hours.into_iter().map(Hour::from).collect())))
 }
 
@@ -116,6 +113,6 @@ pub(super) async fn diagnosis(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
 ) -> Result<Json<Listed<Finding>>, Problem> {
-    let findings = only!(caller.carry_out(&web, Command::Diagnose).await?, Diagnosis)?;
+    let findings = caller.execute(&web, Diagnose).await?;
     Ok(Json(Listed::whole(findings)))
 }

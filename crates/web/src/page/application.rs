@@ -7,17 +7,19 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use keystile_core::decision::ApplicationState;
-use keystile_engine::command::{ApplicationView, EventFilter, EventView, KeyFilter, KeyView};
-use keystile_engine::legacy::{Answer, Command};
-
+use keystile_core::version::Expected;
+use keystile_engine::audit::{EventFilter, EventView, ListEvents};
+use keystile_engine::keys::application::{ApplicationView, ListApplications, ShowApplication};
+use keystile_engine::keys::application_edit::{
+    ChangeApplicationPlan, SetApplicationNote, SetApplicationState,
+};
+use keystile_engine::keys::key::{KeyFilter, KeyView, ListKeys};
 use serde::Deserialize;
 
-use super::key::{NoteForm, PlanForm};
 use super::{
-    ConfirmPage, Frame, PageResult, Screen, act, act_typed, clock, lines, page, plans_of_keys,
-    trouble,
+    ConfirmPage, Frame, NoteForm, PageResult, PlanForm, Screen, act, act_typed, clock, lines, page,
+    plans_of_keys, trouble,
 };
-use crate::carry_out::{blocking, carry_out};
 use crate::flash::Typed;
 use crate::format::filters;
 use crate::format::when::Clock;
@@ -46,10 +48,10 @@ pub(crate) struct After {
 pub(crate) async fn applications(
     State(web): State<Arc<Web>>,
     owner: SignedIn,
-    Query(asked): Query<After>,
+    Query(query): Query<After>,
 ) -> PageResult {
-    let after = asked.after.unwrap_or_default();
-    let list = blocking(&web.engine, move |engine| engine.application_page(&after, PAGE)).await;
+    let command = ListApplications { after: query.after.unwrap_or_default(), limit: Some(PAGE) };
+    let list = web.engine.execute(&owner.principal(), command).await;
     let applications = list.map_err(trouble(&web, &owner))?;
     let end = applications.last().filter(|_| applications.len() == PAGE as usize);
     let next =
@@ -63,8 +65,9 @@ pub(crate) async fn applications(
 }
 
 /// The names of some applications, for suggestions; none where they cannot be read.
-pub(crate) async fn names(web: &Arc<Web>) -> Vec<String> {
-    let list = blocking(&web.engine, |engine| engine.application_page("", SUGGESTED)).await;
+pub(crate) async fn names(web: &Arc<Web>, owner: &SignedIn) -> Vec<String> {
+    let command = ListApplications { after: String::new(), limit: Some(SUGGESTED) };
+    let list = web.engine.execute(&owner.principal(), command).await;
     list.unwrap_or_default().into_iter().map(|one| one.name).collect()
 }
 
@@ -87,18 +90,16 @@ pub(crate) async fn application(
     owner: SignedIn,
     Path(name): Path<String>,
 ) -> PageResult {
-    let application = blocking(&web.engine, move |engine| engine.application(&name)).await;
+    let principal = owner.principal();
+    let application = web.engine.execute(&principal, ShowApplication { application: name }).await;
     let application = application.map_err(trouble(&web, &owner))?;
     let of_application = KeyFilter {
         application: Some(application.name.clone()),
         limit: KEYS_SHOWN + 1,
         ..KeyFilter::default()
     };
-    let listed = carry_out(&web.engine, Command::ListKeys(of_application), owner.actor()).await;
-    let mut keys = match listed.map_err(trouble(&web, &owner))? {
-        Answer::Keys(keys) => keys,
-        _ => Vec::new(),
-    };
+    let listed = web.engine.execute(&principal, ListKeys { filter: of_application }).await;
+    let mut keys = listed.map_err(trouble(&web, &owner))?;
     let more_keys = keys.len() > KEYS_SHOWN as usize;
     keys.truncate(KEYS_SHOWN as usize);
     let filter = EventFilter {
@@ -106,11 +107,8 @@ pub(crate) async fn application(
         limit: EVENTS_SHOWN,
         ..EventFilter::default()
     };
-    let listed = carry_out(&web.engine, Command::ListEvents(filter), owner.actor()).await;
-    let events = match listed.map_err(trouble(&web, &owner))? {
-        Answer::Events(events) => events,
-        _ => Vec::new(),
-    };
+    let listed = web.engine.execute(&principal, ListEvents { filter }).await;
+    let events = listed.map_err(trouble(&web, &owner))?;
     Ok(page(&ApplicationPage {
         frame: Frame::of(&web, &owner, Screen::Applications, &application.name),
         clock: clock(&web),
@@ -156,7 +154,8 @@ async fn set_state(
     state: ApplicationState,
 ) -> Response {
     let back = path(&name);
-    act(web, owner, Command::SetApplicationState { application: name, state }, &back, None).await
+    let command = SetApplicationState { application: name, state, expected: Expected::Any };
+    act(web, owner, command, &back, None).await
 }
 
 pub(crate) async fn suspend(
@@ -183,7 +182,8 @@ pub(crate) async fn change_plan(
 ) -> Response {
     let back = path(&name);
     let typed = Typed { form: "plan", fields: vec![("plan", form.plan.clone())] };
-    let command = Command::ChangeApplicationPlan { application: name, plan: form.plan };
+    let (application, plan) = (name, form.plan);
+    let command = ChangeApplicationPlan { application, plan, expected: Expected::Any };
     act_typed(&web, &owner, command, &back, None, typed).await
 }
 
@@ -195,6 +195,7 @@ pub(crate) async fn set_note(
 ) -> Response {
     let back = path(&name);
     let typed = Typed { form: "note", fields: vec![("note", form.note.clone())] };
-    let command = Command::SetApplicationNote { application: name, note: lines(&form.note) };
+    let (application, note) = (name, lines(&form.note));
+    let command = SetApplicationNote { application, note, expected: Expected::Any };
     act_typed(&web, &owner, command, &back, None, typed).await
 }

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use keystile_engine::audit::AuditReport;
-use keystile_engine::command::{EventFilter, EventView, Failure, FailureKind};
-use keystile_engine::legacy::{Answer, Command};
-use keystile_store::sqlite::audit::event::EventKind;
+use keystile_engine::audit::{AuditReport, EventFilter, EventView, ListEvents, VerifyAudit};
+use keystile_engine::command::{Failure, FailureKind};
+use keystile_store::audit::EventKind;
 use serde::{Deserialize, Serialize};
 
 use super::{Frame, PageResult, Screen, clock, filled, page, redirect};
-use crate::carry_out::{blocking, carry_out};
 use crate::flash::Flash;
 use crate::format::filters;
 use crate::format::when::Clock;
@@ -24,7 +22,7 @@ const PAGE: u32 = 50;
 /// What the filter form asks for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Asked {
+pub(crate) struct AuditQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +38,7 @@ pub(crate) struct Asked {
 struct AuditPage {
     frame: Frame,
     clock: Clock,
-    asked: Asked,
+    query: AuditQuery,
     kinds: Vec<&'static str>,
     events: Vec<EventView>,
     mistake: Option<String>,
@@ -50,37 +48,36 @@ struct AuditPage {
 pub(crate) async fn audit(
     State(web): State<Arc<Web>>,
     owner: SignedIn,
-    Query(asked): Query<Asked>,
+    Query(query): Query<AuditQuery>,
 ) -> PageResult {
-    let asked = Asked {
-        kind: filled(asked.kind),
-        key: filled(asked.key),
-        application: filled(asked.application),
-        before: asked.before,
+    let query = AuditQuery {
+        kind: filled(query.kind),
+        key: filled(query.key),
+        application: filled(query.application),
+        before: query.before,
     };
     let filter = EventFilter {
-        kind: asked.kind.clone(),
-        key: asked.key.clone(),
-        application: asked.application.clone(),
-        before: asked.before,
+        kind: query.kind.clone(),
+        key: query.key.clone(),
+        application: query.application.clone(),
+        before: query.before,
         limit: PAGE,
         ..EventFilter::default()
     };
-    let (events, mistake) =
-        match carry_out(&web.engine, Command::ListEvents(filter), owner.actor()).await {
-            Ok(Answer::Events(events)) => (events, None),
-            Ok(_) => (Vec::new(), None),
-            Err(failure) => (Vec::new(), Some(failure.message)),
-        };
+    let listed = web.engine.execute(&owner.principal(), ListEvents { filter }).await;
+    let (events, mistake) = match listed {
+        Ok(events) => (events, None),
+        Err(failure) => (Vec::new(), Some(failure.message)),
+    };
     let next = events.last().filter(|_| events.len() == PAGE as usize).map(|last| {
-        let further = Asked { before: Some(last.id), ..asked.clone() };
+        let further = AuditQuery { before: Some(last.id), ..query.clone() };
         format!("/audit?{}", crate::form::encoded(&further))
     });
     Ok(page(&AuditPage {
         frame: Frame::of(&web, &owner, Screen::Audit, "Audit"),
         clock: clock(&web),
         kinds: EventKind::ALL.iter().map(|kind| kind.name()).collect(),
-        asked,
+        query,
         events,
         mistake,
         next,
@@ -88,7 +85,7 @@ pub(crate) async fn audit(
 }
 
 pub(crate) async fn verify(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
-    let flash = match blocking(&web.engine, |engine| engine.verify_audit()).await {
+    let flash = match web.engine.execute(&owner.principal(), VerifyAudit).await {
         Ok(report) => verdict(&report),
         Err(failure) => Flash::failed(&failure),
     };

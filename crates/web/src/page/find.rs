@@ -7,11 +7,11 @@ use axum::Form;
 use axum::extract::State;
 use axum::response::Response;
 use keystile_engine::command::{Failure, FailureKind};
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::keys::application::ShowApplication;
+use keystile_engine::keys::key::ShowKey;
 use serde::Deserialize;
 
 use super::redirect;
-use crate::carry_out::carry_out;
 use crate::flash::Flash;
 use crate::sign_in::session::SignedIn;
 use crate::web::Web;
@@ -27,16 +27,17 @@ pub(crate) async fn find(
     Form(form): Form<FindForm>,
 ) -> Response {
     let text = form.text.trim().trim_end_matches('…').to_owned();
-    if text.starts_with("write_") && super::journal::find_record(&web, &text).await.is_ok() {
+    let principal = owner.principal();
+    if text.starts_with("write_")
+        && super::journal::find_record(&web, &principal, &text).await.is_ok()
+    {
         return redirect(&format!("/journal/{text}"));
     }
-    let command = Command::ShowKey { key: text.clone() };
-    if let Ok(Answer::Key(key)) = carry_out(&web.engine, command, owner.actor()).await {
+    if let Ok(key) = web.engine.execute(&principal, ShowKey { key: text.clone() }).await {
         return redirect(&format!("/keys/{}", key.key.id));
     }
-    let command = Command::ShowApplication { application: text };
-    if let Ok(Answer::Application(found)) = carry_out(&web.engine, command, owner.actor()).await {
-        let name = crate::form::path_segment(&found.application.name);
+    if let Ok(found) = web.engine.execute(&principal, ShowApplication { application: text }).await {
+        let name = crate::form::path_segment(&found.name);
         return redirect(&format!("/applications/{name}"));
     }
     // What was pasted may be somebody's key: it is not repeated.

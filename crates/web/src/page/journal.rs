@@ -9,15 +9,16 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
+use keystile_core::owners::principal::Principal;
 use keystile_core::time::Timestamp;
 use keystile_core::when::When;
 use keystile_engine::Engine;
-use keystile_engine::command::{Failure, FailureKind, Order, RecordFilter};
+use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::export::{CSV_HEAD, csv_row};
+use keystile_engine::journal::{Order, PageRecords, RecordFilter};
 use serde::{Deserialize, Serialize};
 
 use super::{Frame, PageResult, Screen, clock, filled, page, trouble};
-use crate::carry_out::blocking;
 use crate::format::filters;
 use crate::format::when::Clock;
 use crate::sign_in::session::SignedIn;
@@ -30,7 +31,7 @@ const EXPORT_STEP: u32 = 2_000;
 /// What the filter form asks for, as it stands in the address.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Asked {
+pub(crate) struct JournalQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,7 +56,7 @@ pub(crate) struct Asked {
     format: Option<String>,
 }
 
-impl Asked {
+impl JournalQuery {
     /// Without the fields that were left empty.
     fn tidied(self) -> Self {
         Self {
@@ -133,7 +134,7 @@ pub(crate) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
 struct JournalPage {
     frame: Frame,
     clock: Clock,
-    asked: Asked,
+    query: JournalQuery,
     is_filtered: bool,
     apis: Vec<String>,
     outcomes: [Outcome; 6],
@@ -150,38 +151,39 @@ struct JournalPage {
 pub(crate) async fn journal(
     State(web): State<Arc<Web>>,
     owner: SignedIn,
-    Query(asked): Query<Asked>,
+    Query(query): Query<JournalQuery>,
 ) -> PageResult {
     let frame = Frame::of(&web, &owner, Screen::Journal, "Journal");
     let clock = clock(&web);
-    let asked = asked.tidied();
+    let query = query.tidied();
     let mut shown = JournalPage {
         frame,
-        is_filtered: asked.is_filtered(),
+        is_filtered: query.is_filtered(),
         apis: web.engine.policy().apis().iter().map(|api| api.name().to_owned()).collect(),
         outcomes: Outcome::ALL,
         records: Vec::new(),
         searched_all: true,
         mistake: None,
-        first: asked
+        first: query
             .before
             .is_some()
-            .then(|| Asked { before: None, ..asked.clone() }.link("/journal")),
+            .then(|| JournalQuery { before: None, ..query.clone() }.link("/journal")),
         next: None,
         reached: None,
-        csv: export_link(&asked, "csv"),
-        jsonl: export_link(&asked, "jsonl"),
-        asked,
+        csv: export_link(&query, "csv"),
+        jsonl: export_link(&query, "jsonl"),
+        query,
         clock,
     };
-    let found = match shown.asked.filter(shown.clock.now) {
-        Ok(filter) => blocking(&web.engine, move |engine| engine.record_page(&filter)).await,
+    let found = match shown.query.filter(shown.clock.now) {
+        Ok(filter) => web.engine.execute(&owner.principal(), PageRecords { filter }).await,
         Err(failure) => Err(failure),
     };
     match found {
         Ok(found) => {
             shown.next = found.next.map(|next| {
-                Asked { before: Some(next.to_string()), ..shown.asked.clone() }.link("/journal")
+                JournalQuery { before: Some(next.to_string()), ..shown.query.clone() }
+                    .link("/journal")
             });
             shown.searched_all = found.searched_all;
             shown.reached = found.searched_to.filter(|_| !found.searched_all);
@@ -192,8 +194,9 @@ pub(crate) async fn journal(
     Ok(page(&shown))
 }
 
-fn export_link(asked: &Asked, format: &str) -> String {
-    Asked { before: None, format: Some(format.to_owned()), ..asked.clone() }.link("/journal/export")
+fn export_link(query: &JournalQuery, format: &str) -> String {
+    JournalQuery { before: None, format: Some(format.to_owned()), ..query.clone() }
+        .link("/journal/export")
 }
 
 #[derive(Template)]
@@ -210,7 +213,7 @@ pub(crate) async fn record(
     owner: SignedIn,
     Path(id): Path<String>,
 ) -> PageResult {
-    let record = find_record(&web, &id).await.map_err(trouble(&web, &owner))?;
+    let record = find_record(&web, &owner.principal(), &id).await.map_err(trouble(&web, &owner))?;
     let frame = Frame::of(&web, &owner, Screen::Journal, &record.id.to_string());
     let sentence = match record.outcome {
         Outcome::Pending => "Its intent is on record; it may be under way just now.",
@@ -227,7 +230,11 @@ pub(crate) async fn record(
     Ok(page(&RecordPage { frame, clock: clock(&web), record, sentence }))
 }
 
-pub(crate) async fn find_record(web: &Arc<Web>, id: &str) -> Result<WriteRecord, Failure> {
+pub(crate) async fn find_record(
+    web: &Web,
+    principal: &Principal,
+    id: &str,
+) -> Result<WriteRecord, Failure> {
     let missing = || Failure {
         kind: FailureKind::Missing,
         message: "There is no such record.".to_owned(),
@@ -235,7 +242,7 @@ pub(crate) async fn find_record(web: &Arc<Web>, id: &str) -> Result<WriteRecord,
     };
     let id: RecordId = id.parse().map_err(|_| missing())?;
     let filter = RecordFilter { order: Order::Only(id), limit: 1, ..RecordFilter::default() };
-    let found = blocking(&web.engine, move |engine| engine.record_page(&filter)).await?;
+    let found = web.engine.execute(principal, PageRecords { filter }).await?;
     found.records.into_iter().next().ok_or_else(missing)
 }
 
@@ -243,26 +250,32 @@ pub(crate) async fn find_record(web: &Arc<Web>, id: &str) -> Result<WriteRecord,
 pub(crate) async fn export(
     State(web): State<Arc<Web>>,
     owner: SignedIn,
-    Query(asked): Query<Asked>,
+    Query(query): Query<JournalQuery>,
 ) -> PageResult {
-    let asked = asked.tidied();
-    let filter = asked.filter(web.engine.store().now()).map_err(trouble(&web, &owner))?;
-    let is_csv = asked.format.as_deref() != Some("jsonl");
-    Ok(stream_of(&web.engine, filter, is_csv))
+    let query = query.tidied();
+    let filter = query.filter(web.engine.store().now()).map_err(trouble(&web, &owner))?;
+    let is_csv = query.format.as_deref() != Some("jsonl");
+    Ok(stream_of(&web.engine, owner.principal(), filter, is_csv))
 }
 
-pub(crate) fn stream_of(engine: &Arc<Engine>, filter: RecordFilter, is_csv: bool) -> Response {
+pub(crate) fn stream_of(
+    engine: &Arc<Engine>,
+    principal: Principal,
+    filter: RecordFilter,
+    is_csv: bool,
+) -> Response {
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(2);
     let engine = engine.clone();
-    tokio::task::spawn_blocking(move || {
+    tokio::spawn(async move {
         let mut filter = RecordFilter { order: Order::Earliest, limit: EXPORT_STEP, ..filter };
         let mut text = if is_csv { row(CSV_HEAD) } else { Vec::new() };
         loop {
-            let found = match engine.record_page(&filter) {
+            let command = PageRecords { filter: filter.clone() };
+            let found = match engine.execute(&principal, command).await {
                 Ok(found) => found,
                 Err(failure) => {
                     // The caller must not take half a file for a whole one.
-                    let _ = sender.blocking_send(Err(std::io::Error::other(failure.message)));
+                    let _ = sender.send(Err(std::io::Error::other(failure.message))).await;
                     return;
                 }
             };
@@ -273,7 +286,7 @@ pub(crate) fn stream_of(engine: &Arc<Engine>, filter: RecordFilter, is_csv: bool
                     text.push(b'\n');
                 }
             }
-            if sender.blocking_send(Ok(Bytes::from(std::mem::take(&mut text)))).is_err() {
+            if sender.send(Ok(Bytes::from(std::mem::take(&mut text)))).await.is_err() {
                 return;
             }
             match found.next {

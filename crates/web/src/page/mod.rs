@@ -6,10 +6,9 @@ use askama::Template;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use http::{HeaderMap, StatusCode};
 use keystile_core::text::printable_blanks;
-use keystile_engine::command::{Failure, FailureKind};
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::command::{Command, Done, Edited, Failure, FailureKind};
+use serde::Deserialize;
 
-use crate::carry_out::carry_out;
 use crate::flash::{Flash, Typed, Undo};
 use crate::format::when::Clock;
 use crate::sign_in::session::{self, SignedIn};
@@ -223,44 +222,81 @@ pub(crate) struct ConfirmPage {
     pub(crate) back: String,
 }
 
-/// Carries out what a form asked for, and shows how it went on the page that `back` leads to.
-pub(crate) async fn act(
+/// An answer that a page shows as a sentence.
+pub(crate) trait Sentence {
+    /// What was done.
+    fn sentence(self) -> String;
+}
+
+impl Sentence for Done {
+    fn sentence(self) -> String {
+        self.0
+    }
+}
+
+impl<V> Sentence for Edited<V> {
+    fn sentence(self) -> String {
+        self.done
+    }
+}
+
+/// Carries out what a form asked for, and shows the result on the page that `back` leads to.
+pub(crate) async fn act<C: Command<Answer: Sentence>>(
     web: &Arc<Web>,
     owner: &SignedIn,
-    command: Command,
+    command: C,
     back: &str,
     undo: Option<Undo>,
 ) -> Response {
-    carry_out_form(web, owner, command, back, undo, None).await
+    let flash = match web.engine.execute(&owner.principal(), command).await {
+        Ok(answer) => Flash { undo, ..Flash::done(answer.sentence()) },
+        Err(failure) => Flash::failed(&failure),
+    };
+    web.flashes.put(owner.session(), flash);
+    redirect(back)
 }
 
 /// The same for a form that somebody typed into: where it fails, it comes back as it was.
-pub(crate) async fn act_typed(
+pub(crate) async fn act_typed<C: Command<Answer: Sentence>>(
     web: &Arc<Web>,
     owner: &SignedIn,
-    command: Command,
+    command: C,
     back: &str,
     undo: Option<Undo>,
     typed: Typed,
 ) -> Response {
-    carry_out_form(web, owner, command, back, undo, Some(typed)).await
-}
-
-async fn carry_out_form(
-    web: &Arc<Web>,
-    owner: &SignedIn,
-    command: Command,
-    back: &str,
-    undo: Option<Undo>,
-    typed: Option<Typed>,
-) -> Response {
-    let flash = match carry_out(&web.engine, command, owner.actor()).await {
-        Ok(Answer::Done(text)) => Flash { undo, ..Flash::done(text) },
-        Ok(_) => Flash::done("Done."),
-        Err(failure) => Flash { typed, ..Flash::failed(&failure) },
+    let flash = match web.engine.execute(&owner.principal(), command).await {
+        Ok(answer) => Flash { undo, ..Flash::done(answer.sentence()) },
+        Err(failure) => Flash { typed: Some(typed), ..Flash::failed(&failure) },
     };
     web.flashes.put(owner.session(), flash);
     redirect(back)
+}
+
+/// Says what was wrong with a form, which comes back as it was.
+pub(crate) fn refuse_form(
+    web: &Web,
+    owner: &SignedIn,
+    error: &dyn std::fmt::Display,
+    back: &str,
+    typed: Typed,
+) -> Response {
+    let failure = Failure { kind: FailureKind::Invalid, message: error.to_string(), help: None };
+    let flash = Flash { typed: Some(typed), ..Flash::failed(&failure) };
+    web.flashes.put(owner.session(), flash);
+    redirect(back)
+}
+
+/// A form that names a plan.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PlanForm {
+    pub(crate) plan: String,
+}
+
+/// A form with a note.
+#[derive(Debug, Deserialize)]
+pub(crate) struct NoteForm {
+    pub(crate) note: String,
 }
 
 /// Leads to a page of the console.

@@ -7,12 +7,13 @@ use axum::extract::State;
 use keystile_core::journal::WriteRecord;
 use keystile_core::policy::example_call::Wanted;
 use keystile_engine::BudgetWarning;
-use keystile_engine::command::{Failure, Finding, FindingLevel, KeyFilter, KeyView, RecordFilter};
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::command::{Failure, Finding, FindingLevel};
+use keystile_engine::journal::{ListLastDay, PageRecords, RecordFilter};
+use keystile_engine::keys::key::{KeyFilter, KeyView, ListKeys};
 use keystile_engine::notifications::delivery::{DeliveryFilter, DeliveryView};
 
 use super::{Frame, PageResult, Screen, clock, page, plans_of_keys, trouble};
-use crate::carry_out::{blocking, carry_out};
+use crate::carry_out::blocking;
 use crate::format::chart::{self, Bar, Svg};
 use crate::format::filters;
 use crate::format::when::Clock;
@@ -53,21 +54,17 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
     let clock = clock(&web);
     let filter =
         KeyFilter { state: Some("locked".to_owned()), limit: LOCKED_SHOWN, ..KeyFilter::default() };
-    let list = carry_out(&web.engine, Command::ListKeys(filter), owner.actor());
-    let locked = match list.await.map_err(trouble(&web, &owner))? {
-        Answer::Keys(keys) => keys,
-        _ => Vec::new(),
-    };
-    let at = clock.now;
-    let (hours, records, told, unable) = blocking(&web.engine, move |engine| {
-        let filter = RecordFilter { limit: RECORDS_SHOWN, ..RecordFilter::default() };
+    let listed = web.engine.execute(&owner.principal(), ListKeys { filter }).await;
+    let locked = listed.map_err(trouble(&web, &owner))?;
+    let principal = owner.principal();
+    let hours = web.engine.execute(&principal, ListLastDay { now: clock.now }).await;
+    let hours = hours.map_err(trouble(&web, &owner))?;
+    let filter = RecordFilter { limit: RECORDS_SHOWN, ..RecordFilter::default() };
+    let records = web.engine.execute(&principal, PageRecords { filter }).await;
+    let records = records.map_err(trouble(&web, &owner))?.records;
+    let (told, unable) = blocking(&web.engine, move |engine| {
         let latest = DeliveryFilter { limit: TOLD_SHOWN, ..DeliveryFilter::default() };
-        Ok::<_, Failure>((
-            engine.last_day(at)?,
-            engine.record_page(&filter)?.records,
-            engine.deliveries(&latest)?,
-            unable(engine.channel_findings()),
-        ))
+        Ok::<_, Failure>((engine.deliveries(&latest)?, unable(engine.channel_findings())))
     })
     .await
     .map_err(trouble(&web, &owner))?;

@@ -12,12 +12,10 @@ use keystile_core::policy::api::Charge;
 use keystile_core::policy::matrix::{self, Cell};
 use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
-use keystile_engine::command::{Failure, RecordFilter};
-use keystile_engine::legacy::Answer;
+use keystile_engine::journal::{PageRecords, RecordFilter};
+use keystile_engine::reload::Reload;
 
-use super::{Frame, PageResult, Screen, clock, page, redirect, trouble};
-use crate::carry_out::blocking;
-use crate::flash::Flash;
+use super::{Frame, PageResult, Screen, act, clock, page, trouble};
 use crate::format;
 use crate::format::when::Clock;
 use crate::sign_in::session::SignedIn;
@@ -68,19 +66,24 @@ struct Unnamed {
     last: Timestamp,
 }
 
+/// The file as text, where it can be read and is not too long.
+async fn text_of(file: &std::path::Path) -> Option<String> {
+    let metadata = tokio::fs::metadata(file).await.ok()?;
+    if metadata.len() > FILE_BYTES_MAX {
+        return None;
+    }
+    tokio::fs::read_to_string(file).await.ok()
+}
+
 pub(crate) async fn policy(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {
     let policy = web.engine.policy();
-    let file = web.settings.file.clone();
-    let (records, text) = blocking(&web.engine, move |engine| {
-        let filter = RecordFilter { limit: LOOKED_AT, ..RecordFilter::default() };
-        let text = file.as_ref().filter(|file| {
-            std::fs::metadata(file).is_ok_and(|metadata| metadata.len() <= FILE_BYTES_MAX)
-        });
-        let text = text.and_then(|file| std::fs::read_to_string(file).ok());
-        Ok::<_, Failure>((engine.record_page(&filter)?.records, text))
-    })
-    .await
-    .map_err(trouble(&web, &owner))?;
+    let filter = RecordFilter { limit: LOOKED_AT, ..RecordFilter::default() };
+    let records = web.engine.execute(&owner.principal(), PageRecords { filter }).await;
+    let records = records.map_err(trouble(&web, &owner))?.records;
+    let text = match &web.settings.file {
+        Some(file) => text_of(file).await,
+        None => None,
+    };
     let mut plans: Vec<&Arc<Plan>> = policy.plans().collect();
     plans.sort_by(|a, b| a.name().cmp(b.name()));
     let unnamed = unnamed(&records);
@@ -189,13 +192,7 @@ fn toml_text(text: &str) -> String {
 }
 
 pub(crate) async fn reload(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
-    let flash = match (web.reload)(owner.actor()).await {
-        Answer::Done(text) => Flash::done(text),
-        Answer::Failed(failure) => Flash::failed(&failure),
-        _ => Flash::done("The file was read again."),
-    };
-    web.flashes.put(owner.session(), flash);
-    redirect("/policy")
+    act(&web, &owner, Reload, "/policy", None).await
 }
 
 #[cfg(test)]

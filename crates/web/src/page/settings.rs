@@ -8,8 +8,8 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use keystile_core::key::PasskeyId;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::command::{Failure, FailureKind, Finding, FindingLevel, StatusView};
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::backup::BackUp;
+use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::notifications::device::{DeviceView, ListDevices};
 use keystile_engine::owners::claim::MakeClaimLink;
 use keystile_engine::owners::owner::{ListOwners, OwnerView, RemoveOwner};
@@ -18,11 +18,13 @@ use keystile_engine::owners::password::SetPassword;
 use keystile_engine::owners::recovery::MakeRecoveryCodes;
 use keystile_engine::owners::session::{EndOtherSessions, EndSession, ListSessions, SessionView};
 use keystile_engine::owners::token::{CreateToken, ListTokens, RevokeToken, TokenView};
+use keystile_engine::status::{
+    Diagnose, Finding, FindingLevel, ListFindings, ShowStatus, StatusView,
+};
 use serde::Deserialize;
 
 use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, filled, page, redirect, trouble};
 use crate::api::backup::backup_file;
-use crate::carry_out::{blocking, carry_out};
 use crate::flash::{Flash, Secret, Typed};
 use crate::format::filters;
 use crate::format::when::Clock;
@@ -60,16 +62,10 @@ pub(crate) async fn settings(State(web): State<Arc<Web>>, owner: SignedIn) -> Pa
 async fn settings_page(web: &Arc<Web>, owner: &SignedIn) -> Result<SettingsPage, Failure> {
     let (me, by, engine) = (owner.owner().clone(), owner.principal(), &web.engine);
     let devices = engine.execute(&by, ListDevices).await?;
-    let Answer::Status(status) = carry_out(engine, Command::Status, owner.actor()).await? else {
-        return Err(Failure {
-            kind: FailureKind::Fault,
-            message: "the server failed while it did this".to_owned(),
-            help: Some("see its log".to_owned()),
-        });
-    };
+    let status = engine.execute(&by, ShowStatus).await?;
+    let last_backup = engine.last_backup().await?;
     // The file itself is looked through when somebody asks: that takes as long as it is large.
-    let (last_backup, findings) =
-        blocking(engine, |engine| Ok((engine.last_backup()?, engine.quick_findings()?))).await?;
+    let findings = engine.execute(&by, ListFindings).await?;
     let retention = engine.retention();
     Ok(SettingsPage {
         owners: engine.execute(&by, ListOwners).await?,
@@ -85,7 +81,7 @@ async fn settings_page(web: &Arc<Web>, owner: &SignedIn) -> Result<SettingsPage,
         push_key: web.settings.push_key.clone(),
         can_add_passkey: web.passkeys.are_usable(),
         password_min: password_hash::CHARS_MIN,
-        status: *status,
+        status,
         me,
         // The last thing: it takes the flash, which a failure before would swallow.
         frame: Frame::of(web, owner, Screen::Settings, "Settings"),
@@ -103,8 +99,8 @@ fn told<T>(web: &Web, owner: &SignedIn, done: Result<T, Failure>, text: &str) ->
 }
 
 pub(crate) async fn diagnose(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
-    let flash = match carry_out(&web.engine, Command::Diagnose, owner.actor()).await {
-        Ok(Answer::Diagnosis(findings)) => {
+    let flash = match web.engine.execute(&owner.principal(), Diagnose).await {
+        Ok(findings) => {
             let bad: Vec<_> =
                 findings.iter().filter(|finding| finding.level != FindingLevel::Good).collect();
             if bad.is_empty() {
@@ -124,7 +120,6 @@ pub(crate) async fn diagnose(State(web): State<Arc<Web>>, owner: SignedIn) -> Re
                 })
             }
         }
-        Ok(_) => Flash::done("Nothing was found."),
         Err(failure) => Flash::failed(&failure),
     };
     web.flashes.put(owner.session(), flash);
@@ -306,9 +301,8 @@ pub(crate) async fn revoke_token(
 }
 
 pub(crate) async fn back_up(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
-    let to = match blocking(&web.engine, backup_file).await {
-        Ok(to) => to,
-        Err(failure) => return told::<()>(&web, &owner, Err(failure), ""),
-    };
-    act(&web, &owner, Command::Backup { to }, "/settings", None).await
+    match backup_file(&web.engine).await {
+        Ok(to) => act(&web, &owner, BackUp { to }, "/settings", None).await,
+        Err(failure) => told::<()>(&web, &owner, Err(failure), ""),
+    }
 }

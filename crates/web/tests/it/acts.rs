@@ -6,11 +6,13 @@ use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSour
 use keystile_core::notifications::delivery::AttemptOutcome;
 use keystile_core::notifications::watch::WatchRules;
 use keystile_core::owners::scope::Scope;
-use keystile_engine::command::RecordFilter;
-use keystile_engine::legacy::{Answer, Command};
+
+use keystile_engine::journal::ListRecords;
+use keystile_engine::keys::key::ShowKey;
+
 use serde_json::{Value, json};
 
-use crate::test_console::{TestConsole, cli};
+use crate::test_console::{TestConsole, shell};
 
 #[tokio::test]
 async fn a_key_is_created_shown_once_locked_unlocked_rolled_and_revoked() {
@@ -261,15 +263,14 @@ async fn what_is_shown_is_what_the_command_line_prints() {
     let console = TestConsole::new();
     let (token, key) = (console.token(Scope::Read).await, console.key("reader").await);
     console.refusals(1, "/notes/1").await;
-    let ask = |command| console.engine().execute_legacy(command, cli());
-    let Answer::Key(details) = ask(Command::ShowKey { key: key.clone() }).await else { panic!() };
+    let show = ShowKey { key: key.clone() };
+    let details = console.engine().execute(&shell(), show).await.unwrap();
     let shown = console.get(&format!("/api/v1/keys/{key}")).token(&token).send().await.good();
     assert_eq!(shown, serde_json::to_value(&details).unwrap());
     let keys = console.get("/api/v1/keys").token(&token).send().await.good();
     assert_eq!(keys["items"][0], serde_json::to_value(&details.key).unwrap());
-    let Answer::Records(records) = ask(Command::ListRecords(RecordFilter::default())).await else {
-        panic!()
-    };
+    let listed = console.engine().execute(&shell(), ListRecords::default()).await;
+    let records = listed.unwrap();
     let listed = console.get("/api/v1/records").token(&token).send().await.good();
     assert_eq!(listed["items"], serde_json::to_value(&records).unwrap());
     let activity = console.get(&format!("/api/v1/keys/{key}/activity")).token(&token).send().await;
@@ -379,5 +380,5 @@ async fn a_stop_link_that_is_invalid_or_incomplete_ends_nothing() {
         assert!(told.text.contains("This link is invalid or incomplete"), "{}", told.text);
         assert_eq!(console.post(&path).text("List-Unsubscribe=One-Click").send().await.status, 410);
     }
-    assert_eq!(console.events(), 0);
+    assert_eq!(console.events().await, 0);
 }

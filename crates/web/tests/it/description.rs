@@ -72,7 +72,7 @@ async fn every_operation_has_an_id_and_a_sentence_of_its_own() {
 #[tokio::test]
 async fn nothing_of_the_api_is_done_for_nobody() {
     let console = TestConsole::new();
-    let before = console.events();
+    let before = console.events().await;
     for Operation { method, path, .. } in operations(&described(&console).await) {
         let told = console.ask(method.clone(), &pages::filled(&path)).text("{}").send().await;
         assert_eq!(told.status, 401, "{method} {path}: {told:?}");
@@ -80,7 +80,7 @@ async fn nothing_of_the_api_is_done_for_nobody() {
         assert!(told.header("www-authenticate").starts_with("Bearer realm="), "{method} {path}");
     }
     // A token was made to read the description.
-    assert_eq!(console.events(), before + 1);
+    assert_eq!(console.events().await, before + 1);
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn a_token_of_too_small_a_scope_does_nothing() {
     let console = TestConsole::new();
     let operations = operations(&described(&console).await);
     let (read, write) = (console.token(Scope::Read).await, console.token(Scope::Write).await);
-    let before = console.events();
+    let before = console.events().await;
     let mut tried = 0;
     for Operation { method, path, scope } in &operations {
         let smaller = match scope {
@@ -106,7 +106,7 @@ async fn a_token_of_too_small_a_scope_does_nothing() {
         tried += 1;
     }
     assert!(tried > 12, "some operations need more than read");
-    assert_eq!(console.events(), before);
+    assert_eq!(console.events().await, before);
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ async fn what_cannot_be_undone_needs_an_owner_who_authenticated_recently() {
     let key = console.key("reader").await;
     console.post("/api/v1/owners/links").cookie(&cookie).send().await.good();
     console.later(3_600_000);
-    let before = console.events();
+    let before = console.events().await;
     let asks = [
         ("/api/v1/owners/links".to_owned(), json!({})),
         ("/api/v1/tokens".to_owned(), json!({ "name": "robot", "scope": "read" })),
@@ -102,7 +102,7 @@ async fn what_cannot_be_undone_needs_an_owner_who_authenticated_recently() {
         assert_eq!(problem["type"], "urn:keystile:problem:proof_wanted", "{path}");
         assert!(problem["help"].as_str().unwrap().contains("/prove"));
     }
-    assert_eq!(console.events(), before);
+    assert_eq!(console.events().await, before);
     // What can be undone does not.
     let lock = console.post(&format!("/api/v1/keys/{key}/lock")).cookie(&cookie);
     lock.json(json!({ "level": "all", "reason": "looks odd" })).send().await.good();

@@ -2,9 +2,11 @@
 
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::command::Expected;
+use keystile_engine::keys::create::RollKey;
+use keystile_engine::keys::edit::RevokeKey;
 
-use crate::test_console::{TestConsole, cli};
+use crate::test_console::{TestConsole, cli, shell};
 
 /// A form, what is typed into it, and what its page then shows.
 type Failing<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
@@ -167,12 +169,13 @@ async fn a_key_that_is_revoked_works_until_nothing() {
     let console = TestConsole::new();
     let cookie = console.cookie("Ada").await;
     let key = console.key("reader").await;
-    let roll = Command::RollKey { key: key.clone(), grace_millis: 86_400_000 };
-    let Answer::NewKeys(_) = console.engine().execute_legacy(roll, cli()).await else { panic!() };
+    let expected = Expected::Any;
+    let roll = RollKey { key: key.clone(), grace_millis: 86_400_000, expected };
+    console.engine().execute(&shell(), roll).await.unwrap();
     let page = || async { console.get(&format!("/keys/{key}")).cookie(&cookie).send().await.text };
     assert!(page().await.contains("<dt>Ends</dt>"));
-    let revoke = Command::RevokeKey { key: key.clone() };
-    let Answer::Done(_) = console.engine().execute_legacy(revoke, cli()).await else { panic!() };
+    let revoke = RevokeKey { key: key.clone(), expected: Expected::Any };
+    console.engine().execute(&shell(), revoke).await.unwrap();
     assert!(!page().await.contains("<dt>Ends</dt>"));
 }
 

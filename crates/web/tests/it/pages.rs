@@ -94,7 +94,7 @@ fn all() -> Vec<Route> {
 #[tokio::test]
 async fn every_page_wants_a_sign_in() {
     let console = TestConsole::new();
-    let before = console.events();
+    let before = console.events().await;
     let public: BTreeSet<_> = PUBLIC
         .iter()
         .map(|(method, path)| Route { method: (*method).to_owned(), path: (*path).to_owned() })
@@ -112,7 +112,7 @@ async fn every_page_wants_a_sign_in() {
         assert_eq!(told.status, 303, "{method} {path}: {told:?}");
         assert!(told.header("location").starts_with("/sign-in"), "{method} {path}: {told:?}");
     }
-    assert_eq!(console.events(), before, "nothing was done");
+    assert_eq!(console.events().await, before, "nothing was done");
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn every_answer_has_the_headers_that_keep_it_where_it_is() {
 async fn a_page_of_another_site_can_do_nothing() {
     let console = TestConsole::new();
     let (cookie, token) = (console.cookie("Ada").await, console.token(Scope::Admin).await);
-    let before = console.events();
+    let before = console.events().await;
     let asks = || {
         [console.post("/api/v1/owners/links"), console.ask(Method::DELETE, "/api/v1/owners/Ada")]
             .into_iter()
@@ -164,5 +164,5 @@ async fn a_page_of_another_site_can_do_nothing() {
     }
     let rebound = console.get("/api/v1/keys").cookie(&cookie).header("host", "evil.example");
     rebound.send().await.problem(403);
-    assert_eq!(console.events(), before);
+    assert_eq!(console.events().await, before);
 }

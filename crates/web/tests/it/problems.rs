@@ -41,7 +41,7 @@ async fn a_method_that_an_address_does_not_take_is_a_problem() {
 async fn a_body_that_cannot_be_read_is_a_problem() {
     let console = TestConsole::new();
     let token = console.token(Scope::Admin).await;
-    let before = console.events();
+    let before = console.events().await;
     for body in ["", "{", "[]", "null", r#"{"name":"a"}"#, r#"{"name":"a","plan":1}"#] {
         let told = console.post("/api/v1/applications").token(&token).text(body).send().await;
         told.problem(400);
@@ -57,7 +57,7 @@ async fn a_body_that_cannot_be_read_is_a_problem() {
     console.post("/api/v1/applications").token(&token).json(long).send().await.problem(413);
     let form = console.post("/api/v1/applications").token(&token);
     form.header("content-type", "application/x-www-form-urlencoded").send().await.problem(415);
-    assert_eq!(console.events(), before);
+    assert_eq!(console.events().await, before);
 }
 
 #[tokio::test]

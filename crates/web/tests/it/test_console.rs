@@ -20,10 +20,13 @@ use keystile_core::request::credential::CredentialRule;
 use keystile_core::time::{Span, Timestamp};
 use keystile_engine::Engine;
 use keystile_engine::EngineSettings;
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::audit::ListEvents;
+use keystile_engine::command::Done;
+use keystile_engine::keys::create::CreateKeys;
 use keystile_engine::owners::claim::{ClaimLink, MakeClaimLink, NewOwner, OwnerCredential};
 use keystile_engine::owners::session::{NewSession, SignInMethod};
 use keystile_engine::owners::token::{CreateToken, RevokeToken};
+use keystile_engine::reload::Reloader;
 use keystile_store::Store;
 use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::sqlite::ledger::reserve::RefusedRecord;
@@ -122,10 +125,11 @@ fn web_with(engine: &Arc<Engine>, port: u16, change: impl FnOnce(&mut WebSetting
         push_key: String::new(),
     };
     change(&mut settings);
-    let reload = Box::new(|_| {
-        Box::pin(async { Answer::Done("Read the configuration again.".to_owned()) }) as _
-    });
-    Web::new(engine.clone(), settings, reload, || "keystile_keys 0\n".to_owned())
+    // Where another console was made on it before, it has one.
+    let _ = engine.reloader.set(Reloader::new(|_, _| {
+        Box::pin(async { Ok(Done("Read the configuration again.".to_owned())) })
+    }));
+    Web::new(engine.clone(), settings, || "keystile_keys 0\n".to_owned())
 }
 
 impl TestConsole {
@@ -224,15 +228,12 @@ impl TestConsole {
 
     /// The id of a new key.
     pub(crate) async fn key(&self, application: &str) -> String {
-        let command = Command::CreateKeys {
+        let command = CreateKeys {
             application: application.to_owned(),
             plan: Some("open".to_owned()),
             count: 1,
         };
-        let Answer::NewKeys(keys) = self.engine().execute_legacy(command, cli()).await else {
-            panic!("no key")
-        };
-        keys[0].id.clone()
+        self.engine().execute(&shell(), command).await.unwrap()[0].id.clone()
     }
 
     /// Refused requests that fill the journal.
@@ -258,8 +259,8 @@ impl TestConsole {
     }
 
     /// How many events there are, to see that nothing was done.
-    pub(crate) fn events(&self) -> usize {
-        self.engine().events(&keystile_engine::audit::EventFilter::default()).unwrap().len()
+    pub(crate) async fn events(&self) -> usize {
+        self.engine().execute(&shell(), ListEvents::default()).await.unwrap().len()
     }
 
     pub(crate) fn ask(&self, method: Method, path: &str) -> Ask {

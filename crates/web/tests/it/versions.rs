@@ -40,7 +40,7 @@ async fn every_act_on_a_key_heeds_what_was_seen() {
     let console = TestConsole::new();
     let (token, key) = (console.token(Scope::Write).await, console.key("reader").await);
     let path = format!("/api/v1/keys/{key}");
-    let before = console.events();
+    let before = console.events().await;
     for (act, body) in [
         ("/lock", json!({ "level": "all", "reason": "odd" })),
         ("/unlock", json!({ "budgets": "reset" })),
@@ -54,7 +54,7 @@ async fn every_act_on_a_key_heeds_what_was_seen() {
         let ask = console.ask(Method::PATCH, &path).token(&token).header("if-match", "\"old\"");
         ask.json(body).send().await.problem(412);
     }
-    assert_eq!(console.events(), before);
+    assert_eq!(console.events().await, before);
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn every_act_on_an_application_heeds_what_was_seen() {
     let token = console.token(Scope::Write).await;
     console.key("reader").await;
     let path = "/api/v1/applications/reader";
-    let before = console.events();
+    let before = console.events().await;
     for act in ["/suspend", "/resume"] {
         let ask = console.post(&format!("{path}{act}")).token(&token).header("if-match", "\"old\"");
         ask.send().await.problem(412);
@@ -72,7 +72,7 @@ async fn every_act_on_an_application_heeds_what_was_seen() {
         let ask = console.ask(Method::PATCH, path).token(&token).header("if-match", "\"old\"");
         ask.json(body).send().await.problem(412);
     }
-    assert_eq!(console.events(), before);
+    assert_eq!(console.events().await, before);
     let seen = console.get(path).token(&token).send().await.header("etag").to_owned();
     let suspend = console.post(&format!("{path}/suspend")).token(&token).header("if-match", &seen);
     let suspended = suspend.send().await;

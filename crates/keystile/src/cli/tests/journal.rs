@@ -1,31 +1,28 @@
 use keystile_core::journal::{RecordId, WriteRecord};
-use keystile_engine::command::{Order, RecordFilter};
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::command::wire::WireCommand;
+use keystile_engine::journal::{Order, RecordFilter};
 
-use super::{Engine, a_record, failure};
+use super::listing::no_records;
+use super::{Engine, a_record, answer, failure};
 
 #[test]
 fn a_record_is_shown_or_reported_missing() {
-    let (terminal, succeeded) =
-        Engine::new([Answer::Records(vec![])]).run("keystile journal show write_5");
+    let (terminal, succeeded) = Engine::new([no_records()]).run("keystile journal show write_5");
     assert!(!succeeded && terminal.stderr().starts_with("error: no record has the id write_5\n"));
-    let mut engine = Engine::new([Answer::Records(vec![a_record(5)])]);
+    let mut engine = Engine::new([answer(vec![a_record(5)])]);
     let (terminal, _) = engine.run("keystile journal show 5 --json");
     assert_eq!(serde_json::from_str::<WriteRecord>(terminal.stdout()).unwrap(), a_record(5));
     let expected =
         RecordFilter { order: Order::Only(RecordId(5)), limit: 1, ..RecordFilter::default() };
-    assert!(matches!(&engine.asked[..], [Command::ListRecords(filter)] if *filter == expected));
+    assert!(
+        matches!(&engine.asked[..], [WireCommand::ListRecords(asked)] if asked.filter == expected)
+    );
 }
 
 #[test]
 fn an_export_pages_to_the_end() {
-    let pages = || {
-        [
-            Answer::Records(vec![a_record(1), a_record(2)]),
-            Answer::Records(vec![a_record(3)]),
-            Answer::Records(vec![]),
-        ]
-    };
+    let pages =
+        || [answer(vec![a_record(1), a_record(2)]), answer(vec![a_record(3)]), no_records()];
     let mut engine = Engine::new(pages());
     let (terminal, succeeded) = engine.run("keystile journal export");
     assert!(succeeded);
@@ -33,7 +30,7 @@ fn an_export_pages_to_the_end() {
         terminal.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(records, [a_record(1), a_record(2), a_record(3)]);
     let orders = engine.asked.iter().map(|command| match command {
-        Command::ListRecords(filter) => filter.order,
+        WireCommand::ListRecords(asked) => asked.filter.order,
         other => panic!("{other:?}"),
     });
     let after = |id| Order::After(RecordId(id));
@@ -52,16 +49,16 @@ fn an_export_into_a_file_is_complete_or_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("writes.jsonl");
     let line = format!("keystile journal export --output {}", file.display());
-    let page = || Answer::Records(vec![a_record(1)]);
+    let page = || answer(vec![a_record(1)]);
     let (_, succeeded) = Engine::new([page(), failure()]).run(&line);
     assert!(!succeeded && std::fs::read_dir(folder.path()).unwrap().next().is_none());
-    let (terminal, succeeded) = Engine::new([page(), Answer::Records(vec![])]).run(&line);
+    let (terminal, succeeded) = Engine::new([page(), no_records()]).run(&line);
     assert!(succeeded && terminal.stdout().is_empty());
     assert_eq!(terminal.stderr(), "1 records written.\n");
     assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 1);
     let (terminal, succeeded) = Engine::new([]).run(&line);
     assert!(!succeeded && terminal.stderr().contains("--force"));
-    let (_, succeeded) = Engine::new([Answer::Records(vec![])]).run(&format!("{line} --force"));
+    let (_, succeeded) = Engine::new([no_records()]).run(&format!("{line} --force"));
     assert!(succeeded);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "");
 }

@@ -1,14 +1,16 @@
-use keystile_engine::command::{Budgets, NewKey};
-use keystile_engine::legacy::{Answer, Command};
+use keystile_core::lock::Budgets;
+use keystile_engine::command::wire::WireCommand;
+use keystile_engine::keys::create::{CreateKeys, NewKey, RollKey};
+use keystile_engine::keys::lock::UnlockKey;
 
 use super::super::session::Medium;
-use super::{Engine, TestTerminal, a_locked_key, failure, new_key};
+use super::{Engine, TestTerminal, a_locked_key, answer, edited, failure, new_key};
 
 #[test]
 fn a_new_key_is_the_only_data_and_comes_with_a_line_to_paste() {
     let example = "curl -i -H 'X-API-Key: ks_secret1' 'http://127.0.0.1:7070/'";
     let key = NewKey { example: Some(example.into()), ..new_key(1) };
-    let (terminal, succeeded) = Engine::new([Answer::NewKeys(vec![key])])
+    let (terminal, succeeded) = Engine::new([answer(vec![key])])
         .run("keystile key create --application reader --plan open");
     assert!(succeeded);
     assert_eq!(terminal.stdout(), "ks_secret1\n");
@@ -22,11 +24,11 @@ fn a_new_key_is_the_only_data_and_comes_with_a_line_to_paste() {
 #[test]
 fn one_new_key_is_an_object_and_several_are_an_array() {
     let line = "keystile key create --application reader --plan open --json";
-    let (terminal, _) = Engine::new([Answer::NewKeys(vec![new_key(1)])]).run(line);
+    let (terminal, _) = Engine::new([answer(vec![new_key(1)])]).run(line);
     insta::assert_snapshot!(terminal.stdout(), @r#"{"id":"key_1","key":"ks_secret1","application":"reader","plan":"open"}"#);
     assert_eq!(terminal.stderr(), "");
-    let (terminal, _) = Engine::new([Answer::NewKeys(vec![new_key(1), new_key(2)])])
-        .run(&format!("{line} --count 2"));
+    let (terminal, _) =
+        Engine::new([answer(vec![new_key(1), new_key(2)])]).run(&format!("{line} --count 2"));
     let keys: Vec<NewKey> = serde_json::from_str(terminal.stdout()).unwrap();
     assert_eq!(keys, [new_key(1), new_key(2)]);
 }
@@ -34,13 +36,13 @@ fn one_new_key_is_an_object_and_several_are_an_array() {
 #[test]
 fn keys_that_were_issued_are_shown_even_when_the_next_fail() {
     let first: Vec<_> = (0..1000).map(new_key).collect();
-    let mut engine = Engine::new([Answer::NewKeys(first), failure()]);
+    let mut engine = Engine::new([answer(first), failure()]);
     let (terminal, succeeded) = engine.run("keystile key create --application reader --count 1500");
     assert!(!succeeded);
     assert_eq!(terminal.stdout().lines().count(), 1000);
     assert!(terminal.stderr().ends_with("help: try \"open\"\n"));
     let counts = engine.asked.iter().map(|command| match command {
-        Command::CreateKeys { count, plan: None, .. } => *count,
+        WireCommand::CreateKeys(CreateKeys { count, plan: None, .. }) => *count,
         other => panic!("{other:?}"),
     });
     assert_eq!(counts.collect::<Vec<_>>(), [1000, 500]);
@@ -48,9 +50,7 @@ fn keys_that_were_issued_are_shown_even_when_the_next_fail() {
 
 #[test]
 fn an_unlocked_key_whose_budget_is_used_up_comes_with_a_warning() {
-    let answers = || {
-        [Answer::Done("Key ks_4fGh2k07 is unlocked.".into()), Answer::Key(Box::new(a_locked_key()))]
-    };
+    let answers = || [edited("Key ks_4fGh2k07 is unlocked."), answer(a_locked_key())];
     let (terminal, succeeded) = Engine::new(answers()).run("keystile key unlock ks_4fGh2k07");
     assert!(succeeded && terminal.stdout().is_empty());
     insta::assert_snapshot!(terminal.stderr(), @r"
@@ -62,15 +62,18 @@ fn an_unlocked_key_whose_budget_is_used_up_comes_with_a_warning() {
     let mut engine = Engine::new(answers());
     let (terminal, _) = engine.run("keystile key unlock ks_4fGh2k07 --reset-budget");
     assert_eq!(terminal.stderr().lines().count(), 1);
-    assert!(matches!(engine.asked[..], [Command::UnlockKey { budgets: Budgets::Reset, .. }]));
+    assert!(matches!(
+        engine.asked[..],
+        [WireCommand::UnlockKey(UnlockKey { budgets: Budgets::Reset, .. })]
+    ));
     let (terminal, _) = Engine::new(answers()).run("keystile key unlock ks_4fGh2k07 --json");
     assert_eq!(terminal.stdout(), "{\"done\":\"Key ks_4fGh2k07 is unlocked.\"}\n");
 }
 
 #[test]
 fn revoking_asks_only_a_person() {
-    let done = || Answer::Done("Key ks_4fGh2k07 is revoked.".into());
-    let details = || Answer::Key(Box::new(a_locked_key()));
+    let done = || edited("Key ks_4fGh2k07 is revoked.");
+    let details = || answer(a_locked_key());
     let person = |stdin| {
         let mut terminal = TestTerminal { stdin, ..TestTerminal::default() };
         (terminal.screen.stdin, terminal.screen.stderr) = (Medium::Terminal, Medium::Terminal);
@@ -85,7 +88,7 @@ fn revoking_asks_only_a_person() {
         let mut engine = Engine::new([details()]);
         let (terminal, succeeded) = engine.run_on(person(answer), line);
         assert!(!succeeded && terminal.stderr().ends_with("Nothing was changed.\n"));
-        assert!(matches!(engine.asked[..], [Command::ShowKey { .. }]));
+        assert!(matches!(engine.asked[..], [WireCommand::ShowKey(_)]));
     }
     assert!(Engine::new([done()]).run_on(person(""), &format!("{line} --yes")).1);
     assert!(Engine::new([done()]).run(line).1);
@@ -93,8 +96,8 @@ fn revoking_asks_only_a_person() {
 
 #[test]
 fn rolling_shows_the_successor_and_what_becomes_of_the_old_key() {
-    let answer = || Answer::NewKeys(vec![new_key(2)]);
-    let mut engine = Engine::new([answer(), answer()]);
+    let successor = || answer(new_key(2));
+    let mut engine = Engine::new([successor(), successor()]);
     let (terminal, _) = engine.run("keystile key roll ks_1");
     assert_eq!(terminal.stdout(), "ks_secret2\n");
     assert!(
@@ -102,14 +105,13 @@ fn rolling_shows_the_successor_and_what_becomes_of_the_old_key() {
     );
     let (terminal, _) = engine.run("keystile key roll ks_1 --grace 0");
     assert!(terminal.stderr().ends_with("The old key is revoked.\n"));
-    assert!(matches!(engine.asked[1], Command::RollKey { grace_millis: 1, .. }));
+    assert!(matches!(engine.asked[1], WireCommand::RollKey(RollKey { grace_millis: 1, .. })));
 }
 
 #[test]
 fn a_name_cannot_forge_a_line_of_talk() {
     let key = NewKey { application: "x\nerror: all is lost\u{1b}[2J".into(), ..new_key(1) };
-    let (terminal, _) =
-        Engine::new([Answer::NewKeys(vec![key])]).run("keystile key create --application x");
+    let (terminal, _) = Engine::new([answer(vec![key])]).run("keystile key create --application x");
     assert_eq!(terminal.stderr().lines().count(), 1);
     assert!(terminal.stderr().contains("x\\u{a}error: all is lost\\u{1b}[2J on plan open"));
 }

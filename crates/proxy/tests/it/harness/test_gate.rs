@@ -5,15 +5,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 
 use jiff::tz::TimeZone;
+use keystile_core::decision::ApplicationState;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::key::KeyPrefix;
-use keystile_core::lock::Actor;
+use keystile_core::lock::{Budgets, LockLevel};
+use keystile_core::owners::principal::Principal;
 use keystile_core::policy::api::ApiSpec;
 use keystile_core::policy::{PlanSpec, Policy};
+use keystile_core::version::Expected;
 use keystile_engine::Engine;
 use keystile_engine::EngineSettings;
-use keystile_engine::command::{KeyDetails, Order, RecordFilter};
-use keystile_engine::legacy::{Answer as Told, Command};
+use keystile_engine::command::Command;
+use keystile_engine::journal::{ListRecords, Order, RecordFilter};
+use keystile_engine::keys::application_edit::SetApplicationState;
+use keystile_engine::keys::create::CreateKeys;
+use keystile_engine::keys::edit::RevokeKey;
+use keystile_engine::keys::key::{KeyDetails, ShowKey};
+use keystile_engine::keys::lock::{LockKey, UnlockKey};
 use keystile_proxy::Gate;
 use keystile_proxy::settings::GateSettings;
 use keystile_store::Store;
@@ -82,31 +90,50 @@ impl TestGate {
     }
 
     /// Has the owner do something.
-    pub(crate) async fn tell(&self, command: Command) -> Told {
-        match self.engine.execute_legacy(command, Actor::CommandLine("owner".to_owned())).await {
-            Told::Failed(failure) => panic!("{failure}"),
-            told => told,
+    pub(crate) async fn execute<C: Command>(&self, command: C) -> C::Answer {
+        let owner = Principal::CommandLine { account: "owner".to_owned() };
+        match self.engine.execute(&owner, command).await {
+            Ok(answer) => answer,
+            Err(failure) => panic!("{failure}"),
         }
+    }
+
+    /// Locks a key.
+    pub(crate) async fn lock(&self, key: &str, level: LockLevel, for_millis: Option<i64>) {
+        let (key, reason) = (key.to_owned(), "test".to_owned());
+        let expected = Expected::Any;
+        self.execute(LockKey { key, level, reason, for_millis, expected }).await;
+    }
+
+    /// Unlocks a key.
+    pub(crate) async fn unlock(&self, key: &str, budgets: Budgets) {
+        let (key, expected) = (key.to_owned(), Expected::Any);
+        self.execute(UnlockKey { key, budgets, expected }).await;
+    }
+
+    /// Revokes a key.
+    pub(crate) async fn revoke(&self, key: &str) {
+        self.execute(RevokeKey { key: key.to_owned(), expected: Expected::Any }).await;
+    }
+
+    /// Suspends the application that keys of a plan belong to.
+    pub(crate) async fn suspend(&self, plan: &str) {
+        let (application, state) = (format!("app on {plan}"), ApplicationState::Suspended);
+        self.execute(SetApplicationState { application, state, expected: Expected::Any }).await;
     }
 
     /// A new key.
     pub(crate) async fn key(&self, plan: &str) -> String {
-        let command = Command::CreateKeys {
+        let command = CreateKeys {
             application: format!("app on {plan}"),
             plan: Some(plan.to_owned()),
             count: 1,
         };
-        match self.tell(command).await {
-            Told::NewKeys(keys) => keys[0].key.clone(),
-            other => panic!("{other:?}"),
-        }
+        self.execute(command).await.remove(0).key
     }
 
     pub(crate) async fn details(&self, key: &str) -> KeyDetails {
-        match self.tell(Command::ShowKey { key: key.to_owned() }).await {
-            Told::Key(details) => *details,
-            other => panic!("{other:?}"),
-        }
+        self.execute(ShowKey { key: key.to_owned() }).await
     }
 
     /// What a key has used of its first budget.
@@ -122,10 +149,7 @@ impl TestGate {
     /// The journal, earliest first.
     pub(crate) async fn records(&self) -> Vec<WriteRecord> {
         let filter = RecordFilter { order: Order::After(RecordId(0)), ..RecordFilter::default() };
-        match self.tell(Command::ListRecords(filter)).await {
-            Told::Records(records) => records,
-            other => panic!("{other:?}"),
-        }
+        self.execute(ListRecords { filter }).await
     }
 
     /// The outcomes of all writes, earliest first.

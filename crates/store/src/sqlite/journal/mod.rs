@@ -13,6 +13,7 @@ pub(crate) mod activity;
 pub(crate) mod facet_index;
 pub(crate) mod hour;
 pub(crate) mod listing;
+pub(crate) mod named;
 pub(crate) mod order;
 pub(crate) mod record;
 pub(crate) mod retention;

@@ -2,22 +2,21 @@
 
 use std::sync::Arc;
 
-use keystile_core::budget::{Quota, Subject};
 use keystile_core::decision::ApplicationState;
 use keystile_core::key::ApplicationId;
 use keystile_core::lock::Actor;
-use keystile_core::policy::{Budget, Plan, Policy};
 use keystile_core::time::Timestamp;
 use rusqlite::params;
 use uuid::Uuid;
 
+use crate::applications::Progress;
 use crate::error::{Error, Result};
 use crate::key_cache::{ApplicationEntry, KeyEntry};
+use crate::keys::{KeyRow, NewKeyRow};
 use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::journal::retention;
-use crate::sqlite::keys::key::{self, KeyRow, NewKeyRow};
-use crate::sqlite::ledger::Terms;
-use crate::sqlite::writer::write_tx::{WriteTx, WriterState};
+use crate::sqlite::keys::key;
+use crate::sqlite::writer::write_tx::WriteTx;
 
 impl WriteTx<'_> {
     /// Creates an application.
@@ -221,57 +220,6 @@ impl WriteTx<'_> {
     }
 }
 
-/// Whether a change that is made in parts has been made whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// There is more to do.
-    Unfinished {
-        /// Where to go on.
-        after: i64,
-    },
-    /// All is done.
-    Done,
-}
-
 fn note_detail(note: Option<&str>) -> &'static str {
     if note.is_some() { "noted" } else { "the note was removed" }
-}
-
-/// A budget of a key, as counted now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CountedBudget {
-    /// Its name.
-    pub name: String,
-    /// Its quota.
-    pub quota: Quota,
-    /// What counts now.
-    pub used: u64,
-    /// When the first of that leaves the window.
-    pub frees_at: Option<Timestamp>,
-}
-
-impl WriteTx<'_> {
-    /// How all budgets of a key stand.
-    pub fn budgets(
-        &mut self,
-        key: &str,
-        policy: &Policy,
-        plan: &Arc<Plan>,
-    ) -> Result<Vec<CountedBudget>> {
-        let (row, _) = self.find_key(key)?;
-        let WriterState { ledger, index, open, .. } = &mut *self.memory;
-        let (subject, terms) = (Subject::Key(row.row), Terms { policy, plan });
-        let account = ledger.open(self.connection, (index, open), subject, terms, self.now)?;
-        let places = 0..plan.budgets().len();
-        let standings = account.standings(places, self.now, policy.time_zone());
-        Ok(standings
-            .into_iter()
-            .map(|standing| {
-                let Budget { name, quota, .. } = plan.budgets()[standing.place].clone();
-                let used = standing.used;
-                let frees_at = (used > 0).then_some(standing.frees_at);
-                CountedBudget { name, quota, used, frees_at }
-            })
-            .collect())
-    }
 }

@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use keystile_core::decision::ApplicationState;
-use keystile_core::key::{ApplicationId, KeyHash, KeyId};
+use keystile_core::key::{ApplicationId, KeyHash};
 use keystile_core::lock::Lock;
 use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::applications::ApplicationRow;
 use crate::error::{Error, Result};
 use crate::key_cache::{ApplicationEntry, KeyCache, KeyEntry, Rows};
+use crate::keys::{KeyRef, KeyRow, NewKeyRow};
 use crate::sqlite::row::parsed;
 
 /// Reads all keys into memory.
 pub(crate) fn load(connection: &Connection, table: &KeyCache) -> Result<Rows> {
-    let mut rows = Rows::default();
+    let mut rows = Rows::of(table);
     let mut statement = connection.prepare("SELECT id, uid, name, state FROM application")?;
     let mut applications = statement.query([])?;
     while let Some(row) = applications.next()? {
@@ -49,10 +51,11 @@ fn load_key(row: &Row<'_>, rows: &mut Rows, table: &KeyCache) -> Result<()> {
     }
     if let Some(lock) = row.get::<_, Option<String>>(7)? {
         let lock = lock_from(&lock)?;
-        entry.set_lock(Some(LockNotice { level: lock.level, until: lock.until }));
+        let notice = LockNotice { level: lock.level, until: lock.until };
+        entry.set_lock(Some(notice), &table.locked);
     }
     if row.get::<_, Option<i64>>(6)?.is_some() {
-        entry.set_revoked();
+        entry.set_revoked(&table.locked);
     }
     rows.add_key(entry.clone());
     table.insert(hash, entry);
@@ -81,73 +84,19 @@ pub(crate) fn lock_from(json: &str) -> Result<Lock> {
         .map_err(|error| Error::Corrupt(format!("a lock cannot be read: {error}")))
 }
 
-/// What an application is in the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApplicationRow {
-    /// Its row number.
-    pub row: i64,
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// The plan of its new keys.
-    pub plan: String,
-    /// Whether it may call.
-    pub state: ApplicationState,
-    /// When it was created.
-    pub created: Timestamp,
-    /// How many of its keys are not revoked.
-    pub keys: u32,
-    /// What an owner noted about it.
-    pub note: Option<String>,
-}
-
-/// What a key is in the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyRow {
-    /// Its row number.
-    pub row: i64,
-    /// Its id.
-    pub id: String,
-    /// The hash of its text, by which requests find it.
-    pub hash: KeyHash,
-    /// Its recognizable beginning.
-    pub prefix: String,
-    /// Its application's row number.
-    pub application_row: i64,
-    /// Its application's name.
-    pub application: String,
-    /// Its plan.
-    pub plan: String,
-    /// When it was issued.
-    pub created: Timestamp,
-    /// When it stops working.
-    pub expires: Option<Timestamp>,
-    /// Since when it is revoked.
-    pub revoked: Option<Timestamp>,
-    /// The lock that is on it, which may have run out.
-    pub lock: Option<Lock>,
-    /// How often a budget locked it.
-    pub locks: u32,
-    /// Records up to this one no longer count in its budgets.
-    pub counts_after: i64,
-    /// What an owner noted about it.
-    pub note: Option<String>,
-}
-
-/// Which keys to list.
+/// A step through the table of keys.
 #[derive(Clone, Debug, Default)]
-pub struct KeyQuery {
+pub(crate) struct KeyScan {
     /// Only those of this application.
-    pub application_row: Option<i64>,
+    pub(crate) application_row: Option<i64>,
     /// Only those on this plan.
-    pub plan: Option<String>,
+    pub(crate) plan: Option<String>,
     /// Only those with a higher row number.
-    pub after_row: i64,
+    pub(crate) after_row: i64,
     /// At most so many.
-    pub limit: u32,
+    pub(crate) limit: u32,
     /// Only those that carry a lock, one that has just run out included.
-    pub only_locked: bool,
+    pub(crate) only_locked: bool,
 }
 
 const KEY_COLUMNS: &str =
@@ -176,7 +125,7 @@ fn key_row(row: &Row<'_>) -> Result<KeyRow> {
 }
 
 /// Keys by row number.
-pub fn list_keys(connection: &Connection, query: &KeyQuery) -> Result<Vec<KeyRow>> {
+pub(crate) fn list_keys(connection: &Connection, query: &KeyScan) -> Result<Vec<KeyRow>> {
     // By the partial index on locks where only those are wanted, by the table otherwise.
     let locked = if query.only_locked { "AND key.lock IS NOT NULL" } else { "" };
     let mut statement = connection.prepare_cached(&format!(
@@ -189,6 +138,14 @@ pub fn list_keys(connection: &Connection, query: &KeyQuery) -> Result<Vec<KeyRow
             key_row,
         )?
         .collect()
+}
+
+/// The key that is meant.
+pub(crate) fn find(connection: &Connection, key: &KeyRef) -> Result<KeyRow> {
+    match key {
+        KeyRef::Named(id_or_prefix) => find_key(connection, id_or_prefix),
+        KeyRef::Hashed(hash) => find_key_by_hash(connection, hash),
+    }
 }
 
 /// The key with an id, or the one with a prefix where it is the only one.
@@ -260,19 +217,6 @@ fn application_row(row: &Row<'_>) -> Result<ApplicationRow> {
         keys: row.get(6)?,
         note: row.get(7)?,
     })
-}
-
-/// A key to issue.
-#[derive(Clone, Debug)]
-pub struct NewKeyRow {
-    /// Its id.
-    pub id: KeyId,
-    /// The hash of its text.
-    pub hash: KeyHash,
-    /// Its recognizable beginning.
-    pub prefix: String,
-    /// Its plan.
-    pub plan: String,
 }
 
 /// Inserts an application.
@@ -348,13 +292,6 @@ pub(crate) fn lock_of(connection: &Connection, row: i64) -> Result<Option<Lock>>
     let mut statement = connection.prepare_cached("SELECT lock FROM key WHERE id = ?1")?;
     let lock: Option<String> = statement.query_row([row], |row| row.get(0))?;
     lock.as_deref().map(lock_from).transpose()
-}
-
-/// How many keys carry a lock, one that has just run out included.
-pub fn count_locked(connection: &Connection) -> Result<u64> {
-    let counted = "SELECT count(*) FROM key WHERE lock IS NOT NULL";
-    let mut statement = connection.prepare_cached(counted)?;
-    Ok(statement.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
 /// How many keys are active, locked and revoked.

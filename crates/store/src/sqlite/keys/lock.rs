@@ -12,8 +12,9 @@ use rusqlite::{Connection, params};
 
 use crate::error::{Error, Result};
 use crate::key_cache::KeyEntry;
+use crate::keys::KeyRow;
 use crate::sqlite::audit::event::EventKind;
-use crate::sqlite::keys::key::{self, KeyRow};
+use crate::sqlite::keys::key;
 use crate::sqlite::writer::write_tx::WriteTx;
 
 impl WriteTx<'_> {
@@ -58,8 +59,8 @@ impl WriteTx<'_> {
         self.tell_locked(key, &lock, budget)?;
         let notice = LockNotice { level: lock.level, until: lock.until };
         self.locks.insert(key.row, Some(notice));
-        let key = key.clone();
-        self.after_commit(move || key.set_lock(Some(notice)));
+        let (key, locked) = (key.clone(), self.memory.rows.locked.clone());
+        self.after_commit(move || key.set_lock(Some(notice), &locked));
         Ok((lock, change))
     }
 
@@ -74,10 +75,10 @@ impl WriteTx<'_> {
         self.tell(EventKind::KeyUnlocked, key, actor, detail)?;
         self.tell_unlocked(key, actor, detail)?;
         self.locks.insert(key.row, None);
-        let key = key.clone();
+        let (key, locked) = (key.clone(), self.memory.rows.locked.clone());
         self.after_commit(move || {
             if key.state(Timestamp(i64::MIN)) != KeyState::Revoked {
-                key.set_lock(None);
+                key.set_lock(None, &locked);
             }
         });
         Ok(())
@@ -106,8 +107,8 @@ impl WriteTx<'_> {
         statement.execute(params![key.row, self.now.0])?;
         self.tell(EventKind::KeyRevoked, key, actor, detail)?;
         self.revoked.insert(key.row);
-        let key = key.clone();
-        self.after_commit(move || key.set_revoked());
+        let (key, locked) = (key.clone(), self.memory.rows.locked.clone());
+        self.after_commit(move || key.set_revoked(&locked));
         Ok(())
     }
 

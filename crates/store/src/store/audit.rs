@@ -1,0 +1,37 @@
+//! The audit, as owners read it.
+
+use crate::audit::EventOwner;
+use crate::error::Result;
+use crate::sqlite::audit;
+use crate::sqlite::audit::Verdict;
+use crate::sqlite::audit::event::{self, EventQuery, EventRow};
+use crate::sqlite::keys::key;
+use crate::store::Store;
+
+impl Store {
+    /// Events, latest first.
+    ///
+    /// # Errors
+    /// `Missing` when there is no such key or application; when the store cannot be read.
+    pub async fn list_events(&self, owner: EventOwner, query: EventQuery) -> Result<Vec<EventRow>> {
+        self.query(move |connection| {
+            let EventOwner { key, application } = owner;
+            let key = key.map(|key| key::find(connection, &key)).transpose()?;
+            let application =
+                application.map(|name| key::application_row_of(connection, &name)).transpose()?;
+            let (key_row, application_row) = (key.map(|key| key.row), application);
+            event::list(connection, &EventQuery { key_row, application_row, ..query })
+        })
+        .await
+    }
+
+    /// Walks through all events and says what the first is that does not fit. Takes about a second for each
+    /// half million.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn verify_audit(&self) -> Result<Verdict> {
+        let pepper = self.pepper().clone();
+        self.query(move |connection| audit::verify(connection, &pepper)).await
+    }
+}

@@ -1,0 +1,76 @@
+//! The journal, as owners read it.
+
+use keystile_core::journal::WriteRecord;
+use keystile_core::time::{Span, Timestamp};
+
+use crate::error::Result;
+use crate::journal::RecordOwner;
+use crate::keys::KeyRef;
+use crate::sqlite::journal::activity::{Activity, AddressUse};
+use crate::sqlite::journal::hour::{self, HourCount};
+use crate::sqlite::journal::listing::{self, RecordPage, RecordQuery};
+use crate::sqlite::journal::named;
+use crate::store::Store;
+
+impl Store {
+    /// Records that fit a query, however long it takes to find them.
+    ///
+    /// # Errors
+    /// `Missing` when there is no such key or application; when the store cannot be read.
+    pub async fn list_records(
+        &self,
+        owner: RecordOwner,
+        query: RecordQuery,
+    ) -> Result<Vec<WriteRecord>> {
+        let RecordOwner { key, application } = owner;
+        self.query(move |connection| {
+            let query = named::resolve(connection, (key, application), query)?;
+            listing::list(connection, &query)
+        })
+        .await
+    }
+
+    /// A page of the records that fit a query, found with a bounded amount of work.
+    ///
+    /// # Errors
+    /// As [`Store::list_records`].
+    pub async fn record_page(&self, owner: RecordOwner, query: RecordQuery) -> Result<RecordPage> {
+        let RecordOwner { key, application } = owner;
+        self.query(move |connection| {
+            let query = named::resolve(connection, (key, application), query)?;
+            listing::page(connection, &query)
+        })
+        .await
+    }
+
+    /// Writes and refusals of each hour that overlaps a period and had any, earliest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn writes_by_hour(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<HourCount>> {
+        self.query(move |connection| hour::writes_by_hour(connection, since, until)).await
+    }
+
+    /// What a key did in some slots of equal length from a time on, and the addresses that it was last used
+    /// from.
+    ///
+    /// # Errors
+    /// `Missing` when there is no such key; when the store cannot be read.
+    pub async fn key_activity(
+        &self,
+        key: KeyRef,
+        since: Timestamp,
+        (slot, slots): (Span, u16),
+        addresses: usize,
+    ) -> Result<(Activity, Vec<AddressUse>)> {
+        let (slots, millis) = (usize::from(slots), slot.millis());
+        self.query(move |connection| {
+            named::activity(connection, &key, since, (slots, millis), addresses)
+        })
+        .await
+    }
+}

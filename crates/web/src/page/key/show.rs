@@ -1,0 +1,81 @@
+//! One key with its budgets, its writes and its history.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use keystile_core::journal::WriteRecord;
+use keystile_core::time::{Span, Timestamp};
+use keystile_engine::AddressUse;
+use keystile_engine::audit::EventView;
+use keystile_engine::journal::{KeyActivity, PageRecords, RecordFilter, ShowKeyActivity};
+use keystile_engine::keys::key::{BudgetView, KeyView, ShowKey};
+
+use crate::format::chart::{self, Svg};
+use crate::format::filters;
+use crate::format::when::Clock;
+use crate::page::{Frame, PageResult, Screen, clock, page, plans_of_keys, trouble};
+use crate::sign_in::session::SignedIn;
+use crate::web::Web;
+
+const RECORDS_SHOWN: u32 = 20;
+/// Seven days in slots of four hours.
+const SLOTS: u16 = 42;
+const SLOT: Span = Span::from_secs(4 * 3600);
+
+#[derive(Template)]
+#[template(path = "key.html")]
+struct KeyPage {
+    frame: Frame,
+    clock: Clock,
+    key: KeyView,
+    budgets: Vec<BudgetView>,
+    /// When there is room again, soonest last.
+    frees: Vec<Timestamp>,
+    is_plan_known: bool,
+    plans: Vec<String>,
+    spark: Svg,
+    records: Vec<WriteRecord>,
+    addresses: Vec<AddressUse>,
+    events: Vec<EventView>,
+}
+
+pub(crate) async fn key(
+    State(web): State<Arc<Web>>,
+    owner: SignedIn,
+    Path(id): Path<String>,
+) -> PageResult {
+    let details = web.engine.execute(&owner.principal(), ShowKey { key: id }).await;
+    let details = details.map_err(trouble(&web, &owner))?;
+    let filter = RecordFilter {
+        key: Some(details.key.id.clone()),
+        limit: RECORDS_SHOWN,
+        ..RecordFilter::default()
+    };
+    let principal = owner.principal();
+    let records = web.engine.execute(&principal, PageRecords { filter }).await;
+    let records = records.map_err(trouble(&web, &owner))?.records;
+    let show = ShowKeyActivity { key: details.key.id.clone(), slot: SLOT, slots: SLOTS };
+    let activity = web.engine.execute(&principal, show).await;
+    let activity = activity.map_err(trouble(&web, &owner))?;
+    let KeyActivity { records: lately, addresses, .. } = activity;
+    let frees = details
+        .budgets
+        .iter()
+        .filter(|budget| budget.remaining == 0)
+        .filter_map(|budget| budget.frees_at)
+        .max();
+    Ok(page(&KeyPage {
+        frame: Frame::of(&web, &owner, Screen::Keys, &format!("Key {}…", details.key.prefix)),
+        clock: clock(&web),
+        is_plan_known: web.engine.policy().plan(&details.key.plan).is_some(),
+        plans: plans_of_keys(&web),
+        spark: chart::sparkline(&lately.slots, "Writes in the last seven days"),
+        key: details.key,
+        budgets: details.budgets,
+        frees: frees.into_iter().collect(),
+        records,
+        addresses,
+        events: details.events,
+    }))
+}
