@@ -12,7 +12,6 @@ use keystile_engine::Engine;
 use keystile_engine::EngineSettings;
 use keystile_engine::command::wire::WireCommand;
 use keystile_engine::command::{Failure, FailureKind};
-use keystile_engine::legacy::Command;
 use keystile_store::Store;
 use keystile_store::error::Error as StoreError;
 use keystile_store::sqlite::files::directory::DataDirectory;

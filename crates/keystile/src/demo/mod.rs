@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use jiff::tz::TimeZone;
-use keystile_core::lock::Actor;
 use keystile_core::owners::principal::Principal;
 use keystile_engine::Engine;
 use keystile_engine::keys::create::CreateKeys;

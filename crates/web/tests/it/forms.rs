@@ -6,7 +6,7 @@ use keystile_engine::command::Expected;
 use keystile_engine::keys::create::RollKey;
 use keystile_engine::keys::edit::RevokeKey;
 
-use crate::test_console::{TestConsole, cli, shell};
+use crate::test_console::{TestConsole, shell};
 
 /// A form, what is typed into it, and what its page then shows.
 type Failing<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);

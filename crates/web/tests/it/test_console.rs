@@ -51,10 +51,6 @@ pub(crate) fn shell() -> Principal {
     Principal::CommandLine { account: "ada".to_owned() }
 }
 
-pub(crate) fn cli() -> Actor {
-    Actor::CommandLine("ada".to_owned())
-}
-
 fn plan(name: &str, quota: &str) -> PlanSpec {
     PlanSpec {
         name: name.to_owned(),
