@@ -8,7 +8,7 @@ use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
 use keystile_core::journal::{Outcome, RequestFacts};
 use keystile_core::key::{KeyPrefix, OwnerId};
-use keystile_core::lock::{Actor, LockLevel, LockRule, LockUntil};
+use keystile_core::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::PasswordHash;
