@@ -7,6 +7,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use keystile_core::cost::{BodyCharge, CountedCall, cost_of};
 use keystile_core::policy::operation::{BodyKind, BodyRule};
+use keystile_core::request::head::{Fields, fields_of};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -32,7 +33,9 @@ fuzz_target!(|input: &[u8]| {
     let cost = |rule: &BodyRule, headers: &HeaderMap, query: &str| {
         let cost_of_none = u32::from(rule.kind != BodyKind::GraphQl);
         let charge = BodyCharge { rules: vec![rule.clone()], cost_min: 1, cost_of_none };
-        cost_of(&charge, &CountedCall { method: &Method::POST, headers, query, body }).ok()
+        let fields = fields_of(headers);
+        let fields = Fields(&fields);
+        cost_of(&charge, &CountedCall { method: &Method::POST, fields, query, body }).ok()
     };
     for kind in kinds {
         let least = u32::from(kind != BodyKind::GraphQl);

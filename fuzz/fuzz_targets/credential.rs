@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue};
 use keystile_core::request::credential::{
     CredentialPlace, CredentialRule, Presented, find, strip, strip_query,
 };
+use keystile_core::request::head::{Fields, fields_of};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|parts: (Vec<u8>, Vec<u8>, String)| {
@@ -19,7 +20,8 @@ fuzz_target!(|parts: (Vec<u8>, Vec<u8>, String)| {
         }
     }
     let sent = headers.clone();
-    let Presented::Key(found) = find(&sent, Some(&query), &rule) else {
+    let fields = fields_of(&sent);
+    let Presented::Key(found) = find(Fields(&fields), Some(&query), &rule) else {
         return;
     };
     let left = match found.place {
@@ -27,6 +29,7 @@ fuzz_target!(|parts: (Vec<u8>, Vec<u8>, String)| {
         CredentialPlace::Header | CredentialPlace::Authorization => Some(query.clone()),
     };
     strip(&mut headers, found.place, &rule);
-    let again = find(&headers, left.as_deref(), &rule);
+    let fields = fields_of(&headers);
+    let again = find(Fields(&fields), left.as_deref(), &rule);
     assert!(matches!(again, Presented::Nothing | Presented::Other(_)), "{again:?}");
 });

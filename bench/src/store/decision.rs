@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use http::Method;
-use keystile_core::decision::{ApplicationState, Call, Caller, KeyState, decide};
+use keystile_core::decision::{ApplicationState, Call, CallerState, KeyState, decide};
 use keystile_core::key::KeyId;
 use keystile_core::rate::RateState;
 use keystile_core::time::Timestamp;
@@ -28,7 +28,7 @@ pub fn run() -> Outcome<()> {
         });
         let operation = match_of();
         let deciding = nanos(|number| {
-            let caller = Caller::Key {
+            let caller = CallerState::Key {
                 id: KeyId::new(uuid::Uuid::nil()),
                 state: KeyState::Active,
                 application: ApplicationState::Active,

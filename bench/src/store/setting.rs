@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::Method;
 use jiff::tz::TimeZone;
-use keystile_core::decision::{Call, Caller, decide};
+use keystile_core::decision::{Call, CallerState, Permit, decide};
 use keystile_core::journal::RequestFacts;
 use keystile_core::key::{KeyId, KeyPrefix, KeyText};
 use keystile_core::lock::{Actor, LockLevel, LockRule, LockUntil};
@@ -125,7 +125,7 @@ pub fn request(
         .map_err(|_| "the policy has one API")?;
     let operation = api.api.operation(&Method::POST, "/bookmarks", "/bookmarks");
     let now = store.now();
-    let caller = Caller::Key {
+    let caller = CallerState::Key {
         id: key.id,
         state: key.state(now),
         application: key.application.state(),
@@ -134,12 +134,12 @@ pub fn request(
     };
     let call = Call { api, operation: &operation, caller, objection: None, now };
     let permit = decide(policy, &call).map_err(|refusal| refusal.reason.name())?;
+    let Permit::Write(permit) = permit else { return Err("the operation writes".into()) };
     Ok(ReserveRequest {
         subject: Subject::Key(key.clone()),
         permit,
-        cost: 1,
         policy: policy.clone(),
-        facts: RequestFacts {
+        facts: Arc::new(RequestFacts {
             api: "bookmarks".to_owned(),
             operation: "POST *".to_owned(),
             method: "POST".to_owned(),
@@ -147,8 +147,7 @@ pub fn request(
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             user_agent: Some("bench".to_owned()),
             request_bytes: Some(1024),
-        },
-        is_observed: false,
+        }),
     })
 }
 

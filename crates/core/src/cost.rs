@@ -8,10 +8,11 @@
 //! the counted name however names are folded, one place for a query. Every other body is uncountable:
 //! it is refused, or costs the rule's `cost_max`, and is never free.
 
-use http::{HeaderMap, Method};
+use http::Method;
 
 use crate::policy::operation::{BodyKind, BodyRule};
 use crate::refusal::{Reason, Refusal};
+use crate::request::head::Fields;
 
 mod address;
 mod document;
@@ -26,7 +27,7 @@ pub struct CountedCall<'a> {
     /// Its method: without any request in it, a safe one asks for a page.
     pub method: &'a Method,
     /// The header fields: media type, charset and coding are part of the reading.
-    pub headers: &'a HeaderMap,
+    pub fields: Fields<'a>,
     /// The query string; empty where there is none.
     pub query: &'a str,
     /// The complete body; a part of it would count as less.

@@ -3,16 +3,17 @@
 //! # What this protects
 //!
 //! [`decide`] is the only function that makes a [`Permit`], and nothing is forwarded without one, so a
-//! door that forgets a check does not compile. Whoever forwards a write must turn the permit into
-//! a reservation first; the store checks lock and budgets again there, in the transaction that
-//! makes the write durable. What `decide` refuses from memory is only ever refused earlier, never
-//! admitted more.
+//! door that forgets a check does not compile. What is permitted is told apart by type: a read may be
+//! forwarded, a write needs a reservation first, and a body has to be counted, which makes it one of the
+//! two. The store checks lock and budgets again in the transaction that makes a write durable. What
+//! `decide` refuses from memory is only ever refused earlier, never admitted more.
 
 use std::sync::Arc;
 
 use http::Method;
 use smallvec::SmallVec;
 
+use crate::cost::{BodyCharge, CountedCall, cost_of};
 use crate::key::KeyId;
 use crate::lock::LockLevel;
 use crate::policy::api::{Charge, Mode, OperationMatch};
@@ -46,7 +47,7 @@ pub enum ApplicationState {
 
 /// Who calls, as far as the request tells.
 #[derive(Clone, Copy, Debug)]
-pub enum Caller<'a> {
+pub enum CallerState<'a> {
     /// Nobody said; the counters are the address's.
     Keyless {
         /// The address's use of the keyless plan's rate limits.
@@ -79,91 +80,181 @@ pub struct Call<'a> {
     /// What the policy says of its operation.
     pub operation: &'a OperationMatch,
     /// Who calls.
-    pub caller: Caller<'a>,
+    pub caller: CallerState<'a>,
     /// What speaks against the request, whoever calls.
     pub objection: Option<&'a Refusal>,
     /// The time on the store's clock.
     pub now: Timestamp,
 }
 
-/// That a request may pass. Only [`decide`] makes one.
+/// That a request may pass. Only [`decide`], and counting a body that it permitted, make one.
 #[derive(Debug)]
 #[must_use = "a permit that is not used means that a permitted request was dropped"]
-pub struct Permit {
-    charge: Charge,
+pub enum Permit {
+    /// It reads, and may be forwarded.
+    Read(PermittedRead),
+    /// It writes, and may be forwarded once its write is reserved.
+    Write(PermittedWrite),
+    /// Only its body tells.
+    Body(PermittedBody),
+}
+
+/// A call that may read.
+#[derive(Debug)]
+pub struct PermittedRead {
+    plan: Option<Arc<Plan>>,
+    objection: Option<Reason>,
+}
+
+/// A call that may write, with all that its reservation needs to know of it.
+#[derive(Debug)]
+pub struct PermittedWrite {
+    cost: u32,
+    terms: WriteTerms,
+}
+
+/// A call whose body tells what it costs.
+#[derive(Debug)]
+pub struct PermittedBody {
+    charge: BodyCharge,
+    terms: WriteTerms,
+}
+
+/// What is decided of a write besides its cost.
+#[derive(Debug)]
+struct WriteTerms {
+    mode: Mode,
     plan: Option<Arc<Plan>>,
     budgets: SmallVec<[usize; 4]>,
     count: CountRule,
-    objection: Option<Refusal>,
+    objection: Option<Reason>,
 }
 
-impl Permit {
-    /// What the call takes from each of its budgets.
-    pub fn charge(&self) -> &Charge {
-        &self.charge
-    }
-
+impl PermittedRead {
     /// The plan that permits it; `None` when an API is only observed and the caller has none.
     pub fn plan(&self) -> Option<&Arc<Plan>> {
         self.plan.as_ref()
     }
 
+    /// The plan that permits it, when nothing else is needed any more.
+    pub fn into_plan(self) -> Option<Arc<Plan>> {
+        self.plan
+    }
+
+    /// Why the request would have been refused, were its API not only observed.
+    pub fn objection(&self) -> Option<Reason> {
+        self.objection
+    }
+}
+
+impl PermittedWrite {
+    /// What it takes from each of its budgets; never zero.
+    pub fn cost(&self) -> u32 {
+        self.cost
+    }
+
+    /// How strictly its API is guarded.
+    pub fn mode(&self) -> Mode {
+        self.terms.mode
+    }
+
+    /// The plan that permits it; `None` when an API is only observed and the caller has none.
+    pub fn plan(&self) -> Option<&Arc<Plan>> {
+        self.terms.plan.as_ref()
+    }
+
     /// The places of the plan's write budgets that count it.
     pub fn budgets(&self) -> &[usize] {
-        &self.budgets
+        &self.terms.budgets
     }
 
     /// Which writes stay counted.
     pub fn count(&self) -> CountRule {
-        self.count
+        self.terms.count
     }
 
     /// Why the request would have been refused, were its API not only observed.
-    pub fn objection(&self) -> Option<&Refusal> {
-        self.objection.as_ref()
+    pub fn objection(&self) -> Option<Reason> {
+        self.terms.objection
     }
+}
 
-    /// Settles what the body costs: zero for a body that only reads.
-    pub fn with_cost(mut self, cost: u32) -> Self {
-        self.charge = if cost == 0 { Charge::Nothing } else { Charge::Writes(cost) };
-        self
+impl PermittedBody {
+    /// Counts the body: it reads, or it writes.
+    ///
+    /// # Errors
+    /// When the body cannot be counted, and its operation does not say what such a body costs.
+    pub fn count(self, call: &CountedCall<'_>) -> Result<Permit, Refusal> {
+        let cost = cost_of(&self.charge, call)?;
+        Ok(self.terms.permit(cost))
+    }
+}
+
+impl WriteTerms {
+    /// The permit of a call with a cost: what costs nothing reads.
+    fn permit(self, cost: u32) -> Permit {
+        if cost == 0 {
+            // What a body that reads would have been refused for was never on record.
+            Permit::Read(PermittedRead { plan: self.plan, objection: None })
+        } else {
+            Permit::Write(PermittedWrite { cost, terms: self })
+        }
     }
 }
 
 /// Decides on a request, from memory.
 ///
-/// Takes the call from the rate limits that apply, and changes nothing else.
+/// Takes the call from the rate limits that apply, and changes nothing else. A request of an API that is
+/// not guarded passes as a read, whatever it is.
+///
+/// # Errors
+/// When the request may not pass.
 pub fn decide(policy: &Policy, call: &Call<'_>) -> Result<Permit, Refusal> {
+    let mode = call.api.api.spec().mode;
+    if mode == Mode::Off {
+        return Ok(Permit::Read(PermittedRead { plan: None, objection: None }));
+    }
     let plan = plan_of(policy, call.caller);
-    match (check(plan, call), call.api.api.spec().mode) {
+    match (check(plan, call), mode) {
         (Ok(()), _) => Ok(permit(plan, call, None)),
         (Err(refusal), Mode::Enforce) => Err(refusal),
-        (Err(refusal), Mode::Observe | Mode::Off) => Ok(permit(plan, call, Some(refusal))),
+        (Err(refusal), Mode::Observe | Mode::Off) => Ok(permit(plan, call, Some(refusal.reason))),
     }
 }
 
-fn plan_of<'a>(policy: &'a Policy, caller: Caller<'_>) -> Option<&'a Arc<Plan>> {
+fn plan_of<'a>(policy: &'a Policy, caller: CallerState<'_>) -> Option<&'a Arc<Plan>> {
     match caller {
-        Caller::Keyless { .. } => policy.keyless_plan(),
-        Caller::Unknown => None,
-        Caller::Key { plan, .. } => policy.plan(plan),
+        CallerState::Keyless { .. } => policy.keyless_plan(),
+        CallerState::Unknown => None,
+        CallerState::Key { plan, .. } => policy.plan(plan),
     }
 }
 
-fn permit(plan: Option<&Arc<Plan>>, call: &Call<'_>, objection: Option<Refusal>) -> Permit {
-    let budgets = match (plan, &call.operation.charge) {
-        (None, _) | (_, Charge::Nothing) => SmallVec::new(),
-        (Some(plan), Charge::Writes(_) | Charge::ByBody(_)) => (0..plan.budgets().len())
-            .filter(|place| plan.counts(*place, call.api.place, &call.operation.either))
-            .collect(),
-    };
-    Permit {
-        charge: call.operation.charge.clone(),
+fn permit(plan: Option<&Arc<Plan>>, call: &Call<'_>, objection: Option<Reason>) -> Permit {
+    let terms = || WriteTerms {
+        mode: call.api.api.spec().mode,
         plan: plan.cloned(),
-        budgets,
+        budgets: budgets(plan, call),
         count: call.operation.count,
         objection,
+    };
+    match &call.operation.charge {
+        Charge::Nothing => Permit::Read(PermittedRead { plan: plan.cloned(), objection }),
+        Charge::Writes(cost) => terms().permit(*cost),
+        Charge::ByBody(charge) => {
+            Permit::Body(PermittedBody { charge: charge.clone(), terms: terms() })
+        }
     }
+}
+
+/// The places of the plan's budgets that count a call.
+fn budgets(plan: Option<&Arc<Plan>>, call: &Call<'_>) -> SmallVec<[usize; 4]> {
+    let counts = |plan: &Arc<Plan>| {
+        (0..plan.budgets().len())
+            .filter(|place| plan.counts(*place, call.api.place, &call.operation.either))
+            .collect()
+    };
+    plan.map(counts).unwrap_or_default()
 }
 
 fn check(plan: Option<&Arc<Plan>>, call: &Call<'_>) -> Result<(), Refusal> {
@@ -173,11 +264,11 @@ fn check(plan: Option<&Arc<Plan>>, call: &Call<'_>) -> Result<(), Refusal> {
     let allows = |plan: &&Arc<Plan>| plan.allows(call.api.place, &call.operation.exact);
     let (plan, rate) = match call.caller {
         // A caller without a key is asked for one, whether the operation exists for others or not.
-        Caller::Keyless { rate, lacks } => {
+        CallerState::Keyless { rate, lacks } => {
             (plan.filter(allows).ok_or_else(|| lacking(lacks, call))?, rate)
         }
-        Caller::Unknown => return Err(Reason::KeyUnknown.into()),
-        Caller::Key { state, application, rate, .. } => {
+        CallerState::Unknown => return Err(Reason::KeyUnknown.into()),
+        CallerState::Key { state, application, rate, .. } => {
             check_state(state, application, &call.operation.charge, call.now)?;
             (plan.filter(allows).ok_or(Reason::OperationNotInPlan)?, rate)
         }

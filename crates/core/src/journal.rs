@@ -69,17 +69,21 @@ pub enum Outcome {
     Unknown,
     /// Keystile refused it; it was never counted.
     Refused,
+    /// Somebody else's gateway was told that it may send it, and did not say what became of it; stays
+    /// counted, as if it was applied.
+    HandedOver,
 }
 
 impl Outcome {
     /// Every outcome, in the order of their codes in the store.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Pending,
         Self::Applied,
         Self::RefusedByUpstream,
         Self::NotSent,
         Self::Unknown,
         Self::Refused,
+        Self::HandedOver,
     ];
 
     /// What an answer's status says of the write: a 5xx may come before or after the effect.
@@ -100,6 +104,7 @@ impl Outcome {
             Self::NotSent => "not_sent",
             Self::Unknown => "unknown",
             Self::Refused => "refused",
+            Self::HandedOver => "handed_over",
         }
     }
 }
@@ -113,7 +118,7 @@ impl fmt::Display for Outcome {
 /// The text does not name an outcome.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "{0:?} is not an outcome: it is pending, applied, refused_by_upstream, not_sent, unknown or refused"
+    "{0:?} is not an outcome: it is pending, applied, refused_by_upstream, not_sent, unknown, refused or handed_over"
 )]
 pub struct InvalidOutcome(pub String);
 

@@ -17,6 +17,7 @@ pub mod lock;
 pub mod notifications;
 pub mod owners;
 pub mod policy;
+pub mod problem;
 pub mod rate;
 pub mod refusal;
 pub mod request;

@@ -1,8 +1,8 @@
 //! The use cases of Keystile: the only place where things happen in order.
 //!
-//! Every door asks [`Engine::authorize`] about a request. A read may then be forwarded. A write needs
+//! Every door asks [`Engine::admit`] about a request. A read may then be sent. A write needs
 //! [`Engine::reserve`], which returns once its intent is durable, and ends with
-//! [`Reservation::settle`]. What owners ask for is a [`command::Command`], carried out by
+//! [`OpenWrite::settle`]. What owners ask for is a [`command::Command`], carried out by
 //! [`Engine::execute`].
 //!
 //! Not here: sockets and protocols (doors), rules (core), tables (store).
@@ -36,9 +36,12 @@ pub mod reload;
 pub mod status;
 
 use admission::address_counters::AddressTable;
-pub use admission::authorize::{Authorization, Identity, Incoming, OpenCall};
+pub use admission::admit::Admission;
+pub use admission::identity::{Identity, OpenCall};
+pub use admission::permit::{AdmittedRequest, SendGrant};
 use admission::refusal_log::RefusalLog;
-pub use admission::reserve::{Refused, Reservation};
+pub use admission::refused::Refused;
+pub use admission::reserve::{OpenWrite, Reservation};
 pub use execute::Execution;
 pub use journal::KeyActivity;
 pub use keys::budget_warnings::BudgetWarning;

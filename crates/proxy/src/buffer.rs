@@ -236,7 +236,7 @@ impl CountedBody {
 
     /// Takes room for more of it: from those that have been coming for longest, where there is no other.
     /// One that is alone has room for all that it may be.
-    pub(crate) fn take(&self, more: usize) -> Result<(), Evicted> {
+    pub(crate) fn take_room(&self, more: usize) -> Result<(), Evicted> {
         let Coming { outbox, .. } = &*self.0;
         let max = outbox.buffers.max;
         let mut bodies = locked(&outbox.buffers.bodies);

@@ -3,10 +3,10 @@
 //! # The life of a request, by file
 //!
 //! `listen` accepts it on one core, where it stays. `connection` and `scan` watch its bytes on their way to
-//! hyper's parser. `head` reads what came out: grammar, API, credential, operation, decision. `serve` orders
-//! what follows: `body` is counted if it must be, the engine reserves a write, `forward` makes the
-//! request that goes out and sends it through `upstream`, once. `answer` is what Keystile says
-//! itself. `linger` ends the connection.
+//! hyper's parser. `request` hands the head to the engine, which admits it or not. `serve` orders what
+//! follows: the engine counts the body if it must, and reserves a write; `outgoing` makes the request that goes
+//! out, and `forward` sends it through `upstream`, once. `response` is what Keystile says itself.
+//! `linger` ends the connection.
 //!
 //! # One core, one runtime
 //!
@@ -22,14 +22,14 @@ use keystile_engine::Engine;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
-mod answer;
 mod body;
 mod buffer;
 mod caller;
-mod collect;
+mod count;
 mod deadline;
-mod head;
 mod meter;
+mod request;
+mod response;
 mod serve;
 pub mod settings;
 pub mod tls;

@@ -1,6 +1,5 @@
 //! What the gate counts for the metrics page.
 
-use keystile_core::refusal::Reason;
 use metrics::{Counter, counter};
 
 /// The counters of one API, looked up once.
@@ -14,12 +13,6 @@ impl Meter {
     pub(crate) fn of(api: &str) -> Self {
         let forwarded = |kind: &'static str| counter!("keystile_requests_total", "api" => api.to_owned(), "kind" => kind);
         Self { reads: forwarded("read"), writes: forwarded("write") }
-    }
-
-    /// Counts an answer that Keystile gave itself.
-    pub(crate) fn refused(api: &str, reason: Reason) {
-        counter!("keystile_refusals_total", "api" => api.to_owned(), "reason" => reason.name())
-            .increment(1);
     }
 }
 

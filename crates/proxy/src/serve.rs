@@ -1,11 +1,11 @@
 //! Serving one request, from its head to the head of its answer.
 //!
 //! ```text
-//! head ── read ──┬── a page of Keystile's own
-//!                ├── refused ── problem details, journal line
-//!                └── permitted ─┬─ reads ───────────────────── exchange ── answer
-//!                               ├─ writes ───── reserve ────── exchange ── settle ── answer
-//!                               └─ by body ──── hold, count ── as one of the two
+//! head ── admit ──┬── a page of Keystile's own
+//!                 ├── refused ── problem document
+//!                 ├── read ────────────────────── exchange ── answer
+//!                 ├── write ───── reserve ─────── exchange ── settle ── answer
+//!                 └── counted ─── hold, count ─── as one of the two
 //! ```
 //!
 //! The future of a read is kept small, because hyper moves it: what is rare is boxed.
@@ -18,27 +18,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use keystile_core::decision::Permit;
-use keystile_core::policy::Plan;
+use keystile_core::problem::Problem;
 use keystile_core::refusal::{Reason, Refusal};
-use keystile_core::request::address::{AddressRange, forwarded_scheme};
-use keystile_core::request::grammar::GrammarRules;
-use keystile_engine::Engine;
-use keystile_engine::OpenCall;
+use keystile_engine::admission::caller::{Caller, DoorRules, Transport};
+use keystile_engine::admission::refused::{NextRequest, count_refusal};
+use keystile_engine::admission::reserve::Sent;
+use keystile_engine::{Admission, Engine, Refused, SendGrant};
 use keystile_store::sqlite::writer::completion_queue::CompletionQueue;
 use tokio::sync::oneshot;
 
-use crate::answer::{self, RefusalContext};
 use crate::body::AnswerBody;
 use crate::buffer::Buffers;
 use crate::caller::caller_body::CallerBody;
 use crate::caller::connection::{Progress, UnderWay};
 use crate::deadline::Deadlines;
-use crate::head::{self, AdmittedRequest, RefusedHead, Verdict};
-use crate::meter::Meter;
+use crate::request::{self, Forwarding, PendingPermit, PendingWrite, host_of};
+use crate::response::{self, Connection};
 use crate::settings::GateSettings;
 use crate::upstream::Lease;
 use crate::upstream::forward::{self, Failure};
@@ -52,7 +50,7 @@ use crate::write::begin_write;
 pub(crate) struct Worker {
     pub(crate) engine: Arc<Engine>,
     pub(crate) settings: Arc<GateSettings>,
-    pub(crate) grammar: GrammarRules,
+    pub(crate) rules: DoorRules,
     pub(crate) deadlines: Arc<Deadlines>,
     pub(crate) pool: UpstreamRegistry,
     pub(crate) buffers: Arc<Buffers>,
@@ -64,7 +62,7 @@ pub(crate) struct Worker {
 /// The other end of a connection.
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
-    pub(crate) is_tls: bool,
+    pub(crate) transport: Transport,
     pub(crate) is_trusted: bool,
     /// The address as the upstream is told it.
     pub(crate) address_text: HeaderValue,
@@ -72,13 +70,9 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// The scheme that the caller used; a trusted proxy says what that was.
-    pub(crate) fn scheme(&self, headers: &HeaderMap, trusted: &[AddressRange]) -> &'static str {
-        let own = if self.is_tls { "https" } else { "http" };
-        if !self.is_trusted {
-            return own;
-        }
-        forwarded_scheme(headers, self.address, trusted).unwrap_or(own)
+    /// The caller as the engine asks about it.
+    pub(crate) fn caller<'a>(&self, core: &'a Worker) -> Caller<'a> {
+        Caller { peer: self.address, transport: self.transport, rules: &core.rules }
     }
 
     /// The address that a request came from, as the upstream is told it.
@@ -106,10 +100,13 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
 
 pub(crate) type Answer = Response<AnswerBody>;
 
+/// A read that may be sent.
+pub(crate) type Granted = (SendGrant, Box<Forwarding>);
+
 /// How far a request has come when its head has been read.
 enum Begun {
     Answered(Answer),
-    Read(Box<AdmittedRequest>, Parts, CallerBody, UnderWay),
+    Read(Granted, Parts, CallerBody, UnderWay),
     Write(oneshot::Receiver<Answer>),
 }
 
@@ -124,8 +121,9 @@ pub(crate) fn serve(
     async move {
         Ok(match begun {
             Begun::Answered(answer) => answer,
-            Begun::Read(job, parts, body, under_way) => {
-                answer_read(&core, &peer, job, parts, InboundBody::Streaming(body), under_way).await
+            Begun::Read(granted, parts, body, under_way) => {
+                answer_read(&core, &peer, granted, parts, InboundBody::Streaming(body), under_way)
+                    .await
             }
             Begun::Write(answer) => {
                 answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
@@ -145,16 +143,16 @@ pub(crate) fn serve_stream(
     async move {
         Ok(match begun {
             Begun::Answered(answer) => answer,
-            Begun::Read(job, parts, body, mut under_way) => {
+            Begun::Read(granted, parts, body, mut under_way) => {
                 if let Err(refusal) = under_way.enter(&parts).await {
-                    return Ok(declined(&job, &refusal).map(|body| body.of(under_way)));
+                    return Ok(declined(&granted.1, refusal).map(|body| body.of(under_way)));
                 }
                 if body.may_belie_its_length(&parts) {
-                    let read = read_without_body(&core, &peer, job, parts, body, under_way);
+                    let read = read_without_body(&core, &peer, granted, parts, body, under_way);
                     return Ok(Box::pin(read).await);
                 }
                 let body = InboundBody::Streaming(body);
-                Box::pin(answer_read(&core, &peer, job, parts, body, under_way)).await
+                Box::pin(answer_read(&core, &peer, granted, parts, body, under_way)).await
             }
             Begun::Write(answer) => {
                 answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
@@ -172,47 +170,56 @@ fn begin(core: &Rc<Worker>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begu
     if body.is_end_stream() {
         peer.progress.end_body();
     }
-    match head::read(core, peer, &parts, fault) {
-        Verdict::Page(page) => {
+    let pending = |permit, parts: Parts, body, under_way| {
+        let write = Box::new(PendingWrite { permit, host: host_of(&parts) });
+        Begun::Write(begin_write(core.clone(), peer.clone(), write, parts, body, under_way))
+    };
+    match request::admit(core, peer, &parts, fault) {
+        Admission::Page(page) => {
+            let page = response::page(page);
             Begun::Answered(page.map(|page| AnswerBody::held(page).of(under_way)))
         }
-        Verdict::Refused(refused) => {
-            let answer = refuse(core, *refused, parts.version, &body);
+        Admission::Refused(refused) => {
+            let answer = refuse(refused, parts.version, &body);
             Begun::Answered(answer.map(|body| body.of(under_way)))
         }
-        Verdict::Forward(job) if job.writes => {
-            Begun::Write(begin_write(core.clone(), peer.clone(), job, parts, body, under_way))
+        Admission::Read(permit) => {
+            let host = host_of(&parts);
+            let (grant, request) = permit.grant();
+            let forwarding = Box::new(Forwarding { request, host });
+            Begun::Read((grant, forwarding), parts, body, under_way)
         }
-        Verdict::Forward(job) => Begun::Read(job, parts, body, under_way),
+        Admission::Write(permit) => pending(PendingPermit::Write(permit), parts, body, under_way),
+        Admission::Counted(permit) => {
+            pending(PendingPermit::Counted(permit), parts, body, under_way)
+        }
     }
 }
 
-fn refuse(core: &Worker, refused: RefusedHead, version: Version, body: &CallerBody) -> Answer {
-    let RefusedHead { refusal, identity, facts, base, is_last } = refused;
-    Meter::refused(&facts.api, refusal.reason);
-    core.engine.note_refused(&identity, refusal.reason, facts);
+fn refuse(refused: Refused, version: Version, body: &CallerBody) -> Answer {
     // A body that nobody will read: the next request cannot be told from it.
-    let is_last = (is_last || !body.is_end_stream()) && version != Version::HTTP_2;
-    answer::refusal(&refusal, RefusalContext { base: &base, unknown: None, is_last })
-        .map(AnswerBody::held)
+    let is_last = refused.next == NextRequest::CannotBeTold || !body.is_end_stream();
+    let connection = Connection::ending_if(is_last && version != Version::HTTP_2);
+    response::refused(refused, connection).map(AnswerBody::held)
 }
 
 /// Forwards a read that states an empty body, once it is seen to be empty.
 async fn read_without_body(
     core: &Rc<Worker>,
     peer: &Peer,
-    job: Box<AdmittedRequest>,
+    granted: Granted,
     parts: Parts,
     body: CallerBody,
     under_way: UnderWay,
 ) -> Answer {
     match body.hold_to_nothing(core.settings.idle_timeout).await {
         Ok(body) => {
-            answer_read(core, peer, job, parts, InboundBody::Streaming(body), under_way).await
+            answer_read(core, peer, granted, parts, InboundBody::Streaming(body), under_way).await
         }
         Err(reason) => {
-            Meter::refused(job.api.name(), reason);
-            answer::refusal(&reason.into(), RefusalContext::default())
+            count_refusal(granted.1.request.api.name(), reason);
+            let problem = Problem::new(reason.into(), "");
+            response::problem(&problem, Connection::Stays)
                 .map(|body| AnswerBody::held(body).of(under_way))
         }
     }
@@ -229,35 +236,34 @@ pub(crate) fn plain(status: StatusCode) -> Answer {
 pub(crate) async fn answer_read(
     core: &Rc<Worker>,
     peer: &Peer,
-    job: Box<AdmittedRequest>,
+    granted: Granted,
     parts: Parts,
     body: InboundBody,
     under_way: UnderWay,
 ) -> Answer {
-    let plan = job.permit.as_ref().and_then(Permit::plan).map(|plan: &Arc<Plan>| plan.name());
-    let mut outgoing = Outgoing::of(core, peer, &job, plan, parts, body);
-    let switch = |caller| Switch::new(caller, core, &job, OpenCall::Reads);
+    let (grant, forwarding) = granted;
+    let call = grant.call();
+    let mut outgoing = Outgoing::of(core, peer, grant, &forwarding, parts, body);
+    let switch = |caller| Switch::new(caller, core, &forwarding.request, call);
     let upgrade = outgoing.upgrade.take().map(switch);
-    let exchanged = match core.pool.target(&job.api, &core.deadlines) {
+    let exchanged = match core.pool.target(&forwarding.request.api, &core.deadlines) {
         Ok(target) => {
             target.meter.reads.increment(1);
-            forward::exchange(&target.upstream, outgoing, None).await
+            forward::exchange(&target.upstream, outgoing).await
         }
-        Err(refusal) => Err(Failure { refusal, is_sent: false }),
+        Err(refusal) => Err(Failure { refusal, sent: Sent::No }),
     };
     match exchanged {
         Ok((response, lease)) => deliver(response, lease, upgrade, Some(under_way)),
-        Err(failure) => declined(&job, &failure.refusal).map(|body| body.of(under_way)),
+        Err(failure) => declined(&forwarding, failure.refusal).map(|body| body.of(under_way)),
     }
 }
 
 /// The answer to a read that was permitted and is not forwarded, or not answered.
-fn declined(job: &AdmittedRequest, refusal: &Refusal) -> Answer {
-    Meter::refused(job.api.name(), refusal.reason);
-    let host = job.host.to_str().unwrap_or_default();
-    let base = format!("{}://{host}", job.scheme);
-    let occasion = RefusalContext { base: &base, ..RefusalContext::default() };
-    answer::refusal(refusal, occasion).map(AnswerBody::held)
+fn declined(forwarding: &Forwarding, refusal: Refusal) -> Answer {
+    count_refusal(forwarding.request.api.name(), refusal.reason);
+    let problem = Problem::new(refusal, &forwarding.base());
+    response::problem(&problem, Connection::Stays).map(AnswerBody::held)
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -278,8 +284,10 @@ pub(crate) fn deliver(
                 let (parts, _) = response.into_parts();
                 Response::from_parts(parts, AnswerBody::held(Bytes::new()))
             }
-            None => answer::refusal(&Reason::UpstreamFailed.into(), RefusalContext::default())
-                .map(AnswerBody::held),
+            None => {
+                let problem = Problem::new(Reason::UpstreamFailed.into(), "");
+                response::problem(&problem, Connection::Stays).map(AnswerBody::held)
+            }
         };
     }
     let headers = response.headers_mut();

@@ -7,11 +7,9 @@ use std::time::Duration;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use keystile_core::policy::api::Mode;
-use keystile_engine::Identity;
-use keystile_engine::OpenCall;
+use keystile_engine::{AdmittedRequest, Identity, OpenCall};
 
 use crate::caller::connection::UnderWay;
-use crate::head::AdmittedRequest;
 use crate::serve::Worker;
 
 /// How often it is asked whether the key still may.
@@ -30,11 +28,11 @@ impl Switch {
     pub(crate) fn new(
         caller: OnUpgrade,
         core: &Rc<Worker>,
-        job: &AdmittedRequest,
+        request: &AdmittedRequest,
         call: OpenCall,
     ) -> Self {
-        let enforces = job.api.spec().mode == Mode::Enforce;
-        let identity = enforces.then(|| job.identity.clone());
+        let enforces = request.api.spec().mode == Mode::Enforce;
+        let identity = enforces.then(|| request.identity.clone());
         Self { caller, core: core.clone(), identity, call }
     }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 pub use keystile_core::budget::BudgetStanding;
 use keystile_core::budget::{self, Debit};
-use keystile_core::decision::Permit;
+use keystile_core::decision::PermittedWrite;
 use keystile_core::journal::{Outcome, RecordId, RequestFacts};
+use keystile_core::policy::api::Mode;
 use keystile_core::policy::operation::CountRule;
 use keystile_core::policy::{Plan, Policy};
 use keystile_core::refusal::{Reason, Refusal};
@@ -43,16 +44,19 @@ impl Subject {
 pub struct ReserveRequest {
     /// Whose budgets it counts in.
     pub subject: Subject,
-    /// What it may do.
-    pub permit: Permit,
-    /// What it costs in each budget.
-    pub cost: u32,
+    /// What it may do, and at what cost.
+    pub permit: PermittedWrite,
     /// The policy that permitted it.
     pub policy: Arc<Policy>,
-    /// What it is, for its record.
-    pub facts: RequestFacts,
+    /// What it is, for its record. Whoever asks keeps it too, for the case that it is refused.
+    pub facts: Arc<RequestFacts>,
+}
+
+impl ReserveRequest {
     /// Whether its API is only observed, so that nothing may refuse it.
-    pub is_observed: bool,
+    pub(crate) fn is_observed(&self) -> bool {
+        self.permit.mode() != Mode::Enforce
+    }
 }
 
 /// Room for one write, on record: the write may be sent, once.
@@ -110,7 +114,11 @@ impl Reserved {
         match outcome {
             Outcome::NotSent => true,
             Outcome::RefusedByUpstream => self.count == CountRule::Applied,
-            Outcome::Pending | Outcome::Applied | Outcome::Unknown | Outcome::Refused => false,
+            Outcome::Pending
+            | Outcome::Applied
+            | Outcome::Unknown
+            | Outcome::Refused
+            | Outcome::HandedOver => false,
         }
     }
 }

@@ -1,9 +1,7 @@
 //! How a body is to be decoded, as its head says.
 
-use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-
 use super::{CountedCall, Uncountable};
+use crate::request::head::{Fields, text_of};
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const GRAPHQL: &str = "application/graphql";
@@ -15,8 +13,8 @@ pub(super) fn text<'a, 'n>(
     call: &CountedCall<'a>,
     named: &[&'n str],
 ) -> Result<(&'n str, &'a str), Uncountable> {
-    let media_type = media_type(call.headers, named)?;
-    if !is_plain(call.headers) {
+    let media_type = media_type(call.fields, named)?;
+    if !is_plain(call.fields) {
         return Err(Uncountable::new(
             "The body has a content coding. Send it without Content-Encoding.",
         ));
@@ -29,18 +27,18 @@ pub(super) fn text<'a, 'n>(
     Ok((media_type, text))
 }
 
-fn media_type<'n>(headers: &HeaderMap, named: &[&'n str]) -> Result<&'n str, Uncountable> {
+fn media_type<'n>(fields: Fields<'_>, named: &[&'n str]) -> Result<&'n str, Uncountable> {
     let uncountable = || {
         Uncountable::new(format!(
             "The body must be sent as `Content-Type: {}`, in UTF-8 and without further parameters.",
             named.join("` or `")
         ))
     };
-    let mut fields = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(field), None) = (fields.next(), fields.next()) else {
+    let mut values = fields.values("content-type");
+    let (Some(value), None) = (values.next(), values.next()) else {
         return Err(uncountable());
     };
-    let text = field.to_str().map_err(|_| uncountable())?;
+    let text = text_of(value).ok_or_else(uncountable)?;
     let mut parts = text.split(';').map(|part| part.trim_matches([' ', '\t']));
     let essence = parts.next().unwrap_or_default();
     let known = named.iter().find(|name| name.eq_ignore_ascii_case(essence));
@@ -60,11 +58,11 @@ fn is_utf8(parameter: &str) -> bool {
         && (value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8"))
 }
 
-fn is_plain(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+fn is_plain(fields: Fields<'_>) -> bool {
+    let mut codings = fields.values("content-encoding");
     match (codings.next(), codings.next()) {
         (None, _) => true,
-        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"identity"),
+        (Some(coding), None) => coding.eq_ignore_ascii_case(b"identity"),
         (Some(_), Some(_)) => false,
     }
 }

@@ -3,6 +3,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use proptest::prelude::*;
 
 use super::*;
+use crate::request::head::fields_of;
 
 const JSON: &str = "application/json";
 
@@ -21,8 +22,12 @@ fn charge(kind: BodyKind, cost_max: Option<u32>) -> BodyCharge {
 
 fn cost_as(content_type: &str, kind: BodyKind, body: impl AsRef<[u8]>) -> Result<u32, Reason> {
     let headers = headers(&[(CONTENT_TYPE, content_type)]);
-    let call =
-        CountedCall { method: &Method::POST, headers: &headers, query: "", body: body.as_ref() };
+    let call = CountedCall {
+        method: &Method::POST,
+        fields: Fields(&fields_of(&headers)),
+        query: "",
+        body: body.as_ref(),
+    };
     cost_of(&charge(kind, None), &call).map_err(|refusal| refusal.reason)
 }
 
@@ -33,8 +38,12 @@ fn cost(kind: BodyKind, body: impl AsRef<[u8]>) -> Result<u32, Reason> {
 /// What a GraphQL request in an address costs, with a JSON body beside it.
 fn cost_at(query: &str, body: &str) -> Result<u32, Reason> {
     let headers = headers(&[(CONTENT_TYPE, JSON)]);
-    let call =
-        CountedCall { method: &Method::POST, headers: &headers, query, body: body.as_bytes() };
+    let call = CountedCall {
+        method: &Method::POST,
+        fields: Fields(&fields_of(&headers)),
+        query,
+        body: body.as_bytes(),
+    };
     cost_of(&charge(BodyKind::GraphQl, None), &call).map_err(|refusal| refusal.reason)
 }
 
@@ -108,7 +117,12 @@ fn a_body_without_a_media_type_or_with_two_is_not_counted() {
     let body = b"[1,2]";
     for fields in [vec![], vec![(CONTENT_TYPE, JSON), (CONTENT_TYPE, JSON)]] {
         let headers = headers(&fields);
-        let call = CountedCall { method: &Method::POST, headers: &headers, query: "", body };
+        let call = CountedCall {
+            method: &Method::POST,
+            fields: Fields(&fields_of(&headers)),
+            query: "",
+            body,
+        };
         assert!(cost_of(&charge(items(None), None), &call).is_err());
     }
 }
@@ -119,8 +133,12 @@ fn a_body_with_a_content_coding_is_not_counted() {
         let mut fields = vec![(CONTENT_TYPE, JSON)];
         fields.extend(codings.iter().map(|coding| (CONTENT_ENCODING, *coding)));
         let headers = headers(&fields);
-        let call =
-            CountedCall { method: &Method::POST, headers: &headers, query: "", body: b"[1,2]" };
+        let call = CountedCall {
+            method: &Method::POST,
+            fields: Fields(&fields_of(&headers)),
+            query: "",
+            body: b"[1,2]",
+        };
         cost_of(&charge(items(None), None), &call).ok()
     };
     assert_eq!(cost(&[]), Some(2));
@@ -183,7 +201,7 @@ fn a_list_that_also_stands_in_the_address_is_not_counted() {
         let headers = headers(&[(CONTENT_TYPE, JSON)]);
         let call = CountedCall {
             method: &Method::POST,
-            headers: &headers,
+            fields: Fields(&fields_of(&headers)),
             query,
             body: b"{\"rows\":[1]}",
         };
@@ -235,10 +253,20 @@ fn deep_nesting_does_not_change_the_count() {
 #[test]
 fn an_uncountable_body_costs_the_maximum_where_there_is_one() {
     let none = HeaderMap::new();
-    let call = CountedCall { method: &Method::POST, headers: &none, query: "", body: b"[1,2]" };
+    let call = CountedCall {
+        method: &Method::POST,
+        fields: Fields(&fields_of(&none)),
+        query: "",
+        body: b"[1,2]",
+    };
     assert_eq!(cost_of(&charge(items(None), Some(50)), &call), Ok(50));
     let json = headers(&[(CONTENT_TYPE, JSON)]);
-    let call = CountedCall { method: &Method::POST, headers: &json, query: "", body: b"[1,2]" };
+    let call = CountedCall {
+        method: &Method::POST,
+        fields: Fields(&fields_of(&json)),
+        query: "",
+        body: b"[1,2]",
+    };
     assert_eq!(cost_of(&charge(items(None), Some(50)), &call), Ok(2));
 }
 
@@ -248,8 +276,16 @@ fn of_several_rules_the_one_that_counts_most_holds() {
     let rule = |kind, cost_max| BodyRule { kind, cost_max };
     let cost = |rules: &[BodyRule], body: &[u8]| {
         let charge = BodyCharge { rules: rules.to_vec(), cost_min: 2, cost_of_none: 0 };
-        cost_of(&charge, &CountedCall { method: &Method::POST, headers: &json, query: "", body })
-            .ok()
+        cost_of(
+            &charge,
+            &CountedCall {
+                method: &Method::POST,
+                fields: Fields(&fields_of(&json)),
+                query: "",
+                body,
+            },
+        )
+        .ok()
     };
     let graphql = rule(BodyKind::GraphQl, None);
     let three = b"{\"query\": \"mutation { a b c }\", \"variables\": [1, 2]}";
@@ -268,7 +304,12 @@ fn of_several_rules_the_one_that_counts_most_holds() {
 #[test]
 fn every_uncountable_body_is_told_what_helps() {
     let headers = headers(&[(CONTENT_TYPE, "text/plain")]);
-    let call = CountedCall { method: &Method::POST, headers: &headers, query: "", body: b"[1]" };
+    let call = CountedCall {
+        method: &Method::POST,
+        fields: Fields(&fields_of(&headers)),
+        query: "",
+        body: b"[1]",
+    };
     insta::assert_snapshot!(
         cost_of(&charge(BodyKind::GraphQl, None), &call).unwrap_err().caller_text(),
         @"The body must be sent as `Content-Type: application/json` or `application/graphql`, in UTF-8 and without further parameters."
@@ -338,7 +379,8 @@ fn a_get_that_holds_no_request_asks_for_a_page() {
         (Method::GET, "id=stored", None),
         (Method::POST, "", None),
     ] {
-        let call = CountedCall { method: &method, headers: &headers, query, body: b"" };
+        let call =
+            CountedCall { method: &method, fields: Fields(&fields_of(&headers)), query, body: b"" };
         assert_eq!(cost_of(&charge, &call).ok(), expected, "{method} {query}");
     }
 }
@@ -554,7 +596,7 @@ proptest! {
         }
         let body = if members.is_empty() { String::new() } else { format!("{{{}}}", members.join(",")) };
         let fields = headers(&[(CONTENT_TYPE, content_type)]);
-        let call = CountedCall { method: &Method::POST, headers: &fields, query: &parameters.join("&"), body: body.as_bytes() };
+        let call = CountedCall { method: &Method::POST, fields: Fields(&fields_of(&fields)), query: &parameters.join("&"), body: body.as_bytes() };
         if let Ok(cost) = cost_of(&charge(BodyKind::GraphQl, None), &call) {
             prop_assert!(cost as usize >= most, "{cost} < {most}: {call:?}");
         }
@@ -568,7 +610,7 @@ proptest! {
     ) {
         let headers = headers(&[(CONTENT_TYPE, content_type)]);
         for kind in [items(None), items(Some("a")), BodyKind::JsonRpc] {
-            let call = CountedCall { method: &Method::POST, headers: &headers, query: &query, body: &body };
+            let call = CountedCall { method: &Method::POST, fields: Fields(&fields_of(&headers)), query: &query, body: &body };
             prop_assert!(cost_of(&charge(kind, Some(9)), &call).unwrap() >= 1);
         }
     }

@@ -257,7 +257,11 @@ impl WatchRule {
             (_, Outcome::NotSent | Outcome::Refused) => false,
             (
                 _,
-                Outcome::Pending | Outcome::Applied | Outcome::RefusedByUpstream | Outcome::Unknown,
+                Outcome::Pending
+                | Outcome::Applied
+                | Outcome::RefusedByUpstream
+                | Outcome::Unknown
+                | Outcome::HandedOver,
             ) => true,
         }
     }
@@ -456,7 +460,9 @@ impl WatchRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Outcome::{Applied, NotSent, Pending, RefusedByUpstream, Unknown};
+    use crate::journal::Outcome::{
+        Applied, HandedOver, NotSent, Pending, RefusedByUpstream, Unknown,
+    };
     use crate::notifications::channel::ChannelSpec;
 
     fn channel(name: &str) -> ChannelRule {
@@ -550,7 +556,7 @@ mod tests {
                 .filter(|outcome| rule.fits_outcome(*outcome))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(told(&rule), [Pending, Applied, RefusedByUpstream, Unknown]);
+        assert_eq!(told(&rule), [Pending, Applied, RefusedByUpstream, Unknown, HandedOver]);
         rule.outcomes = vec![NotSent];
         assert_eq!(told(&rule), [NotSent]);
         let unknown = WatchRule::new("u", Trigger::WriteUnknown, Vec::new());

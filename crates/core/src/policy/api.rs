@@ -99,6 +99,20 @@ pub struct OperationMatch {
     pub count: CountRule,
 }
 
+impl OperationMatch {
+    /// What is said of a request of an API that is not guarded: nothing.
+    pub fn unguarded() -> Self {
+        Self {
+            exact: IndexSet::default(),
+            either: IndexSet::default(),
+            best: None,
+            charge: Charge::Nothing,
+            websocket: true,
+            count: CountRule::default(),
+        }
+    }
+}
+
 /// What one call takes from each of its write budgets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Charge {
@@ -274,6 +288,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::cost::{CountedCall, cost_of};
     use crate::policy::operation::BodyRule;
+    use crate::request::head::{Fields, fields_of};
 
     /// An API as a test needs it.
     pub(crate) fn spec(name: &str, operations: Vec<OperationRule>) -> ApiSpec {
@@ -359,7 +374,12 @@ pub(crate) mod tests {
         [&b"{ a }"[..], b"mutation { a }"].map(|body| {
             cost_of(
                 &charge,
-                &CountedCall { method: &Method::POST, headers: &headers, query: "", body },
+                &CountedCall {
+                    method: &Method::POST,
+                    fields: Fields(&fields_of(&headers)),
+                    query: "",
+                    body,
+                },
             )
             .ok()
         })

@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use http::HeaderMap;
 use smallvec::SmallVec;
+
+use crate::request::head::Fields;
 
 /// A block of addresses, written as in `10.0.0.0/8`, `2001:db8::/32`, or as one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,8 +107,8 @@ impl fmt::Display for AddressRange {
 /// X-Forwarded-For is read from its end, where each proxy adds the address that it was called from,
 /// and only as far as trusted proxies wrote it. What stands before was written by the caller, who
 /// may claim anything. An entry that is no address ends the reading at the proxy that wrote it.
-pub fn forwarded_for(headers: &HeaderMap, peer: IpAddr, trusted: &[AddressRange]) -> IpAddr {
-    follow(headers, peer, trusted).0
+pub fn forwarded_for(fields: Fields<'_>, peer: IpAddr, trusted: &[AddressRange]) -> IpAddr {
+    follow(fields, peer, trusted).0
 }
 
 /// How far trusted proxies are believed.
@@ -120,14 +121,14 @@ enum Reach {
     Everything,
 }
 
-fn follow(headers: &HeaderMap, peer: IpAddr, trusted: &[AddressRange]) -> (IpAddr, Reach) {
+fn follow(fields: Fields<'_>, peer: IpAddr, trusted: &[AddressRange]) -> (IpAddr, Reach) {
     let is_trusted = |address| trusted.iter().any(|range| range.contains(address));
     let mut caller = peer.to_canonical();
     if !is_trusted(caller) {
         return (caller, Reach::Nowhere);
     }
-    let fields = headers.get_all("x-forwarded-for").iter().rev();
-    let entries = fields.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
+    let values = fields.values("x-forwarded-for").rev();
+    let entries = values.flat_map(|value| value.rsplit(|byte| *byte == b','));
     for (place, entry) in entries.enumerate() {
         let Some(address) = entry_address(entry) else {
             return (caller, Reach::Entry(place + 1));
@@ -146,17 +147,17 @@ fn follow(headers: &HeaderMap, peer: IpAddr, trusted: &[AddressRange]) -> (IpAdd
 /// X-Forwarded-For: the proxy that was called from that address wrote both. Where there are fewer,
 /// proxies passed on what they were told, and the first says it.
 pub fn forwarded_scheme(
-    headers: &HeaderMap,
+    fields: Fields<'_>,
     peer: IpAddr,
     trusted: &[AddressRange],
 ) -> Option<&'static str> {
-    let fields = headers.get_all("x-forwarded-proto").iter();
     let entries: SmallVec<[&[u8]; 4]> = fields
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .values("x-forwarded-proto")
+        .flat_map(|value| value.split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
         .filter(|entry| !entry.is_empty())
         .collect();
-    let place = match follow(headers, peer, trusted).1 {
+    let place = match follow(fields, peer, trusted).1 {
         Reach::Nowhere => return None,
         Reach::Entry(from_end) => entries.len().saturating_sub(from_end),
         Reach::Everything => 0,
@@ -195,7 +196,8 @@ pub fn counted_address(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use crate::request::head::fields_of;
+    use http::{HeaderMap, HeaderValue};
 
     fn range(text: &str) -> AddressRange {
         text.parse().unwrap()
@@ -274,11 +276,14 @@ mod tests {
                 headers.append("x-forwarded-for", HeaderValue::from_static(field));
             }
             assert_eq!(
-                forwarded_for(&headers, ip(peer), &proxies),
+                forwarded_for(Fields(&fields_of(&headers)), ip(peer), &proxies),
                 ip(caller),
                 "{peer} {fields:?}"
             );
-            assert_eq!(forwarded_for(&headers, ip(peer), &[]), ip(peer).to_canonical());
+            assert_eq!(
+                forwarded_for(Fields(&fields_of(&headers)), ip(peer), &[]),
+                ip(peer).to_canonical()
+            );
         }
     }
 
@@ -312,9 +317,11 @@ mod tests {
             for field in schemes {
                 headers.append("x-forwarded-proto", HeaderValue::from_static(field));
             }
-            let found = forwarded_scheme(&headers, ip("10.0.0.1"), &proxies);
+            let fields = fields_of(&headers);
+            let fields = Fields(&fields);
+            let found = forwarded_scheme(fields, ip("10.0.0.1"), &proxies);
             assert_eq!(found, scheme, "{addresses} {schemes:?}");
-            assert_eq!(forwarded_scheme(&headers, ip("203.0.113.9"), &proxies), None);
+            assert_eq!(forwarded_scheme(fields, ip("203.0.113.9"), &proxies), None);
         }
     }
 

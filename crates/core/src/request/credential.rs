@@ -18,11 +18,12 @@ use std::fmt;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use smallvec::SmallVec;
 
 use crate::key::{KeyPrefix, speaks_of_key};
 use crate::request::grammar::unescape;
+use crate::request::head::Fields;
 
 /// Where the keys of an API are read from, beside `Authorization`, and how they are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,12 +123,12 @@ pub enum Presented<'a> {
 /// An empty value is no credential, but it is an occurrence: beside a second one it is refused. Does not
 /// allocate unless there is Basic, or the key is percent-encoded.
 pub fn find<'a>(
-    headers: &'a HeaderMap,
+    fields: Fields<'a>,
     query: Option<&'a str>,
     rule: &CredentialRule,
 ) -> Presented<'a> {
     let in_places =
-        [in_header(headers, rule), in_authorization(headers, rule), in_query(query, rule)];
+        [in_header(fields, rule), in_authorization(fields, rule), in_query(query, rule)];
     in_places.into_iter().fold(Presented::Nothing, |found, next| match (found, next) {
         (Presented::Twice, _) | (_, Presented::Twice) | (Presented::Key(_), Presented::Key(_)) => {
             Presented::Twice
@@ -139,28 +140,21 @@ pub fn find<'a>(
 }
 
 /// The value of a field that may stand once.
-fn single<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-) -> Result<Option<&'a [u8]>, Presented<'a>> {
-    let mut values = headers.get_all(name).iter();
+fn single<'a>(fields: Fields<'a>, name: &HeaderName) -> Result<Option<&'a [u8]>, Presented<'a>> {
+    let mut values = fields.values(name.as_str());
     let first = values.next();
     if values.next().is_some() {
         return Err(Presented::Twice);
     }
-    Ok(first.map(trimmed))
+    // HTTP/1 does not count white space around a value, and HTTP/2 leaves it in place.
+    Ok(first.map(<[u8]>::trim_ascii))
 }
 
-/// The value without the white space that HTTP/1 does not count and HTTP/2 leaves in place.
-fn trimmed(value: &HeaderValue) -> &[u8] {
-    value.as_bytes().trim_ascii()
-}
-
-fn in_header<'a>(headers: &'a HeaderMap, rule: &CredentialRule) -> Presented<'a> {
+fn in_header<'a>(fields: Fields<'a>, rule: &CredentialRule) -> Presented<'a> {
     if rule.header == AUTHORIZATION {
         return Presented::Nothing;
     }
-    let text = match single(headers, &rule.header) {
+    let text = match single(fields, &rule.header) {
         Ok(None | Some([])) => return Presented::Nothing,
         Ok(Some(text)) => text,
         Err(twice) => return twice,
@@ -173,8 +167,8 @@ fn in_header<'a>(headers: &'a HeaderMap, rule: &CredentialRule) -> Presented<'a>
     }
 }
 
-fn in_authorization<'a>(headers: &'a HeaderMap, rule: &CredentialRule) -> Presented<'a> {
-    let value = match single(headers, &AUTHORIZATION) {
+fn in_authorization<'a>(fields: Fields<'a>, rule: &CredentialRule) -> Presented<'a> {
+    let value = match single(fields, &AUTHORIZATION) {
         Ok(None | Some([])) => return Presented::Nothing,
         Ok(Some(value)) => value,
         Err(twice) => return twice,

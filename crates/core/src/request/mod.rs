@@ -3,3 +3,4 @@
 pub mod address;
 pub mod credential;
 pub mod grammar;
+pub mod head;

@@ -1,6 +1,11 @@
-//! The way of a request: authorized, reserved where it writes, settled.
+//! The way of a request, for every door: admitted, reserved where it writes, settled.
 
 pub mod address_counters;
-pub mod authorize;
+pub mod admit;
+pub mod body;
+pub mod caller;
+pub mod identity;
+pub mod permit;
 pub mod refusal_log;
+pub mod refused;
 pub mod reserve;

@@ -10,7 +10,8 @@ use keystile_core::refusal::Reason;
 use keystile_store::sqlite::ledger::reserve::RefusedRecord;
 
 use crate::Engine;
-use crate::admission::authorize::Identity;
+use crate::admission::identity::Identity;
+use crate::admission::refused::count_refusal;
 
 /// So many kinds of refusal are told apart between two writings; what is beyond shares a line by reason.
 const KINDS_MAX: usize = 200;
@@ -57,13 +58,14 @@ impl RefusalLog {
 }
 
 impl Engine {
-    /// Puts a refusal on record, within a second.
-    pub fn note_refused(&self, identity: &Identity, reason: Reason, facts: RequestFacts) {
+    /// Counts a refusal, and puts it on record within a second.
+    pub(crate) fn note_refused(&self, identity: &Identity, reason: Reason, facts: RequestFacts) {
+        count_refusal(&facts.api, reason);
         self.refused.add(identity, reason, Outcome::Refused, facts);
     }
 
     /// Puts on record that a read would have been refused, were its API not only observed.
-    pub fn note_objection(&self, identity: &Identity, reason: Reason, facts: RequestFacts) {
+    pub(crate) fn note_objection(&self, identity: &Identity, reason: Reason, facts: RequestFacts) {
         self.refused.add(identity, reason, Outcome::Applied, facts);
     }
 

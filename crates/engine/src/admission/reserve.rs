@@ -6,103 +6,144 @@
 
 use std::sync::Arc;
 
-use keystile_core::decision::Permit;
-use keystile_core::journal::{Outcome, RecordId, RequestFacts};
-use keystile_core::policy::{Plan, Policy};
+use keystile_core::journal::{Outcome, RecordId};
+use keystile_core::policy::Plan;
+use keystile_core::policy::api::{Api, Mode};
+use keystile_core::problem::{AnswerField, Problem};
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::time::Timestamp;
 use keystile_store::BudgetStanding;
 use keystile_store::Store;
 use keystile_store::sqlite::journal::Settlement;
-use keystile_store::sqlite::ledger::reserve::{ReserveRequest, Reserved, Subject};
-use keystile_store::sqlite::ledger::sending::Sending;
+use keystile_store::sqlite::ledger::reserve::{ReserveRefused, ReserveRequest, Reserved, Subject};
 use keystile_store::sqlite::writer::completion_queue::CompletionQueue;
 
 use crate::Engine;
-use crate::admission::authorize::Identity;
+use crate::admission::identity::Identity;
+use crate::admission::permit::{AdmittedRequest, Attempt, SendGrant, WritePermit};
+use crate::admission::refused::{Refused, budget_fields, count_refusal};
 
 /// How long a caller is asked to wait while the store cannot commit.
 const RETRY_SECS: u64 = 5;
 
-/// A write that may be sent, once. Settle it when its outcome is known; dropped without that, its
-/// outcome is `unknown`, and it stays counted.
+/// Room for one write, on record. Take its grant to send it.
 #[derive(Debug)]
 #[must_use = "a reservation is a write that counts; settle it"]
 pub struct Reservation {
+    request: AdmittedRequest,
+    write: OpenWrite,
+}
+
+/// A write that is on record and may be under way. Settle it when its outcome is known; dropped without
+/// that, its outcome is `unknown`, and it stays counted.
+#[derive(Debug)]
+#[must_use = "an open write counts; settle it"]
+pub struct OpenWrite {
     store: Arc<Store>,
     /// `None` once settled, and for a write at an observed API that could not be recorded.
     reserved: Option<Box<Reserved>>,
+    api: Arc<Api>,
+    /// Scheme and authority that it was sent to.
+    base: String,
 }
 
-/// A write that was refused after its permit, with what its answer tells of the budgets.
-#[derive(Debug)]
-pub struct Refused {
-    /// Why.
-    pub refusal: Refusal,
-    /// The plan whose budgets stand like this.
-    pub plan: Option<Arc<Plan>>,
-    /// How they stand.
-    pub standings: Vec<BudgetStanding>,
-    /// Whether it is on record already.
-    pub is_recorded: bool,
+/// Whether a write that has no answer may have reached its upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Proven not to.
+    No,
+    /// Some of it may have left.
+    Perhaps,
+}
+
+/// What is known of an exchange when the head of its answer has come, or will not come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExchangeStats {
+    /// From the intent until then.
+    pub duration_ms: u64,
+    /// The request body's length, where known.
+    pub request_bytes: Option<u64>,
 }
 
 impl Engine {
     /// Takes room for a write from its budgets and records its intent, durably. The answer comes through
     /// the completions of the core that asks.
+    ///
+    /// # Errors
+    /// When a lock or a budget refuses it, which is on record then, or nothing can be recorded.
     pub async fn reserve(
         &self,
-        policy: &Arc<Policy>,
-        identity: &Identity,
-        permit: Permit,
-        cost: u32,
-        facts: RequestFacts,
+        permit: WritePermit,
         completions: &Arc<CompletionQueue>,
     ) -> Result<Reservation, Refused> {
-        let is_observed = policy
-            .api_named(&facts.api)
-            .is_some_and(|api| api.api.spec().mode != keystile_core::policy::api::Mode::Enforce);
-        let subject = match identity {
+        let WritePermit { attempt: Attempt { mut request, policy, facts, base }, permit } = permit;
+        request.plan = permit.plan().cloned();
+        let is_observed = permit.mode() != Mode::Enforce;
+        let subject = match &request.identity {
             Identity::Key(key) => Subject::Key(key.clone()),
-            Identity::Keyless => Subject::Address(facts.address),
+            Identity::Keyless => Subject::Address(request.address),
             Identity::Unknown => Subject::Nobody,
         };
-        let request =
-            ReserveRequest { subject, permit, cost, policy: policy.clone(), facts, is_observed };
-        match self.store.reserve_through(request, completions).await {
-            Ok(Ok(reserved)) => {
-                if let (Identity::Key(key), Some(plan)) = (identity, &reserved.plan) {
-                    self.near.note(key, plan, &reserved.standings);
-                }
-                Ok(Reservation { store: self.store.clone(), reserved: Some(reserved) })
-            }
-            Ok(Err(refused)) => Err(Refused {
-                refusal: refused.refusal,
-                plan: refused.plan,
-                standings: refused.standings,
-                is_recorded: refused.is_recorded,
-            }),
+        let asked = ReserveRequest { subject, permit, policy, facts: facts.clone() };
+        let reserved = match self.store.reserve_through(asked, completions).await {
+            Ok(Ok(reserved)) => Ok(Some(reserved)),
+            Ok(Err(refused)) => Err(*refused),
             // An observed API is never in its callers' way; the log says that the store fails.
-            Err(_) if is_observed => Ok(Reservation { store: self.store.clone(), reserved: None }),
-            Err(_) => Err(Refused {
-                refusal: Refusal::new(Reason::StoreUnavailable).retry_after_secs(RETRY_SECS),
-                plan: None,
-                standings: Vec::new(),
-                is_recorded: false,
-            }),
+            Err(_) if is_observed => Ok(None),
+            Err(_) => Err(unavailable()),
+        };
+        let reserved = match reserved {
+            Ok(reserved) => reserved,
+            Err(refused) => {
+                let ReserveRefused { refusal, plan, standings, is_recorded } = refused;
+                if is_recorded {
+                    count_refusal(&facts.api, refusal.reason);
+                } else {
+                    let facts = Arc::unwrap_or_clone(facts);
+                    self.note_refused(&request.identity, refusal.reason, facts);
+                }
+                let budgets = plan.and_then(|plan| budget_fields(&plan, &standings));
+                return Err(Refused { budgets, ..Refused::new(refusal, &base) });
+            }
+        };
+        if let (Identity::Key(key), Some(reserved)) = (&request.identity, &reserved)
+            && let Some(plan) = &reserved.plan
+        {
+            self.near.note(key, plan, &reserved.standings);
         }
+        let api = request.api.clone();
+        let write = OpenWrite { store: self.store.clone(), reserved, api, base };
+        Ok(Reservation { request, write })
+    }
+}
+
+fn unavailable() -> ReserveRefused {
+    ReserveRefused {
+        refusal: Refusal::new(Reason::StoreUnavailable).retry_after_secs(RETRY_SECS),
+        plan: None,
+        standings: Vec::new(),
+        is_recorded: false,
     }
 }
 
 impl Reservation {
+    /// What is permitted.
+    pub fn request(&self) -> &AdmittedRequest {
+        &self.request
+    }
+
+    /// The right to send it, and what has to be settled then.
+    pub fn grant(self) -> (SendGrant, AdmittedRequest, OpenWrite) {
+        let Self { request, write } = self;
+        let sending = write.reserved.as_ref().map(|reserved| reserved.sending.clone());
+        (SendGrant::of_write(sending), request, write)
+    }
+}
+
+impl OpenWrite {
     /// The write's record.
     pub fn id(&self) -> Option<RecordId> {
         self.reserved.as_ref().map(|reserved| reserved.id)
-    }
-
-    /// Where it is noted that its first byte has left, which is when it counts.
-    pub fn sending(&self) -> Option<Arc<Sending>> {
-        self.reserved.as_ref().map(|reserved| reserved.sending.clone())
     }
 
     /// When it was recorded.
@@ -116,15 +157,40 @@ impl Reservation {
         Some((reserved.plan.as_deref()?, &reserved.standings))
     }
 
+    /// How its budgets stand after it, as fields of its answer.
+    pub fn budget_fields(&self) -> Option<[AnswerField; 2]> {
+        let (plan, standings) = self.standings()?;
+        budget_fields(plan, standings)
+    }
+
     /// Writes down what became of the write.
     pub fn settle(mut self, settlement: Settlement) {
         if let Some(reserved) = self.reserved.take() {
             self.store.settle(reserved, settlement);
         }
     }
+
+    /// Ends a write that has no answer of the upstream's, and says what its caller is told instead.
+    pub fn fail(self, refusal: Refusal, sent: Sent, stats: ExchangeStats) -> Problem {
+        let reason = refusal.reason;
+        count_refusal(self.api.name(), reason);
+        let (outcome, unknown) = match sent {
+            Sent::No => (Outcome::NotSent, None),
+            Sent::Perhaps => (Outcome::Unknown, self.id()),
+        };
+        let problem = Problem::new(refusal, &self.base).of_unknown_write(unknown);
+        self.settle(Settlement {
+            outcome,
+            status: Some(reason.status()),
+            duration_ms: stats.duration_ms,
+            request_bytes: stats.request_bytes,
+            response_bytes: None,
+        });
+        problem
+    }
 }
 
-impl Drop for Reservation {
+impl Drop for OpenWrite {
     fn drop(&mut self) {
         if let Some(reserved) = self.reserved.take() {
             let unknown = Settlement { outcome: Outcome::Unknown, ..Settlement::NOT_SENT };

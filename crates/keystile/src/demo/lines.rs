@@ -109,7 +109,8 @@ impl Lines {
             | Outcome::Applied
             | Outcome::RefusedByUpstream
             | Outcome::NotSent
-            | Outcome::Unknown => {
+            | Outcome::Unknown
+            | Outcome::HandedOver => {
                 format!("{words}, {budget}")
             }
         };
@@ -242,6 +243,7 @@ fn shown(text: &str) -> String {
 fn style(outcome: Outcome) -> Style {
     match outcome {
         Outcome::Applied => AnsiColor::Green.on_default(),
+        Outcome::HandedOver => Style::new(),
         Outcome::Pending | Outcome::NotSent => Style::new().dimmed(),
         Outcome::RefusedByUpstream | Outcome::Unknown => AnsiColor::Yellow.on_default(),
         Outcome::Refused => AnsiColor::Red.on_default(),

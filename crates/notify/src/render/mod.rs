@@ -165,6 +165,7 @@ fn outcome_words(outcome: Outcome) -> &'static str {
         Outcome::NotSent => "not sent",
         Outcome::Unknown => "outcome unknown",
         Outcome::Refused => "refused",
+        Outcome::HandedOver => "handed over",
     }
 }
 

@@ -20,13 +20,13 @@ use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::time::Span;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::answer;
 use crate::buffer::{Buffers, Outbox};
 use crate::caller::linger::{Rest, Returning, Stream};
 use crate::caller::listen::ConnectionPermit;
 use crate::caller::place::{Place, Requests, Share};
 use crate::caller::scan::Scan;
 use crate::deadline::{Deadline, Deadlines, locked};
+use crate::response;
 use crate::settings::GateSettings;
 
 /// Nothing is under way.
@@ -295,14 +295,14 @@ impl<S: Stream + 'static> InspectedIo<S> {
         if self.progress.phase() != HEAD || self.progress.requests_under_way() > 0 {
             return false;
         }
-        let Some(reason) = answer::bare_refusal(bytes) else {
+        let Some(reason) = response::bare_refusal(bytes) else {
             return false;
         };
         let refusal = match reason {
             Reason::FramingInvalid => self.progress.unread_fault(),
             other => other.into(),
         };
-        self.refusal = answer::as_bytes(&refusal);
+        self.refusal = response::as_bytes(&refusal);
         true
     }
 

@@ -12,12 +12,11 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use keystile_core::journal::RequestFacts;
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::request::address::counted_address;
 use keystile_core::request::grammar::{FIELDS_MAX, GrammarRules, HEAD_BYTES_MAX};
 use keystile_engine::Engine;
-use keystile_engine::Identity;
+use keystile_engine::admission::caller::{DoorRules, Transport};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,13 +24,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::answer;
 use crate::buffer::{Buffers, SEND_BUFFER_BYTES};
 use crate::caller::connection::{InspectedIo, Progress};
 use crate::caller::linger::{self, Rest, Returned, Returning, Stream};
 use crate::caller::small::CoalescingWriter;
 use crate::deadline::Deadlines;
-use crate::meter::Meter;
+use crate::response;
 use crate::serve::{LocalExecutor, Peer, Worker, address_text, serve, serve_stream};
 use crate::settings::GateSettings;
 use crate::tls::{self, Certificates};
@@ -129,7 +127,10 @@ pub(crate) async fn run_core(start: WorkerStart) -> io::Result<()> {
     parts.spawn_local(async move { ticking.run().await });
     let core = Rc::new(Worker {
         engine: start.engine,
-        grammar: GrammarRules { extra_methods: start.settings.methods.clone() },
+        rules: DoorRules {
+            grammar: GrammarRules { extra_methods: start.settings.methods.clone() },
+            trusted_proxies: start.settings.trusted_proxies.clone(),
+        },
         settings: start.settings,
         deadlines,
         pool: UpstreamRegistry::default(),
@@ -255,7 +256,7 @@ const TURNED_AWAY_BYTES_MAX: u64 = 64 << 20;
 /// Tells a caller over the caps why, without reading what it wants.
 async fn turn_away(mut stream: TcpStream) {
     let refusal = Refusal::new(Reason::ConnectionsExceeded).retry_after_secs(1);
-    let answer = answer::as_bytes(&refusal);
+    let answer = response::as_bytes(&refusal);
     let telling = async {
         if stream.write_all(&answer).await.is_ok() {
             let rest = Rest { bytes_max: TURNED_AWAY_BYTES_MAX, pause: TURNING_AWAY };
@@ -279,8 +280,8 @@ async fn connection(
     let progress = Progress::new(core.deadlines.clone(), settings, counted, &core.buffers);
     let peer = Rc::new(Peer {
         address,
-        is_tls: acceptor.is_some(),
-        is_trusted: settings.trusted_proxies.iter().any(|range| range.contains(address)),
+        transport: if acceptor.is_some() { Transport::Tls } else { Transport::Plain },
+        is_trusted: core.rules.trusts(address),
         address_text: address_text(address),
         progress: progress.clone(),
     });
@@ -339,17 +340,7 @@ fn note_unreadable(core: &Worker, progress: &Progress, address: IpAddr, error: &
     } else {
         progress.unread_fault().reason
     };
-    let facts = RequestFacts {
-        api: String::new(),
-        operation: String::new(),
-        method: String::new(),
-        path: String::new(),
-        address,
-        user_agent: None,
-        request_bytes: None,
-    };
-    Meter::refused("", reason);
-    core.engine.note_refused(&Identity::Keyless, reason, facts);
+    core.engine.note_unreadable(address, reason);
 }
 
 type Served = Result<(), Box<dyn std::error::Error>>;

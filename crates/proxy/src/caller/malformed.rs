@@ -4,10 +4,12 @@
 //! for the first thing that is wrong with them. Only faulty heads come here, so it may take its time; and
 //! it only explains: whether a head passes is not decided here.
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::request::grammar::{check_framing, check_target};
+use keystile_core::request::head::{Field, Fields, HttpVersion};
+
+/// The fields that state where a body ends.
+const LENGTH_FIELDS: [&str; 2] = ["content-length", "transfer-encoding"];
 
 /// Explains a head, as far as it came.
 pub(crate) fn explain(head: &[u8]) -> Refusal {
@@ -31,21 +33,20 @@ fn read(head: &[u8]) -> Result<(), Refusal> {
         .split_inclusive(|byte| *byte == b'\n')
         .skip_while(|line| line.iter().all(|byte| matches!(byte, b'\r' | b'\n')));
     let version = request_line(text(lines.next().unwrap_or_default())?)?;
-    let mut stating_length = HeaderMap::new();
+    let mut stating_length: Vec<Field<'_>> = Vec::new();
     for line in lines {
         let line = text(line)?;
         if line.is_empty() {
             break;
         }
         let (name, value) = field(line)?;
-        if let Ok(name) = HeaderName::from_bytes(name)
-            && [CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name)
-            && let Ok(value) = HeaderValue::from_bytes(value)
-        {
-            stating_length.append(name, value);
+        let states_length =
+            |name: &str| LENGTH_FIELDS.iter().any(|known| known.eq_ignore_ascii_case(name));
+        if let Some(name) = std::str::from_utf8(name).ok().filter(|name| states_length(name)) {
+            stating_length.push((name, value));
         }
     }
-    check_framing(version, &stating_length)
+    check_framing(version, Fields(&stating_length))
 }
 
 /// A line without its end, which must be CR and LF where it is there at all.
@@ -65,7 +66,7 @@ fn text(line: &[u8]) -> Result<&[u8], Refusal> {
     Ok(text)
 }
 
-fn request_line(line: &[u8]) -> Result<Version, Refusal> {
+fn request_line(line: &[u8]) -> Result<HttpVersion, Refusal> {
     let mut words = line.splitn(3, |byte| *byte == b' ');
     let method = words.next().unwrap_or_default();
     if !method.iter().all(|byte| is_token_byte(*byte)) {
@@ -79,8 +80,8 @@ fn request_line(line: &[u8]) -> Result<Version, Refusal> {
     check_target(target)?;
     match words.next() {
         _ if target.is_empty() => Err(malformed_line()),
-        Some(b"HTTP/1.1") => Ok(Version::HTTP_11),
-        Some(b"HTTP/1.0") => Ok(Version::HTTP_10),
+        Some(b"HTTP/1.1") => Ok(HttpVersion::Http11),
+        Some(b"HTTP/1.0") => Ok(HttpVersion::Http10),
         Some(version) if version.starts_with(b"HTTP/") && !version.contains(&b' ') => {
             Err(refused(Reason::FramingInvalid, "The version is neither HTTP/1.1 nor HTTP/1.0."))
         }

@@ -1,7 +1,6 @@
 //! The exchange with the upstream: sent once, and what it means when it fails.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{PathAndQuery, Scheme};
@@ -9,7 +8,7 @@ use http::{Request, Response, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use keystile_core::refusal::{Reason, Refusal};
-use keystile_store::sqlite::ledger::sending::Sending;
+use keystile_engine::admission::reserve::Sent;
 
 use crate::body::{BodyProgress, RequestBody};
 use crate::upstream::outgoing::Outgoing;
@@ -19,28 +18,36 @@ use crate::upstream::{Lease, Reuse, SendFailure, Upstream};
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) refusal: Refusal,
-    pub(crate) is_sent: bool,
+    pub(crate) sent: Sent,
 }
 
 impl Failure {
     pub(crate) fn before(reason: Reason) -> Self {
-        Self { refusal: reason.into(), is_sent: false }
+        Self { refusal: reason.into(), sent: Sent::No }
     }
 
     fn after(reason: Reason) -> Self {
-        Self { refusal: reason.into(), is_sent: true }
+        Self { refusal: reason.into(), sent: Sent::Perhaps }
     }
 }
 
-/// Sends a request, once. Another connection or origin is tried only while not a byte has gone out;
+/// Sends a request, once, by its grant. Another connection or origin is tried only while not a byte has gone out;
 /// a read without a body also when its connection was idle for so long that it may have been closing.
 pub(crate) async fn exchange(
     upstream: &Rc<Upstream>,
     outgoing: Outgoing,
-    sending: Option<Arc<Sending>>,
 ) -> Result<(Response<Incoming>, Lease), Failure> {
-    let Outgoing { mut request, mut want, kind, keep_host, progress, deadline, total_end, .. } =
-        outgoing;
+    let Outgoing {
+        grant,
+        mut request,
+        mut want,
+        kind,
+        keep_host,
+        progress,
+        deadline,
+        total_end,
+        ..
+    } = outgoing;
     for _ in 0..=upstream.len() {
         let mut lease = match upstream.checkout_idle(want, kind) {
             Some(lease) => lease,
@@ -52,7 +59,7 @@ pub(crate) async fn exchange(
         };
         adapt(&mut request, &lease, keep_host);
         let again = (want == Reuse::Any && lease.was_idle_long()).then(|| copy(&request));
-        let Some(sent) = deadline.bound(lease.send(request, sending.clone())).await else {
+        let Some(sent) = deadline.bound(lease.send(request, &grant)).await else {
             let reason = late(progress.as_deref());
             if reason == Reason::UpstreamTimeout {
                 note_failure(&lease, "its answer did not begin in time");

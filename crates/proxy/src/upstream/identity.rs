@@ -1,4 +1,4 @@
-//! What the upstream is told of a caller: header values, made once for each key that calls often.
+//! What the upstream learns of a caller: header values, made once for each key that calls often.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -19,7 +19,7 @@ const NOT_VISIBLE: &AsciiSet = &CONTROLS.add(b'%');
 const PLACES: usize = 4096;
 
 #[derive(Clone)]
-struct Told {
+struct CachedValues {
     key: KeyId,
     id: HeaderValue,
     application: HeaderValue,
@@ -30,7 +30,7 @@ struct Told {
 
 /// The values of the keys that called lately, on one core.
 pub(crate) struct IdentityCache {
-    places: RefCell<Vec<Option<Told>>>,
+    places: RefCell<Vec<Option<CachedValues>>>,
 }
 
 impl Default for IdentityCache {
@@ -40,17 +40,23 @@ impl Default for IdentityCache {
 }
 
 impl IdentityCache {
-    /// Tells the upstream who calls. What a caller claims of this is stripped before.
-    pub(crate) fn tell(&self, headers: &mut HeaderMap, identity: &Identity, plan: Option<&str>) {
+    /// Sets the fields by which the upstream knows who calls. What a caller claims of this is stripped
+    /// before.
+    pub(crate) fn set_headers(
+        &self,
+        headers: &mut HeaderMap,
+        identity: &Identity,
+        plan: Option<&str>,
+    ) {
         match identity {
             Identity::Key(key) => {
                 let place = usize::try_from(key.number()).unwrap_or(0) % PLACES;
                 let present = key.plan();
                 let plan = plan.unwrap_or(&present);
                 let mut places = self.places.borrow_mut();
-                let told = match &mut places[place] {
-                    Some(told) if told.key == key.id && *told.plan_name == *plan => told,
-                    other => other.insert(Told {
+                let values = match &mut places[place] {
+                    Some(known) if known.key == key.id && *known.plan_name == *plan => known,
+                    other => other.insert(CachedValues {
                         key: key.id,
                         id: value(&key.id.to_string()),
                         application: value(&key.application.name),
@@ -58,9 +64,9 @@ impl IdentityCache {
                         plan: value(plan),
                     }),
                 };
-                headers.insert(X_KEYSTILE_APPLICATION, told.application.clone());
-                headers.insert(X_KEYSTILE_KEY, told.id.clone());
-                headers.insert(X_KEYSTILE_PLAN, told.plan.clone());
+                headers.insert(X_KEYSTILE_APPLICATION, values.application.clone());
+                headers.insert(X_KEYSTILE_KEY, values.id.clone());
+                headers.insert(X_KEYSTILE_PLAN, values.plan.clone());
             }
             Identity::Keyless | Identity::Unknown => {
                 if let Some(plan) = plan {

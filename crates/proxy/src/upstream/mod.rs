@@ -14,7 +14,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use keystile_core::policy::api::UpstreamRule;
 use keystile_core::time::Span;
-use keystile_store::sqlite::ledger::sending::Sending;
+use keystile_engine::SendGrant;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -384,20 +384,20 @@ impl Lease {
         }
     }
 
-    /// Sends a request and waits for the head of its answer. Over HTTP/1 it is noted when the first byte
+    /// Sends a request that has a grant, and waits for the head of its answer. Over HTTP/1 it is noted when the first byte
     /// leaves; over HTTP/2, where requests share a connection and may have to wait in it, nobody can tell
     /// before there is an answer.
     pub(crate) async fn send(
         &mut self,
         request: Request<RequestBody>,
-        sending: Option<Arc<Sending>>,
+        grant: &SendGrant,
     ) -> Result<Response<Incoming>, SendFailure> {
         let sent = match &mut self.sender {
             Sender::Http1(Http1 { sender, first_byte, .. }) => {
                 if !sender.is_ready() && sender.ready().await.is_err() {
                     return Err(SendFailure::Untouched(Box::new(request)));
                 }
-                first_byte.await_next(sending);
+                first_byte.await_next(grant.sending().cloned());
                 sender.try_send_request(request).await
             }
             Sender::Http2(share) => {

@@ -9,17 +9,20 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
+use keystile_core::policy::Plan;
 use keystile_core::policy::api::Mode;
 use keystile_core::policy::operation::is_safe;
-use keystile_core::request::credential::{self, CredentialPlace, CredentialRule};
+use keystile_core::request::credential;
 use keystile_core::request::grammar::{address_fields, strip_untrusted};
+use keystile_engine::admission::permit::ForwardedTarget;
+use keystile_engine::{OpenCall, SendGrant};
 use smallvec::SmallVec;
 
 use crate::body::{BodyProgress, Pace, RequestBody, StreamedBody};
 use crate::buffer::Held;
 use crate::caller::caller_body::CallerBody;
 use crate::deadline::Deadline;
-use crate::head::AdmittedRequest;
+use crate::request::Forwarding;
 use crate::serve::{Peer, Worker};
 use crate::upstream::Reuse;
 use crate::upstream::shared::Kind;
@@ -44,8 +47,9 @@ impl InboundBody {
     }
 }
 
-/// A request that is ready to go out.
+/// A request that is ready to go out, with its grant.
 pub(crate) struct Outgoing {
+    pub(crate) grant: SendGrant,
     pub(crate) request: Request<RequestBody>,
     pub(crate) want: Reuse,
     /// With whom it may share a connection.
@@ -60,44 +64,20 @@ pub(crate) struct Outgoing {
     pub(crate) upgrade: Option<OnUpgrade>,
 }
 
-/// The target that is forwarded, the canonical path and the query without the key; `None` where the
-/// request's own target is just that.
-pub(crate) fn target(
-    uri: &Uri,
-    path: &str,
-    place: Option<CredentialPlace>,
-    rule: &CredentialRule,
-) -> Option<PathAndQuery> {
-    let strips_query = place == Some(CredentialPlace::Query);
-    if let (Some(known), false) = (uri.path_and_query(), strips_query)
-        && known.path() == path
-    {
-        return uri.authority().is_some().then(|| known.clone());
-    }
-    let query = match (uri.query(), strips_query) {
-        (Some(query), true) => credential::strip_query(query, rule),
-        (query, _) => query.map(Into::into),
-    };
-    let text = match query {
-        Some(query) => format!("{path}?{query}"),
-        None => path.to_owned(),
-    };
-    Some(text.parse().expect("the grammar accepts only what a target may hold"))
-}
-
 impl Outgoing {
-    /// Makes the request of a job.
+    /// Makes the request that goes out.
     pub(crate) fn of(
         core: &Worker,
         peer: &Peer,
-        job: &AdmittedRequest,
-        plan: Option<&str>,
+        grant: SendGrant,
+        forwarding: &Forwarding,
         mut parts: Parts,
         body: InboundBody,
     ) -> Self {
-        let rule = &job.api.spec().upstream;
-        let upgrade = job.is_upgrade.then(|| parts.extensions.remove::<OnUpgrade>()).flatten();
-        rewrite_head(core, peer, job, plan, &mut parts);
+        let request = &forwarding.request;
+        let rule = &request.api.spec().upstream;
+        let upgrade = request.is_upgrade.then(|| parts.extensions.remove::<OnUpgrade>()).flatten();
+        rewrite_head(core, peer, forwarding, &mut parts);
         if upgrade.is_some() {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -105,59 +85,69 @@ impl Outgoing {
         let deadline = peer.progress.exchange_deadline();
         let now = core.deadlines.now();
         let total_end = rule.total_timeout.map(|span| now + span.millis().unsigned_abs());
-        let (body, progress) = paced(core, peer, job, (&deadline, total_end), body);
-        let want = match (&upgrade, &body) {
-            (Some(_), _) => Reuse::Http1,
+        let (body, progress) = paced(core, peer, forwarding, (&deadline, total_end), body);
+        let kind = match grant.call() {
+            OpenCall::Reads => Kind::Reads,
+            OpenCall::Writes => Kind::Writes,
+        };
+        let want = match (&upgrade, &body, kind) {
+            (Some(_), _, _) => Reuse::Http1,
             // Only a read without a body can be repeated on another connection.
-            (None, RequestBody::Empty) if !job.writes && is_safe(&parts.method) => Reuse::Any,
-            (None, _) => Reuse::Fresh,
+            (None, RequestBody::Empty, Kind::Reads) if is_safe(&parts.method) => Reuse::Any,
+            (None, _, _) => Reuse::Fresh,
         };
         let request = Request::from_parts(parts, body);
         let keep_host = rule.keep_host;
-        Self { request, want, kind: Kind::Reads, keep_host, progress, deadline, total_end, upgrade }
+        Self { grant, request, want, kind, keep_host, progress, deadline, total_end, upgrade }
     }
 }
 
-fn rewrite_head(
-    core: &Worker,
-    peer: &Peer,
-    job: &AdmittedRequest,
-    plan: Option<&str>,
-    parts: &mut Parts,
-) {
-    let spec = job.api.spec();
+fn rewrite_head(core: &Worker, peer: &Peer, forwarding: &Forwarding, parts: &mut Parts) {
+    let Forwarding { request, host } = forwarding;
+    let spec = request.api.spec();
     let headers = &mut parts.headers;
     let named = if peer.is_trusted { address_fields(headers) } else { SmallVec::new() };
     strip_untrusted(headers);
     headers.remove(EXPECT);
-    if let Some(place) = job.place {
+    if let Some(place) = request.credential {
         credential::strip(headers, place, &spec.credential);
     }
     if parts.version == Version::HTTP_2 {
-        headers.insert(HOST, job.host.clone());
+        headers.insert(HOST, host.clone());
         join_cookies(headers);
     }
-    let address = peer.forwarded_for(job.address);
+    let address = peer.forwarded_for(request.address);
     for name in named {
         headers.insert(name, address.clone());
     }
     headers.insert(X_FORWARDED_FOR, address);
-    headers.insert(X_FORWARDED_HOST, job.host.clone());
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(job.scheme));
-    core.identities.tell(headers, &job.identity, plan);
-    if let Some(target) = &job.target {
-        parts.uri = Uri::from(target.clone());
+    headers.insert(X_FORWARDED_HOST, host.clone());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(request.scheme));
+    let plan = request.plan.as_deref().map(Plan::name);
+    core.identities.set_headers(headers, &request.identity, plan);
+    if let Some(target) = forwarded_target(&request.target, &parts.uri) {
+        parts.uri = Uri::from(target);
+    }
+}
+
+/// Path and query that go out, where they differ from the request's own URI.
+fn forwarded_target(target: &ForwardedTarget, uri: &Uri) -> Option<PathAndQuery> {
+    match target {
+        ForwardedTarget::AsSent => uri.authority().and_then(|_| uri.path_and_query().cloned()),
+        ForwardedTarget::Rewritten(text) => {
+            Some(text.parse().expect("the grammar accepts only what a target may hold"))
+        }
     }
 }
 
 fn paced(
     core: &Worker,
     peer: &Peer,
-    job: &AdmittedRequest,
+    forwarding: &Forwarding,
     (deadline, total_end): (&Arc<Deadline>, Option<u64>),
     body: InboundBody,
 ) -> (RequestBody, Option<Rc<BodyProgress>>) {
-    let spec = job.api.spec();
+    let spec = forwarding.request.api.spec();
     let pace = Pace {
         bytes_max: spec.body_bytes_max.filter(|_| spec.mode == Mode::Enforce),
         idle_timeout: core.settings.idle_timeout,

@@ -167,11 +167,13 @@ fn callers_without_a_key_are_counted_by_address_and_never_locked() {
 
 #[test]
 fn an_observed_api_counts_and_objects_but_never_refuses() {
-    let fixture = TestStore::new(&[plan("small", &[("2 per day", &[])], LOCKS)]);
+    let plans = [plan("small", &[("2 per day", &[])], LOCKS)];
+    let fixture = TestStore::new(&plans);
+    let observing = Arc::into_inner(crate::make::policy(&plans)).unwrap().observing();
+    let observing = Arc::new(observing);
     let key = fixture.issue("small");
     for _ in 0..4 {
-        let mut request = write(&fixture.policy, subject(&fixture.entry(key)), POST, 1);
-        request.is_observed = true;
+        let request = write(&observing, subject(&fixture.entry(key)), POST, 1);
         assert!(wait(fixture.store().reserve(request)).unwrap().is_ok());
     }
     let reasons: Vec<_> = fixture.journal().iter().map(|record| record.reason).collect();

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use keystile_core::decision::{ApplicationState, Call, Caller, KeyState, decide};
+use keystile_core::decision::{ApplicationState, Call, CallerState, KeyState, Permit, decide};
 use keystile_core::journal::{Outcome, RequestFacts};
 use keystile_core::lock::{Actor, LockLevel, LockRule, LockUntil};
-use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
+use keystile_core::policy::api::{ApiSpec, Charge, Mode, UpstreamRule};
 use keystile_core::policy::operation::{CountRule, OperationRule};
 use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
 use keystile_core::rate::RateState;
@@ -125,13 +125,14 @@ pub(crate) fn write(
 ) -> ReserveRequest {
     let (api_name, method, path) = operation;
     let api = policy.api_named(api_name).unwrap();
-    let found = api.api.operation(&method.parse().unwrap(), path, path);
+    let mut found = api.api.operation(&method.parse().unwrap(), path, path);
+    found.charge = Charge::Writes(cost);
     let keyless = RateState::default();
     let plan;
     let caller = match &subject {
         Subject::Key(key) => {
             plan = key.plan();
-            Caller::Key {
+            CallerState::Key {
                 id: key.id,
                 state: KeyState::Active,
                 application: ApplicationState::Active,
@@ -139,14 +140,15 @@ pub(crate) fn write(
                 rate: &key.rate,
             }
         }
-        Subject::Address(_) => Caller::Keyless { rate: &keyless, lacks: Reason::KeyMissing },
-        Subject::Nobody => Caller::Unknown,
+        Subject::Address(_) => CallerState::Keyless { rate: &keyless, lacks: Reason::KeyMissing },
+        Subject::Nobody => CallerState::Unknown,
     };
     let permit = decide(
         policy,
         &Call { api, operation: &found, caller, objection: None, now: Timestamp(0) },
     )
     .unwrap();
-    let facts = facts(api_name, method, path);
-    ReserveRequest { subject, permit, cost, policy: policy.clone(), facts, is_observed: false }
+    let Permit::Write(permit) = permit else { panic!("it writes") };
+    let facts = Arc::new(facts(api_name, method, path));
+    ReserveRequest { subject, permit, policy: policy.clone(), facts }
 }

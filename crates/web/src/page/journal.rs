@@ -137,7 +137,7 @@ struct JournalPage {
     query: JournalQuery,
     is_filtered: bool,
     apis: Vec<String>,
-    outcomes: [Outcome; 6],
+    outcomes: [Outcome; 7],
     records: Vec<WriteRecord>,
     searched_all: bool,
     mistake: Option<String>,
@@ -226,6 +226,9 @@ pub(crate) async fn record(
             "It may have reached your API; nobody knows what became of it. It stays counted. Look at your API whether it took effect."
         }
         Outcome::Refused => "Keystile refused it; your API saw nothing of it.",
+        Outcome::HandedOver => {
+            "Another gateway was told that it may send it, and did not say what became of it. It stays counted."
+        }
     };
     Ok(page(&RecordPage { frame, clock: clock(&web), record, sentence }))
 }

@@ -3,11 +3,8 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Version};
-
-use super::Head;
 use crate::refusal::{Reason, Refusal};
+use crate::request::head::{RequestHead, text_of};
 
 /// A DNS name has at most 253 characters; the rest is room for a trailing dot and nothing more.
 const HOST_BYTES_MAX: usize = 254;
@@ -15,28 +12,24 @@ const HOST_BYTES_MAX: usize = 254;
 /// The authority that Host and the target agree on.
 ///
 /// HTTP/1 must send Host (RFC 9112 section 3.2). HTTP/2 may leave it to `:authority`.
-pub(super) fn of<'a>(head: &Head<'a>, host: Option<&'a HeaderValue>) -> Result<&'a str, Refusal> {
+pub(super) fn of<'a>(head: &RequestHead<'a>, host: Option<&'a [u8]>) -> Result<&'a str, Refusal> {
     let host = match host {
-        Some(value) => Some(value.to_str().map_err(|_| refused(ODD_CHARACTER))?),
+        Some(value) => Some(text_of(value).ok_or_else(|| refused(ODD_CHARACTER))?),
         None => None,
     };
-    let target = head.uri.authority().map(Authority::as_str);
-    let is_absolute = match head.uri.scheme() {
-        Some(scheme) => *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS,
-        None => false,
-    };
+    let target = head.target.authority;
+    let is_absolute = matches!(head.target.scheme, Some("http" | "https"));
     // `GET admin` parses as an authority without a scheme, and `GET ftp://a/` as one of another
     // kind.
     if target.is_some() && !is_absolute {
         return Err(Reason::TargetInvalid.into());
     }
-    let has_authority_field = matches!(head.version, Version::HTTP_2 | Version::HTTP_3);
     match (host, target) {
         (Some(host), None) => Ok(host),
         (Some(host), Some(target)) if host.eq_ignore_ascii_case(target) => Ok(host),
         (Some(_), Some(_)) => Err(Refusal::new(Reason::TargetInvalid)
             .because("The authority of the request target differs from Host.")),
-        (None, Some(target)) if has_authority_field => Ok(target),
+        (None, Some(target)) if head.version.has_streams() => Ok(target),
         (None, _) => Err(refused("There is no Host field.")),
     }
 }

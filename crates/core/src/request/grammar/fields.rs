@@ -1,21 +1,20 @@
 //! The header fields that servers and proxies read differently, held to one reading.
 //!
-//! Control characters in values are not looked for: a [`HeaderValue`] cannot hold them.
+//! Control characters in values are not looked for: no door's parser lets them pass.
 
-use http::{HeaderMap, HeaderValue, Method, Version};
-
-use super::{FIELDS_MAX, HEAD_BYTES_MAX, Head};
+use super::{FIELDS_MAX, HEAD_BYTES_MAX};
 use crate::refusal::{Reason, Refusal};
+use crate::request::head::{Fields as AllFields, HttpVersion, RequestHead, text_of};
 
 /// What one pass over the fields finds.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
-    pub(super) host: Option<&'a HeaderValue>,
+    pub(super) host: Option<&'a [u8]>,
     pub(super) upgrade: bool,
-    content_length: Option<&'a HeaderValue>,
-    transfer_encoding: Option<&'a HeaderValue>,
-    content_type: Option<&'a HeaderValue>,
-    idempotency_key: Option<&'a HeaderValue>,
+    content_length: Option<&'a [u8]>,
+    transfer_encoding: Option<&'a [u8]>,
+    content_type: Option<&'a [u8]>,
+    idempotency_key: Option<&'a [u8]>,
     offers: Offers,
     connection: Connection,
 }
@@ -53,14 +52,13 @@ enum Connection {
 }
 
 /// Reads every field once.
-pub(super) fn check<'a>(head: &Head<'a>) -> Result<Fields<'a>, Refusal> {
-    if head.headers.len() > FIELDS_MAX {
+pub(super) fn check<'a>(head: &RequestHead<'a>) -> Result<Fields<'a>, Refusal> {
+    if head.fields.0.len() > FIELDS_MAX {
         return Err(Refusal::new(Reason::HeadTooLarge).because("There are too many header fields."));
     }
     let mut fields = Fields::default();
     let mut bytes = request_line_bytes(head);
-    for (name, value) in head.headers {
-        let name = name.as_str();
+    for (name, value) in head.fields.0 {
         bytes += name.len() + value.len() + ": \r\n".len();
         fields.read(head.version, name, value)?;
     }
@@ -72,43 +70,41 @@ pub(super) fn check<'a>(head: &Head<'a>) -> Result<Fields<'a>, Refusal> {
     Ok(fields)
 }
 
-fn request_line_bytes(head: &Head<'_>) -> usize {
-    let scheme = head.uri.scheme_str().map_or(0, |scheme| scheme.len() + "://".len());
-    let authority = head.uri.authority().map_or(0, |authority| authority.as_str().len());
-    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    head.method.as_str().len() + scheme + authority + target + "  HTTP/1.1\r\n".len()
+fn request_line_bytes(head: &RequestHead<'_>) -> usize {
+    let scheme = head.target.scheme.map_or(0, |scheme| scheme.len() + "://".len());
+    let authority = head.target.authority.map_or(0, str::len);
+    let target = head.target.path_and_query.len();
+    head.method.len() + scheme + authority + target + "  HTTP/1.1\r\n".len()
 }
 
 impl<'a> Fields<'a> {
-    fn read(
-        &mut self,
-        version: Version,
-        name: &str,
-        value: &'a HeaderValue,
-    ) -> Result<(), Refusal> {
-        match name {
-            "host" => once(&mut self.host, value, Reason::HostInvalid, "Host is given twice."),
-            "content-length" => {
+    fn read(&mut self, version: HttpVersion, name: &str, value: &'a [u8]) -> Result<(), Refusal> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            4 if is("host") => {
+                once(&mut self.host, value, Reason::HostInvalid, "Host is given twice.")
+            }
+            14 if is("content-length") => {
                 let twice = "Content-Length is given twice.";
                 once(&mut self.content_length, value, Reason::FramingInvalid, twice)
             }
-            "transfer-encoding" => {
+            17 if is("transfer-encoding") => {
                 let twice = "Transfer-Encoding is given twice.";
                 once(&mut self.transfer_encoding, value, Reason::FramingInvalid, twice)
             }
-            "content-type" => {
+            12 if is("content-type") => {
                 let twice = "Content-Type is given twice.";
                 once(&mut self.content_type, value, Reason::HeaderInvalid, twice)
             }
-            "idempotency-key" => {
+            15 if is("idempotency-key") => {
                 let twice = "Idempotency-Key is given twice.";
                 once(&mut self.idempotency_key, value, Reason::HeaderInvalid, twice)
             }
-            "upgrade" => {
+            7 if is("upgrade") => {
                 self.offers = self.offers.and(offers(value));
                 Ok(())
             }
-            "connection" => self.read_connection(version, value),
+            10 if is("connection") => self.read_connection(version, value),
             // CGI and its heirs read `X_Plan` and `X-Plan` as one variable.
             _ if name.bytes().any(|byte| byte == b'_') => {
                 Err(Refusal::new(Reason::HeaderInvalid)
@@ -122,12 +118,12 @@ impl<'a> Fields<'a> {
     /// could have it removed behind this gate, or a field that this gate adds. Clients that offer
     /// `h2c` must name HTTP2-Settings (RFC 7540 section 3.2.1), and those that send TE must name that
     /// (RFC 9110 section 10.1.4); both end here in any case.
-    fn read_connection(&mut self, version: Version, value: &HeaderValue) -> Result<(), Refusal> {
+    fn read_connection(&mut self, version: HttpVersion, value: &[u8]) -> Result<(), Refusal> {
         let refused = |detail| Err(Refusal::new(Reason::HeaderInvalid).because(detail));
-        if matches!(version, Version::HTTP_2 | Version::HTTP_3) {
+        if version.has_streams() {
             return refused("HTTP/2 has no Connection field.");
         }
-        for option in value.as_bytes().split(|byte| *byte == b',') {
+        for option in value.split(|byte| *byte == b',') {
             let option = option.trim_ascii();
             if option.eq_ignore_ascii_case(b"upgrade") {
                 self.connection = Connection::Upgrades;
@@ -144,8 +140,8 @@ impl<'a> Fields<'a> {
 }
 
 fn once<'a>(
-    seen: &mut Option<&'a HeaderValue>,
-    value: &'a HeaderValue,
+    seen: &mut Option<&'a [u8]>,
+    value: &'a [u8],
     reason: Reason,
     twice: &'static str,
 ) -> Result<(), Refusal> {
@@ -156,16 +152,16 @@ fn once<'a>(
 }
 
 /// One length, as digits, or `chunked`; never both, and `chunked` only where HTTP/1.1 has it.
-fn framing(version: Version, fields: &Fields<'_>) -> Result<(), Refusal> {
+fn framing(version: HttpVersion, fields: &Fields<'_>) -> Result<(), Refusal> {
     let refused = |detail| Err(Refusal::new(Reason::FramingInvalid).because(detail));
     match (fields.content_length, fields.transfer_encoding) {
         (None, None) => Ok(()),
         (Some(length), None) if length_of(length).is_some() => Ok(()),
         (Some(_), None) => refused("Content-Length is not one number in plain digits."),
-        (None, Some(_)) if version != Version::HTTP_11 => {
+        (None, Some(_)) if version != HttpVersion::Http11 => {
             refused("Only HTTP/1.1 has Transfer-Encoding.")
         }
-        (None, Some(coding)) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") => Ok(()),
         (None, Some(_)) => refused("A Transfer-Encoding other than `chunked` is not accepted."),
         (Some(_), Some(_)) => {
             refused("Content-Length and Transfer-Encoding are both given, and only one may be.")
@@ -174,17 +170,17 @@ fn framing(version: Version, fields: &Fields<'_>) -> Result<(), Refusal> {
 }
 
 /// Whether these fields, among them all that state the length of a body, state it in one clear way.
-pub fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
-    let mut fields = Fields::default();
-    for (name, value) in headers {
-        fields.read(version, name.as_str(), value)?;
+pub fn check_framing(version: HttpVersion, fields: AllFields<'_>) -> Result<(), Refusal> {
+    let mut read = Fields::default();
+    for (name, value) in fields.0 {
+        read.read(version, name, value)?;
     }
-    framing(version, &fields)
+    framing(version, &read)
 }
 
 /// The length that the digits state; signs, lists and white space state none.
-fn length_of(value: &HeaderValue) -> Option<u64> {
-    let digits = value.to_str().ok()?;
+fn length_of(value: &[u8]) -> Option<u64> {
+    let digits = text_of(value)?;
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -192,9 +188,9 @@ fn length_of(value: &HeaderValue) -> Option<u64> {
 }
 
 /// What the list of an Upgrade field offers; a protocol's version does not matter.
-fn offers(value: &HeaderValue) -> Offers {
+fn offers(value: &[u8]) -> Offers {
     let mut offers = Offers::Nothing;
-    for offer in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+    for offer in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
         let name = offer.split(|byte| *byte == b'/').next().unwrap_or_default();
         offers = offers.and(match offer {
             b"" => Offers::Nothing,
@@ -211,7 +207,7 @@ fn offers(value: &HeaderValue) -> Offers {
 /// requests that no rule has seen. Where no WebSocket is offered there is nothing that this gate
 /// takes, and a server may ignore an offer (RFC 9110 section 7.8): [`super::strip_untrusted`] keeps
 /// it from the upstream.
-fn asks_upgrade(head: &Head<'_>, fields: &Fields<'_>) -> Result<bool, Refusal> {
+fn asks_upgrade(head: &RequestHead<'_>, fields: &Fields<'_>) -> Result<bool, Refusal> {
     if matches!(fields.offers, Offers::Nothing | Offers::Others) {
         return Ok(false);
     }
@@ -219,8 +215,8 @@ fn asks_upgrade(head: &Head<'_>, fields: &Fields<'_>) -> Result<bool, Refusal> {
         || fields.content_length.and_then(length_of).is_some_and(|length| length > 0);
     let is_whole = fields.offers == Offers::WebSocket
         && fields.connection == Connection::Upgrades
-        && head.version == Version::HTTP_11
-        && *head.method == Method::GET
+        && head.version == HttpVersion::Http11
+        && head.method == "GET"
         && !has_body;
     if is_whole { Ok(true) } else { Err(Reason::UpgradeRefused.into()) }
 }

@@ -28,10 +28,10 @@ mod strip;
 
 use std::borrow::Cow;
 
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Uri, Version};
+use http::Method;
 
 use crate::refusal::{Reason, Refusal};
+use crate::request::head::RequestHead;
 
 pub use authority::host as host_of;
 pub use fields::check_framing;
@@ -53,22 +53,11 @@ pub struct GrammarRules {
     pub extra_methods: Vec<Method>,
 }
 
-/// A request head as the parser gives it.
-#[derive(Clone, Copy, Debug)]
-pub struct Head<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// The target, in origin or absolute form; for HTTP/2 with `:authority`.
-    pub uri: &'a Uri,
-    /// The version that the caller speaks.
-    pub version: Version,
-    /// Every field, as received.
-    pub headers: &'a HeaderMap,
-}
-
 /// The one reading of a head: what is decided on, journaled, and sent to the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Canonical<'a> {
+    /// The method.
+    pub method: Method,
     /// The path: unreserved characters decoded, all other escapes kept in capital digits.
     pub path: Cow<'a, str>,
     /// The path as the laxest upstream could read it; see [`fold_path`]. For matching only.
@@ -89,15 +78,19 @@ pub struct Canonical<'a> {
 /// Reads a head in the one way it can be read, or refuses it.
 ///
 /// Does not allocate for a path and host that are already in their canonical and folded form.
-pub fn canonical<'a>(head: &Head<'a>, rules: &GrammarRules) -> Result<Canonical<'a>, Refusal> {
-    check_method(head.method, rules)?;
+pub fn canonical<'a>(
+    head: &RequestHead<'a>,
+    rules: &GrammarRules,
+) -> Result<Canonical<'a>, Refusal> {
+    let method = method(head.method, rules)?;
     let fields = fields::check(head)?;
     let authority = authority::of(head, fields.host)?;
     let host = authority::host(authority)?;
-    let path::Path { exact, folded, has_matrix_parameter } = path::canonical(raw_path(head.uri)?)?;
-    let query = head.uri.query();
+    let path::Path { exact, folded, has_matrix_parameter } = path::canonical(origin_path(head)?)?;
+    let query = head.query();
     check_query(query.unwrap_or_default().as_bytes())?;
     Ok(Canonical {
+        method,
         path: exact,
         folded,
         query,
@@ -108,8 +101,10 @@ pub fn canonical<'a>(head: &Head<'a>, rules: &GrammarRules) -> Result<Canonical<
     })
 }
 
-fn check_method(method: &Method, rules: &GrammarRules) -> Result<(), Refusal> {
-    match *method {
+fn method(name: &str, rules: &GrammarRules) -> Result<Method, Refusal> {
+    let method =
+        Method::from_bytes(name.as_bytes()).map_err(|_| Refusal::new(Reason::MethodNotAllowed))?;
+    match method {
         Method::GET
         | Method::HEAD
         | Method::OPTIONS
@@ -117,12 +112,12 @@ fn check_method(method: &Method, rules: &GrammarRules) -> Result<(), Refusal> {
         | Method::POST
         | Method::PUT
         | Method::PATCH
-        | Method::DELETE => Ok(()),
+        | Method::DELETE => Ok(method),
         Method::TRACE | Method::CONNECT => Err(Reason::MethodNotAllowed.into()),
         _ => {
             let is_plain = |byte: u8| byte.is_ascii_uppercase() || byte == b'-';
-            if rules.extra_methods.contains(method) && method.as_str().bytes().all(is_plain) {
-                Ok(())
+            if rules.extra_methods.contains(&method) && name.bytes().all(is_plain) {
+                Ok(method)
             } else {
                 Err(Reason::MethodNotAllowed.into())
             }
@@ -130,14 +125,10 @@ fn check_method(method: &Method, rules: &GrammarRules) -> Result<(), Refusal> {
     }
 }
 
-/// The path as sent. `Uri::path` would answer `/` for the target `?a`, which is no origin form, and so
-/// would all texts of an empty one, which is what is left of `#a`; only comparing tells that from `/`.
-fn raw_path(uri: &Uri) -> Result<&str, Refusal> {
-    let is_origin = uri.path_and_query().is_some_and(|target| {
-        target.as_str().starts_with('/')
-            && (target.as_str() != "/" || *target == PathAndQuery::from_static("/"))
-    });
-    if is_origin { Ok(uri.path()) } else { Err(Reason::TargetInvalid.into()) }
+/// The path as sent, where the target is in origin or absolute form.
+fn origin_path<'a>(head: &RequestHead<'a>) -> Result<&'a str, Refusal> {
+    let path = head.raw_path();
+    if path.starts_with('/') { Ok(path) } else { Err(Reason::TargetInvalid.into()) }
 }
 
 /// Holds a query to printable ASCII and whole escapes.

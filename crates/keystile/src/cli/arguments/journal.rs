@@ -187,7 +187,7 @@ pub enum ExportFormat {
     Csv,
 }
 
-const OUTCOMES: &str = "Only writes that ended so: pending, applied, refused_by_upstream, not_sent, unknown or refused";
+const OUTCOMES: &str = "Only writes that ended so: pending, applied, refused_by_upstream, not_sent, unknown, refused or handed_over";
 
 fn outcome_parser() -> impl TypedValueParser<Value = Outcome> {
     // Not a list of possible values to clap, whose tip for `failed` would be `applied`.

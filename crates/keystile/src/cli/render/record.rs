@@ -105,6 +105,7 @@ fn outcome(record: &WriteRecord) -> String {
 fn tone(outcome: Outcome) -> Tone {
     match outcome {
         Outcome::Applied => Tone::Good,
+        Outcome::HandedOver => Tone::Plain,
         Outcome::Pending | Outcome::NotSent => Tone::Faint,
         Outcome::RefusedByUpstream | Outcome::Unknown => Tone::Warning,
         Outcome::Refused => Tone::Bad,

@@ -33,8 +33,8 @@ pub(in crate::config) struct Watch {
     /// Only these keys, by id or by what listings show of them. Without it, all.
     #[schemars(extend("examples" = [["ks_4fGh2kQz"]]))]
     pub(in crate::config) keys: Option<OneOrMany<String>>,
-    /// Only writes that ended like this: `applied`, `refused_by_upstream`, `not_sent`, `unknown`, or `refused`.
-    /// Without it, those that were sent. Only for events of writes.
+    /// Only writes that ended like this: `applied`, `refused_by_upstream`, `not_sent`, `unknown`, `refused`,
+    /// or `handed_over`. Without it, those that were sent. Only for events of writes.
     #[schemars(extend("examples" = [["applied", "unknown"]]))]
     pub(in crate::config) outcome: Option<OneOrMany<WatchOutcome>>,
     /// For `budget_level`: the shares of a budget in percent. The highest that is reached is told, once per
@@ -95,6 +95,8 @@ pub(in crate::config) enum WatchOutcome {
     Unknown,
     /// Keystile refused it.
     Refused,
+    /// Another gateway was told that it may send it.
+    HandedOver,
 }
 
 /// A way on which the owner is told.

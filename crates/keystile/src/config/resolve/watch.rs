@@ -254,6 +254,7 @@ fn outcomes(setting: Option<&OneOrMany<WatchOutcome>>) -> Vec<Outcome> {
         WatchOutcome::NotSent => Outcome::NotSent,
         WatchOutcome::Unknown => Outcome::Unknown,
         WatchOutcome::Refused => Outcome::Refused,
+        WatchOutcome::HandedOver => Outcome::HandedOver,
     };
     setting.iter().flat_map(|setting| &setting.values).map(outcome).collect()
 }

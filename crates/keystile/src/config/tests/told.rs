@@ -69,7 +69,7 @@ fn what_says_nothing_for_an_event_is_refused() {
     11:13: "5 mins" is not a length of time: write a number and a unit, as in "10 s" or "1 hour", at most 400 days
       help: did you mean "5 min"?
     12:11: `outcome` cannot be "done"
-      help: write "applied", "refused_by_upstream", "not_sent", "unknown" or "refused"
+      help: write "applied", "refused_by_upstream", "not_sent", "unknown", "refused" or "handed_over"
     "#);
 }
 

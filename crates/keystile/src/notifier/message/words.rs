@@ -16,6 +16,7 @@ pub(super) fn outcome(outcome: Outcome) -> &'static str {
         Outcome::NotSent => "not sent",
         Outcome::Unknown => "unknown",
         Outcome::Refused => "refused",
+        Outcome::HandedOver => "handed over",
     }
 }
 
@@ -47,7 +48,7 @@ fn write_state(notice: &Notice) -> &'static str {
         Some(Outcome::NotSent) => "WRITE NOT SENT",
         Some(Outcome::Unknown) => "OUTCOME UNKNOWN",
         Some(Outcome::Refused) => "WRITE REFUSED",
-        Some(Outcome::Pending | Outcome::Applied) | None => "WRITE",
+        Some(Outcome::Pending | Outcome::Applied | Outcome::HandedOver) | None => "WRITE",
     }
 }
 
@@ -55,7 +56,8 @@ fn first_write_state(notice: &Notice) -> &'static str {
     match notice.writes.last().map(|write| write.outcome) {
         Some(Outcome::RefusedByUpstream | Outcome::Refused) => "FIRST WRITE, REFUSED",
         Some(Outcome::NotSent) => "FIRST WRITE, NOT SENT",
-        Some(Outcome::Pending | Outcome::Applied | Outcome::Unknown) | None => "FIRST WRITE",
+        Some(Outcome::Pending | Outcome::Applied | Outcome::Unknown | Outcome::HandedOver)
+        | None => "FIRST WRITE",
     }
 }
 
@@ -193,6 +195,7 @@ fn write_sentence(notice: &Notice, who: Option<&str>, what: &str, first: &str) -
         Some(Outcome::Unknown) => ("sent", "; its outcome is unknown"),
         Some(Outcome::Refused) => ("tried", "; it was refused"),
         Some(Outcome::Pending) => ("sent", "; its outcome is not known yet"),
+        Some(Outcome::HandedOver) => ("sent", "; another gateway passes it on"),
         Some(Outcome::Applied) | None => ("sent", ""),
     };
     format!("{who} {did} {what}{first}{became}.")

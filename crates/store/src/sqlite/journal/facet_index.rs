@@ -83,9 +83,11 @@ pub(crate) fn outcome_facets(outcome: Outcome) -> Vec<u32> {
     match outcome {
         // A refusal is one from the start.
         Outcome::Pending | Outcome::Refused => vec![named(outcome)],
-        Outcome::Applied | Outcome::RefusedByUpstream | Outcome::NotSent | Outcome::Unknown => {
-            vec![named(outcome), named(Outcome::Pending)]
-        }
+        Outcome::Applied
+        | Outcome::RefusedByUpstream
+        | Outcome::NotSent
+        | Outcome::Unknown
+        | Outcome::HandedOver => vec![named(outcome), named(Outcome::Pending)],
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn code(outcome: Outcome) -> i64 {
         Outcome::NotSent => 3,
         Outcome::Unknown => 4,
         Outcome::Refused => 5,
+        Outcome::HandedOver => 6,
     }
 }
 

@@ -23,10 +23,11 @@ use crate::sqlite::ledger::Terms;
 use crate::sqlite::writer::write_tx::{WriteTx, WriterState};
 
 pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Result<ReserveAnswer> {
-    let mut objection = request.permit.objection().map(|refusal| refusal.reason);
+    let mut objection = request.permit.objection();
+    let cost = request.permit.cost();
     let now = work.now;
     if let Err(refusal) = check_again(work, &request.subject) {
-        if !request.is_observed {
+        if !request.is_observed() {
             return Ok(Err(Box::new(refused(refusal, request.permit.plan(), Vec::new()))));
         }
         objection = objection.or(Some(refusal.reason));
@@ -34,13 +35,13 @@ pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Resul
     let sending = Arc::new(Sending::new(work.memory.clock));
     let (mut debit, mut standings) = (None, Vec::new());
     if let (Some(plan), Some(subject)) = (request.permit.plan(), request.subject.of_budgets()) {
-        let taken = Debit::of_each(subject, request.permit.budgets(), request.cost);
+        let taken = Debit::of_each(subject, request.permit.budgets(), cost);
         let (policy, zone) = (&*request.policy, request.policy.time_zone());
         let WriterState { ledger, index, open, last_id, .. } = &mut *work.memory;
         let terms = Terms { policy, plan };
         let account = ledger.open(work.connection, (index, open), subject, terms, now)?;
         if let Err(exhausted) = account.check(&taken.amounts, now, zone) {
-            if !request.is_observed {
+            if !request.is_observed() {
                 let standings = account.standings(taken.places(), now, zone);
                 return over_budget(work, request, plan, (subject, &exhausted), standings).map(Err);
             }
@@ -51,10 +52,10 @@ pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Resul
         standings = account.standings(taken.places(), now, zone);
         debit = Some(taken);
         if let Subject::Key(key) = &request.subject {
-            work.tell_levels(key, &request.policy, plan, &standings, request.cost)?;
+            work.tell_levels(key, &request.policy, plan, &standings, cost)?;
         }
     }
-    let id = insert(work, request, Outcome::Pending, objection, request.cost)?;
+    let id = insert(work, request, Outcome::Pending, objection, cost)?;
     work.memory.open.insert(id, sending.clone());
     Ok(Ok(Box::new(Reserved {
         id: RecordId(id),
@@ -65,8 +66,8 @@ pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Resul
         policy: request.policy.clone(),
         subject: number_of(&request.subject),
         debit,
-        cost: request.cost,
-        is_observed: request.is_observed,
+        cost,
+        is_observed: request.is_observed(),
         sending,
     })))
 }

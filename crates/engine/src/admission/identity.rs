@@ -1,10 +1,10 @@
-//! Authorizing a request: who calls, and what the policy says. Reads end here, without the store.
+//! Who calls, and whether they may: the key is looked up in memory, and core decides.
 
 use std::net::IpAddr;
 use std::slice;
 use std::sync::Arc;
 
-use keystile_core::decision::{ApplicationState, Call, Caller, KeyState, Permit, decide};
+use keystile_core::decision::{ApplicationState, Call, CallerState, KeyState, Permit, decide};
 use keystile_core::key::well_formed;
 use keystile_core::lock::LockLevel;
 use keystile_core::policy::api::OperationMatch;
@@ -15,21 +15,21 @@ use keystile_store::sqlite::keys::key_cache::KeyEntry;
 
 use crate::Engine;
 
-/// A request, as a door read it.
+/// A request whose head was read.
 #[derive(Clone, Copy, Debug)]
-pub struct Incoming<'a> {
+pub(super) struct Incoming<'a> {
     /// The policy that it is held against.
-    pub policy: &'a Policy,
+    pub(super) policy: &'a Policy,
     /// The API that it is for.
-    pub api: ApiRef<'a>,
+    pub(super) api: ApiRef<'a>,
     /// What the policy says of its operation.
-    pub operation: &'a OperationMatch,
+    pub(super) operation: &'a OperationMatch,
     /// The key that it carries, if it does.
-    pub presented: &'a Presented<'a>,
+    pub(super) presented: &'a Presented<'a>,
     /// What speaks against it, whoever calls.
-    pub objection: Option<&'a Refusal>,
+    pub(super) objection: Option<&'a Refusal>,
     /// Where it came from.
-    pub address: IpAddr,
+    pub(super) address: IpAddr,
 }
 
 /// Who calls.
@@ -54,16 +54,16 @@ pub enum OpenCall {
 
 /// Who calls, and whether they may.
 #[derive(Debug)]
-pub struct Authorization {
+pub(super) struct Authorization {
     /// Who calls; also known for most refusals, for the journal.
-    pub identity: Identity,
+    pub(super) identity: Identity,
     /// The permit, or why there is none.
-    pub verdict: Result<Permit, Refusal>,
+    pub(super) decision: Result<Permit, Refusal>,
 }
 
 impl Engine {
     /// Decides on a request, from memory.
-    pub fn authorize(&self, incoming: &Incoming<'_>) -> Authorization {
+    pub(super) fn authorize(&self, incoming: &Incoming<'_>) -> Authorization {
         let (identity, lacks) = self.identify(incoming.presented);
         let (keyless, plan);
         let now = self.store.now();
@@ -73,7 +73,7 @@ impl Engine {
         let caller = match &identity {
             Identity::Key(key) => {
                 plan = key.plan();
-                Caller::Key {
+                CallerState::Key {
                     id: key.id,
                     state: key.state(now),
                     application: key.application.state(),
@@ -83,22 +83,22 @@ impl Engine {
             }
             Identity::Keyless => {
                 keyless = self.keyless.state(incoming.address);
-                Caller::Keyless { rate: &keyless, lacks }
+                CallerState::Keyless { rate: &keyless, lacks }
             }
-            Identity::Unknown => Caller::Unknown,
+            Identity::Unknown => CallerState::Unknown,
         };
         let twice = Refusal::new(Reason::CredentialRepeated);
         let is_twice = matches!(incoming.presented, Presented::Twice);
         let objection = incoming.objection.or(is_twice.then_some(&twice));
         let Incoming { api, operation, .. } = *incoming;
         let call = Call { api, operation, caller, objection, now };
-        let mut verdict = decide(incoming.policy, &call);
-        if let Err(refusal) = &mut verdict
+        let mut decision = decide(incoming.policy, &call);
+        if let Err(refusal) = &mut decision
             && refusal.reason == Reason::KeyUnknown
         {
             self.slow_down_guessing(incoming.address, refusal);
         }
-        Authorization { identity, verdict }
+        Authorization { identity, decision }
     }
 
     /// Whether a call that was permitted may go on, by what has become of its key since.
