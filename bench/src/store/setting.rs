@@ -18,7 +18,7 @@ use keystile_store::Store;
 use keystile_store::keys::NewKeyRow;
 use keystile_store::sqlite::files::directory::DataDirectory;
 use keystile_store::sqlite::keys::key_cache::KeyEntry;
-use keystile_store::sqlite::ledger::reserve::{ReserveRequest, Subject};
+use keystile_store::sqlite::ledger::reserve::{ReserveRequest, Sender, Subject};
 
 use crate::Outcome;
 
@@ -148,6 +148,7 @@ pub fn request(
             user_agent: Some("bench".to_owned()),
             request_bytes: Some(1024),
         }),
+        sender: Sender::OurDoor,
     })
 }
 

@@ -7,6 +7,20 @@
 //! forwarded, a write needs a reservation first, and a body has to be counted, which makes it one of the
 //! two. The store checks lock and budgets again in the transaction that makes a write durable. What
 //! `decide` refuses from memory is only ever refused earlier, never admitted more.
+//!
+//! Nobody else makes a permit, and nobody changes what one costs:
+//!
+//! ```compile_fail,E0451
+//! use keystile_core::decision::PermittedRead;
+//! let permit = PermittedRead { plan: None, objection: None };
+//! ```
+//! ```compile_fail,E0616
+//! use keystile_core::decision::PermittedWrite;
+//! fn cheaper(mut permit: PermittedWrite) -> PermittedWrite {
+//!     permit.cost = 1;
+//!     permit
+//! }
+//! ```
 
 use std::sync::Arc;
 

@@ -22,6 +22,7 @@ pub mod rate;
 pub mod refusal;
 pub mod request;
 pub mod reservation;
+pub mod reservation_id;
 pub mod text;
 pub mod time;
 pub mod version;

@@ -37,6 +37,7 @@ pub mod status;
 
 use admission::address_counters::AddressTable;
 pub use admission::admit::Admission;
+use admission::held::HeldReservations;
 pub use admission::identity::{Identity, OpenCall};
 pub use admission::permit::{AdmittedRequest, SendGrant};
 use admission::refusal_log::RefusalLog;
@@ -61,6 +62,9 @@ pub struct EngineSettings {
     pub retention: Option<Span>,
     /// How many requests with an unknown key one address may make before it has to wait.
     pub key_failures: Quota,
+    /// How long somebody else's gateway has to say what became of a write before it was handed over; at
+    /// most [`SETTLE_WITHIN_MAX`](admission::held::SETTLE_WITHIN_MAX).
+    pub settle_within: Span,
     /// Where owners open the console while no server has said so, without a slash at the end.
     pub console_url: String,
     /// Where callers arrive while no server has said so, as in [`ServerInfo::gate`].
@@ -91,6 +95,7 @@ pub struct Engine {
     keyless: AddressTable,
     failures: AddressTable,
     refused: RefusalLog,
+    held: HeldReservations,
     near: BudgetWarnings,
     sign_ins: SignIns,
     refused_links: RefusedLinks,
@@ -119,6 +124,7 @@ impl Engine {
             keyless: AddressTable::default(),
             failures: AddressTable::default(),
             refused: RefusalLog::default(),
+            held: HeldReservations::default(),
             near: BudgetWarnings::default(),
             sign_ins: SignIns::default(),
             refused_links: RefusedLinks::default(),

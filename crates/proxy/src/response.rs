@@ -36,7 +36,7 @@ pub(crate) fn problem(problem: &Problem, connection: Connection) -> Response<Byt
 }
 
 /// The answer to a request that was refused.
-pub(crate) fn refused(refused: Refused, connection: Connection) -> Response<Bytes> {
+pub(crate) fn refused(refused: &Refused, connection: Connection) -> Response<Bytes> {
     let mut response = problem(&refused.problem, connection);
     if let Some(fields) = &refused.budgets {
         set_fields(response.headers_mut(), fields);

@@ -180,7 +180,7 @@ fn begin(core: &Rc<Worker>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begu
             Begun::Answered(page.map(|page| AnswerBody::held(page).of(under_way)))
         }
         Admission::Refused(refused) => {
-            let answer = refuse(refused, parts.version, &body);
+            let answer = refuse(&refused, parts.version, &body);
             Begun::Answered(answer.map(|body| body.of(under_way)))
         }
         Admission::Read(permit) => {
@@ -196,7 +196,7 @@ fn begin(core: &Rc<Worker>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begu
     }
 }
 
-fn refuse(refused: Refused, version: Version, body: &CallerBody) -> Answer {
+fn refuse(refused: &Refused, version: Version, body: &CallerBody) -> Answer {
     // A body that nobody will read: the next request cannot be told from it.
     let is_last = refused.next == NextRequest::CannotBeTold || !body.is_end_stream();
     let connection = Connection::ending_if(is_last && version != Version::HTTP_2);

@@ -9,7 +9,7 @@ use http::{HeaderValue, Version};
 use http_body::Body;
 use keystile_core::journal::Outcome;
 use keystile_core::refusal::Reason;
-use keystile_engine::admission::permit::{Counted, WritePermit};
+use keystile_engine::admission::permit::{CountedPermit, WritePermit};
 use keystile_engine::admission::reserve::{ExchangeStats, Sent};
 use keystile_engine::{OpenWrite, Refused};
 use keystile_store::sqlite::journal::Settlement;
@@ -41,7 +41,7 @@ pub(crate) fn begin_write(
             Ok(()) => Box::pin(serve_write(&core, &peer, write, parts, body, under_way)).await,
             Err(refusal) => {
                 let refused = write.permit.refuse(&core.engine, refusal);
-                refuse(refused, parts.version).map(|body| body.of(under_way))
+                refuse(&refused, parts.version).map(|body| body.of(under_way))
             }
         };
         // When nobody waits any more the caller has gone, and the journal knows.
@@ -64,20 +64,22 @@ async fn serve_write(
             Ok(body) => body,
             Err(reason) => {
                 let refused = permit.refuse(&core.engine, reason.into());
-                return refuse(refused, parts.version).map(|body| body.of(under_way));
+                return refuse(&refused, parts.version).map(|body| body.of(under_way));
             }
         }
     } else {
         body
     };
     let answer = match count(core, peer, permit, &parts, body).await {
-        Ok((Counted::Read(permit), body)) => {
+        Ok((CountedPermit::Read(permit), body)) => {
             let (grant, request) = permit.grant();
             let forwarding = Box::new(Forwarding { request, host });
             return answer_read(core, peer, (grant, forwarding), parts, body, under_way).await;
         }
-        Ok((Counted::Write(permit), body)) => send(core, peer, permit, host, (parts, body)).await,
-        Err(refused) => refuse(refused, parts.version),
+        Ok((CountedPermit::Write(permit), body)) => {
+            send(core, peer, permit, host, (parts, body)).await
+        }
+        Err(refused) => refuse(&refused, parts.version),
     };
     answer.map(|body| body.of(under_way))
 }
@@ -89,10 +91,10 @@ async fn count(
     permit: PendingPermit,
     parts: &Parts,
     body: CallerBody,
-) -> Result<(Counted, InboundBody), Refused> {
+) -> Result<(CountedPermit, InboundBody), Refused> {
     let permit = match permit {
         PendingPermit::Write(permit) => {
-            return Ok((Counted::Write(permit), InboundBody::Streaming(body)));
+            return Ok((CountedPermit::Write(permit), InboundBody::Streaming(body)));
         }
         PendingPermit::Counted(permit) => permit,
     };
@@ -106,7 +108,7 @@ async fn count(
 }
 
 /// The answer to a call that is refused before anything is sent, of whose body some may be left.
-fn refuse(refused: Refused, version: Version) -> Answer {
+fn refuse(refused: &Refused, version: Version) -> Answer {
     let connection = Connection::ending_if(version != Version::HTTP_2);
     response::refused(refused, connection).map(AnswerBody::held)
 }
@@ -123,7 +125,7 @@ async fn send(
         Ok(reservation) => reservation,
         Err(refused) => {
             let is_last = parts.version != Version::HTTP_2 && !body.is_whole();
-            let answer = response::refused(refused, Connection::ending_if(is_last));
+            let answer = response::refused(&refused, Connection::ending_if(is_last));
             return answer.map(AnswerBody::held);
         }
     };

@@ -50,6 +50,17 @@ pub struct ReserveRequest {
     pub policy: Arc<Policy>,
     /// What it is, for its record. Whoever asks keeps it too, for the case that it is refused.
     pub facts: Arc<RequestFacts>,
+    /// Who sends it.
+    pub sender: Sender,
+}
+
+/// Who sends a write that was reserved, and so learns what becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A door of this server: left open by a crash, its outcome is unknown.
+    OurDoor,
+    /// Somebody else's gateway: what is not settled was handed over.
+    OtherGateway,
 }
 
 impl ReserveRequest {

@@ -135,14 +135,13 @@ struct Reading<'r, 'a> {
 impl Reading<'_, '_> {
     fn admit(&self, policy: &Arc<Policy>) -> Admission {
         let spec = self.api.api.spec();
-        let (operation, presented);
-        if spec.mode == Mode::Off {
-            (operation, presented) = (OperationMatch::unguarded(), Presented::Nothing);
+        let (presented, operation) = if spec.mode == Mode::Off {
+            (Presented::Nothing, OperationMatch::unguarded())
         } else {
             let Canonical { method, path, folded, query, .. } = self.canonical;
-            presented = credential::find(self.head.fields, *query, &spec.credential);
-            operation = self.api.api.operation(method, path, folded);
-        }
+            let presented = credential::find(self.head.fields, *query, &spec.credential);
+            (presented, self.api.api.operation(method, path, folded))
+        };
         let authorization = self.engine.authorize(&Incoming {
             policy,
             api: self.api,

@@ -4,6 +4,7 @@ pub mod address_counters;
 pub mod admit;
 pub mod body;
 pub mod caller;
+pub mod held;
 pub mod identity;
 pub mod permit;
 pub mod refusal_log;

@@ -7,6 +7,53 @@
 //! sends a write that is not on record, does not compile. A permit carries all that the next step needs to
 //! know: nothing is passed beside it that could be another request's.
 //!
+//! Each of the three sentences is held by an example that does not compile. No send without a grant, which
+//! nobody makes:
+//!
+//! ```compile_fail,E0451
+//! use keystile_engine::{OpenCall, SendGrant};
+//! let grant = SendGrant { call: OpenCall::Writes, sending: None };
+//! ```
+//! ```compile_fail,E0624
+//! let grant = keystile_engine::SendGrant::of_write(None);
+//! ```
+//! No grant without a permit, which a door cannot make of what it knows, nor use twice:
+//!
+//! ```compile_fail,E0451
+//! use keystile_core::decision::PermittedRead;
+//! use keystile_engine::AdmittedRequest;
+//! use keystile_engine::admission::permit::ReadPermit;
+//! fn forged(request: AdmittedRequest, permit: PermittedRead) -> ReadPermit {
+//!     ReadPermit { request, permit }
+//! }
+//! ```
+//! ```compile_fail,E0382
+//! use keystile_engine::SendGrant;
+//! use keystile_engine::admission::permit::ReadPermit;
+//! fn twice(permit: ReadPermit) -> (SendGrant, SendGrant) {
+//!     (permit.grant().0, permit.grant().0)
+//! }
+//! ```
+//! and none of a write that was not reserved:
+//!
+//! ```compile_fail,E0599
+//! fn unreserved(permit: keystile_engine::admission::permit::WritePermit) {
+//!     permit.grant();
+//! }
+//! ```
+//! What does compile is what a door is meant to do:
+//!
+//! ```
+//! use keystile_engine::admission::permit::ReadPermit;
+//! use keystile_engine::{Reservation, SendGrant};
+//! fn of_read(permit: ReadPermit) -> SendGrant {
+//!     permit.grant().0
+//! }
+//! fn of_write(reservation: Reservation) -> SendGrant {
+//!     reservation.grant().0
+//! }
+//! ```
+//!
 //! [`Engine::admit`]: crate::Engine::admit
 //! [`Reservation`]: crate::Reservation
 
@@ -132,7 +179,7 @@ pub struct BodyPermit {
 
 /// What a request whose body was counted does.
 #[derive(Debug)]
-pub enum Counted {
+pub enum CountedPermit {
     /// It only reads.
     Read(ReadPermit),
     /// It writes.
@@ -210,7 +257,7 @@ impl BodyPermit {
         engine: &Engine,
         head: &RequestHead<'_>,
         body: &[u8],
-    ) -> Result<Counted, Refused> {
+    ) -> Result<CountedPermit, Refused> {
         let Self { attempt, permit } = self;
         // The grammar has read this method before.
         let method = head.method.parse().unwrap_or_default();
@@ -222,9 +269,9 @@ impl BodyPermit {
         };
         match permit.count(&call) {
             Ok(Permit::Read(permit)) => {
-                Ok(Counted::Read(ReadPermit { request: attempt.request, permit }))
+                Ok(CountedPermit::Read(ReadPermit { request: attempt.request, permit }))
             }
-            Ok(Permit::Write(permit)) => Ok(Counted::Write(WritePermit { attempt, permit })),
+            Ok(Permit::Write(permit)) => Ok(CountedPermit::Write(WritePermit { attempt, permit })),
             // Counting gives one of the two; were it otherwise, nothing passes uncounted.
             Ok(Permit::Body(_)) => {
                 let refusal = keystile_core::refusal::Reason::BodyUncountable.into();

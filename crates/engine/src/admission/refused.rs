@@ -13,7 +13,7 @@ use metrics::counter;
 #[derive(Debug)]
 pub struct Refused {
     /// What its caller is told.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
     /// How the budgets stand that had no room for it.
     pub budgets: Option<[AnswerField; 2]>,
     /// Whether another request may follow on the caller's connection.
@@ -31,7 +31,7 @@ pub enum NextRequest {
 
 impl Refused {
     pub(super) fn new(refusal: Refusal, base: &str) -> Self {
-        let problem = Problem::new(refusal, base);
+        let problem = Box::new(Problem::new(refusal, base));
         Self { problem, budgets: None, next: NextRequest::MayFollow }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use keystile_core::journal::{Outcome, RecordId};
+use keystile_core::journal::{Outcome, RecordId, RequestFacts};
 use keystile_core::policy::Plan;
 use keystile_core::policy::api::{Api, Mode};
 use keystile_core::problem::{AnswerField, Problem};
@@ -15,7 +15,9 @@ use keystile_core::time::Timestamp;
 use keystile_store::BudgetStanding;
 use keystile_store::Store;
 use keystile_store::sqlite::journal::Settlement;
-use keystile_store::sqlite::ledger::reserve::{ReserveRefused, ReserveRequest, Reserved, Subject};
+use keystile_store::sqlite::ledger::reserve::{
+    ReserveRefused, ReserveRequest, Reserved, Sender, Subject,
+};
 use keystile_store::sqlite::writer::completion_queue::CompletionQueue;
 
 use crate::Engine;
@@ -76,6 +78,15 @@ impl Engine {
         permit: WritePermit,
         completions: &Arc<CompletionQueue>,
     ) -> Result<Reservation, Refused> {
+        self.reserve_for(permit, Sender::OurDoor, Some(completions)).await
+    }
+
+    pub(super) async fn reserve_for(
+        &self,
+        permit: WritePermit,
+        sender: Sender,
+        completions: Option<&Arc<CompletionQueue>>,
+    ) -> Result<Reservation, Refused> {
         let WritePermit { attempt: Attempt { mut request, policy, facts, base }, permit } = permit;
         request.plan = permit.plan().cloned();
         let is_observed = permit.mode() != Mode::Enforce;
@@ -84,8 +95,12 @@ impl Engine {
             Identity::Keyless => Subject::Address(request.address),
             Identity::Unknown => Subject::Nobody,
         };
-        let asked = ReserveRequest { subject, permit, policy, facts: facts.clone() };
-        let reserved = match self.store.reserve_through(asked, completions).await {
+        let asked = ReserveRequest { subject, permit, policy, facts: facts.clone(), sender };
+        let answer = match completions {
+            Some(completions) => self.store.reserve_through(asked, completions).await,
+            None => self.store.reserve(asked).await,
+        };
+        let reserved = match answer {
             Ok(Ok(reserved)) => Ok(Some(reserved)),
             Ok(Err(refused)) => Err(*refused),
             // An observed API is never in its callers' way; the log says that the store fails.
@@ -94,17 +109,7 @@ impl Engine {
         };
         let reserved = match reserved {
             Ok(reserved) => reserved,
-            Err(refused) => {
-                let ReserveRefused { refusal, plan, standings, is_recorded } = refused;
-                if is_recorded {
-                    count_refusal(&facts.api, refusal.reason);
-                } else {
-                    let facts = Arc::unwrap_or_clone(facts);
-                    self.note_refused(&request.identity, refusal.reason, facts);
-                }
-                let budgets = plan.and_then(|plan| budget_fields(&plan, &standings));
-                return Err(Refused { budgets, ..Refused::new(refusal, &base) });
-            }
+            Err(refused) => return Err(self.refuse_reserved(&request, facts, &base, refused)),
         };
         if let (Identity::Key(key), Some(reserved)) = (&request.identity, &reserved)
             && let Some(plan) = &reserved.plan
@@ -114,6 +119,26 @@ impl Engine {
         let api = request.api.clone();
         let write = OpenWrite { store: self.store.clone(), reserved, api, base };
         Ok(Reservation { request, write })
+    }
+}
+
+impl Engine {
+    /// Puts a write on record that the store refused, unless it did so itself.
+    fn refuse_reserved(
+        &self,
+        request: &AdmittedRequest,
+        facts: Arc<RequestFacts>,
+        base: &str,
+        refused: ReserveRefused,
+    ) -> Refused {
+        let ReserveRefused { refusal, plan, standings, is_recorded } = refused;
+        if is_recorded {
+            count_refusal(&facts.api, refusal.reason);
+        } else {
+            self.note_refused(&request.identity, refusal.reason, Arc::unwrap_or_clone(facts));
+        }
+        let budgets = plan.and_then(|plan| budget_fields(&plan, &standings));
+        Refused { budgets, ..Refused::new(refusal, base) }
     }
 }
 
@@ -130,6 +155,20 @@ impl Reservation {
     /// What is permitted.
     pub fn request(&self) -> &AdmittedRequest {
         &self.request
+    }
+
+    /// Its record.
+    pub(super) fn id(&self) -> Option<RecordId> {
+        self.write.id()
+    }
+
+    pub(super) fn budget_fields(&self) -> Option<[AnswerField; 2]> {
+        self.write.budget_fields()
+    }
+
+    /// What the store gave, for whoever settles it later.
+    pub(super) fn into_reserved(mut self) -> Option<Box<Reserved>> {
+        self.write.reserved.take()
     }
 
     /// The right to send it, and what has to be settled then.

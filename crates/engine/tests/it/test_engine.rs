@@ -52,6 +52,18 @@ pub(crate) fn somebody(name: &str) -> NewOwner {
     }
 }
 
+pub(crate) fn settings() -> EngineSettings {
+    EngineSettings {
+        key_prefix: KeyPrefix::default(),
+        retention: None,
+        key_failures: "300 per minute".parse().unwrap(),
+        settle_within: keystile_engine::admission::held::SETTLE_WITHIN_MAX,
+        console_url: "https://console.example.org".to_owned(),
+        gate: Vec::new(),
+        watching: Arc::default(),
+    }
+}
+
 impl TestEngine {
     pub(crate) fn new() -> Self {
         let mut fixture = Self { folder: tempfile::tempdir().unwrap(), engine: None };
@@ -62,16 +74,8 @@ impl TestEngine {
     fn open(&mut self) {
         let directory = DataDirectory::hold(self.folder.path()).unwrap();
         let (store, _) = Store::open(directory).unwrap();
-        let settings = EngineSettings {
-            key_prefix: KeyPrefix::default(),
-            retention: None,
-            key_failures: "300 per minute".parse().unwrap(),
-            console_url: "https://console.example.org".to_owned(),
-            gate: Vec::new(),
-            watching: Arc::default(),
-        };
         let policy = Policy::new(Vec::new(), Vec::new(), TimeZone::UTC);
-        self.engine = Some(Arc::new(Engine::new(store, policy, settings)));
+        self.engine = Some(Arc::new(Engine::new(store, policy, settings())));
     }
 
     /// The same store in a new process, some time later.

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn told(head: &str) -> String {
+    fn explained(head: &str) -> String {
         let refusal = explain(head.as_bytes());
         format!("{}: {}", refusal.reason, refusal.caller_text())
     }
@@ -180,12 +180,12 @@ mod tests {
             ("\u{16}\u{3}\u{1}".to_owned(), "framing_invalid", "TLS"),
             ("GET / HTTP/1.1\r\n\r\n".to_owned(), "framing_invalid", "cannot be read"),
         ] {
-            let told = told(&head);
+            let told = explained(&head);
             assert!(told.starts_with(reason) && told.contains(says), "{head:?}: {told}");
             assert!(!seen.contains(&told), "{told}");
             seen.push(told);
         }
-        assert_eq!(told("\r\n\r\nGET /a#b HTTP/1.1\r\n"), told("GET /a#b HTTP/1.1"));
+        assert_eq!(explained("\r\n\r\nGET /a#b HTTP/1.1\r\n"), explained("GET /a#b HTTP/1.1"));
     }
 
     proptest! {

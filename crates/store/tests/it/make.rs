@@ -14,7 +14,7 @@ use keystile_core::request::credential::CredentialRule;
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::sqlite::journal::Settlement;
 use keystile_store::sqlite::keys::key_cache::KeyEntry;
-use keystile_store::sqlite::ledger::reserve::{RefusedRecord, ReserveRequest, Subject};
+use keystile_store::sqlite::ledger::reserve::{RefusedRecord, ReserveRequest, Sender, Subject};
 
 pub(crate) const LOCKS: LockRule =
     LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked };
@@ -150,5 +150,5 @@ pub(crate) fn write(
     .unwrap();
     let Permit::Write(permit) = permit else { panic!("it writes") };
     let facts = Arc::new(facts(api_name, method, path));
-    ReserveRequest { subject, permit, policy: policy.clone(), facts }
+    ReserveRequest { subject, permit, policy: policy.clone(), facts, sender: Sender::OurDoor }
 }

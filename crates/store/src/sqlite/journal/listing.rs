@@ -346,7 +346,11 @@ fn statement(
         }
     }
     if let Some(outcome) = query.outcome {
-        sql += &format!(" AND outcome = {}", code(outcome));
+        // What another gateway sends has a number of its own until it is settled.
+        sql += &match outcome {
+            Outcome::Pending => " AND outcome IN (0, 7)".to_owned(),
+            settled => format!(" AND outcome = {}", code(settled)),
+        };
         // SQLite uses the partial index on rare outcomes only where its condition is said again.
         if is_rare(outcome) {
             sql += " AND outcome >= 2";

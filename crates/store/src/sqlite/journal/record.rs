@@ -26,6 +26,10 @@ pub(crate) struct NewRecord<'a> {
     pub(crate) count: u32,
 }
 
+/// What is pending at another gateway: an outcome of its own in the table, because it ends as handed over
+/// where nobody settles it.
+const PENDING_ELSEWHERE: i64 = 7;
+
 /// The outcome's number in the table.
 pub(crate) fn code(outcome: Outcome) -> i64 {
     match outcome {
@@ -41,6 +45,9 @@ pub(crate) fn code(outcome: Outcome) -> i64 {
 
 /// The outcome with a number of the table.
 pub(crate) fn outcome_of(code: i64) -> Result<Outcome> {
+    if code == PENDING_ELSEWHERE {
+        return Ok(Outcome::Pending);
+    }
     let known = usize::try_from(code).ok().and_then(|place| Outcome::ALL.get(place));
     known.copied().ok_or_else(|| Error::Corrupt(format!("a record has the outcome {code}")))
 }
@@ -95,6 +102,14 @@ pub(crate) fn settle(connection: &Connection, id: i64, settlement: &Settlement) 
     Ok(())
 }
 
+/// A write is sent by another gateway.
+pub(crate) fn set_pending_elsewhere(connection: &Connection, id: i64) -> Result<()> {
+    let mut statement =
+        connection.prepare_cached("UPDATE journal SET outcome = ?2 WHERE id = ?1")?;
+    statement.execute([id, PENDING_ELSEWHERE])?;
+    Ok(())
+}
+
 /// A write costs nothing after all.
 pub(crate) fn forgive(connection: &Connection, id: i64) -> Result<()> {
     let mut statement = connection.prepare_cached("UPDATE journal SET cost = 0 WHERE id = ?1")?;
@@ -109,8 +124,9 @@ pub(crate) fn set_response_bytes(connection: &Connection, id: i64, bytes: u64) -
     Ok(())
 }
 
-/// Nothing of a node stays open after its restart: what was pending is unknown, and stays counted. `from` is a
-/// row before which nothing was pending at the last stop. Says how many there were.
+/// Nothing of a node stays open after its restart: what was pending is unknown, or handed over where another
+/// gateway sent it, and stays counted. `from` is a row before which nothing was pending at the last stop. Says
+/// how many are unknown.
 ///
 /// When they began to leave is not known: they count from now, or from the last moment when they could.
 pub(crate) fn close_pending(
@@ -120,25 +136,28 @@ pub(crate) fn close_pending(
     now: Timestamp,
 ) -> Result<usize> {
     let is_left = format!("id >= ?3 AND outcome = ?4 AND {}", node::is_closable("journal"));
-    let pending = code(Outcome::Pending);
-    connection.execute(
-        &format!(
-            "UPDATE journal_by_subject SET time = time + min(max(?2 - time, 0), ?5)
-             WHERE (subject, id) IN (SELECT subject, id FROM journal WHERE {is_left})"
-        ),
-        params![node.id(), now.0, from, pending, BEGINS_WITHIN_MILLIS],
-    )?;
-    Ok(connection.execute(
-        &format!("UPDATE journal SET outcome = ?5 WHERE {is_left}"),
-        params![node.id(), now.0, from, pending, code(Outcome::Unknown)],
-    )?)
+    let close = |pending: i64, end: Outcome| -> Result<usize> {
+        connection.execute(
+            &format!(
+                "UPDATE journal_by_subject SET time = time + min(max(?2 - time, 0), ?5)
+                 WHERE (subject, id) IN (SELECT subject, id FROM journal WHERE {is_left})"
+            ),
+            params![node.id(), now.0, from, pending, BEGINS_WITHIN_MILLIS],
+        )?;
+        Ok(connection.execute(
+            &format!("UPDATE journal SET outcome = ?5 WHERE {is_left}"),
+            params![node.id(), now.0, from, pending, code(end)],
+        )?)
+    };
+    close(PENDING_ELSEWHERE, Outcome::HandedOver)?;
+    close(code(Outcome::Pending), Outcome::Unknown)
 }
 
 /// The first row, from one on, whose write is under way.
 pub(crate) fn first_pending(connection: &Connection, from: i64) -> Result<Option<i64>> {
     Ok(connection.query_row(
-        "SELECT min(id) FROM journal WHERE id >= ?1 AND outcome = ?2",
-        params![from, code(Outcome::Pending)],
+        "SELECT min(id) FROM journal WHERE id >= ?1 AND outcome IN (?2, ?3)",
+        params![from, code(Outcome::Pending), PENDING_ELSEWHERE],
         |row| row.get(0),
     )?)
 }

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::key_cache::KeyEntry;
 use crate::reservation::{BudgetStanding, Settlement};
 pub use crate::reservation::{
-    RefusedRecord, ReserveAnswer, ReserveRefused, ReserveRequest, Reserved, Subject,
+    RefusedRecord, ReserveAnswer, ReserveRefused, ReserveRequest, Reserved, Sender, Subject,
 };
 use crate::sending::Sending;
 use crate::sqlite::journal::record::{self, NewRecord};
@@ -56,6 +56,9 @@ pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Resul
         }
     }
     let id = insert(work, request, Outcome::Pending, objection, cost)?;
+    if request.sender == Sender::OtherGateway {
+        record::set_pending_elsewhere(work.connection, id)?;
+    }
     work.memory.open.insert(id, sending.clone());
     Ok(Ok(Box::new(Reserved {
         id: RecordId(id),

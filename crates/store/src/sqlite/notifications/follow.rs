@@ -164,7 +164,7 @@ impl RuleMatcher<'_> {
             "SELECT journal.id, time, subject, plan, api, method, path, operation, outcome, count,
                     duration_ms, watch_late.record
              FROM watch_late LEFT JOIN journal ON journal.id = record
-             WHERE outcome IS NOT 0 ORDER BY record LIMIT ?1",
+             WHERE outcome IS NOT 0 AND outcome IS NOT 7 ORDER BY record LIMIT ?1",
         )?;
         let mut rows = statement.query([LATE_AT_ONCE])?;
         while let Some(row) = rows.next()? {

@@ -1,0 +1,163 @@
+//! Writes that somebody else's gateway sends: reserved here, and settled by whoever has the id.
+//!
+//! A door that answers yes to another gateway never sees what the upstream answers. It gives the id of the
+//! reservation away, and whoever brings it back says what became of the write. What nobody settles in time
+//! ends as `handed_over`, and stays counted; so does what a crash leaves open.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use keystile_core::journal::{Outcome, RecordId};
+use keystile_core::problem::AnswerField;
+use keystile_core::reservation_id::ReservationId;
+use keystile_core::time::{Span, Timestamp};
+use keystile_store::sqlite::journal::Settlement;
+use keystile_store::sqlite::ledger::reserve::{Reserved, Sender};
+
+use crate::Engine;
+use crate::admission::permit::WritePermit;
+use crate::admission::refused::Refused;
+
+/// So many wait to be settled at a time. Beyond, those that wait for longest are handed over early: a
+/// write is never refused because others were not settled.
+const HELD_MAX: usize = 50_000;
+/// The longest time until a write is handed over: after a crash a write is taken to have begun within a
+/// minute of its reservation, so nothing may be open for longer.
+pub const SETTLE_WITHIN_MAX: Span = Span::from_secs(60);
+
+/// A write that another gateway may send.
+#[derive(Debug)]
+pub struct HeldWrite {
+    /// By which it is settled; `None` for a write at an observed API that could not be recorded.
+    pub id: Option<ReservationId>,
+    /// Its record.
+    pub record: Option<RecordId>,
+    /// How its budgets stand after it.
+    pub budgets: Option<[AnswerField; 2]>,
+}
+
+/// Why a write cannot be settled by an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettleError {
+    /// It was settled before, was handed over, or never was.
+    #[error("no open reservation has this id")]
+    NotOpen,
+    /// A write that was reserved cannot end like this.
+    #[error("a write that was reserved cannot end as {0}")]
+    NoSuchEnd(Outcome),
+}
+
+/// The reservations that wait to be settled by their ids.
+#[derive(Debug, Default)]
+pub(crate) struct HeldReservations(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    by_id: HashMap<ReservationId, (u64, Box<Reserved>)>,
+    /// In the order in which they are handed over.
+    in_order: BTreeMap<u64, (Timestamp, ReservationId)>,
+    next: u64,
+}
+
+impl Held {
+    fn remove_first(&mut self) -> Option<Box<Reserved>> {
+        let (_, (_, id)) = self.in_order.pop_first()?;
+        self.by_id.remove(&id).map(|(_, reserved)| reserved)
+    }
+}
+
+impl HeldReservations {
+    fn with<T>(&self, act: impl FnOnce(&mut Held) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps a reservation; gives one that has to make room for it.
+    fn keep(
+        &self,
+        id: ReservationId,
+        reserved: Box<Reserved>,
+        due: Timestamp,
+    ) -> Option<Box<Reserved>> {
+        self.with(|held| {
+            let number = held.next;
+            held.next += 1;
+            held.in_order.insert(number, (due, id));
+            held.by_id.insert(id, (number, reserved));
+            (held.by_id.len() > HELD_MAX).then(|| held.remove_first()).flatten()
+        })
+    }
+
+    fn take(&self, id: ReservationId) -> Option<Box<Reserved>> {
+        self.with(|held| {
+            let (number, reserved) = held.by_id.remove(&id)?;
+            held.in_order.remove(&number);
+            Some(reserved)
+        })
+    }
+
+    /// The first of those that nobody settled in time.
+    fn next_overdue(&self, now: Timestamp) -> Option<Box<Reserved>> {
+        self.with(|held| {
+            let (_, (due, _)) = held.in_order.first_key_value()?;
+            if *due <= now { held.remove_first() } else { None }
+        })
+    }
+}
+
+impl Engine {
+    /// Reserves a write that somebody else's gateway sends. Settle it by its id.
+    ///
+    /// # Errors
+    /// When a lock or a budget refuses it, which is on record then, or nothing can be recorded.
+    pub async fn reserve_by_id(&self, permit: WritePermit) -> Result<HeldWrite, Refused> {
+        let reservation = self.reserve_for(permit, Sender::OtherGateway, None).await?;
+        let (record, budgets) = (reservation.id(), reservation.budget_fields());
+        let Some(reserved) = reservation.into_reserved() else {
+            return Ok(HeldWrite { id: None, record, budgets });
+        };
+        let within = self.settings.load().settle_within.min(SETTLE_WITHIN_MAX);
+        let due = self.store.now().plus(within);
+        let id = ReservationId::from_random(keystile_store::random());
+        if let Some(first) = self.held.keep(id, reserved, due) {
+            self.hand_over(first);
+        }
+        Ok(HeldWrite { id: Some(id), record, budgets })
+    }
+
+    /// Writes down what became of a write that somebody else's gateway sent.
+    ///
+    /// # Errors
+    /// When no open reservation has this id, or a write cannot end so.
+    pub fn settle_by_id(
+        &self,
+        id: ReservationId,
+        settlement: Settlement,
+    ) -> Result<(), SettleError> {
+        match settlement.outcome {
+            Outcome::Applied
+            | Outcome::RefusedByUpstream
+            | Outcome::NotSent
+            | Outcome::Unknown
+            | Outcome::HandedOver => {}
+            Outcome::Pending | Outcome::Refused => {
+                return Err(SettleError::NoSuchEnd(settlement.outcome));
+            }
+        }
+        let reserved = self.held.take(id).ok_or(SettleError::NotOpen)?;
+        self.store.settle(reserved, settlement);
+        Ok(())
+    }
+
+    /// Ends what nobody settled in time.
+    pub(crate) fn hand_over_overdue(&self) {
+        let now = self.store.now();
+        while let Some(reserved) = self.held.next_overdue(now) {
+            self.hand_over(reserved);
+        }
+    }
+
+    fn hand_over(&self, reserved: Box<Reserved>) {
+        let handed_over = Settlement { outcome: Outcome::HandedOver, ..Settlement::NOT_SENT };
+        self.store.settle(reserved, handed_over);
+    }
+}

@@ -1,0 +1,164 @@
+//! Requests of any door: admitted, reserved, and settled by somebody else.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use keystile_core::journal::Outcome;
+use keystile_core::lock::LockRule;
+use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
+use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
+use keystile_core::refusal::Reason;
+use keystile_core::request::credential::CredentialRule;
+use keystile_core::request::head::{Fields, HttpVersion, RequestHead, Target};
+use keystile_core::reservation_id::ReservationId;
+use keystile_core::time::Span;
+use keystile_engine::admission::caller::{Caller, DoorRules, Transport};
+use keystile_engine::admission::held::{HeldWrite, SettleError};
+use keystile_engine::{Admission, Refused};
+use keystile_store::sqlite::journal::{RecordQuery, Settlement, list};
+use keystile_store::sqlite::writer::completion_queue::CompletionQueue;
+
+use crate::test_engine::{TestEngine, address, settings, wait};
+
+/// Callers without a key may do everything, and write twice a day.
+fn policy(mode: Mode) -> Policy {
+    let api = ApiSpec {
+        name: "notes".to_owned(),
+        hosts: Vec::new(),
+        path: String::new(),
+        mode,
+        matrix_parameters: false,
+        credential: CredentialRule::default(),
+        body_bytes_max: Some(100),
+        count_bytes_max: 1 << 20,
+        upstream: UpstreamRule {
+            origins: vec!["http://127.0.0.1:1".parse().unwrap()],
+            http2_prior_knowledge: false,
+            trusted_certificates: None,
+            connect_timeout: Span::from_secs(1),
+            first_byte_timeout: Span::from_secs(1),
+            total_timeout: None,
+            keep_host: false,
+            forward_credential: false,
+        },
+        operations: Vec::new(),
+    };
+    let budget = BudgetSpec { name: None, quota: "2 per day".parse().unwrap(), on: Vec::new() };
+    let plan = PlanSpec {
+        name: "anybody".to_owned(),
+        is_keyless: true,
+        allow: vec!["notes: *".parse().unwrap()],
+        write_budgets: vec![budget],
+        rate_limits: Vec::new(),
+        lock: LockRule::Never,
+    };
+    Policy::new(vec![api], vec![plan], TimeZone::UTC)
+}
+
+fn guarded(settle_within: Span) -> TestEngine {
+    let fixture = TestEngine::new();
+    let settings = keystile_engine::EngineSettings { settle_within, ..settings() };
+    fixture.engine().replace_policy(policy(Mode::Enforce), settings);
+    fixture
+}
+
+fn admit(fixture: &TestEngine, method: &str, fields: &[(&str, &[u8])]) -> Admission {
+    let head = RequestHead {
+        method,
+        target: Target { scheme: None, authority: None, path_and_query: "/notes/1" },
+        version: HttpVersion::Http11,
+        fields: Fields(fields),
+    };
+    let rules = DoorRules::default();
+    let caller = Caller { peer: address(), transport: Transport::Plain, rules: &rules };
+    fixture.engine().admit(&head, &caller)
+}
+
+const HOST: (&str, &[u8]) = ("Host", b"api.example");
+
+fn hold(fixture: &TestEngine) -> Result<HeldWrite, Refused> {
+    let Admission::Write(permit) = admit(fixture, "DELETE", &[HOST]) else {
+        panic!("a DELETE writes")
+    };
+    wait(fixture.engine().reserve_by_id(permit))
+}
+
+fn outcomes(fixture: &TestEngine) -> Vec<Outcome> {
+    let store = fixture.engine().store();
+    wait(store.flush()).unwrap();
+    let all = RecordQuery { limit: 10, ..RecordQuery::default() };
+    let records = store.read(|read| list(read, &all)).unwrap();
+    records.into_iter().rev().map(|record| record.outcome).collect()
+}
+
+#[test]
+fn any_door_is_told_what_a_request_does_whatever_case_its_fields_have() {
+    let fixture = guarded(Span::from_secs(60));
+    assert!(matches!(admit(&fixture, "GET", &[HOST]), Admission::Read(_)));
+    assert!(matches!(admit(&fixture, "PUT", &[HOST]), Admission::Write(_)));
+    for (fields, reason) in [
+        (&[][..], Reason::HostInvalid),
+        (&[HOST, ("hOST", b"api.example")], Reason::HostInvalid),
+        (&[HOST, ("CONTENT-length", b"1"), ("content-Length", b"1")], Reason::FramingInvalid),
+        (&[HOST, ("Content-LENGTH", b"101")], Reason::BodyTooLarge),
+        (&[HOST, ("X-Api-KEY", b"a"), ("x-API-key", b"b")], Reason::CredentialRepeated),
+    ] {
+        let Admission::Refused(refused) = admit(&fixture, "PUT", fields) else {
+            panic!("{fields:?} pass")
+        };
+        assert_eq!(refused.problem.reason, reason, "{fields:?}");
+    }
+}
+
+#[test]
+fn a_write_is_settled_once_by_whoever_has_its_id() {
+    let fixture = guarded(Span::from_secs(60));
+    let held = hold(&fixture).unwrap();
+    assert_eq!(outcomes(&fixture), [Outcome::Pending]);
+    let id = held.id.unwrap().to_string().parse().unwrap();
+    let settle = |outcome| {
+        let settlement = Settlement { outcome, status: Some(204), ..Settlement::NOT_SENT };
+        fixture.engine().settle_by_id(id, settlement)
+    };
+    let refused = SettleError::NoSuchEnd(Outcome::Refused);
+    assert_eq!(settle(Outcome::Refused), Err(refused));
+    assert_eq!(settle(Outcome::Applied), Ok(()));
+    assert_eq!(settle(Outcome::NotSent), Err(SettleError::NotOpen));
+    assert_eq!(outcomes(&fixture), [Outcome::Applied]);
+    let unknown = ReservationId::from_random([7; 16]);
+    let other = fixture.engine().settle_by_id(unknown, Settlement::NOT_SENT);
+    assert_eq!(other, Err(SettleError::NotOpen));
+}
+
+#[test]
+fn what_nobody_settles_in_time_was_handed_over_and_stays_counted() {
+    let fixture = guarded(Span::from_secs(0));
+    let id = hold(&fixture).unwrap().id.unwrap();
+    wait(fixture.engine().run_maintenance());
+    assert_eq!(outcomes(&fixture), [Outcome::HandedOver]);
+    let late = fixture.engine().settle_by_id(id, Settlement::NOT_SENT);
+    assert_eq!(late, Err(SettleError::NotOpen));
+    hold(&fixture).unwrap();
+    assert_eq!(hold(&fixture).unwrap_err().problem.reason, Reason::BudgetExhausted);
+}
+
+#[test]
+fn what_another_gateway_sends_was_handed_over_after_a_restart_and_what_we_send_is_unknown() {
+    let mut fixture = guarded(Span::from_secs(60));
+    hold(&fixture).unwrap();
+    let Admission::Write(permit) = admit(&fixture, "DELETE", &[HOST]) else {
+        panic!("a DELETE writes")
+    };
+    let completions = Arc::<CompletionQueue>::default();
+    let ours = wait(async {
+        tokio::select! {
+            reserved = fixture.engine().reserve(permit, &completions) => reserved,
+            () = fixture.engine().store().hand_out(&completions) => panic!("it goes on"),
+        }
+    });
+    // As a crash would leave it: dropped in order, it would be settled.
+    std::mem::forget(ours.unwrap());
+    assert_eq!(outcomes(&fixture), [Outcome::Pending, Outcome::Pending]);
+    fixture.later(1_000);
+    assert_eq!(outcomes(&fixture), [Outcome::HandedOver, Outcome::Unknown]);
+}
