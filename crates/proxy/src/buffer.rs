@@ -21,7 +21,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 
-use crate::caller::place::Places;
+use crate::caller::stream_limit::Places;
 use crate::deadline::{Deadline, locked};
 
 /// What a connection may always hold.

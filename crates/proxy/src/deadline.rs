@@ -14,7 +14,7 @@ use std::time::Duration;
 use keystile_core::time::Span;
 use tokio::time::Instant;
 
-use crate::caller::place::Places;
+use crate::caller::stream_limit::Places;
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(100);

@@ -72,11 +72,9 @@ pub(crate) fn admit(
 
 /// The host that an admitted request is for.
 pub(crate) fn host_of(parts: &Parts) -> HeaderValue {
-    match parts.headers.get(HOST) {
-        Some(host) => host.clone(),
-        None => {
-            let authority = parts.uri.authority().map_or("", http::uri::Authority::as_str);
-            HeaderValue::from_str(authority).expect("the grammar accepts only visible hosts")
-        }
+    if let Some(host) = parts.headers.get(HOST) {
+        return host.clone();
     }
+    let authority = parts.uri.authority().map_or("", http::uri::Authority::as_str);
+    HeaderValue::from_str(authority).expect("the grammar accepts only visible hosts")
 }

@@ -277,18 +277,14 @@ pub(crate) fn deliver(
     under_way: Option<UnderWay>,
 ) -> Answer {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return match upgrade {
-            Some(switch) => {
-                let upstream = hyper::upgrade::on(&mut response);
-                tokio::task::spawn_local(switch.run(upstream, under_way));
-                let (parts, _) = response.into_parts();
-                Response::from_parts(parts, AnswerBody::held(Bytes::new()))
-            }
-            None => {
-                let problem = Problem::new(Reason::UpstreamFailed.into(), "");
-                response::problem(&problem, Connection::Stays).map(AnswerBody::held)
-            }
+        let Some(switch) = upgrade else {
+            let problem = Problem::new(Reason::UpstreamFailed.into(), "");
+            return response::problem(&problem, Connection::Stays).map(AnswerBody::held);
         };
+        let upstream = hyper::upgrade::on(&mut response);
+        tokio::task::spawn_local(switch.run(upstream, under_way));
+        let (parts, _) = response.into_parts();
+        return Response::from_parts(parts, AnswerBody::held(Bytes::new()));
     }
     let headers = response.headers_mut();
     for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, UPGRADE] {

@@ -143,16 +143,16 @@ async fn send(
         }
         Err(refusal) => Err(Failure { refusal, sent: Sent::No }),
     };
-    let stats = ExchangeStats {
+    let exchange = ExchangeStats {
         duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         request_bytes: progress.map(|progress| progress.bytes.get()),
     };
     match exchanged {
         Ok((response, lease)) => {
             let answer = deliver(response, lease, upgrade, None);
-            settled(core, write, answer, stats)
+            settled(core, write, answer, exchange)
         }
-        Err(failure) => failed(write, failure, stats),
+        Err(failure) => failed(write, failure, exchange),
     }
 }
 
@@ -160,7 +160,7 @@ fn settled(
     core: &Rc<Worker>,
     write: OpenWrite,
     mut answer: Answer,
-    stats: ExchangeStats,
+    exchange: ExchangeStats,
 ) -> Answer {
     let status = answer.status().as_u16();
     let response_bytes = answer.body().size_hint().exact();
@@ -178,19 +178,19 @@ fn settled(
     write.settle(Settlement {
         outcome: Outcome::of_status(status),
         status: Some(status),
-        duration_ms: stats.duration_ms,
-        request_bytes: stats.request_bytes,
+        duration_ms: exchange.duration_ms,
+        request_bytes: exchange.request_bytes,
         response_bytes,
     });
     answer
 }
 
-fn failed(write: OpenWrite, failure: Failure, stats: ExchangeStats) -> Answer {
+fn failed(write: OpenWrite, failure: Failure, exchange: ExchangeStats) -> Answer {
     let Failure { refusal, sent } = failure;
     let is_last = matches!(
         refusal.reason,
         Reason::FramingInvalid | Reason::RequestTimeout | Reason::BodyTooLarge
     );
-    let problem = write.fail(refusal, sent, stats);
+    let problem = write.fail(refusal, sent, exchange);
     response::problem(&problem, Connection::ending_if(is_last)).map(AnswerBody::held)
 }

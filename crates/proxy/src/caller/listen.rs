@@ -25,9 +25,9 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::buffer::{Buffers, SEND_BUFFER_BYTES};
+use crate::caller::coalescing::CoalescingWriter;
 use crate::caller::connection::{InspectedIo, Progress};
 use crate::caller::linger::{self, Rest, Returned, Returning, Stream};
-use crate::caller::small::CoalescingWriter;
 use crate::deadline::Deadlines;
 use crate::response;
 use crate::serve::{LocalExecutor, Peer, Worker, address_text, serve, serve_stream};

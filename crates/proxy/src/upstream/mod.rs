@@ -23,19 +23,19 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::body::{BodyProgress, RequestBody};
-use crate::caller::small::CoalescingWriter;
+use crate::caller::coalescing::CoalescingWriter;
 use crate::deadline::{Deadline, Deadlines};
 use crate::serve::LocalExecutor;
 use crate::tls;
 use crate::upstream::first_byte::{FirstByte, Noting};
-use crate::upstream::shared::{Connections, Kind, Share};
+use crate::upstream::http2_sharing::{Connections, Kind, Share};
 
 pub(crate) mod first_byte;
 pub(crate) mod forward;
+pub(crate) mod http2_sharing;
 pub(crate) mod identity;
 pub(crate) mod outgoing;
 pub(crate) mod pool;
-pub(crate) mod shared;
 
 /// Idle connections kept to one origin by one core.
 const IDLE_MAX: usize = 256;

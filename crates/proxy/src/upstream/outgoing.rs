@@ -25,7 +25,7 @@ use crate::deadline::Deadline;
 use crate::request::Forwarding;
 use crate::serve::{Peer, Worker};
 use crate::upstream::Reuse;
-use crate::upstream::shared::Kind;
+use crate::upstream::http2_sharing::Kind;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
