@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 pub type Field<'a> = (&'a str, &'a [u8]);
 
 /// Where a door puts the fields of one head, without allocating for a usual one.
-pub type FieldList<'a> = SmallVec<[Field<'a>; 40]>;
+pub type FieldList<'a> = SmallVec<[Field<'a>; 32]>;
 
 /// The version of HTTP that a caller speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
