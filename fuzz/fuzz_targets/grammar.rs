@@ -38,5 +38,10 @@ fuzz_target!(|parts: (&str, Vec<(&str, Vec<u8>)>)| {
 });
 
 fn delete<'a>(uri: &'a Uri, fields: Fields<'a>) -> RequestHead<'a> {
-    RequestHead { method: "DELETE", target: Target::from(uri), version: HttpVersion::Http11, fields }
+    RequestHead {
+        method: "DELETE",
+        target: Target::from(uri),
+        version: HttpVersion::Http11,
+        fields,
+    }
 }
