@@ -5,14 +5,12 @@ use std::sync::Arc;
 use keystile_core::lock::Actor;
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
-use keystile_store::audit::{EventKind, EventOwner, EventQuery};
+use keystile_store::audit::{EventKind, EventOwner, EventQuery, EventRow};
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{LISTED_MAX, failure};
-use crate::keys::key::key_failure;
-use crate::keys::view;
+use crate::execute::{LISTED_MAX, failure, key_failure};
 
 /// Which events to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +53,21 @@ pub struct EventView {
     pub actor: Actor,
     /// More about it, in a sentence.
     pub detail: String,
+}
+
+impl From<EventRow> for EventView {
+    fn from(row: EventRow) -> Self {
+        Self {
+            id: row.id,
+            time: row.time,
+            kind: row.kind,
+            key: row.key,
+            application: row.application,
+            subject: row.subject,
+            actor: row.actor,
+            detail: row.detail,
+        }
+    }
 }
 
 /// What came of looking through the audit.
@@ -138,7 +151,7 @@ impl Engine {
             ..EventQuery::default()
         };
         let rows = self.store.list_events(owner, query).await.map_err(key_failure)?;
-        Ok(rows.into_iter().map(view::event).collect())
+        Ok(rows.into_iter().map(EventView::from).collect())
     }
 
     /// Writes an event of the server itself. It has happened all the same where the store cannot write.

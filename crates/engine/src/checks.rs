@@ -7,7 +7,7 @@ use keystile_core::policy::Policy;
 use keystile_store::sqlite::notifications::outbox;
 
 use crate::Engine;
-use crate::command::{Finding, FindingLevel};
+use crate::status::{Finding, FindingLevel};
 
 /// How it is looked at.
 #[derive(Clone, Copy, Debug)]

@@ -8,6 +8,7 @@ use keystile_core::lock::Actor;
 use keystile_store::error::Error;
 
 use crate::Engine;
+use crate::advice;
 use crate::command::{Failure, FailureKind};
 use crate::legacy::{Answer, Command};
 
@@ -54,6 +55,24 @@ pub(crate) fn failure(message: impl Into<String>, help: &str) -> Failure {
 /// A failure with advice, because something does not exist.
 pub(crate) fn missing(message: impl Into<String>, help: &str) -> Failure {
     Failure { kind: FailureKind::Missing, ..failure(message, help) }
+}
+
+/// Why something could not be done with a key, or with what else was named beside it.
+pub(crate) fn key_failure(error: Error) -> Failure {
+    match error {
+        Error::Missing(what) if what.starts_with("key ") => {
+            missing(format!("there is no {what}"), advice::LIST_KEYS)
+        }
+        other => other.into(),
+    }
+}
+
+/// Why something could not be done with an application.
+pub(crate) fn application_failure(error: Error) -> Failure {
+    match error {
+        Error::Missing(what) => missing(format!("there is no {what}"), advice::LIST_APPLICATIONS),
+        other => other.into(),
+    }
 }
 
 /// A failure with advice, because of the present state.

@@ -10,12 +10,13 @@ use keystile_core::time::{Span, Timestamp};
 use keystile_store::journal::{
     Activity, AddressUse, Direction, HourCount, RecordOwner, RecordPage, RecordQuery,
 };
+use keystile_store::keys::KeyRef;
+use keystile_store::sqlite::keys::key;
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::LISTED_MAX;
-use crate::keys::key::key_failure;
+use crate::execute::{LISTED_MAX, key_failure};
 
 const HOUR: Span = Span::from_secs(3_600);
 /// Addresses shown with a key.
@@ -206,10 +207,16 @@ impl Engine {
 
     /// A page of records. Blocks: it is for the notifier's thread.
     pub(crate) fn record_page(&self, filter: RecordFilter) -> Result<RecordPage, Failure> {
-        let key = filter.key.as_deref().map(|key| self.find_key(key)).transpose()?;
-        let (_, query) = self.record_query(filter);
-        let query = RecordQuery { subject: key.map(|key| key.row), ..query };
-        Ok(self.store.read(|read| keystile_store::sqlite::journal::page(read, &query))?)
+        let (owner, query) = self.record_query(filter);
+        Ok(self.store.read(|read| {
+            let key = match &owner.key {
+                Some(KeyRef::Hashed(hash)) => Some(key::find_key_by_hash(read, hash)?),
+                Some(KeyRef::Named(name)) => Some(key::find_key(read, name)?),
+                None => None,
+            };
+            let query = RecordQuery { subject: key.map(|key| key.row), ..query };
+            keystile_store::sqlite::journal::page(read, &query)
+        })?)
     }
 
     /// What the store is asked for a filter.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::Context;
 use keystile_core::policy::api::Mode;
 use keystile_engine::Engine;
-use keystile_engine::command::FindingLevel;
 use keystile_engine::keys::create::CreateKeys;
 use keystile_engine::owners::claim::ClaimLink;
+use keystile_engine::status::FindingLevel;
 use keystile_web::Access;
 use tokio::io::AsyncWriteExt as _;
 

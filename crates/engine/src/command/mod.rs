@@ -21,19 +21,11 @@ use crate::Engine;
 mod failure;
 pub mod wire;
 
-pub use crate::audit::{AuditFault, AuditReport, EventFilter, EventView};
-pub use crate::journal::{Order, RecordFilter};
-pub use crate::keys::application::{ApplicationDetails, ApplicationView};
-pub use crate::keys::create::NewKey;
-pub use crate::keys::key::{BudgetView, KeyDetails, KeyFilter, KeyView};
 pub use crate::notifications::delivery::{
     AttemptView, ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView,
 };
 pub use crate::owners::token::{NewToken, TokenView};
-pub use crate::status::{ApiView, Finding, FindingLevel, KeyCounts, StatusView};
 pub use failure::{Failure, FailureKind};
-pub use keystile_core::lock::Budgets;
-pub use keystile_core::version::Expected;
 
 /// A command that is being carried out. It is boxed so that all of it is compiled here, once, and not in
 /// every crate that awaits it.

@@ -7,16 +7,13 @@ use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
 use keystile_core::version::version_of;
 use keystile_store::applications::ApplicationRow;
-use keystile_store::error::Error;
 use keystile_store::keys::KeyQuery;
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
-use crate::advice;
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{LISTED_MAX, check_name, missing};
+use crate::execute::{LISTED_MAX, application_failure, check_name};
 use crate::keys::key::KeyView;
-use crate::keys::view;
 
 /// An application as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +44,20 @@ pub struct ApplicationDetails {
     pub application: ApplicationView,
     /// Its keys.
     pub keys_list: Vec<KeyView>,
+}
+
+impl From<ApplicationRow> for ApplicationView {
+    fn from(row: ApplicationRow) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            plan: row.plan,
+            state: row.state,
+            created: row.created,
+            keys: row.keys,
+            note: row.note,
+        }
+    }
 }
 
 impl ApplicationView {
@@ -103,7 +114,7 @@ impl Command for ListApplications {
         Box::pin(async move {
             let limit = self.limit.unwrap_or(u32::MAX);
             let rows = engine.store.list_applications(self.after, limit).await?;
-            Ok(rows.into_iter().map(view::application).collect())
+            Ok(rows.into_iter().map(ApplicationView::from).collect())
         })
     }
 }
@@ -113,9 +124,9 @@ impl Command for ShowApplication {
     const SCOPE: Scope = Scope::Read;
 
     fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, ApplicationView> {
-        Box::pin(
-            async move { engine.application_row(self.application).await.map(view::application) },
-        )
+        Box::pin(async move {
+            engine.application_row(self.application).await.map(ApplicationView::from)
+        })
     }
 }
 
@@ -149,17 +160,9 @@ impl Command for CreateApplication {
             check_name(&name)?;
             engine.check_plan(&plan)?;
             let row = engine.store.create_application(name, plan, by.actor().clone()).await?;
-            let application = view::application(row);
+            let application = ApplicationView::from(row);
             Ok(ApplicationDetails { application, keys_list: Vec::new() })
         })
-    }
-}
-
-/// Why something could not be done with an application.
-pub(crate) fn application_failure(error: Error) -> Failure {
-    match error {
-        Error::Missing(what) => missing(format!("there is no {what}"), advice::LIST_APPLICATIONS),
-        other => other.into(),
     }
 }
 
@@ -177,6 +180,6 @@ impl Engine {
         };
         let keys = self.store.list_keys(query).await?;
         let keys_list = keys.into_iter().map(|key| self.key_view(key)).collect();
-        Ok(ApplicationDetails { application: view::application(row), keys_list })
+        Ok(ApplicationDetails { application: ApplicationView::from(row), keys_list })
     }
 }

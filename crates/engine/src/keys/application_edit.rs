@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::command::{Authorized, Command, Edited, Running};
-use crate::execute::checked_note;
-use crate::keys::application::{ApplicationView, application_failure};
-use crate::keys::view;
+use crate::execute::{application_failure, checked_note};
+use crate::keys::application::ApplicationView;
 
 /// Keys put on another plan in one transaction.
 const CHANGED_AT_ONCE: u32 = 2_000;
@@ -72,7 +71,7 @@ impl Command for SetApplicationState {
                     format!("Suspended {}: none of its keys may call.", row.name)
                 }
             };
-            Ok(Edited { done, now: view::application(row) })
+            Ok(Edited { done, now: ApplicationView::from(row) })
         })
     }
 }
@@ -115,7 +114,7 @@ impl Command for ChangeApplicationPlan {
             } else {
                 format!("{} is on the plan {plan}; {keys}.", row.name)
             };
-            Ok(Edited { done, now: ApplicationView { plan, ..view::application(row) } })
+            Ok(Edited { done, now: ApplicationView { plan, ..ApplicationView::from(row) } })
         })
     }
 }
@@ -132,7 +131,7 @@ impl Command for SetApplicationNote {
             let noted = engine.store.set_application_note(edit, note).await;
             let row = noted.map_err(application_failure)?;
             let said = if row.note.is_some() { "Noted for" } else { "Removed the note of" };
-            Ok(Edited { done: format!("{said} {}.", row.name), now: view::application(row) })
+            Ok(Edited { done: format!("{said} {}.", row.name), now: ApplicationView::from(row) })
         })
     }
 }

@@ -11,7 +11,8 @@ use keystile_store::BudgetStanding;
 use keystile_store::sqlite::keys::key_cache::KeyEntry;
 
 use crate::Engine;
-use crate::command::{BudgetView, Failure};
+use crate::command::Failure;
+use crate::keys::key::BudgetView;
 
 /// More keys than this are not kept; the first hundred already tell that something is going on.
 const KEPT_MAX: usize = 1_000;

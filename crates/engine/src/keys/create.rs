@@ -15,8 +15,7 @@ use uuid::Uuid;
 use crate::Engine;
 use crate::advice;
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{check_name, failure, too_long};
-use crate::keys::key::key_failure;
+use crate::execute::{check_name, failure, key_failure, too_long};
 
 /// Keys issued in one command.
 const CREATED_MAX: u32 = 1_000_000;

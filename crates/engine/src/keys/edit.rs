@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::command::{Authorized, Command, Edited, Running};
-use crate::execute::checked_note;
-use crate::keys::key::{KeyView, key_failure};
+use crate::execute::{checked_note, key_failure};
+use crate::keys::key::KeyView;
 
 /// Revokes a key for good. Revoking one again changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

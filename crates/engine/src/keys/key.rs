@@ -7,16 +7,13 @@ use keystile_core::lock::Lock;
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
 use keystile_core::version::version_of;
-use keystile_store::error::Error;
 use keystile_store::keys::{CountedBudget, KeyQuery, KeyRef, KeyRow, ListedKey};
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
-use crate::advice;
 use crate::audit::EventView;
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{LISTED_MAX, missing};
-use crate::keys::view;
+use crate::execute::{LISTED_MAX, key_failure};
 
 /// Events shown with a key.
 const EVENTS_SHOWN: u32 = 50;
@@ -95,6 +92,29 @@ pub struct KeyFilter {
 }
 
 impl KeyView {
+    /// A key at a time.
+    pub(crate) fn of(
+        row: KeyRow,
+        last_write: Option<Timestamp>,
+        last_call: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Self {
+        let (state, lock) = (row.state_at(now).to_owned(), row.lock_at(now).cloned());
+        Self {
+            id: row.id,
+            prefix: row.prefix,
+            application: row.application,
+            plan: row.plan,
+            state,
+            lock,
+            created: row.created,
+            expires: row.expires,
+            last_write,
+            last_call,
+            note: row.note,
+        }
+    }
+
     /// The version of what can be edited of the key.
     pub fn version(&self) -> String {
         let Self { id, plan, state, lock, expires, note, .. } = self;
@@ -131,7 +151,7 @@ impl Command for ListKeys {
                 after: after.map(|after| engine.key_ref(&after)),
                 limit: if limit == 0 { LISTED_MAX } else { limit.min(LISTED_MAX) },
             };
-            let listed = engine.store.list_keys(query).await?;
+            let listed = engine.store.list_keys(query).await.map_err(key_failure)?;
             Ok(listed.into_iter().map(|key| engine.key_view(key)).collect())
         })
     }
@@ -149,17 +169,9 @@ impl Command for ShowKey {
             Ok(KeyDetails {
                 budgets: engine.budgets_of(&listed.key).await?,
                 key: engine.key_view(listed),
-                events: events.into_iter().map(view::event).collect(),
+                events: events.into_iter().map(EventView::from).collect(),
             })
         })
-    }
-}
-
-/// Why something could not be done with a key.
-pub(crate) fn key_failure(error: Error) -> Failure {
-    match error {
-        Error::Missing(what) => missing(format!("there is no {what}"), advice::LIST_KEYS),
-        other => other.into(),
     }
 }
 
@@ -183,7 +195,7 @@ impl Engine {
     pub(crate) fn key_view(&self, listed: ListedKey) -> KeyView {
         let ListedKey { key, last_write } = listed;
         let last_call = self.store.keys().find(&key.hash).and_then(|entry| entry.last_call());
-        view::key(key, last_write, last_call, self.store.now())
+        KeyView::of(key, last_write, last_call, self.store.now())
     }
 
     /// A key that was just edited, as owners see it. The edit is made: where the store cannot be read
@@ -217,15 +229,5 @@ impl Engine {
             frees_at: budget.frees_at,
         };
         Ok(counted.into_iter().map(view).collect())
-    }
-
-    /// A key by its id, prefix or text. Blocks.
-    pub(crate) fn find_key(&self, text: &str) -> Result<KeyRow, Failure> {
-        use keystile_store::sqlite::keys::key;
-        let found = match self.key_ref(text) {
-            KeyRef::Hashed(hash) => self.store.read(|read| key::find_key_by_hash(read, &hash)),
-            KeyRef::Named(name) => self.store.read(|read| key::find_key(read, &name)),
-        };
-        found.map_err(key_failure)
     }
 }

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::command::{Authorized, Command, Edited, Running};
-use crate::execute::{check_label, too_long};
-use crate::keys::key::{KeyView, key_failure};
+use crate::execute::{check_label, key_failure, too_long};
+use crate::keys::key::KeyView;
 
 /// Locks a key. One that is locked keeps the stricter level and the later end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,4 +7,3 @@ pub mod create;
 pub mod edit;
 pub mod key;
 pub mod lock;
-pub(crate) mod view;

@@ -27,9 +27,9 @@ use keystile_store::sqlite::audit::event::EventKind;
 use uuid::Uuid;
 
 use crate::Engine;
-use crate::command::{Authorized, Command, Failure, KeyView, Running};
+use crate::command::{Authorized, Command, Failure, Running};
 use crate::execute::failure;
-use crate::keys::view;
+use crate::keys::key::KeyView;
 use crate::notifications::signed;
 
 /// Where the console takes action links; the token follows.
@@ -259,7 +259,7 @@ impl Engine {
 
     fn key_of(&self, target: LinkTarget) -> Result<KeyView, LinkRefusal> {
         match target {
-            LinkTarget::Key(row) => Ok(view::key(*row, None, None, self.store.now())),
+            LinkTarget::Key(row) => Ok(KeyView::of(*row, None, None, self.store.now())),
             LinkTarget::Used => Err(LinkRefusal::Used),
             LinkTarget::NoKey => Err(LinkRefusal::NoKey),
         }

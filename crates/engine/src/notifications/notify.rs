@@ -35,7 +35,7 @@ use keystile_store::sqlite::notifications::outbox::{self, DeliveryRow};
 use keystile_store::sqlite::notifications::subscription;
 
 use crate::Engine;
-use crate::command::{Order, RecordFilter};
+use crate::journal::{Order, RecordFilter};
 use crate::notifications::action_link::Act;
 
 /// So many records are read in one go; a few milliseconds.

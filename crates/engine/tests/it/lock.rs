@@ -1,12 +1,16 @@
 //! Locks that meet a lock.
 
+use keystile_core::key::KeyId;
 use keystile_core::lock::LockLevel;
-use keystile_engine::command::Expected;
+use keystile_core::version::Expected;
 use keystile_engine::keys::create::CreateKeys;
 use keystile_engine::keys::key::{KeyDetails, ShowKey};
 use keystile_engine::keys::lock::LockKey;
 
-use crate::test_engine::{TestEngine, shell};
+use keystile_engine::notifications::action_link::{ACTION_PATH, Act};
+use uuid::Uuid;
+
+use crate::test_engine::{TestEngine, shell, wait};
 
 impl TestEngine {
     fn new_key(&self) -> String {
@@ -53,4 +57,24 @@ fn a_lock_for_more_calls_keeps_the_later_end() {
     let lock = fixture.details(&key).key.lock.unwrap();
     assert_eq!(lock.level, LockLevel::All);
     assert_eq!(lock.until.unwrap().0 - lock.since.0, 3_600_000);
+}
+
+#[test]
+fn a_link_in_a_message_never_weakens_a_lock() {
+    let fixture = TestEngine::new();
+    let key = fixture.new_key();
+    fixture.lock(&key, LockLevel::All, None);
+    let engine = fixture.engine();
+    let id: KeyId = key.parse().unwrap();
+    let url = engine.action_link(Act::Lock, id, engine.store().now(), Uuid::now_v7());
+    let start = format!("https://console.example.org{ACTION_PATH}");
+    let done = wait(engine.use_action(url.strip_prefix(&start).unwrap())).unwrap();
+    assert!(done.said.contains("all its calls stop"), "{}", done.said);
+    let details = fixture.details(&key);
+    let lock = details.key.lock.unwrap();
+    assert_eq!(
+        (lock.level, lock.until, lock.reason.as_str()),
+        (LockLevel::All, None, "all please")
+    );
+    assert!(details.events[0].detail.contains("it was locked for as much already"));
 }

@@ -12,10 +12,11 @@ use clap::Parser as _;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::lock::{Actor, Lock, LockLevel};
 use keystile_core::time::Timestamp;
+use keystile_engine::audit::EventView;
 use keystile_engine::command::wire::WireCommand;
-use keystile_engine::command::{
-    BudgetView, Edited, EventView, Failure, FailureKind, KeyDetails, KeyView, NewKey,
-};
+use keystile_engine::command::{Edited, Failure, FailureKind};
+use keystile_engine::keys::create::NewKey;
+use keystile_engine::keys::key::{BudgetView, KeyDetails, KeyView};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use keystile_core::journal::{Outcome, WriteRecord};
 use keystile_core::lock::{Actor, Lock, LockLevel};
 use keystile_core::time::Timestamp;
-use keystile_engine::command::KeyView;
+use keystile_engine::keys::key::KeyView;
 
 use super::traffic::Read;
 use super::watch::Standing;

@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 
 use keystile_core::journal::Outcome;
+use keystile_core::lock::Budgets;
 use keystile_core::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::refusal::Reason;
-use keystile_engine::command::Budgets;
 use tokio::task::JoinSet;
 
 use crate::harness::{

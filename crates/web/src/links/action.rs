@@ -7,7 +7,8 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
-use keystile_engine::command::{Failure, KeyView};
+use keystile_engine::command::Failure;
+use keystile_engine::keys::key::KeyView;
 
 use crate::format::filters;
 use crate::links::status_of;

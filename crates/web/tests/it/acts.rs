@@ -382,3 +382,21 @@ async fn a_stop_link_that_is_invalid_or_incomplete_ends_nothing() {
     }
     assert_eq!(console.events().await, 0);
 }
+
+#[tokio::test]
+async fn a_lock_over_the_api_never_weakens_the_one_before() {
+    let console = TestConsole::new();
+    let (token, key) = (console.token(Scope::Write).await, console.key("reader").await);
+    let path = format!("/api/v1/keys/{key}/lock");
+    for (level, end) in [("all", None), ("writes", Some("1 minute"))] {
+        let lock = json!({ "level": level, "reason": "odd", "for": end });
+        let shown = console.post(&path).token(&token).json(lock).send().await.good();
+        assert_eq!(
+            (&shown["lock"]["level"], &shown["lock"]["until"]),
+            (&json!("all"), &json!(null))
+        );
+    }
+    let shown = console.get(&format!("/api/v1/keys/{key}")).token(&token).send().await.good();
+    let detail = shown["events"][0]["detail"].as_str().unwrap();
+    assert!(detail.contains("it was locked for as much already"), "{detail}");
+}

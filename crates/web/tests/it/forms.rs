@@ -2,7 +2,7 @@
 
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
-use keystile_engine::command::Expected;
+use keystile_core::version::Expected;
 use keystile_engine::keys::create::RollKey;
 use keystile_engine::keys::edit::RevokeKey;
 

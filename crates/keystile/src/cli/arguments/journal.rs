@@ -7,7 +7,7 @@ use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use keystile_core::journal::{Outcome, RecordId};
 use keystile_core::time::Timestamp;
-use keystile_engine::command::{Order, RecordFilter};
+use keystile_engine::journal::{Order, RecordFilter};
 
 use super::super::target::TargetArguments;
 use super::super::when::When;

@@ -178,7 +178,7 @@ fn journal_commands() {
         panic!()
     };
     let now = "2026-11-24T12:00:00Z".parse().unwrap();
-    let filter = list.filter.resolve(list.period, now, keystile_engine::command::Order::Latest);
+    let filter = list.filter.resolve(list.period, now, keystile_engine::journal::Order::Latest);
     assert_eq!(
         (filter.method.as_deref(), filter.outcome),
         (Some("DELETE"), Some(Outcome::NotSent))

@@ -1,7 +1,7 @@
 //! Applications for people.
 
 use keystile_core::decision::ApplicationState;
-use keystile_engine::command::{ApplicationDetails, ApplicationView};
+use keystile_engine::keys::application::{ApplicationDetails, ApplicationView};
 
 use super::super::session::Screen;
 use super::super::when::{exact_and_relative, relative};

@@ -1,6 +1,6 @@
 //! Events for people.
 
-use keystile_engine::command::{AuditReport, EventView};
+use keystile_engine::audit::{AuditReport, EventView};
 
 use super::super::session::Screen;
 use super::{Cell, Column, Listing, Tone, details};

@@ -2,7 +2,8 @@
 
 use keystile_core::lock::Lock;
 use keystile_core::time::Timestamp;
-use keystile_engine::command::{BudgetView, EventView, KeyDetails, KeyView};
+use keystile_engine::audit::EventView;
+use keystile_engine::keys::key::{BudgetView, KeyDetails, KeyView};
 
 use super::super::session::Screen;
 use super::super::when::{exact_and_relative, relative};

@@ -3,11 +3,12 @@ use keystile_core::journal::{Outcome, WriteRecord};
 use keystile_core::lock::Actor;
 use keystile_core::owners::scope::Scope;
 use keystile_core::refusal::Reason;
-use keystile_engine::command::{
-    ApiView, ApplicationDetails, ApplicationView, AuditFault, AuditReport, Finding, FindingLevel,
-    KeyCounts, KeyView, StatusView, TokenView,
-};
+use keystile_engine::audit::{AuditFault, AuditReport};
+use keystile_engine::command::TokenView;
+use keystile_engine::keys::application::{ApplicationDetails, ApplicationView};
+use keystile_engine::keys::key::KeyView;
 use keystile_engine::owners::owner::OwnerView;
+use keystile_engine::status::{ApiView, Finding, FindingLevel, KeyCounts, StatusView};
 
 use super::super::session::{Color, Medium, Screen};
 use super::super::tests::{a_key, a_locked_key, a_record, at, screen};
