@@ -141,7 +141,7 @@ pub(crate) async fn run_core(start: WorkerStart) -> io::Result<()> {
     tokio::task::spawn_local(give_back());
     let handing_out = core.clone();
     parts.spawn_local(async move {
-        handing_out.engine.store().hand_out(&handing_out.completions).await;
+        handing_out.engine.store().drain_completions(&handing_out.completions).await;
     });
     let acceptor = start
         .certificates

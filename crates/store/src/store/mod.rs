@@ -171,8 +171,8 @@ impl Store {
         self.sqlite.writer().reserve(request, Some(completions.clone())).await
     }
 
-    /// Hands out the answers that arrive in a core's queue, for ever. Runs on that core.
-    pub async fn hand_out(&self, completions: &CompletionQueue) {
+    /// Hands out the answers that arrive in the queue of a core, without end. Runs on that core.
+    pub async fn drain_completions(&self, completions: &CompletionQueue) {
         let unclaimed = |reserved: Box<Reserved>| {
             // Nobody is left to send it.
             let (reserved, settlement) = reserved.given_up();
