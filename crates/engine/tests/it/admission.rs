@@ -153,7 +153,7 @@ fn what_another_gateway_sends_was_handed_over_after_a_restart_and_what_we_send_i
     let ours = wait(async {
         tokio::select! {
             reserved = fixture.engine().reserve(permit, &completions) => reserved,
-            () = fixture.engine().store().hand_out(&completions) => panic!("it goes on"),
+            () = fixture.engine().store().drain_completions(&completions) => panic!("it goes on"),
         }
     });
     // As a crash would leave it: dropped in order, it would be settled.
