@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
-use keystile_core::notifications::watch::{Trigger, WatchRule, WatchRules};
+use keystile_core::notifications::trigger::Trigger;
+use keystile_core::notifications::watch::{WatchRule, WatchRules};
 use keystile_core::policy::Policy;
 use keystile_store::Store;
 use keystile_store::sqlite::notifications::follow;
@@ -80,8 +81,9 @@ fn rules(on: &[&str]) -> Outcome<Arc<WatchRules>> {
 }
 
 fn near() -> Outcome<Arc<WatchRules>> {
-    let levels = Trigger::BudgetLevel { levels: vec![50, 80, 100] };
-    Ok(watching(vec![WatchRule::new("near", levels, vec!["ops".to_owned()])]))
+    let levels = vec![50, 80, 100];
+    let rule = WatchRule::new("near", Trigger::BudgetLevel, vec!["ops".to_owned()]);
+    Ok(watching(vec![WatchRule { levels, ..rule }]))
 }
 
 /// Processor time of this process per admission, while as many wait and the journal is followed.
@@ -147,7 +149,7 @@ async fn follow(store: &Arc<Store>) -> Outcome<()> {
         let look = look.await??;
         let is_full = look.is_full;
         if !look.is_empty() {
-            store.change(move |work| work.tell_watched(&look)).await?;
+            store.change(move |work| work.record_watched(&look)).await?;
         }
         if !is_full {
             return Ok(());

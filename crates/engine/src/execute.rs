@@ -1,16 +1,10 @@
 //! Carrying out what an owner asks for: each command goes to the file of its noun.
 
-use std::pin::Pin;
-use std::sync::Arc;
-
 use keystile_core::label::{InvalidLabel, Label, NAME_CHARS_MAX};
-use keystile_core::lock::Actor;
 use keystile_store::error::Error;
 
-use crate::Engine;
 use crate::advice;
 use crate::command::{Failure, FailureKind};
-use crate::legacy::{Answer, Command};
 
 /// A listing never holds more than this in memory.
 pub(crate) const LISTED_MAX: u32 = 10_000;
@@ -78,36 +72,6 @@ pub(crate) fn application_failure(error: Error) -> Failure {
 /// A failure with advice, because of the present state.
 pub(crate) fn conflict(message: impl Into<String>, help: &str) -> Failure {
     Failure { kind: FailureKind::Conflict, ..failure(message, help) }
-}
-
-/// A command that is being carried out. It is boxed so that all of it is compiled here, once, and not in
-/// every crate that awaits it.
-pub type Execution<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
-
-impl Engine {
-    /// Carries out a command. What it changes is durable once this returns.
-    pub fn execute_legacy(self: &Arc<Self>, command: Command, actor: Actor) -> Execution<'_> {
-        Box::pin(async move { self.carry_out(command, actor).await.unwrap_or_else(Answer::Failed) })
-    }
-
-    async fn carry_out(
-        self: &Arc<Self>,
-        command: Command,
-        actor: Actor,
-    ) -> Result<Answer, Failure> {
-        match command {
-            Command::TestChannel { channel } => {
-                self.test_channel(&channel, actor).await.map(Answer::Deliveries)
-            }
-            Command::ListChannels => self.channels().map(Answer::Channels),
-            Command::ListDeliveries(filter) => self.deliveries(&filter).map(Answer::Deliveries),
-            Command::ShowDelivery { delivery } => {
-                self.delivery(delivery).map(|found| Answer::Delivery(Box::new(found)))
-            }
-            Command::ResendDelivery { delivery } => self.resend(delivery, actor).await,
-            Command::ResumeDigests { channel } => self.resume_digests(&channel, actor).await,
-        }
-    }
 }
 
 /// A note as it is kept; none where it is empty.

@@ -28,7 +28,6 @@ mod execute;
 pub mod export;
 pub mod journal;
 pub mod keys;
-pub mod legacy;
 mod maintenance;
 pub mod notifications;
 pub mod owners;
@@ -43,14 +42,13 @@ pub use admission::permit::{AdmittedRequest, SendGrant};
 use admission::refusal_log::RefusalLog;
 pub use admission::refused::Refused;
 pub use admission::reserve::{OpenWrite, Reservation};
-pub use execute::Execution;
 pub use journal::KeyActivity;
 pub use keys::budget_warnings::BudgetWarning;
 use keys::budget_warnings::BudgetWarnings;
 pub use keystile_store::journal::{Activity, AddressUse, HourCount, RecordPage};
 use notifications::action_link::RefusedLinks;
 use notifications::refusal_burst::RefusalBursts;
-use notifications::store_health::Trouble;
+use notifications::store_health::StoreHealth;
 use owners::sign_in::SignIns;
 
 /// What the engine needs to know besides the policy.
@@ -99,8 +97,8 @@ pub struct Engine {
     near: BudgetWarnings,
     sign_ins: SignIns,
     refused_links: RefusedLinks,
-    storms: RefusalBursts,
-    trouble: Trouble,
+    refusal_bursts: RefusalBursts,
+    store_health: StoreHealth,
     forgot: notifications::notify::Forgot,
     /// Set once a server serves; commands that run directly on the store leave it empty.
     pub server: OnceLock<ServerInfo>,
@@ -128,8 +126,8 @@ impl Engine {
             near: BudgetWarnings::default(),
             sign_ins: SignIns::default(),
             refused_links: RefusedLinks::default(),
-            storms: RefusalBursts::default(),
-            trouble: Trouble::default(),
+            refusal_bursts: RefusalBursts::default(),
+            store_health: StoreHealth::default(),
             forgot: notifications::notify::Forgot::default(),
             server: OnceLock::new(),
             checks: OnceLock::new(),

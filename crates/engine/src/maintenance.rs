@@ -14,11 +14,11 @@ impl Engine {
         self.write_refused();
         self.hand_over_overdue();
         self.watch_store().await;
-        self.tell_refused_storms().await;
+        self.record_refusal_bursts().await;
         self.report_refused_links().await;
         self.report_failed_sign_ins().await;
         self.forget_sessions().await;
-        self.forget_told().await;
+        self.forget_deliveries().await;
         if let Some(retention) = self.settings.load().retention {
             let end = Timestamp(self.store.now().0.saturating_sub(retention.millis()));
             let deleted = self

@@ -11,7 +11,6 @@ pub mod control;
 pub mod demo;
 pub mod local;
 pub mod log;
-pub mod notifier;
 pub mod probe;
 pub mod reach;
 pub mod run;

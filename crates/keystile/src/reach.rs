@@ -8,22 +8,22 @@ use std::time::{Duration, Instant};
 use http::Uri;
 use keystile_core::policy::Policy;
 use keystile_engine::checks::{Checks, UnreachableUpstream};
+use keystile_notify::worker;
 
 use crate::config::{Configuration, Diagnostic};
-use crate::notifier;
 
 /// How long all upstreams together may take to answer.
 const WAIT: Duration = Duration::from_secs(2);
 
 /// How the engine looks at what is outside of the store.
-pub const CHECKS: Checks = Checks { channel: notifier::send::fault, upstreams: unreachable };
+pub const CHECKS: Checks = Checks { channel: worker::fault, upstreams: unreachable };
 
 /// The warnings of a configuration, with those about channels that could not send. Reads their secrets, and
 /// connects to nothing.
 pub fn warnings(file: &Path, configuration: Configuration) -> Vec<Diagnostic> {
     let file = file.display().to_string();
     let faults = configuration.watching.channels().iter().filter_map(|channel| {
-        let fault = notifier::send::fault(channel)?;
+        let fault = worker::fault(channel)?;
         Some(Diagnostic::beside(
             &file,
             format!("the channel {} cannot send: {fault}", channel.name),

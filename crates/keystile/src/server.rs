@@ -16,6 +16,7 @@ use keystile_engine::command::{Done, Failure, FailureKind};
 use keystile_engine::owners::claim::{ClaimLink, MakeClaimLink};
 use keystile_engine::reload::{Reload, Reloader};
 use keystile_notify::send::VapidKey;
+use keystile_notify::worker::{self, Notifier};
 use keystile_proxy::Gate;
 use keystile_proxy::settings::TlsFiles;
 use keystile_proxy::tls::Certificates;
@@ -32,7 +33,6 @@ use tokio::task::JoinSet;
 use crate::config::{self, Configuration, ConsoleSettings};
 use crate::console;
 use crate::control;
-use crate::notifier::{self, Notifier};
 use crate::probe;
 
 /// How often work that nobody asks for is done.
@@ -202,8 +202,7 @@ impl Server {
             }
         };
         names.insert(tasks.spawn(controlling).id(), "the control socket");
-        let sender = notifier::send::sender(engine.clone(), &vapid);
-        let notifier = Notifier::start(engine.clone(), sender);
+        let notifier = worker::start(engine.clone(), &vapid);
         let housekeeping = run_maintenance(engine.clone(), metrics, certificates);
         names.insert(tasks.spawn(housekeeping).id(), "the housekeeping");
         let left_unknown = opened.left_unknown;

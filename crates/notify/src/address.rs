@@ -27,7 +27,7 @@ enum Names {
     System,
     /// What tests say, name by name.
     #[cfg(test)]
-    Told(Vec<(String, Vec<IpAddr>)>),
+    Fixed(Vec<(String, Vec<IpAddr>)>),
 }
 
 /// Why nothing was sent to an address.
@@ -67,8 +67,8 @@ impl AddressGuard {
     }
 
     #[cfg(test)]
-    pub(crate) fn told(allowed: Vec<AddressRange>, names: Vec<(String, Vec<IpAddr>)>) -> Self {
-        Self { allowed, names: Names::Told(names) }
+    pub(crate) fn resolving(allowed: Vec<AddressRange>, names: Vec<(String, Vec<IpAddr>)>) -> Self {
+        Self { allowed, names: Names::Fixed(names) }
     }
 
     /// The addresses of the URL's host, all of them checked. One that is not public refuses all: a name
@@ -125,8 +125,8 @@ impl AddressGuard {
                 Ok(found.map(|address| address.ip()).collect())
             }
             #[cfg(test)]
-            Names::Told(names) => {
-                let found = names.iter().find(|(told, _)| told == name);
+            Names::Fixed(names) => {
+                let found = names.iter().find(|(known, _)| known == name);
                 Ok(found.map(|(_, addresses)| addresses.clone()).unwrap_or_default())
             }
         }
@@ -242,7 +242,7 @@ mod tests {
             ("none.example", vec![]),
         ];
         let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        AddressGuard::told(
+        AddressGuard::resolving(
             allowed.iter().map(|text| range(text)).collect(),
             names.iter().map(|(name, texts)| ((*name).to_owned(), addresses(texts))).collect(),
         )

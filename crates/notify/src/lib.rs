@@ -1,7 +1,8 @@
-//! Messages to the owner: what they say, how each kind of channel shows them, and how they are sent.
+//! Notifications on their way to the owner: what they say, how each kind of channel shows them, and the
+//! worker that sends them.
 //!
 //! # Who is who
-//! - An **event** is something that happened; a rule decides which events are told, and to whom. Neither
+//! - An **event** is something that happened; a rule decides of which events whom to notify. Neither
 //!   is known here.
 //! - A [`message::Message`] is one event, or a digest of many, in words, before any channel's form.
 //! - A **channel** is what the owner configured. It has one or more **receivers**: an address of a mail
@@ -22,10 +23,13 @@
 //!
 //! # Not here
 //! Rules, grouping, the outbox, retries and their back-off: an attempt says only whether another one
-//! makes sense ([`send::SendError`]). There is no clock either: whoever sends says what time it is.
+//! makes sense ([`send::SendError`]), and [`worker`] hands that to the engine.
 
 pub mod address;
 pub mod channel;
 pub mod message;
 mod render;
+mod secret;
 pub mod send;
+mod text;
+pub mod worker;

@@ -1,8 +1,9 @@
-//! What an owner is told, before any channel gives it a form.
+//! What a message says, before any channel gives it a form.
 
 use std::fmt;
 
 use keystile_core::journal::Outcome;
+use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +18,10 @@ pub struct Message {
     pub id: String,
     /// What the message is about, as in `key_<id>`; messages about the same share a thread.
     pub thread: String,
-    /// What kind of event it tells of.
-    pub kind: MessageKind,
+    /// The event that it is about.
+    pub trigger: Trigger,
+    /// How many of them it is about.
+    pub scope: MessageScope,
     /// The first words of the subject, as in `LOCKED` or `12 WRITES`.
     pub state: String,
     /// The application, where there is one.
@@ -46,7 +49,7 @@ impl fmt::Debug for Message {
         f.debug_struct("Message")
             .field("id", &self.id)
             .field("thread", &self.thread)
-            .field("kind", &self.kind)
+            .field("trigger", &self.trigger)
             .field("state", &self.state)
             .field("who", &self.who)
             .field("what", &self.what)
@@ -54,71 +57,24 @@ impl fmt::Debug for Message {
     }
 }
 
-/// What kind of event a message tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MessageKind {
-    /// A message that an owner asked for, to see whether a channel works.
-    Test,
-    /// One write.
-    WriteHappened,
-    /// Several writes as one message.
-    Writes,
-    /// The first write of a key.
-    FirstWriteOfKey,
-    /// The first write of an operation.
-    FirstWriteOfOperation,
-    /// A budget is used up to a level.
-    BudgetLevel,
-    /// A write whose outcome nobody knows.
-    WriteUnknown,
-    /// Many refused attempts.
-    RefusedStorm,
-    /// A key was unlocked.
-    KeyUnlocked,
-    /// A key was locked.
-    KeyLocked,
-    /// A channel did not take its messages.
-    DeliveryFailed,
-    /// The store cannot commit.
-    StoreTrouble,
-}
-
-impl MessageKind {
-    /// Every kind.
-    pub const ALL: [Self; 12] = [
-        Self::Test,
-        Self::WriteHappened,
-        Self::Writes,
-        Self::FirstWriteOfKey,
-        Self::FirstWriteOfOperation,
-        Self::BudgetLevel,
-        Self::WriteUnknown,
-        Self::RefusedStorm,
-        Self::KeyUnlocked,
-        Self::KeyLocked,
-        Self::DeliveryFailed,
-        Self::StoreTrouble,
-    ];
-
-    /// The `type` of a webhook: words and dots, as Standard Webhooks asks for. Published, so a name
-    /// never changes.
-    pub fn type_name(self) -> &'static str {
-        match self {
-            Self::Test => "test",
-            Self::WriteHappened => "write.happened",
-            Self::Writes => "write.digest",
-            Self::FirstWriteOfKey => "write.first_of_key",
-            Self::FirstWriteOfOperation => "write.first_of_operation",
-            Self::BudgetLevel => "budget.level",
-            Self::WriteUnknown => "write.unknown",
-            Self::RefusedStorm => "refused.storm",
-            Self::KeyUnlocked => "key.unlocked",
-            Self::KeyLocked => "key.locked",
-            Self::DeliveryFailed => "delivery.failed",
-            Self::StoreTrouble => "store.trouble",
+impl Message {
+    /// The `type` of a webhook: words and dots, as Standard Webhooks asks for.
+    pub fn event_type(&self) -> &'static str {
+        match self.scope {
+            MessageScope::Event => self.trigger.event_type(),
+            MessageScope::Digest => self.trigger.digest_event_type(),
         }
     }
+}
+
+/// How many events a message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageScope {
+    /// One.
+    Event,
+    /// Several, as one message.
+    Digest,
 }
 
 /// One write as a message lists it.
@@ -167,8 +123,6 @@ pub enum Urgency {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn a_message_does_not_print_its_links() {
         let message = crate::render::example();
@@ -176,15 +130,5 @@ mod tests {
         for link in &message.links {
             assert!(!printed.contains(&link.url), "{printed}");
         }
-    }
-
-    #[test]
-    fn every_kind_has_a_type_of_its_own() {
-        let mut names = MessageKind::ALL.map(MessageKind::type_name).to_vec();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), MessageKind::ALL.len());
-        let is_word = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
-        assert!(names.iter().all(|name| name.chars().all(is_word)));
     }
 }

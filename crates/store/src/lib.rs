@@ -23,6 +23,7 @@ pub mod audit;
 pub mod clock;
 pub mod completion_queue;
 pub mod credentials;
+pub mod deliveries;
 pub mod devices;
 pub mod error;
 pub mod journal;

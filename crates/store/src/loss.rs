@@ -3,7 +3,7 @@
 use keystile_core::lock::Actor;
 
 use crate::error::{Error, Result};
-use crate::sqlite::audit::event::EventKind;
+use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::files::directory::{self, DataDirectory};
 use crate::sqlite::files::loss::{self, Missing};
 use crate::store::Store;
@@ -34,7 +34,8 @@ pub fn accept(directory: DataDirectory, actor: &Actor) -> Result<Option<String>>
     }
     let (store, _) = Store::open_accepting(directory, Missing::Accepted)?;
     let (actor, detail) = (actor.clone(), what.clone());
-    let noted =
-        store.change_now(move |work| work.tell_of(EventKind::LossAccepted, None, &actor, &detail));
+    let noted = store.change_now(move |work| {
+        work.record(&Event::named(EventKind::LossAccepted, None, &actor, &detail))
+    });
     noted.map(|()| Some(what))
 }

@@ -26,7 +26,7 @@ pub struct ChannelRule {
     /// How it is reached.
     pub spec: ChannelSpec,
     /// How many messages it carries in an hour at most; what is beyond waits for a digest. Locks and
-    /// trouble of the store are told all the same.
+    /// storage failures do not wait.
     pub per_hour_max: u32,
     /// Addresses inside of one's own network that it may be at.
     pub allowed_networks: Vec<AddressRange>,
@@ -146,5 +146,28 @@ impl ChannelSpec {
             Self::Pushover { .. } => "pushover.net".to_owned(),
             Self::Matrix { url, room, .. } => format!("{room} at {url}"),
         }
+    }
+
+    /// Who receives a message on it, where `devices` are the subscribed devices: several receivers by name,
+    /// or one that needs none. Nobody, where no device is subscribed.
+    pub fn receivers(&self, devices: &[String]) -> Vec<Option<String>> {
+        match self {
+            Self::Email { to, .. } => to.iter().cloned().map(Some).collect(),
+            Self::WebPush { .. } => devices.iter().cloned().map(Some).collect(),
+            Self::Webhook { .. }
+            | Self::Slack { .. }
+            | Self::Discord { .. }
+            | Self::Teams { .. }
+            | Self::Ntfy { .. }
+            | Self::Gotify { .. }
+            | Self::Telegram { .. }
+            | Self::Pushover { .. }
+            | Self::Matrix { .. } => vec![None],
+        }
+    }
+
+    /// Whether its receivers are the subscribed devices.
+    pub fn is_for_devices(&self) -> bool {
+        matches!(self, Self::WebPush { .. })
     }
 }

@@ -1,8 +1,10 @@
-//! What owners are told of, on which channels, and when.
+//! Of what owners are notified, on which channels, and when.
 
 pub mod channel;
 pub mod delivery;
 pub mod grouping;
 pub mod notice;
+pub mod plan;
 pub mod quiet_hours;
+pub mod trigger;
 pub mod watch;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::{Outcome, RecordId};
 use crate::lock::Lock;
-use crate::notifications::watch::TriggerKind;
+use crate::notifications::trigger::Trigger;
 use crate::time::Timestamp;
 
 /// What is told.
@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Notice {
     /// What happened.
-    pub trigger: TriggerKind,
+    pub trigger: Trigger,
     /// When; for a digest, when its window ended.
     pub time: Timestamp,
     /// Since when a digest counts; `None` for a single event.
@@ -42,7 +42,7 @@ pub struct Notice {
 
 impl Notice {
     /// A notice of one event that says nothing more yet.
-    pub fn new(trigger: TriggerKind, time: Timestamp) -> Self {
+    pub fn new(trigger: Trigger, time: Timestamp) -> Self {
         Self {
             trigger,
             time,

@@ -1,24 +1,23 @@
-//! Watch rules: which events owners are told of, and on which channels.
+//! Watch rules: of which events owners are notified, and on which channels.
 //!
 //! # How
 //!
-//! A [`WatchRules`] is all rules and channels of one configuration, ready to be asked. Some events are told
-//! on every channel unless a rule names them: nobody should learn from silence that keys lock, that the
-//! store fails, or that they are not told. A rule that names such an event takes the place of that default,
-//! and one that tells nobody (`tell = []`) turns it off.
+//! A [`WatchRules`] is all rules and channels of one configuration, ready to be asked. Some events notify
+//! every channel unless a rule names them: nobody should learn from silence that keys lock, that the
+//! store fails, or that messages do not arrive. A rule that names such an event takes the place of that
+//! default, and one that notifies nobody (`tell = []`) turns it off.
 //!
-//! Where several rules tell one channel of one event, the first of the file does.
+//! Where several rules name one channel for one event, the first of the file counts.
 
 use std::borrow::Cow;
 
 use http::Method;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
 
 use crate::journal::Outcome;
 use crate::notifications::channel::ChannelRule;
-use crate::notifications::grouping::Urgency;
 use crate::notifications::quiet_hours::QuietHours;
+use crate::notifications::trigger::Trigger;
 use crate::policy::operation::{OperationPattern, ScopedPattern};
 use crate::policy::template::TemplateIndex;
 use crate::request::grammar::fold_path;
@@ -27,170 +26,6 @@ use crate::time::{Span, Timestamp};
 /// The first window of a rule that does not say another.
 pub const WINDOW: Span = Span::from_secs(300);
 
-/// What can be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum TriggerKind {
-    /// A write was executed.
-    Write,
-    /// A key wrote for the first time.
-    FirstWriteOfKey,
-    /// An operation was used for the first time by anybody.
-    FirstWriteOfOperation,
-    /// A key has used a share of a write budget.
-    BudgetLevel,
-    /// A key was locked.
-    KeyLocked,
-    /// A key was unlocked.
-    KeyUnlocked,
-    /// Nobody knows what became of a write.
-    WriteUnknown,
-    /// A key or an address is refused over and over.
-    RefusedStorm,
-    /// The store cannot commit, or could not.
-    StoreTrouble,
-    /// A delivery has failed for good.
-    DeliveryFailed,
-    /// An owner tried a channel.
-    Test,
-}
-
-impl TriggerKind {
-    /// Those that rules can name.
-    pub const NAMED: [Self; 10] = [
-        Self::Write,
-        Self::FirstWriteOfKey,
-        Self::FirstWriteOfOperation,
-        Self::BudgetLevel,
-        Self::KeyLocked,
-        Self::KeyUnlocked,
-        Self::WriteUnknown,
-        Self::RefusedStorm,
-        Self::StoreTrouble,
-        Self::DeliveryFailed,
-    ];
-
-    /// Those that are told on every channel unless a rule names them.
-    pub const TOLD_BY_DEFAULT: [Self; 3] =
-        [Self::KeyLocked, Self::StoreTrouble, Self::DeliveryFailed];
-
-    /// The stable name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Write => "write",
-            Self::FirstWriteOfKey => "first_write_of_key",
-            Self::FirstWriteOfOperation => "first_write_of_operation",
-            Self::BudgetLevel => "budget_level",
-            Self::KeyLocked => "key_locked",
-            Self::KeyUnlocked => "key_unlocked",
-            Self::WriteUnknown => "write_unknown",
-            Self::RefusedStorm => "refused_storm",
-            Self::StoreTrouble => "store_trouble",
-            Self::DeliveryFailed => "delivery_failed",
-            Self::Test => "test",
-        }
-    }
-
-    /// The kind with a stable name.
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::NAMED.into_iter().chain([Self::Test]).find(|kind| kind.name() == name)
-    }
-
-    /// Whether it follows from a record of the journal.
-    pub fn is_of_writes(self) -> bool {
-        match self {
-            Self::Write
-            | Self::FirstWriteOfKey
-            | Self::FirstWriteOfOperation
-            | Self::WriteUnknown => true,
-            Self::BudgetLevel
-            | Self::KeyLocked
-            | Self::KeyUnlocked
-            | Self::RefusedStorm
-            | Self::StoreTrouble
-            | Self::DeliveryFailed
-            | Self::Test => false,
-        }
-    }
-
-    /// Whether it concerns a key.
-    pub fn is_of_keys(self) -> bool {
-        match self {
-            Self::StoreTrouble | Self::DeliveryFailed | Self::Test => false,
-            Self::Write
-            | Self::FirstWriteOfKey
-            | Self::FirstWriteOfOperation
-            | Self::BudgetLevel
-            | Self::KeyLocked
-            | Self::KeyUnlocked
-            | Self::WriteUnknown
-            | Self::RefusedStorm => true,
-        }
-    }
-
-    /// Whether it may wait. A lock stops somebody, and trouble of the store stops everybody.
-    pub fn urgency(self) -> Urgency {
-        match self {
-            Self::KeyLocked | Self::StoreTrouble | Self::Test => Urgency::AtOnce,
-            Self::Write
-            | Self::FirstWriteOfKey
-            | Self::FirstWriteOfOperation
-            | Self::BudgetLevel
-            | Self::KeyUnlocked
-            | Self::WriteUnknown
-            | Self::RefusedStorm
-            | Self::DeliveryFailed => Urgency::Grouped,
-        }
-    }
-}
-
-/// What a rule waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trigger {
-    /// A write was executed.
-    Write,
-    /// A key wrote for the first time.
-    FirstWriteOfKey,
-    /// An operation was used for the first time by anybody.
-    FirstWriteOfOperation,
-    /// A key has used a share of a write budget.
-    BudgetLevel {
-        /// The shares in percent, rising.
-        levels: Vec<u8>,
-    },
-    /// A key was locked.
-    KeyLocked,
-    /// A key was unlocked.
-    KeyUnlocked,
-    /// Nobody knows what became of a write.
-    WriteUnknown,
-    /// A key or an address is refused over and over.
-    RefusedStorm,
-    /// The store cannot commit, or could not.
-    StoreTrouble,
-    /// A delivery has failed for good.
-    DeliveryFailed,
-}
-
-impl Trigger {
-    /// What it waits for, without its details.
-    pub fn kind(&self) -> TriggerKind {
-        match self {
-            Self::Write => TriggerKind::Write,
-            Self::FirstWriteOfKey => TriggerKind::FirstWriteOfKey,
-            Self::FirstWriteOfOperation => TriggerKind::FirstWriteOfOperation,
-            Self::BudgetLevel { .. } => TriggerKind::BudgetLevel,
-            Self::KeyLocked => TriggerKind::KeyLocked,
-            Self::KeyUnlocked => TriggerKind::KeyUnlocked,
-            Self::WriteUnknown => TriggerKind::WriteUnknown,
-            Self::RefusedStorm => TriggerKind::RefusedStorm,
-            Self::StoreTrouble => TriggerKind::StoreTrouble,
-            Self::DeliveryFailed => TriggerKind::DeliveryFailed,
-        }
-    }
-}
-
 /// Everything that the configuration says of one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchRule {
@@ -198,6 +33,8 @@ pub struct WatchRule {
     pub name: String,
     /// What it waits for.
     pub trigger: Trigger,
+    /// For budget levels: the shares in percent, rising.
+    pub levels: Vec<u8>,
     /// The operations that it watches; all where empty.
     pub on: Vec<ScopedPattern>,
     /// Only keys on these plans; all where empty.
@@ -222,6 +59,7 @@ impl WatchRule {
         Self {
             name: name.to_owned(),
             trigger,
+            levels: Vec::new(),
             on: Vec::new(),
             plans: Vec::new(),
             applications: Vec::new(),
@@ -231,11 +69,6 @@ impl WatchRule {
             window: WINDOW,
             quiet: None,
         }
-    }
-
-    /// Whether it speaks of a key.
-    pub fn fits(&self, key: KeyFacts<'_>) -> bool {
-        self.fits_key(&key)
     }
 
     fn fits_key(&self, key: &KeyFacts<'_>) -> bool {
@@ -252,8 +85,8 @@ impl WatchRule {
         if !self.outcomes.is_empty() {
             return self.outcomes.contains(&outcome);
         }
-        match (self.trigger.kind(), outcome) {
-            (TriggerKind::WriteUnknown, outcome) => outcome == Outcome::Unknown,
+        match (self.trigger, outcome) {
+            (Trigger::WriteUnknown, outcome) => outcome == Outcome::Unknown,
             (_, Outcome::NotSent | Outcome::Refused) => false,
             (
                 _,
@@ -324,11 +157,9 @@ impl WatchRules {
     /// Prepares rules, in the order of the file, and channels; adds the rules that there are by default.
     pub fn new(mut rules: Vec<WatchRule>, channels: Vec<ChannelRule>, time_zone: TimeZone) -> Self {
         let every = || channels.iter().map(|channel| channel.name.clone()).collect::<Vec<_>>();
-        let defaults = [Trigger::KeyLocked, Trigger::StoreTrouble, Trigger::DeliveryFailed];
-        for trigger in defaults {
-            let kind = trigger.kind();
-            if !rules.iter().any(|rule| rule.trigger.kind() == kind) {
-                rules.push(WatchRule::new(kind.name(), trigger, every()));
+        for trigger in Trigger::BY_DEFAULT {
+            if !rules.iter().any(|rule| rule.trigger == trigger) {
+                rules.push(WatchRule::new(trigger.name(), trigger, every()));
             }
         }
         let patterns: Vec<_> = rules
@@ -340,8 +171,9 @@ impl WatchRules {
         let templates = || patterns.iter().map(|(_, _, pattern)| pattern.template());
         let tells = |rule: &WatchRule| !rule.tell.is_empty();
         let of_writes = (0..rules.len())
-            .filter(|place| tells(&rules[*place]) && rules[*place].trigger.kind().is_of_writes());
-        let levels = rules.iter().filter(|rule| tells(rule)).flat_map(levels_of);
+            .filter(|place| tells(&rules[*place]) && rules[*place].trigger.is_of_writes());
+        let levels =
+            rules.iter().filter(|rule| tells(rule)).flat_map(|rule| rule.levels.iter().copied());
         Self {
             exact: TemplateIndex::exact(templates()),
             folded: TemplateIndex::folded(templates()),
@@ -419,29 +251,18 @@ impl WatchRules {
         })
     }
 
-    /// The rules that wait for an event of a kind that concerns a key.
-    pub fn of_key(&self, kind: TriggerKind, key: KeyFacts<'_>) -> impl Iterator<Item = &WatchRule> {
-        self.of_kind(kind).filter(move |rule| rule.fits_key(&key))
-    }
-
-    /// The rules that wait for an event of a kind.
-    pub fn of_kind(&self, kind: TriggerKind) -> impl Iterator<Item = &WatchRule> {
-        self.rules.iter().filter(move |rule| rule.trigger.kind() == kind && !rule.tell.is_empty())
-    }
-}
-
-fn levels_of(rule: &WatchRule) -> Vec<u8> {
-    match &rule.trigger {
-        Trigger::BudgetLevel { levels } => levels.clone(),
-        Trigger::Write
-        | Trigger::FirstWriteOfKey
-        | Trigger::FirstWriteOfOperation
-        | Trigger::KeyLocked
-        | Trigger::KeyUnlocked
-        | Trigger::WriteUnknown
-        | Trigger::RefusedStorm
-        | Trigger::StoreTrouble
-        | Trigger::DeliveryFailed => Vec::new(),
+    /// The rules that wait for an event, with their places in [`WatchRules::rules`]. An event that concerns
+    /// no key is one of every rule, whomever that names.
+    pub fn waiting_for(
+        &self,
+        trigger: Trigger,
+        key: Option<KeyFacts<'_>>,
+    ) -> impl Iterator<Item = (usize, &WatchRule)> {
+        self.rules.iter().enumerate().filter(move |(_, rule)| {
+            rule.trigger == trigger
+                && !rule.tell.is_empty()
+                && key.is_none_or(|key| rule.fits_key(&key))
+        })
     }
 }
 
@@ -450,8 +271,9 @@ impl WatchRule {
     /// the write reaches none.
     pub fn level_reached(&self, amount: u32, before: u64, after: u64) -> Option<u8> {
         let reaches = |used: u64, level: u8| used * 100 >= u64::from(amount) * u64::from(level);
-        levels_of(self)
-            .into_iter()
+        self.levels
+            .iter()
+            .copied()
             .filter(|level| amount > 0 && reaches(after, *level) && !reaches(before, *level))
             .max()
     }
@@ -523,8 +345,8 @@ mod tests {
     fn locks_are_told_on_every_channel_unless_the_owner_says_otherwise() {
         let told = |watching: &WatchRules| {
             watching
-                .of_kind(TriggerKind::KeyLocked)
-                .flat_map(|rule| rule.tell.clone())
+                .waiting_for(Trigger::KeyLocked, None)
+                .flat_map(|(_, rule)| rule.tell.clone())
                 .collect::<Vec<_>>()
         };
         assert_eq!(told(&watching(Vec::new())), ["phone", "mail"]);
@@ -537,8 +359,10 @@ mod tests {
 
     #[test]
     fn only_the_highest_level_that_a_write_reaches_is_told() {
-        let levels = Trigger::BudgetLevel { levels: vec![50, 80, 100] };
-        let rule = WatchRule::new("near", levels, Vec::new());
+        let rule = WatchRule {
+            levels: vec![50, 80, 100],
+            ..WatchRule::new("near", Trigger::BudgetLevel, Vec::new())
+        };
         assert_eq!(rule.level_reached(20, 9, 10), Some(50));
         assert_eq!(rule.level_reached(20, 10, 11), None);
         assert_eq!(rule.level_reached(20, 3, 17), Some(80));

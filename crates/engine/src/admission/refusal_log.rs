@@ -73,7 +73,7 @@ impl Engine {
     pub fn write_refused(&self) {
         let refused = self.refused.take();
         if !refused.is_empty() {
-            self.storms.note(&refused, self.store.now());
+            self.refusal_bursts.note(&refused, self.store.now());
             self.store.record_refused(refused);
         }
     }

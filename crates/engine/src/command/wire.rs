@@ -20,7 +20,10 @@ use crate::keys::create::{CreateKeys, RollKey};
 use crate::keys::edit::{ChangeKeyPlan, RevokeKey, SetKeyNote};
 use crate::keys::key::{ListKeys, ShowKey};
 use crate::keys::lock::{LockKey, UnlockKey};
-use crate::legacy;
+use crate::notifications::delivery::{
+    ListChannels, ListDeliveries, ResendDelivery, ShowDelivery, TestChannel,
+};
+use crate::notifications::digest_stop::ResumeDigests;
 use crate::owners::claim::MakeClaimLink;
 use crate::owners::owner::{ListOwners, RemoveOwner};
 use crate::owners::token::{CreateToken, ListTokens, RevokeToken};
@@ -38,7 +41,6 @@ macro_rules! wire_commands {
         #[expect(missing_docs, reason = "each variant is the command of its name")]
         pub enum WireCommand {
             $($name($name),)*
-            Legacy(legacy::Command),
         }
 
         $(impl From<$name> for WireCommand {
@@ -59,13 +61,6 @@ macro_rules! wire_commands {
                         $(WireCommand::$name(command) => {
                             as_value(self.execute(principal, command).await?)
                         })*
-                        WireCommand::Legacy(command) => {
-                            let done = self.execute_legacy(command, principal.actor()).await;
-                            match done {
-                                legacy::Answer::Failed(failure) => Err(failure),
-                                answer => as_value(answer),
-                            }
-                        }
                     }
                 })
             }
@@ -97,11 +92,17 @@ wire_commands! {
     BackUp,
     Reload,
     CreateToken,
+    ListChannels,
+    ListDeliveries,
     ListTokens,
+    ResendDelivery,
+    ResumeDigests,
     RevokeToken,
     MakeClaimLink,
     ListOwners,
     RemoveOwner,
+    ShowDelivery,
+    TestChannel,
 }
 
 /// A command that can cross the socket.

@@ -1,25 +1,26 @@
 //! What owners see of deliveries and channels, and do with them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use keystile_core::key::{DeliveryId, SubscriptionId};
 use keystile_core::lock::Actor;
-use keystile_core::notifications::channel::{ChannelRule, ChannelSpec};
+use keystile_core::notifications::channel::ChannelRule;
 use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::notifications::notice::Notice;
-use keystile_core::notifications::watch::TriggerKind;
+use keystile_core::notifications::trigger::Trigger;
+use keystile_core::notifications::watch::WatchRules;
+use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
-use keystile_store::sqlite::audit::event::EventKind;
-use keystile_store::sqlite::notifications::digest_stop;
-use keystile_store::sqlite::notifications::outbox::{self, DeliveryQuery, DeliveryRow};
-use keystile_store::sqlite::notifications::subscription;
+use keystile_store::deliveries::{
+    AttemptRow, ChannelStanding, DeliveryQuery, DigestStop, ListedDelivery,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::advice;
-use crate::command::Failure;
+use crate::command::{Authorized, Command, Done, Failure, Running};
 use crate::execute::{LISTED_MAX, failure};
-use crate::legacy::Answer;
 
 /// How long a test waits for the other side.
 const TEST_WAIT: Duration = Duration::from_mins(1);
@@ -34,7 +35,7 @@ pub struct DeliveryFilter {
     /// Only those on this channel.
     pub channel: Option<String>,
     /// Only those of this event.
-    pub event: Option<TriggerKind>,
+    pub event: Option<Trigger>,
     /// Only those before this one.
     pub before: Option<DeliveryId>,
     /// At most so many.
@@ -50,7 +51,7 @@ pub struct DeliveryView {
     /// When it was written.
     pub time: Timestamp,
     /// What happened.
-    pub event: TriggerKind,
+    pub event: Trigger,
     /// How many events it stands for.
     pub count: u64,
     /// What it is about: an application, or a sentence.
@@ -136,140 +137,175 @@ pub struct DigestStopView {
     pub since: Timestamp,
 }
 
-impl Engine {
-    fn delivery_view(&self, row: &DeliveryRow) -> DeliveryView {
-        let receiver = row.receiver.as_ref().map(|receiver| {
-            let device = self.store.read(|read| subscription::find(read, receiver)).ok().flatten();
-            device.map_or_else(|| receiver.clone(), |device| device.label)
-        });
-        let about = match &row.notice.key {
-            Some(key) => key.application.clone(),
-            None => row.notice.detail.clone(),
-        };
-        DeliveryView {
-            id: row.id,
-            time: row.created,
-            event: row.kind,
-            count: row.notice.count,
-            about,
-            rule: row.rule.clone(),
-            channel: row.channel.clone(),
-            receiver,
-            state: row.state,
-            attempts: row.attempts,
-            next: (row.state == DeliveryState::Waiting).then_some(row.not_before),
-            updated: row.updated,
-            said: row.last_said.clone(),
-        }
-    }
+/// Lists deliveries, latest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListDeliveries {
+    /// Which.
+    pub filter: DeliveryFilter,
+}
 
-    /// Deliveries, latest first. Blocks.
-    pub fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryView>, Failure> {
-        let query = DeliveryQuery {
-            state: filter.state,
-            channel: filter.channel.clone(),
-            kind: filter.event,
-            before: filter
-                .before
-                .map(|before| self.delivery_row(before))
-                .transpose()?
-                .map(|row| row.row),
-            limit: if filter.limit == 0 { LISTED_MAX } else { filter.limit.min(LISTED_MAX) },
-        };
-        let rows = self.store.read(|read| outbox::list(read, &query))?;
-        Ok(rows.iter().map(|row| self.delivery_view(row)).collect())
-    }
+/// Shows a delivery with what was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowDelivery {
+    /// Its id.
+    pub delivery: DeliveryId,
+}
 
-    fn delivery_row(&self, id: DeliveryId) -> Result<DeliveryRow, Failure> {
-        Ok(self.store.read(|read| outbox::find(read, id))?)
-    }
+/// Sends a delivery that failed again, under its own id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResendDelivery {
+    /// Its id.
+    pub delivery: DeliveryId,
+}
 
-    /// A delivery with what was tried. Blocks.
-    pub fn delivery(&self, id: DeliveryId) -> Result<DeliveryDetails, Failure> {
-        let row = self.delivery_row(id)?;
-        let tried = self.store.read(|read| outbox::attempts(read, row.row))?;
-        let view = |attempt: outbox::AttemptRow| AttemptView {
-            time: attempt.time,
-            outcome: attempt.outcome,
-            said: attempt.said,
-            duration_ms: attempt.duration_ms,
-        };
-        Ok(DeliveryDetails {
-            delivery: self.delivery_view(&row),
-            tried: tried.into_iter().map(view).collect(),
-            notice: row.notice,
+/// Lists channels and how they stand, in the order of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListChannels;
+
+/// Sends a real message on a channel, and waits for what the other side says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestChannel {
+    /// Its name.
+    pub channel: String,
+}
+
+fn view(listed: ListedDelivery) -> DeliveryView {
+    let ListedDelivery { row, device } = listed;
+    let about = row.notice.key.map_or(row.notice.detail, |key| key.application);
+    DeliveryView {
+        id: row.id,
+        time: row.created,
+        event: row.kind,
+        count: row.notice.count,
+        about,
+        rule: row.rule,
+        channel: row.channel,
+        receiver: device.or(row.receiver),
+        state: row.state,
+        attempts: row.attempts,
+        next: (row.state == DeliveryState::Waiting).then_some(row.not_before),
+        updated: row.updated,
+        said: row.last_said,
+    }
+}
+
+impl Command for ListDeliveries {
+    type Answer = Vec<DeliveryView>;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<DeliveryView>> {
+        Box::pin(async move {
+            let DeliveryFilter { state, channel, event, before, limit } = self.filter;
+            let limit = if limit == 0 { LISTED_MAX } else { limit.min(LISTED_MAX) };
+            let query = DeliveryQuery { state, channel, kind: event, before: None, limit };
+            let found = engine.store.deliveries(query, before).await?;
+            Ok(found.into_iter().map(view).collect())
         })
     }
+}
 
-    /// Sends a delivery that failed again.
-    pub async fn resend(&self, id: DeliveryId, actor: Actor) -> Result<Answer, Failure> {
-        let row = self
-            .store
-            .change(move |work| {
-                let row = work.resend_delivery(id)?;
-                let detail = format!("{id} on {}", row.channel);
-                work.tell_of(EventKind::DeliveryResent, Some(&row.channel), &actor, &detail)?;
-                Ok(row)
+impl Command for ShowDelivery {
+    type Answer = DeliveryDetails;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, DeliveryDetails> {
+        Box::pin(async move {
+            let (found, attempts) = engine.store.delivery(self.delivery).await?;
+            let tried = |attempt: AttemptRow| AttemptView {
+                time: attempt.time,
+                outcome: attempt.outcome,
+                said: attempt.said,
+                duration_ms: attempt.duration_ms,
+            };
+            Ok(DeliveryDetails {
+                notice: found.row.notice.clone(),
+                delivery: view(found),
+                tried: attempts.into_iter().map(tried).collect(),
             })
-            .await?;
-        Ok(Answer::Done(format!("{id} will be sent again on {}.", row.channel)))
+        })
     }
+}
 
-    /// The channels and how they stand. Blocks.
-    pub fn channels(&self) -> Result<Vec<ChannelView>, Failure> {
-        let watching = self.store.watching();
-        let mut views = Vec::new();
-        for channel in watching.channels() {
-            let standing = self.store.read(|read| outbox::standing(read, &channel.name))?;
-            let stops = self.store.read(|read| digest_stop::list(read, &channel.name))?;
-            let stopped = |stop: digest_stop::DigestStop| DigestStopView {
-                rule: stop.rule,
-                receiver: stop.receiver,
-                since: stop.since,
-            };
-            let tells = |rule: &&keystile_core::notifications::watch::WatchRule| {
-                rule.tell.contains(&channel.name)
-            };
-            views.push(ChannelView {
-                name: channel.name.clone(),
-                kind: channel.spec.kind().to_owned(),
-                target: channel.spec.target(),
-                rules: watching
-                    .rules()
-                    .iter()
-                    .filter(tells)
-                    .map(|rule| rule.name.clone())
-                    .collect(),
-                open: standing.open,
-                failed: standing.failed,
-                last_sent: standing.last_sent,
-                gone: standing.gone,
-                stops: stops.into_iter().map(stopped).collect(),
-            });
-        }
-        Ok(views)
+impl Command for ResendDelivery {
+    type Answer = Done;
+    const SCOPE: Scope = Scope::Write;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, by: &'a Authorized) -> Running<'a, Done> {
+        Box::pin(async move {
+            let row = engine.store.resend_delivery(self.delivery, by.actor().clone()).await?;
+            Ok(Done(format!("{} will be sent again on {}.", row.id, row.channel)))
+        })
     }
+}
 
-    /// Sends a real message on a channel, and waits for what the other side says.
-    pub async fn test_channel(
-        &self,
-        name: &str,
-        actor: Actor,
-    ) -> Result<Vec<DeliveryView>, Failure> {
-        let watching = self.store.watching();
-        let Some(channel) = watching.channel(name).cloned() else {
-            let names: Vec<_> =
-                watching.channels().iter().map(|channel| channel.name.as_str()).collect();
-            let help = if names.is_empty() {
-                "write one into the configuration, as in [channel.mail]".to_owned()
-            } else {
-                format!("the channels are: {}", names.join(", "))
-            };
-            return Err(failure(format!("there is no channel {name}"), &help));
-        };
-        self.try_channel(channel, None, actor).await
+impl Command for ListChannels {
+    type Answer = Vec<ChannelView>;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<ChannelView>> {
+        Box::pin(async move {
+            let rules = engine.store.watching();
+            let names = rules.channels().iter().map(|channel| channel.name.clone()).collect();
+            let standings = engine.store.channel_standings(names).await?;
+            let channels = rules.channels().iter().zip(standings);
+            Ok(channels
+                .map(|(channel, standing)| channel_view(&rules, channel, standing))
+                .collect())
+        })
     }
+}
 
+fn channel_view(
+    rules: &WatchRules,
+    channel: &ChannelRule,
+    (standing, stops): (ChannelStanding, Vec<DigestStop>),
+) -> ChannelView {
+    let named = rules.rules().iter().filter(|rule| rule.tell.contains(&channel.name));
+    let stopped = |stop: DigestStop| DigestStopView {
+        rule: stop.rule,
+        receiver: stop.receiver,
+        since: stop.since,
+    };
+    ChannelView {
+        name: channel.name.clone(),
+        kind: channel.spec.kind().to_owned(),
+        target: channel.spec.target(),
+        rules: named.map(|rule| rule.name.clone()).collect(),
+        open: standing.open,
+        failed: standing.failed,
+        last_sent: standing.last_sent,
+        gone: standing.gone,
+        stops: stops.into_iter().map(stopped).collect(),
+    }
+}
+
+impl Command for TestChannel {
+    type Answer = Vec<DeliveryView>;
+    const SCOPE: Scope = Scope::Write;
+
+    fn run<'a>(
+        self,
+        engine: &'a Arc<Engine>,
+        by: &'a Authorized,
+    ) -> Running<'a, Vec<DeliveryView>> {
+        Box::pin(async move {
+            let (rules, name) = (engine.store.watching(), self.channel);
+            let Some(channel) = rules.channel(&name).cloned() else {
+                let names: Vec<_> =
+                    rules.channels().iter().map(|channel| channel.name.as_str()).collect();
+                let help = if names.is_empty() {
+                    "write one into the configuration, as in [channel.mail]".to_owned()
+                } else {
+                    format!("the channels are: {}", names.join(", "))
+                };
+                return Err(failure(format!("there is no channel {name}"), &help));
+            };
+            engine.try_channel(channel, None, by.actor().clone()).await
+        })
+    }
+}
+
+impl Engine {
     /// Pushes a real message to a device, and waits for what its push service says.
     pub(crate) async fn test_device(
         &self,
@@ -277,7 +313,7 @@ impl Engine {
         actor: Actor,
     ) -> Result<Vec<DeliveryView>, Failure> {
         let watching = self.store.watching();
-        let is_push = |channel: &&ChannelRule| matches!(channel.spec, ChannelSpec::WebPush { .. });
+        let is_push = |channel: &&ChannelRule| channel.spec.is_for_devices();
         let Some(channel) = watching.channels().iter().find(is_push).cloned() else {
             return Err(failure(
                 "no channel pushes to devices",
@@ -296,28 +332,23 @@ impl Engine {
         if self.server.get().is_none() {
             return Err(failure("no server is running here that could send", advice::START_SERVER));
         }
-        let ids = self
-            .store
-            .change(move |work| {
-                let detail = channel.spec.kind();
-                work.tell_of(EventKind::ChannelTested, Some(&channel.name), &actor, detail)?;
-                work.test_channel(&channel, device)
-            })
-            .await?;
+        let ids = self.store.test_channel(channel, device, actor).await?;
         self.wait_for(&ids).await
     }
 
     async fn wait_for(&self, ids: &[DeliveryId]) -> Result<Vec<DeliveryView>, Failure> {
         let mut waited = Duration::ZERO;
         loop {
-            let rows =
-                ids.iter().map(|id| self.delivery_row(*id)).collect::<Result<Vec<_>, _>>()?;
-            let is_over = rows.iter().all(|row| match row.state {
+            let mut found = Vec::with_capacity(ids.len());
+            for id in ids {
+                found.push(view(self.store.delivery(*id).await?.0));
+            }
+            let is_over = found.iter().all(|delivery| match delivery.state {
                 DeliveryState::Waiting | DeliveryState::Sending => false,
                 DeliveryState::Sent | DeliveryState::Failed => true,
             });
             if is_over || waited >= TEST_WAIT {
-                return Ok(rows.iter().map(|row| self.delivery_view(row)).collect());
+                return Ok(found);
             }
             tokio::time::sleep(TEST_PAUSE).await;
             waited += TEST_PAUSE;

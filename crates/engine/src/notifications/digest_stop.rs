@@ -13,19 +13,24 @@
 //! Mail programs post to the link by themselves when a person says so (RFC 8058), a person who opens it
 //! gets a page with a button. Fetching it changes nothing, and ending what has ended neither.
 
+use std::sync::Arc;
+
 use keystile_core::key::{DeliveryId, Pepper, SigningKey};
-use keystile_core::lock::Actor;
+use keystile_core::owners::principal::Principal;
+use keystile_core::owners::scope::Scope;
+use keystile_store::deliveries::DeliveryRow;
 use keystile_store::error::Error;
-use keystile_store::sqlite::notifications::digest_stop;
-use keystile_store::sqlite::notifications::outbox::{self, DeliveryRow};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Engine;
 use crate::advice;
-use crate::command::Failure;
+use crate::command::{Authorized, Command, Done, Failure, Running};
 use crate::execute::missing;
-use crate::legacy::Answer;
 use crate::notifications::signed;
+
+/// What somebody can do whose link does not work.
+const HELP: &str = "sign in at the console, or change the channels of the rule";
 
 /// Where the console takes these links; the token follows.
 pub const STOP_PATH: &str = "/stop/";
@@ -56,57 +61,95 @@ impl Engine {
     /// The address that ends the digests of a delivery; `None` where it is no digest to a mailbox.
     pub(crate) fn stop_link(&self, row: &DeliveryRow) -> Option<String> {
         row.notice.since?;
-        row.receiver.as_ref().filter(|receiver| !receiver.starts_with("device_"))?;
+        row.receiver.as_ref().filter(|_| row.device().is_none())?;
         let token = signed::token(&signing_key(self.store.pepper()), row.id.uuid().as_bytes());
         Some(format!("{}{STOP_PATH}{token}", self.console_url()))
     }
 
-    /// What a link would end. Changes nothing. Blocks.
-    pub fn look_at_stop(&self, text: &str) -> Result<StopOffer, Failure> {
-        let help = "sign in at the console, or change the channels of the rule";
+    /// What a link would end. Changes nothing.
+    ///
+    /// # Errors
+    /// `Missing` when the link is not one of ours or its delivery is no longer known; when the store cannot
+    /// be read.
+    pub async fn stop_offer(&self, text: &str) -> Result<StopOffer, Failure> {
         let id = delivery_of(text, self.store.pepper()).ok_or_else(|| {
-            missing("this link is invalid or incomplete: it was cut or changed on its way", help)
+            missing("this link is invalid or incomplete: it was cut or changed on its way", HELP)
         })?;
-        let found = self.store.read(|read| {
-            let row = outbox::find(read, id)?;
-            let receiver = row.receiver.unwrap_or_default();
-            let has_stopped = digest_stop::is_stopped(read, &row.channel, &row.rule, &receiver)?;
-            Ok(StopOffer { rule: row.rule, channel: row.channel, receiver, has_stopped })
-        });
-        found.map_err(|error| match error {
-            Error::Missing(_) => {
-                missing("this link is older than what Keystile remembers of its deliveries", help)
-            }
-            error => error.into(),
+        let found = self.store.digest_stop_of(id).await;
+        found.map(|(row, has_stopped)| offer(row, has_stopped)).map_err(too_old)
+    }
+
+    /// Ends the digests of a link. What has ended stays so.
+    ///
+    /// # Errors
+    /// As [`Engine::stop_offer`]; when the store cannot commit.
+    pub async fn use_stop(self: &Arc<Self>, text: &str) -> Result<StopOffer, Failure> {
+        let offer = self.stop_offer(text).await?;
+        let Some(delivery) = delivery_of(text, self.store.pepper()).filter(|_| !offer.has_stopped)
+        else {
+            return Ok(offer);
+        };
+        let principal = Principal::Link { name: delivery.uuid().simple().to_string() };
+        self.execute(&principal, StopDigests { delivery }).await
+    }
+}
+
+fn offer(row: DeliveryRow, has_stopped: bool) -> StopOffer {
+    let receiver = row.receiver.unwrap_or_default();
+    StopOffer { rule: row.rule, channel: row.channel, receiver, has_stopped }
+}
+
+fn too_old(error: Error) -> Failure {
+    match error {
+        Error::Missing(_) => {
+            missing("this link is older than what Keystile remembers of its deliveries", HELP)
+        }
+        error => error.into(),
+    }
+}
+
+/// Ends the digests of a delivery's rule to that delivery's receiver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopDigests {
+    /// The delivery.
+    pub delivery: DeliveryId,
+}
+
+/// Lets the digests of a channel go out again, to all who stopped them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResumeDigests {
+    /// The channel's name.
+    pub channel: String,
+}
+
+impl Command for StopDigests {
+    type Answer = StopOffer;
+    const SCOPE: Scope = Scope::Write;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, by: &'a Authorized) -> Running<'a, StopOffer> {
+        Box::pin(async move {
+            let stopped = engine.store.stop_digests(self.delivery, by.actor().clone()).await;
+            stopped.map(|row| offer(row, true)).map_err(too_old)
         })
     }
+}
 
-    /// Ends the digests of a link.
-    pub async fn use_stop(&self, text: &str) -> Result<StopOffer, Failure> {
-        let offer = self.look_at_stop(text)?;
-        if offer.has_stopped {
-            return Ok(offer);
-        }
-        let id = delivery_of(text, self.store.pepper()).expect("it was read a moment ago");
-        let actor = Actor::Link(id.uuid().simple().to_string());
-        let StopOffer { rule, channel, receiver, .. } = offer.clone();
-        self.store
-            .change(move |work| work.stop_digests(&channel, &rule, &receiver, &actor))
-            .await?;
-        Ok(StopOffer { has_stopped: true, ..offer })
-    }
+impl Command for ResumeDigests {
+    type Answer = Done;
+    const SCOPE: Scope = Scope::Write;
 
-    /// Lets the digests of a channel go out again, to all who stopped them.
-    pub async fn resume_digests(&self, channel: &str, actor: Actor) -> Result<Answer, Failure> {
-        let name = channel.to_owned();
-        let resumed = self.store.change(move |work| work.resume_digests(&name, &actor)).await?;
-        if resumed == 0 && self.store.watching().channel(channel).is_none() {
-            let said = format!("there is no channel {channel}");
-            return Err(missing(said, advice::LIST_CHANNELS));
-        }
-        Ok(Answer::Done(match resumed {
-            0 => format!("No digests of {channel} were stopped."),
-            _ => format!("The digests of {channel} go out again."),
-        }))
+    fn run<'a>(self, engine: &'a Arc<Engine>, by: &'a Authorized) -> Running<'a, Done> {
+        Box::pin(async move {
+            let name = self.channel.clone();
+            let resumed = engine.store.resume_digests(self.channel, by.actor().clone()).await?;
+            if resumed == 0 && engine.store.watching().channel(&name).is_none() {
+                let said = format!("there is no channel {name}");
+                return Err(missing(said, advice::LIST_CHANNELS));
+            }
+            Ok(Done(match resumed {
+                0 => format!("No digests of {name} were stopped."),
+                _ => format!("The digests of {name} go out again."),
+            }))
+        })
     }
 }

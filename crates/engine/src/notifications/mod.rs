@@ -1,4 +1,4 @@
-//! What owners are told, what is sent, and what they can do from a message.
+//! Of what owners are notified, what is sent, and what they can do from a message.
 
 pub mod action_link;
 pub mod delivery;

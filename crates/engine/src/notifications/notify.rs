@@ -1,4 +1,4 @@
-//! Telling owners: what follows from the journal, what is to be sent, and what came of it.
+//! Notifying owners: what follows from the journal, what is to be sent, and the result.
 //!
 //! # Who does what
 //!
@@ -19,20 +19,16 @@
 //!
 //! Words, protocols and sockets.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use keystile_core::key::{DeliveryId, KeyId};
 use keystile_core::notifications::channel::ChannelRule;
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState};
 use keystile_core::notifications::notice::{Notice, NoticeWrite};
-use keystile_core::notifications::watch::TriggerKind;
+use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::{Span, Timestamp};
+use keystile_store::deliveries::{ClaimedRow, NewAttempt};
 use keystile_store::devices::SubscriptionRow;
-use keystile_store::error::Error;
-use keystile_store::sqlite::notifications::follow;
-use keystile_store::sqlite::notifications::outbox::{self, DeliveryRow};
-use keystile_store::sqlite::notifications::subscription;
 
 use crate::Engine;
 use crate::journal::{Order, RecordFilter};
@@ -98,20 +94,16 @@ impl Engine {
     /// Makes sure that rules which follow the journal begin with the next record, whatever happens until
     /// they look. Call it before the first write can come, and after each change of the rules.
     pub async fn begin_watching(&self) {
-        if !self.store.watching().watches_writes() {
-            return;
-        }
-        let from = self.store.watch_from();
-        if let Err(error) = self.store.change(move |work| work.begin_watching(from)).await {
+        if let Err(error) = self.store.begin_watching().await {
             tracing::warn!(%error, "rules could not begin to follow the journal");
         }
     }
 
-    /// Tells what new records of the journal are to be told, and ends windows that are due. Call it a few
-    /// times a second; it does nothing where there is nothing to do.
-    pub async fn follow_writes(self: &Arc<Self>) {
+    /// Notifies of new records of the journal, and sends digests that are due. Call it a few times a second;
+    /// it does nothing where there is nothing to do.
+    pub async fn follow_writes(&self) {
         loop {
-            match self.follow_once().await {
+            match self.store.follow_journal(READ_AT_ONCE).await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
@@ -120,53 +112,14 @@ impl Engine {
                 }
             }
         }
-        if let Err(error) = self.close_digests().await {
+        if let Err(error) = self.store.close_digests().await {
             tracing::debug!(%error, "digests could not be written; they will be");
         }
     }
 
-    /// Says whether more records wait.
-    async fn follow_once(self: &Arc<Self>) -> Result<bool, Error> {
-        let watching = self.store.watching();
-        let store = self.store.clone();
-        if !watching.watches_writes() {
-            let cursor = self.store.read(follow::watched_to)?;
-            if cursor.is_some() {
-                self.stop_watching().await?;
-            }
-            return Ok(false);
-        }
-        let look = tokio::task::spawn_blocking(move || {
-            let now = store.now();
-            store.read(|read| {
-                let from = follow::watched_to(read)?.unwrap_or_else(|| store.watch_from());
-                follow::look(read, &watching, from, now, READ_AT_ONCE)
-            })
-        });
-        let look = look.await.map_err(|_| Error::Unavailable)??;
-        let is_full = look.is_full;
-        if !look.is_empty() {
-            self.store.change(move |work| work.tell_watched(&look)).await?;
-        }
-        Ok(is_full)
-    }
-
-    async fn stop_watching(&self) -> Result<(), Error> {
-        self.store.change(|work| work.stop_watching().map(drop)).await
-    }
-
-    async fn close_digests(&self) -> Result<(), Error> {
-        let now = self.store.now();
-        if self.store.read(|read| outbox::has_due_digest(read, now))? {
-            self.store.change(|work| work.close_digests().map(|_| ())).await?;
-        }
-        Ok(())
-    }
-
-    /// The channels on which something is due. Blocks for a moment.
-    pub fn due_channels(&self) -> Vec<String> {
-        let now = self.store.now();
-        self.store.read(|read| outbox::due_channels(read, now)).unwrap_or_else(|error| {
+    /// The channels on which something is due.
+    pub async fn due_channels(&self) -> Vec<String> {
+        self.store.due_channels().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the outbox could not be read; it will be");
             Vec::new()
         })
@@ -175,15 +128,14 @@ impl Engine {
     /// Claims deliveries of a channel that are due: they are this caller's to send, for as long as a claim
     /// holds. Nothing of the store is held meanwhile.
     pub async fn claim_deliveries(&self, channel: &str, limit: u32) -> Vec<ClaimedDelivery> {
-        let name = channel.to_owned();
-        let rows = self.store.change(move |work| work.claim_deliveries(&name, limit)).await;
+        let rows = self.store.claim_deliveries(channel.to_owned(), limit).await;
         let rows = rows.unwrap_or_else(|error| {
             tracing::debug!(%error, channel, "deliveries could not be claimed; they will be");
             Vec::new()
         });
         let mut claimed = Vec::new();
         for row in rows {
-            let (id, claim) = (row.id, row.attempts);
+            let (id, claim) = (row.row.id, row.row.attempts);
             match self.claimed(row) {
                 Ok(delivery) => claimed.push(delivery),
                 Err(said) => {
@@ -200,7 +152,8 @@ impl Engine {
     }
 
     /// A delivery with all that sending it takes, or why it cannot be sent.
-    fn claimed(&self, row: DeliveryRow) -> Result<ClaimedDelivery, String> {
+    fn claimed(&self, claimed: ClaimedRow) -> Result<ClaimedDelivery, String> {
+        let ClaimedRow { row, device } = claimed;
         let watching = self.store.watching();
         let channel = watching
             .channel(&row.channel)
@@ -208,18 +161,13 @@ impl Engine {
             .ok_or_else(|| "the configuration has no such channel any more".to_owned())?;
         let stop = self.stop_link(&row);
         let links = Links { stop, ..self.links(&row.notice, row.id, row.created) };
-        let receiver = match row.receiver {
-            None => None,
-            Some(receiver) if receiver.starts_with("device_") => {
-                let device = self.store.read(|read| subscription::find(read, &receiver));
-                let device = device.ok().flatten();
-                let device = device.ok_or_else(|| "the device was removed".to_owned())?;
-                Some(Receiver::Device(Box::new(device)))
-            }
-            Some(address) => Some(Receiver::Address(address)),
+        let receiver = match (row.device().is_some(), device, row.receiver) {
+            (true, None, _) => return Err("the device was removed".to_owned()),
+            (true, Some(device), _) => Some(Receiver::Device(Box::new(device))),
+            (false, _, address) => address.map(Receiver::Address),
         };
         let mut notice = row.notice;
-        if notice.trigger == TriggerKind::KeyLocked && notice.writes.is_empty() {
+        if notice.trigger == Trigger::KeyLocked && notice.writes.is_empty() {
             notice.writes = self.writes_before(&notice);
         }
         Ok(ClaimedDelivery {
@@ -266,7 +214,7 @@ impl Engine {
         let console = self.console_url();
         let Some(key) = &notice.key else {
             let place = match notice.trigger {
-                TriggerKind::DeliveryFailed => "/deliveries?state=failed",
+                Trigger::DeliveryFailed => "/deliveries?state=failed",
                 trigger if trigger.is_of_writes() => "/journal",
                 _ => "/",
             };
@@ -274,20 +222,18 @@ impl Engine {
         };
         let view = format!("{console}/keys/{}", key.id);
         let (lock, unlock) = match notice.trigger {
-            TriggerKind::KeyLocked => (None, Some(format!("{view}/unlock"))),
-            TriggerKind::Write
-            | TriggerKind::FirstWriteOfKey
-            | TriggerKind::FirstWriteOfOperation
-            | TriggerKind::BudgetLevel
-            | TriggerKind::KeyUnlocked
-            | TriggerKind::WriteUnknown
-            | TriggerKind::RefusedStorm => {
+            Trigger::KeyLocked => (None, Some(format!("{view}/unlock"))),
+            Trigger::Write
+            | Trigger::FirstWriteOfKey
+            | Trigger::FirstWriteOfOperation
+            | Trigger::BudgetLevel
+            | Trigger::KeyUnlocked
+            | Trigger::WriteUnknown
+            | Trigger::RefusalBurst => {
                 let link = |key: KeyId| self.action_link(Act::Lock, key, created, id.uuid());
                 (key.id.parse().ok().map(link), None)
             }
-            TriggerKind::StoreTrouble | TriggerKind::DeliveryFailed | TriggerKind::Test => {
-                (None, None)
-            }
+            Trigger::StorageFailure | Trigger::DeliveryFailed | Trigger::Test => (None, None),
         };
         Links { view: Some(view), lock, unlock, stop: None }
     }
@@ -305,10 +251,8 @@ impl Engine {
             return None;
         }
         let random = u32::from_ne_bytes(keystile_store::random());
-        let recorded = self
-            .store
-            .change(move |work| work.record_attempt(id, claim, &outcome, duration_ms, random))
-            .await;
+        let attempt = NewAttempt { id, claim, outcome, duration_ms, random };
+        let recorded = self.store.record_attempt(attempt).await;
         recorded
             .inspect_err(|error| {
                 tracing::warn!(%error, delivery.id = %id, "an attempt could not be recorded");
@@ -317,19 +261,13 @@ impl Engine {
     }
 
     /// Forgets deliveries, and uses of action links, that are over since long; about once an hour.
-    pub(crate) async fn forget_told(&self) {
+    pub(crate) async fn forget_deliveries(&self) {
         let now = self.store.now();
         if !self.forgot.is_due(now) {
             return;
         }
         let before = Timestamp(now.0.saturating_sub(KEPT.millis()));
-        let forgotten = self
-            .store
-            .change(move |work| {
-                work.forget_actions(now)?;
-                work.forget_deliveries(before, FORGOTTEN_AT_ONCE)
-            })
-            .await;
+        let forgotten = self.store.forget_deliveries(before, FORGOTTEN_AT_ONCE).await;
         match forgotten {
             // More of them wait.
             Ok(count) if count >= FORGOTTEN_AT_ONCE as usize => self.forgot.not_yet(),

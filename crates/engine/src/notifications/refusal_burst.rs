@@ -1,7 +1,7 @@
-//! Refused storms: a key or an address that is refused over and over, as an owner wants to know.
+//! Refusal bursts: a key or an address that is refused over and over, as an owner wants to know.
 //!
-//! Counted from the refusals that go on record each second. A storm is told once when it begins, and again
-//! only after a minute in which there was none.
+//! Counted from the refusals that go on record each second. A burst is recorded once when it begins, and
+//! again only after a minute in which there was none.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,14 +16,14 @@ use keystile_store::sqlite::ledger::reserve::RefusedRecord;
 
 use crate::Engine;
 
-/// So many refusals in a minute are a storm: twice a second is more than a person who tries again.
+/// So many refusals in a minute are a burst: twice a second is more than a person who tries again.
 const REFUSALS_MIN: u64 = 120;
 const MINUTE: Span = Span::from_secs(60);
 /// So many keys and addresses are counted at a time. Refusals from more addresses than that are no single
-/// one's storm.
+/// one's burst.
 const SUBJECTS_MAX: usize = 10_000;
-/// So many storms are told in one go; the rest of them are told by the first.
-const TOLD_AT_ONCE: usize = 20;
+/// So many bursts are recorded in one go; the first of them say enough.
+const RECORDED_AT_ONCE: usize = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Refused {
@@ -35,12 +35,12 @@ enum Refused {
 struct Minute {
     began: Timestamp,
     count: u64,
-    is_told: bool,
+    is_recorded: bool,
 }
 
-/// A storm that has just begun.
+/// A burst that has just begun.
 #[derive(Clone, Debug)]
-struct Storm {
+struct Burst {
     key: Option<Arc<KeyEntry>>,
     detail: String,
 }
@@ -49,7 +49,7 @@ struct Storm {
 #[derive(Debug, Default)]
 pub(crate) struct RefusalBursts {
     counted: Mutex<HashMap<Refused, Minute>>,
-    begun: Mutex<Vec<Storm>>,
+    begun: Mutex<Vec<Burst>>,
 }
 
 impl RefusalBursts {
@@ -68,14 +68,17 @@ impl RefusalBursts {
             if counted.len() >= SUBJECTS_MAX && !counted.contains_key(&subject) {
                 continue;
             }
-            let new = Minute { began: now, count: 0, is_told: false };
+            let new = Minute { began: now, count: 0, is_recorded: false };
             let minute = counted.entry(subject).or_insert(new);
             if now >= minute.began.plus(MINUTE) {
-                *minute = Minute { is_told: minute.count >= REFUSALS_MIN && minute.is_told, ..new };
+                *minute = Minute {
+                    is_recorded: minute.count >= REFUSALS_MIN && minute.is_recorded,
+                    ..new
+                };
             }
             minute.count += u64::from(record.count);
-            if minute.count >= REFUSALS_MIN && !minute.is_told {
-                minute.is_told = true;
+            if minute.count >= REFUSALS_MIN && !minute.is_recorded {
+                minute.is_recorded = true;
                 self.begin(record, address, minute.count);
             }
         }
@@ -83,29 +86,28 @@ impl RefusalBursts {
 
     fn begin(&self, record: &RefusedRecord, address: IpAddr, count: u64) {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        if begun.len() < TOLD_AT_ONCE {
+        if begun.len() < RECORDED_AT_ONCE {
             let from = if record.key.is_some() { "last from" } else { "from" };
             let detail = format!(
                 "{count} refusals within a minute, {from} {address}: {}",
                 record.reason.name()
             );
-            begun.push(Storm { key: record.key.clone(), detail });
+            begun.push(Burst { key: record.key.clone(), detail });
         }
     }
 
-    fn take(&self) -> Vec<Storm> {
+    fn take(&self) -> Vec<Burst> {
         std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Engine {
-    /// Tells of storms that have begun.
-    pub(crate) async fn tell_refused_storms(&self) {
-        for Storm { key, detail } in self.storms.take() {
-            let told =
-                self.store.change(move |work| work.tell_refused_storm(key.as_ref(), &detail)).await;
-            if let Err(error) = told {
-                tracing::warn!(%error, "a storm of refusals could not be told");
+    /// Records bursts that have begun.
+    pub(crate) async fn record_refusal_bursts(&self) {
+        for Burst { key, detail } in self.refusal_bursts.take() {
+            let recorded = self.store.record_refusal_burst(key, detail).await;
+            if let Err(error) = recorded {
+                tracing::warn!(%error, "a burst of refusals could not be recorded");
             }
         }
     }
@@ -133,11 +135,11 @@ mod tests {
     }
 
     #[test]
-    fn a_storm_is_told_when_it_begins_and_again_after_it_has_ended() {
-        let storms = RefusalBursts::default();
+    fn a_storm_is_recorded_when_it_begins_and_again_after_it_has_ended() {
+        let bursts = RefusalBursts::default();
         let at = |second: i64, count| {
-            storms.note(&[refused([192, 0, 2, 1], count)], Timestamp(second * 1_000));
-            storms.take().len()
+            bursts.note(&[refused([192, 0, 2, 1], count)], Timestamp(second * 1_000));
+            bursts.take().len()
         };
         assert_eq!(at(0, 119), 0);
         assert_eq!(at(1, 1), 1);
@@ -148,15 +150,15 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_addresses_take_bounded_memory_and_are_no_ones_storm() {
-        let storms = RefusalBursts::default();
+    fn a_hundred_thousand_addresses_take_bounded_memory_and_are_no_ones_burst() {
+        let bursts = RefusalBursts::default();
         for second in 0..100_u32 {
             let from = second * 1_000;
             let records: Vec<_> =
                 (from..from + 1_000).map(|number| refused(number.to_be_bytes(), 1)).collect();
-            storms.note(&records, Timestamp(0));
+            bursts.note(&records, Timestamp(0));
         }
-        assert!(storms.counted.lock().unwrap().len() <= SUBJECTS_MAX);
-        assert!(storms.take().is_empty());
+        assert!(bursts.counted.lock().unwrap().len() <= SUBJECTS_MAX);
+        assert!(bursts.take().is_empty());
     }
 }

@@ -1,4 +1,5 @@
-//! Trouble of the store: told while it lasts, although nothing can be written, and on record after.
+//! Storage failures: owners are notified while one lasts, although nothing can be written, and it is on
+//! record after.
 //!
 //! The outbox is in the store, so a message that the store fails cannot wait there. It is kept in memory,
 //! handed to whoever sends with the next claim, and tried once. When the store commits again, what it was
@@ -7,21 +8,22 @@
 use std::sync::{Mutex, PoisonError};
 
 use keystile_core::key::DeliveryId;
-use keystile_core::notifications::channel::ChannelSpec;
+use keystile_core::notifications::channel::ChannelRule;
+use keystile_core::notifications::grouping::Occurrence;
 use keystile_core::notifications::notice::Notice;
-use keystile_core::notifications::watch::TriggerKind;
+use keystile_core::notifications::plan;
+use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::Timestamp;
-use keystile_store::sqlite::notifications::subscription;
 use uuid::Uuid;
 
 use crate::Engine;
 use crate::notifications::notify::{ClaimedDelivery, Links, Receiver};
 
-/// What the store's trouble is, while there is any.
+/// What keeps the store from committing, while something does.
 #[derive(Debug, Default)]
-pub(crate) struct Trouble {
+pub(crate) struct StoreHealth {
     present: Mutex<Option<Present>>,
-    /// What is to be told past the store.
+    /// What is to be sent past the store.
     direct: Mutex<Vec<ClaimedDelivery>>,
 }
 
@@ -32,17 +34,18 @@ struct Present {
 }
 
 impl Engine {
-    /// Looks whether trouble began or ended.
+    /// Looks whether a failure began or ended.
     pub(crate) async fn watch_store(&self) {
-        let known = self.trouble.present.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known =
+            self.store_health.present.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match (self.store.fault(), known) {
             (None, None) | (Some(_), Some(_)) => {}
             (Some(fault), None) => {
                 let since = self.store.now();
                 let detail = format!("the store cannot commit, and writes are refused: {fault}");
-                let direct = self.direct_deliveries(&detail, since);
-                *self.trouble.direct.lock().unwrap_or_else(PoisonError::into_inner) = direct;
-                *self.trouble.present.lock().unwrap_or_else(PoisonError::into_inner) =
+                let direct = self.direct_deliveries(&detail, since).await;
+                *self.store_health.direct.lock().unwrap_or_else(PoisonError::into_inner) = direct;
+                *self.store_health.present.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some(Present { since, fault });
             }
             (None, Some(Present { since, fault })) => {
@@ -51,9 +54,10 @@ impl Engine {
                     "the store could not commit for {secs} s since {}, and refused writes; it does again: {fault}",
                     since.readable()
                 );
-                let told = self.store.change(move |work| work.tell_store_trouble(&detail)).await;
-                if told.is_ok() {
-                    *self.trouble.present.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                let recorded = self.store.record_storage_failure(detail).await;
+                if recorded.is_ok() {
+                    *self.store_health.present.lock().unwrap_or_else(PoisonError::into_inner) =
+                        None;
                 }
             }
         }
@@ -61,53 +65,56 @@ impl Engine {
 
     /// What is to be sent past the store, once.
     pub(crate) fn take_direct(&self) -> Vec<ClaimedDelivery> {
-        std::mem::take(&mut *self.trouble.direct.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(
+            &mut *self.store_health.direct.lock().unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
-    fn direct_deliveries(&self, detail: &str, now: Timestamp) -> Vec<ClaimedDelivery> {
-        let watching = self.store.watching();
-        let mut notice = Notice::new(TriggerKind::StoreTrouble, now);
+    async fn direct_deliveries(&self, detail: &str, now: Timestamp) -> Vec<ClaimedDelivery> {
+        let rules = self.store.watching();
+        let mut notice = Notice::new(Trigger::StorageFailure, now);
         detail.clone_into(&mut notice.detail);
-        let mut deliveries: Vec<ClaimedDelivery> = Vec::new();
-        for rule in watching.of_kind(TriggerKind::StoreTrouble) {
-            for channel in rule.tell.iter().filter_map(|name| watching.channel(name)) {
-                let receivers: Vec<Option<Receiver>> = match &channel.spec {
-                    ChannelSpec::Email { to, .. } => {
-                        to.iter().map(|to| Some(Receiver::Address(to.clone()))).collect()
-                    }
-                    ChannelSpec::WebPush { .. } => {
-                        let devices = self.store.read(subscription::list).unwrap_or_default();
-                        devices
-                            .into_iter()
-                            .map(|row| Some(Receiver::Device(Box::new(row))))
-                            .collect()
-                    }
-                    ChannelSpec::Webhook { .. }
-                    | ChannelSpec::Slack { .. }
-                    | ChannelSpec::Discord { .. }
-                    | ChannelSpec::Teams { .. }
-                    | ChannelSpec::Ntfy { .. }
-                    | ChannelSpec::Gotify { .. }
-                    | ChannelSpec::Telegram { .. }
-                    | ChannelSpec::Pushover { .. }
-                    | ChannelSpec::Matrix { .. } => vec![None],
-                };
-                if deliveries.iter().any(|known| known.channel.name == channel.name) {
-                    continue;
-                }
-                deliveries.extend(receivers.into_iter().map(|receiver| ClaimedDelivery {
+        let event = plan::Event {
+            trigger: Trigger::StorageFailure,
+            rules: rules
+                .waiting_for(Trigger::StorageFailure, None)
+                .map(|(place, _)| place)
+                .collect(),
+            occurrence: Occurrence { subject: 0, count: 1, sample: 0 },
+            thread: None,
+            except: None,
+        };
+        let mut deliveries = Vec::new();
+        for (place, channel) in plan::routes(&rules, &event) {
+            for receiver in self.receivers_past_the_store(channel).await {
+                deliveries.push(ClaimedDelivery {
                     id: DeliveryId::new(Uuid::now_v7()),
                     claim: 0,
-                    rule: rule.name.clone(),
+                    rule: rules.rules()[place].name.clone(),
                     channel: channel.clone(),
                     receiver,
                     thread: "store".to_owned(),
                     notice: notice.clone(),
                     created: now,
                     links: Links { view: Some(self.console_url()), ..Links::default() },
-                }));
+                });
             }
         }
         deliveries
+    }
+
+    /// Who receives on a channel, as far as the store can still be read.
+    async fn receivers_past_the_store(&self, channel: &ChannelRule) -> Vec<Option<Receiver>> {
+        let devices = if channel.spec.is_for_devices() {
+            self.store.devices().await.unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let ids: Vec<String> = devices.iter().map(|device| device.id.to_string()).collect();
+        let receiver = |name: String| match ids.iter().position(|id| *id == name) {
+            Some(place) => Receiver::Device(Box::new(devices[place].clone())),
+            None => Receiver::Address(name),
+        };
+        channel.spec.receivers(&ids).into_iter().map(|name| name.map(receiver)).collect()
     }
 }

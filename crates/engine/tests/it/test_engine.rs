@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use keystile_core::key::KeyPrefix;
-use keystile_core::lock::Actor;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::secret::PasswordHash;
 use keystile_core::policy::Policy;
@@ -34,10 +33,6 @@ pub(crate) fn wait<T>(answer: impl Future<Output = T>) -> T {
 
 pub(crate) fn shell() -> Principal {
     Principal::CommandLine { account: "ada".to_owned() }
-}
-
-pub(crate) fn cli() -> Actor {
-    Actor::CommandLine("ada".to_owned())
 }
 
 pub(crate) fn address() -> IpAddr {

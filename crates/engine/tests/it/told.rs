@@ -7,22 +7,26 @@ use keystile_core::lock::Actor;
 use keystile_core::lock::{Budgets, LockLevel};
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState};
-use keystile_core::notifications::watch::{Trigger, TriggerKind, WatchRule, WatchRules};
+use keystile_core::notifications::trigger::Trigger;
+use keystile_core::notifications::watch::{WatchRule, WatchRules};
+use keystile_core::owners::principal::Principal;
 use keystile_core::version::Expected;
 use keystile_engine::checks::Checks;
-use keystile_engine::command::DeliveryFilter;
+use keystile_engine::command::{DeliveryFilter, Failure};
 use keystile_engine::keys::create::CreateKeys;
 use keystile_engine::keys::edit::RevokeKey;
 use keystile_engine::keys::key::KeyView;
 use keystile_engine::keys::key::ShowKey;
 use keystile_engine::keys::lock::{LockKey, UnlockKey};
-use keystile_engine::legacy::{Answer, Command};
 use keystile_engine::notifications::action_link::{ACTION_PATH, Act};
-use keystile_engine::notifications::digest_stop::STOP_PATH;
+use keystile_engine::notifications::delivery::{
+    ListChannels, ListDeliveries, ResendDelivery, ShowDelivery, TestChannel,
+};
+use keystile_engine::notifications::digest_stop::{ResumeDigests, STOP_PATH};
 use keystile_engine::notifications::notify::{ClaimedDelivery, Receiver};
 use uuid::Uuid;
 
-use crate::test_engine::{TestEngine, cli, shell, wait};
+use crate::test_engine::{TestEngine, shell, wait};
 
 const DAY: i64 = 86_400_000;
 
@@ -37,8 +41,12 @@ fn view(fixture: &TestEngine, id: &str) -> KeyView {
     fixture.execute(&shell(), ShowKey { key: id.to_owned() }).unwrap().key
 }
 
-fn execute(fixture: &TestEngine, command: Command) -> Answer {
-    wait(fixture.engine().execute_legacy(command, cli()))
+fn carry_out<C: keystile_engine::command::Command>(
+    fixture: &TestEngine,
+    command: C,
+) -> Result<C::Answer, Failure> {
+    let principal = Principal::CommandLine { account: "owner".to_owned() };
+    wait(fixture.engine().execute(&principal, command))
 }
 
 /// A token for a key, as a message would carry it.
@@ -170,17 +178,17 @@ fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
     };
     fixture.execute(&shell(), command).unwrap();
     let engine = fixture.engine();
-    assert_eq!(engine.due_channels(), ["ops"]);
+    assert_eq!(wait(engine.due_channels()), ["ops"]);
     let claimed = wait(engine.claim_deliveries("ops", 5)).remove(0);
-    assert!(engine.due_channels().is_empty());
-    assert_eq!(claimed.notice.trigger, TriggerKind::KeyLocked);
+    assert!(wait(engine.due_channels()).is_empty());
+    assert_eq!(claimed.notice.trigger, Trigger::KeyLocked);
     let unlock = claimed.links.unlock.clone().unwrap();
     assert_eq!(unlock, format!("https://console.example.org/keys/{}/unlock", key.id));
     assert_eq!(claimed.links.lock, None);
     let said = "x".repeat(1 << 20);
     wait(engine.record_attempt(claimed.id, claimed.claim, AttemptOutcome::Never { said }, 12));
     let filter = DeliveryFilter { state: Some(DeliveryState::Failed), ..DeliveryFilter::default() };
-    let failed = engine.deliveries(&filter).unwrap();
+    let failed = carry_out(&fixture, ListDeliveries { filter }).unwrap();
     assert_eq!((failed.len(), failed[0].about.as_str()), (1, "scraper"));
     assert!(failed[0].said.as_ref().unwrap().len() <= 500, "what a stranger says is kept short");
     let checks = Checks { channel: |_| None, upstreams: |_| Vec::new() };
@@ -190,12 +198,9 @@ fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
         found,
         ["every channel has what it needs to send", "ops: the last message did not arrive"]
     );
-    let details = engine.delivery(claimed.id).unwrap();
+    let details = carry_out(&fixture, ShowDelivery { delivery: claimed.id }).unwrap();
     assert_eq!((details.tried.len(), details.tried[0].duration_ms), (1, 12));
-    let Answer::Done(_) = execute(&fixture, Command::ResendDelivery { delivery: claimed.id })
-    else {
-        panic!()
-    };
+    carry_out(&fixture, ResendDelivery { delivery: claimed.id }).unwrap();
     assert_eq!(wait(engine.claim_deliveries("ops", 5))[0].id, claimed.id);
     assert!(fixture.told().contains(&"delivery_resent".to_owned()));
 }
@@ -204,11 +209,8 @@ fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
 fn a_channel_that_does_not_exist_is_not_tested() {
     let fixture = TestEngine::new();
     hook(&fixture);
-    let Answer::Failed(failure) =
-        execute(&fixture, Command::TestChannel { channel: "opps".to_owned() })
-    else {
-        panic!()
-    };
+    let command = TestChannel { channel: "opps".to_owned() };
+    let failure = carry_out(&fixture, command).unwrap_err();
     assert_eq!(failure.help.as_deref(), Some("the channels are: ops"));
 }
 
@@ -270,7 +272,7 @@ fn lock_and_unlock_at_most(
 }
 
 /// To whom a kind of thing was told, with how many events.
-fn told(sent: &[ClaimedDelivery], kind: TriggerKind) -> Vec<(String, u64)> {
+fn told(sent: &[ClaimedDelivery], kind: Trigger) -> Vec<(String, u64)> {
     let receiver = |one: &ClaimedDelivery| match &one.receiver {
         Some(Receiver::Address(address)) => address.chars().take(3).collect(),
         Some(Receiver::Device(_)) | None => String::new(),
@@ -286,7 +288,7 @@ fn a_stop_ends_the_digests_of_one_rule_to_one_mailbox_and_nothing_else() {
     let key = key(&fixture);
     let (ada, ben) = (|count| ("ada".to_owned(), count), |count| ("ben".to_owned(), count));
     let sent = lock_and_unlock(&mut fixture, &key);
-    assert_eq!(told(&sent, TriggerKind::KeyUnlocked), [ada(1), ben(1), ada(2), ben(2)]);
+    assert_eq!(told(&sent, Trigger::KeyUnlocked), [ada(1), ben(1), ada(2), ben(2)]);
     let is_digest = |one: &&ClaimedDelivery| one.notice.since.is_some();
     assert!(sent.iter().filter(|one| !is_digest(one)).all(|one| one.links.stop.is_none()));
     let digest = sent.iter().find(is_digest).unwrap();
@@ -294,25 +296,25 @@ fn a_stop_ends_the_digests_of_one_rule_to_one_mailbox_and_nothing_else() {
     let token = digest.links.stop.as_ref().unwrap().strip_prefix(&start).unwrap().to_owned();
 
     let engine = fixture.engine();
-    let offer = engine.look_at_stop(&token).unwrap();
+    let offer = wait(engine.stop_offer(&token)).unwrap();
     assert_eq!((offer.rule.as_str(), offer.has_stopped), ("opened", false));
     assert!(wait(engine.use_stop("AAAA")).is_err());
     for _ in 0..2 {
         assert!(wait(engine.use_stop(&token)).unwrap().has_stopped);
     }
-    assert!(engine.look_at_stop(&token).unwrap().has_stopped);
+    assert!(wait(engine.stop_offer(&token)).unwrap().has_stopped);
     assert_eq!(fixture.told().iter().filter(|kind| *kind == "digests_stopped").count(), 1);
 
     let sent = lock_and_unlock(&mut fixture, &key);
-    assert_eq!(told(&sent, TriggerKind::KeyUnlocked), [ada(1), ben(1), ben(2)]);
-    assert_eq!(told(&sent, TriggerKind::KeyLocked).len(), 6, "locks are told one by one");
+    assert_eq!(told(&sent, Trigger::KeyUnlocked), [ada(1), ben(1), ben(2)]);
+    assert_eq!(told(&sent, Trigger::KeyLocked).len(), 6, "locks are told one by one");
     // A lock fills the hour of the channel, so the first unlock has to wait: it is the first word of it.
     let sent = lock_and_unlock_at_most(&mut fixture, &key, 1);
-    assert_eq!(told(&sent, TriggerKind::KeyUnlocked), [ada(3), ben(3)]);
-    let stops = fixture.engine().channels().unwrap().remove(0).stops;
+    assert_eq!(told(&sent, Trigger::KeyUnlocked), [ada(3), ben(3)]);
+    let stops = carry_out(&fixture, ListChannels).unwrap().remove(0).stops;
     assert_eq!((stops.len(), stops[0].receiver.as_str()), (1, "ada@example.org"));
 
-    execute(&fixture, Command::ResumeDigests { channel: "mail".to_owned() });
+    carry_out(&fixture, ResumeDigests { channel: "mail".to_owned() }).unwrap();
     let sent = lock_and_unlock(&mut fixture, &key);
-    assert_eq!(told(&sent, TriggerKind::KeyUnlocked), [ada(1), ben(1), ada(2), ben(2)]);
+    assert_eq!(told(&sent, Trigger::KeyUnlocked), [ada(1), ben(1), ada(2), ben(2)]);
 }

@@ -2,7 +2,10 @@
 
 use keystile_core::notifications::delivery::DeliveryState;
 use keystile_engine::command::DeliveryFilter;
-use keystile_engine::legacy::{Answer, Command};
+use keystile_engine::notifications::delivery::{
+    ListChannels, ListDeliveries, ResendDelivery, ShowDelivery, TestChannel,
+};
+use keystile_engine::notifications::digest_stop::ResumeDigests;
 
 use super::arguments::{CommonArguments, Form, ListDeliveriesArguments, NotifyCommand};
 use super::render;
@@ -17,11 +20,7 @@ pub(super) fn dispatch(command: &NotifyCommand, session: &mut Session<'_, '_>) -
         NotifyCommand::Test { channel, common } => test(channel, common, session),
         NotifyCommand::List(arguments) => list(arguments, session),
         NotifyCommand::Show { delivery, common } => {
-            let Answer::Delivery(found) =
-                session.ask(Command::ShowDelivery { delivery: *delivery })?
-            else {
-                return Err(Stop::unexpected());
-            };
+            let found = session.execute(ShowDelivery { delivery: *delivery })?;
             if common.form() == Form::Json {
                 return Ok(session.terminal.print_json(&found)?);
             }
@@ -29,13 +28,13 @@ pub(super) fn dispatch(command: &NotifyCommand, session: &mut Session<'_, '_>) -
             Ok(session.terminal.stdout.write_all(text.as_bytes())?)
         }
         NotifyCommand::Resend { delivery, common } => {
-            let command = Command::ResendDelivery { delivery: *delivery };
-            session.ask_done(command, common.form(), "It will be sent again.")
+            let done = session.execute(ResendDelivery { delivery: *delivery })?;
+            session.say_done(common.form(), &done.0)
         }
         NotifyCommand::Channels(common) => channels(common, session),
         NotifyCommand::Resume { channel, common } => {
-            let command = Command::ResumeDigests { channel: channel.clone() };
-            session.ask_done(command, common.form(), "They go out again.")
+            let done = session.execute(ResumeDigests { channel: channel.clone() })?;
+            session.say_done(common.form(), &done.0)
         }
     }
 }
@@ -45,10 +44,7 @@ fn test(
     common: &CommonArguments,
     session: &mut Session<'_, '_>,
 ) -> Result<(), Stop> {
-    let command = Command::TestChannel { channel: channel.to_owned() };
-    let Answer::Deliveries(sent) = session.ask(command)? else {
-        return Err(Stop::unexpected());
-    };
+    let sent = session.execute(TestChannel { channel: channel.to_owned() })?;
     if common.form() == Form::Json {
         session.terminal.print_json(&sent)?;
     } else {
@@ -69,9 +65,7 @@ fn list(arguments: &ListDeliveriesArguments, session: &mut Session<'_, '_>) -> R
         before: arguments.before,
         limit: arguments.limit.unwrap_or(default),
     };
-    let Answer::Deliveries(found) = session.ask(Command::ListDeliveries(filter))? else {
-        return Err(Stop::unexpected());
-    };
+    let found = session.execute(ListDeliveries { filter })?;
     if form == Form::Json {
         session.terminal.print_json(&found)?;
     } else if found.is_empty() {
@@ -84,9 +78,7 @@ fn list(arguments: &ListDeliveriesArguments, session: &mut Session<'_, '_>) -> R
 }
 
 fn channels(common: &CommonArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
-    let Answer::Channels(found) = session.ask(Command::ListChannels)? else {
-        return Err(Stop::unexpected());
-    };
+    let found = session.execute(ListChannels)?;
     if common.form() == Form::Json {
         session.terminal.print_json(&found)?;
     } else if found.is_empty() {

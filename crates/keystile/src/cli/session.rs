@@ -9,7 +9,6 @@ use keystile_core::time::Timestamp;
 use keystile_engine::advice;
 use keystile_engine::command::wire::{OverWire, WireCommand};
 use keystile_engine::command::{Command, Edited, Failure, FailureKind};
-use keystile_engine::legacy;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -183,12 +182,6 @@ impl fmt::Debug for Session<'_, '_> {
 }
 
 impl Session<'_, '_> {
-    /// Sends a command; what comes back is an answer of success.
-    pub(super) fn ask(&mut self, command: legacy::Command) -> Result<legacy::Answer, Stop> {
-        let answer = (self.send)(WireCommand::Legacy(command))?;
-        serde_json::from_value(answer).map_err(|_| Stop::unexpected())
-    }
-
     /// Has a command carried out, by the running server or on the store.
     pub(super) fn execute<C: OverWire>(&mut self, command: C) -> Result<C::Answer, Stop> {
         let answer = (self.send)(command.into())?;
@@ -227,20 +220,6 @@ impl Session<'_, '_> {
         }
         self.terminal.say("Nothing was changed.")?;
         Ok(Consent::Refused)
-    }
-
-    /// Sends a command whose answer is a sentence or a state that nobody asked to see.
-    pub(super) fn ask_done(
-        &mut self,
-        command: legacy::Command,
-        form: Form,
-        done: &str,
-    ) -> Result<(), Stop> {
-        let sentence = match self.ask(command)? {
-            legacy::Answer::Done(sentence) => sentence,
-            _ => done.to_owned(),
-        };
-        self.say_done(form, &sentence)
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use keystile_core::notifications::trigger::Trigger;
+
 use super::diagnostic::{Diagnostic, Source};
 use super::read::{Removed, Step};
 use super::schema;
@@ -84,9 +86,11 @@ pub(super) fn form(source: &Arc<Source>, said: &str, removed: &mut Removed) -> D
         let words = schema::words(&removed.path);
         let text = source.at(&removed.value_place).trim_matches(['"', '\'']);
         let mut problem = at_value(format!("`{key}` cannot be {text:?}"));
-        problem.help(match closest(text, words.iter().copied()) {
-            Some(word) => format!("did you mean {word:?}?"),
-            None => format!("write {}", either_quoted(&words)),
+        let former = Trigger::stored_as(text).map(Trigger::name);
+        problem.help(match (former, closest(text, words.iter().copied())) {
+            (Some(word), _) if words.contains(&word) => format!("it is called {word:?} now"),
+            (_, Some(word)) => format!("did you mean {word:?}?"),
+            (_, None) => format!("write {}", either_quoted(&words)),
         });
         return problem;
     }

@@ -82,7 +82,9 @@ fn more_than_a_page_is_exported() {
     // As a journal that has run for a while; the file is the owner's to open.
     let database = rusqlite::Connection::open(server.path("keystile-data/keystile.db")).unwrap();
     let copy = "WITH RECURSIVE n(i) AS (SELECT 4 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
-        INSERT INTO journal SELECT i, time, subject, plan, api, operation, method, '/' || i, address,
+        INSERT INTO journal (id, time, subject, plan, api, operation, method, path, address,
+        user_agent, request_bytes, response_bytes, status, duration_ms, outcome, reason, cost, count)
+        SELECT i, time, subject, plan, api, operation, method, '/' || i, address,
         user_agent, request_bytes, response_bytes, status, duration_ms, outcome, reason, cost, count
         FROM n, journal WHERE id = 3";
     database.execute(copy, []).unwrap();

@@ -12,10 +12,11 @@ pub(crate) mod push;
 pub(crate) mod text;
 
 use keystile_core::journal::Outcome;
+use keystile_core::notifications::trigger::Trigger;
 use keystile_core::text::{printable, shortened};
 use url::Url;
 
-use crate::message::{Message, MessageKind};
+use crate::message::Message;
 
 const STATE_CHARS_MAX: usize = 24;
 const WHO_CHARS_MAX: usize = 48;
@@ -33,7 +34,7 @@ const URL_BYTES_MAX: usize = 900;
 /// A message with every text safe to show and of bounded length.
 #[derive(Debug)]
 pub(crate) struct Shown {
-    pub(crate) kind: MessageKind,
+    pub(crate) trigger: Trigger,
     /// State first: `LOCKED | scraper-17 | 21st of 20 writes in a day (DELETE /bookmarks/41)`.
     pub(crate) title: String,
     pub(crate) sentence: String,
@@ -82,7 +83,7 @@ impl Shown {
             })
         });
         Self {
-            kind: message.kind,
+            trigger: message.trigger,
             title: title(message),
             sentence: shown(&message.sentence, SENTENCE_CHARS_MAX),
             facts: facts
@@ -104,9 +105,9 @@ impl Shown {
 
     /// What the list of writes is called.
     pub(crate) fn writes_heading(&self) -> &'static str {
-        match (self.kind, self.writes.len()) {
+        match (self.trigger, self.writes.len()) {
             // What was there before the lock, not what is told.
-            (MessageKind::KeyLocked, 1) => "Last write",
+            (Trigger::KeyLocked, 1) => "Last write",
             (_, 1) => "The write",
             (_, _) => "Last writes",
         }
@@ -211,7 +212,7 @@ pub(crate) use tests::{example, hostile};
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Link, Urgency, WriteLine};
+    use crate::message::{Link, MessageScope, Urgency, WriteLine};
     use keystile_core::text::is_hidden;
     use keystile_core::time::Timestamp;
     use proptest::prelude::*;
@@ -226,7 +227,8 @@ mod tests {
         Message {
             id: "msg_0190f5c0".to_owned(),
             thread: "key_7Qm2".to_owned(),
-            kind: MessageKind::KeyLocked,
+            trigger: Trigger::KeyLocked,
+            scope: MessageScope::Event,
             state: "LOCKED".to_owned(),
             who: Some("scraper-17".to_owned()),
             what: "21st of 20 writes in a day (DELETE /bookmarks/41)".to_owned(),
@@ -320,11 +322,11 @@ mod tests {
             prop::collection::vec(write(), 0..20),
             prop::collection::vec(link(), 0..8),
             prop::option::of(link()),
-            prop::sample::select(MessageKind::ALL.to_vec()),
+            prop::sample::select(Trigger::ALL.to_vec()),
         )
-            .prop_map(|((state, who, what, sentence), facts, writes, links, end, kind)| {
-                Message {
-                    kind,
+            .prop_map(
+                |((state, who, what, sentence), facts, writes, links, end, trigger)| Message {
+                    trigger,
                     state,
                     who,
                     what,
@@ -334,8 +336,8 @@ mod tests {
                     links,
                     unsubscribe: end.map(|link| link.url),
                     ..example()
-                }
-            })
+                },
+            )
     }
 
     #[test]

@@ -320,7 +320,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_795_500_000_000);
 
-    fn told(
+    fn answered(
         peer: Peer,
         status: u16,
         field: Option<&'static str>,
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn each_status_means_one_thing_for_each_peer() {
-        let word = |peer, status| match told(peer, status, None, "") {
+        let word = |peer, status| match answered(peer, status, None, "") {
             Ok(_) => "accepted",
             Err(SendError::Later { .. }) => "later",
             Err(SendError::Never { .. }) => "never",
@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn a_pause_is_taken_as_it_is_asked_for_up_to_a_day() {
-        let secs = |field, text| match told(Peer::Service, 429, field, text) {
+        let secs = |field, text| match answered(Peer::Service, 429, field, text) {
             Err(SendError::Later { after, .. }) => after.map(Span::millis),
             other => panic!("{other:?}"),
         };

@@ -34,7 +34,7 @@ fn sender_within(limits: Limits, allowed: &[&str], ca_file: Option<PathBuf>) -> 
         console_host: "gate.example.org:8400".to_owned(),
         ca_file,
     };
-    Sender::with(AddressGuard::told(allowed, names), limits, settings).unwrap()
+    Sender::with(AddressGuard::resolving(allowed, names), limits, settings).unwrap()
 }
 
 /// A server's side of TLS for this machine, and the file to trust it by.

@@ -19,8 +19,9 @@ use url::Url;
 use super::SendError;
 use super::http::{HttpRequest, Peer};
 use crate::channel::Subscription;
-use crate::message::{Message, MessageKind, Urgency};
+use crate::message::{Message, Urgency};
 use crate::render::{Shown, push};
+use keystile_core::notifications::trigger::Trigger;
 
 const TTL: HeaderName = HeaderName::from_static("ttl");
 const URGENCY: HeaderName = HeaderName::from_static("urgency");
@@ -149,18 +150,17 @@ pub(super) fn request(
 /// Locks and unlocks have a name of their own, so that a write that is told later does not take the
 /// place of a lock on a phone that was off.
 fn topic(message: &Message) -> String {
-    let class = match message.kind {
-        MessageKind::KeyLocked | MessageKind::KeyUnlocked => "lock",
-        MessageKind::StoreTrouble => "store",
-        MessageKind::DeliveryFailed => "delivery",
-        MessageKind::Test => "test",
-        MessageKind::WriteHappened
-        | MessageKind::Writes
-        | MessageKind::FirstWriteOfKey
-        | MessageKind::FirstWriteOfOperation
-        | MessageKind::BudgetLevel
-        | MessageKind::WriteUnknown
-        | MessageKind::RefusedStorm => "write",
+    let class = match message.trigger {
+        Trigger::KeyLocked | Trigger::KeyUnlocked => "lock",
+        Trigger::StorageFailure => "store",
+        Trigger::DeliveryFailed => "delivery",
+        Trigger::Test => "test",
+        Trigger::Write
+        | Trigger::FirstWriteOfKey
+        | Trigger::FirstWriteOfOperation
+        | Trigger::BudgetLevel
+        | Trigger::WriteUnknown
+        | Trigger::RefusalBurst => "write",
     };
     let name = format!("{class}\0{}", message.thread);
     let hash = digest::digest(&digest::SHA256, name.as_bytes());
@@ -244,12 +244,11 @@ mod tests {
             (&lock.headers["urgency"], &lock.headers["ttl"]),
             (&HeaderValue::from_static("high"), &HeaderValue::from_static("259200"))
         );
-        let message =
-            Message { kind: MessageKind::WriteHappened, urgency: Urgency::Normal, ..example() };
+        let message = Message { trigger: Trigger::Write, urgency: Urgency::Normal, ..example() };
         let write = pushed(&message);
         assert_eq!(write.headers["urgency"], "normal");
         assert_ne!(lock.headers["topic"], write.headers["topic"]);
-        let unlock = pushed(&Message { kind: MessageKind::KeyUnlocked, ..example() });
+        let unlock = pushed(&Message { trigger: Trigger::KeyUnlocked, ..example() });
         assert_eq!(lock.headers["topic"], unlock.headers["topic"]);
         let other = pushed(&Message { thread: "key_other".to_owned(), ..example() });
         assert_ne!(lock.headers["topic"], other.headers["topic"]);

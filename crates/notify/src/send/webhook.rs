@@ -60,7 +60,7 @@ fn document(message: &Message, shown: &Shown) -> Value {
         .iter()
         .map(|link| json!({ "label": link.label, "url": link.url, "acts": link.is_act }));
     json!({
-        "type": message.kind.type_name(),
+        "type": message.event_type(),
         "timestamp": message.time,
         "data": {
             "title": shown.title,

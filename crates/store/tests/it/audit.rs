@@ -1,7 +1,7 @@
 //! The audit shows whatever was done to it behind Keystile's back.
 
 use keystile_store::error::{Error, Result};
-use keystile_store::sqlite::audit::event::{EventKind, EventQuery, list};
+use keystile_store::sqlite::audit::event::{Event, EventKind, EventQuery, list};
 use keystile_store::sqlite::audit::{Verdict, verify};
 use keystile_store::sqlite::files::backup::{backup, restore};
 use keystile_store::sqlite::files::directory::DataDirectory;
@@ -41,7 +41,7 @@ fn tampered(fixture: &mut TestStore, sql: &str) -> Verdict {
 fn an_audit_that_nobody_touched_is_whole_across_restarts_and_failed_changes() {
     let mut fixture = fixture(5);
     let failed: Result<()> = fixture.change(|work| {
-        work.tell_of(EventKind::SignedIn, Some("ada"), &owner(), "never")?;
+        work.record(&Event::named(EventKind::SignedIn, Some("ada"), &owner(), "never"))?;
         Err(Error::Conflict("changed my mind".to_owned()))
     });
     assert!(failed.is_err());
@@ -174,7 +174,12 @@ fn many_events_take_time_in_proportion() {
         fixture
             .change(move |work| {
                 (0..many).try_for_each(|_| {
-                    work.tell_of(EventKind::SignedIn, Some("ada"), &owner(), "with a passkey")
+                    work.record(&Event::named(
+                        EventKind::SignedIn,
+                        Some("ada"),
+                        &owner(),
+                        "with a passkey",
+                    ))
                 })
             })
             .unwrap();

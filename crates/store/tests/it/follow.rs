@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use keystile_core::journal::Outcome;
-use keystile_core::notifications::watch::{Trigger, TriggerKind, WatchRule};
+use keystile_core::notifications::trigger::Trigger;
+use keystile_core::notifications::watch::WatchRule;
 use keystile_core::time::Span;
 use keystile_store::sqlite::notifications::follow;
 use rusqlite::Connection;
@@ -39,7 +40,7 @@ fn follow_all(fixture: &TestStore) {
         let found = look(fixture, 5_000);
         let is_full = found.is_full;
         if !found.is_empty() {
-            fixture.change(move |work| work.tell_watched(&found)).unwrap();
+            fixture.change(move |work| work.record_watched(&found)).unwrap();
         }
         if !is_full {
             break;
@@ -86,7 +87,7 @@ fn a_watched_write_is_told_at_once_and_those_that_follow_as_one() {
     follow_all(&fixture);
     follow_all(&fixture);
     let first = deliveries(&fixture).remove(0);
-    assert_eq!((first.kind, first.notice.count), (TriggerKind::Write, 1));
+    assert_eq!((first.kind, first.notice.count), (Trigger::Write, 1));
     assert_eq!(first.notice.writes[0].path, "/notes/7");
     assert_eq!(deliveries(&fixture).len(), 1);
     fixture.reopen_later(300_000);
@@ -221,7 +222,7 @@ fn the_first_write_of_a_key_is_told_once_and_not_for_keys_that_wrote_before() {
     write(&fixture, new, "DELETE", Outcome::Applied);
     follow_all(&fixture);
     let told: Vec<_> = deliveries(&fixture).into_iter().map(|delivery| delivery.kind).collect();
-    assert_eq!(told, [TriggerKind::FirstWriteOfKey, TriggerKind::FirstWriteOfOperation]);
+    assert_eq!(told, [Trigger::FirstWriteOfKey, Trigger::FirstWriteOfOperation]);
     assert_eq!(counted(fixture.path(), "key") + counted(fixture.path(), "operation"), 0);
 }
 
@@ -270,7 +271,7 @@ fn a_full_channel_waits_and_a_lock_does_not() {
     follow_all(&fixture);
     assert_eq!(deliveries(&fixture).len(), 4);
     fixture.ask(key, ("notes", "PUT", "/x"), 1_000).unwrap().unwrap_err();
-    assert_eq!(deliveries(&fixture).pop().unwrap().kind, TriggerKind::KeyLocked);
+    assert_eq!(deliveries(&fixture).pop().unwrap().kind, Trigger::KeyLocked);
     fixture.reopen_later(1_800_000);
     crate::outbox::watch_on(&fixture, rules(), channels());
     fixture.change(|work| work.close_digests().map(drop)).unwrap();
@@ -300,7 +301,7 @@ fn child_that_is_killed() {
         }
         let found = look(&fixture, 4);
         if !found.is_empty() {
-            fixture.change(move |work| work.tell_watched(&found)).unwrap();
+            fixture.change(move |work| work.record_watched(&found)).unwrap();
         }
         fixture.change(|work| work.close_digests().map(drop)).unwrap();
     }

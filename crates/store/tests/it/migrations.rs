@@ -3,7 +3,7 @@
 use keystile_core::lock::Actor;
 use keystile_store::Store;
 use keystile_store::sqlite::audit;
-use keystile_store::sqlite::audit::event::{self, EventKind, EventQuery};
+use keystile_store::sqlite::audit::event::{self, Event, EventKind, EventQuery};
 use keystile_store::sqlite::files::directory::DataDirectory;
 use rusqlite::Connection;
 
@@ -28,7 +28,7 @@ fn a_store_of_the_first_version_keeps_its_events_and_chains_those_that_follow() 
     drop(first);
     let (store, _) = Store::open(directory).unwrap();
     let recorded = store.change(move |work| {
-        work.tell_of(EventKind::PolicyReloaded, None, &Actor::System, "in force")
+        work.record(&Event::named(EventKind::PolicyReloaded, None, &Actor::System, "in force"))
     });
     wait(recorded).unwrap();
     let verify = || store.read(|read| audit::verify(read, store.pepper())).unwrap();

@@ -7,12 +7,14 @@ use keystile_core::key::SubscriptionId;
 use keystile_core::lock::{Actor, Lock, LockLevel};
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState, TRIED_FOR};
-use keystile_core::notifications::watch::{Trigger, TriggerKind, WatchRule, WatchRules};
+use keystile_core::notifications::trigger::Trigger;
+use keystile_core::notifications::watch::{WatchRule, WatchRules};
 use keystile_core::owners::secret::PasswordHash;
+use keystile_store::deliveries::{DeliveryQuery, DeliveryRow};
 use keystile_store::devices::NewSubscription;
 use keystile_store::error::Error;
 use keystile_store::owners::NewCredential;
-use keystile_store::sqlite::notifications::outbox::{self, DeliveryQuery, DeliveryRow};
+use keystile_store::sqlite::notifications::outbox;
 use uuid::Uuid;
 
 use crate::make::{LOCKS, owner, plan};
@@ -94,7 +96,7 @@ fn a_lock_is_told_once_on_every_channel() {
     let channels: Vec<_> = told.iter().map(|delivery| delivery.channel.as_str()).collect();
     assert_eq!(channels, ["one", "two"]);
     let notice = &told[0].notice;
-    assert_eq!(notice.trigger, TriggerKind::KeyLocked);
+    assert_eq!(notice.trigger, Trigger::KeyLocked);
     let budget = notice.budget.as_ref().unwrap();
     assert_eq!((budget.used, budget.amount), (3, 3));
     assert_eq!(notice.key.as_ref().unwrap().application, "open");
@@ -153,7 +155,7 @@ fn a_claim_that_nobody_comes_back_to_is_free_again() {
             .unwrap()
             .is_empty()
     );
-    fixture.reopen_later(outbox::LEASE.millis() + 1);
+    fixture.reopen_later(keystile_store::deliveries::LEASE.millis() + 1);
     let again = claim(&fixture, "one").remove(0);
     assert_eq!(record(&fixture, &held, later()), DeliveryState::Sending, "not its claim any more");
     assert_eq!(record(&fixture, &again, sent()), DeliveryState::Sent);
@@ -177,7 +179,7 @@ fn what_is_not_delivered_in_three_days_is_told_on_the_other_channels_and_can_be_
     let other = told.last().unwrap();
     assert_eq!(
         (told.len(), other.channel.as_str(), other.kind),
-        (2, "two", TriggerKind::DeliveryFailed)
+        (2, "two", Trigger::DeliveryFailed)
     );
     assert!(other.notice.detail.contains("451 try later"), "{}", other.notice.detail);
     // Were the other one dead too, that is the end of it.
@@ -268,8 +270,8 @@ fn each_receiver_has_a_delivery_and_a_device_that_is_gone_is_forgotten() {
 #[test]
 fn a_level_of_a_budget_is_told_once_per_window() {
     let mut fixture = TestStore::new(&[plan("open", &[("10 per day", &[])], LOCKS)]);
-    let levels = Trigger::BudgetLevel { levels: vec![50, 80] };
-    let rule = WatchRule::new("near", levels, on("one"));
+    let levels = vec![50, 80];
+    let rule = WatchRule { levels, ..WatchRule::new("near", Trigger::BudgetLevel, on("one")) };
     let nobody = |trigger| WatchRule::new("none", trigger, Vec::new());
     let rules = vec![
         WatchRule { window: keystile_core::time::Span::from_secs(1), ..rule },

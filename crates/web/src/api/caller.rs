@@ -17,15 +17,12 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use keystile_core::key::OwnerId;
-use keystile_core::lock::Actor;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
 use keystile_engine::command::Failure;
-use keystile_engine::legacy::{Answer, Command};
 use keystile_engine::owners::token::TokenRefusal;
 
 use super::problem::{Kind, Problem};
-use crate::carry_out::carry_out;
 use crate::guard::Peer;
 use crate::sign_in::session;
 use crate::web::Web;
@@ -153,11 +150,6 @@ impl<N: Needs> Caller<N> {
             .with_help("confirm your identity at /prove, and ask again within a few minutes"))
     }
 
-    /// Whom the audit names.
-    pub(crate) fn actor(&self) -> Actor {
-        self.principal.actor()
-    }
-
     /// Carries out a command in the caller's name.
     pub(crate) async fn execute<C: keystile_engine::command::Command>(
         &self,
@@ -165,15 +157,6 @@ impl<N: Needs> Caller<N> {
         command: C,
     ) -> Result<C::Answer, Problem> {
         Ok(web.engine.execute(&self.principal, command).await?)
-    }
-
-    /// Carries out a command in the caller's name.
-    pub(crate) async fn carry_out(&self, web: &Web, command: Command) -> Result<Answer, Problem> {
-        let needed = command.scope();
-        if !N::SCOPE.allows(needed) {
-            return Err(Problem::scope_too_small(N::SCOPE, needed));
-        }
-        Ok(carry_out(&web.engine, command, self.actor()).await?)
     }
 
     /// Whether what the caller showed still opens anything; for answers that go on for long.

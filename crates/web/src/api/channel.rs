@@ -1,4 +1,4 @@
-//! Channels: how owners are told, and whether it works.
+//! Channels: how owners are notified, and whether it works.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use keystile_engine::command::{ChannelView, DeliveryView};
-use keystile_engine::legacy::Command;
+use keystile_engine::notifications::delivery::{ListChannels, TestChannel};
+use keystile_engine::notifications::digest_stop::ResumeDigests;
 
 use super::caller::{Caller, Read, Write};
 use super::input::Named;
 use super::listed::Listed;
-use super::only;
 use super::problem::Problem;
 use crate::web::Web;
 
@@ -25,8 +25,7 @@ pub(super) async fn list(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
 ) -> Result<Json<Listed<ChannelView>>, Problem> {
-    let channels = only!(caller.carry_out(&web, Command::ListChannels).await?, Channels)?;
-    Ok(Json(Listed::whole(channels)))
+    Ok(Json(Listed::whole(caller.execute(&web, ListChannels).await?)))
 }
 
 /// Sends a real message on a channel, and says what the other side answered
@@ -44,9 +43,7 @@ pub(super) async fn test(
     caller: Caller<Write>,
     Named(channel): Named,
 ) -> Result<Json<Listed<DeliveryView>>, Problem> {
-    let command = Command::TestChannel { channel };
-    let sent = only!(caller.carry_out(&web, command).await?, Deliveries)?;
-    Ok(Json(Listed::whole(sent)))
+    Ok(Json(Listed::whole(caller.execute(&web, TestChannel { channel }).await?)))
 }
 
 /// Lets digests of a channel go out again that were stopped from their mails
@@ -62,6 +59,6 @@ pub(super) async fn resume_digests(
     caller: Caller<Write>,
     Named(channel): Named,
 ) -> Result<StatusCode, Problem> {
-    caller.carry_out(&web, Command::ResumeDigests { channel }).await?;
+    caller.execute(&web, ResumeDigests { channel }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

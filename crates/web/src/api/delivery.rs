@@ -7,16 +7,15 @@ use axum::extract::State;
 use http::StatusCode;
 use keystile_core::key::DeliveryId;
 use keystile_core::notifications::delivery::DeliveryState;
-use keystile_core::notifications::watch::TriggerKind;
+use keystile_core::notifications::trigger::Trigger;
 use keystile_engine::command::{DeliveryDetails, DeliveryFilter, DeliveryView};
-use keystile_engine::legacy::Command;
+use keystile_engine::notifications::delivery::{ListDeliveries, ResendDelivery, ShowDelivery};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::caller::{Caller, Read, Write};
 use super::input::{Asked, Named, page_of};
 use super::listed::Listed;
-use super::only;
 use super::problem::{Kind, Problem};
 use crate::web::Web;
 
@@ -31,7 +30,7 @@ pub(super) struct DeliveriesAsked {
     channel: Option<String>,
     /// Only those of this event.
     #[param(inline)]
-    event: Option<TriggerKind>,
+    event: Option<Trigger>,
     /// The `next` of the page before.
     cursor: Option<String>,
     /// How many to show at most, up to 1000; 50 where it is not said.
@@ -59,7 +58,7 @@ pub(super) async fn list(
         before,
         limit: limit + 1,
     };
-    let found = only!(caller.carry_out(&web, Command::ListDeliveries(filter)).await?, Deliveries)?;
+    let found = caller.execute(&web, ListDeliveries { filter }).await?;
     Ok(Json(Listed::page(found, limit, |delivery| delivery.id.to_string())))
 }
 
@@ -79,9 +78,7 @@ pub(super) async fn show(
     caller: Caller<Read>,
     Named(delivery): Named,
 ) -> Result<Json<DeliveryDetails>, Problem> {
-    let command = Command::ShowDelivery { delivery: id_of(&delivery)? };
-    let found = only!(caller.carry_out(&web, command).await?, Delivery)?;
-    Ok(Json(*found))
+    Ok(Json(caller.execute(&web, ShowDelivery { delivery: id_of(&delivery)? }).await?))
 }
 
 /// Sends a delivery that failed again, under its own id
@@ -97,7 +94,6 @@ pub(super) async fn resend(
     caller: Caller<Write>,
     Named(delivery): Named,
 ) -> Result<StatusCode, Problem> {
-    let command = Command::ResendDelivery { delivery: id_of(&delivery)? };
-    caller.carry_out(&web, command).await?;
+    caller.execute(&web, ResendDelivery { delivery: id_of(&delivery)? }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

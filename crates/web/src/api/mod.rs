@@ -168,17 +168,6 @@ pub(crate) fn router() -> Router<Arc<Web>> {
         .layer(DefaultBodyLimit::max(input::BODY_BYTES_MAX))
 }
 
-/// Takes the one answer that a command has.
-macro_rules! only {
-    ($answer:expr, $variant:ident) => {
-        match $answer {
-            keystile_engine::legacy::Answer::$variant(value) => Ok(value),
-            _ => Err($crate::api::problem::Problem::odd_answer()),
-        }
-    };
-}
-use only;
-
 /// Something with the version of what can be edited of it.
 fn tagged(version: &str, body: impl Serialize) -> Response {
     ([header(ETAG, &format!("\"{version}\""))], Json(body)).into_response()

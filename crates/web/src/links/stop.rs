@@ -9,9 +9,7 @@ use axum::response::Response;
 use http::StatusCode;
 use keystile_engine::command::Failure;
 use keystile_engine::notifications::digest_stop::StopOffer;
-use tokio::runtime::Handle;
 
-use crate::carry_out::blocking;
 use crate::format::filters;
 use crate::links::status_of;
 use crate::page::{Frame, Screen, page_with};
@@ -36,14 +34,9 @@ fn shown(token: &str, found: Result<StopOffer, Failure>) -> Response {
 }
 
 pub(crate) async fn look(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Response {
-    let asked = token.clone();
-    let found = blocking(&web.engine, move |engine| engine.look_at_stop(&asked)).await;
-    shown(&token, found)
+    shown(&token, web.engine.stop_offer(&token).await)
 }
 
 pub(crate) async fn act(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Response {
-    let (asked, runtime) = (token.clone(), Handle::current());
-    let found =
-        blocking(&web.engine, move |engine| runtime.block_on(engine.use_stop(&asked))).await;
-    shown(&token, found)
+    shown(&token, web.engine.use_stop(&token).await)
 }

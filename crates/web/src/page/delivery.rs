@@ -1,4 +1,4 @@
-//! Deliveries: what was told to whom, every attempt, and whether the channels work.
+//! Deliveries: what was sent to whom, every attempt, and whether the channels work.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use axum::response::Response;
 use keystile_core::key::DeliveryId;
 use keystile_core::notifications::delivery::DeliveryState;
 use keystile_engine::command::{Failure, FailureKind};
-use keystile_engine::legacy::Answer;
 use keystile_engine::notifications::delivery::{
-    ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView,
+    ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView, ListChannels, ListDeliveries,
+    ResendDelivery, ShowDelivery, TestChannel,
 };
+use keystile_engine::notifications::digest_stop::ResumeDigests;
 use serde::{Deserialize, Serialize};
 
 use super::{Frame, PageResult, Screen, clock, filled, page, redirect, trouble};
-use crate::carry_out::blocking;
 use crate::flash::Flash;
 use crate::format::filters;
 use crate::format::when::Clock;
@@ -60,10 +60,11 @@ pub(crate) async fn deliveries(
         state: filled(asked.state),
         before: filled(asked.before),
     };
-    let channels = blocking(&web.engine, |engine| engine.channels()).await;
+    let principal = owner.principal();
+    let channels = web.engine.execute(&principal, ListChannels).await;
     let channels = channels.map_err(trouble(&web, &owner))?;
     let found = match filter(&asked) {
-        Ok(filter) => blocking(&web.engine, move |engine| engine.deliveries(&filter)).await,
+        Ok(filter) => web.engine.execute(&principal, ListDeliveries { filter }).await,
         Err(failure) => Err(failure),
     };
     let (deliveries, mistake) = match found {
@@ -122,7 +123,8 @@ pub(crate) async fn delivery(
     let Ok(id) = id.parse::<DeliveryId>() else {
         return Ok(redirect("/deliveries"));
     };
-    let found = blocking(&web.engine, move |engine| engine.delivery(id)).await;
+    let command = ShowDelivery { delivery: id };
+    let found = web.engine.execute(&owner.principal(), command).await;
     let found = found.map_err(trouble(&web, &owner))?;
     Ok(page(&DeliveryPage {
         frame: Frame::of(&web, &owner, Screen::Deliveries, "A delivery"),
@@ -141,7 +143,8 @@ pub(crate) async fn resend(
     let Ok(id) = id.parse::<DeliveryId>() else {
         return redirect("/deliveries");
     };
-    let flash = match web.engine.resend(id, owner.actor()).await {
+    let command = ResendDelivery { delivery: id };
+    let flash = match web.engine.execute(&owner.principal(), command).await {
         Ok(_) => Flash::done("It is tried again now."),
         Err(failure) => Flash::failed(&failure),
     };
@@ -152,11 +155,11 @@ pub(crate) async fn resend(
 pub(crate) async fn resume_digests(
     State(web): State<Arc<Web>>,
     owner: SignedIn,
-    Path(name): Path<String>,
+    Path(channel): Path<String>,
 ) -> Response {
-    let flash = match web.engine.resume_digests(&name, owner.actor()).await {
-        Ok(Answer::Done(said)) => Flash::done(&said),
-        Ok(_) => Flash::done("The digests go out again."),
+    let command = ResumeDigests { channel };
+    let flash = match web.engine.execute(&owner.principal(), command).await {
+        Ok(done) => Flash::done(&done.0),
         Err(failure) => Flash::failed(&failure),
     };
     web.flashes.put(owner.session(), flash);
@@ -168,7 +171,8 @@ pub(crate) async fn test(
     owner: SignedIn,
     Path(name): Path<String>,
 ) -> Response {
-    let (flash, back) = match web.engine.test_channel(&name, owner.actor()).await {
+    let command = TestChannel { channel: name.clone() };
+    let (flash, back) = match web.engine.execute(&owner.principal(), command).await {
         Ok(sent) => {
             let back = match sent.as_slice() {
                 [one] => format!("/deliveries/{}", one.id),

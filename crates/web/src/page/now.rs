@@ -10,6 +10,7 @@ use keystile_engine::BudgetWarning;
 use keystile_engine::command::Failure;
 use keystile_engine::journal::{ListLastDay, PageRecords, RecordFilter};
 use keystile_engine::keys::key::{KeyFilter, KeyView, ListKeys};
+use keystile_engine::notifications::delivery::ListDeliveries;
 use keystile_engine::notifications::delivery::{DeliveryFilter, DeliveryView};
 use keystile_engine::status::{Finding, FindingLevel};
 
@@ -63,12 +64,13 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
     let filter = RecordFilter { limit: RECORDS_SHOWN, ..RecordFilter::default() };
     let records = web.engine.execute(&principal, PageRecords { filter }).await;
     let records = records.map_err(trouble(&web, &owner))?.records;
-    let (told, unable) = blocking(&web.engine, move |engine| {
-        let latest = DeliveryFilter { limit: TOLD_SHOWN, ..DeliveryFilter::default() };
-        Ok::<_, Failure>((engine.deliveries(&latest)?, unable(engine.channel_findings())))
-    })
-    .await
-    .map_err(trouble(&web, &owner))?;
+    let unable =
+        blocking(&web.engine, move |engine| Ok::<_, Failure>(unable(engine.channel_findings())))
+            .await
+            .map_err(trouble(&web, &owner))?;
+    let filter = DeliveryFilter { limit: TOLD_SHOWN, ..DeliveryFilter::default() };
+    let told = web.engine.execute(&owner.principal(), ListDeliveries { filter }).await;
+    let told = told.map_err(trouble(&web, &owner))?;
     let bars: Vec<Bar> = hours
         .iter()
         .map(|hour| Bar {

@@ -9,7 +9,6 @@ use http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use keystile_core::key::Pepper;
-use keystile_core::lock::Actor;
 use keystile_core::owners::principal::Principal;
 use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::owners::owner::OwnerView;
@@ -46,10 +45,6 @@ impl SignedIn {
     /// What the cookie holds.
     pub(crate) fn secret(&self) -> &str {
         &self.secret
-    }
-
-    pub(crate) fn actor(&self) -> Actor {
-        self.principal().actor()
     }
 
     /// Who asks for commands.

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use keystile_core::key::DeliveryId;
 use keystile_core::notifications::delivery::DeliveryState;
-use keystile_core::notifications::watch::TriggerKind;
+use keystile_core::notifications::trigger::Trigger;
 
 use super::CommonArguments;
 
@@ -96,7 +96,7 @@ pub struct ListDeliveriesArguments {
         help_heading = "Filters",
         help = "Only those of this event, as in key_locked"
     )]
-    pub event: Option<TriggerKind>,
+    pub event: Option<Trigger>,
     /// Only those before this one.
     #[arg(long, value_name = "DELIVERY")]
     pub before: Option<DeliveryId>,
@@ -108,9 +108,9 @@ pub struct ListDeliveriesArguments {
     pub common: CommonArguments,
 }
 
-fn event(name: &str) -> Result<TriggerKind, String> {
-    TriggerKind::of_name(name).ok_or_else(|| {
-        let names: Vec<_> = TriggerKind::NAMED.iter().map(|kind| kind.name()).collect();
-        format!("nothing that is told is called {name}: it is {} or test", names.join(", "))
+fn event(name: &str) -> Result<Trigger, String> {
+    Trigger::named(name).ok_or_else(|| {
+        let names: Vec<_> = Trigger::of_rules().map(Trigger::name).collect();
+        format!("there is no event {name}: it is {} or test", names.join(", "))
     })
 }

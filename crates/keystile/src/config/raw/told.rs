@@ -5,18 +5,18 @@ use serde::Deserialize;
 
 use crate::config::value::{OneOrMany, Spanned, TextOr};
 
-/// What the owner is told, and on which channels.
+/// Of what the owner is notified, and on which channels.
 ///
-/// `key_locked`, `store_trouble` and `delivery_failed` are told on every channel where no rule names them. A
-/// rule that does takes the place of that, and with `tell = []` nobody is told. Where several rules tell
-/// one channel of one event, the first of the file does.
+/// `key_locked`, `storage_failure` and `delivery_failed` notify every channel where no rule names them. A
+/// rule that does takes the place of that, and with `tell = []` nobody is notified. Where several rules name
+/// one channel for one event, the first of the file counts.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(in crate::config) struct Watch {
-    /// What is told. `write`: a write was executed. `first_write_of_key`, `first_write_of_operation`: for the
+    /// The event. `write`: a write was executed. `first_write_of_key`, `first_write_of_operation`: for the
     /// first time. `budget_level`: a key has used a share of a write budget. `key_locked`, `key_unlocked`.
-    /// `write_unknown`: nobody knows what became of a write. `refused_storm`: a key or an address is
-    /// refused 120 times within a minute. `store_trouble`: writes cannot be recorded. `delivery_failed`:
+    /// `write_unknown`: the outcome of a write is unknown. `refusal_burst`: a key or an address is
+    /// refused 120 times within a minute. `storage_failure`: writes cannot be recorded. `delivery_failed`:
     /// a message did not arrive within three days, or never will.
     #[schemars(extend("default" = "write"))]
     pub(in crate::config) event: Option<Spanned<WatchEvent>>,
@@ -37,25 +37,25 @@ pub(in crate::config) struct Watch {
     /// or `handed_over`. Without it, those that were sent. Only for events of writes.
     #[schemars(extend("examples" = [["applied", "unknown"]]))]
     pub(in crate::config) outcome: Option<OneOrMany<WatchOutcome>>,
-    /// For `budget_level`: the shares of a budget in percent. The highest that is reached is told, once per
+    /// For `budget_level`: the shares of a budget in percent. The highest that is reached notifies, once per
     /// window of the budget.
     #[schemars(extend("default" = [50, 80, 100]))]
     pub(in crate::config) levels: Option<OneOrMany<i64>>,
-    /// The channels on which it is told. `[]` is nobody. Needed.
+    /// The channels that are notified. `[]` is nobody. Needed.
     #[schemars(required, extend("examples" = [["owner-mail", "phone"]]))]
     pub(in crate::config) tell: Option<OneOrMany<String>>,
-    /// The first event is told at once; what follows within this time is told as one message, with an exact
-    /// total. While events go on, the next times are longer, up to an hour. Locks and trouble of the store
-    /// are always told one by one. From 1 second to 1 day.
+    /// The first event is sent at once; what follows within this time comes as one message, with an exact
+    /// total. While events go on, the next times are longer, up to an hour. Locks and storage failures
+    /// always come one by one. From 1 second to 1 day.
     #[schemars(extend("default" = "5 min"))]
     pub(in crate::config) window: Option<Spanned<String>>,
-    /// A part of the day, in `time_zone`, in which nothing is told that can wait. It is told at its end, as
-    /// one message. Locks and trouble of the store do not wait.
+    /// A part of the day, in `time_zone`, in which nothing is sent that can wait. It is sent at its end, as
+    /// one message. Locks and storage failures do not wait.
     #[schemars(extend("examples" = ["22:00-07:00"]))]
     pub(in crate::config) quiet: Option<Spanned<String>>,
 }
 
-/// What can be told.
+/// What a rule can wait for.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::config) enum WatchEvent {
@@ -71,12 +71,12 @@ pub(in crate::config) enum WatchEvent {
     KeyLocked,
     /// A key was unlocked.
     KeyUnlocked,
-    /// Nobody knows what became of a write.
+    /// The outcome of a write is unknown.
     WriteUnknown,
     /// A key or an address is refused over and over.
-    RefusedStorm,
+    RefusalBurst,
     /// Writes cannot be recorded.
-    StoreTrouble,
+    StorageFailure,
     /// A message did not arrive.
     DeliveryFailed,
 }
@@ -99,7 +99,7 @@ pub(in crate::config) enum WatchOutcome {
     HandedOver,
 }
 
-/// A way on which the owner is told.
+/// A way on which the owner is notified.
 ///
 /// Each kind takes the keys that say so. Secrets are never written here: a `_file` names a file that holds one, an
 /// `_env` an environment variable. Both are read when something is sent, so a secret can be replaced
@@ -110,8 +110,8 @@ pub(in crate::config) struct Channel {
     /// How it is reached. Needed.
     #[schemars(required)]
     pub(in crate::config) kind: Option<Spanned<ChannelKind>>,
-    /// How many messages it carries in an hour at most, from 1 to 10000. What is beyond waits, and is told as
-    /// one message with an exact total; locks and trouble of the store do not wait.
+    /// How many messages it carries in an hour at most, from 1 to 10000. What is beyond waits, and comes as
+    /// one message with an exact total; locks and storage failures do not wait.
     #[schemars(extend("default" = 60))]
     pub(in crate::config) per_hour_max: Option<Spanned<i64>>,
     /// Addresses or ranges inside of your own network that the channel may be at. Without it only public
@@ -119,10 +119,10 @@ pub(in crate::config) struct Channel {
     /// your other machines.
     #[schemars(extend("default" = [], "examples" = [["127.0.0.1", "10.1.0.0/16"]]))]
     pub(in crate::config) allow_networks: Option<OneOrMany<String>>,
-    /// For `email`: who is told.
+    /// For `email`: the recipients.
     #[schemars(extend("examples" = [["me@example.org"]]))]
     pub(in crate::config) to: Option<OneOrMany<String>>,
-    /// For `email`: who tells.
+    /// For `email`: the sender.
     #[schemars(extend("examples" = ["keystile@example.org"]))]
     pub(in crate::config) from: Option<Spanned<String>>,
     /// For `email`: the server that takes mail.

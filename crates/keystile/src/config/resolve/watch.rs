@@ -1,10 +1,11 @@
-//! Watch rules: what they wait for, whom they speak of, and whom they tell.
+//! Watch rules: what they wait for, whom they speak of, and whom they notify.
 
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use keystile_core::journal::Outcome;
-use keystile_core::notifications::watch::{Trigger, TriggerKind, WINDOW, WatchRule, WatchRules};
+use keystile_core::notifications::trigger::{Condition, Trigger};
+use keystile_core::notifications::watch::{WINDOW, WatchRule, WatchRules};
 use keystile_core::policy::PlanSpec;
 use keystile_core::policy::operation::{ScopedPattern, is_safe};
 use keystile_core::time::Span;
@@ -47,16 +48,15 @@ impl Resolver<'_> {
     ) -> WatchRule {
         self.name("watch", name);
         let trigger = self.trigger(rule);
-        let kind = trigger.kind();
-        let is_taken = |other: &TriggerKind| *other != kind && other.name() == name.value;
-        if TriggerKind::TOLD_BY_DEFAULT.iter().any(is_taken) {
+        let is_taken = |other: &Trigger| *other != trigger && other.name() == name.value;
+        if Trigger::BY_DEFAULT.iter().any(is_taken) {
             self.error(
                 &name.place,
-                format!("the rule that tells `{}` by default has this name", name.value),
+                format!("the rule for `{}` that there is by default has this name", name.value),
             )
             .help("choose another name");
         }
-        self.check_fit(rule, kind);
+        self.check_fit(rule, trigger);
         WatchRule {
             name: name.value.clone(),
             on: self.watched(rule),
@@ -67,6 +67,7 @@ impl Resolver<'_> {
             tell: self.tell(name, rule, channels),
             window: self.window(rule),
             quiet: self.quiet(rule),
+            levels: self.levels(rule, trigger),
             trigger,
         }
     }
@@ -83,17 +84,20 @@ impl Resolver<'_> {
             WatchEvent::Write => Trigger::Write,
             WatchEvent::FirstWriteOfKey => Trigger::FirstWriteOfKey,
             WatchEvent::FirstWriteOfOperation => Trigger::FirstWriteOfOperation,
-            WatchEvent::BudgetLevel => Trigger::BudgetLevel { levels: self.levels(rule) },
+            WatchEvent::BudgetLevel => Trigger::BudgetLevel,
             WatchEvent::KeyLocked => Trigger::KeyLocked,
             WatchEvent::KeyUnlocked => Trigger::KeyUnlocked,
             WatchEvent::WriteUnknown => Trigger::WriteUnknown,
-            WatchEvent::RefusedStorm => Trigger::RefusedStorm,
-            WatchEvent::StoreTrouble => Trigger::StoreTrouble,
+            WatchEvent::RefusalBurst => Trigger::RefusalBurst,
+            WatchEvent::StorageFailure => Trigger::StorageFailure,
             WatchEvent::DeliveryFailed => Trigger::DeliveryFailed,
         }
     }
 
-    fn levels(&mut self, rule: &raw::Watch) -> Vec<u8> {
+    fn levels(&mut self, rule: &raw::Watch, trigger: Trigger) -> Vec<u8> {
+        if !trigger.takes(Condition::Levels) {
+            return Vec::new();
+        }
         let Some(setting) = &rule.levels else {
             return LEVELS.to_vec();
         };
@@ -116,28 +120,25 @@ impl Resolver<'_> {
     }
 
     /// Keys that say nothing for an event would look as if they held.
-    fn check_fit(&mut self, rule: &raw::Watch, kind: TriggerKind) {
+    fn check_fit(&mut self, rule: &raw::Watch, kind: Trigger) {
         let place = |setting: &Option<OneOrMany<String>>| setting.as_ref().map(|s| s.place.clone());
         let outcome = rule.outcome.as_ref().map(|outcome| outcome.place.clone());
-        let of_writes = [("on", place(&rule.on)), ("outcome", outcome)];
-        let of_keys = [
-            ("plans", place(&rule.plans)),
-            ("applications", place(&rule.applications)),
-            ("keys", place(&rule.keys)),
+        let said = [
+            ("on", Condition::Operations, place(&rule.on)),
+            // Says that the event names the outcome already, where it does.
+            ("outcome", Condition::Operations, outcome),
+            ("plans", Condition::Keys, place(&rule.plans)),
+            ("applications", Condition::Keys, place(&rule.applications)),
+            ("keys", Condition::Keys, place(&rule.keys)),
         ];
-        let mut useless = Vec::new();
-        if !kind.is_of_writes() {
-            useless.extend(of_writes);
-        }
-        if !kind.is_of_keys() {
-            useless.extend(of_keys);
-        }
-        for (key, place) in useless {
+        let useless = said.into_iter().filter(|(_, condition, _)| !kind.takes(*condition));
+        for (key, _, place) in useless {
             let Some(place) = place else { continue };
             self.error(&place, format!("`{key}` says nothing for the event \"{}\"", kind.name()))
                 .help(format!("leave out `{key}`, or change the event"));
         }
-        if kind == TriggerKind::WriteUnknown
+        if !kind.takes(Condition::Outcomes)
+            && kind.is_of_writes()
             && let Some(outcome) = &rule.outcome
         {
             self.error(&outcome.place, "the event \"write_unknown\" names the outcome already")
@@ -229,9 +230,8 @@ impl Resolver<'_> {
         channels: &BTreeMap<Spanned<String>, raw::Channel>,
         rules: &[WatchRule],
     ) {
-        let is_replaced =
-            |kind: &TriggerKind| rules.iter().any(|rule| rule.trigger.kind() == *kind);
-        if !TriggerKind::TOLD_BY_DEFAULT.iter().all(is_replaced) {
+        let is_replaced = |kind: &Trigger| rules.iter().any(|rule| rule.trigger == *kind);
+        if !Trigger::BY_DEFAULT.iter().all(is_replaced) {
             return;
         }
         for name in channels.keys() {

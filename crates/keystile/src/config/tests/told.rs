@@ -1,6 +1,6 @@
 //! Mistakes in watch rules and channels: where each finding stands, what it says, and what helps.
 
-use keystile_core::notifications::watch::TriggerKind;
+use keystile_core::notifications::trigger::Trigger;
 
 use super::{SMALL, bad, good};
 
@@ -34,18 +34,18 @@ fn a_rule_tells_somebody_or_says_that_it_tells_nobody() {
       help: write tell = ["mail"], or tell = [] where nobody is meant
     "#);
     let configuration = good(&format!("{SMALL}{MAIL}[watch.x]\nevent = 'key_locked'\ntell = []"));
-    assert!(configuration.watching.of_kind(TriggerKind::KeyLocked).next().is_none());
+    assert!(configuration.watching.waiting_for(Trigger::KeyLocked, None).next().is_none());
     let configuration = good(&format!("{SMALL}{MAIL}"));
-    let rule = configuration.watching.of_kind(TriggerKind::KeyLocked).next().unwrap();
+    let (_, rule) = configuration.watching.waiting_for(Trigger::KeyLocked, None).next().unwrap();
     assert_eq!(rule.tell, ["mail"]);
 }
 
 #[test]
 fn what_says_nothing_for_an_event_is_refused() {
-    insta::assert_snapshot!(bad_told("[watch.x]\nevent = 'store_trouble'\non = 'bookmarks: *'\nplans = 'open'\nlevels = 50\ntell = 'mail'"), @r#"
-    12:6: `on` says nothing for the event "store_trouble"
+    insta::assert_snapshot!(bad_told("[watch.x]\nevent = 'storage_failure'\non = 'bookmarks: *'\nplans = 'open'\nlevels = 50\ntell = 'mail'"), @r#"
+    12:6: `on` says nothing for the event "storage_failure"
       help: leave out `on`, or change the event
-    13:9: `plans` says nothing for the event "store_trouble"
+    13:9: `plans` says nothing for the event "storage_failure"
       help: leave out `plans`, or change the event
     14:10: only `event = "budget_level"` has levels
       help: leave out `levels`, or change the event
@@ -56,6 +56,10 @@ fn what_says_nothing_for_an_event_is_refused() {
     12:1: `x` has no key `events`
       help: did you mean `event`?
     "#);
+    insta::assert_snapshot!(bad_told("[watch.x]\nevent = 'refused_storm'\ntell = 'mail'"), @r#"
+    11:9: `event` cannot be "refused_storm"
+      help: it is called "refusal_burst" now
+    "#);
     insta::assert_snapshot!(bad_told("[watch.x]\nevent = 'budget_level'\nlevels = [0, 101]\nquiet = '22-7'\nwindow = '1 ms'\ntell = 'mail'"), @r#"
     12:11: a level is a share in percent, from 1 to 100
     12:14: a level is a share in percent, from 1 to 100
@@ -64,7 +68,7 @@ fn what_says_nothing_for_an_event_is_refused() {
       help: it is at least "1 second"
     "#);
     insta::assert_snapshot!(bad_told("[watch.key_locked]\nwindow = '5 mins'\noutcome = 'done'\ntell = 'mail'"), @r#"
-    10:8: the rule that tells `key_locked` by default has this name
+    10:8: the rule for `key_locked` that there is by default has this name
       help: choose another name
     11:13: "5 mins" is not a length of time: write a number and a unit, as in "10 s" or "1 hour", at most 400 days
       help: did you mean "5 min"?

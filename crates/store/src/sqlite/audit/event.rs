@@ -1,16 +1,20 @@
 //! Events: what happened to keys, applications and what guards them, each written in the transaction that
 //! made it true.
 //!
-//! The table is the audit (see [`crate::sqlite::audit`]), and the outbox of what is to be told.
+//! The table is the audit (see [`crate::sqlite::audit`]); rules wait for some of them.
 
-use keystile_core::lock::Actor;
+use keystile_core::lock::{Actor, Lock};
+use keystile_core::notifications::notice::NoticeBudget;
+use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use crate::error::{Error, Result};
+use crate::key_cache::KeyEntry;
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $variant:ident, $name:literal;)*) => {
+    ($($(#[$doc:meta])* $variant:ident, $name:literal
+        $(formerly $former:literal)? $(notifies $trigger:ident)?;)*) => {
         /// What can happen.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum EventKind {
@@ -25,6 +29,20 @@ macro_rules! kinds {
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
+                }
+            }
+
+            /// The name under which earlier versions stored it, where that was another one.
+            pub fn former_name(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$variant => [$(Some($former),)? None][0],)*
+                }
+            }
+
+            /// What it is for rules that wait for it, where rules can.
+            pub fn trigger(self) -> Option<Trigger> {
+                match self {
+                    $(Self::$variant => [$(Some(Trigger::$trigger),)? None][0],)*
                 }
             }
         }
@@ -49,9 +67,9 @@ kinds! {
     /// An owner noted something about a key.
     KeyNoteChanged, "key_note_changed";
     /// A key was locked.
-    KeyLocked, "key_locked";
+    KeyLocked, "key_locked" notifies KeyLocked;
     /// A key was unlocked.
-    KeyUnlocked, "key_unlocked";
+    KeyUnlocked, "key_unlocked" notifies KeyUnlocked;
     /// A key got a successor.
     KeyRolled, "key_rolled";
     /// A key was revoked.
@@ -93,13 +111,13 @@ kinds! {
     /// The store was copied.
     BackupMade, "backup_made";
     /// A key has used a share of a write budget that a rule waits for.
-    BudgetLevelReached, "budget_level_reached";
+    BudgetLevelReached, "budget_level_reached" notifies BudgetLevel;
     /// A key or an address is refused over and over.
-    RefusedStorm, "refused_storm";
+    RefusalBurst, "refusal_burst" formerly "refused_storm" notifies RefusalBurst;
     /// The store could not commit for a while.
-    StoreTrouble, "store_trouble";
+    StorageFailure, "storage_failure" formerly "store_trouble" notifies StorageFailure;
     /// Somebody was not told, however often it was tried.
-    DeliveryFailed, "delivery_failed";
+    DeliveryFailed, "delivery_failed" notifies DeliveryFailed;
     /// An owner sent a delivery again.
     DeliveryResent, "delivery_resent";
     /// An owner tried a channel.
@@ -116,16 +134,81 @@ kinds! {
     ActionLinkRefused, "action_link_refused";
 }
 
+impl EventKind {
+    /// The kind that is stored under a name, of today or of an earlier version.
+    pub fn stored_as(name: &str) -> Option<Self> {
+        let is_it = |kind: &Self| kind.name() == name || kind.former_name() == Some(name);
+        Self::ALL.iter().copied().find(is_it)
+    }
+
+    /// The name of today for a stored one. The audit itself never changes.
+    fn present_name(stored: String) -> String {
+        Self::stored_as(&stored).map_or(stored, |kind| kind.name().to_owned())
+    }
+}
+
 /// Something that happened.
 #[derive(Clone, Debug)]
-pub(crate) struct Event<'a> {
+pub struct Event<'a> {
     pub(crate) kind: EventKind,
+    /// The row number of the key that it concerns.
     pub(crate) key: Option<i64>,
+    /// The same of the application.
     pub(crate) application: Option<i64>,
-    /// The name of an owner or token.
+    /// The name of an owner, a token or a channel.
     pub(crate) subject: Option<&'a str>,
     pub(crate) actor: &'a Actor,
     pub(crate) detail: &'a str,
+    pub(crate) facts: Facts<'a>,
+}
+
+/// What a notification says of an event that the audit does not.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Facts<'a> {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Nobody is notified of it, because nothing changed.
+    Unannounced,
+    /// The lock that is on the key from now on, and the budget that the key went over.
+    Lock { lock: &'a Lock, budget: Option<NoticeBudget> },
+    /// Who took a lock off.
+    Unlock,
+    /// The budget that reached a level, for the one rule at a place that waits for it.
+    Level { rule: usize, budget: NoticeBudget },
+    /// That the channel which is its subject is not to hear of it.
+    FailedChannel,
+}
+
+impl<'a> Event<'a> {
+    /// An event that concerns no key and no application; the subject is a name, where there is one.
+    pub fn named(
+        kind: EventKind,
+        subject: Option<&'a str>,
+        actor: &'a Actor,
+        detail: &'a str,
+    ) -> Self {
+        let facts = Facts::Nothing;
+        Self { kind, key: None, application: None, subject, actor, detail, facts }
+    }
+
+    /// An event that concerns a key, and with it its application.
+    pub fn of_key(kind: EventKind, key: &KeyEntry, actor: &'a Actor, detail: &'a str) -> Self {
+        let (key, application) = (Some(key.row), Some(key.application.row));
+        Self { key, application, ..Self::named(kind, None, actor, detail) }
+    }
+
+    /// What it is for rules that wait for it; `None` where nobody is notified.
+    pub(crate) fn trigger(&self) -> Option<Trigger> {
+        match self.facts {
+            Facts::Unannounced => None,
+            Facts::Nothing
+            | Facts::Lock { .. }
+            | Facts::Unlock
+            | Facts::Level { .. }
+            | Facts::FailedChannel => self.kind.trigger(),
+        }
+    }
 }
 
 /// An event as it is listed.
@@ -181,7 +264,7 @@ fn event_row(row: &Row<'_>) -> Result<EventRow> {
     Ok(EventRow {
         id: row.get(0)?,
         time: Timestamp(row.get(1)?),
-        kind: row.get(2)?,
+        kind: EventKind::present_name(row.get(2)?),
         key: row.get(3)?,
         application: row.get(4)?,
         subject: row.get(5)?,
@@ -212,8 +295,10 @@ pub fn list(connection: &Connection, query: &EventQuery) -> Result<Vec<EventRow>
     if query.application_row.is_some() {
         conditions.push("event.application = ?4");
     }
-    if query.kind.is_some() {
-        conditions.push("event.kind = ?5");
+    match query.kind.map(EventKind::former_name) {
+        Some(Some(_)) => conditions.push("event.kind IN (?5, ?9)"),
+        Some(None) => conditions.push("event.kind = ?5"),
+        None => {}
     }
     if query.actor.is_some() {
         // An account is named as in `ada, uid 1000`, and found by either half too.
@@ -230,7 +315,7 @@ pub fn list(connection: &Connection, query: &EventQuery) -> Result<Vec<EventRow>
     let conditions = conditions.join(" AND ");
     // `coalesce` keeps the parameters that no condition names.
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} WHERE {conditions} AND coalesce(?3, ?4, ?5, ?6, ?7, 1) IS NOT NULL
+        "SELECT {COLUMNS} WHERE {conditions} AND coalesce(?3, ?4, ?5, ?6, ?7, ?9, 1) IS NOT NULL
          ORDER BY event.id DESC LIMIT ?8"
     ))?;
     statement
@@ -244,6 +329,7 @@ pub fn list(connection: &Connection, query: &EventQuery) -> Result<Vec<EventRow>
                 query.actor,
                 query.subject,
                 query.limit,
+                query.kind.and_then(EventKind::former_name),
             ],
             event_row,
         )?

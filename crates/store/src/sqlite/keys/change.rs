@@ -36,7 +36,7 @@ impl WriteTx<'_> {
             self.now,
         )?;
         let detail = format!("created with the plan {plan}");
-        self.tell_of_application(EventKind::ApplicationCreated, entry.row, actor, &detail)?;
+        self.record_of_application(EventKind::ApplicationCreated, entry.row, actor, &detail)?;
         Ok(entry)
     }
 
@@ -74,7 +74,7 @@ impl WriteTx<'_> {
         let detail = format!("issued as {} on the plan {}", new.prefix, new.plan);
         let (kind, key) = (EventKind::KeyCreated, Some(entry.row));
         let (application, detail) = (Some(application.row), detail.as_str());
-        self.record(&Event { kind, key, application, subject: None, actor, detail })?;
+        self.record(&Event { key, application, ..Event::named(kind, None, actor, detail) })?;
         let (keys, hash, shared) = (self.memory.keys.clone(), new.hash, entry.clone());
         self.after_commit(move || keys.insert(hash, shared));
         Ok(entry)
@@ -121,7 +121,7 @@ impl WriteTx<'_> {
         };
         self.connection
             .execute("UPDATE application SET state = ?2 WHERE id = ?1", params![row, text])?;
-        self.tell_of_application(kind, row, actor, detail)?;
+        self.record_of_application(kind, row, actor, detail)?;
         let entry = self.application_entry(row)?;
         self.after_commit(move || entry.set_state(state));
         Ok(())
@@ -140,7 +140,7 @@ impl WriteTx<'_> {
             .prepare_cached("UPDATE key SET plan = ?2 WHERE id = ?1")?
             .execute(params![key.row, plan])?;
         let detail = format!("from the plan {before} to {plan}");
-        self.tell(EventKind::KeyPlanChanged, key, actor, &detail)?;
+        self.record(&Event::of_key(EventKind::KeyPlanChanged, key, actor, &detail))?;
         let (key, shared) = (key.clone(), self.memory.rows.plan(plan));
         self.after_commit(move || key.set_plan(shared));
         Ok(())
@@ -174,7 +174,7 @@ impl WriteTx<'_> {
         self.connection
             .execute("UPDATE application SET plan = ?2 WHERE id = ?1", params![row, plan])?;
         let detail = format!("from the plan {before} to {plan}, with its keys on that plan");
-        self.tell_of_application(EventKind::ApplicationPlanChanged, row, actor, &detail)?;
+        self.record_of_application(EventKind::ApplicationPlanChanged, row, actor, &detail)?;
         Ok((keys.len(), Progress::Done))
     }
 
@@ -187,7 +187,7 @@ impl WriteTx<'_> {
     ) -> Result<()> {
         self.connection
             .execute("UPDATE key SET note = ?2 WHERE id = ?1", params![key.row, note])?;
-        self.tell(EventKind::KeyNoteChanged, key, actor, note_detail(note))
+        self.record(&Event::of_key(EventKind::KeyNoteChanged, key, actor, note_detail(note)))
     }
 
     /// Notes something about an application.
@@ -200,7 +200,7 @@ impl WriteTx<'_> {
         self.connection
             .execute("UPDATE application SET note = ?2 WHERE id = ?1", params![row, note])?;
         let detail = note_detail(note);
-        self.tell_of_application(EventKind::ApplicationNoteChanged, row, actor, detail)
+        self.record_of_application(EventKind::ApplicationNoteChanged, row, actor, detail)
     }
 
     /// Deletes records before a time, some at once. Says how many went.
@@ -208,7 +208,7 @@ impl WriteTx<'_> {
         retention::delete_before(self.connection, time, limit)
     }
 
-    pub(crate) fn tell_of_application(
+    pub(crate) fn record_of_application(
         &mut self,
         kind: EventKind,
         row: i64,
@@ -216,7 +216,7 @@ impl WriteTx<'_> {
         detail: &str,
     ) -> Result<()> {
         let application = Some(row);
-        self.record(&Event { kind, key: None, application, subject: None, actor, detail })
+        self.record(&Event { application, ..Event::named(kind, None, actor, detail) })
     }
 }
 

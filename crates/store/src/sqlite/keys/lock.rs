@@ -13,8 +13,9 @@ use rusqlite::{Connection, params};
 use crate::error::{Error, Result};
 use crate::key_cache::KeyEntry;
 use crate::keys::KeyRow;
-use crate::sqlite::audit::event::EventKind;
+use crate::sqlite::audit::event::{Event, EventKind, Facts};
 use crate::sqlite::keys::key;
+use crate::sqlite::notifications::budget_level;
 use crate::sqlite::writer::write_tx::WriteTx;
 
 impl WriteTx<'_> {
@@ -52,11 +53,14 @@ impl WriteTx<'_> {
             }
             (LockChange::New | LockChange::Extended, None) => reason,
         };
-        self.tell(EventKind::KeyLocked, key, &by, &detail)?;
+        let facts = match change {
+            LockChange::Unchanged => Facts::Unannounced,
+            LockChange::New | LockChange::Extended => Facts::Lock { lock: &lock, budget },
+        };
+        self.record(&Event { facts, ..Event::of_key(EventKind::KeyLocked, key, &by, &detail) })?;
         if change == LockChange::Unchanged {
             return Ok((lock, change));
         }
-        self.tell_locked(key, &lock, budget)?;
         let notice = LockNotice { level: lock.level, until: lock.until };
         self.locks.insert(key.row, Some(notice));
         let (key, locked) = (key.clone(), self.memory.rows.locked.clone());
@@ -72,8 +76,8 @@ impl WriteTx<'_> {
         self.connection
             .prepare_cached("UPDATE key SET lock = NULL WHERE id = ?1")?
             .execute([key.row])?;
-        self.tell(EventKind::KeyUnlocked, key, actor, detail)?;
-        self.tell_unlocked(key, actor, detail)?;
+        let event = Event::of_key(EventKind::KeyUnlocked, key, actor, detail);
+        self.record(&Event { facts: Facts::Unlock, ..event })?;
         self.locks.insert(key.row, None);
         let (key, locked) = (key.clone(), self.memory.rows.locked.clone());
         self.after_commit(move || {
@@ -93,7 +97,7 @@ impl WriteTx<'_> {
             self.connection.prepare_cached("UPDATE key SET counts_after = ?2 WHERE id = ?1")?;
         statement.execute(params![key.row, self.memory.last_id])?;
         self.memory.ledger.forget(Subject::Key(key.row));
-        self.forget_levels(key.row)
+        budget_level::forget_levels(self, key.row)
     }
 
     /// Revokes a key for good.
@@ -105,7 +109,7 @@ impl WriteTx<'_> {
             .connection
             .prepare_cached("UPDATE key SET revoked = ?2, lock = NULL WHERE id = ?1")?;
         statement.execute(params![key.row, self.now.0])?;
-        self.tell(EventKind::KeyRevoked, key, actor, detail)?;
+        self.record(&Event::of_key(EventKind::KeyRevoked, key, actor, detail))?;
         self.revoked.insert(key.row);
         let (key, locked) = (key.clone(), self.memory.rows.locked.clone());
         self.after_commit(move || key.set_revoked(&locked));
@@ -126,7 +130,7 @@ impl WriteTx<'_> {
         self.connection
             .prepare_cached("UPDATE key SET expires = ?2 WHERE id = ?1")?
             .execute(params![key.row, at.0])?;
-        self.tell(EventKind::KeyRolled, key, actor, detail)?;
+        self.record(&Event::of_key(EventKind::KeyRolled, key, actor, detail))?;
         let key = key.clone();
         self.after_commit(move || key.set_expires(at));
         Ok(())

@@ -20,6 +20,7 @@ use crate::sending::Sending;
 use crate::sqlite::journal::record::{self, NewRecord};
 use crate::sqlite::journal::subject;
 use crate::sqlite::ledger::Terms;
+use crate::sqlite::notifications::budget_level::record_levels;
 use crate::sqlite::writer::write_tx::{WriteTx, WriterState};
 
 pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Result<ReserveAnswer> {
@@ -52,7 +53,8 @@ pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Resul
         standings = account.standings(taken.places(), now, zone);
         debit = Some(taken);
         if let Subject::Key(key) = &request.subject {
-            work.tell_levels(key, &request.policy, plan, &standings, cost)?;
+            let budgets = (&*request.policy, &**plan);
+            record_levels(work, key, budgets, &standings, cost)?;
         }
     }
     let id = insert(work, request, Outcome::Pending, objection, cost)?;

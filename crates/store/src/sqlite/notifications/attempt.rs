@@ -4,13 +4,16 @@
 //! their number is not the last one, and changes nothing but the list of attempts.
 
 use keystile_core::key::DeliveryId;
+use keystile_core::lock::Actor;
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState, next_attempt};
-use keystile_core::notifications::watch::TriggerKind;
+use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::Timestamp;
 use rusqlite::params;
 
+use crate::deliveries::{DeliveryRow, LEASE};
 use crate::error::{Error, Result};
-use crate::sqlite::notifications::outbox::{COLUMNS, DeliveryRow, LEASE, delivery_row, find};
+use crate::sqlite::audit::event::{Event, EventKind, Facts};
+use crate::sqlite::notifications::outbox::{COLUMNS, delivery_row, find};
 use crate::sqlite::notifications::subscription;
 use crate::sqlite::writer::write_tx::WriteTx;
 
@@ -70,7 +73,7 @@ impl WriteTx<'_> {
         if delivery.state != DeliveryState::Sending || delivery.attempts != claim {
             return Ok(delivery.state);
         }
-        let is_test = delivery.kind == TriggerKind::Test;
+        let is_test = delivery.kind == Trigger::Test;
         let (state, next) = match outcome {
             AttemptOutcome::Sent { .. } => (DeliveryState::Sent, None),
             AttemptOutcome::Later { retry_after, .. } if !is_test => {
@@ -91,9 +94,27 @@ impl WriteTx<'_> {
             AttemptOutcome::Later { .. } | AttemptOutcome::Never { .. } => {}
         }
         if state == DeliveryState::Failed && !is_test {
-            self.delivery_failed(&delivery, said)?;
+            self.record_failure(&delivery, said)?;
         }
         Ok(state)
+    }
+
+    /// A delivery has failed for good. Owners hear of it where that can arrive: on the other channels. That
+    /// one of these messages fails as well is only in the audit, or two dead channels would notify of each
+    /// other for ever.
+    fn record_failure(&mut self, delivery: &DeliveryRow, said: &str) -> Result<()> {
+        let to = match &delivery.receiver {
+            Some(receiver) => format!("{} ({receiver})", delivery.channel),
+            None => delivery.channel.clone(),
+        };
+        let detail = format!("{} to {to} was not delivered: {said}", delivery.id);
+        let (kind, subject) = (EventKind::DeliveryFailed, Some(delivery.channel.as_str()));
+        let facts = if delivery.kind == Trigger::DeliveryFailed {
+            Facts::Unannounced
+        } else {
+            Facts::FailedChannel
+        };
+        self.record(&Event { facts, ..Event::named(kind, subject, &Actor::System, &detail) })
     }
 
     fn first_due(&self, row: i64) -> Result<Timestamp> {

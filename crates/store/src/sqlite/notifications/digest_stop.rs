@@ -4,20 +4,10 @@ use keystile_core::lock::Actor;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
+use crate::deliveries::DigestStop;
 use crate::error::Result;
-use crate::sqlite::audit::event::EventKind;
+use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::writer::write_tx::WriteTx;
-
-/// A receiver that takes no more digests of a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DigestStop {
-    /// The rule.
-    pub rule: String,
-    /// The address.
-    pub receiver: String,
-    /// Since when.
-    pub since: Timestamp,
-}
 
 /// The stops of a channel, by rule.
 pub fn list(connection: &Connection, channel: &str) -> Result<Vec<DigestStop>> {
@@ -63,7 +53,7 @@ impl WriteTx<'_> {
         )?;
         if statement.execute(params![channel, rule, receiver, self.now.0])? > 0 {
             let detail = format!("{rule} to {receiver}");
-            self.tell_of(EventKind::DigestsStopped, Some(channel), actor, &detail)?;
+            self.record(&Event::named(EventKind::DigestsStopped, Some(channel), actor, &detail))?;
         }
         Ok(())
     }
@@ -75,7 +65,7 @@ impl WriteTx<'_> {
         let resumed = statement.execute([channel])?;
         if resumed > 0 {
             let detail = format!("{resumed} stopped");
-            self.tell_of(EventKind::DigestsResumed, Some(channel), actor, &detail)?;
+            self.record(&Event::named(EventKind::DigestsResumed, Some(channel), actor, &detail))?;
         }
         Ok(resumed)
     }

@@ -1,37 +1,42 @@
-//! Following the journal: which new records are to be told.
+//! Following the journal: which new records are events that rules wait for.
 //!
 //! # What this protects
 //!
 //! A write on a watched operation costs its caller nothing: its record, which is durable before it is sent,
 //! is the event. Some time after, [`look`] reads new records beside the writer and finds the rules they
-//! meet; [`WriteTx::tell_watched`] turns that into deliveries and counts, together with the cursor (the meta
-//! value `watched_to`), in one transaction. A crash before it repeats the look, a crash after it finds the
-//! cursor moved, so each record is told exactly once.
+//! meet; [`WriteTx::record_watched`] turns that into deliveries and counts, together with the cursor, in
+//! one transaction. A crash before it repeats the look, a crash after it finds the cursor moved, so each
+//! record becomes an event exactly once.
+//!
+//! # The cursor
+//!
+//! The cursor (the meta value `watched_to`) is the row number of a record: rules have seen every record up
+//! to it, and none beyond. That holds because of one property of this backend: its only writer gives row
+//! numbers and commits in their order, so no record appears at or below a number that a reader has seen.
+//! Numbers may have gaps, and times need not rise along them.
 //!
 //! # How
 //!
-//! A record whose write is under way holds the cursor for a moment, because its outcome is worth telling.
-//! After that it is told as it stands by rules that do not care, and `watch_late` keeps it for those that
-//! wait for an outcome. There are never more of these than connections.
+//! A record whose write is under way holds the cursor for a moment, because its outcome is worth knowing.
+//! After that rules that do not care take it as it stands, and `watch_late` keeps it for those that wait
+//! for an outcome. There are never more of these than connections.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use keystile_core::journal::Outcome;
-use keystile_core::notifications::channel::ChannelRule;
-use keystile_core::notifications::grouping::{Conditions, Disposition, Occurrence};
-use keystile_core::notifications::notice::{Notice, NoticeKey};
-use keystile_core::notifications::watch::{
-    KeyFacts, Trigger, TriggerKind, WatchRule, WatchRules, WriteFacts,
-};
+use keystile_core::notifications::grouping::Occurrence;
+use keystile_core::notifications::notice::NoticeKey;
+use keystile_core::notifications::plan;
+use keystile_core::notifications::trigger::Trigger;
+use keystile_core::notifications::watch::{KeyFacts, WatchRule, WatchRules, WriteFacts};
 use keystile_core::time::{Span, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::Result;
 use crate::sqlite::journal::{listing, record, subject_index};
 use crate::sqlite::meta;
-use crate::sqlite::notifications::outbox::NewMessage;
-use crate::sqlite::notifications::tell::{OpenWindow, notice_key, notice_write};
+use crate::sqlite::notifications::notice::{notice_key, write_notice};
 use crate::sqlite::writer::write_tx::WriteTx;
 
 /// How long a record whose write is under way holds the others up.
@@ -46,13 +51,15 @@ pub struct TailBatch {
     watching: Arc<WatchRules>,
     from: i64,
     to: i64,
-    matches: Vec<Match>,
+    /// How many records it read.
+    records: u64,
+    events: Vec<plan::Event>,
+    /// Keys and operations that wrote for the first time, or turned out to have written before.
+    firsts: Vec<(FirstOf, String)>,
     /// Records that a rule still waits for.
     late: Vec<i64>,
     /// Late records that are settled now.
     settled: Vec<i64>,
-    /// Keys and operations that turned out to have written before.
-    seen: Vec<(FirstOf, String)>,
     /// Whether more records wait.
     pub is_full: bool,
 }
@@ -63,9 +70,29 @@ impl TailBatch {
         self.from == self.to && self.settled.is_empty()
     }
 
-    /// How many records it read.
-    pub fn records(&self) -> i64 {
-        self.to - self.from
+    /// Adds an event for a rule; one record is one event of a kind, whatever number of rules wait for it.
+    fn add(&mut self, rule: usize, trigger: Trigger, occurrence: Occurrence) {
+        let same = self
+            .events
+            .iter_mut()
+            .rev()
+            .take_while(|event| event.occurrence.sample == occurrence.sample)
+            .find(|event| event.trigger == trigger);
+        match same {
+            Some(event) => event.rules.push(rule),
+            None => self.events.push(plan::Event {
+                trigger,
+                rules: vec![rule],
+                occurrence,
+                thread: None,
+                except: None,
+            }),
+        }
+    }
+
+    /// How many new records it read; late ones do not count.
+    pub fn records(&self) -> u64 {
+        self.records
     }
 }
 
@@ -85,15 +112,6 @@ impl FirstOf {
     }
 }
 
-/// A record and a rule that it meets.
-#[derive(Debug)]
-struct Match {
-    /// Its place among the rules.
-    rule: usize,
-    occurrence: Occurrence,
-    first: Option<(FirstOf, String)>,
-}
-
 /// The record up to which rules have seen the journal; `None` where no rule has followed it.
 pub fn watched_to(connection: &Connection) -> Result<Option<i64>> {
     Ok(meta::read(connection, "watched_to")?.and_then(|text| text.parse().ok()))
@@ -111,33 +129,33 @@ pub fn look(
         watching: watching.clone(),
         from,
         to: from,
-        matches: Vec::new(),
+        records: 0,
+        events: Vec::new(),
+        firsts: Vec::new(),
         late: Vec::new(),
         settled: Vec::new(),
-        seen: Vec::new(),
         is_full: false,
     };
-    let mut eye =
-        RuleMatcher { connection, watching, keys: HashMap::new(), firsts: HashSet::new() };
-    eye.look_at_late(&mut look)?;
+    let mut matcher =
+        RuleMatcher { connection, watching, keys: HashMap::new(), firsts: HashMap::new() };
+    matcher.look_at_late(&mut look)?;
     // By the primary key.
     let mut statement = connection.prepare_cached(
         "SELECT id, time, subject, plan, api, method, path, operation, outcome, count, duration_ms
          FROM journal WHERE id > ?1 ORDER BY id LIMIT ?2",
     )?;
     let mut rows = statement.query(params![from, limit])?;
-    let mut read = 0;
     while let Some(row) = rows.next()? {
         let outcome = record::outcome_of(row.get(8)?)?;
         let age = now.millis_since(Timestamp(row.get(1)?));
         if outcome == Outcome::Pending && age < PATIENCE.millis() {
             return Ok(look);
         }
-        eye.look_at(row, outcome, Waiters::All, &mut look)?;
+        matcher.look_at(row, outcome, Waiters::All, &mut look)?;
         look.to = row.get(0)?;
-        read += 1;
+        look.records += 1;
     }
-    look.is_full = read == limit;
+    look.is_full = look.records == u64::from(limit);
     Ok(look)
 }
 
@@ -154,8 +172,8 @@ struct RuleMatcher<'c> {
     connection: &'c Connection,
     watching: &'c WatchRules,
     keys: HashMap<i64, Option<NoticeKey>>,
-    /// First writes among what was looked at.
-    firsts: HashSet<(FirstOf, String)>,
+    /// The record of the first write, for what was looked at; `None` where that was before.
+    firsts: HashMap<(FirstOf, String), Option<i64>>,
 }
 
 impl RuleMatcher<'_> {
@@ -214,18 +232,17 @@ impl RuleMatcher<'_> {
             if waits && outcome == Outcome::Pending {
                 is_late = true;
             } else if rule.fits_outcome(outcome) {
-                let first = match first_of(rule, subject, write.api, text(7)?) {
-                    FirstWrite::NotAsked => None,
+                match first_of(rule, subject, write.api, text(7)?) {
+                    FirstWrite::NotAsked => {}
                     FirstWrite::Nobody => continue,
                     FirstWrite::Of(kind, name) => {
-                        if !self.is_first(kind, &name, subject, id, look)? {
+                        if !self.is_first((kind, name), subject, id, look)? {
                             continue;
                         }
-                        Some((kind, name))
                     }
-                };
+                }
                 let occurrence = Occurrence { subject, count: row.get(9)?, sample: id };
-                look.matches.push(Match { rule: place, occurrence, first });
+                look.add(place, rule.trigger, occurrence);
             }
         }
         if is_late {
@@ -243,38 +260,33 @@ impl RuleMatcher<'_> {
         Ok(found)
     }
 
-    /// Whether nothing of this kind is known to have written before a record.
+    /// Whether nothing of this kind is known to have written before a record. Several rules may wait for one
+    /// first write; a later write is none.
     fn is_first(
         &mut self,
-        kind: FirstOf,
-        name: &str,
+        named: (FirstOf, String),
         subject: i64,
         id: i64,
         look: &mut TailBatch,
     ) -> Result<bool> {
-        let named = (kind, name.to_owned());
-        if self.firsts.contains(&named) {
-            // Several rules may wait for one first write; a later write is none.
-            return Ok(look.matches.iter().any(|known| {
-                known.occurrence.sample == id && known.first.as_ref() == Some(&named)
-            }));
+        if let Some(first) = self.firsts.get(&named) {
+            return Ok(*first == Some(id));
         }
+        let (kind, name) = (named.0, named.1.as_str());
         let mut statement = self
             .connection
             .prepare_cached("SELECT 1 FROM seen_first WHERE kind = ?1 AND subject = ?2")?;
         let is_seen = statement.query_row(params![kind.name(), name], |_| Ok(())).optional()?;
-        if is_seen.is_some() {
-            return Ok(false);
-        }
-        self.firsts.insert(named.clone());
         // The rule may be younger than what it speaks of.
-        let has_written = match kind {
-            FirstOf::Key => key_wrote_before(self.connection, subject, id)?,
-            FirstOf::Operation => operation_wrote_before(self.connection, name, id)?,
-        };
-        if has_written {
-            look.seen.push(named);
+        let has_written = is_seen.is_some()
+            || match kind {
+                FirstOf::Key => key_wrote_before(self.connection, subject, id)?,
+                FirstOf::Operation => operation_wrote_before(self.connection, name, id)?,
+            };
+        if is_seen.is_none() {
+            look.firsts.push(named.clone());
         }
+        self.firsts.insert(named, (!has_written).then_some(id));
         Ok(!has_written)
     }
 }
@@ -294,13 +306,14 @@ fn first_of(rule: &WatchRule, subject: i64, api: &str, operation: &str) -> First
             FirstWrite::Of(FirstOf::Operation, format!("{api}: {operation}"))
         }
         Trigger::Write
-        | Trigger::BudgetLevel { .. }
+        | Trigger::BudgetLevel
         | Trigger::KeyLocked
         | Trigger::KeyUnlocked
         | Trigger::WriteUnknown
-        | Trigger::RefusedStorm
-        | Trigger::StoreTrouble
-        | Trigger::DeliveryFailed => FirstWrite::NotAsked,
+        | Trigger::RefusalBurst
+        | Trigger::StorageFailure
+        | Trigger::DeliveryFailed
+        | Trigger::Test => FirstWrite::NotAsked,
     }
 }
 
@@ -337,15 +350,17 @@ fn operation_wrote_before(connection: &Connection, name: &str, id: i64) -> Resul
 impl WriteTx<'_> {
     /// Writes down what a look found, and moves the cursor. Another look that was faster makes this one
     /// nothing.
-    pub fn tell_watched(&mut self, look: &TailBatch) -> Result<()> {
+    pub fn record_watched(&mut self, look: &TailBatch) -> Result<()> {
         let cursor = watched_to(self.connection)?;
         if cursor.is_some_and(|cursor| cursor != look.from) {
             return Ok(());
         }
-        for (kind, name) in &look.seen {
+        for (kind, name) in &look.firsts {
             self.note_first(*kind, name)?;
         }
-        self.tell_matches(&look.watching, &look.matches)?;
+        self.notify(&look.watching, &look.events, |tx, event| {
+            write_notice(tx.connection, event.trigger, &event.occurrence, tx.now)
+        })?;
         for late in &look.late {
             self.connection
                 .prepare_cached("INSERT OR IGNORE INTO watch_late (record) VALUES (?1)")?
@@ -379,90 +394,5 @@ impl WriteTx<'_> {
             .prepare_cached("INSERT OR IGNORE INTO seen_first (kind, subject) VALUES (?1, ?2)")?
             .execute(params![kind.name(), name])?;
         Ok(())
-    }
-
-    /// Each rule's window on each channel is read and written once, however many records there are.
-    fn tell_matches(&mut self, watching: &WatchRules, matches: &[Match]) -> Result<()> {
-        let mut windows: Vec<(usize, &ChannelRule, OpenWindow)> = Vec::new();
-        // One record is told on a channel once for each kind of event.
-        let mut told: Vec<(TriggerKind, &str)> = Vec::new();
-        let mut record = None;
-        for found in matches {
-            if record.replace(found.occurrence.sample) != Some(found.occurrence.sample) {
-                told.clear();
-            }
-            if let Some((kind, name)) = &found.first {
-                self.note_first(*kind, name)?;
-            }
-            let rule = &watching.rules()[found.rule];
-            let kind = rule.trigger.kind();
-            for channel in rule.tell.iter().filter_map(|name| watching.channel(name)) {
-                let place = (kind, channel.name.as_str());
-                if told.contains(&place) {
-                    continue;
-                }
-                told.push(place);
-                let is_it = |known: &(usize, &ChannelRule, OpenWindow)| {
-                    known.0 == found.rule && std::ptr::eq(known.1, channel)
-                };
-                let at = if let Some(at) = windows.iter().position(is_it) {
-                    at
-                } else {
-                    let open = OpenWindow::load(self.connection, &rule.name, &channel.name)?;
-                    windows.push((found.rule, channel, open));
-                    windows.len() - 1
-                };
-                self.tell_match(watching, rule, channel, &mut windows[at].2, &found.occurrence)?;
-            }
-        }
-        for (place, channel, mut open) in windows {
-            open.save(self.connection, &watching.rules()[place].name, &channel.name)?;
-        }
-        Ok(())
-    }
-
-    fn tell_match(
-        &mut self,
-        watching: &WatchRules,
-        rule: &WatchRule,
-        channel: &ChannelRule,
-        open: &mut OpenWindow,
-        occurrence: &Occurrence,
-    ) -> Result<()> {
-        // While a window counts, no condition matters.
-        let conditions = match &open.window {
-            Some(window) if self.now < window.until => {
-                let (now, span) = (self.now, rule.window);
-                Conditions { now, span, quiet_until: None, full_until: None }
-            }
-            Some(_) | None => self.conditions(watching, Some(rule), channel)?,
-        };
-        let kind = rule.trigger.kind();
-        match open.place(rule, kind, occurrence, &conditions) {
-            Disposition::Buffered => Ok(()),
-            Disposition::SendNow => {
-                let notice = self.write_notice(kind, occurrence)?;
-                let thread = &open.thread;
-                let new = NewMessage {
-                    rule: &rule.name,
-                    channel,
-                    thread,
-                    notice: &notice,
-                    is_sequel: false,
-                };
-                self.send_message(&new).map(drop)
-            }
-        }
-    }
-
-    fn write_notice(&self, kind: TriggerKind, occurrence: &Occurrence) -> Result<Notice> {
-        let mut notice = Notice::new(kind, self.now);
-        notice.count = u64::from(occurrence.count);
-        notice.key = notice_key(self.connection, occurrence.subject)?;
-        notice.writes.extend(notice_write(self.connection, occurrence.sample)?);
-        if let Some(write) = notice.writes.first() {
-            notice.time = write.time;
-        }
-        Ok(notice)
     }
 }

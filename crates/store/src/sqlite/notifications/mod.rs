@@ -1,10 +1,13 @@
-//! What is to be told: found, kept until it is delivered, and what came of each attempt.
+//! Notifications: planned with the event, kept until they are delivered, and the result of each attempt.
 
 pub(crate) mod action;
 pub(crate) mod attempt;
+pub(crate) mod budget_level;
 pub mod digest_stop;
 pub mod follow;
+pub(crate) mod notice;
 pub mod outbox;
+pub(crate) mod record;
 pub mod subscription;
-pub(crate) mod tell;
 pub(crate) mod vapid;
+pub(crate) mod window;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::devices::{NewSubscription, SubscriptionRow};
 use crate::error::{Error, Result};
-use crate::sqlite::audit::event::EventKind;
+use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::row::parsed;
 use crate::sqlite::writer::write_tx::WriteTx;
 
@@ -95,7 +95,12 @@ pub(crate) fn subscribe(
         ],
         |row| row.get(0),
     )?;
-    tx.tell_of(EventKind::DeviceAdded, Some(&new.label), actor, "takes push messages")?;
+    tx.record(&Event::named(
+        EventKind::DeviceAdded,
+        Some(&new.label),
+        actor,
+        "takes push messages",
+    ))?;
     parsed(&uid)
 }
 
@@ -115,7 +120,7 @@ pub(crate) fn remove(
         )
         .optional()?;
     let label = label.ok_or_else(|| Error::Missing(format!("device {id}")))?;
-    tx.tell_of(EventKind::DeviceRemoved, Some(&label), actor, detail)
+    tx.record(&Event::named(EventKind::DeviceRemoved, Some(&label), actor, detail))
 }
 
 /// Forgets a device whose push service says that it is gone; an address of a mailbox is no device.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::owners::OwnerRow;
-use crate::sqlite::audit::event::EventKind;
+use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::row::parsed;
 use crate::sqlite::writer::write_tx::WriteTx;
 
@@ -87,6 +87,6 @@ pub(crate) fn remove(tx: &mut WriteTx<'_>, name_or_id: &str, actor: &Actor) -> R
     // They may have made one, to come back by it.
     tx.connection.execute("DELETE FROM claim WHERE used IS NULL", [])?;
     let detail = "their sessions have ended";
-    tx.tell_of(EventKind::OwnerRemoved, Some(&owner.name), actor, detail)?;
+    tx.record(&Event::named(EventKind::OwnerRemoved, Some(&owner.name), actor, detail))?;
     Ok(owner)
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::credentials::PasskeyRow;
 use crate::error::{Error, Result};
 use crate::owners::{NewPasskeyRow, OwnerRow};
-use crate::sqlite::audit::event::EventKind;
+use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::owners::owner;
 use crate::sqlite::row::parsed;
 use crate::sqlite::writer::write_tx::WriteTx;
@@ -81,7 +81,7 @@ pub(crate) fn add(
 ) -> Result<()> {
     let owner = owner::find(tx.connection, &owner.to_string())?;
     insert(tx, owner.row, new)?;
-    tx.tell_of(EventKind::PasskeyAdded, Some(&owner.name), actor, &new.name)
+    tx.record(&Event::named(EventKind::PasskeyAdded, Some(&owner.name), actor, &new.name))
 }
 
 /// Takes a passkey from an owner; never what they last sign in with.
@@ -103,7 +103,7 @@ pub(crate) fn remove(
         )));
     }
     tx.connection.execute("DELETE FROM passkey WHERE uid = ?1", [passkey.to_string()])?;
-    tx.tell_of(EventKind::PasskeyRemoved, Some(&owner.name), actor, &found.name)
+    tx.record(&Event::named(EventKind::PasskeyRemoved, Some(&owner.name), actor, &found.name))
 }
 
 /// Keeps what a passkey became when it signed its owner in.

@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use crate::error::Result;
 use crate::sessions::SessionsToEnd;
-use crate::sqlite::audit::event::EventKind;
+use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::owners::{owner, session};
 use crate::sqlite::writer::write_tx::WriteTx;
 
@@ -31,7 +31,7 @@ pub(crate) fn set(
     let row = owner::find(tx.connection, &owner.to_string())?;
     write(tx, row.row, password)?;
     let detail = if row.password.is_some() { "in the place of another" } else { "" };
-    tx.tell_of(EventKind::PasswordSet, Some(&row.name), actor, detail)?;
+    tx.record(&Event::named(EventKind::PasswordSet, Some(&row.name), actor, detail))?;
     session::end_some(tx, owner, ended, actor)?;
     Ok(())
 }

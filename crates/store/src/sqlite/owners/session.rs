@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, params};
 use crate::error::{Error, Result};
 use crate::owners::OwnerRow;
 use crate::sessions::{NewSessionRow, SessionRow, SessionsToEnd};
-use crate::sqlite::audit::event::EventKind;
+use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::owners::owner;
 use crate::sqlite::writer::write_tx::WriteTx;
 
@@ -81,7 +81,7 @@ pub(crate) fn begin(tx: &mut WriteTx<'_>, new: &NewSessionRow) -> Result<OwnerRo
     )?;
     let actor = Actor::Owner(owner.name.clone());
     let detail = format!("{}, from {}", new.signed_in, new.address);
-    tx.tell_of(EventKind::SignedIn, Some(&owner.name), &actor, &detail)?;
+    tx.record(&Event::named(EventKind::SignedIn, Some(&owner.name), &actor, &detail))?;
     Ok(owner)
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn sign_out(tx: &mut WriteTx<'_>, hash: &SecretHash) -> Result<()> {
         return Ok(());
     };
     let actor = Actor::Owner(owner.name.clone());
-    tx.tell_of(EventKind::SignedOut, Some(&owner.name), &actor, "")
+    tx.record(&Event::named(EventKind::SignedOut, Some(&owner.name), &actor, ""))
 }
 
 fn delete(tx: &WriteTx<'_>, hash: &SecretHash) -> Result<()> {
@@ -134,7 +134,7 @@ pub(crate) fn end_some(
         let addresses: Vec<_> =
             ended.iter().take(ADDRESSES_NAMED).map(|session| session.address.as_str()).collect();
         let detail = format!("{} of them, from {}", ended.len(), addresses.join(", "));
-        tx.tell_of(EventKind::SessionEnded, Some(&owner.name), actor, &detail)?;
+        tx.record(&Event::named(EventKind::SessionEnded, Some(&owner.name), actor, &detail))?;
     }
     Ok(ended.len())
 }

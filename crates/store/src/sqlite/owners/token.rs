@@ -7,7 +7,7 @@ use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
-use crate::sqlite::audit::event::{EventKind, actor_from, actor_text};
+use crate::sqlite::audit::event::{Event, EventKind, actor_from, actor_text};
 use crate::sqlite::row::parsed;
 use crate::sqlite::writer::write_tx::WriteTx;
 use crate::tokens::{NewTokenRow, TokenRow};
@@ -77,7 +77,7 @@ pub(crate) fn create(tx: &mut WriteTx<'_>, new: &NewTokenRow, actor: &Actor) -> 
         Some(expires) => format!("with the scope {}, until {}", new.scope, expires.readable()),
         None => format!("with the scope {}", new.scope),
     };
-    tx.tell_of(EventKind::TokenCreated, Some(&new.name), actor, &detail)?;
+    tx.record(&Event::named(EventKind::TokenCreated, Some(&new.name), actor, &detail))?;
     find(tx.connection, &new.id.to_string())
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn revoke(tx: &mut WriteTx<'_>, name_or_id: &str, actor: &Actor) -> R
             params![token.id.to_string(), tx.now.0],
         )?;
         token.revoked = Some(tx.now);
-        tx.tell_of(EventKind::TokenRevoked, Some(&token.name), actor, "for good")?;
+        tx.record(&Event::named(EventKind::TokenRevoked, Some(&token.name), actor, "for good"))?;
     }
     Ok(token)
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use keystile_core::decision::KeyState;
-use keystile_core::lock::Actor;
 use keystile_core::notifications::watch::WatchRules;
 use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;
@@ -16,7 +15,7 @@ use crate::clock::StoreClock;
 use crate::error::{Error, Result};
 use crate::key_cache::{ApplicationEntry, KeyCache, KeyEntry, Rows};
 use crate::sending::Sending;
-use crate::sqlite::audit::event::{Event, EventKind};
+use crate::sqlite::audit::event::Event;
 use crate::sqlite::audit::{AuditHead, Position};
 use crate::sqlite::journal::facet_index::{Blocks, SEGMENT};
 use crate::sqlite::journal::subject_index::SubjectIndex;
@@ -189,33 +188,8 @@ impl<'w> WriteTx<'w> {
         found.ok_or_else(|| Error::Missing("application with this row".to_owned()))
     }
 
-    /// Writes an event into the audit; it is there exactly when the rest of the transaction is.
-    pub(crate) fn record(&mut self, event: &Event<'_>) -> Result<()> {
+    /// Appends an event to the audit; it is there exactly when the rest of the transaction is.
+    pub(crate) fn append(&mut self, event: &Event<'_>) -> Result<()> {
         self.memory.audit.append(self.connection, self.now, event)
-    }
-
-    /// Writes an event that concerns no key and no application; the subject is a name, where there is one.
-    ///
-    /// # Errors
-    /// When the store cannot be written to.
-    pub fn tell_of(
-        &mut self,
-        kind: EventKind,
-        subject: Option<&str>,
-        actor: &Actor,
-        detail: &str,
-    ) -> Result<()> {
-        self.record(&Event { kind, key: None, application: None, subject, actor, detail })
-    }
-
-    pub(crate) fn tell(
-        &mut self,
-        kind: EventKind,
-        key: &KeyEntry,
-        actor: &Actor,
-        detail: &str,
-    ) -> Result<()> {
-        let (key, application) = (Some(key.row), Some(key.application.row));
-        self.record(&Event { kind, key, application, subject: None, actor, detail })
     }
 }

@@ -34,15 +34,15 @@ fn write(outcome: Outcome, application: Option<&str>) -> NoticeWrite {
     }
 }
 
-fn single(trigger: TriggerKind, keyed: Option<u8>) -> Notice {
+fn single(trigger: Trigger, keyed: Option<u8>) -> Notice {
     Notice { key: keyed.map(key), ..Notice::new(trigger, NOW) }
 }
 
-fn of_write(trigger: TriggerKind, outcome: Outcome) -> Notice {
+fn of_write(trigger: Trigger, outcome: Outcome) -> Notice {
     Notice { writes: vec![write(outcome, Some("scraper-17"))], ..single(trigger, Some(17)) }
 }
 
-fn digest(trigger: TriggerKind, count: u64, by: &[(Option<u8>, u64)]) -> Notice {
+fn digest(trigger: Trigger, count: u64, by: &[(Option<u8>, u64)]) -> Notice {
     let offender = |(number, count): &(Option<u8>, u64)| NoticeOffender {
         key: number.map(key),
         count: *count,
@@ -101,16 +101,16 @@ fn all_aloud(notices: Vec<Notice>) -> String {
 #[test]
 fn a_message_says_what_became_of_the_write() {
     let kinds = [
-        TriggerKind::Write,
-        TriggerKind::FirstWriteOfKey,
-        TriggerKind::FirstWriteOfOperation,
-        TriggerKind::WriteUnknown,
+        Trigger::Write,
+        Trigger::FirstWriteOfKey,
+        Trigger::FirstWriteOfOperation,
+        Trigger::WriteUnknown,
     ];
     let told = |kind| Outcome::ALL.iter().map(move |outcome| of_write(kind, *outcome));
     let mut notices: Vec<Notice> = kinds.into_iter().flat_map(told).collect();
     notices.push(Notice {
         writes: vec![write(Outcome::Applied, None)],
-        ..single(TriggerKind::Write, None)
+        ..single(Trigger::Write, None)
     });
     let titles: String = notices
         .into_iter()
@@ -122,7 +122,7 @@ fn a_message_says_what_became_of_the_write() {
 #[test]
 fn a_digest_of_one_says_as_much_as_the_message_that_it_stands_for() {
     let by = [(Some(17), 1)];
-    let of_writes = [TriggerKind::Write, TriggerKind::FirstWriteOfKey, TriggerKind::WriteUnknown];
+    let of_writes = [Trigger::Write, Trigger::FirstWriteOfKey, Trigger::WriteUnknown];
     let mut notices: Vec<Notice> = of_writes
         .into_iter()
         .map(|kind| Notice {
@@ -132,11 +132,11 @@ fn a_digest_of_one_says_as_much_as_the_message_that_it_stands_for() {
         .collect();
     notices.push(Notice {
         events: vec![event(Some(17), LEVEL)],
-        ..digest(TriggerKind::BudgetLevel, 1, &by)
+        ..digest(Trigger::BudgetLevel, 1, &by)
     });
     notices.push(Notice {
         events: vec![event(Some(17), "seen to")],
-        ..digest(TriggerKind::KeyUnlocked, 1, &by)
+        ..digest(Trigger::KeyUnlocked, 1, &by)
     });
     insta::assert_snapshot!(all_aloud(notices));
 }
@@ -157,17 +157,17 @@ fn a_digest_counts_what_it_names() {
     let by_keys = [(Some(17), 3), (Some(18), 2), (Some(19), 1)];
     let nobody = [(None, 2)];
     insta::assert_snapshot!(all_aloud(vec![
-        of_writes(TriggerKind::Write, &by_three),
-        of_writes(TriggerKind::Write, &[(Some(17), 2)]),
-        of_writes(TriggerKind::FirstWriteOfKey, &by_keys),
-        of_writes(TriggerKind::FirstWriteOfOperation, &by_three),
-        of_writes(TriggerKind::WriteUnknown, &by_three),
-        of_events(TriggerKind::BudgetLevel, LEVEL, &by_keys),
-        of_events(TriggerKind::BudgetLevel, LEVEL, &[(Some(17), 2)]),
-        of_events(TriggerKind::KeyUnlocked, "seen to", &by_keys),
-        of_events(TriggerKind::RefusedStorm, "1,000 calls refused in 60 s", &by_keys),
-        of_events(TriggerKind::StoreTrouble, "the disk was full for 10 s", &nobody),
-        of_events(TriggerKind::DeliveryFailed, "msg_1 to ops was not delivered: 550", &nobody),
+        of_writes(Trigger::Write, &by_three),
+        of_writes(Trigger::Write, &[(Some(17), 2)]),
+        of_writes(Trigger::FirstWriteOfKey, &by_keys),
+        of_writes(Trigger::FirstWriteOfOperation, &by_three),
+        of_writes(Trigger::WriteUnknown, &by_three),
+        of_events(Trigger::BudgetLevel, LEVEL, &by_keys),
+        of_events(Trigger::BudgetLevel, LEVEL, &[(Some(17), 2)]),
+        of_events(Trigger::KeyUnlocked, "seen to", &by_keys),
+        of_events(Trigger::RefusalBurst, "1,000 calls refused in 60 s", &by_keys),
+        of_events(Trigger::StorageFailure, "the disk was full for 10 s", &nobody),
+        of_events(Trigger::DeliveryFailed, "msg_1 to ops was not delivered: 550", &nobody),
     ]));
 }
 
@@ -200,22 +200,22 @@ fn what_is_told_alone_names_budget_lock_and_reason() {
         ..single(trigger, keyed)
     };
     insta::assert_snapshot!(all_aloud(vec![
-        Notice { budget: Some(budget), ..with_detail(TriggerKind::BudgetLevel, Some(17), LEVEL) },
+        Notice { budget: Some(budget), ..with_detail(Trigger::BudgetLevel, Some(17), LEVEL) },
         Notice {
             budget: Some(once),
             lock: Some(lock(LockLevel::Writes, Some("DELETE /bookmarks/41 from 203.0.113.7"))),
-            ..single(TriggerKind::KeyLocked, Some(17))
+            ..single(Trigger::KeyLocked, Some(17))
         },
         Notice {
             lock: Some(lock(LockLevel::All, None)),
-            ..with_detail(TriggerKind::KeyLocked, Some(17), "leaked")
+            ..with_detail(Trigger::KeyLocked, Some(17), "leaked")
         },
-        with_detail(TriggerKind::KeyUnlocked, Some(17), "seen to"),
-        with_detail(TriggerKind::RefusedStorm, Some(17), "1,000 calls refused in 60 s"),
-        with_detail(TriggerKind::RefusedStorm, None, "1,000 calls refused in 60 s"),
-        with_detail(TriggerKind::StoreTrouble, None, "the disk was full for 10 s"),
-        with_detail(TriggerKind::DeliveryFailed, None, "msg_1 to ops was not delivered: 550"),
-        single(TriggerKind::Test, None),
+        with_detail(Trigger::KeyUnlocked, Some(17), "seen to"),
+        with_detail(Trigger::RefusalBurst, Some(17), "1,000 calls refused in 60 s"),
+        with_detail(Trigger::RefusalBurst, None, "1,000 calls refused in 60 s"),
+        with_detail(Trigger::StorageFailure, None, "the disk was full for 10 s"),
+        with_detail(Trigger::DeliveryFailed, None, "msg_1 to ops was not delivered: 550"),
+        single(Trigger::Test, None),
     ]));
 }
 
@@ -230,8 +230,7 @@ fn a_lock_that_no_request_caused_names_no_request() {
         evidence: evidence.map(str::to_owned),
     };
     let facts_of = |lock| {
-        let notice =
-            Notice { lock: Some(lock), ..of_write(TriggerKind::KeyLocked, Outcome::Applied) };
+        let notice = Notice { lock: Some(lock), ..of_write(Trigger::KeyLocked, Outcome::Applied) };
         facts(&notice).into_iter().map(|(name, _)| name).collect::<Vec<_>>()
     };
     let of_request = ["Operation", "Address", "Outcome"].map(str::to_owned);

@@ -3,7 +3,7 @@
 use keystile_core::journal::Outcome;
 use keystile_core::lock::LockLevel;
 use keystile_core::notifications::notice::{Notice, NoticeBudget};
-use keystile_core::notifications::watch::TriggerKind;
+use keystile_core::notifications::trigger::Trigger;
 
 const NOBODY: &str = "a caller without a key";
 
@@ -22,42 +22,45 @@ pub(super) fn outcome(outcome: Outcome) -> &'static str {
 
 /// The first words of the subject.
 pub(super) fn state(notice: &Notice) -> String {
-    let (one, many) = match notice.trigger {
-        TriggerKind::Write => (write_state(notice), "WRITES"),
-        TriggerKind::FirstWriteOfKey | TriggerKind::FirstWriteOfOperation => {
-            (first_write_state(notice), "FIRST WRITES")
+    let (one, many) = notice.trigger.state();
+    let level = notice.budget.as_ref().and_then(|budget| budget.level);
+    let one = match (notice.trigger, level) {
+        (Trigger::BudgetLevel, Some(level)) => return format!("{level} % USED"),
+        (Trigger::Write, _) => write_state(notice, one),
+        (Trigger::FirstWriteOfKey | Trigger::FirstWriteOfOperation, _) => {
+            first_write_state(notice, one)
         }
-        TriggerKind::BudgetLevel => match notice.budget.as_ref().and_then(|budget| budget.level) {
-            Some(level) => return format!("{level} % USED"),
-            None => ("BUDGET LEVEL", "BUDGET LEVELS"),
-        },
-        TriggerKind::KeyLocked => ("LOCKED", "LOCKS"),
-        TriggerKind::KeyUnlocked => ("UNLOCKED", "UNLOCKS"),
-        TriggerKind::WriteUnknown => ("OUTCOME UNKNOWN", "OUTCOMES UNKNOWN"),
-        TriggerKind::RefusedStorm => ("REFUSAL BURST", "REFUSAL BURSTS"),
-        TriggerKind::StoreTrouble => ("STORAGE FAILURE", "STORAGE FAILURES"),
-        TriggerKind::DeliveryFailed => ("NOT DELIVERED", "NOT DELIVERED"),
-        TriggerKind::Test => ("TEST", "TESTS"),
+        (
+            Trigger::BudgetLevel
+            | Trigger::KeyLocked
+            | Trigger::KeyUnlocked
+            | Trigger::WriteUnknown
+            | Trigger::RefusalBurst
+            | Trigger::StorageFailure
+            | Trigger::DeliveryFailed
+            | Trigger::Test,
+            _,
+        ) => one,
     };
     if notice.count == 1 { one.to_owned() } else { format!("{} {many}", notice.count) }
 }
 
-fn write_state(notice: &Notice) -> &'static str {
+fn write_state(notice: &Notice, usual: &'static str) -> &'static str {
     match notice.writes.last().map(|write| write.outcome) {
         Some(Outcome::RefusedByUpstream) => "REFUSED BY UPSTREAM",
         Some(Outcome::NotSent) => "WRITE NOT SENT",
         Some(Outcome::Unknown) => "OUTCOME UNKNOWN",
         Some(Outcome::Refused) => "WRITE REFUSED",
-        Some(Outcome::Pending | Outcome::Applied | Outcome::HandedOver) | None => "WRITE",
+        Some(Outcome::Pending | Outcome::Applied | Outcome::HandedOver) | None => usual,
     }
 }
 
-fn first_write_state(notice: &Notice) -> &'static str {
+fn first_write_state(notice: &Notice, usual: &'static str) -> &'static str {
     match notice.writes.last().map(|write| write.outcome) {
         Some(Outcome::RefusedByUpstream | Outcome::Refused) => "FIRST WRITE, REFUSED",
         Some(Outcome::NotSent) => "FIRST WRITE, NOT SENT",
         Some(Outcome::Pending | Outcome::Applied | Outcome::Unknown | Outcome::HandedOver)
-        | None => "FIRST WRITE",
+        | None => usual,
     }
 }
 
@@ -85,7 +88,7 @@ pub(super) fn what(notice: &Notice) -> String {
     }
     match notice.writes.last() {
         Some(write) if notice.lock.is_none() => format!("{} {}", write.method, write.path),
-        Some(_) | None if notice.trigger == TriggerKind::Test => "this channel works".to_owned(),
+        Some(_) | None if notice.trigger == Trigger::Test => "this channel works".to_owned(),
         Some(_) | None => notice.detail.clone(),
     }
 }
@@ -104,52 +107,35 @@ pub(super) fn sentence(notice: &Notice, who: Option<&str>, what: &str) -> String
 
 fn digest_sentence(notice: &Notice, who: Option<&str>, period: &str) -> String {
     let count = notice.count;
+    let (one, many) = notice.trigger.happened();
     let happened = match (notice.trigger, who) {
-        (TriggerKind::Write, Some(who)) => {
+        (Trigger::Write, Some(who)) => {
             format!("{who} made {}", counted(count, "write", "writes"))
         }
-        (TriggerKind::Write, None) => {
-            format!("{} recorded", counted(count, "write was", "writes were"))
-        }
-        (TriggerKind::FirstWriteOfKey, _) => {
-            format!("{} for the first time", counted(count, "key wrote", "keys wrote"))
-        }
-        (TriggerKind::FirstWriteOfOperation, _) => format!(
-            "{} used for the first time",
-            counted(count, "operation was", "operations were")
-        ),
-        (TriggerKind::WriteUnknown, _) => {
-            format!("The outcome of {} became unknown", counted(count, "write", "writes"))
-        }
-        (TriggerKind::BudgetLevel, Some(who)) => {
+        (Trigger::BudgetLevel, Some(who)) => {
             format!("A key of {who} reached {}", counted(count, "budget level", "budget levels"))
         }
-        (TriggerKind::BudgetLevel, None) => match callers(notice) {
+        (Trigger::BudgetLevel, None) => match callers(notice) {
             Some(keys) => format!(
                 "{} reached {}",
                 counted(keys, "key", "keys"),
                 counted(count, "budget level", "budget levels")
             ),
-            None => format!("{} reached", counted(count, "budget level was", "budget levels were")),
+            None => counted(count, one, many),
         },
-        (TriggerKind::KeyLocked, _) => {
-            format!("{} put on keys", counted(count, "lock was", "locks were"))
-        }
-        (TriggerKind::KeyUnlocked, _) => {
-            format!("{} taken off keys", counted(count, "lock was", "locks were"))
-        }
-        (TriggerKind::RefusedStorm, _) => {
-            format!("Callers were refused over and over {}", counted(count, "time", "times"))
-        }
-        (TriggerKind::StoreTrouble, _) => {
-            format!("The store reported {}", counted(count, "failure", "failures"))
-        }
-        (TriggerKind::DeliveryFailed, _) => {
-            format!("{} not be delivered", counted(count, "message could", "messages could"))
-        }
-        (TriggerKind::Test, _) => {
-            format!("This channel was tried {}", counted(count, "time", "times"))
-        }
+        (
+            Trigger::Write
+            | Trigger::FirstWriteOfKey
+            | Trigger::FirstWriteOfOperation
+            | Trigger::KeyLocked
+            | Trigger::KeyUnlocked
+            | Trigger::WriteUnknown
+            | Trigger::RefusalBurst
+            | Trigger::StorageFailure
+            | Trigger::DeliveryFailed
+            | Trigger::Test,
+            _,
+        ) => counted(count, one, many),
     };
     format!("{happened} in the {period}.")
 }
@@ -164,26 +150,26 @@ fn callers(notice: &Notice) -> Option<u64> {
 fn single_sentence(notice: &Notice, who: Option<&str>, what: &str) -> String {
     let key_of = who.unwrap_or(NOBODY);
     match notice.trigger {
-        TriggerKind::Test => "An owner asked whether this channel works: it does.".to_owned(),
-        TriggerKind::StoreTrouble => ended(capitalized(&notice.detail)),
-        TriggerKind::DeliveryFailed => ended(format!("The message {}", notice.detail)),
-        TriggerKind::Write | TriggerKind::WriteUnknown => write_sentence(notice, who, what, ""),
-        TriggerKind::FirstWriteOfKey => {
+        Trigger::Test => "An owner asked whether this channel works: it does.".to_owned(),
+        Trigger::StorageFailure => ended(capitalized(&notice.detail)),
+        Trigger::DeliveryFailed => ended(format!("The message {}", notice.detail)),
+        Trigger::Write | Trigger::WriteUnknown => write_sentence(notice, who, what, ""),
+        Trigger::FirstWriteOfKey => {
             write_sentence(notice, who, what, ", the first write of this key")
         }
-        TriggerKind::FirstWriteOfOperation => {
+        Trigger::FirstWriteOfOperation => {
             write_sentence(notice, who, what, ", the first write of this operation")
         }
-        TriggerKind::KeyLocked => {
+        Trigger::KeyLocked => {
             let stops = match notice.lock.as_ref().map(|lock| lock.level) {
                 Some(LockLevel::All) => "all its calls stop",
                 Some(LockLevel::Writes) | None => "its writes stop and its reads go on",
             };
             format!("A key of {key_of} was locked: {stops}.")
         }
-        TriggerKind::KeyUnlocked => format!("A key of {key_of} was unlocked."),
-        TriggerKind::BudgetLevel => ended(format!("A key of {key_of} has {}", notice.detail)),
-        TriggerKind::RefusedStorm => ended(format!("Refused over and over: {}", notice.detail)),
+        Trigger::KeyUnlocked => format!("A key of {key_of} was unlocked."),
+        Trigger::BudgetLevel => ended(format!("A key of {key_of} has {}", notice.detail)),
+        Trigger::RefusalBurst => ended(format!("Refused over and over: {}", notice.detail)),
     }
 }
 

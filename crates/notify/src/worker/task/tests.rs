@@ -11,16 +11,16 @@ use keystile_core::owners::principal::Principal;
 use keystile_core::policy::Policy;
 use keystile_core::version::Expected;
 use keystile_engine::EngineSettings;
-use keystile_engine::command::DeliveryFilter;
+use keystile_engine::command::{DeliveryFilter, DeliveryView};
 use keystile_engine::keys::create::CreateKeys;
 use keystile_engine::keys::lock::LockKey;
+use keystile_engine::notifications::delivery::ListDeliveries;
 use keystile_store::Store;
 use keystile_store::sqlite::files::directory::DataDirectory;
 
-use keystile_notify::message::Urgency;
-
-use super::message::message;
 use super::*;
+use crate::message::Urgency;
+use crate::text::message;
 
 fn hook(name: &str) -> ChannelRule {
     ChannelRule {
@@ -67,6 +67,11 @@ async fn lock(engine: &Arc<Engine>) {
     engine.execute(&owner, command).await.unwrap();
 }
 
+async fn listed(engine: &Arc<Engine>, filter: &DeliveryFilter) -> Vec<DeliveryView> {
+    let command = ListDeliveries { filter: filter.clone() };
+    engine.execute(&Principal::System, command).await.unwrap()
+}
+
 /// Waits until as many deliveries of a channel are in a state.
 async fn wait_for(engine: &Arc<Engine>, channel: &str, state: DeliveryState, many: usize) {
     let filter = DeliveryFilter {
@@ -75,12 +80,12 @@ async fn wait_for(engine: &Arc<Engine>, channel: &str, state: DeliveryState, man
         ..DeliveryFilter::default()
     };
     for _ in 0..500 {
-        if engine.deliveries(&filter).unwrap().len() == many {
+        if listed(engine, &filter).await.len() == many {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{channel} does not have {many} that are {state}: {:?}", engine.deliveries(&filter));
+    panic!("{channel} does not have {many} that are {state}: {:?}", listed(engine, &filter).await);
 }
 
 fn sent() -> AttemptOutcome {
@@ -93,7 +98,7 @@ async fn a_channel_that_hangs_delays_no_other() {
     let engine = engine(folder.path(), &["dead", "good"]);
     let hanging = Arc::new(Mutex::new(0));
     let counted = hanging.clone();
-    let sender: Sender = Arc::new(move |delivery| {
+    let sender: DeliverySender = Arc::new(move |delivery| {
         let counted = counted.clone();
         Box::pin(async move {
             if delivery.channel.name == "dead" {
@@ -117,17 +122,17 @@ async fn a_channel_that_hangs_delays_no_other() {
 async fn what_fails_for_a_fault_of_our_own_is_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine(folder.path(), &["ops"]);
-    let sender: Sender = Arc::new(|_| Box::pin(async { panic!("a fault of our own") }));
+    let sender: DeliverySender = Arc::new(|_| Box::pin(async { panic!("a fault of our own") }));
     let notifier = Notifier::start(engine.clone(), sender);
     lock(&engine).await;
     wait_for(&engine, "ops", DeliveryState::Waiting, 1).await;
     for _ in 0..100 {
-        if engine.deliveries(&DeliveryFilter::default()).unwrap()[0].said.is_some() {
+        if listed(&engine, &DeliveryFilter::default()).await[0].said.is_some() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let found = engine.deliveries(&DeliveryFilter::default()).unwrap().remove(0);
+    let found = listed(&engine, &DeliveryFilter::default()).await.remove(0);
     assert!(found.said.unwrap().contains("a fault of Keystile's own"));
     notifier.stop().await;
 }

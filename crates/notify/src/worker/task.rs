@@ -1,18 +1,4 @@
-//! The notifier: takes what is to be told out of the store, and has it sent.
-//!
-//! # How
-//!
-//! One loop follows the journal, claims what is due, and starts a task for each delivery. A channel has a
-//! few tasks at a time and no more, and a task ends by a deadline, so a dead channel holds up its own
-//! deliveries and no others. Nothing of the store is held while something is sent, and nothing here is on
-//! the way of a write.
-//!
-//! # Not here
-//!
-//! Protocols. What sends is a function that the server hands in.
-
-pub mod message;
-pub mod send;
+//! The loop, and the tasks that it starts. What sends is a function that is handed in.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -22,15 +8,15 @@ use std::time::Duration;
 use keystile_core::notifications::delivery::AttemptOutcome;
 use keystile_engine::Engine;
 use keystile_engine::notifications::notify::ClaimedDelivery;
-use keystile_store::sqlite::notifications::outbox::LEASE;
+use keystile_store::deliveries::LEASE;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 /// What sends a delivery, and says what the other side answered.
-pub type Sender = Arc<dyn Fn(ClaimedDelivery) -> Sending + Send + Sync>;
+pub(crate) type DeliverySender = Arc<dyn Fn(ClaimedDelivery) -> Sending + Send + Sync>;
 /// A delivery that is being sent.
-pub type Sending = Pin<Box<dyn Future<Output = AttemptOutcome> + Send>>;
+pub(crate) type Sending = Pin<Box<dyn Future<Output = AttemptOutcome> + Send>>;
 
 /// How often it looks for writes to tell of, and for deliveries that wait for their next attempt.
 const LOOKED_EVERY: Duration = Duration::from_millis(250);
@@ -55,7 +41,7 @@ pub struct Notifier {
 
 impl Notifier {
     /// Starts one. It belongs to the runtime in which this is called.
-    pub fn start(engine: Arc<Engine>, sender: Sender) -> Self {
+    pub(crate) fn start(engine: Arc<Engine>, sender: DeliverySender) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (runs, running) = watch::channel(());
         let task = tokio::spawn(async move {
@@ -84,12 +70,12 @@ impl Notifier {
 /// Deliveries that are being sent.
 struct UnderWay {
     engine: Arc<Engine>,
-    sender: Sender,
+    sender: DeliverySender,
     by_channel: HashMap<String, usize>,
     tasks: JoinSet<String>,
 }
 
-async fn run(engine: Arc<Engine>, sender: Sender, mut stopped: oneshot::Receiver<()>) {
+async fn run(engine: Arc<Engine>, sender: DeliverySender, mut stopped: oneshot::Receiver<()>) {
     let mut under_way =
         UnderWay { engine, sender, by_channel: HashMap::new(), tasks: JoinSet::new() };
     let mut next_look = Instant::now();
@@ -121,7 +107,7 @@ impl UnderWay {
         for delivery in self.engine.direct_deliveries_waiting() {
             self.send(delivery);
         }
-        for channel in self.engine.due_channels() {
+        for channel in self.engine.due_channels().await {
             let busy = self.by_channel.get(&channel).copied().unwrap_or(0);
             let free = u32::try_from(AT_ONCE.saturating_sub(busy)).unwrap_or(0);
             if free > 0 {
@@ -161,7 +147,7 @@ impl UnderWay {
 }
 
 /// One attempt, from the claim to its record.
-async fn attempt(engine: &Engine, sender: &Sender, delivery: ClaimedDelivery) {
+async fn attempt(engine: &Engine, sender: &DeliverySender, delivery: ClaimedDelivery) {
     let (id, claim, channel) = (delivery.id, delivery.claim, delivery.channel.name.clone());
     let began = Instant::now();
     // A task of its own: a fault in what sends must not leave the claim to run out.

@@ -1,19 +1,19 @@
 //! From a delivery to a message: the facts of a notice, the state first.
 
-mod words;
+mod sentence;
 
 use std::borrow::Cow;
 
+use crate::message::{Link, Message, MessageScope, Urgency, WriteLine};
 use keystile_core::notifications::notice::{Notice, NoticeKey, NoticeWrite};
-use keystile_core::notifications::watch::TriggerKind;
+use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::Timestamp;
 use keystile_engine::notifications::notify::ClaimedDelivery;
-use keystile_notify::message::{Link, Message, MessageKind, Urgency, WriteLine};
 
-use self::words::{sentence, state, what};
+use self::sentence::{sentence, state, what};
 
 /// What a delivery says.
-pub fn message(delivery: &ClaimedDelivery) -> Message {
+pub(crate) fn message(delivery: &ClaimedDelivery) -> Message {
     let notice = &*alone(&delivery.notice);
     let who = notice.key.as_ref().map(|key| key.application.clone());
     let state = state(notice);
@@ -21,7 +21,11 @@ pub fn message(delivery: &ClaimedDelivery) -> Message {
     Message {
         id: delivery.id.to_string(),
         thread: delivery.thread.clone(),
-        kind: kind(notice),
+        trigger: notice.trigger,
+        scope: match notice.since {
+            Some(_) => MessageScope::Digest,
+            None => MessageScope::Event,
+        },
         sentence: sentence(notice, who.as_deref(), &what),
         facts: facts(notice),
         writes: notice.writes.iter().rev().map(write_line).collect(),
@@ -54,36 +58,19 @@ fn alone(notice: &Notice) -> Cow<'_, Notice> {
     Cow::Owned(notice)
 }
 
-fn kind(notice: &Notice) -> MessageKind {
-    match notice.trigger {
-        TriggerKind::Write if notice.since.is_some() => MessageKind::Writes,
-        TriggerKind::Write => MessageKind::WriteHappened,
-        TriggerKind::FirstWriteOfKey => MessageKind::FirstWriteOfKey,
-        TriggerKind::FirstWriteOfOperation => MessageKind::FirstWriteOfOperation,
-        TriggerKind::BudgetLevel => MessageKind::BudgetLevel,
-        TriggerKind::KeyLocked => MessageKind::KeyLocked,
-        TriggerKind::KeyUnlocked => MessageKind::KeyUnlocked,
-        TriggerKind::WriteUnknown => MessageKind::WriteUnknown,
-        TriggerKind::RefusedStorm => MessageKind::RefusedStorm,
-        TriggerKind::StoreTrouble => MessageKind::StoreTrouble,
-        TriggerKind::DeliveryFailed => MessageKind::DeliveryFailed,
-        TriggerKind::Test => MessageKind::Test,
-    }
-}
-
 fn urgency(notice: &Notice) -> Urgency {
     match notice.trigger {
-        TriggerKind::KeyLocked => Urgency::High,
-        TriggerKind::Test => Urgency::Low,
-        TriggerKind::Write
-        | TriggerKind::FirstWriteOfKey
-        | TriggerKind::FirstWriteOfOperation
-        | TriggerKind::BudgetLevel
-        | TriggerKind::KeyUnlocked
-        | TriggerKind::WriteUnknown
-        | TriggerKind::RefusedStorm
-        | TriggerKind::StoreTrouble
-        | TriggerKind::DeliveryFailed => {
+        Trigger::KeyLocked => Urgency::High,
+        Trigger::Test => Urgency::Low,
+        Trigger::Write
+        | Trigger::FirstWriteOfKey
+        | Trigger::FirstWriteOfOperation
+        | Trigger::BudgetLevel
+        | Trigger::KeyUnlocked
+        | Trigger::WriteUnknown
+        | Trigger::RefusalBurst
+        | Trigger::StorageFailure
+        | Trigger::DeliveryFailed => {
             if notice.since.is_some() {
                 Urgency::Low
             } else {
@@ -106,7 +93,7 @@ fn facts(notice: &Notice) -> Vec<(String, String)> {
     if let (None, [.., write], true) = (notice.since, notice.writes.as_slice(), is_of_write) {
         fact("Operation", format!("{}: {}", write.api, write.operation));
         fact("Address", write.address.clone());
-        fact("Outcome", words::outcome(write.outcome).to_owned());
+        fact("Outcome", sentence::outcome(write.outcome).to_owned());
     }
     if let Some(budget) = &notice.budget {
         fact("Budget", format!("{} of {} ({})", budget.used, budget.quota, budget.name));

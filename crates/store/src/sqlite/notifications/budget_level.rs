@@ -1,0 +1,116 @@
+//! Budget levels: that a write brought a budget to a share of it for which a rule waits.
+
+use std::sync::Arc;
+
+use keystile_core::lock::Actor;
+use keystile_core::notifications::notice::NoticeBudget;
+use keystile_core::notifications::plan::NotedLevel;
+use keystile_core::notifications::trigger::Trigger;
+use keystile_core::policy::{Plan, Policy};
+use keystile_core::time::Timestamp;
+use rusqlite::{OptionalExtension, params};
+
+use crate::error::Result;
+use crate::key_cache::KeyEntry;
+use crate::reservation::BudgetStanding;
+use crate::sqlite::audit::event::{Event, EventKind, Facts};
+use crate::sqlite::notifications::notice::{key_facts, notice_key};
+use crate::sqlite::writer::write_tx::WriteTx;
+
+/// A level that a write reached.
+struct Reached {
+    /// The rule's place.
+    rule: usize,
+    budget: NoticeBudget,
+    level: u8,
+    /// When the budget's window has passed.
+    until: Timestamp,
+}
+
+/// Records the levels of budgets that a write reached. Called on the way of every write, so what usually
+/// holds, that no level is reached, is found by arithmetic alone.
+pub(crate) fn record_levels(
+    tx: &mut WriteTx<'_>,
+    key: &KeyEntry,
+    (policy, plan): (&Policy, &Plan),
+    standings: &[BudgetStanding],
+    cost: u32,
+) -> Result<()> {
+    let rules = tx.memory.watching.load();
+    let Some(lowest) = rules.lowest_level() else {
+        return Ok(());
+    };
+    let is_near = |standing: &&BudgetStanding| {
+        let amount = u64::from(plan.budgets()[standing.place].quota.amount);
+        standing.used * 100 >= amount * u64::from(lowest)
+    };
+    let mut near = standings.iter().filter(is_near).peekable();
+    if near.peek().is_none() {
+        return Ok(());
+    }
+    let rules = Arc::clone(&rules);
+    let named = notice_key(tx.connection, key.row)?;
+    for standing in near {
+        let budget = &plan.budgets()[standing.place];
+        let (amount, used) = (budget.quota.amount, standing.used);
+        let before = used.saturating_sub(u64::from(cost));
+        let facts = key_facts(named.as_ref());
+        for (place, rule) in rules.waiting_for(Trigger::BudgetLevel, Some(facts)) {
+            let Some(level) = rule.level_reached(amount, before, used) else {
+                continue;
+            };
+            let reached = Reached {
+                rule: place,
+                budget: NoticeBudget {
+                    name: budget.name.clone(),
+                    quota: budget.quota.to_string(),
+                    amount,
+                    used,
+                    level: Some(level),
+                },
+                level,
+                until: budget.quota.window.passed_at(tx.now, policy.time_zone()),
+            };
+            record_level(tx, key, &rule.name, reached)?;
+        }
+    }
+    Ok(())
+}
+
+fn record_level(tx: &mut WriteTx<'_>, key: &KeyEntry, rule: &str, reached: Reached) -> Result<()> {
+    let Reached { rule: place, budget, level, until } = reached;
+    let noted = noted(tx, key, rule, &budget.name)?;
+    if !NotedLevel::is_news(noted, level, tx.now) {
+        return Ok(());
+    }
+    tx.connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO level_told (rule, key, budget, level, until)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![rule, key.row, budget.name, level, until.0])?;
+    let detail = format!(
+        "used {} of {}, {level} % of the write budget {}",
+        budget.used, budget.quota, budget.name
+    );
+    let actor = Actor::Budget(budget.name.clone());
+    let event = Event::of_key(EventKind::BudgetLevelReached, key, &actor, &detail);
+    tx.record(&Event { facts: Facts::Level { rule: place, budget }, ..event })
+}
+
+/// The level of which a rule has notified last. By the primary key.
+fn noted(tx: &WriteTx<'_>, key: &KeyEntry, rule: &str, budget: &str) -> Result<Option<NotedLevel>> {
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT level, until FROM level_told WHERE rule = ?1 AND key = ?2 AND budget = ?3",
+    )?;
+    let found = statement.query_row(params![rule, key.row, budget], |row| {
+        Ok(NotedLevel { level: row.get(0)?, until: Timestamp(row.get(1)?) })
+    });
+    Ok(found.optional()?)
+}
+
+/// Budgets that begin anew reach their levels anew.
+pub(crate) fn forget_levels(tx: &WriteTx<'_>, key_row: i64) -> Result<()> {
+    tx.connection.prepare_cached("DELETE FROM level_told WHERE key = ?1")?.execute([key_row])?;
+    Ok(())
+}
