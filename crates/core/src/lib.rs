@@ -22,8 +22,6 @@ pub mod rate;
 pub mod refusal;
 pub mod request;
 pub mod reservation;
-pub mod reservation_id;
 pub mod text;
 pub mod time;
 pub mod version;
-pub mod when;

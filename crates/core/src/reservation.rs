@@ -11,6 +11,8 @@ use crate::policy::Budget;
 use crate::refusal::{Reason, Refusal};
 use crate::time::Timestamp;
 
+pub mod id;
+
 /// The lock check that counts: whether a key may write now.
 ///
 /// # Errors

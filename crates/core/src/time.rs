@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub mod when;
+
 /// A point in time on the store's clock, in milliseconds since the Unix epoch.
 ///
 /// The store's clock never runs backwards, so later records never carry earlier times.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use keystile_core::journal::{Outcome, RecordId};
 use keystile_core::problem::AnswerField;
-use keystile_core::reservation_id::ReservationId;
+use keystile_core::reservation::id::ReservationId;
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::sqlite::journal::Settlement;
 use keystile_store::sqlite::ledger::reserve::{Reserved, Sender};

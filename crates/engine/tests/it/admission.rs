@@ -10,7 +10,7 @@ use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
 use keystile_core::refusal::Reason;
 use keystile_core::request::credential::CredentialRule;
 use keystile_core::request::head::{Fields, HttpVersion, RequestHead, Target};
-use keystile_core::reservation_id::ReservationId;
+use keystile_core::reservation::id::ReservationId;
 use keystile_core::time::Span;
 use keystile_engine::admission::caller::{Caller, DoorRules, Transport};
 use keystile_engine::admission::held::{HeldWrite, SettleError};
@@ -132,8 +132,10 @@ fn a_write_is_settled_once_by_whoever_has_its_id() {
 
 #[test]
 fn what_nobody_settles_in_time_was_handed_over_and_stays_counted() {
-    let fixture = guarded(Span::from_secs(0));
+    let fixture = guarded(Span::from_millis(1).unwrap());
     let id = hold(&fixture).unwrap().id.unwrap();
+    // Time that passes: the store's clock counts milliseconds.
+    wait(tokio::time::sleep(std::time::Duration::from_millis(5)));
     wait(fixture.engine().run_maintenance());
     assert_eq!(outcomes(&fixture), [Outcome::HandedOver]);
     let late = fixture.engine().settle_by_id(id, Settlement::NOT_SENT);
@@ -156,9 +158,10 @@ fn what_another_gateway_sends_was_handed_over_after_a_restart_and_what_we_send_i
             () = fixture.engine().store().drain_completions(&completions) => panic!("it goes on"),
         }
     });
-    // As a crash would leave it: dropped in order, it would be settled.
-    std::mem::forget(ours.unwrap());
     assert_eq!(outcomes(&fixture), [Outcome::Pending, Outcome::Pending]);
+    // As a crash would leave it: a store that has closed takes no settlement.
+    fixture.engine().store().close();
+    drop(ours.unwrap());
     fixture.later(1_000);
     assert_eq!(outcomes(&fixture), [Outcome::HandedOver, Outcome::Unknown]);
 }

@@ -222,6 +222,7 @@ async fn a_caller_that_does_not_read_its_answer_is_cut() {
     let mut caller = gate.caller().await;
     caller.send(&request("GET", "/x", &key, b"")).await;
     let (began, running) = (Instant::now(), gate.gate.as_ref().unwrap());
+    eventually("the connection is open", async || running.connections() == 1).await;
     eventually("the connection is cut", async || running.connections() == 0).await;
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     assert!(caller.rest().await.len() < 20 << 20);

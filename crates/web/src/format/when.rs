@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use askama::filters::HtmlSafe;
 use keystile_core::time::Timestamp;
-use keystile_core::when::relative;
+use keystile_core::time::when::relative;
 
 /// The moment that a page is made at.
 #[derive(Clone, Debug)]

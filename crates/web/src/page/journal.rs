@@ -11,7 +11,7 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::owners::principal::Principal;
 use keystile_core::time::Timestamp;
-use keystile_core::when::When;
+use keystile_core::time::when::When;
 use keystile_engine::Engine;
 use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::export::{CSV_HEAD, csv_row};
