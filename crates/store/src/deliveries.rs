@@ -6,7 +6,7 @@ use keystile_core::notifications::notice::Notice;
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::{Span, Timestamp};
 
-use crate::devices::SubscriptionRow;
+use crate::owners::devices::SubscriptionRow;
 
 /// How long a claim holds. It is longer than any sender takes to give up, because a claim that ends while
 /// its sender still talks to the other side tells somebody twice.

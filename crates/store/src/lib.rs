@@ -17,14 +17,11 @@
 //!
 //! Not here: what a plan allows (core), when something is asked of the store (engine).
 
-pub mod action_links;
 pub mod applications;
 pub mod audit;
 pub mod clock;
 pub mod completion_queue;
-pub mod credentials;
 pub mod deliveries;
-pub mod devices;
 pub mod error;
 pub mod journal;
 pub mod key_cache;
@@ -34,10 +31,8 @@ pub mod owners;
 mod random;
 pub mod reservation;
 pub mod sending;
-pub mod sessions;
 pub mod sqlite;
 mod store;
-pub mod tokens;
 
 pub use self::random::random;
 pub use self::reservation::BudgetStanding;

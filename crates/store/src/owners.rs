@@ -5,6 +5,12 @@ use keystile_core::owners::secret::{PasswordHash, SecretHash};
 use keystile_core::time::Timestamp;
 use uuid::Uuid;
 
+pub mod action_links;
+pub mod credentials;
+pub mod devices;
+pub mod sessions;
+pub mod tokens;
+
 /// An owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnerRow {

@@ -7,7 +7,7 @@ use keystile_core::label::SHORT_NAME_CHARS_MAX;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
-use keystile_store::devices::{NewSubscription, SubscriptionRow};
+use keystile_store::owners::devices::{NewSubscription, SubscriptionRow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

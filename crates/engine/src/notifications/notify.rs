@@ -28,7 +28,7 @@ use keystile_core::notifications::notice::{Notice, NoticeWrite};
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::deliveries::{ClaimedRow, NewAttempt};
-use keystile_store::devices::SubscriptionRow;
+use keystile_store::owners::devices::SubscriptionRow;
 
 use crate::Engine;
 use crate::journal::{Order, RecordFilter};

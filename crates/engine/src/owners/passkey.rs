@@ -6,9 +6,9 @@ use keystile_core::key::PasskeyId;
 use keystile_core::label::SHORT_NAME_CHARS_MAX;
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
-use keystile_store::credentials::PasskeyRow;
 use keystile_store::error::Error;
 use keystile_store::owners::NewPasskeyRow;
+use keystile_store::owners::credentials::PasskeyRow;
 use uuid::Uuid;
 
 use crate::Engine;

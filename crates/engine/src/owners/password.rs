@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::PasswordHash;
-use keystile_store::sessions::SessionsToEnd;
+use keystile_store::owners::sessions::SessionsToEnd;
 
 use crate::Engine;
 use crate::command::{Authorized, Command, Failure, Running};

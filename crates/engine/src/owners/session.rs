@@ -9,7 +9,7 @@ use keystile_core::owners::secret::{Secret, SecretHash, SecretKind};
 use keystile_core::owners::session::{SESSION_IDLE_MAX, SESSION_MAX};
 use keystile_core::time::Timestamp;
 use keystile_store::owners::OwnerRow;
-use keystile_store::sessions::{NewSessionRow, SessionRow, SessionsToEnd};
+use keystile_store::owners::sessions::{NewSessionRow, SessionRow, SessionsToEnd};
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;

@@ -10,7 +10,7 @@ use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::{Secret, SecretKind};
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::error::Error;
-use keystile_store::tokens::{NewTokenRow, TokenRow};
+use keystile_store::owners::tokens::{NewTokenRow, TokenRow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

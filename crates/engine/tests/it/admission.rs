@@ -135,7 +135,7 @@ fn what_nobody_settles_in_time_was_handed_over_and_stays_counted() {
     let fixture = guarded(Span::from_millis(1).unwrap());
     let id = hold(&fixture).unwrap().id.unwrap();
     // Time that passes: the store's clock counts milliseconds.
-    wait(tokio::time::sleep(std::time::Duration::from_millis(5)));
+    wait(async { tokio::time::sleep(std::time::Duration::from_millis(5)).await });
     wait(fixture.engine().run_maintenance());
     assert_eq!(outcomes(&fixture), [Outcome::HandedOver]);
     let late = fixture.engine().settle_by_id(id, Settlement::NOT_SENT);

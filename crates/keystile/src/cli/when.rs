@@ -1,8 +1,8 @@
 //! Points in time as the command line reads and shows them.
 
-use keystile_core::time::{InvalidSpan, Span, Timestamp};
 pub(super) use keystile_core::time::when::relative;
 pub use keystile_core::time::when::{InvalidWhen, When};
+use keystile_core::time::{InvalidSpan, Span, Timestamp};
 
 /// Reads the grace period of a rolled key in milliseconds; `0` means none.
 pub(super) fn parse_grace(text: &str) -> Result<i64, InvalidSpan> {

@@ -4,8 +4,8 @@ use keystile_core::key::KeyId;
 use keystile_core::lock::Actor;
 use keystile_core::owners::secret::SecretHash;
 
-use crate::action_links::{LinkLock, LinkTarget};
 use crate::error::Result;
+use crate::owners::action_links::{LinkLock, LinkTarget};
 use crate::sqlite::notifications::action;
 use crate::store::Store;
 

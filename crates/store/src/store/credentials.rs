@@ -5,10 +5,10 @@ use keystile_core::lock::Actor;
 use keystile_core::owners::secret::{PasswordHash, SecretHash};
 use uuid::Uuid;
 
-use crate::credentials::PasskeyRow;
 use crate::error::Result;
+use crate::owners::credentials::PasskeyRow;
+use crate::owners::sessions::SessionsToEnd;
 use crate::owners::{NewPasskeyRow, OwnerRow};
-use crate::sessions::SessionsToEnd;
 use crate::sqlite::owners::{passkey, password, recovery};
 use crate::store::Store;
 

@@ -11,8 +11,8 @@ use crate::deliveries::{
     AttemptRow, ChannelStanding, ClaimedRow, DeliveryQuery, DeliveryRow, DigestStop,
     ListedDelivery, NewAttempt,
 };
-use crate::devices::SubscriptionRow;
 use crate::error::Result;
+use crate::owners::devices::SubscriptionRow;
 use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::notifications::{digest_stop, outbox, subscription};
 use crate::store::Store;

@@ -3,8 +3,8 @@
 use keystile_core::key::SubscriptionId;
 use keystile_core::lock::Actor;
 
-use crate::devices::{NewSubscription, SubscriptionRow};
 use crate::error::Result;
+use crate::owners::devices::{NewSubscription, SubscriptionRow};
 use crate::sqlite::notifications::{subscription, vapid};
 use crate::store::Store;
 

@@ -7,7 +7,7 @@ use keystile_core::time::Timestamp;
 
 use crate::error::Result;
 use crate::owners::OwnerRow;
-use crate::sessions::{NewSessionRow, SessionRow, SessionsToEnd};
+use crate::owners::sessions::{NewSessionRow, SessionRow, SessionsToEnd};
 use crate::sqlite::owners::session;
 use crate::store::Store;
 

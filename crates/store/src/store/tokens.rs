@@ -5,9 +5,9 @@ use keystile_core::lock::Actor;
 use keystile_core::owners::secret::SecretHash;
 
 use crate::error::Result;
+use crate::owners::tokens::{NewTokenRow, TokenRow};
 use crate::sqlite::owners::token;
 use crate::store::Store;
-use crate::tokens::{NewTokenRow, TokenRow};
 
 impl Store {
     /// Tokens of any state, in the order in which they were made.

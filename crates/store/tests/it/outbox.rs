@@ -11,9 +11,9 @@ use keystile_core::notifications::trigger::Trigger;
 use keystile_core::notifications::watch::{WatchRule, WatchRules};
 use keystile_core::owners::secret::PasswordHash;
 use keystile_store::deliveries::{DeliveryQuery, DeliveryRow};
-use keystile_store::devices::NewSubscription;
 use keystile_store::error::Error;
 use keystile_store::owners::NewCredential;
+use keystile_store::owners::devices::NewSubscription;
 use keystile_store::sqlite::notifications::outbox;
 use uuid::Uuid;
 

@@ -5,11 +5,11 @@ use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::{PasswordHash, Secret, SecretHash, SecretKind};
 use keystile_core::time::Span;
 use keystile_store::error::{Error, Result};
+use keystile_store::owners::sessions::{NewSessionRow, SessionsToEnd};
+use keystile_store::owners::tokens::NewTokenRow;
 use keystile_store::owners::{NewCredential, NewOwnerRow, NewPasskeyRow, OwnerRow};
-use keystile_store::sessions::{NewSessionRow, SessionsToEnd};
 use keystile_store::sqlite::files::backup::{backup, restore};
 use keystile_store::sqlite::files::directory::DataDirectory;
-use keystile_store::tokens::NewTokenRow;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 

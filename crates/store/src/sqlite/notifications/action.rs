@@ -6,8 +6,8 @@ use keystile_core::owners::secret::SecretHash;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
-use crate::action_links::{LinkLock, LinkTarget};
 use crate::error::{Error, Result};
+use crate::owners::action_links::{LinkLock, LinkTarget};
 use crate::sqlite::keys::key;
 use crate::sqlite::writer::write_tx::WriteTx;
 

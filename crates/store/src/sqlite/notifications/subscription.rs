@@ -5,8 +5,8 @@ use keystile_core::lock::Actor;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::devices::{NewSubscription, SubscriptionRow};
 use crate::error::{Error, Result};
+use crate::owners::devices::{NewSubscription, SubscriptionRow};
 use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::row::parsed;
 use crate::sqlite::writer::write_tx::WriteTx;

@@ -6,8 +6,8 @@ use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use crate::credentials::PasskeyRow;
 use crate::error::{Error, Result};
+use crate::owners::credentials::PasskeyRow;
 use crate::owners::{NewPasskeyRow, OwnerRow};
 use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::owners::owner;

@@ -6,7 +6,7 @@ use keystile_core::owners::secret::PasswordHash;
 use rusqlite::params;
 
 use crate::error::Result;
-use crate::sessions::SessionsToEnd;
+use crate::owners::sessions::SessionsToEnd;
 use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::owners::{owner, session};
 use crate::sqlite::writer::write_tx::WriteTx;

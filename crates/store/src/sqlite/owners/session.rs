@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::error::{Error, Result};
 use crate::owners::OwnerRow;
-use crate::sessions::{NewSessionRow, SessionRow, SessionsToEnd};
+use crate::owners::sessions::{NewSessionRow, SessionRow, SessionsToEnd};
 use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::owners::owner;
 use crate::sqlite::writer::write_tx::WriteTx;

@@ -7,10 +7,10 @@ use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
+use crate::owners::tokens::{NewTokenRow, TokenRow};
 use crate::sqlite::audit::event::{Event, EventKind, actor_from, actor_text};
 use crate::sqlite::row::parsed;
 use crate::sqlite::writer::write_tx::WriteTx;
-use crate::tokens::{NewTokenRow, TokenRow};
 
 const COLUMNS: &str = "uid, name, scope, actor, created, expires, used, revoked FROM token";
 
