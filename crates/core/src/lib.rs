@@ -1,6 +1,6 @@
 //! The rules of Keystile, pure: no I/O, no clock, no randomness, no async.
 //!
-//! A door reads a request's head through [`grammar`] and [`credential`], asks the [`policy`] what
+//! A door reads a request's head through [`request::grammar`] and [`request::credential`], asks the [`policy`] what
 //! API and operation it is for, and asks [`decision::decide`]. What comes back is a permit or a
 //! [`refusal::Refusal`]. Where only the body tells what a call costs, [`cost`] counts it. Budgets are
 //! counted by [`budget`] for whoever holds the ledger.

@@ -9,7 +9,7 @@
 //! # Who does what
 //!
 //! - [`Store`] is the handle that everyone shares, with typed operations by noun; the rows that they speak
-//!   of are in a file of the noun ([`tokens`], [`reservation`]).
+//!   of are in a file of the noun ([`owners::tokens`], [`reservation`]).
 //! - [`key_cache`] is what requests are looked up in, [`completion_queue`] how a core gets its answers,
 //!   [`sending`] and [`clock`] say when something happened.
 //! - [`sqlite`] keeps the rows. `writer` commits in groups, `ledger` counts budgets, `journal` keeps records and
