@@ -348,7 +348,7 @@ async fn a_digest_is_ended_with_one_click_and_locks_still_come() -> Result<()> {
     );
     assert_eq!(status_of(&address, &post).await?, 200);
     browser.driver.goto(&link).await?;
-    browser.until_text("Do you want the digests back?").await?;
+    browser.until_text("To get the digests back").await?;
 
     for number in 5..9 {
         assert_eq!(keystile.call("POST", &format!("/b/{number}"), ben, "curl").await?, 200);
