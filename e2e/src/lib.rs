@@ -315,17 +315,20 @@ impl Browser {
         let origin = origin.trim_end_matches('/');
         // Registrations are numbered from 0, and this browser has one.
         let deliver = json!({ "origin": origin, "registrationId": "0", "data": payload });
-        cdp.send_raw("ServiceWorker.deliverPushMessage", deliver).await?;
         let look = "const done = arguments[arguments.length - 1]; \
             navigator.serviceWorker.ready.then(it => it.getNotifications()) \
                 .then(all => done(all.map(one => ({ title: one.title, body: one.body, actions: one.actions, data: one.data }))), \
                       error => done(String(error)))";
-        for _ in 0..50 {
-            let shown = self.driver.execute_async(look, vec![]).await?;
-            if let Some(first) = shown.json().get(0) {
-                return Ok(first.clone());
+        // The browser drops a message for a worker that it does not hold for activated yet, and says nothing.
+        for _ in 0..10 {
+            cdp.send_raw("ServiceWorker.deliverPushMessage", deliver.clone()).await?;
+            for _ in 0..10 {
+                let shown = self.driver.execute_async(look, vec![]).await?;
+                if let Some(first) = shown.json().get(0) {
+                    return Ok(first.clone());
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         bail!("the service worker shows nothing")
     }
