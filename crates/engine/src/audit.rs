@@ -5,7 +5,7 @@ use std::sync::Arc;
 use keystile_core::lock::Actor;
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
-use keystile_store::audit::{Event, EventKind, EventOwner, EventQuery, EventRow};
+use keystile_store::audit::{EventKind, EventOwner, EventQuery, EventRow};
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
@@ -156,11 +156,7 @@ impl Engine {
 
     /// Writes an event of the server itself. It has happened all the same where the store cannot write.
     pub(crate) async fn note(&self, kind: EventKind, actor: Actor, detail: String) {
-        let noted = self
-            .store
-            .change(move |work| work.record(&Event::named(kind, None, &actor, &detail)))
-            .await;
-        if let Err(error) = noted {
+        if let Err(error) = self.store.record_server_event(kind, actor, detail).await {
             tracing::warn!(%error, event.kind = kind.name(), "an event could not be written");
         }
     }

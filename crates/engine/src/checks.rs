@@ -2,11 +2,13 @@
 //!
 //! The program says how, because protocols and secrets are its affair.
 
+use std::sync::Arc;
+
 use keystile_core::notifications::channel::ChannelRule;
 use keystile_core::policy::Policy;
-use keystile_store::sqlite::notifications::outbox;
 
 use crate::Engine;
+use crate::command::Failure;
 use crate::status::{Finding, FindingLevel};
 
 /// How it is looked at.
@@ -30,13 +32,35 @@ pub struct UnreachableUpstream {
 }
 
 impl Engine {
-    /// Channels that cannot send, and why, and those whose last messages did not arrive. Blocks.
-    pub fn channel_findings(&self) -> Vec<Finding> {
+    /// Channels that cannot send, and why, and those whose last messages did not arrive. Fails when the
+    /// store cannot be read.
+    pub async fn channel_findings(self: &Arc<Self>) -> Result<Vec<Finding>, Failure> {
+        let mut found = self.off_the_runtime(Self::channel_faults).await?;
+        let watching = self.store.watching();
+        let names = watching.channels().iter().map(|channel| channel.name.clone());
+        for (channel, failed) in self.store.failed_since_sent(names.collect()).await? {
+            let messages = match failed {
+                0 => continue,
+                1 => "the last message".to_owned(),
+                more => format!("the last {more} messages"),
+            };
+            found.push(Finding {
+                level: FindingLevel::Warning,
+                subject: "channels".to_owned(),
+                message: format!("{channel}: {messages} did not arrive"),
+                help: Some("look at its deliveries, and send it a test message".to_owned()),
+            });
+        }
+        Ok(found)
+    }
+
+    /// Channels that cannot send as they are set up. Blocks: it reads secrets.
+    fn channel_faults(&self) -> Vec<Finding> {
         let Some(checks) = self.checks.get() else {
             return Vec::new();
         };
         let watching = self.store.watching();
-        let found = watching.channels().iter().filter_map(|channel| {
+        let faults = watching.channels().iter().filter_map(|channel| {
             Some(Finding {
                 level: FindingLevel::Problem,
                 subject: "channels".to_owned(),
@@ -44,29 +68,13 @@ impl Engine {
                 help: Some("mend it, and send it a test message".to_owned()),
             })
         });
-        let mut found: Vec<Finding> = found.collect();
+        let mut found: Vec<Finding> = faults.collect();
         if found.is_empty() && !watching.channels().is_empty() {
             found.push(Finding {
                 level: FindingLevel::Good,
                 subject: "channels".to_owned(),
                 message: "every channel has what it needs to send".to_owned(),
                 help: None,
-            });
-        }
-        for channel in watching.channels() {
-            let failed = self.store.read(|read| outbox::failed_since_sent(read, &channel.name));
-            let message = match failed {
-                Ok(1) => format!("{}: the last message did not arrive", channel.name),
-                Ok(failed @ 2..) => {
-                    format!("{}: the last {failed} messages did not arrive", channel.name)
-                }
-                Ok(0) | Err(_) => continue,
-            };
-            found.push(Finding {
-                level: FindingLevel::Warning,
-                subject: "channels".to_owned(),
-                message,
-                help: Some("look at its deliveries, and send it a test message".to_owned()),
             });
         }
         found

@@ -10,8 +10,6 @@ use keystile_core::time::{Span, Timestamp};
 use keystile_store::journal::{
     Activity, AddressUse, Direction, HourCount, RecordOwner, RecordPage, RecordQuery,
 };
-use keystile_store::keys::KeyRef;
-use keystile_store::sqlite::keys::key;
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
@@ -205,22 +203,8 @@ impl Engine {
         Ok(hours.collect())
     }
 
-    /// A page of records. Blocks: it is for the notifier's thread.
-    pub(crate) fn record_page(&self, filter: RecordFilter) -> Result<RecordPage, Failure> {
-        let (owner, query) = self.record_query(filter);
-        Ok(self.store.read(|read| {
-            let key = match &owner.key {
-                Some(KeyRef::Hashed(hash)) => Some(key::find_key_by_hash(read, hash)?),
-                Some(KeyRef::Named(name)) => Some(key::find_key(read, name)?),
-                None => None,
-            };
-            let query = RecordQuery { subject: key.map(|key| key.row), ..query };
-            keystile_store::sqlite::journal::page(read, &query)
-        })?)
-    }
-
     /// What the store is asked for a filter.
-    fn record_query(&self, filter: RecordFilter) -> (RecordOwner, RecordQuery) {
+    pub(crate) fn record_query(&self, filter: RecordFilter) -> (RecordOwner, RecordQuery) {
         let RecordFilter { key, application, order, limit, .. } = filter;
         let owner = RecordOwner { key: key.map(|key| self.key_ref(&key)), application };
         let (before, after) = match order {

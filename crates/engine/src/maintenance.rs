@@ -21,11 +21,7 @@ impl Engine {
         self.forget_deliveries().await;
         if let Some(retention) = self.settings.load().retention {
             let end = Timestamp(self.store.now().0.saturating_sub(retention.millis()));
-            let deleted = self
-                .store
-                .change(move |work| work.delete_records_before(end, DELETED_AT_ONCE))
-                .await;
-            if let Err(error) = deleted {
+            if let Err(error) = self.store.delete_records_before(end, DELETED_AT_ONCE).await {
                 tracing::warn!(%error, "records beyond the retention could not be deleted");
             }
         }

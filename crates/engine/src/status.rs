@@ -210,12 +210,12 @@ impl Engine {
             })
             .await?;
         findings.push(self.plans().await?);
-        findings.extend(self.off_the_runtime(Engine::channel_findings).await?);
+        findings.extend(self.channel_findings().await?);
         Ok(findings)
     }
 
     /// Looks at files and addresses in a thread that may wait for them.
-    async fn off_the_runtime(
+    pub(crate) async fn off_the_runtime(
         self: &Arc<Self>,
         look: impl FnOnce(&Self) -> Vec<Finding> + Send + 'static,
     ) -> Result<Vec<Finding>, Failure> {

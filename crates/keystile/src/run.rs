@@ -95,20 +95,26 @@ pub async fn run(
 
 /// Says what does not work though the server does, because nobody hears of it otherwise.
 async fn say_faults(engine: Arc<Engine>) {
-    let looked = tokio::task::spawn_blocking(move || {
-        let findings = engine.channel_findings().into_iter();
-        let channels = findings
-            .filter(|finding| finding.level == FindingLevel::Problem)
-            .map(|finding| format!("the channel {}", finding.message));
-        let upstreams = reach::unreachable(&engine.policy()).into_iter().map(|upstream| {
-            format!(
-                "the upstream {} of {} cannot be reached: {}; calls are answered with 502 until it can",
-                upstream.origin, upstream.api, upstream.fault
-            )
-        });
-        channels.chain(upstreams).collect::<Vec<_>>()
+    let findings = engine.channel_findings().await.unwrap_or_else(|error| {
+        tracing::warn!(error = %error.message, "channels could not be looked at");
+        Vec::new()
     });
-    let faults = looked.await.unwrap_or_default();
+    let channels = findings
+        .into_iter()
+        .filter(|finding| finding.level == FindingLevel::Problem)
+        .map(|finding| format!("the channel {}", finding.message));
+    let reached = tokio::task::spawn_blocking(move || reach::unreachable(&engine.policy())).await;
+    let unreachable = reached.unwrap_or_else(|error| {
+        tracing::warn!(%error, "upstreams could not be looked at");
+        Vec::new()
+    });
+    let upstreams = unreachable.into_iter().map(|upstream| {
+        format!(
+            "the upstream {} of {} cannot be reached: {}; calls are answered with 502 until it can",
+            upstream.origin, upstream.api, upstream.fault
+        )
+    });
+    let faults: Vec<String> = channels.chain(upstreams).collect();
     for fault in &faults {
         tracing::warn!("{fault}");
     }

@@ -21,7 +21,6 @@
 
 mod api;
 mod asset;
-mod carry_out;
 mod device;
 mod feed;
 mod flash;

@@ -136,7 +136,7 @@ impl Engine {
         let mut claimed = Vec::new();
         for row in rows {
             let (id, claim) = (row.row.id, row.row.attempts);
-            match self.claimed(row) {
+            match self.claimed(row).await {
                 Ok(delivery) => claimed.push(delivery),
                 Err(said) => {
                     self.record_attempt(id, claim, AttemptOutcome::Never { said }, 0).await;
@@ -152,7 +152,7 @@ impl Engine {
     }
 
     /// A delivery with all that sending it takes, or why it cannot be sent.
-    fn claimed(&self, claimed: ClaimedRow) -> Result<ClaimedDelivery, String> {
+    async fn claimed(&self, claimed: ClaimedRow) -> Result<ClaimedDelivery, String> {
         let ClaimedRow { row, device } = claimed;
         let watching = self.store.watching();
         let channel = watching
@@ -168,7 +168,7 @@ impl Engine {
         };
         let mut notice = row.notice;
         if notice.trigger == Trigger::KeyLocked && notice.writes.is_empty() {
-            notice.writes = self.writes_before(&notice);
+            notice.writes = self.writes_before(&notice).await;
         }
         Ok(ClaimedDelivery {
             id: row.id,
@@ -184,7 +184,7 @@ impl Engine {
     }
 
     /// The last few writes of a key until it was locked.
-    fn writes_before(&self, notice: &Notice) -> Vec<NoticeWrite> {
+    async fn writes_before(&self, notice: &Notice) -> Vec<NoticeWrite> {
         let Some(key) = &notice.key else {
             return Vec::new();
         };
@@ -195,7 +195,12 @@ impl Engine {
             limit: WRITES_BEFORE,
             ..RecordFilter::default()
         };
-        let records = self.record_page(filter).map(|page| page.records).unwrap_or_default();
+        let (owner, query) = self.record_query(filter);
+        let page = self.store.record_page(owner, query).await;
+        let records = page.map(|page| page.records).unwrap_or_else(|error| {
+            tracing::warn!(%error, key.id = %key.id, "a message goes without the writes before a lock");
+            Vec::new()
+        });
         let write = |record: keystile_core::journal::WriteRecord| NoticeWrite {
             id: record.id,
             time: record.time,

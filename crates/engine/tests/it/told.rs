@@ -193,7 +193,8 @@ fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
     assert!(failed[0].said.as_ref().unwrap().len() <= 500, "what a stranger says is kept short");
     let checks = Checks { channel: |_| None, upstreams: |_| Vec::new() };
     engine.checks.set(checks).unwrap();
-    let found: Vec<_> = engine.channel_findings().into_iter().map(|found| found.message).collect();
+    let found: Vec<_> =
+        wait(engine.channel_findings()).unwrap().into_iter().map(|found| found.message).collect();
     assert_eq!(
         found,
         ["every channel has what it needs to send", "ops: the last message did not arrive"]

@@ -1,10 +1,12 @@
 //! The audit, as owners read it.
 
+use keystile_core::lock::Actor;
+
 use crate::audit::EventOwner;
 use crate::error::Result;
 use crate::sqlite::audit;
 use crate::sqlite::audit::Verdict;
-use crate::sqlite::audit::event::{self, EventQuery, EventRow};
+use crate::sqlite::audit::event::{self, Event, EventKind, EventQuery, EventRow};
 use crate::sqlite::keys::key;
 use crate::store::Store;
 
@@ -23,6 +25,19 @@ impl Store {
             event::list(connection, &EventQuery { key_row, application_row, ..query })
         })
         .await
+    }
+
+    /// Writes an event that concerns no key or application.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    pub async fn record_server_event(
+        &self,
+        kind: EventKind,
+        actor: Actor,
+        detail: String,
+    ) -> Result<()> {
+        self.write(move |tx| tx.record(&Event::named(kind, None, &actor, &detail))).await
     }
 
     /// Walks through all events and says what the first is that does not fit. Takes about a second for each

@@ -37,6 +37,21 @@ impl Store {
         .await
     }
 
+    /// How many messages of each channel failed since one last arrived there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn failed_since_sent(&self, channels: Vec<String>) -> Result<Vec<(String, u64)>> {
+        self.query(move |connection| {
+            let failed = |channel: String| {
+                let count = outbox::failed_since_sent(connection, &channel)?;
+                Ok((channel, count))
+            };
+            channels.into_iter().map(failed).collect()
+        })
+        .await
+    }
+
     /// A delivery with its attempts, earliest first.
     ///
     /// # Errors

@@ -43,6 +43,14 @@ impl Store {
         .await
     }
 
+    /// Deletes records before a time, at most so many at once, and says how many went.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    pub async fn delete_records_before(&self, time: Timestamp, limit: u32) -> Result<usize> {
+        self.write(move |tx| tx.delete_records_before(time, limit)).await
+    }
+
     /// Writes and refusals of each hour that overlaps a period and had any, earliest first.
     ///
     /// # Errors

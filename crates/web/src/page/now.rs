@@ -7,7 +7,6 @@ use axum::extract::State;
 use keystile_core::journal::WriteRecord;
 use keystile_core::policy::example_call::Wanted;
 use keystile_engine::BudgetWarning;
-use keystile_engine::command::Failure;
 use keystile_engine::journal::{ListLastDay, PageRecords, RecordFilter};
 use keystile_engine::keys::key::{KeyFilter, KeyView, ListKeys};
 use keystile_engine::notifications::delivery::ListDeliveries;
@@ -15,7 +14,6 @@ use keystile_engine::notifications::delivery::{DeliveryFilter, DeliveryView};
 use keystile_engine::status::{Finding, FindingLevel};
 
 use super::{Frame, PageResult, Screen, clock, page, plans_of_keys, trouble};
-use crate::carry_out::blocking;
 use crate::format::chart::{self, Bar, Svg};
 use crate::format::filters;
 use crate::format::when::Clock;
@@ -64,10 +62,7 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
     let filter = RecordFilter { limit: RECORDS_SHOWN, ..RecordFilter::default() };
     let records = web.engine.execute(&principal, PageRecords { filter }).await;
     let records = records.map_err(trouble(&web, &owner))?.records;
-    let unable =
-        blocking(&web.engine, move |engine| Ok::<_, Failure>(unable(engine.channel_findings())))
-            .await
-            .map_err(trouble(&web, &owner))?;
+    let unable = unable(web.engine.channel_findings().await.map_err(trouble(&web, &owner))?);
     let filter = DeliveryFilter { limit: TOLD_SHOWN, ..DeliveryFilter::default() };
     let told = web.engine.execute(&owner.principal(), ListDeliveries { filter }).await;
     let told = told.map_err(trouble(&web, &owner))?;
