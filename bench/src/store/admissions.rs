@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use keystile_core::journal::Outcome as WriteOutcome;
 use keystile_core::policy::Policy;
 use keystile_store::Store;
-use keystile_store::sqlite::journal::Settlement;
+use keystile_store::reservation::Settlement;
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::{Outcome, setting};

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use keystile_core::policy::Policy;
 use keystile_store::Store;
-use keystile_store::sqlite::journal::{self, RecordQuery, Settlement};
+use keystile_store::journal::{RecordOwner, RecordQuery};
+use keystile_store::reservation::Settlement;
 use rusqlite::{Connection, params};
 use tokio::runtime::Builder;
 
@@ -37,9 +38,9 @@ pub fn run(records: u64) -> Outcome<()> {
     measure(&data, &policy, &runtime, records)?;
     let store = setting::open(&data)?;
     let before = size(&data)?;
-    let filled = listing::fill(&store, records)?.as_secs_f64();
+    let filled = listing::fill(&data, records)?.as_secs_f64();
     println!("\nblocks filled in {filled:.0} s, {:.0} MiB", (size(&data)? - before) / 1_048_576.0);
-    listing::run(&store)?;
+    listing::run(&store, &runtime, &data)?;
     store.close();
     Ok(())
 }
@@ -48,7 +49,7 @@ pub fn run(records: u64) -> Outcome<()> {
 pub fn grow_in(data: &Path, records: u64) -> Outcome<()> {
     grow(data, records)?;
     let store = setting::open(data)?;
-    listing::fill(&store, records)?;
+    listing::fill(data, records)?;
     store.close();
     Ok(())
 }
@@ -73,7 +74,7 @@ fn measure(
         let mut times = Vec::new();
         for _ in 0..21 {
             let began = Instant::now();
-            store.read(|read| journal::list(read, query))?;
+            runtime.block_on(store.list_records(RecordOwner::default(), query.clone()))?;
             times.push(began.elapsed().as_secs_f64() * 1e3);
         }
         Ok(setting::median(times))

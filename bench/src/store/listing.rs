@@ -1,10 +1,13 @@
 //! Pages of the grown journal by filters that fit much, little and nothing.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use keystile_core::journal::{Outcome as Ended, RecordId};
 use keystile_store::Store;
-use keystile_store::sqlite::journal::{self, RecordQuery};
+use keystile_store::journal::{RecordOwner, RecordQuery};
+use rusqlite::Connection;
+use tokio::runtime::Runtime;
 
 use crate::{Outcome, setting};
 
@@ -14,12 +17,13 @@ const PAGE_MS_MAX: f64 = 10.0;
 pub const RARE_ADDRESS: &str = "203.0.113.7";
 
 /// Waits until the blocks are filled, and says how long that took.
-pub fn fill(store: &Store, records: u64) -> Outcome<Duration> {
+pub fn fill(data: &Path, records: u64) -> Outcome<Duration> {
     let began = Instant::now();
+    let connection = Connection::open(data.join("keystile.db"))?;
     let filled =
         "SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE name = 'blocks_to'";
     loop {
-        let to: i64 = store.read(|read| Ok(read.query_row(filled, [], |row| row.get(0))?))?;
+        let to: i64 = connection.query_row(filled, [], |row| row.get(0))?;
         if to + 10_000 >= records.cast_signed() {
             return Ok(began.elapsed());
         }
@@ -28,13 +32,11 @@ pub fn fill(store: &Store, records: u64) -> Outcome<Duration> {
 }
 
 /// Measures and prints.
-pub fn run(store: &Store) -> Outcome<()> {
-    let last: i64 = store
-        .read(|read| Ok(read.query_row("SELECT max(id) FROM journal", [], |row| row.get(0))?))?;
-    let middle = store.read(|read| {
-        let sql = "SELECT time FROM journal WHERE id = ?1";
-        Ok(read.query_row(sql, [last / 2], |row| row.get::<_, i64>(0))?)
-    })?;
+pub fn run(store: &Store, runtime: &Runtime, data: &Path) -> Outcome<()> {
+    let connection = Connection::open(data.join("keystile.db"))?;
+    let last: i64 = connection.query_row("SELECT max(id) FROM journal", [], |row| row.get(0))?;
+    let sql = "SELECT time FROM journal WHERE id = ?1";
+    let middle: i64 = connection.query_row(sql, [last / 2], |row| row.get(0))?;
     let text = |text: &str| Some(text.to_owned());
     let all = RecordQuery { limit: 50, ..RecordQuery::default() };
     let busy = i64::try_from(setting::APPLICATIONS)? / 2;
@@ -79,20 +81,21 @@ pub fn run(store: &Store) -> Outcome<()> {
     ];
     println!("{:<30}  {:>20}  {:>20}", "page of 50", "first page", "from the middle");
     for (name, query) in filters {
-        let first = page(store, &query)?;
-        let middle = page(store, &RecordQuery { before: Some(RecordId(last / 2)), ..query })?;
+        let first = page(store, runtime, &query)?;
+        let middle =
+            page(store, runtime, &RecordQuery { before: Some(RecordId(last / 2)), ..query })?;
         println!("{name:<30}  {first:>20}  {middle:>20}");
     }
     Ok(())
 }
 
 /// The median of several readings, how many records there were, and `..` where the search was given up.
-fn page(store: &Store, query: &RecordQuery) -> Outcome<String> {
+fn page(store: &Store, runtime: &Runtime, query: &RecordQuery) -> Outcome<String> {
     let mut times = Vec::new();
     let mut page = None;
     for _ in 0..21 {
         let began = Instant::now();
-        page = Some(store.read(|read| journal::page(read, query))?);
+        page = Some(runtime.block_on(store.record_page(RecordOwner::default(), query.clone()))?);
         times.push(began.elapsed().as_secs_f64() * 1e3);
     }
     let page = page.ok_or("a page was read")?;

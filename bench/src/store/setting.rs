@@ -14,11 +14,11 @@ use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
 use keystile_core::request::credential::CredentialRule;
 use keystile_core::time::Span;
+use keystile_store::DataDirectory;
 use keystile_store::Store;
+use keystile_store::key_cache::KeyEntry;
 use keystile_store::keys::NewKeyRow;
-use keystile_store::sqlite::files::directory::DataDirectory;
-use keystile_store::sqlite::keys::key_cache::KeyEntry;
-use keystile_store::sqlite::ledger::reserve::{ReserveRequest, Sender, Subject};
+use keystile_store::reservation::{ReserveRequest, Sender, Subject};
 
 use crate::Outcome;
 

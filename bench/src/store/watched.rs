@@ -11,7 +11,7 @@ use keystile_core::notifications::trigger::Trigger;
 use keystile_core::notifications::watch::{WatchRule, WatchRules};
 use keystile_core::policy::Policy;
 use keystile_store::Store;
-use keystile_store::sqlite::notifications::follow;
+use rusqlite::Connection;
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::admissions::settlement;
@@ -125,37 +125,21 @@ async fn cost_us(store: &Arc<Store>, policy: &Arc<Policy>, waiting: u64) -> Outc
 
 /// Processor time for each record when all that is there is followed with nothing else under way.
 async fn followed_us(store: &Arc<Store>) -> Outcome<f64> {
-    store.change(|work| work.stop_watching()).await?;
-    store.change(|work| work.begin_watching(0)).await?;
+    let connection = Connection::open(store.directory().path().join("keystile.db"))?;
+    let sql = "INSERT INTO meta (name, value) VALUES ('watched_to', '0')
+               ON CONFLICT (name) DO UPDATE SET value = '0'";
+    connection.execute(sql, [])?;
     let before = processor_secs()?;
     follow(store).await?;
     let cost = processor_secs()? - before;
-    let records = store.read(keystile_store::sqlite::journal::count)?;
+    let records = store.count_records().await?;
     #[expect(clippy::cast_precision_loss, reason = "there are millions at most")]
     Ok(cost * 1e6 / records as f64)
 }
 
 /// What the notifier does in one look.
 async fn follow(store: &Arc<Store>) -> Outcome<()> {
-    let watching = store.watching();
-    while watching.watches_writes() {
-        let (reading, rules) = (store.clone(), watching.clone());
-        let look = tokio::task::spawn_blocking(move || {
-            reading.read(|read| {
-                let from = follow::watched_to(read)?.unwrap_or_else(|| reading.watch_from());
-                follow::look(read, &rules, from, reading.now(), 5_000)
-            })
-        });
-        let look = look.await??;
-        let is_full = look.is_full;
-        if !look.is_empty() {
-            store.change(move |work| work.record_watched(&look)).await?;
-        }
-        if !is_full {
-            return Ok(());
-        }
-    }
-    store.change(|work| work.stop_watching()).await?;
+    while store.follow_journal(5_000).await? {}
     Ok(())
 }
 

@@ -96,6 +96,15 @@ pub struct PageRecords {
     pub filter: RecordFilter,
 }
 
+/// How many records lie between two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountRecords {
+    /// Those after this one count.
+    pub after: RecordId,
+    /// Those before this one count.
+    pub before: RecordId,
+}
+
 /// Writes and refusals of each hour that overlaps a period and had any, earliest first. Exact, and
 /// independent of retention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +162,15 @@ impl Command for PageRecords {
     }
 }
 
+impl Command for CountRecords {
+    type Answer = u64;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, u64> {
+        Box::pin(async move { Ok(engine.store.count_between(self.after, self.before).await?) })
+    }
+}
+
 impl Command for ListHours {
     type Answer = Vec<HourCount>;
     const SCOPE: Scope = Scope::Read;
@@ -207,13 +225,11 @@ impl Engine {
     pub(crate) fn record_query(&self, filter: RecordFilter) -> (RecordOwner, RecordQuery) {
         let RecordFilter { key, application, order, limit, .. } = filter;
         let owner = RecordOwner { key: key.map(|key| self.key_ref(&key)), application };
-        let (before, after) = match order {
-            Order::Latest | Order::Earliest => (None, None),
-            Order::Before(id) => (Some(id), None),
-            Order::After(id) => (None, Some(id)),
-            Order::Only(id) => {
-                (Some(RecordId(id.0.saturating_add(1))), Some(RecordId(id.0.saturating_sub(1))))
-            }
+        let (id, before, after) = match order {
+            Order::Latest | Order::Earliest => (None, None, None),
+            Order::Before(id) => (None, Some(id), None),
+            Order::After(id) => (None, None, Some(id)),
+            Order::Only(id) => (Some(id), None, None),
         };
         // The journal has addresses as they are usually written.
         let usual = |address: String| match address.parse::<IpAddr>() {
@@ -221,6 +237,7 @@ impl Engine {
             Err(_) => address,
         };
         let query = RecordQuery {
+            id,
             subject: None,
             application: None,
             api: filter.api,
@@ -252,9 +269,9 @@ mod tests {
     use keystile_core::owners::principal::Principal;
     use keystile_core::policy::Policy;
     use keystile_core::refusal::Reason;
+    use keystile_store::DataDirectory;
     use keystile_store::Store;
-    use keystile_store::sqlite::files::directory::DataDirectory;
-    use keystile_store::sqlite::ledger::reserve::RefusedRecord;
+    use keystile_store::reservation::RefusedRecord;
 
     use super::*;
     use crate::EngineSettings;

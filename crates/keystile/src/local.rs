@@ -12,9 +12,9 @@ use keystile_engine::Engine;
 use keystile_engine::EngineSettings;
 use keystile_engine::command::wire::WireCommand;
 use keystile_engine::command::{Failure, FailureKind};
+use keystile_store::DataDirectory;
 use keystile_store::Store;
 use keystile_store::error::Error as StoreError;
-use keystile_store::sqlite::files::directory::DataDirectory;
 use serde_json::Value;
 
 use crate::cli::Target;

@@ -187,8 +187,8 @@ fn restore(arguments: &RestoreArguments, terminal: &mut Terminal<'_>) -> Result<
     let data = Local::data_of(&arguments.common.target.resolve())?;
     keystile::probe::disk_of(&data)?;
     cli::restore::check(arguments, &data)?;
-    let directory = keystile_store::sqlite::files::directory::DataDirectory::hold(&data)?;
-    keystile_store::sqlite::files::backup::restore(&directory, &arguments.file)?;
+    let directory = keystile_store::DataDirectory::hold(&data)?;
+    keystile_store::backup::restore(&directory, &arguments.file)?;
     let said = cli::restore::report_done(arguments, &data, terminal);
     Ok(terminal.finish(said))
 }

@@ -27,7 +27,7 @@ use keystile_engine::admission::caller::{Caller, DoorRules, Transport};
 use keystile_engine::admission::refused::{NextRequest, count_refusal};
 use keystile_engine::admission::reserve::Sent;
 use keystile_engine::{Admission, Engine, Refused, SendGrant};
-use keystile_store::sqlite::writer::completion_queue::CompletionQueue;
+use keystile_store::completion_queue::CompletionQueue;
 use tokio::sync::oneshot;
 
 use crate::body::AnswerBody;

@@ -12,7 +12,7 @@ use keystile_core::refusal::Reason;
 use keystile_engine::admission::permit::{CountedPermit, WritePermit};
 use keystile_engine::admission::reserve::{ExchangeStats, Sent};
 use keystile_engine::{OpenWrite, Refused};
-use keystile_store::sqlite::journal::Settlement;
+use keystile_store::reservation::Settlement;
 use tokio::sync::oneshot;
 
 use crate::body::{AnswerBody, AtEnd};

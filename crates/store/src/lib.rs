@@ -19,6 +19,7 @@
 
 pub mod applications;
 pub mod audit;
+pub mod backup;
 pub mod clock;
 pub mod completion_queue;
 pub mod deliveries;
@@ -31,11 +32,11 @@ pub mod owners;
 mod random;
 pub mod reservation;
 pub mod sending;
-pub mod sqlite;
+mod sqlite;
 mod store;
 
 pub use self::random::random;
 pub use self::reservation::BudgetStanding;
 pub use self::sqlite::connection::check;
-pub use self::sqlite::writer::write_tx::WriteTx;
+pub use self::sqlite::files::directory::DataDirectory;
 pub use self::store::{Opened, Store};

@@ -17,7 +17,7 @@ use keystile_core::owners::principal::Principal;
 use keystile_engine::Engine;
 use keystile_engine::audit::{EventFilter, EventView, ListEvents};
 use keystile_engine::command::Failure;
-use keystile_engine::journal::{Order, PageRecords, RecordFilter};
+use keystile_engine::journal::{CountRecords, Order, PageRecords, RecordFilter};
 use serde::Serialize;
 use tokio::sync::broadcast;
 
@@ -78,7 +78,7 @@ fn message(text: &mut String, kind: &str, seen: Seen, data: &impl Serialize) {
 
 #[derive(Serialize)]
 struct Skipped {
-    writes: i64,
+    writes: u64,
 }
 
 /// Whoever watches may see it: they were asked for a scope when they came.
@@ -106,9 +106,10 @@ async fn look(
     records.retain(|record| record.id.0 > seen.record);
     records.reverse();
     if let Some(first) = records.first() {
-        let skipped = first.id.0 - seen.record - 1;
-        if skipped > 0 && seen.record > 0 {
-            message(&mut text, "skipped", *seen, &Skipped { writes: skipped });
+        let between = CountRecords { after: RecordId(seen.record), before: first.id };
+        let writes = if seen.record > 0 { engine.execute(&WATCHER, between).await? } else { 0 };
+        if writes > 0 {
+            message(&mut text, "skipped", *seen, &Skipped { writes });
         }
     }
     for record in &records {

@@ -11,8 +11,8 @@ use keystile_core::journal::{Outcome, RecordId};
 use keystile_core::problem::AnswerField;
 use keystile_core::reservation::id::ReservationId;
 use keystile_core::time::{Span, Timestamp};
-use keystile_store::sqlite::journal::Settlement;
-use keystile_store::sqlite::ledger::reserve::{Reserved, Sender};
+use keystile_store::reservation::Settlement;
+use keystile_store::reservation::{Reserved, Sender};
 
 use crate::Engine;
 use crate::admission::permit::WritePermit;

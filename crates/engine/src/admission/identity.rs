@@ -11,7 +11,7 @@ use keystile_core::policy::api::OperationMatch;
 use keystile_core::policy::{ApiRef, Policy};
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::request::credential::Presented;
-use keystile_store::sqlite::keys::key_cache::KeyEntry;
+use keystile_store::key_cache::KeyEntry;
 
 use crate::Engine;
 

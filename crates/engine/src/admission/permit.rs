@@ -68,7 +68,7 @@ use keystile_core::policy::{Plan, Policy};
 use keystile_core::refusal::Refusal;
 use keystile_core::request::credential::{self, CredentialPlace, CredentialRule};
 use keystile_core::request::head::RequestHead;
-use keystile_store::sqlite::ledger::sending::Sending;
+use keystile_store::sending::Sending;
 
 use crate::Engine;
 use crate::admission::identity::{Identity, OpenCall};

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use keystile_core::journal::{Outcome, RequestFacts};
 use keystile_core::key::KeyId;
 use keystile_core::refusal::Reason;
-use keystile_store::sqlite::ledger::reserve::RefusedRecord;
+use keystile_store::reservation::RefusedRecord;
 
 use crate::Engine;
 use crate::admission::identity::Identity;

@@ -14,11 +14,9 @@ use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::time::Timestamp;
 use keystile_store::BudgetStanding;
 use keystile_store::Store;
-use keystile_store::sqlite::journal::Settlement;
-use keystile_store::sqlite::ledger::reserve::{
-    ReserveRefused, ReserveRequest, Reserved, Sender, Subject,
-};
-use keystile_store::sqlite::writer::completion_queue::CompletionQueue;
+use keystile_store::completion_queue::CompletionQueue;
+use keystile_store::reservation::Settlement;
+use keystile_store::reservation::{ReserveRefused, ReserveRequest, Reserved, Sender, Subject};
 
 use crate::Engine;
 use crate::admission::identity::Identity;

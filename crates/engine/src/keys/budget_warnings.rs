@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use keystile_core::policy::Plan;
 use keystile_store::BudgetStanding;
-use keystile_store::sqlite::keys::key_cache::KeyEntry;
+use keystile_store::key_cache::KeyEntry;
 
 use crate::Engine;
 use crate::command::Failure;

@@ -22,8 +22,8 @@ use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::SecretHash;
 use keystile_core::time::{Span, Timestamp};
+use keystile_store::audit::EventKind;
 use keystile_store::owners::action_links::{LinkLock, LinkTarget};
-use keystile_store::sqlite::audit::event::EventKind;
 use uuid::Uuid;
 
 use crate::Engine;

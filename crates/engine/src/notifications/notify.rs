@@ -197,10 +197,13 @@ impl Engine {
         };
         let (owner, query) = self.record_query(filter);
         let page = self.store.record_page(owner, query).await;
-        let records = page.map(|page| page.records).unwrap_or_else(|error| {
-            tracing::warn!(%error, key.id = %key.id, "a message goes without the writes before a lock");
-            Vec::new()
-        });
+        let records = page.map_or_else(
+            |error| {
+                tracing::warn!(%error, key.id = %key.id, "a message goes without the writes before a lock");
+                Vec::new()
+            },
+            |page| page.records,
+        );
         let write = |record: keystile_core::journal::WriteRecord| NoticeWrite {
             id: record.id,
             time: record.time,

@@ -11,8 +11,8 @@ use keystile_core::journal::Outcome;
 use keystile_core::key::KeyId;
 use keystile_core::request::address::counted_address;
 use keystile_core::time::{Span, Timestamp};
-use keystile_store::sqlite::keys::key_cache::KeyEntry;
-use keystile_store::sqlite::ledger::reserve::RefusedRecord;
+use keystile_store::key_cache::KeyEntry;
+use keystile_store::reservation::RefusedRecord;
 
 use crate::Engine;
 

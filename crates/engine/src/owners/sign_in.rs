@@ -21,7 +21,7 @@ use keystile_core::lock::Actor;
 use keystile_core::owners::sign_in::Attempts;
 use keystile_core::request::address::counted_address;
 use keystile_core::time::{Span, Timestamp};
-use keystile_store::sqlite::audit::event::EventKind;
+use keystile_store::audit::EventKind;
 
 use crate::Engine;
 

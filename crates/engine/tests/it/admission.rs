@@ -15,8 +15,9 @@ use keystile_core::time::Span;
 use keystile_engine::admission::caller::{Caller, DoorRules, Transport};
 use keystile_engine::admission::held::{HeldWrite, SettleError};
 use keystile_engine::{Admission, Refused};
-use keystile_store::sqlite::journal::{RecordQuery, Settlement, list};
-use keystile_store::sqlite::writer::completion_queue::CompletionQueue;
+use keystile_store::completion_queue::CompletionQueue;
+use keystile_store::journal::{RecordOwner, RecordQuery};
+use keystile_store::reservation::Settlement;
 
 use crate::test_engine::{TestEngine, address, settings, wait};
 
@@ -87,7 +88,7 @@ fn outcomes(fixture: &TestEngine) -> Vec<Outcome> {
     let store = fixture.engine().store();
     wait(store.flush()).unwrap();
     let all = RecordQuery { limit: 10, ..RecordQuery::default() };
-    let records = store.read(|read| list(read, &all)).unwrap();
+    let records = wait(store.list_records(RecordOwner::default(), all)).unwrap();
     records.into_iter().rev().map(|record| record.outcome).collect()
 }
 

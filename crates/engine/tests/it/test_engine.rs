@@ -17,8 +17,8 @@ use keystile_engine::owners::claim::{
 };
 use keystile_engine::owners::owner::OwnerView;
 use keystile_engine::owners::session::{NewSession, SignInMethod};
+use keystile_store::DataDirectory;
 use keystile_store::Store;
-use keystile_store::sqlite::files::directory::DataDirectory;
 use rusqlite::Connection;
 use uuid::Uuid;
 

@@ -20,8 +20,7 @@ async fn a_writer_that_panics_ends_the_server_in_order_and_it_says_so() {
     let running = start(&server).await;
     let signals = Signals::listen().unwrap();
     let store = running.engine().store().clone();
-    let panicked = store.change(|_| -> keystile_store::error::Result<()> { panic!("a fault") });
-    assert!(panicked.await.is_err());
+    store.panic_writer().await;
     let ended = running.until_signalled(signals).await.unwrap_err();
     assert_eq!(
         ended.to_string(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use keystile_store::sqlite::ledger::sending::Sending;
+use keystile_store::sending::Sending;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::deadline::locked;

@@ -1,6 +1,6 @@
 //! The journal, as owners read it.
 
-use keystile_core::journal::WriteRecord;
+use keystile_core::journal::{RecordId, WriteRecord};
 use keystile_core::time::{Span, Timestamp};
 
 use crate::error::Result;
@@ -9,7 +9,7 @@ use crate::keys::KeyRef;
 use crate::sqlite::journal::activity::{Activity, AddressUse};
 use crate::sqlite::journal::hour::{self, HourCount};
 use crate::sqlite::journal::listing::{self, RecordPage, RecordQuery};
-use crate::sqlite::journal::named;
+use crate::sqlite::journal::{named, retention};
 use crate::store::Store;
 
 impl Store {
@@ -41,6 +41,14 @@ impl Store {
             listing::page(connection, &query)
         })
         .await
+    }
+
+    /// How many records lie between two.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn count_between(&self, after: RecordId, before: RecordId) -> Result<u64> {
+        self.query(move |connection| retention::count_between(connection, after, before)).await
     }
 
     /// Deletes records before a time, at most so many at once, and says how many went.

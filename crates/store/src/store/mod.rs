@@ -219,7 +219,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read, or what is read fails.
-    pub fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.sqlite.read(read)
     }
 
@@ -234,18 +234,6 @@ impl Store {
 
     /// Changes something in a transaction of the writer; durable once this returns `Ok`. A change that
     /// fails leaves nothing behind and does not disturb others in its group.
-    ///
-    /// # Errors
-    /// When the change fails, or the store cannot commit.
-    pub async fn change<T, F>(&self, change: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut WriteTx<'_>) -> Result<T> + Send + 'static,
-    {
-        self.sqlite.writer().change(change).await
-    }
-
-    /// Changes something in a transaction of the writer; durable once this returns `Ok`.
     pub(crate) async fn write<T, F>(&self, change: F) -> Result<T>
     where
         T: Send + 'static,
@@ -261,12 +249,18 @@ impl Store {
         F: FnOnce(&mut WriteTx<'_>) -> Result<T> + Send + 'static,
     {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        runtime.map_err(|_| Error::Unavailable)?.block_on(self.change(change))
+        runtime.map_err(|_| Error::Unavailable)?.block_on(self.write(change))
     }
 
     /// What keeps the rows.
     pub(crate) fn sqlite(&self) -> &SqliteStore {
         &self.sqlite
+    }
+
+    /// Makes the writer panic, for tests of what a server does then.
+    #[doc(hidden)]
+    pub async fn panic_writer(&self) {
+        let _: Result<()> = self.write(|_| panic!("a fault that a test asked for")).await;
     }
 
     /// Writes down what is waiting and closes. Later calls find the store unavailable.

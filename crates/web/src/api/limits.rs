@@ -5,7 +5,7 @@
 
 use keystile_core::label::{NAME_CHARS_MAX, NOTE_CHARS_MAX, REASON_CHARS_MAX};
 use keystile_core::time::Span;
-use keystile_store::sqlite::audit::event::EventKind;
+use keystile_store::audit::EventKind;
 use serde_json::{Map, Value, json};
 
 use super::input::{BODY_BYTES_MAX, PAGE, PAGE_MAX};

@@ -27,9 +27,9 @@ use keystile_engine::owners::claim::{ClaimLink, MakeClaimLink, NewOwner, OwnerCr
 use keystile_engine::owners::session::{NewSession, SignInMethod};
 use keystile_engine::owners::token::{CreateToken, RevokeToken};
 use keystile_engine::reload::Reloader;
+use keystile_store::DataDirectory;
 use keystile_store::Store;
-use keystile_store::sqlite::files::directory::DataDirectory;
-use keystile_store::sqlite::ledger::reserve::RefusedRecord;
+use keystile_store::reservation::RefusedRecord;
 use keystile_web::Access;
 use keystile_web::Peer;
 use keystile_web::Web;

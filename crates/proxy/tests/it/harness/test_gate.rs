@@ -24,8 +24,8 @@ use keystile_engine::keys::key::{KeyDetails, ShowKey};
 use keystile_engine::keys::lock::{LockKey, UnlockKey};
 use keystile_proxy::Gate;
 use keystile_proxy::settings::GateSettings;
+use keystile_store::DataDirectory;
 use keystile_store::Store;
-use keystile_store::sqlite::files::directory::DataDirectory;
 use tempfile::TempDir;
 
 use super::{Answer, Caller, Upstream, api, plan, settings};

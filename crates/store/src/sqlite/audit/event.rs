@@ -286,7 +286,7 @@ pub(crate) fn actor_from(text: &str) -> Result<Actor> {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn list(connection: &Connection, query: &EventQuery) -> Result<Vec<EventRow>> {
+pub(crate) fn list(connection: &Connection, query: &EventQuery) -> Result<Vec<EventRow>> {
     // Only the conditions that are asked for are written, so that each takes the index made for it.
     let mut conditions = vec!["event.id < ?1 AND event.id > ?2"];
     if query.key_row.is_some() {
@@ -340,7 +340,11 @@ pub fn list(connection: &Connection, query: &EventQuery) -> Result<Vec<EventRow>
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn list_of_key(connection: &Connection, key_row: i64, limit: u32) -> Result<Vec<EventRow>> {
+pub(crate) fn list_of_key(
+    connection: &Connection,
+    key_row: i64,
+    limit: u32,
+) -> Result<Vec<EventRow>> {
     list(connection, &EventQuery { key_row: Some(key_row), limit, ..EventQuery::default() })
 }
 

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::sqlite::audit::event::{Event, actor_text};
 use crate::sqlite::files::schema;
 
-pub mod event;
+pub(crate) mod event;
 
 /// How far the chain has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,7 +263,7 @@ pub struct Fault {
 ///
 /// # Errors
 /// When the store cannot be read. What does not fit is no error: it is in the answer.
-pub fn verify(connection: &Connection, pepper: &Pepper) -> Result<Verdict> {
+pub(crate) fn verify(connection: &Connection, pepper: &Pepper) -> Result<Verdict> {
     let key = audit_key(pepper);
     let head = StoredHead::read(connection)?;
     let mut statement = connection.prepare(

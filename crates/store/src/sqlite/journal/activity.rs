@@ -42,7 +42,7 @@ pub struct AddressUse {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn activity_of_subject(
+pub(crate) fn activity_of_subject(
     connection: &Connection,
     subject: i64,
     since: Timestamp,
@@ -79,7 +79,7 @@ pub fn activity_of_subject(
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn addresses_of_subject(
+pub(crate) fn addresses_of_subject(
     connection: &Connection,
     subject: i64,
     limit: usize,
@@ -110,7 +110,7 @@ pub fn addresses_of_subject(
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn last_of_subject(connection: &Connection, subject: i64) -> Result<Option<Timestamp>> {
+pub(crate) fn last_of_subject(connection: &Connection, subject: i64) -> Result<Option<Timestamp>> {
     let indexed_to = subject_index::indexed_to(connection)?;
     let is_sent = format!(
         "journal.outcome NOT IN ({}, {}) AND (journal.cost > 0 OR journal.reason IS NULL)",

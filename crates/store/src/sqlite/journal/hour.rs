@@ -49,7 +49,7 @@ pub(crate) fn count_to(connection: &Connection, id: i64) -> Result<()> {
 ///
 /// Exact: records that are not counted yet are counted now, which takes longer while an older file is
 /// being gone through. Hours keep their counts when retention takes their records.
-pub fn writes_by_hour(
+pub(crate) fn writes_by_hour(
     connection: &Connection,
     since: Timestamp,
     until: Timestamp,

@@ -21,6 +21,8 @@ use crate::sqlite::journal::subject_index;
 /// Which records to list.
 #[derive(Clone, Debug, Default)]
 pub struct RecordQuery {
+    /// Only this one.
+    pub id: Option<RecordId>,
     /// Only those of this key, by row number; negative for an address, 0 for nobody known.
     pub subject: Option<i64>,
     /// Only those of this application, by row number.
@@ -86,7 +88,7 @@ const JOINS: &str = "LEFT JOIN key ON key.id = journal.subject
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn list(connection: &Connection, query: &RecordQuery) -> Result<Vec<WriteRecord>> {
+pub(crate) fn list(connection: &Connection, query: &RecordQuery) -> Result<Vec<WriteRecord>> {
     let mut listing = Listing { connection, query, wanted: query.limit, work_left: u64::MAX };
     Ok(listing.gather()?.0)
 }
@@ -95,7 +97,7 @@ pub fn list(connection: &Connection, query: &RecordQuery) -> Result<Vec<WriteRec
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn page(connection: &Connection, query: &RecordQuery) -> Result<RecordPage> {
+pub(crate) fn page(connection: &Connection, query: &RecordQuery) -> Result<RecordPage> {
     // One more shows whether there is another page.
     let wanted = query.limit.saturating_add(1);
     let mut listing = Listing { connection, query, wanted, work_left: PAGE_WORK };
@@ -302,8 +304,10 @@ fn bounds(connection: &Connection, query: &RecordQuery) -> Result<(i64, i64)> {
     let oldest: Option<i64> =
         connection.query_row("SELECT min(id) FROM journal", [], |row| row.get(0))?;
     let mut first = query.after.map_or(1, |after| after.0.saturating_add(1));
+    first = first.max(query.id.map_or(1, |only| only.0));
     first = first.max(oldest.unwrap_or(1));
     let mut end = query.before.map_or(i64::MAX, |before| before.0.saturating_sub(1));
+    end = end.min(query.id.map_or(i64::MAX, |only| only.0));
     end = end.min(last(connection)?.0);
     if let Some(since) = query.since {
         first = first.max(first_id_at(connection, since)?);

@@ -1,5 +1,6 @@
 //! Deleting records that are old, and how many are left.
 
+use keystile_core::journal::RecordId;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -10,13 +11,24 @@ use crate::sqlite::journal::{facet_index, hour, order, subject_index};
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn count(connection: &Connection) -> Result<u64> {
+pub(crate) fn count(connection: &Connection) -> Result<u64> {
     let (first, last): (Option<i64>, Option<i64>) = connection.query_row(
         "SELECT (SELECT min(id) FROM journal), (SELECT max(id) FROM journal)",
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     Ok(first.zip(last).map_or(0, |(first, last)| (last - first + 1).unsigned_abs()))
+}
+
+/// How many records lie between two.
+pub(crate) fn count_between(
+    connection: &Connection,
+    after: RecordId,
+    before: RecordId,
+) -> Result<u64> {
+    let sql = "SELECT count(*) FROM journal WHERE id > ?1 AND id < ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement.query_row([after.0, before.0], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
 /// Deletes records before a time, at most so many at once. Says how many went.

@@ -20,7 +20,7 @@ use crate::sqlite::writer::write_tx::WriteTx;
 
 impl WriteTx<'_> {
     /// Creates an application.
-    pub fn create_application(
+    pub(crate) fn create_application(
         &mut self,
         name: &str,
         plan: &str,
@@ -41,7 +41,7 @@ impl WriteTx<'_> {
     }
 
     /// The application with a name, which is created when it is new, and its plan.
-    pub fn application_or_new(
+    pub(crate) fn application_or_new(
         &mut self,
         name: &str,
         plan: Option<&str>,
@@ -63,7 +63,7 @@ impl WriteTx<'_> {
     }
 
     /// Issues a key. The table knows it once the transaction is durable.
-    pub fn create_key(
+    pub(crate) fn create_key(
         &mut self,
         application: &Arc<ApplicationEntry>,
         new: &NewKeyRow,
@@ -81,7 +81,7 @@ impl WriteTx<'_> {
     }
 
     /// Issues a key's successor; the old key ends at a time.
-    pub fn roll_key(
+    pub(crate) fn roll_key(
         &mut self,
         old: &(KeyRow, Arc<KeyEntry>),
         new: &NewKeyRow,
@@ -105,7 +105,7 @@ impl WriteTx<'_> {
     }
 
     /// Suspends or resumes an application.
-    pub fn set_application_state(
+    pub(crate) fn set_application_state(
         &mut self,
         row: i64,
         state: ApplicationState,
@@ -128,7 +128,12 @@ impl WriteTx<'_> {
     }
 
     /// Puts a key on another plan. What it wrote before counts in the budgets of the new one.
-    pub fn set_key_plan(&mut self, key: &Arc<KeyEntry>, plan: &str, actor: &Actor) -> Result<()> {
+    pub(crate) fn set_key_plan(
+        &mut self,
+        key: &Arc<KeyEntry>,
+        plan: &str,
+        actor: &Actor,
+    ) -> Result<()> {
         let before: String = self
             .connection
             .prepare_cached("SELECT plan FROM key WHERE id = ?1")?
@@ -148,7 +153,7 @@ impl WriteTx<'_> {
 
     /// Puts some of an application's keys from its plan on another, those after a row number; once none
     /// is left, the application too. Says how many keys were changed, and whether all is done.
-    pub fn set_application_plan(
+    pub(crate) fn set_application_plan(
         &mut self,
         row: i64,
         plan: &str,
@@ -179,7 +184,7 @@ impl WriteTx<'_> {
     }
 
     /// Notes something about a key. The note itself stays out of the audit, which forgets nothing.
-    pub fn set_key_note(
+    pub(crate) fn set_key_note(
         &mut self,
         key: &Arc<KeyEntry>,
         note: Option<&str>,
@@ -191,7 +196,7 @@ impl WriteTx<'_> {
     }
 
     /// Notes something about an application.
-    pub fn set_application_note(
+    pub(crate) fn set_application_note(
         &mut self,
         row: i64,
         note: Option<&str>,
@@ -204,7 +209,7 @@ impl WriteTx<'_> {
     }
 
     /// Deletes records before a time, some at once. Says how many went.
-    pub fn delete_records_before(&mut self, time: Timestamp, limit: u32) -> Result<usize> {
+    pub(crate) fn delete_records_before(&mut self, time: Timestamp, limit: u32) -> Result<usize> {
         retention::delete_before(self.connection, time, limit)
     }
 

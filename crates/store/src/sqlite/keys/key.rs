@@ -149,7 +149,7 @@ pub(crate) fn find(connection: &Connection, key: &KeyRef) -> Result<KeyRow> {
 }
 
 /// The key with an id, or the one with a prefix where it is the only one.
-pub fn find_key(connection: &Connection, id_or_prefix: &str) -> Result<KeyRow> {
+pub(crate) fn find_key(connection: &Connection, id_or_prefix: &str) -> Result<KeyRow> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {KEY_COLUMNS} WHERE key.uid = ?1 OR key.prefix = ?1 LIMIT 2"
     ))?;
@@ -165,7 +165,7 @@ pub fn find_key(connection: &Connection, id_or_prefix: &str) -> Result<KeyRow> {
 }
 
 /// The key with a hash.
-pub fn find_key_by_hash(connection: &Connection, hash: &KeyHash) -> Result<KeyRow> {
+pub(crate) fn find_key_by_hash(connection: &Connection, hash: &KeyHash) -> Result<KeyRow> {
     let mut statement =
         connection.prepare_cached(&format!("SELECT {KEY_COLUMNS} WHERE key.hash = ?1"))?;
     let mut found = statement.query_and_then([hash.as_bytes().as_slice()], key_row)?;
@@ -173,7 +173,7 @@ pub fn find_key_by_hash(connection: &Connection, hash: &KeyHash) -> Result<KeyRo
 }
 
 /// Applications by name, after one, at most so many.
-pub fn list_applications(
+pub(crate) fn list_applications(
     connection: &Connection,
     after: &str,
     limit: u32,
@@ -187,7 +187,10 @@ pub fn list_applications(
 }
 
 /// The application with a name or id.
-pub fn find_application(connection: &Connection, name_or_id: &str) -> Result<ApplicationRow> {
+pub(crate) fn find_application(
+    connection: &Connection,
+    name_or_id: &str,
+) -> Result<ApplicationRow> {
     let mut statement = connection.prepare_cached(
         "SELECT id, uid, name, plan, state, created,
                 (SELECT count(*) FROM key WHERE key.application = application.id AND revoked IS NULL), note
@@ -198,7 +201,7 @@ pub fn find_application(connection: &Connection, name_or_id: &str) -> Result<App
 }
 
 /// The row number of the application with a name or id. Unlike [`find_application`] it counts no keys.
-pub fn application_row_of(connection: &Connection, name_or_id: &str) -> Result<i64> {
+pub(crate) fn application_row_of(connection: &Connection, name_or_id: &str) -> Result<i64> {
     let mut statement = connection.prepare_cached(
         "SELECT id FROM application WHERE name = ?1 OR uid = ?1 ORDER BY name = ?1 DESC LIMIT 1",
     )?;
@@ -295,7 +298,7 @@ pub(crate) fn lock_of(connection: &Connection, row: i64) -> Result<Option<Lock>>
 }
 
 /// How many keys are active, locked and revoked.
-pub fn count_states(connection: &Connection, now: Timestamp) -> Result<[u64; 3]> {
+pub(crate) fn count_states(connection: &Connection, now: Timestamp) -> Result<[u64; 3]> {
     // The first two read only the partial indexes on keys that are locked or have an end.
     let counted = connection.query_row(
         "SELECT (SELECT count(*) FROM key WHERE (revoked IS NOT NULL OR expires IS NOT NULL)
@@ -316,7 +319,7 @@ pub(crate) fn exist(connection: &Connection) -> Result<bool> {
 }
 
 /// The plans of all keys that are not revoked.
-pub fn plans_in_use(connection: &Connection) -> Result<Vec<String>> {
+pub(crate) fn plans_in_use(connection: &Connection) -> Result<Vec<String>> {
     // From one plan to the next by the index, rather than past every key.
     let mut statement = connection.prepare_cached(
         "WITH RECURSIVE used (plan) AS (

@@ -24,7 +24,11 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// `Conflict` when the key is revoked; when the store cannot be written to.
-    pub fn lock_key(&mut self, key: &Arc<KeyEntry>, lock: Lock) -> Result<(Lock, LockChange)> {
+    pub(crate) fn lock_key(
+        &mut self,
+        key: &Arc<KeyEntry>,
+        lock: Lock,
+    ) -> Result<(Lock, LockChange)> {
         self.lock_key_over(key, lock, None)
     }
 
@@ -72,7 +76,12 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// When the store cannot be written to.
-    pub fn unlock_key(&mut self, key: &Arc<KeyEntry>, actor: &Actor, detail: &str) -> Result<()> {
+    pub(crate) fn unlock_key(
+        &mut self,
+        key: &Arc<KeyEntry>,
+        actor: &Actor,
+        detail: &str,
+    ) -> Result<()> {
         self.connection
             .prepare_cached("UPDATE key SET lock = NULL WHERE id = ?1")?
             .execute([key.row])?;
@@ -92,7 +101,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// When the store cannot be written to.
-    pub fn reset_budgets(&mut self, key: &KeyEntry) -> Result<()> {
+    pub(crate) fn reset_budgets(&mut self, key: &KeyEntry) -> Result<()> {
         let mut statement =
             self.connection.prepare_cached("UPDATE key SET counts_after = ?2 WHERE id = ?1")?;
         statement.execute(params![key.row, self.memory.last_id])?;
@@ -104,7 +113,12 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// When the store cannot be written to.
-    pub fn revoke_key(&mut self, key: &Arc<KeyEntry>, actor: &Actor, detail: &str) -> Result<()> {
+    pub(crate) fn revoke_key(
+        &mut self,
+        key: &Arc<KeyEntry>,
+        actor: &Actor,
+        detail: &str,
+    ) -> Result<()> {
         let mut statement = self
             .connection
             .prepare_cached("UPDATE key SET revoked = ?2, lock = NULL WHERE id = ?1")?;
@@ -120,7 +134,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// When the store cannot be written to.
-    pub fn expire_key(
+    pub(crate) fn expire_key(
         &mut self,
         key: &Arc<KeyEntry>,
         at: Timestamp,
@@ -140,7 +154,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// `Missing` when no key has it, `Conflict` when several have the prefix; when the store cannot be read.
-    pub fn find_key(&self, id_or_prefix: &str) -> Result<(KeyRow, Arc<KeyEntry>)> {
+    pub(crate) fn find_key(&self, id_or_prefix: &str) -> Result<(KeyRow, Arc<KeyEntry>)> {
         let row = key::find_key(self.connection, id_or_prefix)?;
         let entry = self.entry(row.row)?;
         Ok((row, entry))

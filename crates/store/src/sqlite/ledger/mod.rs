@@ -25,8 +25,7 @@ use crate::sending::{BEGINS_WITHIN_MILLIS, Sending};
 use crate::sqlite::journal::subject_index::SubjectIndex;
 use crate::sqlite::journal::{order, record, subject};
 
-pub mod reserve;
-pub use crate::sending;
+pub(crate) mod reserve;
 
 /// Where the writes of all subjects are found: by subject, and those that are under way.
 pub(crate) type Rows<'a> = (&'a SubjectIndex, &'a BTreeMap<i64, Arc<Sending>>);

@@ -13,7 +13,7 @@ use keystile_core::reservation;
 use crate::error::Result;
 use crate::key_cache::KeyEntry;
 use crate::reservation::{BudgetStanding, Settlement};
-pub use crate::reservation::{
+pub(crate) use crate::reservation::{
     RefusedRecord, ReserveAnswer, ReserveRefused, ReserveRequest, Reserved, Sender, Subject,
 };
 use crate::sending::Sending;

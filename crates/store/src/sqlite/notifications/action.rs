@@ -55,7 +55,7 @@ pub(crate) fn lock(tx: &mut WriteTx<'_>, link: &LinkLock, actor: &Actor) -> Resu
 
 impl WriteTx<'_> {
     /// Forgets uses of links that expired before a time.
-    pub fn forget_actions(&mut self, before: Timestamp) -> Result<usize> {
+    pub(crate) fn forget_actions(&mut self, before: Timestamp) -> Result<usize> {
         Ok(self.connection.execute("DELETE FROM action_used WHERE expires < ?1", [before.0])?)
     }
 }

@@ -22,7 +22,11 @@ const SAID_BYTES_MAX: usize = 500;
 
 impl WriteTx<'_> {
     /// Claims deliveries of a channel that are due, for as long as [`LEASE`]; the oldest first.
-    pub fn claim_deliveries(&mut self, channel: &str, limit: u32) -> Result<Vec<DeliveryRow>> {
+    pub(crate) fn claim_deliveries(
+        &mut self,
+        channel: &str,
+        limit: u32,
+    ) -> Result<Vec<DeliveryRow>> {
         // By `delivery_open`, which has only what is not yet done.
         let mut statement = self.connection.prepare_cached(&format!(
             "UPDATE delivery SET state = 'sending', lease_until = ?2, attempts = attempts + 1, updated = ?3,
@@ -48,7 +52,7 @@ impl WriteTx<'_> {
 
     /// Writes down what came of an attempt, and what follows from it. `claim` is the number of attempts
     /// that the delivery had when it was claimed.
-    pub fn record_attempt(
+    pub(crate) fn record_attempt(
         &mut self,
         id: DeliveryId,
         claim: u32,
@@ -171,7 +175,7 @@ impl WriteTx<'_> {
     }
 
     /// Sends a delivery that failed again, under its own id, for another three days.
-    pub fn resend_delivery(&mut self, id: DeliveryId) -> Result<DeliveryRow> {
+    pub(crate) fn resend_delivery(&mut self, id: DeliveryId) -> Result<DeliveryRow> {
         let delivery = find(self.connection, id)?;
         if delivery.state != DeliveryState::Failed {
             return Err(Error::Conflict(format!(
@@ -190,7 +194,7 @@ impl WriteTx<'_> {
     }
 
     /// Forgets deliveries that came to their end before a time, some at once.
-    pub fn forget_deliveries(&mut self, before: Timestamp, limit: u32) -> Result<usize> {
+    pub(crate) fn forget_deliveries(&mut self, before: Timestamp, limit: u32) -> Result<usize> {
         Ok(self.connection.execute(
             "DELETE FROM delivery WHERE id IN (SELECT id FROM delivery WHERE updated < ?1
                 AND created < ?1 AND state IN ('sent', 'failed') ORDER BY id LIMIT ?2)",

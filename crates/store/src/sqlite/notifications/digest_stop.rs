@@ -10,7 +10,7 @@ use crate::sqlite::audit::event::{Event, EventKind};
 use crate::sqlite::writer::write_tx::WriteTx;
 
 /// The stops of a channel, by rule.
-pub fn list(connection: &Connection, channel: &str) -> Result<Vec<DigestStop>> {
+pub(crate) fn list(connection: &Connection, channel: &str) -> Result<Vec<DigestStop>> {
     let mut statement = connection.prepare_cached(
         "SELECT rule, receiver, since FROM digest_stop WHERE channel = ?1 ORDER BY rule, receiver",
     )?;
@@ -26,7 +26,7 @@ pub fn list(connection: &Connection, channel: &str) -> Result<Vec<DigestStop>> {
 }
 
 /// Whether a receiver takes no more digests of a rule.
-pub fn is_stopped(
+pub(crate) fn is_stopped(
     connection: &Connection,
     channel: &str,
     rule: &str,
@@ -40,7 +40,7 @@ pub fn is_stopped(
 
 impl WriteTx<'_> {
     /// Stops the digests of a rule to a receiver. One that is stopped stays as it is.
-    pub fn stop_digests(
+    pub(crate) fn stop_digests(
         &mut self,
         channel: &str,
         rule: &str,
@@ -59,7 +59,7 @@ impl WriteTx<'_> {
     }
 
     /// Lets all digests of a channel go out again. Says how many were stopped.
-    pub fn resume_digests(&mut self, channel: &str, actor: &Actor) -> Result<usize> {
+    pub(crate) fn resume_digests(&mut self, channel: &str, actor: &Actor) -> Result<usize> {
         let mut statement =
             self.connection.prepare_cached("DELETE FROM digest_stop WHERE channel = ?1")?;
         let resumed = statement.execute([channel])?;

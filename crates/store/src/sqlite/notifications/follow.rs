@@ -46,13 +46,11 @@ const LATE_AT_ONCE: u32 = 1_000;
 
 /// What a look at the journal found.
 #[derive(Debug)]
-pub struct TailBatch {
+pub(crate) struct TailBatch {
     /// The rules that it was looked for; a reload in between concerns later records.
     watching: Arc<WatchRules>,
     from: i64,
     to: i64,
-    /// How many records it read.
-    records: u64,
     events: Vec<plan::Event>,
     /// Keys and operations that wrote for the first time, or turned out to have written before.
     firsts: Vec<(FirstOf, String)>,
@@ -66,7 +64,7 @@ pub struct TailBatch {
 
 impl TailBatch {
     /// Whether there is nothing to write down.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.from == self.to && self.settled.is_empty()
     }
 
@@ -89,11 +87,6 @@ impl TailBatch {
             }),
         }
     }
-
-    /// How many new records it read; late ones do not count.
-    pub fn records(&self) -> u64 {
-        self.records
-    }
 }
 
 /// What writes for the first time.
@@ -113,12 +106,12 @@ impl FirstOf {
 }
 
 /// The record up to which rules have seen the journal; `None` where no rule has followed it.
-pub fn watched_to(connection: &Connection) -> Result<Option<i64>> {
+pub(crate) fn watched_to(connection: &Connection) -> Result<Option<i64>> {
     Ok(meta::read(connection, "watched_to")?.and_then(|text| text.parse().ok()))
 }
 
 /// Reads at most so many records after one, and late ones, and finds what is to be told.
-pub fn look(
+pub(crate) fn look(
     connection: &Connection,
     watching: &Arc<WatchRules>,
     from: i64,
@@ -129,7 +122,6 @@ pub fn look(
         watching: watching.clone(),
         from,
         to: from,
-        records: 0,
         events: Vec::new(),
         firsts: Vec::new(),
         late: Vec::new(),
@@ -144,7 +136,7 @@ pub fn look(
         "SELECT id, time, subject, plan, api, method, path, operation, outcome, count, duration_ms
          FROM journal WHERE id > ?1 ORDER BY id LIMIT ?2",
     )?;
-    let mut rows = statement.query(params![from, limit])?;
+    let (mut rows, mut read) = (statement.query(params![from, limit])?, 0);
     while let Some(row) = rows.next()? {
         let outcome = record::outcome_of(row.get(8)?)?;
         let age = now.millis_since(Timestamp(row.get(1)?));
@@ -153,9 +145,9 @@ pub fn look(
         }
         matcher.look_at(row, outcome, Waiters::All, &mut look)?;
         look.to = row.get(0)?;
-        look.records += 1;
+        read += 1;
     }
-    look.is_full = look.records == u64::from(limit);
+    look.is_full = read == limit;
     Ok(look)
 }
 
@@ -350,7 +342,7 @@ fn operation_wrote_before(connection: &Connection, name: &str, id: i64) -> Resul
 impl WriteTx<'_> {
     /// Writes down what a look found, and moves the cursor. Another look that was faster makes this one
     /// nothing.
-    pub fn record_watched(&mut self, look: &TailBatch) -> Result<()> {
+    pub(crate) fn record_watched(&mut self, look: &TailBatch) -> Result<()> {
         let cursor = watched_to(self.connection)?;
         if cursor.is_some_and(|cursor| cursor != look.from) {
             return Ok(());
@@ -375,7 +367,7 @@ impl WriteTx<'_> {
     }
 
     /// Rules follow the journal from now on, after a record, unless they did before.
-    pub fn begin_watching(&mut self, from: i64) -> Result<()> {
+    pub(crate) fn begin_watching(&mut self, from: i64) -> Result<()> {
         if watched_to(self.connection)?.is_none() {
             meta::set(self.connection, "watched_to", &from.to_string())?;
         }
@@ -383,7 +375,7 @@ impl WriteTx<'_> {
     }
 
     /// No rule follows the journal any more; one that does again begins with what is new then.
-    pub fn stop_watching(&mut self) -> Result<()> {
+    pub(crate) fn stop_watching(&mut self) -> Result<()> {
         self.connection.execute("DELETE FROM meta WHERE name = 'watched_to'", [])?;
         self.connection.execute("DELETE FROM watch_late", [])?;
         Ok(())

@@ -3,11 +3,11 @@
 pub(crate) mod action;
 pub(crate) mod attempt;
 pub(crate) mod budget_level;
-pub mod digest_stop;
-pub mod follow;
+pub(crate) mod digest_stop;
+pub(crate) mod follow;
 pub(crate) mod notice;
-pub mod outbox;
+pub(crate) mod outbox;
 pub(crate) mod record;
-pub mod subscription;
+pub(crate) mod subscription;
 pub(crate) mod vapid;
 pub(crate) mod window;

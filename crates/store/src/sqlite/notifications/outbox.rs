@@ -54,7 +54,7 @@ pub(crate) fn trigger_of(name: &str) -> Result<Trigger> {
 }
 
 /// Deliveries, latest first.
-pub fn list(connection: &Connection, query: &DeliveryQuery) -> Result<Vec<DeliveryRow>> {
+pub(crate) fn list(connection: &Connection, query: &DeliveryQuery) -> Result<Vec<DeliveryRow>> {
     // By the primary key, backwards; filters pass over rows.
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM delivery WHERE id < ?1 AND (?2 IS NULL OR state = ?2)
@@ -77,7 +77,7 @@ pub fn list(connection: &Connection, query: &DeliveryQuery) -> Result<Vec<Delive
 }
 
 /// The delivery with an id.
-pub fn find(connection: &Connection, id: DeliveryId) -> Result<DeliveryRow> {
+pub(crate) fn find(connection: &Connection, id: DeliveryId) -> Result<DeliveryRow> {
     let mut statement =
         connection.prepare_cached(&format!("SELECT {COLUMNS} FROM delivery WHERE uid = ?1"))?;
     let found = statement.query_and_then([id.to_string()], delivery_row)?.next().transpose()?;
@@ -85,7 +85,7 @@ pub fn find(connection: &Connection, id: DeliveryId) -> Result<DeliveryRow> {
 }
 
 /// The attempts at a delivery, earliest first.
-pub fn attempts(connection: &Connection, row: i64) -> Result<Vec<AttemptRow>> {
+pub(crate) fn attempts(connection: &Connection, row: i64) -> Result<Vec<AttemptRow>> {
     let mut statement = connection.prepare_cached(
         "SELECT time, outcome, said, duration_ms FROM attempt WHERE delivery = ?1 ORDER BY id",
     )?;
@@ -102,7 +102,7 @@ pub fn attempts(connection: &Connection, row: i64) -> Result<Vec<AttemptRow>> {
 }
 
 /// The channels on which something is due. Reads only what is open.
-pub fn due_channels(connection: &Connection, now: Timestamp) -> Result<Vec<String>> {
+pub(crate) fn due_channels(connection: &Connection, now: Timestamp) -> Result<Vec<String>> {
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT channel FROM delivery INDEXED BY delivery_open
          WHERE state IN ('waiting', 'sending')
@@ -112,14 +112,14 @@ pub fn due_channels(connection: &Connection, now: Timestamp) -> Result<Vec<Strin
 }
 
 /// Whether a window is to be told as a digest.
-pub fn has_due_digest(connection: &Connection, now: Timestamp) -> Result<bool> {
+pub(crate) fn has_due_digest(connection: &Connection, now: Timestamp) -> Result<bool> {
     let mut statement =
         connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM digest WHERE until <= ?1)")?;
     Ok(statement.query_row([now.0], |row| row.get(0))?)
 }
 
 /// How a channel stands.
-pub fn standing(connection: &Connection, channel: &str) -> Result<ChannelStanding> {
+pub(crate) fn standing(connection: &Connection, channel: &str) -> Result<ChannelStanding> {
     let mut statement = connection.prepare_cached(
         "SELECT count(*) FILTER (WHERE state IN ('waiting', 'sending')),
                 count(*) FILTER (WHERE state = 'failed'),
@@ -137,7 +137,7 @@ pub fn standing(connection: &Connection, channel: &str) -> Result<ChannelStandin
 }
 
 /// How many of a channel's messages failed since one last arrived.
-pub fn failed_since_sent(connection: &Connection, channel: &str) -> Result<u64> {
+pub(crate) fn failed_since_sent(connection: &Connection, channel: &str) -> Result<u64> {
     let mut statement = connection.prepare_cached(
         "SELECT count(*) FROM delivery WHERE channel = ?1 AND state = 'failed' AND updated >
          (SELECT coalesce(max(updated), -1) FROM delivery WHERE channel = ?1 AND state = 'sent')",

@@ -25,7 +25,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub fn record(&mut self, event: &Event<'_>) -> Result<()> {
+    pub(crate) fn record(&mut self, event: &Event<'_>) -> Result<()> {
         self.append(event)?;
         match event.trigger() {
             Some(trigger) => self.notify_of(trigger, event),
@@ -90,7 +90,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub fn close_digests(&mut self) -> Result<usize> {
+    pub(crate) fn close_digests(&mut self) -> Result<usize> {
         let rules = self.watching();
         let state = window::load_due(self.connection, &rules, self.now)?;
         let plan = plan::close_windows(&rules, state, self.now);
@@ -104,7 +104,7 @@ impl WriteTx<'_> {
     }
 
     /// Writes a message that tries a channel, or one device of it. Says the ids of its deliveries.
-    pub fn test_channel(
+    pub(crate) fn test_channel(
         &mut self,
         channel: &ChannelRule,
         device: Option<SubscriptionId>,

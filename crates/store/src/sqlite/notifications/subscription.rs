@@ -32,14 +32,14 @@ fn subscription_row(row: &Row<'_>) -> Result<SubscriptionRow> {
 }
 
 /// All devices, oldest first.
-pub fn list(connection: &Connection) -> Result<Vec<SubscriptionRow>> {
+pub(crate) fn list(connection: &Connection) -> Result<Vec<SubscriptionRow>> {
     let mut statement =
         connection.prepare_cached(&format!("SELECT {COLUMNS} ORDER BY subscription.id"))?;
     statement.query_and_then([], subscription_row)?.collect()
 }
 
 /// The device with an id; `None` where it was removed.
-pub fn find(connection: &Connection, id: &str) -> Result<Option<SubscriptionRow>> {
+pub(crate) fn find(connection: &Connection, id: &str) -> Result<Option<SubscriptionRow>> {
     let mut statement =
         connection.prepare_cached(&format!("SELECT {COLUMNS} WHERE subscription.uid = ?1"))?;
     statement.query_and_then([id], subscription_row)?.next().transpose()

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 
 /// How long a write waits to become durable where nothing else is configured.
-pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+pub(crate) const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 /// Reads that may wait for a disk that does not answer; each holds a thread.
 const STUCK_READS_MAX: usize = 32;
 

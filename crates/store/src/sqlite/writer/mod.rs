@@ -18,12 +18,10 @@ pub(crate) mod checkpoint;
 mod commit;
 mod group;
 pub(crate) mod handle;
-pub mod health;
+pub(crate) mod health;
 mod maintenance;
 pub(crate) mod message;
 pub(crate) mod readers;
 pub(crate) mod shared;
 pub(crate) mod thread;
 pub(crate) mod write_tx;
-
-pub use crate::completion_queue;

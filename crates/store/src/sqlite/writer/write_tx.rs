@@ -56,7 +56,7 @@ impl WriterState {
 }
 
 /// The transaction that is open, as changes see it.
-pub struct WriteTx<'w> {
+pub(crate) struct WriteTx<'w> {
     pub(crate) connection: &'w Connection,
     pub(crate) memory: &'w mut WriterState,
     pub(crate) now: Timestamp,
@@ -99,12 +99,13 @@ impl<'w> WriteTx<'w> {
     }
 
     /// The time of the transaction on the store's clock.
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.now
     }
 
     /// The database, with what the transaction has done so far.
-    pub fn connection(&self) -> &Connection {
+    #[cfg(test)]
+    pub(crate) fn connection(&self) -> &Connection {
         self.connection
     }
 

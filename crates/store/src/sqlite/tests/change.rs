@@ -1,16 +1,16 @@
 //! A change is all or nothing, in the database and in what requests see.
 
+use crate::error::{Error, Result};
+use crate::reservation::ReserveAnswer;
+use crate::sqlite::writer::write_tx::WriteTx;
 use keystile_core::decision::KeyState;
 use keystile_core::key::KeyHash;
 use keystile_core::lock::{Lock, LockLevel};
 use keystile_core::refusal::Reason;
-use keystile_store::WriteTx;
-use keystile_store::error::{Error, Result};
-use keystile_store::sqlite::ledger::reserve::ReserveAnswer;
 use tokio::task::JoinSet;
 
-use crate::make::{LOCKS, owner, plan, subject, write};
-use crate::test_store::{TestStore, wait};
+use crate::sqlite::tests::make::{LOCKS, owner, plan, subject, write};
+use crate::sqlite::tests::test_store::{TestStore, wait};
 
 fn fixture() -> (TestStore, KeyHash) {
     let fixture = TestStore::new(&[plan("small", &[("3 per day", &[])], LOCKS)]);
@@ -42,12 +42,12 @@ pub(crate) fn in_one_group(
     wait(async {
         let store = fixture.store().clone();
         let mut busy = JoinSet::new();
-        busy.spawn(async move { store.change(move |_| Ok(held.recv().is_ok())).await });
+        busy.spawn(async move { store.write(move |_| Ok(held.recv().is_ok())).await });
         tokio::task::yield_now().await;
         let (mut changing, mut asked) = (Vec::new(), Vec::new());
         for change in changes {
             let store = fixture.store().clone();
-            changing.push(tokio::spawn(async move { store.change(change).await }));
+            changing.push(tokio::spawn(async move { store.write(change).await }));
         }
         for _ in 0..writes {
             let (store, subject) = (fixture.store().clone(), subject(&fixture.entry(key)));

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::journal::{Direction, HourCount, RecordPage, RecordQuery};
+use crate::reservation::RefusedRecord;
+use crate::sqlite::journal::{activity, hour, listing};
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
 use keystile_core::refusal::Reason;
 use keystile_core::time::Timestamp;
-use keystile_store::sqlite::journal::{self, Direction, HourCount, RecordPage, RecordQuery};
-use keystile_store::sqlite::ledger::reserve::RefusedRecord;
 
-use crate::make::{facts, plan, refusals, settlement};
-use crate::test_store::{Dice, TestStore, wait};
+use crate::sqlite::tests::make::{facts, plan, refusals, settlement};
+use crate::sqlite::tests::test_store::{Dice, TestStore, wait};
 
 const SEGMENT: i64 = 8_192;
 const HOUR: i64 = 3_600_000;
@@ -62,7 +63,7 @@ fn await_filled(fixture: &TestStore, to: i64) {
 }
 
 fn page(fixture: &TestStore, query: &RecordQuery) -> RecordPage {
-    fixture.store().read(|read| journal::page(read, query)).unwrap()
+    fixture.store().read(|read| listing::page(read, query)).unwrap()
 }
 
 /// All pages of a query, and how many there were.
@@ -237,7 +238,7 @@ fn hours(fixture: &TestStore) -> Vec<(i64, u64, u64)> {
 }
 
 fn hours_between(fixture: &TestStore, since: Timestamp, until: Timestamp) -> Vec<(i64, u64, u64)> {
-    let counted = fixture.store().read(|read| journal::writes_by_hour(read, since, until)).unwrap();
+    let counted = fixture.store().read(|read| hour::writes_by_hour(read, since, until)).unwrap();
     let plain = |HourCount { hour_start, writes, refused }| (hour_start.0, writes, refused);
     counted.into_iter().map(plain).collect()
 }
@@ -300,12 +301,12 @@ fn what_a_key_did_lately_is_counted_by_slot_and_address() {
     let slots = |fixture: &TestStore, since| {
         fixture
             .store()
-            .read(|read| journal::activity_of_subject(read, row, Timestamp(since), 3, HOUR))
+            .read(|read| activity::activity_of_subject(read, row, Timestamp(since), 3, HOUR))
             .unwrap()
     };
     let addresses = |fixture: &TestStore| {
         let found =
-            fixture.store().read(|read| journal::addresses_of_subject(read, row, 2)).unwrap();
+            fixture.store().read(|read| activity::addresses_of_subject(read, row, 2)).unwrap();
         found.into_iter().map(|used| (used.address, used.requests)).collect::<Vec<_>>()
     };
     let expected = [("2001:db8::1".to_owned(), 1), ("192.0.2.7".to_owned(), 3)];

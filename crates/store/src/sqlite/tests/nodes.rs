@@ -4,8 +4,8 @@ use keystile_core::journal::Outcome;
 use keystile_core::lock::LockRule;
 use rusqlite::{Connection, params};
 
-use crate::make::plan;
-use crate::test_store::TestStore;
+use crate::sqlite::tests::make::plan;
+use crate::sqlite::tests::test_store::TestStore;
 
 fn outcomes(fixture: &TestStore) -> Vec<Outcome> {
     fixture.journal().iter().map(|record| record.outcome).collect()

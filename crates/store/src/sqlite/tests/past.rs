@@ -2,15 +2,15 @@
 
 use std::fs;
 
+use crate::error::Error;
+use crate::sqlite::files::backup::{backup, restore, verify};
+use crate::sqlite::files::directory::DataDirectory;
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
-use keystile_store::error::Error;
-use keystile_store::sqlite::files::backup::{backup, restore, verify};
-use keystile_store::sqlite::files::directory::DataDirectory;
 use rusqlite::Connection;
 
-use crate::make::{LOCKS, plan};
-use crate::test_store::{TestStore, open};
+use crate::sqlite::tests::make::{LOCKS, plan};
+use crate::sqlite::tests::test_store::{TestStore, open};
 
 fn fixture() -> (TestStore, KeyHash) {
     let plans = [

@@ -1,13 +1,13 @@
 //! The store's clock across restarts, and what ends by it.
 
+use crate::clock::wall_clock;
+use crate::error::Error;
 use keystile_core::decision::KeyState;
 use keystile_core::lock::{Actor, LockRule};
-use keystile_store::clock::wall_clock;
-use keystile_store::error::Error;
 use rusqlite::Connection;
 
-use crate::make::{locks_for, plan};
-use crate::test_store::TestStore;
+use crate::sqlite::tests::make::{locks_for, plan};
+use crate::sqlite::tests::test_store::TestStore;
 
 const HOUR: i64 = 3_600_000;
 

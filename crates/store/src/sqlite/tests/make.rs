@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::key_cache::KeyEntry;
+use crate::reservation::Settlement;
+use crate::reservation::{RefusedRecord, ReserveRequest, Sender, Subject};
 use keystile_core::decision::{ApplicationState, Call, CallerState, KeyState, Permit, decide};
 use keystile_core::journal::{Outcome, RequestFacts};
 use keystile_core::lock::{Actor, LockLevel, LockRule, LockUntil};
@@ -12,9 +15,6 @@ use keystile_core::rate::RateState;
 use keystile_core::refusal::Reason;
 use keystile_core::request::credential::CredentialRule;
 use keystile_core::time::{Span, Timestamp};
-use keystile_store::sqlite::journal::Settlement;
-use keystile_store::sqlite::keys::key_cache::KeyEntry;
-use keystile_store::sqlite::ledger::reserve::{RefusedRecord, ReserveRequest, Sender, Subject};
 
 pub(crate) const LOCKS: LockRule =
     LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked };

@@ -4,15 +4,15 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::error::Error;
+use crate::loss;
+use crate::sqlite::files::directory::DataDirectory;
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
-use keystile_store::error::Error;
-use keystile_store::loss;
-use keystile_store::sqlite::files::directory::DataDirectory;
 use tempfile::TempDir;
 
-use crate::make::{LOCKS, owner, plan};
-use crate::test_store::{TestStore, open};
+use crate::sqlite::tests::make::{LOCKS, owner, plan};
+use crate::sqlite::tests::test_store::{TestStore, open};
 
 const FRAME: usize = 24 + 4096;
 
@@ -136,7 +136,7 @@ fn an_older_database_in_the_place_of_the_one_that_was_there_is_refused_until_the
     let entry = fixture.entry(key);
     fixture
         .change(move |work| {
-            let lock = crate::change::lock(work);
+            let lock = crate::sqlite::tests::change::lock(work);
             work.lock_key(&entry, lock).map(|_| ())
         })
         .unwrap();
@@ -150,9 +150,8 @@ fn an_older_database_in_the_place_of_the_one_that_was_there_is_refused_until_the
     assert!(accepted.is_some());
     fixture.start();
     let events = fixture.store().read(|read| {
-        let query =
-            keystile_store::sqlite::audit::event::EventQuery { limit: 1, ..Default::default() };
-        keystile_store::sqlite::audit::event::list(read, &query)
+        let query = crate::sqlite::audit::event::EventQuery { limit: 1, ..Default::default() };
+        crate::sqlite::audit::event::list(read, &query)
     });
     assert_eq!(events.unwrap()[0].kind, "loss_accepted");
     fixture.stop();

@@ -1,14 +1,14 @@
 //! The audit shows whatever was done to it behind Keystile's back.
 
-use keystile_store::error::{Error, Result};
-use keystile_store::sqlite::audit::event::{Event, EventKind, EventQuery, list};
-use keystile_store::sqlite::audit::{Verdict, verify};
-use keystile_store::sqlite::files::backup::{backup, restore};
-use keystile_store::sqlite::files::directory::DataDirectory;
+use crate::error::{Error, Result};
+use crate::sqlite::audit::event::{Event, EventKind, EventQuery, list};
+use crate::sqlite::audit::{Verdict, verify};
+use crate::sqlite::files::backup::{backup, restore};
+use crate::sqlite::files::directory::DataDirectory;
 use rusqlite::Connection;
 
-use crate::make::{LOCKS, owner, plan};
-use crate::test_store::TestStore;
+use crate::sqlite::tests::make::{LOCKS, owner, plan};
+use crate::sqlite::tests::test_store::TestStore;
 
 fn fixture(keys: usize) -> TestStore {
     let fixture = TestStore::new(&[plan("small", &[("3 per day", &[])], LOCKS)]);

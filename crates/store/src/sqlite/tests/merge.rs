@@ -1,12 +1,12 @@
 //! The journal by subject: whatever has been merged of it, counts come out the same.
 
+use crate::journal::RecordQuery;
 use keystile_core::journal::Outcome;
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
-use keystile_store::sqlite::journal::RecordQuery;
 
-use crate::make::{plan, refusals};
-use crate::test_store::{TestStore, wait};
+use crate::sqlite::tests::make::{plan, refusals};
+use crate::sqlite::tests::test_store::{TestStore, wait};
 
 /// So many rows wait before the writer merges while it is busy.
 const TAIL_MAX: usize = 65_536;

@@ -1,9 +1,9 @@
 //! A key that gets another plan is counted by it from the next write on, and nothing is forgotten.
 
-use keystile_store::applications::Progress;
+use crate::applications::Progress;
 
-use crate::make::{LOCKS, owner, plan};
-use crate::test_store::TestStore;
+use crate::sqlite::tests::make::{LOCKS, owner, plan};
+use crate::sqlite::tests::test_store::TestStore;
 
 fn fixture() -> TestStore {
     TestStore::new(&[

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use crate::reservation::{ReserveAnswer, Subject};
 use keystile_core::decision::KeyState;
 use keystile_core::journal::Outcome;
 use keystile_core::lock::{Actor, LockRule};
 use keystile_core::refusal::Reason;
-use keystile_store::sqlite::ledger::reserve::{ReserveAnswer, Subject};
 use tokio::task::JoinSet;
 
-use crate::make::{LOCKS, plan, subject, write};
-use crate::test_store::{TestStore, wait};
+use crate::sqlite::tests::make::{LOCKS, plan, subject, write};
+use crate::sqlite::tests::test_store::{TestStore, wait};
 
 const POST: (&str, &str, &str) = ("notes", "POST", "/notes");
 const DELETE: (&str, &str, &str) = ("notes", "DELETE", "/notes/1");
@@ -169,7 +169,8 @@ fn callers_without_a_key_are_counted_by_address_and_never_locked() {
 fn an_observed_api_counts_and_objects_but_never_refuses() {
     let plans = [plan("small", &[("2 per day", &[])], LOCKS)];
     let fixture = TestStore::new(&plans);
-    let observing = Arc::into_inner(crate::make::policy(&plans)).unwrap().observing();
+    let observing =
+        Arc::into_inner(crate::sqlite::tests::make::policy(&plans)).unwrap().observing();
     let observing = Arc::new(observing);
     let key = fixture.issue("small");
     for _ in 0..4 {

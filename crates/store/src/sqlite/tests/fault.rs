@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::error::Error;
+use crate::journal::RecordQuery;
 use keystile_core::decision::KeyState;
 use keystile_core::journal::Outcome;
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
-use keystile_store::error::Error;
-use keystile_store::sqlite::journal::RecordQuery;
 use rusqlite::Connection;
 
-use crate::change::{in_one_group, lock};
-use crate::make::{LOCKS, plan, refusals};
-use crate::test_store::{TestStore, wait};
+use crate::sqlite::tests::change::{in_one_group, lock};
+use crate::sqlite::tests::make::{LOCKS, plan, refusals};
+use crate::sqlite::tests::test_store::{TestStore, wait};
 
 fn fixture() -> (TestStore, KeyHash) {
     let fixture = TestStore::new(&plans());
@@ -128,12 +128,12 @@ fn a_change_after_a_write_that_filled_the_disk_is_not_made_by_half() {
     let (fixture, key) = fixture();
     let entry = fixture.entry(key);
     bound_pages(&fixture, 0);
-    let filling = Box::new(|work: &mut keystile_store::WriteTx<'_>| {
+    let filling = Box::new(|work: &mut crate::sqlite::writer::write_tx::WriteTx<'_>| {
         let sql = "INSERT INTO meta (name, value) VALUES ('filler', hex(zeroblob(20000)))";
         work.connection().execute(sql, [])?;
         Ok(())
     });
-    let locking = Box::new(move |work: &mut keystile_store::WriteTx<'_>| {
+    let locking = Box::new(move |work: &mut crate::sqlite::writer::write_tx::WriteTx<'_>| {
         let lock = lock(work);
         work.lock_key(&entry, lock).map(|_| ())
     });

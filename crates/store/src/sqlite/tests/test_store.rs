@@ -4,24 +4,25 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::Opened;
+use crate::Store;
+use crate::error::Result;
+use crate::journal::{Direction, RecordQuery};
+use crate::key_cache::KeyEntry;
+use crate::keys::{KeyRef, KeyRow, NewKeyRow};
+use crate::reservation::{ReserveAnswer, Reserved, Subject};
+use crate::sqlite::audit::event::{self, EventRow};
+use crate::sqlite::files::directory::DataDirectory;
+use crate::sqlite::journal::listing;
+use crate::sqlite::keys::key;
+use crate::sqlite::writer::write_tx::WriteTx;
 use keystile_core::decision::KeyState;
 use keystile_core::journal::{Outcome, WriteRecord};
 use keystile_core::key::{KeyHash, KeyId};
 use keystile_core::policy::{PlanSpec, Policy};
-use keystile_store::Opened;
-use keystile_store::Store;
-use keystile_store::WriteTx;
-use keystile_store::error::Result;
-use keystile_store::keys::{KeyRef, KeyRow, NewKeyRow};
-use keystile_store::sqlite::audit::event::{self, EventRow};
-use keystile_store::sqlite::files::directory::DataDirectory;
-use keystile_store::sqlite::journal::{self, Direction, RecordQuery};
-use keystile_store::sqlite::keys::key;
-use keystile_store::sqlite::keys::key_cache::KeyEntry;
-use keystile_store::sqlite::ledger::reserve::{ReserveAnswer, Reserved, Subject};
 use uuid::Uuid;
 
-use crate::make::{owner, policy, settlement, subject, write};
+use crate::sqlite::tests::make::{owner, policy, settlement, subject, write};
 
 /// Waits for an answer of the store.
 pub(crate) fn wait<T>(answer: impl Future<Output = T>) -> T {
@@ -109,11 +110,11 @@ impl TestStore {
         &self,
         change: impl FnOnce(&mut WriteTx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        wait(self.store().change(change))
+        wait(self.store().write(change))
     }
 
     pub(crate) fn issue(&self, plan: &str) -> KeyHash {
-        self.issue_text(plan, &keystile_store::random::<32>())
+        self.issue_text(plan, &crate::random::<32>())
     }
 
     /// A key whose text the test knows.
@@ -199,7 +200,7 @@ impl TestStore {
     }
 
     pub(crate) fn list(&self, query: &RecordQuery) -> Vec<WriteRecord> {
-        self.store().read(|read| journal::list(read, query)).unwrap()
+        self.store().read(|read| listing::list(read, query)).unwrap()
     }
 
     /// All records, earliest first.

@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::deliveries::{DeliveryQuery, DeliveryRow};
+use crate::error::Error;
+use crate::owners::NewCredential;
+use crate::owners::devices::NewSubscription;
+use crate::sqlite::notifications::outbox;
 use jiff::tz::TimeZone;
 use keystile_core::key::SubscriptionId;
 use keystile_core::lock::{Actor, Lock, LockLevel};
@@ -10,15 +15,10 @@ use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState, TRIE
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::notifications::watch::{WatchRule, WatchRules};
 use keystile_core::owners::secret::PasswordHash;
-use keystile_store::deliveries::{DeliveryQuery, DeliveryRow};
-use keystile_store::error::Error;
-use keystile_store::owners::NewCredential;
-use keystile_store::owners::devices::NewSubscription;
-use keystile_store::sqlite::notifications::outbox;
 use uuid::Uuid;
 
-use crate::make::{LOCKS, owner, plan};
-use crate::test_store::{TestStore, wait};
+use crate::sqlite::tests::make::{LOCKS, owner, plan};
+use crate::sqlite::tests::test_store::{TestStore, wait};
 
 pub(crate) fn channel(name: &str, spec: ChannelSpec) -> ChannelRule {
     let allowed_networks = Vec::new();
@@ -155,7 +155,7 @@ fn a_claim_that_nobody_comes_back_to_is_free_again() {
             .unwrap()
             .is_empty()
     );
-    fixture.reopen_later(keystile_store::deliveries::LEASE.millis() + 1);
+    fixture.reopen_later(crate::deliveries::LEASE.millis() + 1);
     let again = claim(&fixture, "one").remove(0);
     assert_eq!(record(&fixture, &held, later()), DeliveryState::Sending, "not its claim any more");
     assert_eq!(record(&fixture, &again, sent()), DeliveryState::Sent);
@@ -246,7 +246,7 @@ fn each_receiver_has_a_delivery_and_a_device_that_is_gone_is_forgotten() {
     assert_eq!(told[2].state, DeliveryState::Failed, "no device, which is to be seen");
 
     let credential = NewCredential::Password(PasswordHash::new("$argon2id$x".to_owned()));
-    let ada = crate::owner::claim(&fixture, "ada", credential).unwrap();
+    let ada = crate::sqlite::tests::owner::claim(&fixture, "ada", credential).unwrap();
     let device = NewSubscription {
         id: SubscriptionId::new(Uuid::now_v7()),
         owner: ada.id,

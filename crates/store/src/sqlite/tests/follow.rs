@@ -5,16 +5,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::sqlite::notifications::follow;
 use keystile_core::journal::Outcome;
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::notifications::watch::WatchRule;
 use keystile_core::time::Span;
-use keystile_store::sqlite::notifications::follow;
 use rusqlite::Connection;
 
-use crate::make::{LOCKS, plan, refusals};
-use crate::outbox::{deliveries, on, watch};
-use crate::test_store::{Dice, TestStore, wait};
+use crate::sqlite::tests::make::{LOCKS, plan, refusals};
+use crate::sqlite::tests::outbox::{deliveries, on, watch};
+use crate::sqlite::tests::test_store::{Dice, TestStore, wait};
 
 const DIRECTORY: &str = "KEYSTILE_TEST_FOLLOW_DIRECTORY";
 
@@ -257,11 +257,11 @@ fn a_full_channel_waits_and_a_lock_does_not() {
             .collect::<Vec<_>>()
     };
     let channels = || {
-        let mut channel = crate::outbox::hook("one");
+        let mut channel = crate::sqlite::tests::outbox::hook("one");
         channel.per_hour_max = 4;
         vec![channel]
     };
-    crate::outbox::watch_on(&fixture, rules(), channels());
+    crate::sqlite::tests::outbox::watch_on(&fixture, rules(), channels());
     let key = fixture.issue("open");
     for number in 0..9 {
         let path = format!("/{number}");
@@ -273,11 +273,11 @@ fn a_full_channel_waits_and_a_lock_does_not() {
     fixture.ask(key, ("notes", "PUT", "/x"), 1_000).unwrap().unwrap_err();
     assert_eq!(deliveries(&fixture).pop().unwrap().kind, Trigger::KeyLocked);
     fixture.reopen_later(1_800_000);
-    crate::outbox::watch_on(&fixture, rules(), channels());
+    crate::sqlite::tests::outbox::watch_on(&fixture, rules(), channels());
     fixture.change(|work| work.close_digests().map(drop)).unwrap();
     assert_eq!(deliveries(&fixture).len(), 5, "the hour is not over");
     fixture.reopen_later(1_900_000);
-    crate::outbox::watch_on(&fixture, rules(), channels());
+    crate::sqlite::tests::outbox::watch_on(&fixture, rules(), channels());
     fixture.change(|work| work.close_digests().map(drop)).unwrap();
     assert_eq!(deliveries(&fixture).len(), 9);
     let told: u64 = (0..9).map(|number| told(&fixture, &format!("rule-{number}"))).sum();
@@ -317,7 +317,12 @@ fn no_write_is_told_twice_or_forgotten_when_the_process_is_killed() {
     for _ in 0..12 {
         fixture.stop();
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "follow::child_that_is_killed", "--nocapture", "--test-threads=1"])
+            .args([
+                "--exact",
+                "sqlite::tests::follow::child_that_is_killed",
+                "--nocapture",
+                "--test-threads=1",
+            ])
             .env(DIRECTORY, fixture.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -4,16 +4,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::error::Error;
+use crate::sqlite::files::backup::{backup, restore, verify};
+use crate::sqlite::files::directory::DataDirectory;
 use keystile_core::journal::Outcome;
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
-use keystile_store::error::Error;
-use keystile_store::sqlite::files::backup::{backup, restore, verify};
-use keystile_store::sqlite::files::directory::DataDirectory;
 use rusqlite::Connection;
 
-use crate::make::{LOCKS, plan, subject, write};
-use crate::test_store::{TestStore, wait};
+use crate::sqlite::tests::make::{LOCKS, plan, subject, write};
+use crate::sqlite::tests::test_store::{TestStore, wait};
 
 fn fixture() -> TestStore {
     TestStore::new(&[
@@ -71,12 +71,7 @@ fn a_backup_made_while_writes_run_restores_to_one_moment_of_them() {
                 }
             });
         }
-        while fixture
-            .list(&keystile_store::sqlite::journal::RecordQuery {
-                limit: 100,
-                ..Default::default()
-            })
-            .len()
+        while fixture.list(&crate::journal::RecordQuery { limit: 100, ..Default::default() }).len()
             < 100
         {}
         let contents = backup(fixture.store(), &file).unwrap();
@@ -247,7 +242,10 @@ fn a_restore_that_was_cut_off_is_no_new_store_and_loses_nothing_when_it_is_repea
         }
         if steps > 0 {
             assert!(
-                matches!(crate::test_store::open(data.path()), Err(Error::Lost { .. })),
+                matches!(
+                    crate::sqlite::tests::test_store::open(data.path()),
+                    Err(Error::Lost { .. })
+                ),
                 "{steps}"
             );
         }

@@ -2,12 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use keystile_store::error::Error;
-use keystile_store::sqlite::files::directory::DataDirectory;
+use crate::error::Error;
+use crate::sqlite::files::directory::DataDirectory;
 use rusqlite::Connection;
 
-use crate::make::{LOCKS, plan};
-use crate::test_store::{TestStore, open};
+use crate::sqlite::tests::make::{LOCKS, plan};
+use crate::sqlite::tests::test_store::{TestStore, open};
 
 fn fixture() -> TestStore {
     let fixture = TestStore::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);

@@ -1,20 +1,20 @@
 //! Owners, links, recovery codes, sessions and tokens: each used once, none kept in clear.
 
+use crate::error::{Error, Result};
+use crate::owners::sessions::{NewSessionRow, SessionsToEnd};
+use crate::owners::tokens::NewTokenRow;
+use crate::owners::{NewCredential, NewOwnerRow, NewPasskeyRow, OwnerRow};
+use crate::sqlite::files::backup::{backup, restore};
+use crate::sqlite::files::directory::DataDirectory;
 use keystile_core::key::{OwnerId, PasskeyId, TokenId};
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::{PasswordHash, Secret, SecretHash, SecretKind};
 use keystile_core::time::Span;
-use keystile_store::error::{Error, Result};
-use keystile_store::owners::sessions::{NewSessionRow, SessionsToEnd};
-use keystile_store::owners::tokens::NewTokenRow;
-use keystile_store::owners::{NewCredential, NewOwnerRow, NewPasskeyRow, OwnerRow};
-use keystile_store::sqlite::files::backup::{backup, restore};
-use keystile_store::sqlite::files::directory::DataDirectory;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::make::{self, LOCKS, plan};
-use crate::test_store::{TestStore, wait};
+use crate::sqlite::tests::make::{self, LOCKS, plan};
+use crate::sqlite::tests::test_store::{TestStore, wait};
 
 const HOUR: Span = Span::from_secs(3600);
 
@@ -23,7 +23,7 @@ fn fixture() -> TestStore {
 }
 
 fn secret(fixture: &TestStore, kind: SecretKind) -> (Secret, SecretHash) {
-    let secret = Secret::from_random(kind, keystile_store::random());
+    let secret = Secret::from_random(kind, crate::random());
     let hash = secret.hash(kind, fixture.store().pepper());
     (secret, hash)
 }

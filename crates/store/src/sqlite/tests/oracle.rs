@@ -1,15 +1,15 @@
 //! Whatever happens in whatever order, the store agrees with a model that just adds up.
 
+use crate::reservation::{ReserveAnswer, Reserved};
 use keystile_core::budget::Departure;
 use keystile_core::journal::Outcome;
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
 use keystile_core::refusal::Reason;
-use keystile_store::sqlite::ledger::reserve::{ReserveAnswer, Reserved};
 use proptest::prelude::*;
 
-use crate::make::{LOCKS, plan};
-use crate::test_store::TestStore;
+use crate::sqlite::tests::make::{LOCKS, plan};
+use crate::sqlite::tests::test_store::TestStore;
 
 const HOUR: i64 = 3_600_000;
 

@@ -8,16 +8,16 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::Store;
+use crate::keys::KeyRow;
 use keystile_core::decision::KeyState;
 use keystile_core::journal::{Outcome, WriteRecord};
 use keystile_core::lock::LockRule;
 use keystile_core::policy::PlanSpec;
-use keystile_store::Store;
-use keystile_store::keys::KeyRow;
 use tokio::task::JoinSet;
 
-use crate::make::{LOCKS, owner, plan, policy, settlement, subject, write};
-use crate::test_store::{Dice, TestStore, open, wait};
+use crate::sqlite::tests::make::{LOCKS, owner, plan, policy, settlement, subject, write};
+use crate::sqlite::tests::test_store::{Dice, TestStore, open, wait};
 
 const DIRECTORY: &str = "KEYSTILE_TEST_CRASH_DIRECTORY";
 /// The texts of the keys, of which the first locks.
@@ -81,7 +81,12 @@ struct Said {
 
 fn run_and_kill(fixture: &TestStore, lines_max: usize, pause: Duration) -> Said {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "crash::child_that_is_killed", "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            "sqlite::tests::crash::child_that_is_killed",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(DIRECTORY, fixture.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -2,17 +2,18 @@
 
 use std::sync::OnceLock;
 
+use crate::journal::{Direction, RecordQuery};
+use crate::keys::KeyRow;
+use crate::reservation::RefusedRecord;
+use crate::sqlite::journal::{activity, listing, retention};
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::key::KeyHash;
 use keystile_core::lock::LockRule;
 use keystile_core::refusal::Reason;
 use keystile_core::time::Timestamp;
-use keystile_store::keys::KeyRow;
-use keystile_store::sqlite::journal::{self, Direction, RecordQuery};
-use keystile_store::sqlite::ledger::reserve::RefusedRecord;
 
-use crate::make::{facts, plan, settlement};
-use crate::test_store::{Dice, TestStore, wait};
+use crate::sqlite::tests::make::{facts, plan, settlement};
+use crate::sqlite::tests::test_store::{Dice, TestStore, wait};
 
 const ROWS: usize = 72_000;
 const APIS: [&str; 2] = ["notes", "drafts"];
@@ -129,6 +130,7 @@ fn random_query(large: &Large, all: &[WriteRecord], dice: &mut Dice) -> RecordQu
     };
     let place = |dice: &mut Dice| all[dice.roll(all.len())].id;
     RecordQuery {
+        id: None,
         subject: some(dice, 3, subject),
         application: some(dice, 3, application),
         address: some(dice, 3, |dice| {
@@ -164,7 +166,7 @@ fn compare(large: &Large, queries: usize, seed: u64) {
 fn walk(large: &Large, query: &RecordQuery, enough: usize) -> Vec<RecordId> {
     let (mut query, mut found) = (query.clone(), Vec::new());
     loop {
-        let page = large.fixture.store().read(|read| journal::page(read, &query)).unwrap();
+        let page = large.fixture.store().read(|read| listing::page(read, &query)).unwrap();
         assert!(page.records.len() <= query.limit as usize, "{query:?}");
         let is_full = page.records.len() == query.limit as usize;
         assert!(!page.searched_all || is_full || page.next.is_none(), "{query:?}");
@@ -206,7 +208,7 @@ fn shared() -> &'static Large {
 #[test]
 fn filters_places_times_and_orders_agree_with_a_plain_filter() {
     let large = shared();
-    assert_eq!(large.fixture.store().read(journal::count).unwrap(), u64::try_from(ROWS).unwrap());
+    assert_eq!(large.fixture.store().read(retention::count).unwrap(), u64::try_from(ROWS).unwrap());
     compare(large, 80, 7);
 }
 
@@ -230,11 +232,11 @@ fn pages_in_either_order_hold_every_record_once() {
 fn counts_and_last_times_agree_with_a_plain_filter() {
     let large = shared();
     let all = large.fixture.journal();
-    let counted = large.fixture.store().read(journal::count).unwrap();
+    let counted = large.fixture.store().read(retention::count).unwrap();
     assert_eq!(counted, u64::try_from(ROWS).unwrap());
     for row in &large.rows {
         let last =
-            large.fixture.store().read(|read| journal::last_of_subject(read, row.row)).unwrap();
+            large.fixture.store().read(|read| activity::last_of_subject(read, row.row)).unwrap();
         let is_sent = |outcome| !matches!(outcome, Outcome::Refused | Outcome::NotSent);
         let by_hand = all
             .iter()
@@ -260,7 +262,7 @@ fn retention_deletes_from_the_start_and_listings_and_counts_follow() {
     assert_eq!(deleted, [12_000, 12_000, 6_000, 0]);
     assert!(large.fixture.journal() == before[30_000..]);
     compare(&large, 20, 13);
-    assert_eq!(large.fixture.store().read(journal::count).unwrap(), 42_000);
+    assert_eq!(large.fixture.store().read(retention::count).unwrap(), 42_000);
     large.fixture.reopen();
     assert!(large.fixture.journal() == before[30_000..]);
     // Even where everything is old, the numbers of records go on where they were.

@@ -1,15 +1,15 @@
 //! Stores of earlier versions are brought to the present one, with what is in them.
 
+use crate::Store;
+use crate::sqlite::audit;
+use crate::sqlite::audit::event::{self, Event, EventKind, EventQuery};
+use crate::sqlite::files::directory::DataDirectory;
 use keystile_core::lock::Actor;
-use keystile_store::Store;
-use keystile_store::sqlite::audit;
-use keystile_store::sqlite::audit::event::{self, Event, EventKind, EventQuery};
-use keystile_store::sqlite::files::directory::DataDirectory;
 use rusqlite::Connection;
 
-use crate::test_store::wait;
+use crate::sqlite::tests::test_store::wait;
 
-const FIRST: &str = include_str!("../../src/sqlite/migrations/0001_first.sql");
+const FIRST: &str = include_str!("../migrations/0001_first.sql");
 const APPLICATION_ID: i32 = 0x4B53_544C;
 
 #[test]
@@ -27,7 +27,7 @@ fn a_store_of_the_first_version_keeps_its_events_and_chains_those_that_follow() 
     first.execute_batch(rows).unwrap();
     drop(first);
     let (store, _) = Store::open(directory).unwrap();
-    let recorded = store.change(move |work| {
+    let recorded = store.write(move |work| {
         work.record(&Event::named(EventKind::PolicyReloaded, None, &Actor::System, "in force"))
     });
     wait(recorded).unwrap();

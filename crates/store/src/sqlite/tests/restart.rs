@@ -1,16 +1,16 @@
 //! What was acknowledged before a stop holds after the next start.
 
+use crate::keys::NewKeyRow;
 use keystile_core::decision::{ApplicationState, KeyState};
 use keystile_core::journal::Outcome;
 use keystile_core::key::KeyId;
 use keystile_core::lock::{Lock, LockLevel, LockRule};
 use keystile_core::refusal::{LockNotice, Reason};
 use keystile_core::time::Timestamp;
-use keystile_store::keys::NewKeyRow;
 use uuid::Uuid;
 
-use crate::make::{LOCKS, owner, plan, subject, write};
-use crate::test_store::{TestStore, wait};
+use crate::sqlite::tests::make::{LOCKS, owner, plan, subject, write};
+use crate::sqlite::tests::test_store::{TestStore, wait};
 
 fn fixture() -> TestStore {
     TestStore::new(&[
@@ -201,7 +201,7 @@ fn a_write_that_its_caller_gave_up_before_it_was_recorded_leaves_nothing() {
     let store = fixture.store().clone();
     wait(async {
         // The first change keeps the writer busy until the caller of the write has gone.
-        let busy = store.change(move |_| Ok(held.recv().is_ok()));
+        let busy = store.write(move |_| Ok(held.recv().is_ok()));
         let asked = Box::pin(store.reserve(request));
         tokio::select! { biased; _ = busy => {}, _ = asked => {}, () = std::future::ready(()) => {} }
         drop(release);
@@ -226,16 +226,16 @@ fn a_write_that_its_caller_gave_up_while_it_was_recorded_is_given_back() {
         // One change holds the writer until the write and another change wait for it as one group. The
         // other holds the group, in which the write is recorded by then, until its caller has gone.
         let (one, two, three) = (store.clone(), store.clone(), store.clone());
-        let first = tokio::spawn(async move { one.change(move |_| Ok(gone.recv().is_ok())).await });
+        let first = tokio::spawn(async move { one.write(move |_| Ok(gone.recv().is_ok())).await });
         tokio::task::yield_now().await;
         let asked = tokio::spawn(async move { two.reserve(request).await });
         tokio::task::yield_now().await;
         let second = tokio::spawn(async move {
-            let held = move |_: &mut keystile_store::WriteTx<'_>| {
+            let held = move |_: &mut crate::sqlite::writer::write_tx::WriteTx<'_>| {
                 drop(reached);
                 Ok(held.recv().is_ok())
             };
-            three.change(held).await
+            three.write(held).await
         });
         tokio::task::yield_now().await;
         drop(go);

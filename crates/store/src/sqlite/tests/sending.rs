@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use crate::reservation::Reserved;
 use keystile_core::journal::Outcome;
 use keystile_core::refusal::Reason;
-use keystile_store::sqlite::ledger::reserve::Reserved;
 
-use crate::make::{LOCKS, plan};
-use crate::test_store::TestStore;
+use crate::sqlite::tests::make::{LOCKS, plan};
+use crate::sqlite::tests::test_store::TestStore;
 
 fn sleep(millis: u64) {
     std::thread::sleep(Duration::from_millis(millis));
