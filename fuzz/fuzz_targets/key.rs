@@ -1,7 +1,8 @@
 #![no_main]
 //! Any bytes may be presented as a key, and any 256 bits make one that is read back.
 
-use keystile_core::key::{KeyPrefix, KeyText, Pepper, well_formed};
+use keystile_core::keys::hash::Pepper;
+use keystile_core::keys::text::{KeyPrefix, KeyText, well_formed};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {

@@ -4,8 +4,10 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use http::Method;
-use keystile_core::decision::{ApplicationState, Call, CallerState, KeyState, decide};
-use keystile_core::key::KeyId;
+use keystile_core::decision::{Call, CallerState, decide};
+use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::key::KeyId;
+use keystile_core::keys::key::KeyState;
 use keystile_core::rate::RateState;
 use keystile_core::time::Timestamp;
 

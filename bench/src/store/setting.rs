@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use http::Method;
 use jiff::tz::TimeZone;
+use keystile_core::actor::Actor;
 use keystile_core::decision::{Call, CallerState, Permit, decide};
 use keystile_core::journal::RequestFacts;
-use keystile_core::key::{KeyId, KeyPrefix, KeyText};
-use keystile_core::lock::{Actor, LockLevel, LockRule, LockUntil};
+use keystile_core::keys::key::KeyId;
+use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
+use keystile_core::keys::text::{KeyPrefix, KeyText};
 use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
 use keystile_core::request::credential::CredentialRule;
@@ -17,7 +19,7 @@ use keystile_core::time::Span;
 use keystile_store::DataDirectory;
 use keystile_store::Store;
 use keystile_store::key_cache::KeyEntry;
-use keystile_store::keys::NewKeyRow;
+use keystile_store::keys::{NewKeyRow, NewKeys};
 use keystile_store::reservation::{ReserveRequest, Sender, Subject};
 
 use crate::Outcome;
@@ -76,29 +78,27 @@ pub fn open(directory: &Path) -> Outcome<Arc<Store>> {
 
 /// Issues the keys.
 pub async fn issue(store: &Arc<Store>) -> Outcome<()> {
-    let owner = store.clone();
-    store
-        .change(move |work| {
-            let actor = Actor::CommandLine("bench".to_owned());
-            let applications = (0..APPLICATIONS)
-                .map(|number| work.create_application(&format!("bench-{number}"), "open", &actor))
-                .collect::<Result<Vec<_>, _>>()?;
-            for number in 0..KEYS {
-                let mut random = [7; 32];
-                random[..8].copy_from_slice(&number.to_be_bytes());
-                let text = KeyText::from_random(&KeyPrefix::default(), random);
-                let row = NewKeyRow {
-                    id: KeyId::new(uuid::Uuid::from_u128(number as u128)),
-                    hash: owner.pepper().hash(text.expose().as_bytes()),
-                    prefix: text.display_prefix().to_owned(),
-                    plan: "open".to_owned(),
-                };
-                let place = if number + 1 == KEYS { APPLICATIONS - 1 } else { number / 10 };
-                work.create_key(&applications[place], &row, &actor)?;
-            }
-            Ok(())
-        })
-        .await?;
+    let key = |number: usize| {
+        let mut random = [7; 32];
+        random[..8].copy_from_slice(&number.to_be_bytes());
+        let text = KeyText::from_random(&KeyPrefix::default(), random);
+        NewKeyRow {
+            id: KeyId::new(uuid::Uuid::from_u128(number as u128)),
+            hash: store.pepper().hash(text.expose().as_bytes()),
+            prefix: text.display_prefix().to_owned(),
+            plan: "open".to_owned(),
+        }
+    };
+    let place = |number| if number + 1 == KEYS { APPLICATIONS - 1 } else { number / 10 };
+    for application in 0..APPLICATIONS {
+        let numbers = (0..KEYS).filter(|number| place(*number) == application);
+        let new = NewKeys {
+            application: format!("bench-{application}"),
+            plan: "open".to_owned(),
+            keys: numbers.map(key).collect(),
+        };
+        store.create_keys(new, Actor::CommandLine("bench".to_owned())).await?;
+    }
     Ok(())
 }
 

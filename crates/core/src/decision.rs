@@ -28,36 +28,16 @@ use http::Method;
 use smallvec::SmallVec;
 
 use crate::cost::{BodyCharge, CountedCall, cost_of};
-use crate::key::KeyId;
-use crate::lock::LockLevel;
+use crate::keys::application::ApplicationState;
+use crate::keys::key::KeyId;
+use crate::keys::key::KeyState;
+use crate::keys::lock::LockLevel;
 use crate::policy::api::{Charge, Mode, OperationMatch};
 use crate::policy::operation::CountRule;
 use crate::policy::{ApiRef, Plan, Policy};
 use crate::rate::RateState;
 use crate::refusal::{LockNotice, Reason, Refusal};
 use crate::time::Timestamp;
-
-/// Whether a key may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyState {
-    /// It may.
-    Active,
-    /// Some or all of its calls are stopped.
-    Locked(LockNotice),
-    /// It may never be used again.
-    Revoked,
-}
-
-/// Whether an application may call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum ApplicationState {
-    /// It may.
-    Active,
-    /// The owner stopped all its keys.
-    Suspended,
-}
 
 /// Who calls, as far as the request tells.
 #[derive(Clone, Copy, Debug)]

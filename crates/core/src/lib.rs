@@ -7,13 +7,14 @@
 //!
 //! Not here: where keys are stored, how a write is made durable, what a protocol looks like.
 
+pub mod actor;
 pub mod budget;
 pub mod cost;
 pub mod decision;
+pub mod id;
 pub mod journal;
-pub mod key;
+pub mod keys;
 pub mod label;
-pub mod lock;
 pub mod notifications;
 pub mod owners;
 pub mod policy;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use crate::journal::RecordId;
-use crate::lock::LockLevel;
+use crate::keys::lock::LockLevel;
 use crate::refusal::{LockNotice, Reason, Refusal};
 
 mod page;

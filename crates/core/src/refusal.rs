@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::lock::LockLevel;
+use crate::keys::lock::LockLevel;
 use crate::time::Timestamp;
 
 macro_rules! reasons {

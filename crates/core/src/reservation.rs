@@ -3,10 +3,13 @@
 //! The decision on the request came from memory, some time ago. Here key, application and budgets are as
 //! they are on record, and what is said holds.
 
+use crate::actor::Actor;
 use crate::budget::{Exhausted, ExhaustedBy, Subject};
-use crate::decision::{ApplicationState, KeyState, locked};
+use crate::decision::locked;
 use crate::journal::RequestFacts;
-use crate::lock::{Actor, Lock, LockLevel, LockRule, LockUntil};
+use crate::keys::application::ApplicationState;
+use crate::keys::key::KeyState;
+use crate::keys::lock::{Lock, LockLevel, LockRule, LockUntil};
 use crate::policy::Budget;
 use crate::refusal::{Reason, Refusal};
 use crate::time::Timestamp;

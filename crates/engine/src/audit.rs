@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
 use keystile_store::audit::{EventKind, EventOwner, EventQuery, EventRow};

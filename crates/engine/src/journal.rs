@@ -265,7 +265,7 @@ mod tests {
 
     use keystile_core::budget::Quota;
     use keystile_core::journal::{Outcome, RequestFacts};
-    use keystile_core::key::KeyPrefix;
+    use keystile_core::keys::text::KeyPrefix;
     use keystile_core::owners::principal::Principal;
     use keystile_core::policy::Policy;
     use keystile_core::refusal::Reason;

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use keystile_core::budget::Quota;
-use keystile_core::key::KeyPrefix;
+use keystile_core::keys::text::KeyPrefix;
 use keystile_core::notifications::watch::WatchRules;
 use keystile_core::policy::Policy;
 use keystile_core::policy::example_call::{Wanted, example_call};

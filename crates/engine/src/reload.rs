@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 use keystile_core::owners::scope::Scope;
 use serde::{Deserialize, Serialize};
 

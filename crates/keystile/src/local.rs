@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use keystile_core::budget::Quota;
-use keystile_core::key::KeyPrefix;
+use keystile_core::keys::text::KeyPrefix;
 use keystile_core::policy::Policy;
 use keystile_engine::Engine;
 use keystile_engine::EngineSettings;

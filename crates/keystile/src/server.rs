@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 use keystile_core::owners::principal::Principal;
 use keystile_engine::Engine;
 use keystile_engine::EngineSettings;

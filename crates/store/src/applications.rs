@@ -1,7 +1,7 @@
 //! Applications as the store gives and takes them.
 
-use keystile_core::decision::ApplicationState;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::keys::application::ApplicationState;
 use keystile_core::time::Timestamp;
 use keystile_core::version::{Expected, version_of};
 

@@ -1,6 +1,6 @@
 //! Deliveries, their attempts, and the channels that carry them.
 
-use keystile_core::key::DeliveryId;
+use keystile_core::notifications::delivery::DeliveryId;
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState};
 use keystile_core::notifications::notice::Notice;
 use keystile_core::notifications::trigger::Trigger;

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-use keystile_core::decision::{ApplicationState, KeyState};
-use keystile_core::key::{ApplicationId, KeyHash, KeyId};
-use keystile_core::lock::LockLevel;
+use keystile_core::keys::application::ApplicationId;
+use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::key::KeyId;
+use keystile_core::keys::key::KeyState;
+use keystile_core::keys::lock::LockLevel;
 use keystile_core::rate::RateState;
 use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;
@@ -277,7 +280,7 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
-    use keystile_core::decision::ApplicationState;
+    use keystile_core::keys::application::ApplicationState;
     use uuid::Uuid;
 
     use super::*;

@@ -1,8 +1,10 @@
 //! Keys as the store gives and takes them.
 
+use keystile_core::actor::Actor;
 use keystile_core::budget::Quota;
-use keystile_core::key::{KeyHash, KeyId};
-use keystile_core::lock::{Actor, Lock, LockChange, LockLevel};
+use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::key::KeyId;
+use keystile_core::keys::lock::{Lock, LockChange, LockLevel};
 use keystile_core::time::{Span, Timestamp};
 use keystile_core::version::{Expected, version_of};
 

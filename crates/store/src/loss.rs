@@ -1,6 +1,6 @@
 //! Going on without commits that were acknowledged and are missing, on the owner's word.
 
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 
 use crate::error::{Error, Result};
 use crate::sqlite::audit::event::{Event, EventKind};

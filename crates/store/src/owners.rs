@@ -1,6 +1,7 @@
 //! Owners: who signs in at the console, and how somebody becomes one.
 
-use keystile_core::key::{OwnerId, PasskeyId};
+use keystile_core::owners::owner::OwnerId;
+use keystile_core::owners::passkey::PasskeyId;
 use keystile_core::owners::secret::{PasswordHash, SecretHash};
 use keystile_core::time::Timestamp;
 use uuid::Uuid;

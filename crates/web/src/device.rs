@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use keystile_core::key::SubscriptionId;
+use keystile_core::notifications::subscription::SubscriptionId;
 use keystile_engine::notifications::device::{
     NewDevice, RemoveDevice, SubscribeDevice, TestDevice,
 };

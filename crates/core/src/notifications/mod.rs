@@ -6,5 +6,6 @@ pub mod grouping;
 pub mod notice;
 pub mod plan;
 pub mod quiet_hours;
+pub mod subscription;
 pub mod trigger;
 pub mod watch;

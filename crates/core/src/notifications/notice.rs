@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Outcome, RecordId};
-use crate::lock::Lock;
+use crate::keys::lock::Lock;
 use crate::notifications::trigger::Trigger;
 use crate::time::Timestamp;
 

@@ -3,8 +3,8 @@
 //! A [`Principal`] is not an [`Actor`]: the one says what somebody may do, the other is whom the audit
 //! names. Every principal has an actor; some actors, such as a budget that locks a key, ask for nothing.
 
-use crate::key::OwnerId;
-use crate::lock::Actor;
+use crate::actor::Actor;
+use crate::owners::owner::OwnerId;
 use crate::owners::scope::Scope;
 
 /// Somebody who asks for something.

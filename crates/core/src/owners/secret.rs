@@ -13,7 +13,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::key::{KeyPrefix, KeyText, Pepper, well_formed};
+use crate::keys::hash::Pepper;
+use crate::keys::text::{KeyPrefix, KeyText, well_formed};
 
 /// What a secret opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,7 +99,7 @@ impl<'de> Deserialize<'de> for Secret {
 }
 
 /// What is kept of a secret: its HMAC-SHA-256. Comparing two in variable time is safe, as for
-/// [`crate::key::KeyHash`].
+/// [`crate::keys::hash::KeyHash`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SecretHash([u8; 32]);
 

@@ -169,7 +169,7 @@ mod tests {
     use http::HeaderName;
 
     use super::*;
-    use crate::lock::LockRule;
+    use crate::keys::lock::LockRule;
     use crate::policy::PlanSpec;
     use crate::policy::api::ApiSpec;
     use crate::policy::api::tests::spec;

@@ -81,7 +81,7 @@ fn row(of_api: ApiRef<'_>, plans: &[&Plan], operation: String, method: &Method, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::LockRule;
+    use crate::keys::lock::LockRule;
     use crate::policy::api::tests::spec;
     use crate::policy::{BudgetSpec, PlanSpec};
 

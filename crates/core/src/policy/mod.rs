@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::budget::Quota;
-use crate::lock::LockRule;
+use crate::keys::lock::LockRule;
 use crate::policy::api::{Api, ApiSpec};
 use crate::policy::operation::ScopedPattern;
 use crate::policy::template::IndexSet;

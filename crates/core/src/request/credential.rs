@@ -2,7 +2,7 @@
 //!
 //! A key is read from one field, from `Authorization`, and, only where the owner says so, from the
 //! query. The API behind the gate may want credentials too, and in the same places. So a credential is
-//! ours only where it speaks of a key (see [`crate::key::speaks_of_key`]), or where it stands in a place
+//! ours only where it speaks of a key (see [`crate::keys::text::speaks_of_key`]), or where it stands in a place
 //! that the owner chose for keys. Everything else is the API's, and passes untouched.
 //!
 //! A key may be given once. Two are refused even when they are equal: where two places are read, two
@@ -21,7 +21,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use smallvec::SmallVec;
 
-use crate::key::{KeyPrefix, speaks_of_key};
+use crate::keys::text::{KeyPrefix, speaks_of_key};
 use crate::request::grammar::unescape;
 use crate::request::head::Fields;
 

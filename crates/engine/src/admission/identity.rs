@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::slice;
 use std::sync::Arc;
 
-use keystile_core::decision::{ApplicationState, Call, CallerState, KeyState, Permit, decide};
-use keystile_core::key::well_formed;
-use keystile_core::lock::LockLevel;
+use keystile_core::decision::{Call, CallerState, Permit, decide};
+use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::key::KeyState;
+use keystile_core::keys::lock::LockLevel;
+use keystile_core::keys::text::well_formed;
 use keystile_core::policy::api::OperationMatch;
 use keystile_core::policy::{ApiRef, Policy};
 use keystile_core::refusal::{Reason, Refusal};

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use keystile_core::journal::{Outcome, RequestFacts};
-use keystile_core::key::KeyId;
+use keystile_core::keys::key::KeyId;
 use keystile_core::refusal::Reason;
 use keystile_store::reservation::RefusedRecord;
 

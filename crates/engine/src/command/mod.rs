@@ -10,8 +10,8 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use keystile_core::key::OwnerId;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::owners::owner::OwnerId;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
 use serde::{Deserialize, Serialize};

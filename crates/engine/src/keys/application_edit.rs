@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keystile_core::decision::ApplicationState;
+use keystile_core::keys::application::ApplicationState;
 use keystile_core::owners::scope::Scope;
 use keystile_core::version::Expected;
 use keystile_store::applications::{ApplicationEdit, PlanChange, Progress};

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use keystile_core::key::{KeyId, KeyText};
+use keystile_core::keys::key::KeyId;
+use keystile_core::keys::text::KeyText;
 use keystile_core::owners::scope::Scope;
 use keystile_core::policy::example_call::Wanted;
 use keystile_core::time::Span;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use keystile_core::key::well_formed;
-use keystile_core::lock::Lock;
+use keystile_core::keys::lock::Lock;
+use keystile_core::keys::text::well_formed;
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
 use keystile_core::version::version_of;

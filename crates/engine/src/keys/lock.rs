@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use keystile_core::keys::lock::{Budgets, LockChange, LockLevel};
 use keystile_core::label::Label;
-use keystile_core::lock::{Budgets, LockChange, LockLevel};
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Span;
 use keystile_core::version::Expected;

@@ -16,8 +16,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use keystile_core::key::{KeyId, Pepper, SigningKey};
-use keystile_core::lock::{Actor, LockLevel};
+use keystile_core::actor::Actor;
+use keystile_core::keys::hash::Pepper;
+use keystile_core::keys::key::KeyId;
+use keystile_core::keys::lock::LockLevel;
+use keystile_core::keys::signing::SigningKey;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::SecretHash;

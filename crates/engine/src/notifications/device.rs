@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use keystile_core::key::{OwnerId, SubscriptionId};
 use keystile_core::label::SHORT_NAME_CHARS_MAX;
+use keystile_core::notifications::subscription::SubscriptionId;
+use keystile_core::owners::owner::OwnerId;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;

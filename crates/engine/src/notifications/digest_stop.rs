@@ -15,7 +15,9 @@
 
 use std::sync::Arc;
 
-use keystile_core::key::{DeliveryId, Pepper, SigningKey};
+use keystile_core::keys::hash::Pepper;
+use keystile_core::keys::signing::SigningKey;
+use keystile_core::notifications::delivery::DeliveryId;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
 use keystile_store::deliveries::DeliveryRow;

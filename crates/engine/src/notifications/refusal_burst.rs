@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keystile_core::journal::Outcome;
-use keystile_core::key::KeyId;
+use keystile_core::keys::key::KeyId;
 use keystile_core::request::address::counted_address;
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::key_cache::KeyEntry;

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use keystile_core::key::SigningKey;
+use keystile_core::keys::signing::SigningKey;
 
 /// The bytes with their signature, as text for an address.
 pub(crate) fn token(key: &SigningKey, bytes: &[u8]) -> String {
@@ -22,7 +22,7 @@ pub(crate) fn read<const BYTES: usize>(key: &SigningKey, token: &str) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use keystile_core::key::Pepper;
+    use keystile_core::keys::hash::Pepper;
 
     use super::*;
 

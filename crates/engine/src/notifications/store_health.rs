@@ -7,8 +7,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use keystile_core::key::DeliveryId;
 use keystile_core::notifications::channel::ChannelRule;
+use keystile_core::notifications::delivery::DeliveryId;
 use keystile_core::notifications::grouping::Occurrence;
 use keystile_core::notifications::notice::Notice;
 use keystile_core::notifications::plan;

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use keystile_core::key::OwnerId;
+use keystile_core::owners::owner::OwnerId;
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::{PasswordHash, Secret, SecretKind};
 use keystile_core::time::{Span, Timestamp};

@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
-use keystile_core::key::OwnerId;
 use keystile_core::label::NAME_CHARS_MAX;
+use keystile_core::owners::owner::OwnerId;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use keystile_core::key::PasskeyId;
 use keystile_core::label::SHORT_NAME_CHARS_MAX;
+use keystile_core::owners::passkey::PasskeyId;
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
 use keystile_store::error::Error;

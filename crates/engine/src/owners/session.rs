@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use keystile_core::key::OwnerId;
+use keystile_core::owners::owner::OwnerId;
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::{Secret, SecretHash, SecretKind};
 use keystile_core::owners::session::{SESSION_IDLE_MAX, SESSION_MAX};

@@ -17,7 +17,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 use keystile_core::owners::sign_in::Attempts;
 use keystile_core::request::address::counted_address;
 use keystile_core::time::{Span, Timestamp};

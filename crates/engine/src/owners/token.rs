@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use keystile_core::key::TokenId;
+use keystile_core::actor::Actor;
 use keystile_core::label::NAME_CHARS_MAX;
-use keystile_core::lock::Actor;
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::{Secret, SecretKind};
+use keystile_core::owners::token::TokenId;
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::error::Error;
 use keystile_store::owners::tokens::{NewTokenRow, TokenRow};

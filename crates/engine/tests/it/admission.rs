@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use keystile_core::journal::Outcome;
-use keystile_core::lock::LockRule;
+use keystile_core::keys::lock::LockRule;
 use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
 use keystile_core::refusal::Reason;

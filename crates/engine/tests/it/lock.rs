@@ -1,7 +1,7 @@
 //! Locks that meet a lock.
 
-use keystile_core::key::KeyId;
-use keystile_core::lock::LockLevel;
+use keystile_core::keys::key::KeyId;
+use keystile_core::keys::lock::LockLevel;
 use keystile_core::version::Expected;
 use keystile_engine::keys::create::CreateKeys;
 use keystile_engine::keys::key::{KeyDetails, ShowKey};

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use keystile_core::key::KeyPrefix;
+use keystile_core::keys::text::KeyPrefix;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::secret::PasswordHash;
 use keystile_core::policy::Policy;

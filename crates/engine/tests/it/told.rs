@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use keystile_core::key::KeyId;
-use keystile_core::lock::Actor;
-use keystile_core::lock::{Budgets, LockLevel};
+use keystile_core::actor::Actor;
+use keystile_core::keys::key::KeyId;
+use keystile_core::keys::lock::{Budgets, LockLevel};
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState};
 use keystile_core::notifications::trigger::Trigger;

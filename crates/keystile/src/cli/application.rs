@@ -1,6 +1,6 @@
 //! `keystile application`.
 
-use keystile_core::decision::ApplicationState;
+use keystile_core::keys::application::ApplicationState;
 use keystile_core::version::Expected;
 use keystile_engine::keys::application::{
     CreateApplication, ListApplications, ShowApplicationWithKeys,

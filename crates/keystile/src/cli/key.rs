@@ -1,6 +1,6 @@
 //! `keystile key`.
 
-use keystile_core::lock::{Budgets, LockLevel};
+use keystile_core::keys::lock::{Budgets, LockLevel};
 use keystile_core::time::{Span, Timestamp};
 use keystile_core::version::Expected;
 use keystile_engine::keys::create::{CreateKeys, NewKey, RollKey};

@@ -9,8 +9,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use keystile_core::actor::Actor;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
-use keystile_core::lock::{Actor, Lock, LockLevel};
+use keystile_core::keys::lock::{Lock, LockLevel};
 use keystile_core::time::Timestamp;
 use keystile_engine::audit::EventView;
 use keystile_engine::command::wire::WireCommand;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use http::Method;
 use jiff::tz::TimeZone;
-use keystile_core::key::KeyPrefix;
+use keystile_core::keys::text::KeyPrefix;
 use keystile_core::policy::{PlanSpec, Policy};
 use keystile_core::time::Span;
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use keystile_core::key::KeyPrefix;
+use keystile_core::keys::text::KeyPrefix;
 use keystile_core::notifications::watch::WatchRules;
 use keystile_core::policy::Policy;
 use keystile_core::time::Span;

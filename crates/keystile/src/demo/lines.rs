@@ -4,8 +4,9 @@ mod intro;
 
 use clap::builder::styling::{AnsiColor, Style};
 use jiff::tz::TimeZone;
+use keystile_core::actor::Actor;
 use keystile_core::journal::{Outcome, WriteRecord};
-use keystile_core::lock::{Actor, Lock, LockLevel};
+use keystile_core::keys::lock::{Lock, LockLevel};
 use keystile_core::time::Timestamp;
 use keystile_engine::keys::key::KeyView;
 

@@ -1,7 +1,7 @@
 //! What a message says in words: the state, what happened in a few words, and the first sentence.
 
 use keystile_core::journal::Outcome;
-use keystile_core::lock::LockLevel;
+use keystile_core::keys::lock::LockLevel;
 use keystile_core::notifications::notice::{Notice, NoticeBudget};
 use keystile_core::notifications::trigger::Trigger;
 

@@ -1,7 +1,8 @@
 //! Every kind of message, read aloud.
 
+use keystile_core::actor::Actor;
 use keystile_core::journal::{Outcome, RecordId};
-use keystile_core::lock::{Actor, Lock, LockLevel};
+use keystile_core::keys::lock::{Lock, LockLevel};
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec};
 use keystile_core::notifications::notice::{NoticeBudget, NoticeEvent, NoticeOffender};
 use keystile_core::time::Timestamp;

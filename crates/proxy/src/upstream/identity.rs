@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use keystile_core::key::KeyId;
+use keystile_core::keys::key::KeyId;
 use keystile_engine::Identity;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 

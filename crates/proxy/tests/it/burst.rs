@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use keystile_core::journal::Outcome;
-use keystile_core::lock::Budgets;
-use keystile_core::lock::{LockLevel, LockRule, LockUntil};
+use keystile_core::keys::lock::Budgets;
+use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::refusal::Reason;
 use tokio::task::JoinSet;
 

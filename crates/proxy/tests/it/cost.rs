@@ -1,7 +1,7 @@
 //! Operations whose bodies tell what they cost.
 
 use keystile_core::journal::Outcome;
-use keystile_core::lock::LockLevel;
+use keystile_core::keys::lock::LockLevel;
 use keystile_core::policy::operation::{BodyKind, BodyRule, Treatment};
 
 use crate::harness::{Answer, TestGate, Upstream, api, plan, request, rule, settings};

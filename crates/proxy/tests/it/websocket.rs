@@ -1,7 +1,7 @@
 //! Upgrades to `WebSocket`: where an operation opts in, and nowhere else.
 
 use keystile_core::journal::Outcome;
-use keystile_core::lock::LockLevel;
+use keystile_core::keys::lock::LockLevel;
 use keystile_core::policy::api::Mode;
 use keystile_core::policy::operation::Treatment;
 use keystile_core::refusal::Reason;

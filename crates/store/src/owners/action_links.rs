@@ -1,6 +1,6 @@
 //! Links in messages that act on a key: each acts once.
 
-use keystile_core::key::KeyId;
+use keystile_core::keys::key::KeyId;
 use keystile_core::owners::secret::SecretHash;
 use keystile_core::time::Timestamp;
 

@@ -1,6 +1,6 @@
 //! What owners sign in with: passkeys, a password, recovery codes.
 
-use keystile_core::key::PasskeyId;
+use keystile_core::owners::passkey::PasskeyId;
 use keystile_core::time::Timestamp;
 
 /// A passkey of an owner.

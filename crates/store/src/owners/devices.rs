@@ -1,6 +1,7 @@
 //! Devices: the browsers and phones of owners that take push messages.
 
-use keystile_core::key::{OwnerId, SubscriptionId};
+use keystile_core::notifications::subscription::SubscriptionId;
+use keystile_core::owners::owner::OwnerId;
 use keystile_core::time::Timestamp;
 
 /// A device that takes Web Push.

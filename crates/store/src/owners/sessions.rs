@@ -1,6 +1,6 @@
 //! Sessions of owners at the console.
 
-use keystile_core::key::OwnerId;
+use keystile_core::owners::owner::OwnerId;
 use keystile_core::owners::secret::SecretHash;
 use keystile_core::owners::session::SessionTimes;
 

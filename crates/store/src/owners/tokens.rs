@@ -1,9 +1,9 @@
 //! Tokens of the admin API.
 
-use keystile_core::key::TokenId;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::SecretHash;
+use keystile_core::owners::token::TokenId;
 use keystile_core::time::Timestamp;
 
 /// A token.

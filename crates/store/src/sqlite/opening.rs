@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use keystile_core::key::Pepper;
+use keystile_core::keys::hash::Pepper;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 

@@ -1,7 +1,7 @@
 //! Links in messages that act on a key: each acts once.
 
-use keystile_core::key::KeyId;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::keys::key::KeyId;
 use keystile_core::owners::secret::SecretHash;
 
 use crate::error::Result;

@@ -1,7 +1,7 @@
 //! Applications: who has keys.
 
-use keystile_core::decision::ApplicationState;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::keys::application::ApplicationState;
 
 use crate::applications::{ApplicationEdit, ApplicationRow, PlanChange, Progress};
 use crate::error::Result;

@@ -1,6 +1,6 @@
 //! The audit, as owners read it.
 
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 
 use crate::audit::EventOwner;
 use crate::error::Result;

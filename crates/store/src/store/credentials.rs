@@ -1,7 +1,8 @@
 //! What owners sign in with: passkeys, a password, recovery codes.
 
-use keystile_core::key::{OwnerId, PasskeyId};
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::owners::owner::OwnerId;
+use keystile_core::owners::passkey::PasskeyId;
 use keystile_core::owners::secret::{PasswordHash, SecretHash};
 use uuid::Uuid;
 

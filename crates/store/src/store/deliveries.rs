@@ -1,9 +1,10 @@
 //! Deliveries, their attempts, and the channels that carry them.
 
-use keystile_core::key::{DeliveryId, SubscriptionId};
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 use keystile_core::notifications::channel::ChannelRule;
+use keystile_core::notifications::delivery::DeliveryId;
 use keystile_core::notifications::delivery::DeliveryState;
+use keystile_core::notifications::subscription::SubscriptionId;
 use keystile_core::time::Timestamp;
 use rusqlite::Connection;
 

@@ -1,7 +1,7 @@
 //! Devices: the browsers and phones of owners that take push messages.
 
-use keystile_core::key::SubscriptionId;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::notifications::subscription::SubscriptionId;
 
 use crate::error::Result;
 use crate::owners::devices::{NewSubscription, SubscriptionRow};

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use keystile_core::lock::{Actor, Budgets};
+use keystile_core::actor::Actor;
+use keystile_core::keys::lock::Budgets;
 use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use keystile_core::journal::RecordId;
-use keystile_core::key::Pepper;
+use keystile_core::keys::hash::Pepper;
 use keystile_core::notifications::watch::WatchRules;
 use keystile_core::time::{Span, Timestamp};
 use rusqlite::Connection;

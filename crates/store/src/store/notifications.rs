@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 
 use crate::error::Result;
 use crate::key_cache::KeyEntry;

@@ -1,6 +1,6 @@
 //! Owners: who signs in at the console, and how somebody becomes one.
 
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 use keystile_core::owners::secret::SecretHash;
 use keystile_core::time::{Span, Timestamp};
 

@@ -1,8 +1,8 @@
 //! Tokens of the admin API.
 
-use keystile_core::key::TokenId;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 use keystile_core::owners::secret::SecretHash;
+use keystile_core::owners::token::TokenId;
 
 use crate::error::Result;
 use crate::owners::tokens::{NewTokenRow, TokenRow};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use keystile_core::decision::ApplicationState;
+use keystile_core::keys::application::ApplicationState;
 use keystile_engine::command::{Command, Edited};
 use keystile_engine::keys::application::{
     ApplicationDetails, ApplicationView, CreateApplication, ListApplications,

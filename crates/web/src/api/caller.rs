@@ -16,7 +16,7 @@ use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use keystile_core::key::OwnerId;
+use keystile_core::owners::owner::OwnerId;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
 use keystile_engine::command::Failure;

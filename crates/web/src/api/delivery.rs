@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use keystile_core::key::DeliveryId;
+use keystile_core::notifications::delivery::DeliveryId;
 use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::notifications::trigger::Trigger;
 use keystile_engine::command::{DeliveryDetails, DeliveryFilter, DeliveryView};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use keystile_core::key::SubscriptionId;
+use keystile_core::notifications::subscription::SubscriptionId;
 use keystile_engine::command::DeliveryView;
 use keystile_engine::notifications::device::{DeviceView, ListDevices, RemoveDevice, TestDevice};
 

@@ -12,8 +12,8 @@
 use std::fmt::Display;
 
 use askama::Values;
-use keystile_core::decision::ApplicationState;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::keys::application::ApplicationState;
 
 use crate::format;
 

@@ -1,7 +1,8 @@
 //! Rules in words that a person reads at a glance.
 
+use keystile_core::actor::Actor;
 use keystile_core::budget::Window;
-use keystile_core::lock::{Actor, LockLevel, LockRule, LockUntil};
+use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::policy::{BudgetSpec, PlanSpec};
 use keystile_core::time::Span;
 

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use keystile_core::decision::ApplicationState;
+use keystile_core::keys::application::ApplicationState;
 use keystile_core::version::Expected;
 use keystile_engine::audit::{EventFilter, EventView, ListEvents};
 use keystile_engine::keys::application::{ApplicationView, ListApplications, ShowApplication};

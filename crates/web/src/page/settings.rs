@@ -6,7 +6,7 @@ use askama::Template;
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use keystile_core::key::PasskeyId;
+use keystile_core::owners::passkey::PasskeyId;
 use keystile_core::time::{Span, Timestamp};
 use keystile_engine::backup::BackUp;
 use keystile_engine::command::{Failure, FailureKind};

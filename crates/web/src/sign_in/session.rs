@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
-use keystile_core::key::Pepper;
+use keystile_core::keys::hash::Pepper;
 use keystile_core::owners::principal::Principal;
 use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::owners::owner::OwnerView;

@@ -1,7 +1,7 @@
 //! Arguments of `key`.
 
 use clap::{Args, Subcommand, ValueEnum};
-use keystile_core::lock::LockLevel;
+use keystile_core::keys::lock::LockLevel;
 use keystile_core::time::Span;
 
 use super::super::when::parse_grace;

@@ -1,7 +1,7 @@
 //! Arguments of `notify`.
 
 use clap::{Args, Subcommand};
-use keystile_core::key::DeliveryId;
+use keystile_core::notifications::delivery::DeliveryId;
 use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::notifications::trigger::Trigger;
 

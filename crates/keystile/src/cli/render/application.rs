@@ -1,6 +1,6 @@
 //! Applications for people.
 
-use keystile_core::decision::ApplicationState;
+use keystile_core::keys::application::ApplicationState;
 use keystile_engine::keys::application::{ApplicationDetails, ApplicationView};
 
 use super::super::session::Screen;

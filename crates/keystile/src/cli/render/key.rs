@@ -1,6 +1,6 @@
 //! Keys for people.
 
-use keystile_core::lock::Lock;
+use keystile_core::keys::lock::Lock;
 use keystile_core::time::Timestamp;
 use keystile_engine::audit::EventView;
 use keystile_engine::keys::key::{BudgetView, KeyDetails, KeyView};

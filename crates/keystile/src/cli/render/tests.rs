@@ -1,6 +1,6 @@
-use keystile_core::decision::ApplicationState;
+use keystile_core::actor::Actor;
 use keystile_core::journal::{Outcome, WriteRecord};
-use keystile_core::lock::Actor;
+use keystile_core::keys::application::ApplicationState;
 use keystile_core::owners::scope::Scope;
 use keystile_core::refusal::Reason;
 use keystile_engine::audit::{AuditFault, AuditReport};

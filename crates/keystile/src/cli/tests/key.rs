@@ -1,4 +1,4 @@
-use keystile_core::lock::Budgets;
+use keystile_core::keys::lock::Budgets;
 use keystile_engine::command::wire::WireCommand;
 use keystile_engine::keys::create::{CreateKeys, NewKey, RollKey};
 use keystile_engine::keys::lock::UnlockKey;

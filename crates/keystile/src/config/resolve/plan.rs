@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use keystile_core::budget::Quota;
-use keystile_core::lock::{LockLevel, LockRule, LockUntil};
+use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::policy::{BudgetSpec, PlanSpec, RATE_LIMITS_MAX};
 use keystile_core::time::SPAN_MAX;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use http::Uri;
-use keystile_core::lock::{LockLevel, LockRule, LockUntil};
+use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::policy::PlanSpec;
 use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::operation::{CountRule, ScopedPattern, Treatment};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use keystile_core::budget::Window;
-use keystile_core::lock::{LockLevel, LockRule, LockUntil};
+use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::policy::api::Mode;
 use keystile_core::policy::operation::{BodyKind, CountRule, Treatment};
 use serde_json::Value;

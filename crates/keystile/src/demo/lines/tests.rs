@@ -1,8 +1,8 @@
 //! Lines as they are printed, at several widths.
 
 use http::StatusCode;
+use keystile_core::actor::Actor;
 use keystile_core::journal::RecordId;
-use keystile_core::lock::Actor;
 use keystile_core::refusal::Reason;
 
 use super::*;

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use jiff::tz::TimeZone;
-use keystile_core::lock::LockLevel;
+use keystile_core::keys::lock::LockLevel;
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
 use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::notifications::watch::WatchRules;
@@ -38,7 +38,7 @@ fn engine(folder: &std::path::Path, channels: &[&str]) -> Arc<Engine> {
     let (store, _) = Store::open(DataDirectory::hold(folder).unwrap()).unwrap();
     let channels = channels.iter().map(|name| hook(name)).collect();
     let settings = EngineSettings {
-        key_prefix: keystile_core::key::KeyPrefix::default(),
+        key_prefix: keystile_core::keys::text::KeyPrefix::default(),
         retention: None,
         key_failures: "10 per minute".parse().unwrap(),
         settle_within: keystile_engine::admission::held::SETTLE_WITHIN_MAX,

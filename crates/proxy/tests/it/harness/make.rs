@@ -1,6 +1,6 @@
 //! APIs, plans and settings as the tests need them.
 
-use keystile_core::lock::{LockLevel, LockRule, LockUntil};
+use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::operation::OperationRule;
 use keystile_core::policy::{BudgetSpec, PlanSpec};

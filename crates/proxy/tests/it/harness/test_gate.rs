@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 
 use jiff::tz::TimeZone;
-use keystile_core::decision::ApplicationState;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
-use keystile_core::key::KeyPrefix;
-use keystile_core::lock::{Budgets, LockLevel};
+use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::lock::{Budgets, LockLevel};
+use keystile_core::keys::text::KeyPrefix;
 use keystile_core::owners::principal::Principal;
 use keystile_core::policy::api::ApiSpec;
 use keystile_core::policy::{PlanSpec, Policy};

@@ -3,7 +3,8 @@
 //!
 //! The table is the audit (see [`crate::sqlite::audit`]); rules wait for some of them.
 
-use keystile_core::lock::{Actor, Lock};
+use keystile_core::actor::Actor;
+use keystile_core::keys::lock::Lock;
 use keystile_core::notifications::notice::NoticeBudget;
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::Timestamp;

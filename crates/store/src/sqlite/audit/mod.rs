@@ -15,7 +15,7 @@
 //!
 //! Events from before the chain have no hash; the head says how many there are.
 
-use keystile_core::key::Pepper;
+use keystile_core::keys::hash::Pepper;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use keystile_core::key::Pepper;
+use keystile_core::keys::hash::Pepper;
 
 use crate::error::{Error, Result};
 use crate::random::random;

@@ -1,6 +1,6 @@
 //! Whether the pepper in the data directory is the one that the store's keys were made with.
 
-use keystile_core::key::Pepper;
+use keystile_core::keys::hash::Pepper;
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};

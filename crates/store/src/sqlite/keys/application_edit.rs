@@ -1,7 +1,7 @@
 //! What owners do with applications, each in one transaction of the writer.
 
-use keystile_core::decision::ApplicationState;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::keys::application::ApplicationState;
 
 use crate::applications::{ApplicationEdit, ApplicationRow, PlanChange, Progress};
 use crate::error::{Error, Result};

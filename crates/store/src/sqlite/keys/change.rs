@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use keystile_core::decision::ApplicationState;
-use keystile_core::key::ApplicationId;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::keys::application::ApplicationId;
+use keystile_core::keys::application::ApplicationState;
 use keystile_core::time::Timestamp;
 use rusqlite::params;
 use uuid::Uuid;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use keystile_core::decision::ApplicationState;
-use keystile_core::key::{ApplicationId, KeyHash};
-use keystile_core::lock::Lock;
+use keystile_core::keys::application::ApplicationId;
+use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::lock::Lock;
 use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;
 use rusqlite::types::ValueRef;

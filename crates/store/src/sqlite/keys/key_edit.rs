@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use keystile_core::actor::Actor;
 use keystile_core::budget::Subject;
-use keystile_core::lock::{Actor, Budgets, Lock};
+use keystile_core::keys::lock::{Budgets, Lock};
 use keystile_core::policy::{Budget, Plan, Policy};
 
 use crate::error::{Error, Result};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use keystile_core::actor::Actor;
 use keystile_core::budget::Subject;
-use keystile_core::decision::KeyState;
-use keystile_core::lock::{Actor, Lock, LockChange};
+use keystile_core::keys::key::KeyState;
+use keystile_core::keys::lock::{Lock, LockChange};
 use keystile_core::notifications::notice::NoticeBudget;
 use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;

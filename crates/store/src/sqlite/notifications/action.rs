@@ -1,7 +1,8 @@
 //! Action links that acted: each acts once.
 
-use keystile_core::key::KeyId;
-use keystile_core::lock::{Actor, Lock, LockLevel};
+use keystile_core::actor::Actor;
+use keystile_core::keys::key::KeyId;
+use keystile_core::keys::lock::{Lock, LockLevel};
 use keystile_core::owners::secret::SecretHash;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};

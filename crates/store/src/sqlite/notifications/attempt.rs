@@ -3,8 +3,8 @@
 //! A claim has a number. Whoever comes back late, when another has claimed the delivery since, finds that
 //! their number is not the last one, and changes nothing but the list of attempts.
 
-use keystile_core::key::DeliveryId;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::notifications::delivery::DeliveryId;
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState, next_attempt};
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::Timestamp;

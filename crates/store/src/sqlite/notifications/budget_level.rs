@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 use keystile_core::notifications::notice::NoticeBudget;
 use keystile_core::notifications::plan::NotedLevel;
 use keystile_core::notifications::trigger::Trigger;

@@ -1,6 +1,6 @@
 //! Digests that somebody stopped: a mailbox that had enough of what a rule tells in sum.
 
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 

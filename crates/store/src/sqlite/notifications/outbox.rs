@@ -7,8 +7,8 @@
 //! claimed for a while, sent, and its attempt recorded. A claim that nobody came back to is claimed again,
 //! under the same id.
 
-use keystile_core::key::DeliveryId;
 use keystile_core::notifications::channel::ChannelRule;
+use keystile_core::notifications::delivery::DeliveryId;
 use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::notifications::notice::Notice;
 use keystile_core::notifications::plan::Message;

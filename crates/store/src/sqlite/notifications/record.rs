@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use keystile_core::key::{DeliveryId, SubscriptionId};
 use keystile_core::notifications::channel::ChannelRule;
+use keystile_core::notifications::delivery::DeliveryId;
 use keystile_core::notifications::grouping::Occurrence;
 use keystile_core::notifications::notice::Notice;
 use keystile_core::notifications::plan::{self, Content, Plan};
+use keystile_core::notifications::subscription::SubscriptionId;
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::notifications::watch::WatchRules;
 use keystile_core::time::Timestamp;

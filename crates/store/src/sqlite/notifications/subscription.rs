@@ -1,7 +1,7 @@
 //! Subscriptions: the browsers and phones of owners that take Web Push.
 
-use keystile_core::key::SubscriptionId;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::notifications::subscription::SubscriptionId;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 

@@ -1,6 +1,6 @@
 //! Claim links, with which somebody becomes an owner.
 
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 use keystile_core::owners::secret::SecretHash;
 use keystile_core::time::{Span, Timestamp};
 use rusqlite::{Connection, params};

@@ -3,7 +3,7 @@
 //! What a passkey and a password are inside is not looked at here: the first is a text that the console
 //! made with its credential's id beside it, the second a text that the console hashed.
 
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
 use keystile_core::owners::secret::PasswordHash;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, Row};

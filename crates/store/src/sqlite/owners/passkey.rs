@@ -1,7 +1,8 @@
 //! Passkeys of owners.
 
-use keystile_core::key::{OwnerId, PasskeyId};
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::owners::owner::OwnerId;
+use keystile_core::owners::passkey::PasskeyId;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;

@@ -1,7 +1,7 @@
 //! Passwords of owners, as the console hashed them.
 
-use keystile_core::key::OwnerId;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::owners::owner::OwnerId;
 use keystile_core::owners::secret::PasswordHash;
 use rusqlite::params;
 

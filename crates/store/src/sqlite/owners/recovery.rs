@@ -1,7 +1,7 @@
 //! Recovery codes of owners.
 
-use keystile_core::key::OwnerId;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::owners::owner::OwnerId;
 use keystile_core::owners::secret::SecretHash;
 use rusqlite::params;
 

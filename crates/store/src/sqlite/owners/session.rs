@@ -1,7 +1,7 @@
 //! Sessions of owners at the console. How long one lasts is a rule of the core.
 
-use keystile_core::key::OwnerId;
-use keystile_core::lock::Actor;
+use keystile_core::actor::Actor;
+use keystile_core::owners::owner::OwnerId;
 use keystile_core::owners::secret::SecretHash;
 use keystile_core::owners::session::SessionTimes;
 use keystile_core::time::Timestamp;

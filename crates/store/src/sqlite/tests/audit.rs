@@ -1,12 +1,12 @@
 //! The audit shows whatever was done to it behind Keystile's back.
 
+use rusqlite::Connection;
+
 use crate::error::{Error, Result};
 use crate::sqlite::audit::event::{Event, EventKind, EventQuery, list};
 use crate::sqlite::audit::{Verdict, verify};
 use crate::sqlite::files::backup::{backup, restore};
 use crate::sqlite::files::directory::DataDirectory;
-use rusqlite::Connection;
-
 use crate::sqlite::tests::make::{LOCKS, owner, plan};
 use crate::sqlite::tests::test_store::TestStore;
 
@@ -161,7 +161,7 @@ fn a_restored_backup_goes_on_with_its_chain() {
 #[test]
 fn another_pepper_makes_another_chain() {
     let fixture = fixture(2);
-    let other = keystile_core::key::Pepper::new([1; 32]);
+    let other = keystile_core::keys::hash::Pepper::new([1; 32]);
     let found = fixture.store().read(|read| verify(read, &other)).unwrap();
     assert_eq!(found.fault.unwrap().event, Some(1));
 }

@@ -4,14 +4,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use keystile_core::journal::Outcome;
+use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::lock::LockRule;
+use rusqlite::Connection;
+
 use crate::error::Error;
 use crate::sqlite::files::backup::{backup, restore, verify};
 use crate::sqlite::files::directory::DataDirectory;
-use keystile_core::journal::Outcome;
-use keystile_core::key::KeyHash;
-use keystile_core::lock::LockRule;
-use rusqlite::Connection;
-
 use crate::sqlite::tests::make::{LOCKS, plan, subject, write};
 use crate::sqlite::tests::test_store::{TestStore, wait};
 

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::journal::{Direction, HourCount, RecordPage, RecordQuery};
-use crate::reservation::RefusedRecord;
-use crate::sqlite::journal::{activity, hour, listing};
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
-use keystile_core::key::KeyHash;
-use keystile_core::lock::LockRule;
+use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::lock::LockRule;
 use keystile_core::refusal::Reason;
 use keystile_core::time::Timestamp;
 
+use crate::journal::{Direction, HourCount, RecordPage, RecordQuery};
+use crate::reservation::RefusedRecord;
+use crate::sqlite::journal::{activity, hour, listing};
 use crate::sqlite::tests::make::{facts, plan, refusals, settlement};
 use crate::sqlite::tests::test_store::{Dice, TestStore, wait};
 

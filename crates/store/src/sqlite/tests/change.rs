@@ -1,16 +1,16 @@
 //! A change is all or nothing, in the database and in what requests see.
 
-use crate::error::{Error, Result};
-use crate::reservation::ReserveAnswer;
-use crate::sqlite::writer::write_tx::WriteTx;
-use keystile_core::decision::KeyState;
-use keystile_core::key::KeyHash;
-use keystile_core::lock::{Lock, LockLevel};
+use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::key::KeyState;
+use keystile_core::keys::lock::{Lock, LockLevel};
 use keystile_core::refusal::Reason;
 use tokio::task::JoinSet;
 
+use crate::error::{Error, Result};
+use crate::reservation::ReserveAnswer;
 use crate::sqlite::tests::make::{LOCKS, owner, plan, subject, write};
 use crate::sqlite::tests::test_store::{TestStore, wait};
+use crate::sqlite::writer::write_tx::WriteTx;
 
 fn fixture() -> (TestStore, KeyHash) {
     let fixture = TestStore::new(&[plan("small", &[("3 per day", &[])], LOCKS)]);

@@ -1,11 +1,12 @@
 //! The store's clock across restarts, and what ends by it.
 
-use crate::clock::wall_clock;
-use crate::error::Error;
-use keystile_core::decision::KeyState;
-use keystile_core::lock::{Actor, LockRule};
+use keystile_core::actor::Actor;
+use keystile_core::keys::key::KeyState;
+use keystile_core::keys::lock::LockRule;
 use rusqlite::Connection;
 
+use crate::clock::wall_clock;
+use crate::error::Error;
 use crate::sqlite::tests::make::{locks_for, plan};
 use crate::sqlite::tests::test_store::TestStore;
 

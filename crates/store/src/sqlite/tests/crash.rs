@@ -8,14 +8,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::Store;
-use crate::keys::KeyRow;
-use keystile_core::decision::KeyState;
 use keystile_core::journal::{Outcome, WriteRecord};
-use keystile_core::lock::LockRule;
+use keystile_core::keys::key::KeyState;
+use keystile_core::keys::lock::LockRule;
 use keystile_core::policy::PlanSpec;
 use tokio::task::JoinSet;
 
+use crate::Store;
+use crate::keys::KeyRow;
 use crate::sqlite::tests::make::{LOCKS, owner, plan, policy, settlement, subject, write};
 use crate::sqlite::tests::test_store::{Dice, TestStore, open, wait};
 

@@ -2,10 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::error::Error;
-use crate::sqlite::files::directory::DataDirectory;
 use rusqlite::Connection;
 
+use crate::error::Error;
+use crate::sqlite::files::directory::DataDirectory;
 use crate::sqlite::tests::make::{LOCKS, plan};
 use crate::sqlite::tests::test_store::{TestStore, open};
 

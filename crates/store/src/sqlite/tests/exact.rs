@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::reservation::{ReserveAnswer, Subject};
-use keystile_core::decision::KeyState;
+use keystile_core::actor::Actor;
 use keystile_core::journal::Outcome;
-use keystile_core::lock::{Actor, LockRule};
+use keystile_core::keys::key::KeyState;
+use keystile_core::keys::lock::LockRule;
 use keystile_core::refusal::Reason;
 use tokio::task::JoinSet;
 
+use crate::reservation::{ReserveAnswer, Subject};
 use crate::sqlite::tests::make::{LOCKS, plan, subject, write};
 use crate::sqlite::tests::test_store::{TestStore, wait};
 

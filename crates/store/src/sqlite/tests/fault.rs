@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::error::Error;
-use crate::journal::RecordQuery;
-use keystile_core::decision::KeyState;
 use keystile_core::journal::Outcome;
-use keystile_core::key::KeyHash;
-use keystile_core::lock::LockRule;
+use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::key::KeyState;
+use keystile_core::keys::lock::LockRule;
 use rusqlite::Connection;
 
+use crate::error::Error;
+use crate::journal::RecordQuery;
 use crate::sqlite::tests::change::{in_one_group, lock};
 use crate::sqlite::tests::make::{LOCKS, plan, refusals};
 use crate::sqlite::tests::test_store::{TestStore, wait};

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::sqlite::notifications::follow;
 use keystile_core::journal::Outcome;
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::notifications::watch::WatchRule;
 use keystile_core::time::Span;
 use rusqlite::Connection;
 
+use crate::sqlite::notifications::follow;
 use crate::sqlite::tests::make::{LOCKS, plan, refusals};
 use crate::sqlite::tests::outbox::{deliveries, on, watch};
 use crate::sqlite::tests::test_store::{Dice, TestStore, wait};
@@ -48,7 +48,12 @@ fn follow_all(fixture: &TestStore) {
     }
 }
 
-fn write(fixture: &TestStore, key: keystile_core::key::KeyHash, method: &str, outcome: Outcome) {
+fn write(
+    fixture: &TestStore,
+    key: keystile_core::keys::hash::KeyHash,
+    method: &str,
+    outcome: Outcome,
+) {
     let reserved = fixture.ask(key, ("notes", method, "/notes/7"), 1).unwrap().unwrap();
     fixture.settle(reserved, outcome);
 }

@@ -2,16 +2,16 @@
 
 use std::sync::OnceLock;
 
+use keystile_core::journal::{Outcome, RecordId, WriteRecord};
+use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::lock::LockRule;
+use keystile_core::refusal::Reason;
+use keystile_core::time::Timestamp;
+
 use crate::journal::{Direction, RecordQuery};
 use crate::keys::KeyRow;
 use crate::reservation::RefusedRecord;
 use crate::sqlite::journal::{activity, listing, retention};
-use keystile_core::journal::{Outcome, RecordId, WriteRecord};
-use keystile_core::key::KeyHash;
-use keystile_core::lock::LockRule;
-use keystile_core::refusal::Reason;
-use keystile_core::time::Timestamp;
-
 use crate::sqlite::tests::make::{facts, plan, settlement};
 use crate::sqlite::tests::test_store::{Dice, TestStore, wait};
 

@@ -4,13 +4,13 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::lock::LockRule;
+use tempfile::TempDir;
+
 use crate::error::Error;
 use crate::loss;
 use crate::sqlite::files::directory::DataDirectory;
-use keystile_core::key::KeyHash;
-use keystile_core::lock::LockRule;
-use tempfile::TempDir;
-
 use crate::sqlite::tests::make::{LOCKS, owner, plan};
 use crate::sqlite::tests::test_store::{TestStore, open};
 

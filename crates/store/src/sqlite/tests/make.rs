@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::key_cache::KeyEntry;
-use crate::reservation::Settlement;
-use crate::reservation::{RefusedRecord, ReserveRequest, Sender, Subject};
-use keystile_core::decision::{ApplicationState, Call, CallerState, KeyState, Permit, decide};
+use keystile_core::actor::Actor;
+use keystile_core::decision::{Call, CallerState, Permit, decide};
 use keystile_core::journal::{Outcome, RequestFacts};
-use keystile_core::lock::{Actor, LockLevel, LockRule, LockUntil};
+use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::key::KeyState;
+use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::policy::api::{ApiSpec, Charge, Mode, UpstreamRule};
 use keystile_core::policy::operation::{CountRule, OperationRule};
 use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
@@ -15,6 +15,10 @@ use keystile_core::rate::RateState;
 use keystile_core::refusal::Reason;
 use keystile_core::request::credential::CredentialRule;
 use keystile_core::time::{Span, Timestamp};
+
+use crate::key_cache::KeyEntry;
+use crate::reservation::Settlement;
+use crate::reservation::{RefusedRecord, ReserveRequest, Sender, Subject};
 
 pub(crate) const LOCKS: LockRule =
     LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked };

@@ -1,10 +1,10 @@
 //! The journal by subject: whatever has been merged of it, counts come out the same.
 
-use crate::journal::RecordQuery;
 use keystile_core::journal::Outcome;
-use keystile_core::key::KeyHash;
-use keystile_core::lock::LockRule;
+use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::lock::LockRule;
 
+use crate::journal::RecordQuery;
 use crate::sqlite::tests::make::{plan, refusals};
 use crate::sqlite::tests::test_store::{TestStore, wait};
 

@@ -1,12 +1,12 @@
 //! Stores of earlier versions are brought to the present one, with what is in them.
 
+use keystile_core::actor::Actor;
+use rusqlite::Connection;
+
 use crate::Store;
 use crate::sqlite::audit;
 use crate::sqlite::audit::event::{self, Event, EventKind, EventQuery};
 use crate::sqlite::files::directory::DataDirectory;
-use keystile_core::lock::Actor;
-use rusqlite::Connection;
-
 use crate::sqlite::tests::test_store::wait;
 
 const FIRST: &str = include_str!("../migrations/0001_first.sql");

@@ -1,7 +1,7 @@
 //! A node closes what was its own, and leaves alone what another has under way.
 
 use keystile_core::journal::Outcome;
-use keystile_core::lock::LockRule;
+use keystile_core::keys::lock::LockRule;
 use rusqlite::{Connection, params};
 
 use crate::sqlite::tests::make::plan;

@@ -1,13 +1,13 @@
 //! Whatever happens in whatever order, the store agrees with a model that just adds up.
 
-use crate::reservation::{ReserveAnswer, Reserved};
 use keystile_core::budget::Departure;
 use keystile_core::journal::Outcome;
-use keystile_core::key::KeyHash;
-use keystile_core::lock::LockRule;
+use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::lock::LockRule;
 use keystile_core::refusal::Reason;
 use proptest::prelude::*;
 
+use crate::reservation::{ReserveAnswer, Reserved};
 use crate::sqlite::tests::make::{LOCKS, plan};
 use crate::sqlite::tests::test_store::TestStore;
 

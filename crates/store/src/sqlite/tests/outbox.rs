@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use crate::deliveries::{DeliveryQuery, DeliveryRow};
-use crate::error::Error;
-use crate::owners::NewCredential;
-use crate::owners::devices::NewSubscription;
-use crate::sqlite::notifications::outbox;
 use jiff::tz::TimeZone;
-use keystile_core::key::SubscriptionId;
-use keystile_core::lock::{Actor, Lock, LockLevel};
+use keystile_core::actor::Actor;
+use keystile_core::keys::lock::{Lock, LockLevel};
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState, TRIED_FOR};
+use keystile_core::notifications::subscription::SubscriptionId;
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::notifications::watch::{WatchRule, WatchRules};
 use keystile_core::owners::secret::PasswordHash;
 use uuid::Uuid;
 
+use crate::deliveries::{DeliveryQuery, DeliveryRow};
+use crate::error::Error;
+use crate::owners::NewCredential;
+use crate::owners::devices::NewSubscription;
+use crate::sqlite::notifications::outbox;
 use crate::sqlite::tests::make::{LOCKS, owner, plan};
 use crate::sqlite::tests::test_store::{TestStore, wait};
 

@@ -1,18 +1,20 @@
 //! Owners, links, recovery codes, sessions and tokens: each used once, none kept in clear.
 
+use keystile_core::owners::owner::OwnerId;
+use keystile_core::owners::passkey::PasskeyId;
+use keystile_core::owners::scope::Scope;
+use keystile_core::owners::secret::{PasswordHash, Secret, SecretHash, SecretKind};
+use keystile_core::owners::token::TokenId;
+use keystile_core::time::Span;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
 use crate::error::{Error, Result};
 use crate::owners::sessions::{NewSessionRow, SessionsToEnd};
 use crate::owners::tokens::NewTokenRow;
 use crate::owners::{NewCredential, NewOwnerRow, NewPasskeyRow, OwnerRow};
 use crate::sqlite::files::backup::{backup, restore};
 use crate::sqlite::files::directory::DataDirectory;
-use keystile_core::key::{OwnerId, PasskeyId, TokenId};
-use keystile_core::owners::scope::Scope;
-use keystile_core::owners::secret::{PasswordHash, Secret, SecretHash, SecretKind};
-use keystile_core::time::Span;
-use tokio::task::JoinSet;
-use uuid::Uuid;
-
 use crate::sqlite::tests::make::{self, LOCKS, plan};
 use crate::sqlite::tests::test_store::{TestStore, wait};
 

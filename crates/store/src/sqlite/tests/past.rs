@@ -2,13 +2,13 @@
 
 use std::fs;
 
+use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::lock::LockRule;
+use rusqlite::Connection;
+
 use crate::error::Error;
 use crate::sqlite::files::backup::{backup, restore, verify};
 use crate::sqlite::files::directory::DataDirectory;
-use keystile_core::key::KeyHash;
-use keystile_core::lock::LockRule;
-use rusqlite::Connection;
-
 use crate::sqlite::tests::make::{LOCKS, plan};
 use crate::sqlite::tests::test_store::{TestStore, open};
 

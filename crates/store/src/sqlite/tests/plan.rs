@@ -1,7 +1,6 @@
 //! A key that gets another plan is counted by it from the next write on, and nothing is forgotten.
 
 use crate::applications::Progress;
-
 use crate::sqlite::tests::make::{LOCKS, owner, plan};
 use crate::sqlite::tests::test_store::TestStore;
 

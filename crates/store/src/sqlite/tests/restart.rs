@@ -1,14 +1,15 @@
 //! What was acknowledged before a stop holds after the next start.
 
-use crate::keys::NewKeyRow;
-use keystile_core::decision::{ApplicationState, KeyState};
 use keystile_core::journal::Outcome;
-use keystile_core::key::KeyId;
-use keystile_core::lock::{Lock, LockLevel, LockRule};
+use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::key::KeyId;
+use keystile_core::keys::key::KeyState;
+use keystile_core::keys::lock::{Lock, LockLevel, LockRule};
 use keystile_core::refusal::{LockNotice, Reason};
 use keystile_core::time::Timestamp;
 use uuid::Uuid;
 
+use crate::keys::NewKeyRow;
 use crate::sqlite::tests::make::{LOCKS, owner, plan, subject, write};
 use crate::sqlite::tests::test_store::{TestStore, wait};
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::reservation::Reserved;
 use keystile_core::journal::Outcome;
 use keystile_core::refusal::Reason;
 
+use crate::reservation::Reserved;
 use crate::sqlite::tests::make::{LOCKS, plan};
 use crate::sqlite::tests::test_store::TestStore;
 
@@ -15,7 +15,7 @@ fn sleep(millis: u64) {
 
 /// A budget of five in two seconds, used up by writes that were sent a second after their reservation.
 #[expect(clippy::vec_box, reason = "the store hands reservations out and takes them back in boxes")]
-fn late() -> (TestStore, keystile_core::key::KeyHash, Vec<Box<Reserved>>) {
+fn late() -> (TestStore, keystile_core::keys::hash::KeyHash, Vec<Box<Reserved>>) {
     let fixture = TestStore::new(&[plan("brief", &[("5 per 2 seconds", &[])], LOCKS)]);
     let key = fixture.issue("brief");
     let reserved = fixture.reserve_many(key, 5);
@@ -27,7 +27,7 @@ fn late() -> (TestStore, keystile_core::key::KeyHash, Vec<Box<Reserved>>) {
     (fixture, key, reserved)
 }
 
-fn is_full_and_not_locked(fixture: &TestStore, key: keystile_core::key::KeyHash) {
+fn is_full_and_not_locked(fixture: &TestStore, key: keystile_core::keys::hash::KeyHash) {
     let refused = fixture.reserve(key).unwrap_err();
     assert_eq!(refused.refusal.reason, Reason::BudgetExhausted);
     assert!(refused.refusal.retry_after_secs.is_some_and(|secs| secs <= 2));

@@ -4,6 +4,13 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use keystile_core::journal::{Outcome, WriteRecord};
+use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::key::KeyId;
+use keystile_core::keys::key::KeyState;
+use keystile_core::policy::{PlanSpec, Policy};
+use uuid::Uuid;
+
 use crate::Opened;
 use crate::Store;
 use crate::error::Result;
@@ -15,14 +22,8 @@ use crate::sqlite::audit::event::{self, EventRow};
 use crate::sqlite::files::directory::DataDirectory;
 use crate::sqlite::journal::listing;
 use crate::sqlite::keys::key;
-use crate::sqlite::writer::write_tx::WriteTx;
-use keystile_core::decision::KeyState;
-use keystile_core::journal::{Outcome, WriteRecord};
-use keystile_core::key::{KeyHash, KeyId};
-use keystile_core::policy::{PlanSpec, Policy};
-use uuid::Uuid;
-
 use crate::sqlite::tests::make::{owner, policy, settlement, subject, write};
+use crate::sqlite::writer::write_tx::WriteTx;
 
 /// Waits for an answer of the store.
 pub(crate) fn wait<T>(answer: impl Future<Output = T>) -> T {

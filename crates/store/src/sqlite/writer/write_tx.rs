@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use keystile_core::decision::KeyState;
+use keystile_core::keys::key::KeyState;
 use keystile_core::notifications::watch::WatchRules;
 use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;

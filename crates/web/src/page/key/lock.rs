@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use keystile_core::lock::{Budgets, LockLevel};
+use keystile_core::keys::lock::{Budgets, LockLevel};
 use keystile_core::time::Span;
 use keystile_core::version::Expected;
 use keystile_engine::keys::lock::{LockKey, UnlockKey};

@@ -1,4 +1,4 @@
-//! API keys as text, as hashes, and the ids under which keys and applications are known.
+//! API keys as text.
 //!
 //! A key reads `<prefix>_<43 characters>_<6 characters>`: 256 random bits in base 62, then the
 //! CRC-32 of everything before the last underscore. Scanners recognize it, a typo is refused
@@ -6,19 +6,11 @@
 //!
 //! # What this protects
 //!
-//! The text is shown once and never kept. What is kept is its HMAC-SHA-256 under a server secret
-//! (the pepper), so neither a copy of the store nor a log opens anything. Types that hold a secret
-//! print `[redacted]`. The checksum is not a defense: anybody can compute it.
+//! The text is shown once and never kept ([`crate::keys::hash`] is), and prints as `[redacted]`. The checksum is
+//! not a defense: anybody can compute it.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::str::FromStr;
-
-use hmac::{Hmac, KeyInit, Mac};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::Sha256;
-use uuid::Uuid;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -206,190 +198,6 @@ fn checksum_digits(checksum: u32) -> [u8; CHECKSUM_CHARS] {
     digits
 }
 
-/// The server's secret that turns key texts into the hashes that are kept.
-///
-/// Without it a copy of the store cannot be searched for a known key, and changing it makes every
-/// key unknown. It holds a ready HMAC state, so hashing a key pays for the key's bytes only.
-#[derive(Clone)]
-pub struct Pepper(Hmac<Sha256>);
-
-impl Pepper {
-    /// Takes 256 secret bits.
-    pub fn new(secret: [u8; 32]) -> Self {
-        Self(Hmac::new_from_slice(&secret).expect("HMAC takes a secret of any length"))
-    }
-
-    /// A secret that follows from this one, for another use: hashes of one use say nothing in another.
-    #[must_use]
-    pub fn derived(&self, used_for: &str) -> Self {
-        Self::new(self.hash(used_for.as_bytes()).0)
-    }
-
-    /// A key that signs, for one use: signatures of one use say nothing in another.
-    pub fn signing_key(&self, used_for: &str) -> SigningKey {
-        SigningKey(self.derived(used_for).0)
-    }
-
-    /// The hash under which the key is kept and looked up.
-    pub fn hash(&self, key: &[u8]) -> KeyHash {
-        let mut state = self.0.clone();
-        state.update(key);
-        KeyHash(state.finalize().into_bytes().into())
-    }
-}
-
-/// Signs and verifies with HMAC-SHA-256 (RFC 2104).
-#[derive(Clone)]
-pub struct SigningKey(Hmac<Sha256>);
-
-impl SigningKey {
-    /// The length of a signature: all of SHA-256. Cut to 8 bytes, a signature could be guessed by somebody
-    /// with a botnet and a week, and refusals are not slowed down by anything but the audit.
-    pub const SIGNATURE_BYTES: usize = 32;
-
-    /// The signature of some bytes.
-    pub fn sign(&self, bytes: &[u8]) -> [u8; Self::SIGNATURE_BYTES] {
-        let mut state = self.0.clone();
-        state.update(bytes);
-        state.finalize().into_bytes().into()
-    }
-
-    /// Whether a signature is that of some bytes, in a time that tells nothing of how much of it is right.
-    pub fn verify(&self, bytes: &[u8], signature: &[u8]) -> bool {
-        let mut state = self.0.clone();
-        state.update(bytes);
-        state.verify_slice(signature).is_ok()
-    }
-}
-
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
-
-impl fmt::Debug for Pepper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
-
-/// What is kept of a key: the HMAC-SHA-256 of its text.
-///
-/// Comparing two in variable time is safe: a caller cannot choose the hash of a guess without the
-/// pepper, so what the time tells about the hash tells nothing about the key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct KeyHash([u8; 32]);
-
-impl KeyHash {
-    /// All 32 bytes, as the store keeps them.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// Reads what the store kept; `None` where it is not 32 bytes long.
-    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
-    }
-}
-
-/// The bytes are already evenly spread and not the caller's to choose, so a table may use them as
-/// they are: eight of them are one `write_u64`, which every hasher takes in one step.
-impl Hash for KeyHash {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let (head, _) = self.0.split_first_chunk().expect("a hash has 32 bytes");
-        state.write_u64(u64::from_ne_bytes(*head));
-    }
-}
-
-/// The first four bytes, which tell hashes apart in a log.
-impl fmt::Debug for KeyHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (head, _) = self.0.split_first_chunk().expect("a hash has 32 bytes");
-        write!(f, "KeyHash({:08x}…)", u32::from_be_bytes(*head))
-    }
-}
-
-/// The text is not the id that was expected.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{text:?} is not the id of {what}: it reads {prefix} and 32 of the characters 0-9 and a-f")]
-pub struct InvalidId {
-    text: String,
-    what: &'static str,
-    prefix: &'static str,
-}
-
-/// The hexadecimal part of an id; only the form that `Display` writes, so one id has one spelling.
-fn id_digits(text: &str, prefix: &str) -> Option<Uuid> {
-    let digits = text.strip_prefix(prefix)?;
-    let lower_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    if digits.len() != 32 || !digits.bytes().all(lower_hex) {
-        return None;
-    }
-    u128::from_str_radix(digits, 16).ok().map(Uuid::from_u128)
-}
-
-macro_rules! ids {
-    ($($name:ident, $prefix:literal, $what:literal;)*) => {$(
-        #[doc = concat!("The id of ", $what, ", written `", $prefix, "` and 32 hexadecimal digits.")]
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String))]
-        pub struct $name(Uuid);
-
-        impl $name {
-            /// Gives the UUID, drawn by the caller, its meaning.
-            pub const fn new(uuid: Uuid) -> Self {
-                Self(uuid)
-            }
-
-            /// The UUID, as the store keeps it.
-            pub const fn uuid(self) -> Uuid {
-                self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "{}"), self.0.simple())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidId;
-
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
-                id_digits(text, $prefix).map(Self).ok_or_else(|| InvalidId {
-                    text: text.to_owned(),
-                    what: $what,
-                    prefix: $prefix,
-                })
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-            }
-        }
-    )*};
-}
-
-ids! {
-    KeyId, "key_", "a key";
-    ApplicationId, "app_", "an application";
-    OwnerId, "owner_", "an owner";
-    PasskeyId, "passkey_", "a passkey";
-    TokenId, "token_", "a token";
-    DeliveryId, "delivery_", "a delivery";
-    SubscriptionId, "device_", "a device";
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -411,29 +219,8 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_never_changes() {
-        // Made with `openssl dgst -sha256 -mac HMAC -macopt hexkey:0707…07` over the text.
-        let hash = Pepper::new([7; 32]).hash(b"ks_example");
-        insta::assert_snapshot!(hex(hash.as_bytes()), @"696da148de1dbca8139966e0b52eeec9254fd41595d759762235303f5ba324bb");
-        assert_eq!(KeyHash::from_slice(hash.as_bytes()), Some(hash));
-        assert_eq!(KeyHash::from_slice(&[0; 31]), None);
-        assert_ne!(Pepper::new([8; 32]).hash(b"ks_example"), hash);
-    }
-
-    fn hex(bytes: &[u8]) -> String {
-        use fmt::Write as _;
-        bytes.iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").unwrap();
-            text
-        })
-    }
-
-    #[test]
     fn secrets_do_not_print() {
         assert_eq!(format!("{:?}", key("ks", [1; 32])), "[redacted]");
-        assert_eq!(format!("{:?}", Pepper::new([1; 32])), "[redacted]");
-        let hash = KeyHash::from_slice(&[0xab; 32]).unwrap();
-        assert_eq!(format!("{hash:?}"), "KeyHash(abababab…)");
     }
 
     #[test]
@@ -445,26 +232,6 @@ mod tests {
             assert!(text.parse::<KeyPrefix>().is_err(), "{text}");
         }
         assert_eq!(KeyPrefix::default().to_string(), "ks");
-    }
-
-    #[test]
-    fn an_id_has_one_spelling() {
-        let id = KeyId::new(Uuid::from_u128(0x0190_b2c3_d4e5));
-        let text = "key_000000000000000000000190b2c3d4e5";
-        assert_eq!(id.to_string(), text);
-        assert_eq!(text.parse(), Ok(id));
-        assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{text}\""));
-        assert_eq!(serde_json::from_str::<KeyId>(&format!("\"{text}\"")).unwrap(), id);
-        assert!(text.parse::<ApplicationId>().is_err());
-        for other in [
-            "key_000000000000000000000190B2C3D4E5",
-            "key_00000000-0000-0000-0000-0190b2c3d4e5",
-            "key_+00000000000000000000190b2c3d4e5",
-            "key_",
-            "000000000000000000000190b2c3d4e5",
-        ] {
-            assert!(other.parse::<KeyId>().is_err(), "{other}");
-        }
     }
 
     proptest! {

@@ -1,0 +1,5 @@
+//! Passkeys, with which owners sign in.
+
+use crate::id::id;
+
+id!(PasskeyId, "passkey_", "a passkey");
