@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
+use crate::{Outcome, table};
 use crate::args::Args;
 use crate::keys::Keys;
 use crate::load::{Load, Mix};
@@ -12,7 +12,6 @@ use crate::peer::{Kind, Running, Setting, Template};
 use crate::process::{LOAD_CORE, as_f64, command, cpu_seconds};
 use crate::quiet::{PATIENCE_SECONDS, Patience};
 use crate::scratch::Scratch;
-use crate::table;
 use crate::transfer::Transferred;
 use crate::upstream::Upstream;
 

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::{Kind, Running, Setting};
-use crate::Outcome;
-use crate::http;
+use crate::{Outcome, http};
 use crate::keys::Keys;
 use crate::process::{LOAD_CORE, PROXY_CORE, Process, command};
 use crate::scratch::{Scratch, free_port};

@@ -6,8 +6,7 @@ mod nginx;
 
 use std::path::PathBuf;
 
-use crate::Outcome;
-use crate::http;
+use crate::{Outcome, http};
 use crate::keys::Keys;
 use crate::process::{self, Memory, PROXY_CORE, Process};
 use crate::scratch::{Scratch, free_port};

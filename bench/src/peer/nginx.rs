@@ -4,8 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Count, Kind, Running, Setting};
-use crate::Outcome;
-use crate::http;
+use crate::{Outcome, http};
 use crate::process::{PROXY_CORE, Process};
 use crate::scratch::{Scratch, free_port};
 use crate::upstream::NGINX_MODULES;

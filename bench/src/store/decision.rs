@@ -6,8 +6,7 @@ use std::time::Instant;
 use http::Method;
 use keystile_core::decision::{Call, CallerState, decide};
 use keystile_core::keys::application::ApplicationState;
-use keystile_core::keys::key::KeyId;
-use keystile_core::keys::key::KeyState;
+use keystile_core::keys::key::{KeyId, KeyState};
 use keystile_core::rate::RateState;
 use keystile_core::time::Timestamp;
 

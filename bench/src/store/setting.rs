@@ -16,7 +16,7 @@ use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
 use keystile_core::request::credential::CredentialRule;
 use keystile_core::time::Span;
-use keystile_store::DataDirectory;
+use keystile_store::files::DataDirectory;
 use keystile_store::Store;
 use keystile_store::key_cache::KeyEntry;
 use keystile_store::keys::{NewKeyRow, NewKeys};

@@ -29,8 +29,7 @@ use smallvec::SmallVec;
 
 use crate::cost::{BodyCharge, CountedCall, cost_of};
 use crate::keys::application::ApplicationState;
-use crate::keys::key::KeyId;
-use crate::keys::key::KeyState;
+use crate::keys::key::{KeyId, KeyState};
 use crate::keys::lock::LockLevel;
 use crate::policy::api::{Charge, Mode, OperationMatch};
 use crate::policy::operation::CountRule;

@@ -269,8 +269,8 @@ mod tests {
     use keystile_core::owners::principal::Principal;
     use keystile_core::policy::Policy;
     use keystile_core::refusal::Reason;
-    use keystile_store::DataDirectory;
     use keystile_store::Store;
+    use keystile_store::files::DataDirectory;
     use keystile_store::reservation::RefusedRecord;
 
     use super::*;

@@ -8,10 +8,9 @@ use keystile_core::actor::Actor;
 use keystile_core::owners::scope::Scope;
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
-use crate::advice;
 use crate::command::{Authorized, Command, Done, Failure, Running};
 use crate::execute::conflict;
+use crate::{Engine, advice};
 
 /// A configuration that is being read.
 pub type Reloading = Pin<Box<dyn Future<Output = Result<Done, Failure>> + Send>>;

@@ -8,13 +8,12 @@ use jiff::tz::TimeZone;
 use keystile_core::budget::Quota;
 use keystile_core::keys::text::KeyPrefix;
 use keystile_core::policy::Policy;
-use keystile_engine::Engine;
-use keystile_engine::EngineSettings;
 use keystile_engine::command::wire::WireCommand;
 use keystile_engine::command::{Failure, FailureKind};
-use keystile_store::DataDirectory;
+use keystile_engine::{Engine, EngineSettings};
 use keystile_store::Store;
 use keystile_store::error::Error as StoreError;
+use keystile_store::files::DataDirectory;
 use serde_json::Value;
 
 use crate::cli::Target;
@@ -103,7 +102,7 @@ impl Local {
         let data = Self::data_of(target)?;
         probe::disk_of(&data)?;
         let directory = DataDirectory::hold(&data)?;
-        Ok(keystile_store::loss::accept(directory, &account::of_process().actor())?)
+        Ok(keystile_store::files::loss::accept(directory, &account::of_process().actor())?)
     }
 
     /// For an owner who says that a store may be made where there is none.

@@ -11,9 +11,8 @@ use keystile::cli::arguments::{
 use keystile::cli::{self, Screen, Session, Stop, Terminal};
 use keystile::config::{self, Colors};
 use keystile::local::Local;
-use keystile::reach;
 use keystile::run::{self, Overwrite};
-use keystile::{demo, log};
+use keystile::{demo, log, reach};
 use keystile_engine::command::{Failure, FailureKind};
 use keystile_store::clock::wall_clock;
 use keystile_store::error::Error as StoreError;
@@ -187,8 +186,8 @@ fn restore(arguments: &RestoreArguments, terminal: &mut Terminal<'_>) -> Result<
     let data = Local::data_of(&arguments.common.target.resolve())?;
     keystile::probe::disk_of(&data)?;
     cli::restore::check(arguments, &data)?;
-    let directory = keystile_store::DataDirectory::hold(&data)?;
-    keystile_store::backup::restore(&directory, &arguments.file)?;
+    let directory = keystile_store::files::DataDirectory::hold(&data)?;
+    keystile_store::files::backup::restore(&directory, &arguments.file)?;
     let said = cli::restore::report_done(arguments, &data, terminal);
     Ok(terminal.finish(said))
 }

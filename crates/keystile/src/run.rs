@@ -14,11 +14,10 @@ use keystile_engine::status::FindingLevel;
 use keystile_web::Access;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::account;
 use crate::cli::arguments::RunArguments;
 use crate::config::{self, Addresses, Colors, Configuration, ConsoleSettings, Diagnostic, Report};
-use crate::reach;
 use crate::server::{Server, Signals};
+use crate::{account, reach};
 
 /// Why there is nothing to run.
 #[derive(Debug, thiserror::Error)]

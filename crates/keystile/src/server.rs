@@ -9,31 +9,26 @@ use std::time::Duration;
 use anyhow::Context;
 use keystile_core::actor::Actor;
 use keystile_core::owners::principal::Principal;
-use keystile_engine::Engine;
-use keystile_engine::EngineSettings;
-use keystile_engine::ServerInfo;
 use keystile_engine::command::{Done, Failure, FailureKind};
 use keystile_engine::owners::claim::{ClaimLink, MakeClaimLink};
 use keystile_engine::reload::{Reload, Reloader};
+use keystile_engine::{Engine, EngineSettings, ServerInfo};
 use keystile_notify::send::VapidKey;
 use keystile_notify::worker::{self, Notifier};
 use keystile_proxy::Gate;
 use keystile_proxy::settings::TlsFiles;
 use keystile_proxy::tls::Certificates;
-use keystile_store::DataDirectory;
 use keystile_store::Store;
 use keystile_store::error::Error as StoreError;
-use keystile_web::Web;
-use keystile_web::WebSettings;
+use keystile_store::files::DataDirectory;
 use keystile_web::router::router;
+use keystile_web::{Web, WebSettings};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::config::{self, Configuration, ConsoleSettings};
-use crate::console;
-use crate::control;
-use crate::probe;
+use crate::{console, control, probe};
 
 /// How often work that nobody asks for is done.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);

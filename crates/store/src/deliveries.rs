@@ -1,7 +1,6 @@
 //! Deliveries, their attempts, and the channels that carry them.
 
-use keystile_core::notifications::delivery::DeliveryId;
-use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState};
+use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryId, DeliveryState};
 use keystile_core::notifications::notice::Notice;
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::{Span, Timestamp};

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-use keystile_core::keys::application::ApplicationId;
-use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::application::{ApplicationId, ApplicationState};
 use keystile_core::keys::hash::KeyHash;
-use keystile_core::keys::key::KeyId;
-use keystile_core::keys::key::KeyState;
+use keystile_core::keys::key::{KeyId, KeyState};
 use keystile_core::keys::lock::LockLevel;
 use keystile_core::rate::RateState;
 use keystile_core::refusal::LockNotice;

@@ -19,15 +19,16 @@
 
 pub mod applications;
 pub mod audit;
-pub mod backup;
+
 pub mod clock;
 pub mod completion_queue;
 pub mod deliveries;
 pub mod error;
+pub mod files;
 pub mod journal;
 pub mod key_cache;
 pub mod keys;
-pub mod loss;
+
 pub mod owners;
 mod random;
 pub mod reservation;
@@ -38,5 +39,5 @@ mod store;
 pub use self::random::random;
 pub use self::reservation::BudgetStanding;
 pub use self::sqlite::connection::check;
-pub use self::sqlite::files::directory::DataDirectory;
+
 pub use self::store::{Opened, Store};

@@ -26,9 +26,8 @@ use keystile_engine::command::Failure;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::Web;
-use crate::WebSettings;
 use crate::api::problem::{Kind, Problem};
+use crate::{Web, WebSettings};
 
 /// How long the server took for an answer, for whoever looks why a page is slow.
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");

@@ -8,16 +8,10 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 use tower_http::compression::CompressionLayer;
 
-use crate::api;
-use crate::asset;
-use crate::device;
-use crate::guard;
-use crate::health;
-use crate::links::action;
-use crate::links::stop;
+use crate::links::{action, stop};
 use crate::page::{application, audit, delivery, find, journal, key, now, policy, settings};
-use crate::sign_in;
 use crate::web::Web;
+use crate::{api, asset, device, guard, health, sign_in};
 
 /// The largest body; forms are small, and anybody may send one.
 const BODY_BYTES_MAX: usize = 64 * 1024;

@@ -15,9 +15,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use smallvec::SmallVec;
 

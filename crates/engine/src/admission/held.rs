@@ -11,8 +11,7 @@ use keystile_core::journal::{Outcome, RecordId};
 use keystile_core::problem::AnswerField;
 use keystile_core::reservation::id::ReservationId;
 use keystile_core::time::{Span, Timestamp};
-use keystile_store::reservation::Settlement;
-use keystile_store::reservation::{Reserved, Sender};
+use keystile_store::reservation::{Reserved, Sender, Settlement};
 
 use crate::Engine;
 use crate::admission::permit::WritePermit;

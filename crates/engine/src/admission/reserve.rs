@@ -12,11 +12,11 @@ use keystile_core::policy::api::{Api, Mode};
 use keystile_core::problem::{AnswerField, Problem};
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::time::Timestamp;
-use keystile_store::BudgetStanding;
-use keystile_store::Store;
 use keystile_store::completion_queue::CompletionQueue;
-use keystile_store::reservation::Settlement;
-use keystile_store::reservation::{ReserveRefused, ReserveRequest, Reserved, Sender, Subject};
+use keystile_store::reservation::{
+    ReserveRefused, ReserveRequest, Reserved, Sender, Settlement, Subject,
+};
+use keystile_store::{BudgetStanding, Store};
 
 use crate::Engine;
 use crate::admission::identity::Identity;

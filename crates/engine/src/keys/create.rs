@@ -13,10 +13,9 @@ use keystile_store::keys::{KeyEdit, NewKeyRow, NewKeys, Successor};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Engine;
-use crate::advice;
 use crate::command::{Authorized, Command, Failure, Running};
 use crate::execute::{check_name, failure, key_failure, too_long};
+use crate::{Engine, advice};
 
 /// Keys issued in one command.
 const CREATED_MAX: u32 = 1_000_000;

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use keystile_core::actor::Actor;
 use keystile_core::notifications::channel::ChannelRule;
-use keystile_core::notifications::delivery::DeliveryId;
-use keystile_core::notifications::delivery::DeliveryState;
+use keystile_core::notifications::delivery::{DeliveryId, DeliveryState};
 use keystile_core::notifications::notice::Notice;
 use keystile_core::notifications::subscription::SubscriptionId;
 use keystile_core::notifications::trigger::Trigger;
@@ -18,10 +17,9 @@ use keystile_store::deliveries::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
-use crate::advice;
 use crate::command::{Authorized, Command, Done, Failure, Running};
 use crate::execute::{LISTED_MAX, failure};
+use crate::{Engine, advice};
 
 /// How long a test waits for the other side.
 const TEST_WAIT: Duration = Duration::from_mins(1);

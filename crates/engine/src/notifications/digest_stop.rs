@@ -25,11 +25,10 @@ use keystile_store::error::Error;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Engine;
-use crate::advice;
 use crate::command::{Authorized, Command, Done, Failure, Running};
 use crate::execute::missing;
 use crate::notifications::signed;
+use crate::{Engine, advice};
 
 /// What somebody can do whose link does not work.
 const HELP: &str = "sign in at the console, or change the channels of the rule";

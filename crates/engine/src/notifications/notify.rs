@@ -23,8 +23,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use keystile_core::keys::key::KeyId;
 use keystile_core::notifications::channel::ChannelRule;
-use keystile_core::notifications::delivery::DeliveryId;
-use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState};
+use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryId, DeliveryState};
 use keystile_core::notifications::notice::{Notice, NoticeWrite};
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::{Span, Timestamp};

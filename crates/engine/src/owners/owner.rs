@@ -17,10 +17,9 @@ use keystile_store::owners::OwnerRow;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Engine;
-use crate::advice;
 use crate::command::{Authorized, Command, Failure, Running};
 use crate::execute::{check_name_of, conflict, missing};
+use crate::{Engine, advice};
 
 /// An owner as they are listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,10 +14,9 @@ use keystile_store::owners::tokens::{NewTokenRow, TokenRow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Engine;
-use crate::advice;
 use crate::command::{Authorized, Command, Failure, Running};
 use crate::execute::{check_name_of, conflict, failure, missing, too_long};
+use crate::{Engine, advice};
 
 /// That a token was used is written at most so often.
 const USED_EVERY: Span = Span::from_secs(60);

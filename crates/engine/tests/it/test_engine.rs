@@ -8,8 +8,6 @@ use keystile_core::keys::text::KeyPrefix;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::secret::PasswordHash;
 use keystile_core::policy::Policy;
-use keystile_engine::Engine;
-use keystile_engine::EngineSettings;
 use keystile_engine::audit::ListEvents;
 use keystile_engine::command::{Command, Failure};
 use keystile_engine::owners::claim::{
@@ -17,8 +15,9 @@ use keystile_engine::owners::claim::{
 };
 use keystile_engine::owners::owner::OwnerView;
 use keystile_engine::owners::session::{NewSession, SignInMethod};
-use keystile_store::DataDirectory;
+use keystile_engine::{Engine, EngineSettings};
 use keystile_store::Store;
+use keystile_store::files::DataDirectory;
 use rusqlite::Connection;
 use uuid::Uuid;
 

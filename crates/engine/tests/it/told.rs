@@ -15,8 +15,7 @@ use keystile_engine::checks::Checks;
 use keystile_engine::command::{DeliveryFilter, Failure};
 use keystile_engine::keys::create::CreateKeys;
 use keystile_engine::keys::edit::RevokeKey;
-use keystile_engine::keys::key::KeyView;
-use keystile_engine::keys::key::ShowKey;
+use keystile_engine::keys::key::{KeyView, ShowKey};
 use keystile_engine::keys::lock::{LockKey, UnlockKey};
 use keystile_engine::notifications::action_link::{ACTION_PATH, Act};
 use keystile_engine::notifications::delivery::{

@@ -10,9 +10,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Place, Source};
-use super::explain;
 use super::raw::File;
-use super::unclosed;
+use super::{explain, unclosed};
 
 /// A file with more mistakes is something else than a configuration.
 pub(super) const PROBLEMS_MAX: usize = 100;

@@ -1,7 +1,7 @@
 //! A log that cannot be written, or that nobody reads, changes nothing that callers or owners meet.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, PipeReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Stdio;
 
@@ -99,11 +99,6 @@ fn a_log_whose_reader_has_gone_costs_no_outcome_and_no_exit_code() {
     goes_on_with(writer.into());
 }
 
-fn lines(reader: PipeReader) -> Vec<Value> {
-    let lines = BufReader::new(reader).lines();
-    lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
-}
-
 #[test]
 fn a_log_that_nobody_reads_stops_no_caller_and_says_what_it_lost_when_it_is_read() {
     const SAID: u64 = 9_000;
@@ -116,8 +111,21 @@ fn a_log_that_nobody_reads_stops_no_caller_and_says_what_it_lost_when_it_is_read
     assert_hang_up_reloads(&mut server);
     assert_all_is_right(&mut server, &key);
     // From here on it is read, and each line is there or counted.
-    let reading = std::thread::spawn(move || lines(reader));
+    let (caught_up, heard) = std::sync::mpsc::channel();
+    let reading = std::thread::spawn(move || {
+        let lines = BufReader::new(reader).lines();
+        let read = |line: std::io::Result<String>| -> Value {
+            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            if line["lines"].is_u64() {
+                let _ = caught_up.send(());
+            }
+            line
+        };
+        lines.map(read).collect::<Vec<_>>()
+    });
     provoke(&server, 1);
+    // What was lost is said once the log has caught up, so there is room for the end.
+    heard.recv().unwrap();
     server.stop();
     let lines = reading.join().unwrap();
     let of_text = |text: &str| lines.iter().filter(|line| line["message"] == text).count();

@@ -138,7 +138,7 @@ fn a_follower_does_not_keep_a_server_from_starting() {
 
 #[test]
 fn a_command_waits_for_a_server_that_is_starting() {
-    use keystile_store::DataDirectory;
+    use keystile_store::files::DataDirectory;
     let server = TestServer::new(OPEN);
     server.issue("app", "open");
     // Holds the directory without a socket, as a server does before it answers.

@@ -3,8 +3,7 @@
 use std::num::NonZeroUsize;
 
 use keystile_core::journal::Outcome;
-use keystile_core::keys::lock::Budgets;
-use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
+use keystile_core::keys::lock::{Budgets, LockLevel, LockRule, LockUntil};
 use keystile_core::refusal::Reason;
 use tokio::task::JoinSet;
 

@@ -2,8 +2,7 @@
 
 use keystile_core::actor::Actor;
 use keystile_core::notifications::channel::ChannelRule;
-use keystile_core::notifications::delivery::DeliveryId;
-use keystile_core::notifications::delivery::DeliveryState;
+use keystile_core::notifications::delivery::{DeliveryId, DeliveryState};
 use keystile_core::notifications::subscription::SubscriptionId;
 use keystile_core::time::Timestamp;
 use rusqlite::Connection;

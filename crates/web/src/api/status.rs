@@ -5,10 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::BudgetWarning;
-use keystile_engine::HourCount;
 use keystile_engine::journal::ListHours;
 use keystile_engine::status::{Diagnose, Finding, ShowStatus, StatusView};
+use keystile_engine::{BudgetWarning, HourCount};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

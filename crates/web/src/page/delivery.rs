@@ -5,8 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use keystile_core::notifications::delivery::DeliveryId;
-use keystile_core::notifications::delivery::DeliveryState;
+use keystile_core::notifications::delivery::{DeliveryId, DeliveryState};
 use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::notifications::delivery::{
     ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView, ListChannels, ListDeliveries,

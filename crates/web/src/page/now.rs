@@ -9,8 +9,7 @@ use keystile_core::policy::example_call::Wanted;
 use keystile_engine::BudgetWarning;
 use keystile_engine::journal::{ListLastDay, PageRecords, RecordFilter};
 use keystile_engine::keys::key::{KeyFilter, KeyView, ListKeys};
-use keystile_engine::notifications::delivery::ListDeliveries;
-use keystile_engine::notifications::delivery::{DeliveryFilter, DeliveryView};
+use keystile_engine::notifications::delivery::{DeliveryFilter, DeliveryView, ListDeliveries};
 use keystile_engine::status::{Finding, FindingLevel};
 
 use super::{Frame, PageResult, Screen, clock, page, plans_of_keys, trouble};

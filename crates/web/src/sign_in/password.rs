@@ -15,8 +15,7 @@ use serde::Deserialize;
 use crate::guard::Peer;
 use crate::page::redirect;
 use crate::sign_in::page::{Failed, SignInForm, sign_in_page};
-use crate::sign_in::password_hash;
-use crate::sign_in::session;
+use crate::sign_in::{password_hash, session};
 use crate::web::Web;
 
 #[derive(Deserialize)]

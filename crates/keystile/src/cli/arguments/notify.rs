@@ -1,8 +1,7 @@
 //! Arguments of `notify`.
 
 use clap::{Args, Subcommand};
-use keystile_core::notifications::delivery::DeliveryId;
-use keystile_core::notifications::delivery::DeliveryState;
+use keystile_core::notifications::delivery::{DeliveryId, DeliveryState};
 use keystile_core::notifications::trigger::Trigger;
 
 use super::CommonArguments;

@@ -15,8 +15,8 @@ use keystile_engine::command::{DeliveryFilter, DeliveryView};
 use keystile_engine::keys::create::CreateKeys;
 use keystile_engine::keys::lock::LockKey;
 use keystile_engine::notifications::delivery::ListDeliveries;
-use keystile_store::DataDirectory;
 use keystile_store::Store;
+use keystile_store::files::DataDirectory;
 
 use super::*;
 use crate::message::Urgency;

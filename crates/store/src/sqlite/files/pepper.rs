@@ -4,9 +4,8 @@ use keystile_core::keys::hash::Pepper;
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
-use crate::sqlite::audit;
 use crate::sqlite::files::directory::{self, DataDirectory, Freshness};
-use crate::sqlite::meta;
+use crate::sqlite::{audit, meta};
 
 /// Refuses a pepper under which no key of the store would be known. Says whether the store has noted its own.
 pub(crate) fn know_pepper(

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use keystile_core::actor::Actor;
-use keystile_core::keys::application::ApplicationId;
-use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::application::{ApplicationId, ApplicationState};
 use keystile_core::time::Timestamp;
 use rusqlite::params;
 use uuid::Uuid;

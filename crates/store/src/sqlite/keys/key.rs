@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use keystile_core::keys::application::ApplicationId;
-use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::application::{ApplicationId, ApplicationState};
 use keystile_core::keys::hash::KeyHash;
 use keystile_core::keys::lock::Lock;
 use keystile_core::refusal::LockNotice;

@@ -4,8 +4,9 @@
 //! their number is not the last one, and changes nothing but the list of attempts.
 
 use keystile_core::actor::Actor;
-use keystile_core::notifications::delivery::DeliveryId;
-use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState, next_attempt};
+use keystile_core::notifications::delivery::{
+    AttemptOutcome, DeliveryId, DeliveryState, next_attempt,
+};
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::Timestamp;
 use rusqlite::params;

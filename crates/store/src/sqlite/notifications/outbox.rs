@@ -8,8 +8,7 @@
 //! under the same id.
 
 use keystile_core::notifications::channel::ChannelRule;
-use keystile_core::notifications::delivery::DeliveryId;
-use keystile_core::notifications::delivery::DeliveryState;
+use keystile_core::notifications::delivery::{DeliveryId, DeliveryState};
 use keystile_core::notifications::notice::Notice;
 use keystile_core::notifications::plan::Message;
 use keystile_core::notifications::trigger::Trigger;

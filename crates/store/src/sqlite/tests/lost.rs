@@ -9,7 +9,7 @@ use keystile_core::keys::lock::LockRule;
 use tempfile::TempDir;
 
 use crate::error::Error;
-use crate::loss;
+use crate::files::loss;
 use crate::sqlite::files::directory::DataDirectory;
 use crate::sqlite::tests::make::{LOCKS, owner, plan};
 use crate::sqlite::tests::test_store::{TestStore, open};

@@ -17,8 +17,7 @@ use keystile_core::request::credential::CredentialRule;
 use keystile_core::time::{Span, Timestamp};
 
 use crate::key_cache::KeyEntry;
-use crate::reservation::Settlement;
-use crate::reservation::{RefusedRecord, ReserveRequest, Sender, Subject};
+use crate::reservation::{RefusedRecord, ReserveRequest, Sender, Settlement, Subject};
 
 pub(crate) const LOCKS: LockRule =
     LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked };

@@ -2,8 +2,7 @@
 
 use keystile_core::journal::Outcome;
 use keystile_core::keys::application::ApplicationState;
-use keystile_core::keys::key::KeyId;
-use keystile_core::keys::key::KeyState;
+use keystile_core::keys::key::{KeyId, KeyState};
 use keystile_core::keys::lock::{Lock, LockLevel, LockRule};
 use keystile_core::refusal::{LockNotice, Reason};
 use keystile_core::time::Timestamp;
@@ -245,6 +244,30 @@ fn a_write_that_its_caller_gave_up_while_it_was_recorded_is_given_back() {
         assert!(asked.await.unwrap_err().is_cancelled());
         drop(release);
         assert!(!first.await.unwrap().unwrap() && !second.await.unwrap().unwrap());
+    });
+    drop(store);
+    fixture.reopen();
+    let outcomes: Vec<_> = fixture.journal().iter().map(|record| record.outcome).collect();
+    assert_eq!(outcomes, [Outcome::NotSent]);
+    assert_eq!(fixture.used(key), [0]);
+}
+
+#[test]
+fn a_write_that_its_caller_gave_up_once_it_was_answered_is_given_back() {
+    let mut fixture = fixture();
+    let key = fixture.issue("never");
+    let request =
+        write(&fixture.policy, subject(&fixture.entry(key)), ("notes", "POST", "/notes"), 1);
+    let store = fixture.store().clone();
+    wait(async {
+        let mut asked = std::pin::pin!(store.reserve(request));
+        std::future::poll_fn(|context| {
+            assert!(asked.as_mut().poll(context).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+        // What comes after it in the queue is durable, so it is answered, and nobody has looked.
+        store.flush().await.unwrap();
     });
     drop(store);
     fixture.reopen();

@@ -6,13 +6,10 @@ use std::sync::Arc;
 
 use keystile_core::journal::{Outcome, WriteRecord};
 use keystile_core::keys::hash::KeyHash;
-use keystile_core::keys::key::KeyId;
-use keystile_core::keys::key::KeyState;
+use keystile_core::keys::key::{KeyId, KeyState};
 use keystile_core::policy::{PlanSpec, Policy};
 use uuid::Uuid;
 
-use crate::Opened;
-use crate::Store;
 use crate::error::Result;
 use crate::journal::{Direction, RecordQuery};
 use crate::key_cache::KeyEntry;
@@ -24,6 +21,7 @@ use crate::sqlite::journal::listing;
 use crate::sqlite::keys::key;
 use crate::sqlite::tests::make::{owner, policy, settlement, subject, write};
 use crate::sqlite::writer::write_tx::WriteTx;
+use crate::{Opened, Store};
 
 /// Waits for an answer of the store.
 pub(crate) fn wait<T>(answer: impl Future<Output = T>) -> T {

@@ -59,14 +59,15 @@ impl WriterHandle {
         completions: Option<Arc<CompletionQueue>>,
     ) -> Result<ReserveAnswer> {
         self.health.admit()?;
-        let (sender, mut answer) = oneshot::channel();
+        let (sender, answer) = oneshot::channel();
         let waiter = Waiter { sender, completions };
         self.queue
             .send(Message::Reserve(Box::new(request), waiter))
             .map_err(|_| Error::Unavailable)?;
-        match timeout(self.health.timeout(), &mut answer).await {
+        let mut awaited = AwaitedRoom { answer, writer: self };
+        match timeout(self.health.timeout(), &mut awaited.answer).await {
             Ok(answered) => answered.map_err(|_| Error::Unavailable)?,
-            Err(_) => last_word(&mut answer).unwrap_or(Err(Error::Unavailable)),
+            Err(_) => last_word(&mut awaited.answer).unwrap_or(Err(Error::Unavailable)),
         }
     }
 
@@ -132,6 +133,22 @@ impl WriterHandle {
                 None if ticket.go_to(GIVEN_UP) => Err(Error::Unavailable),
                 None => Err(Error::Unanswered),
             },
+        }
+    }
+}
+
+/// Room that somebody waits for. Whoever stops waiting gives back what was answered in between, because
+/// nobody is left to send it.
+struct AwaitedRoom<'w> {
+    answer: oneshot::Receiver<Result<ReserveAnswer>>,
+    writer: &'w WriterHandle,
+}
+
+impl Drop for AwaitedRoom<'_> {
+    fn drop(&mut self) {
+        if let Some(Ok(Ok(reserved))) = last_word(&mut self.answer) {
+            let (reserved, settlement) = reserved.given_up();
+            self.writer.settle(reserved, settlement);
         }
     }
 }
