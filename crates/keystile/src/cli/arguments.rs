@@ -42,7 +42,7 @@ pub use token::{CreateTokenArguments, ScopeArgument, TokenCommand};
     after_help = "\
 Examples:
   keystile demo
-      See it work, with a sample API in front of your eyes
+      See it work, with a sample API
   keystile run --upstream http://127.0.0.1:3000
       Guard an API without a configuration file
   keystile init && keystile run
@@ -52,7 +52,7 @@ Examples:
   keystile journal follow
       Watch writes as they come
   keystile owner link
-      Make a link for an owner of the console
+      Create a link for an owner of the console
 
 Documentation of a command: keystile COMMAND --help"
 )]
@@ -71,15 +71,15 @@ pub enum CliCommand {
     Demo(DemoArguments),
     /// Write a commented configuration file.
     Init(InitArguments),
-    /// Look for mistakes in a configuration file.
+    /// Check a configuration file for mistakes.
     Check(CheckArguments),
     /// Print the JSON schema of the configuration file.
     Schema,
     #[command(flatten)]
     Store(StoreCommand),
-    /// Put a backup in the place of the data directory's store.
+    /// Replace the data directory's store with a backup.
     Restore(RestoreArguments),
-    /// Go on without commits that are missing, or without a database that is gone.
+    /// Continue without commits that are missing, or without a database that is gone.
     #[command(after_help = "\
 The server must not run. Without this command a store is not opened when commits that it had acknowledged are \
 missing: keys that were locked could write again. What is left of them is kept in before-loss-1 in the data \
@@ -100,7 +100,7 @@ pub enum StoreCommand {
         after_help = "A file with mistakes changes nothing and is reported with line and column."
     )]
     Reload(CommonArguments),
-    /// Show how the server is.
+    /// Show the state of the server.
     Status(CommonArguments),
     /// Create, list, lock and revoke keys.
     #[command(subcommand)]
@@ -108,25 +108,25 @@ pub enum StoreCommand {
     /// Create, list, suspend and resume applications.
     #[command(subcommand)]
     Application(ApplicationCommand),
-    /// Look at the journal of writes.
+    /// Show the journal of writes.
     #[command(subcommand)]
     Journal(JournalCommand),
-    /// Say who may sign in at the console.
+    /// Manage who may sign in to the console.
     #[command(subcommand)]
     Owner(OwnerCommand),
-    /// Make, list and revoke tokens of the admin API.
+    /// Create, list and revoke tokens for the admin API.
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Try channels, and look at what was told.
+    /// Test channels, and show which notifications were sent.
     #[command(subcommand)]
     Notify(NotifyCommand),
-    /// Look at the record of what owners, budgets and tokens did.
+    /// Show the audit: what owners, budgets and tokens did.
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Copy the store into a new file, while the server runs, and verify the copy.
     #[command(after_help = "Example:\n  keystile backup /backup/keystile-monday.db")]
     Backup(BackupArguments),
-    /// Look for trouble and say what to do about it.
+    /// Look for problems, and say what to do about them.
     #[command(after_help = "Exits with 1 when it finds a problem.")]
     Doctor(CommonArguments),
 }
@@ -276,13 +276,13 @@ pub struct InitArguments {
     after_help = "Exits with 1 when the file has mistakes.\n\nExample:\n  keystile check keystile.toml"
 )]
 pub struct CheckArguments {
-    /// The file to look at.
+    /// The file to check.
     #[arg(
         value_name = "FILE",
-        help = "The file to look at [default: keystile.toml] [env: KEYSTILE_CONFIG]"
+        help = "The file to check [default: keystile.toml] [env: KEYSTILE_CONFIG]"
     )]
     pub file: Option<PathBuf>,
-    /// The same, as other commands write it.
+    /// The same, under the name that other commands use.
     #[arg(long, value_name = "FILE", conflicts_with = "file")]
     pub config: Option<PathBuf>,
     /// Print JSON.
@@ -291,7 +291,7 @@ pub struct CheckArguments {
 }
 
 impl CheckArguments {
-    /// The file to look at.
+    /// The file to check.
     pub fn path(&self) -> PathBuf {
         let given = self.file.clone().or_else(|| self.config.clone());
         given.or_else(|| Target::of_environment().config).unwrap_or_else(|| CONFIG_DEFAULT.into())

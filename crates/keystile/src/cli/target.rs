@@ -54,7 +54,7 @@ pub struct TargetArguments {
     #[arg(
         long,
         help_heading = "Where",
-        help = "Begin a new store where there is none; otherwise only `run` does"
+        help = "Create a new store if there is none; by default only `run` does"
     )]
     pub create: bool,
 }

@@ -23,7 +23,7 @@ pub enum ApplicationCommand {
     List(CommonArguments),
     /// Show an application with its keys.
     Show(ApplicationArguments),
-    /// Put an application on another plan, with those of its keys that are on its present one.
+    /// Move an application to another plan, with those of its keys that are on its current one.
     #[command(after_help = "\
 A key that was put on a plan of its own keeps it. What the keys wrote before counts in the budgets of
 the new plan.
@@ -38,7 +38,7 @@ Example:
         #[arg(long, value_name = "PLAN")]
         plan: String,
     },
-    /// Note something about an application; an empty note removes the one before.
+    /// Attach a note to an application; an empty note removes it.
     Note {
         /// The application.
         #[command(flatten)]
@@ -49,7 +49,7 @@ Example:
     },
     /// Stop all calls of an application.
     Suspend(ApplicationArguments),
-    /// Let an application call again.
+    /// Allow an application's calls again.
     Resume(ApplicationArguments),
 }
 

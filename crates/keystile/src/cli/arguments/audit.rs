@@ -13,10 +13,10 @@ Examples:
   keystile audit list --kind key_locked
   keystile audit list --actor ada --json")]
     List(ListEventsArguments),
-    /// Look whether an event was changed, taken out, put in or cut off.
+    /// Verify that no event was changed, removed, inserted or cut off.
     #[command(after_help = "\
-Exits with 1 when something does not fit. Keep the count and the head elsewhere: they tell later
-whether the whole record was replaced by another.")]
+Exits with 1 when something does not fit. Keep the count and the head somewhere else: they
+show later whether the whole record was replaced.")]
     Verify(CommonArguments),
 }
 
@@ -40,10 +40,10 @@ pub struct ListEventsArguments {
         help = "Only events of this kind, as in key_locked"
     )]
     pub kind: Option<String>,
-    /// Only what somebody of this name did, or a sort of actor, as in owner or budget.
+    /// Only what somebody of this name did, or a kind of actor, as in owner or budget.
     #[arg(long, value_name = "NAME", help_heading = "Filters")]
     pub actor: Option<String>,
-    /// Only events of this key: its id, its beginning, or the key itself.
+    /// Only events of this key: its id, its prefix, or the key itself.
     #[arg(long, value_name = "KEY", help_heading = "Filters")]
     pub key: Option<String>,
     /// Only events of this application and its keys.
@@ -52,7 +52,7 @@ pub struct ListEventsArguments {
     /// Only what was done to this owner or token.
     #[arg(long, value_name = "NAME", help_heading = "Filters")]
     pub subject: Option<String>,
-    /// At most so many [default: 100; 1000 with --json].
+    /// At most this many [default: 100; 1000 with --json].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
     /// Only events before the one with this number.

@@ -36,7 +36,7 @@ Examples:
 A write is printed when its outcome is known. One that takes longer than 2 seconds is printed as
 pending, and again with its outcome. With --json, each is a JSON object on a line of its own.")]
     Follow(FollowArguments),
-    /// Write records out, earliest first.
+    /// Export records, earliest first.
     #[command(after_help = "\
 In CSV, a cell that a spreadsheet would take for a formula gets a ' in front, and control
 characters are written as \\u{..}. JSON lines keep every value as it is.
@@ -60,7 +60,7 @@ impl JournalCommand {
 /// Which records.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FilterArguments {
-    /// Only writes of this key: its id, its beginning, or the key itself.
+    /// Only writes of this key: its id, its prefix, or the key itself.
     #[arg(long, value_name = "KEY", help_heading = "Filters")]
     pub key: Option<String>,
     /// Only writes of this application.
@@ -133,7 +133,7 @@ pub struct ListRecordsArguments {
     /// When they were made.
     #[command(flatten)]
     pub period: PeriodArguments,
-    /// At most so many [default: 100; 1000 with --json].
+    /// At most this many [default: 100; 1000 with --json].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
     /// Only records before this one.
@@ -161,7 +161,7 @@ pub struct ExportArguments {
     /// What to write.
     #[arg(long, value_enum, default_value = "jsonl")]
     pub format: ExportFormat,
-    /// Write into this new file, rather than to standard output.
+    /// Write to this new file instead of standard output.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Overwrite the file.
@@ -183,11 +183,11 @@ pub struct ExportArguments {
 pub enum ExportFormat {
     /// A JSON object on each line.
     Jsonl,
-    /// Comma-separated values with a head line.
+    /// Comma-separated values with a header line.
     Csv,
 }
 
-const OUTCOMES: &str = "Only writes that ended so: pending, applied, refused_by_upstream, not_sent, unknown, refused or handed_over";
+const OUTCOMES: &str = "Only writes with this outcome: pending, applied, refused_by_upstream, not_sent, unknown, refused or handed_over";
 
 fn outcome_parser() -> impl TypedValueParser<Value = Outcome> {
     // Not a list of possible values to clap, whose tip for `failed` would be `applied`.

@@ -19,7 +19,7 @@ Examples:
     Create(CreateKeysArguments),
     /// List keys, oldest first.
     List(ListKeysArguments),
-    /// Show a key with its budgets and what happened to it.
+    /// Show a key with its budgets and its history.
     Show(KeyArguments),
     /// Stop the writes of a key, or all its calls.
     #[command(after_help = "\
@@ -27,14 +27,14 @@ Examples:
   keystile key lock ks_4fGh2kQz --reason \"deletes what is not theirs\"
   keystile key lock ks_4fGh2kQz --level all --reason leaked --for \"2 hours\"")]
     Lock(LockArguments),
-    /// Let a locked key go on.
+    /// Unlock a key.
     #[command(after_help = "\
 What was counted stays counted: where a budget is used up, the next write locks the key again.")]
     Unlock {
         /// The key.
         #[command(flatten)]
         key: KeyArguments,
-        /// Let its write budgets begin anew; more is then written than the plan says.
+        /// Reset its write budgets; it can then write more than its plan says.
         #[arg(long)]
         reset_budget: bool,
     },
@@ -43,11 +43,11 @@ What was counted stays counted: where a budget is used up, the next write locks 
         /// The key.
         #[command(flatten)]
         key: KeyArguments,
-        /// How long the old key goes on; 0 revokes it at once.
+        /// How long the old key keeps working; 0 revokes it at once.
         #[arg(long, value_name = "DURATION", default_value = "24 hours", value_parser = parse_grace)]
         grace: i64,
     },
-    /// Put a key on another plan.
+    /// Move a key to another plan.
     #[command(after_help = "\
 What the key wrote before counts in the budgets of the new plan.
 
@@ -61,7 +61,7 @@ Example:
         #[arg(long, value_name = "PLAN")]
         plan: String,
     },
-    /// Note something about a key; an empty note removes the one before.
+    /// Attach a note to a key; an empty note removes it.
     Note {
         /// The key.
         #[command(flatten)]
@@ -100,7 +100,7 @@ impl KeyCommand {
 /// A key.
 #[derive(Debug, Args)]
 pub struct KeyArguments {
-    /// The key's id, its beginning as `key list` shows it, or the key itself.
+    /// The key's id, its prefix as `key list` shows it, or the key itself.
     #[arg(value_name = "KEY")]
     pub key: String,
     /// What every command takes.
@@ -111,10 +111,10 @@ pub struct KeyArguments {
 /// Arguments of `key create`.
 #[derive(Debug, Args)]
 pub struct CreateKeysArguments {
-    /// Whose key it is.
+    /// The application that the key belongs to.
     #[arg(long, value_name = "NAME")]
     pub application: String,
-    /// What it may do [default: the application's plan].
+    /// Its plan [default: the application's plan].
     #[arg(long, value_name = "PLAN")]
     pub plan: Option<String>,
     /// How many keys.
@@ -137,7 +137,7 @@ pub struct ListKeysArguments {
     /// Only keys in this state.
     #[arg(long)]
     pub state: Option<StateArgument>,
-    /// At most so many [default: 100; all with --json].
+    /// At most this many [default: 100; all with --json].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
     /// Only keys after the one with this id.
@@ -157,7 +157,7 @@ pub struct LockArguments {
     /// Which calls to stop.
     #[arg(long, value_enum, default_value = "writes")]
     pub level: LevelArgument,
-    /// Why, for you and whoever looks later.
+    /// The reason, for you and for others who look later.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
     /// For how long, as in "2 hours" [default: until it is unlocked].

@@ -9,7 +9,7 @@ use super::CommonArguments;
 /// What to do with channels and deliveries.
 #[derive(Debug, Subcommand)]
 pub enum NotifyCommand {
-    /// Send a real message on a channel, and say what the other side answered.
+    /// Send a real message on a channel, and show what the receiver answered.
     #[command(after_help = "\
 Exits with 1 when it did not arrive.
 
@@ -47,9 +47,9 @@ Examples:
         #[command(flatten)]
         common: CommonArguments,
     },
-    /// List the channels, and how they stand.
+    /// List the channels and their state.
     Channels(CommonArguments),
-    /// Let digests go out again that were stopped from their mails.
+    /// Send digests again that were stopped from their emails.
     #[command(after_help = "\
 `keystile notify channels` says which were stopped.
 
@@ -99,7 +99,7 @@ pub struct ListDeliveriesArguments {
     /// Only those before this one.
     #[arg(long, value_name = "DELIVERY")]
     pub before: Option<DeliveryId>,
-    /// At most so many [default: 100; 1000 with --json].
+    /// At most this many [default: 100; 1000 with --json].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
     /// What every command takes.

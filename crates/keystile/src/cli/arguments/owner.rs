@@ -7,9 +7,9 @@ use super::CommonArguments;
 /// What to do with owners.
 #[derive(Debug, Subcommand)]
 pub enum OwnerCommand {
-    /// Make a link with which somebody becomes an owner: it works once, for 30 minutes.
+    /// Create a link with which somebody becomes an owner: it works once, for 30 minutes.
     #[command(after_help = "\
-A link that was not used is void once another is made. The latest is also in the file `owner-link` of
+A new link makes an unused one invalid. The latest is also in the file `owner-link` of
 the data directory, which only its user can read.
 
 Example:

@@ -9,7 +9,7 @@ use super::CommonArguments;
 /// What to do with tokens of the admin API.
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Make a token for the admin API, which is shown only then.
+    /// Create a token for the admin API, which is shown only then.
     #[command(after_help = "\
 Examples:
   keystile token create dashboard
@@ -40,10 +40,10 @@ impl TokenCommand {
 /// Arguments of `token create`.
 #[derive(Debug, Args)]
 pub struct CreateTokenArguments {
-    /// What to call it; what it does is on record under this name.
+    /// Its name, under which the audit records what it does.
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// What it may do.
+    /// What the token may do.
     #[arg(long, value_enum, default_value = "read")]
     pub scope: ScopeArgument,
     /// How long it works, as in "90 days" [default: until it is revoked].
@@ -57,7 +57,7 @@ pub struct CreateTokenArguments {
 /// What a token may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ScopeArgument {
-    /// Look at everything that is no secret.
+    /// Read everything that is not secret.
     Read,
     /// Also change keys, applications and locks.
     Write,

@@ -5,11 +5,11 @@ use serde::Deserialize;
 
 use crate::config::value::{OneOrMany, Spanned, TextOr};
 
-/// Of what the owner is notified, and on which channels.
+/// What the owner is notified about, and on which channels.
 ///
-/// `key_locked`, `storage_failure` and `delivery_failed` notify every channel where no rule names them. A
-/// rule that does takes the place of that, and with `tell = []` nobody is notified. Where several rules name
-/// one channel for one event, the first of the file counts.
+/// `key_locked`, `storage_failure` and `delivery_failed` notify every channel unless a rule names them. A
+/// rule that does replaces this default, and with `tell = []` nobody is notified. When several rules name
+/// the same channel for an event, the first one in the file applies.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(in crate::config) struct Watch {
@@ -20,37 +20,37 @@ pub(in crate::config) struct Watch {
     /// a message did not arrive within three days, or never will.
     #[schemars(extend("default" = "write"))]
     pub(in crate::config) event: Option<Spanned<WatchEvent>>,
-    /// The operations that are watched, written as in `allow` of a plan. Without it, all. Only for events of
+    /// The operations to watch, written as in a plan's `allow`. By default, all. Only for events of
     /// writes.
     #[schemars(extend("examples" = [["bookmarks: DELETE *", "bookmarks: PUT /bookmarks/{id}"]]))]
     pub(in crate::config) on: Option<OneOrMany<String>>,
-    /// Only keys on these plans. Without it, all.
+    /// Only keys on these plans. By default, all.
     #[schemars(extend("examples" = [["open"]]))]
     pub(in crate::config) plans: Option<OneOrMany<String>>,
-    /// Only keys of these applications, by name. Without it, all.
+    /// Only keys of these applications, by name. By default, all.
     #[schemars(extend("examples" = [["reader"]]))]
     pub(in crate::config) applications: Option<OneOrMany<String>>,
-    /// Only these keys, by id or by what listings show of them. Without it, all.
+    /// Only these keys, by id or by the prefix that listings show. By default, all.
     #[schemars(extend("examples" = [["ks_4fGh2kQz"]]))]
     pub(in crate::config) keys: Option<OneOrMany<String>>,
-    /// Only writes that ended like this: `applied`, `refused_by_upstream`, `not_sent`, `unknown`, `refused`,
-    /// or `handed_over`. Without it, those that were sent. Only for events of writes.
+    /// Only writes that ended like this: `applied`, `refused_by_upstream`, `not_sent`, `unknown`,
+    /// `refused`, or `handed_over`. By default, those that were sent. Only for events of writes.
     #[schemars(extend("examples" = [["applied", "unknown"]]))]
     pub(in crate::config) outcome: Option<OneOrMany<WatchOutcome>>,
-    /// For `budget_level`: the shares of a budget in percent. The highest that is reached notifies, once per
-    /// window of the budget.
+    /// For `budget_level`: the shares of a budget in percent. The highest one reached is reported, once
+    /// per window of the budget.
     #[schemars(extend("default" = [50, 80, 100]))]
     pub(in crate::config) levels: Option<OneOrMany<i64>>,
-    /// The channels that are notified. `[]` is nobody. Needed.
+    /// The channels to notify; `[]` notifies nobody. Required.
     #[schemars(required, extend("examples" = [["owner-mail", "phone"]]))]
     pub(in crate::config) tell: Option<OneOrMany<String>>,
-    /// The first event is sent at once; what follows within this time comes as one message, with an exact
-    /// total. While events go on, the next times are longer, up to an hour. Locks and storage failures
-    /// always come one by one. From 1 second to 1 day.
+    /// The first event is sent at once; those that follow within this time are sent as one message with
+    /// an exact total. While events continue, the intervals grow, up to an hour. Locks and storage
+    /// failures are always sent one by one. From 1 second to 1 day.
     #[schemars(extend("default" = "5 min"))]
     pub(in crate::config) window: Option<Spanned<String>>,
-    /// A part of the day, in `time_zone`, in which nothing is sent that can wait. It is sent at its end, as
-    /// one message. Locks and storage failures do not wait.
+    /// A part of the day, in `time_zone`, during which whatever can wait is held back; it is sent at the
+    /// end as one message. Locks and storage failures do not wait.
     #[schemars(extend("examples" = ["22:00-07:00"]))]
     pub(in crate::config) quiet: Option<Spanned<String>>,
 }
@@ -99,24 +99,24 @@ pub(in crate::config) enum WatchOutcome {
     HandedOver,
 }
 
-/// A way on which the owner is notified.
+/// A way to notify the owner.
 ///
-/// Each kind takes the keys that say so. Secrets are never written here: a `_file` names a file that holds one, an
-/// `_env` an environment variable. Both are read when something is sent, so a secret can be replaced
-/// without a restart.
+/// Each key says which kinds take it. Secrets are never written here: a key that ends in `_file` names a
+/// file that holds one, and one in `_env` an environment variable. Both are read when something is sent,
+/// so a secret can be replaced without a restart.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(in crate::config) struct Channel {
-    /// How it is reached. Needed.
+    /// What kind of channel it is. Required.
     #[schemars(required)]
     pub(in crate::config) kind: Option<Spanned<ChannelKind>>,
-    /// How many messages it carries in an hour at most, from 1 to 10000. What is beyond waits, and comes as
-    /// one message with an exact total; locks and storage failures do not wait.
+    /// At most this many messages an hour, from 1 to 10000. Beyond that, events wait and are sent as one
+    /// message with an exact total; locks and storage failures do not wait.
     #[schemars(extend("default" = 60))]
     pub(in crate::config) per_hour_max: Option<Spanned<i64>>,
-    /// Addresses or ranges inside of your own network that the channel may be at. Without it only public
-    /// addresses are connected to, so that no one who can choose a name in the DNS makes Keystile talk to
-    /// your other machines.
+    /// Addresses or ranges of your own network that the channel may connect to. Without it, only public
+    /// addresses are allowed, so that nobody who controls a DNS name can make Keystile talk to your other
+    /// machines.
     #[schemars(extend("default" = [], "examples" = [["127.0.0.1", "10.1.0.0/16"]]))]
     pub(in crate::config) allow_networks: Option<OneOrMany<String>>,
     /// For `email`: the recipients.
@@ -125,33 +125,33 @@ pub(in crate::config) struct Channel {
     /// For `email`: the sender.
     #[schemars(extend("examples" = ["keystile@example.org"]))]
     pub(in crate::config) from: Option<Spanned<String>>,
-    /// For `email`: the server that takes mail.
+    /// For `email`: the server that accepts mail.
     pub(in crate::config) smtp: Option<Spanned<TextOr<Smtp>>>,
-    /// For `web_push`: whom a push service may ask about messages, an address of yours. Default: the console's
-    /// address. Apple's service refuses messages where that is a name of this machine only.
+    /// For `web_push`: an address of yours that push services can contact about your messages. By
+    /// default, the console's address; Apple's service refuses one that only this machine knows.
     #[schemars(extend("examples" = ["mailto:me@example.org"]))]
     pub(in crate::config) contact: Option<Spanned<String>>,
-    /// For `webhook`: where to. For `ntfy`, `gotify` and `matrix`: the server. `https://`, or `http://` to this
-    /// machine or an address in `allow_networks`.
+    /// For `webhook`: the URL to post to. For `ntfy`, `gotify` and `matrix`: the server. `https://`, or
+    /// `http://` to this machine or an address in `allow_networks`.
     #[schemars(extend("examples" = ["https://hooks.example.org/keystile"]))]
     pub(in crate::config) url: Option<Spanned<String>>,
     /// For `slack`, `discord` and `teams`: a file that holds the address of the webhook, which is a secret.
     #[schemars(extend("examples" = ["/run/secrets/slack"]))]
     pub(in crate::config) url_file: Option<Spanned<String>>,
-    /// The same in an environment variable.
+    /// The same, in an environment variable.
     #[schemars(extend("examples" = ["SLACK_URL"]))]
     pub(in crate::config) url_env: Option<Spanned<String>>,
-    /// For `webhook`: a file that holds what requests are signed with, as in `whsec_...`.
+    /// For `webhook`: a file that holds the secret that signs requests, as in `whsec_...`.
     #[schemars(extend("examples" = ["/run/secrets/hook"]))]
     pub(in crate::config) secret_file: Option<Spanned<String>>,
-    /// The same in an environment variable.
+    /// The same, in an environment variable.
     #[schemars(extend("examples" = ["HOOK_SECRET"]))]
     pub(in crate::config) secret_env: Option<Spanned<String>>,
-    /// For `gotify`, `telegram`, `pushover` and `matrix`, and for `ntfy` where its topic is not open: a file that
-    /// holds the token.
+    /// For `gotify`, `telegram`, `pushover` and `matrix`, and for `ntfy` where its topic is protected: a
+    /// file that holds the token.
     #[schemars(extend("examples" = ["/run/secrets/token"]))]
     pub(in crate::config) token_file: Option<Spanned<String>>,
-    /// The same in an environment variable.
+    /// The same, in an environment variable.
     #[schemars(extend("examples" = ["BOT_TOKEN"]))]
     pub(in crate::config) token_env: Option<Spanned<String>>,
     /// For `ntfy`: the topic.
@@ -196,19 +196,19 @@ pub(in crate::config) enum ChannelKind {
     Matrix,
 }
 
-/// The server that takes mail. A text is its address.
+/// The server that accepts mail. A string is its address.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(in crate::config) struct Smtp {
     /// Its address: `smtps://user@mail.example.org`, or `smtp://user@mail.example.org?tls=required` for
-    /// STARTTLS. Plain `smtp://` goes only to this machine, because mail and password would go over the
-    /// network in the clear. Needed.
+    /// STARTTLS. Plain `smtp://` goes only to this machine, because mail and password would otherwise
+    /// cross the network in the clear. Required.
     #[schemars(required, extend("examples" = ["smtps://user@mail.example.org"]))]
     pub(in crate::config) url: Option<Spanned<String>>,
     /// A file that holds the user's password.
     #[schemars(extend("examples" = ["/run/secrets/smtp"]))]
     pub(in crate::config) password_file: Option<Spanned<String>>,
-    /// The same in an environment variable.
+    /// The same, in an environment variable.
     #[schemars(extend("examples" = ["SMTP_PASSWORD"]))]
     pub(in crate::config) password_env: Option<Spanned<String>>,
 }
