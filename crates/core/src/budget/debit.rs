@@ -40,6 +40,11 @@ impl Debit {
         Self { subject, amounts }
     }
 
+    /// What it takes from the budget at a place of the plan.
+    pub fn amount_of(&self, place: usize) -> u32 {
+        self.amounts.iter().find(|taken| taken.place == place).map_or(0, |taken| taken.amount)
+    }
+
     /// The places of its budgets.
     pub fn places(&self) -> impl Iterator<Item = usize> + '_ {
         self.amounts.iter().map(|taken| taken.place)

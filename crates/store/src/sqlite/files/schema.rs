@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0006_digest_stops.sql"),
     include_str!("../migrations/0007_nodes.sql"),
     include_str!("../migrations/0008_handed_over.sql"),
+    include_str!("../migrations/0009_amounts.sql"),
 ];
 
 /// The first version that has an audit.

@@ -23,6 +23,8 @@ pub(crate) struct NewRecord<'a> {
     pub(crate) outcome: Outcome,
     pub(crate) reason: Option<Reason>,
     pub(crate) cost: u32,
+    /// What it takes from budgets, where that is not its cost.
+    pub(crate) amounts: Option<&'a str>,
     pub(crate) count: u32,
 }
 
@@ -55,8 +57,8 @@ pub(crate) fn outcome_of(code: i64) -> Result<Outcome> {
 pub(crate) fn insert(connection: &Connection, record: &NewRecord<'_>) -> Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO journal (id, time, subject, plan, api, operation, method, path, address, user_agent,
-                              request_bytes, status, outcome, reason, cost, count, node)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                              request_bytes, status, outcome, reason, cost, count, node, amounts)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?;
     let facts = record.facts;
     statement.execute(params![
@@ -77,6 +79,7 @@ pub(crate) fn insert(connection: &Connection, record: &NewRecord<'_>) -> Result<
         record.cost,
         record.count,
         record.node,
+        record.amounts,
     ])?;
     Ok(())
 }

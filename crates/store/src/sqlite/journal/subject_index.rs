@@ -21,12 +21,25 @@ const TAIL_MAX: usize = 32_768;
 /// So many rows are merged in one step; a few milliseconds.
 const STEP: usize = 2_048;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     subject: i64,
     id: i64,
     time: Timestamp,
     cost: u32,
+    /// Almost never there.
+    amounts: Option<Box<str>>,
+}
+
+/// What a row took from budgets.
+#[derive(Debug)]
+pub(crate) struct RecordedDebit {
+    pub(crate) id: i64,
+    /// From when it counts.
+    pub(crate) time: Timestamp,
+    pub(crate) cost: u32,
+    /// What it took from each budget, where that is not its cost.
+    pub(crate) amounts: Option<Box<str>>,
 }
 
 /// The rows that are not yet in the table.
@@ -38,6 +51,13 @@ pub(crate) struct SubjectIndex {
     /// By subject and id; those before `merged` are in the table.
     merging: Vec<Entry>,
     merged: usize,
+}
+
+impl Entry {
+    fn debit(&self) -> RecordedDebit {
+        let Self { id, time, cost, .. } = *self;
+        RecordedDebit { id, time, cost, amounts: self.amounts.clone() }
+    }
 }
 
 /// When to merge.
@@ -55,7 +75,7 @@ impl SubjectIndex {
     pub(crate) fn open(connection: &Connection, now: Timestamp) -> Result<Self> {
         let indexed_to = indexed_to(connection)?;
         let mut statement = connection.prepare(
-            "SELECT id, subject, time + min(coalesce(duration_ms, max(?2 - time, 0)), ?3), cost
+            "SELECT id, subject, time + min(coalesce(duration_ms, max(?2 - time, 0)), ?3), cost, amounts
              FROM journal WHERE id > ?1 ORDER BY id",
         )?;
         let tail = statement
@@ -65,6 +85,7 @@ impl SubjectIndex {
                     subject: row.get(1)?,
                     time: Timestamp(row.get(2)?),
                     cost: row.get(3)?,
+                    amounts: row.get(4)?,
                 })
             })?
             .collect::<Result<_>>()?;
@@ -72,8 +93,9 @@ impl SubjectIndex {
     }
 
     /// Adds a row that was just inserted.
-    pub(crate) fn push(&mut self, subject: i64, id: i64, time: Timestamp, cost: u32) {
-        self.tail.push(Entry { subject, id, time, cost });
+    pub(crate) fn push(&mut self, subject: i64, debit: RecordedDebit) {
+        let RecordedDebit { id, time, cost, amounts } = debit;
+        self.tail.push(Entry { subject, id, time, cost, amounts });
     }
 
     /// Forgets rows whose transaction failed.
@@ -124,22 +146,27 @@ impl SubjectIndex {
         Ok(())
     }
 
-    /// What a subject's rows cost, after a row and since a time: id, time and cost.
+    /// What a subject's rows took from budgets, after a row and since a time.
     pub(crate) fn debits(
         &self,
         connection: &Connection,
         subject: i64,
         after: i64,
         since: Timestamp,
-    ) -> Result<Vec<(i64, Timestamp, u32)>> {
+    ) -> Result<Vec<RecordedDebit>> {
         let first = order::first_id_at(connection, since)?.max(after.saturating_add(1));
         let mut statement = connection.prepare_cached(
-            "SELECT id, time, cost FROM journal_by_subject
+            "SELECT id, time, cost, amounts FROM journal_by_subject
              WHERE subject = ?1 AND id BETWEEN ?2 AND ?3 AND cost > 0",
         )?;
-        let mut found: Vec<(i64, Timestamp, u32)> = statement
+        let mut found: Vec<RecordedDebit> = statement
             .query_and_then(params![subject, first, self.indexed_to], |row| {
-                Ok((row.get(0)?, Timestamp(row.get(1)?), row.get(2)?))
+                Ok(RecordedDebit {
+                    id: row.get(0)?,
+                    time: Timestamp(row.get(1)?),
+                    cost: row.get(2)?,
+                    amounts: row.get(3)?,
+                })
             })?
             .collect::<Result<_>>()?;
         let of_subject = self.merging.partition_point(|entry| entry.subject < subject);
@@ -147,7 +174,7 @@ impl SubjectIndex {
             self.merging[of_subject..].iter().take_while(|entry| entry.subject == subject);
         let tail = self.tail.iter().filter(|entry| entry.subject == subject);
         let waiting = merging.chain(tail).filter(|entry| entry.id >= first && entry.cost > 0);
-        found.extend(waiting.map(|entry| (entry.id, entry.time, entry.cost)));
+        found.extend(waiting.map(Entry::debit));
         Ok(found)
     }
 
@@ -171,10 +198,12 @@ impl SubjectIndex {
         }
         let end = self.merging.len().min(self.merged + STEP);
         let mut statement = connection.prepare_cached(
-            "INSERT OR REPLACE INTO journal_by_subject (subject, id, time, cost) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT OR REPLACE INTO journal_by_subject (subject, id, time, cost, amounts)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
         for entry in &self.merging[self.merged..end] {
-            statement.execute(params![entry.subject, entry.id, entry.time.0, entry.cost])?;
+            let Entry { subject, id, time, cost, amounts } = entry;
+            statement.execute(params![subject, id, time.0, cost, amounts])?;
         }
         if end == self.merging.len() {
             let last = self.merging.iter().map(|entry| entry.id).max().unwrap_or(self.indexed_to);

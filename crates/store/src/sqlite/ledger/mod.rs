@@ -8,13 +8,13 @@
 //! commit, so there is no second copy that could disagree.
 //!
 //! What an account decides is core's ([`keystile_core::budget::Account`]); here it is loaded and kept.
-//! A row has one cost for all budgets that count it, so a debit with other amounts could not be counted
-//! anew: whoever makes one first has to write its amounts down beside the row.
+//! A row has one cost for all budgets that count it; a debit of other amounts has them beside it
+//! ([`amounts`]).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use keystile_core::budget::{Account, BudgetAmount, Debit, Departure, Hold, Subject};
+use keystile_core::budget::{Account, Debit, Departure, Hold, Subject};
 use keystile_core::decision::budgets_of_record;
 use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
@@ -22,9 +22,10 @@ use rusqlite::Connection;
 
 use crate::error::Result;
 use crate::sending::{BEGINS_WITHIN_MILLIS, Sending};
-use crate::sqlite::journal::subject_index::SubjectIndex;
+use crate::sqlite::journal::subject_index::{RecordedDebit, SubjectIndex};
 use crate::sqlite::journal::{order, record, subject};
 
+mod amounts;
 pub(crate) mod reserve;
 
 /// Where the writes of all subjects are found: by subject, and those that are under way.
@@ -131,15 +132,16 @@ fn load(
         (0..budgets.len()).filter(|place| !budgets[*place].is_scoped).collect();
     let is_scoped = everywhere.len() < budgets.len();
     for (number, after) in subject::numbers(connection, subject)? {
-        for (id, time, cost) in index.debits(connection, number, after, since)? {
-            let places =
+        for debit in index.debits(connection, number, after, since)? {
+            let RecordedDebit { id, time, cost, amounts } = debit;
+            let counting =
                 if is_scoped { scoped_places(connection, terms, id)? } else { everywhere.clone() };
-            let Debit { amounts, .. } = Debit::of_each(subject, &places, cost);
+            let amounts = amounts::on_record(budgets, &counting, cost, amounts.as_deref())?;
             if let Some(sending) = under_way.get(&id) {
                 let departure = sending.clone();
                 account.hold(Hold { record: id, reserved: time, amounts, departure });
             } else {
-                amounts.into_iter().for_each(|taken: BudgetAmount| account.add(taken, time, zone));
+                amounts.into_iter().for_each(|taken| account.add(taken, time, zone));
             }
         }
     }

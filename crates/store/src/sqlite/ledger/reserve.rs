@@ -19,11 +19,24 @@ pub(crate) use crate::reservation::{
 use crate::sending::Sending;
 use crate::sqlite::journal::record::{self, NewRecord};
 use crate::sqlite::journal::subject;
-use crate::sqlite::ledger::Terms;
+use crate::sqlite::journal::subject_index::RecordedDebit;
+use crate::sqlite::ledger::{Terms, amounts};
 use crate::sqlite::notifications::budget_level::record_levels;
 use crate::sqlite::writer::write_tx::{WriteTx, WriterState};
 
+/// Reserves the cost of a write in each budget that counts it.
 pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Result<ReserveAnswer> {
+    let (places, cost) = (request.permit.budgets(), request.permit.cost());
+    let debit = request.subject.of_budgets().map(|subject| Debit::of_each(subject, places, cost));
+    reserve_debit(work, request, debit)
+}
+
+/// Reserves what a debit says, which may be another amount in each budget.
+pub(crate) fn reserve_debit(
+    work: &mut WriteTx<'_>,
+    request: &ReserveRequest,
+    debit: Option<Debit>,
+) -> Result<ReserveAnswer> {
     let mut objection = request.permit.objection();
     let cost = request.permit.cost();
     let now = work.now;
@@ -34,9 +47,10 @@ pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Resul
         objection = objection.or(Some(refusal.reason));
     }
     let sending = Arc::new(Sending::new(work.memory.clock));
-    let (mut debit, mut standings) = (None, Vec::new());
-    if let (Some(plan), Some(subject)) = (request.permit.plan(), request.subject.of_budgets()) {
-        let taken = Debit::of_each(subject, request.permit.budgets(), cost);
+    let debit = debit.filter(|_| request.permit.plan().is_some());
+    let (mut standings, mut amounts) = (Vec::new(), None);
+    if let (Some(plan), Some(taken)) = (request.permit.plan(), &debit) {
+        let subject = taken.subject;
         let (policy, zone) = (&*request.policy, request.policy.time_zone());
         let WriterState { ledger, index, open, last_id, .. } = &mut *work.memory;
         let terms = Terms { policy, plan };
@@ -48,16 +62,16 @@ pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Resul
             }
             objection = objection.or(Some(reservation::objection(plan.spec().lock, subject)));
         }
-        let (record, amounts) = (*last_id + 1, taken.amounts.clone());
-        account.hold(Hold { record, reserved: now, amounts, departure: sending.clone() });
+        let (record, departure) = (*last_id + 1, sending.clone());
+        account.hold(Hold { record, reserved: now, amounts: taken.amounts.clone(), departure });
         standings = account.standings(taken.places(), now, zone);
-        debit = Some(taken);
+        amounts = amounts::beside_cost(taken, plan, request.permit.budgets(), cost);
         if let Subject::Key(key) = &request.subject {
             let budgets = (&*request.policy, &**plan);
-            record_levels(work, key, budgets, &standings, cost)?;
+            record_levels(work, key, budgets, &standings, taken)?;
         }
     }
-    let id = insert(work, request, Outcome::Pending, objection, cost)?;
+    let id = insert(work, request, Outcome::Pending, objection, (cost, amounts))?;
     if request.sender == Sender::OtherGateway {
         record::set_pending_elsewhere(work.connection, id)?;
     }
@@ -120,7 +134,7 @@ fn over_budget(
         level: None,
     };
     let (lock, _) = work.lock_key_over(key, lock, Some(over))?;
-    insert(work, request, Outcome::Refused, Some(Reason::KeyLocked), 0)?;
+    insert(work, request, Outcome::Refused, Some(Reason::KeyLocked), (0, None))?;
     let refusal = locked(LockNotice { level: lock.level, until: lock.until }, work.now);
     Ok(Box::new(ReserveRefused { is_recorded: true, ..refused(refusal, Some(plan), standings) }))
 }
@@ -140,7 +154,7 @@ fn insert(
     request: &ReserveRequest,
     outcome: Outcome,
     reason: Option<Reason>,
-    cost: u32,
+    (cost, amounts): (u32, Option<String>),
 ) -> Result<i64> {
     let id = work.next_id();
     let subject = number_of(&request.subject);
@@ -158,10 +172,12 @@ fn insert(
         outcome,
         reason,
         cost,
+        amounts: amounts.as_deref(),
         count: 1,
     };
     record::insert(work.connection, &record)?;
-    work.memory.index.push(subject, id, work.now, cost);
+    let amounts = amounts.map(Into::into);
+    work.memory.index.push(subject, RecordedDebit { id, time: work.now, cost, amounts });
     Ok(id)
 }
 
@@ -215,9 +231,11 @@ pub(crate) fn record_refused(work: &mut WriteTx<'_>, refused: &RefusedRecord) ->
         outcome: refused.outcome,
         reason: Some(refused.reason),
         cost: 0,
+        amounts: None,
         count: refused.count,
     };
     record::insert(work.connection, &record)?;
-    work.memory.index.push(subject, id, work.now, 0);
+    let free = RecordedDebit { id, time: work.now, cost: 0, amounts: None };
+    work.memory.index.push(subject, free);
     Ok(())
 }

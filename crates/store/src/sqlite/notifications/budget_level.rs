@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keystile_core::actor::Actor;
+use keystile_core::budget::Debit;
 use keystile_core::notifications::notice::NoticeBudget;
 use keystile_core::notifications::plan::NotedLevel;
 use keystile_core::notifications::trigger::Trigger;
@@ -34,7 +35,7 @@ pub(crate) fn record_levels(
     key: &KeyEntry,
     (policy, plan): (&Policy, &Plan),
     standings: &[BudgetStanding],
-    cost: u32,
+    taken: &Debit,
 ) -> Result<()> {
     let rules = tx.memory.watching.load();
     let Some(lowest) = rules.lowest_level() else {
@@ -53,7 +54,7 @@ pub(crate) fn record_levels(
     for standing in near {
         let budget = &plan.budgets()[standing.place];
         let (amount, used) = (budget.quota.amount, standing.used);
-        let before = used.saturating_sub(u64::from(cost));
+        let before = used.saturating_sub(u64::from(taken.amount_of(standing.place)));
         let facts = key_facts(named.as_ref());
         for (place, rule) in rules.waiting_for(Trigger::BudgetLevel, Some(facts)) {
             let Some(level) = rule.level_reached(amount, before, used) else {

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test may wait on its own thread")]
 #![allow(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
 
+mod amounts;
 mod audit;
 mod backup;
 mod blocks;
