@@ -3,8 +3,9 @@
 use crate::keys::KeyRef;
 pub use crate::sqlite::journal::activity::{Activity, AddressUse};
 pub use crate::sqlite::journal::hour::HourCount;
-pub use crate::sqlite::journal::listing::{RecordPage, RecordQuery};
+pub use crate::sqlite::journal::listing::RecordPage;
 pub use crate::sqlite::journal::order::Direction;
+pub use crate::sqlite::journal::query::RecordQuery;
 
 /// Whose records are meant, by names.
 #[derive(Clone, Debug, Default)]

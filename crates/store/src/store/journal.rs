@@ -8,7 +8,8 @@ use crate::journal::RecordOwner;
 use crate::keys::KeyRef;
 use crate::sqlite::journal::activity::{Activity, AddressUse};
 use crate::sqlite::journal::hour::{self, HourCount};
-use crate::sqlite::journal::listing::{self, RecordPage, RecordQuery};
+use crate::sqlite::journal::listing::{self, RecordPage};
+use crate::sqlite::journal::query::RecordQuery;
 use crate::sqlite::journal::{named, retention};
 use crate::store::Store;
 

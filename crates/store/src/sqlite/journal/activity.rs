@@ -7,8 +7,9 @@ use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
-use crate::sqlite::journal::listing::{self, RecordQuery};
+use crate::sqlite::journal::listing;
 use crate::sqlite::journal::order::first_id_at;
+use crate::sqlite::journal::query::RecordQuery;
 use crate::sqlite::journal::record::code;
 use crate::sqlite::journal::subject_index;
 

@@ -23,73 +23,22 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use keystile_core::journal::Outcome;
 use rusqlite::types::ValueRef;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::error::Result;
+use crate::sqlite::journal::facet::{BLOCK, Column, SEGMENT, blocks_to, facet, segment_of};
 use crate::sqlite::journal::hour;
-use crate::sqlite::journal::order::Direction;
 use crate::sqlite::journal::record::outcome_of;
 use crate::sqlite::journal::subject_index::Pressure;
 use crate::sqlite::meta;
 
-/// Records of a block.
-const BLOCK: i64 = 128;
-/// Records of a segment: as many blocks as a number of the table has bits.
-pub(crate) const SEGMENT: i64 = BLOCK * 64;
 /// Records that one step reads; a few milliseconds.
 const STEP: i64 = 2_048;
 /// While writes wait, a step is followed by a rest of so many times its length.
 const REST_BUSY: u32 = 50;
 /// The same while nobody waits.
 const REST_IDLE: u32 = 4;
-
-/// What facets are made of. The names are part of what is hashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Column {
-    Api,
-    Operation,
-    Method,
-    Address,
-    /// By row number.
-    Application,
-    /// By name.
-    Outcome,
-}
-
-impl Column {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Operation => "operation",
-            Self::Method => "method",
-            Self::Address => "address",
-            Self::Application => "application",
-            Self::Outcome => "outcome",
-        }
-    }
-}
-
-/// The hash of a value. It is on disk: another one needs another table.
-pub(crate) fn facet(column: Column, value: &[u8]) -> u32 {
-    let bytes = column.name().as_bytes().iter().chain(b":").chain(value);
-    bytes.fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
-}
-
-/// The facets of which a block has at least one if it may hold a record with this outcome.
-pub(crate) fn outcome_facets(outcome: Outcome) -> Vec<u32> {
-    let named = |outcome: Outcome| facet(Column::Outcome, outcome.name().as_bytes());
-    match outcome {
-        // A refusal is one from the start.
-        Outcome::Pending | Outcome::Refused => vec![named(outcome)],
-        Outcome::Applied
-        | Outcome::RefusedByUpstream
-        | Outcome::NotSent
-        | Outcome::Unknown
-        | Outcome::HandedOver => vec![named(outcome), named(Outcome::Pending)],
-    }
-}
 
 /// The filling of the table, on the writer's side.
 #[derive(Debug, Default)]
@@ -195,181 +144,10 @@ impl Blocks {
     }
 }
 
-fn segment_of(id: i64) -> i64 {
-    id.div_euclid(SEGMENT)
-}
-
-/// The last record that the table covers.
-fn blocks_to(connection: &Connection) -> Result<i64> {
-    Ok(meta::number(connection, "blocks_to")?.unwrap_or(0))
-}
-
 /// Deletes the facets of segments that lie wholly before a record.
 pub(crate) fn delete_before(connection: &Connection, id: i64) -> Result<()> {
     connection
         .prepare_cached("DELETE FROM journal_facet WHERE segment < ?1")?
         .execute([segment_of(id)])?;
     Ok(())
-}
-
-/// A part of the journal, on the way of a search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ScanRange {
-    /// Records that may fit, from the first to the last number.
-    Candidates(i64, i64),
-    /// Records that do not, passed over.
-    Passed,
-}
-
-/// A walk through part of the journal that passes over blocks which cannot hold what is wanted.
-pub(crate) struct Search<'c> {
-    seek: CachedStatement<'c>,
-    /// A block must have at least one facet of each.
-    wanted: Vec<Vec<u32>>,
-    blocks_to: i64,
-    direction: Direction,
-    /// What is left; empty where the first is beyond the last.
-    pub(crate) first: i64,
-    pub(crate) last: i64,
-    /// The blocks of the segment that was last asked for.
-    known: Option<(i64, u64)>,
-}
-
-impl<'c> Search<'c> {
-    /// A walk from the first to the last number, or the other way.
-    pub(crate) fn new(
-        connection: &'c Connection,
-        wanted: Vec<Vec<u32>>,
-        (first, last): (i64, i64),
-        direction: Direction,
-    ) -> Result<Self> {
-        // By the primary key.
-        let seek = connection
-            .prepare_cached("SELECT blocks FROM journal_facet WHERE segment = ?1 AND facet = ?2")?;
-        let blocks_to = blocks_to(connection)?;
-        Ok(Self { seek, wanted, blocks_to, direction, first, last, known: None })
-    }
-
-    /// Where the walk has come to.
-    pub(crate) fn place(&self) -> i64 {
-        match self.direction {
-            Direction::LatestFirst => self.last,
-            Direction::EarliestFirst => self.first,
-        }
-    }
-
-    /// Which way it goes.
-    pub(crate) fn direction(&self) -> Direction {
-        self.direction
-    }
-
-    /// Leaves out what lies before a record, as far as the walk is concerned.
-    pub(crate) fn move_to(&mut self, id: i64) {
-        match self.direction {
-            Direction::LatestFirst => self.last = id,
-            Direction::EarliestFirst => self.first = id,
-        }
-    }
-
-    /// The next part of at most a segment; `None` at the end.
-    pub(crate) fn advance(&mut self) -> Result<Option<ScanRange>> {
-        if self.first > self.last {
-            return Ok(None);
-        }
-        let segment = segment_of(self.place());
-        let (begin, end) = (segment * SEGMENT, (segment + 1) * SEGMENT - 1);
-        let (begin, end, blocks) = if self.place() > self.blocks_to {
-            (begin.max(self.blocks_to + 1), end, u64::MAX)
-        } else {
-            (begin, end, self.blocks(segment)?)
-        };
-        let found = run(blocks, self.place() - segment * SEGMENT, self.direction);
-        let (from, to) = match found {
-            Some((low, high)) => (segment * SEGMENT + low, segment * SEGMENT + high),
-            // Nothing more in this segment.
-            None => (begin, end),
-        };
-        let (from, to) = (from.max(begin).max(self.first), to.min(end).min(self.last));
-        match self.direction {
-            Direction::LatestFirst => self.last = from - 1,
-            Direction::EarliestFirst => self.first = to + 1,
-        }
-        Ok(Some(match found {
-            Some(_) => ScanRange::Candidates(from, to),
-            None => ScanRange::Passed,
-        }))
-    }
-
-    /// The blocks of a segment that have all that is wanted.
-    fn blocks(&mut self, segment: i64) -> Result<u64> {
-        if let Some((known, blocks)) = self.known
-            && known == segment
-        {
-            return Ok(blocks);
-        }
-        let mut blocks = u64::MAX;
-        for alternatives in &self.wanted {
-            let mut some = 0;
-            for facet in alternatives {
-                let found =
-                    self.seek.query_row(params![segment, facet], |row| row.get::<_, i64>(0));
-                some |= found.optional()?.map_or(0, i64::cast_unsigned);
-            }
-            blocks &= some;
-            if blocks == 0 {
-                break;
-            }
-        }
-        self.known = Some((segment, blocks));
-        Ok(blocks)
-    }
-}
-
-/// The next run of set bits at or after an offset into the segment, as its first and last offset.
-fn run(blocks: u64, offset: i64, direction: Direction) -> Option<(i64, i64)> {
-    let at = u32::try_from(offset / BLOCK).ok()?;
-    let (low, high) = match direction {
-        Direction::LatestFirst => {
-            let left = blocks & (u64::MAX >> (63 - at));
-            let high = left.checked_ilog2()?;
-            let run = (!(left << (63 - high))).leading_zeros();
-            (high + 1 - run, high)
-        }
-        Direction::EarliestFirst => {
-            let left = blocks & (u64::MAX << at);
-            let low = (left != 0).then(|| left.trailing_zeros())?;
-            (low, low + (left >> low).trailing_ones() - 1)
-        }
-    };
-    Some((i64::from(low) * BLOCK, (i64::from(high) + 1) * BLOCK - 1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn hashes_on_disk_stay_what_they_are() {
-        assert_eq!(facet(Column::Method, b"DELETE"), 0x7966_23A9);
-        assert_eq!(facet(Column::Application, b"7"), 0x03D0_0E2E);
-    }
-
-    proptest! {
-        #[test]
-        fn runs_cover_every_set_bit_once_and_no_other(blocks: u64, latest: bool) {
-            let direction = if latest { Direction::LatestFirst } else { Direction::EarliestFirst };
-            let (mut offset, mut seen) = (if latest { SEGMENT - 1 } else { 0 }, 0_u64);
-            while (0..SEGMENT).contains(&offset)
-                && let Some((low, high)) = run(blocks, offset, direction)
-            {
-                for block in low / BLOCK..=high / BLOCK {
-                    prop_assert_eq!(seen & (1 << block), 0);
-                    seen |= 1 << block;
-                }
-                offset = if latest { low - 1 } else { high + 1 };
-            }
-            prop_assert_eq!(seen, blocks);
-        }
-    }
 }

@@ -1,55 +1,21 @@
 //! Listing the journal by filters, a page at a time.
 //!
 //! A listing walks from its end of the journal toward the other, past the blocks that cannot hold what
-//! is wanted ([`crate::sqlite::journal::facet_index`]); a key's records are found by `journal_by_subject`. Where each of several
-//! filters fits almost everywhere but all of them together nowhere, that is still a long way: [`page`]
-//! gives up after a bounded amount of work and says how far it came, [`list`] goes to the end.
+//! is wanted ([`crate::sqlite::journal::facet_search`]); a key's records are found by
+//! `journal_by_subject`. Where each of several filters fits almost everywhere but all of them together
+//! nowhere, that is still a long way: [`page`] gives up after a bounded amount of work and says how far it
+//! came, [`list`] goes to the end.
 
-use keystile_core::journal::{Outcome, RecordId, WriteRecord};
+use keystile_core::journal::{RecordId, WriteRecord};
 use keystile_core::time::Timestamp;
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, StatementStatus, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, StatementStatus, params_from_iter};
 
 use crate::error::Result;
-use crate::sqlite::journal::facet_index::{
-    Column, SEGMENT, ScanRange, Search, facet, outcome_facets,
-};
-use crate::sqlite::journal::order::{Direction, first_id_at, last};
-use crate::sqlite::journal::record::{code, outcome_of};
+use crate::sqlite::journal::facet::{Column, SEGMENT, facet, outcome_facets};
+use crate::sqlite::journal::facet_search::{ScanRange, Search};
+use crate::sqlite::journal::order::Direction;
+use crate::sqlite::journal::query::{self, RecordQuery, Source, is_rare};
 use crate::sqlite::journal::subject_index;
-
-/// Which records to list.
-#[derive(Clone, Debug, Default)]
-pub struct RecordQuery {
-    /// Only this one.
-    pub id: Option<RecordId>,
-    /// Only those of this key, by row number; negative for an address, 0 for nobody known.
-    pub subject: Option<i64>,
-    /// Only those of this application, by row number.
-    pub application: Option<i64>,
-    /// Only those of this API.
-    pub api: Option<String>,
-    /// Only those of this operation.
-    pub operation: Option<String>,
-    /// Only those with this method.
-    pub method: Option<String>,
-    /// Only those from this address, as it stands in the journal.
-    pub address: Option<String>,
-    /// Only those with this outcome.
-    pub outcome: Option<Outcome>,
-    /// Only those at or after this time.
-    pub since: Option<Timestamp>,
-    /// Only those before this time.
-    pub until: Option<Timestamp>,
-    /// Only those after this record.
-    pub after: Option<RecordId>,
-    /// Only those before this record.
-    pub before: Option<RecordId>,
-    /// Which end to begin at.
-    pub direction: Direction,
-    /// At most so many.
-    pub limit: u32,
-}
 
 /// A page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,13 +42,6 @@ const PASSED_WORK: u64 = 200;
 const LED_STEP_WORK: u64 = 24;
 /// So many stretches are tried before a subject's next record is looked for again, where it was near.
 const SKIP_AFTER: u32 = 16;
-
-const COLUMNS: &str =
-    "journal.id, journal.time, key.uid, application.name, journal.plan, api, operation,
-    method, path, address, user_agent, request_bytes, response_bytes, status, duration_ms, outcome,
-    reason, journal.cost, journal.count";
-const JOINS: &str = "LEFT JOIN key ON key.id = journal.subject
-    LEFT JOIN application ON application.id = key.application";
 
 /// Records that fit a query, however long it takes to find them.
 ///
@@ -126,15 +85,6 @@ fn time_at(connection: &Connection, id: i64) -> Result<Option<Timestamp>> {
     let mut statement =
         connection.prepare_cached("SELECT time FROM journal WHERE id >= ?1 ORDER BY id LIMIT 1")?;
     Ok(statement.query_row([id], |row| Ok(Timestamp(row.get(0)?))).optional()?)
-}
-
-/// Where records are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    /// One after the other, by number.
-    Journal,
-    /// Those of the subject only, which must be there already.
-    BySubject,
 }
 
 struct Listing<'q> {
@@ -221,7 +171,7 @@ impl Listing<'_> {
     /// The parts of the journal to go through, in order. A key's latest records are not in the list by
     /// subject yet.
     fn parts(&self) -> Result<Vec<(Source, i64, i64)>> {
-        let (first, last) = bounds(self.connection, self.query)?;
+        let (first, last) = query::bounds(self.connection, self.query)?;
         if self.query.subject.is_none() {
             return Ok(vec![(Source::Journal, first, last)]);
         }
@@ -281,10 +231,10 @@ impl Listing<'_> {
         found: &mut Vec<WriteRecord>,
     ) -> Result<()> {
         let missing = i64::from(self.wanted) - i64::try_from(found.len()).unwrap_or(i64::MAX);
-        let (sql, values) = statement(self.query, source, (first, last), missing);
+        let (sql, values) = query::statement(self.query, source, (first, last), missing);
         let mut statement = self.connection.prepare_cached(&sql)?;
         statement.reset_status(StatementStatus::VmStep);
-        for record in statement.query_and_then(params_from_iter(values), record)? {
+        for record in statement.query_and_then(params_from_iter(values), query::record)? {
             found.push(record?);
         }
         let steps = u64::from(statement.get_status(StatementStatus::VmStep).unsigned_abs());
@@ -292,109 +242,4 @@ impl Listing<'_> {
         self.charge(if is_led { steps * LED_STEP_WORK } else { steps });
         Ok(())
     }
-}
-
-/// Whether an outcome is in the partial index.
-fn is_rare(outcome: Outcome) -> bool {
-    code(outcome) >= 2
-}
-
-/// The first and last row number that the query's times and places leave.
-fn bounds(connection: &Connection, query: &RecordQuery) -> Result<(i64, i64)> {
-    let oldest: Option<i64> =
-        connection.query_row("SELECT min(id) FROM journal", [], |row| row.get(0))?;
-    let mut first = query.after.map_or(1, |after| after.0.saturating_add(1));
-    first = first.max(query.id.map_or(1, |only| only.0));
-    first = first.max(oldest.unwrap_or(1));
-    let mut end = query.before.map_or(i64::MAX, |before| before.0.saturating_sub(1));
-    end = end.min(query.id.map_or(i64::MAX, |only| only.0));
-    end = end.min(last(connection)?.0);
-    if let Some(since) = query.since {
-        first = first.max(first_id_at(connection, since)?);
-    }
-    if let Some(until) = query.until {
-        end = end.min(first_id_at(connection, until)? - 1);
-    }
-    Ok((first, end))
-}
-
-fn statement(
-    query: &RecordQuery,
-    source: Source,
-    (first, last): (i64, i64),
-    limit: i64,
-) -> (String, Vec<Value>) {
-    let (from, place) = match source {
-        Source::Journal => ("journal", "journal"),
-        // In this order: the list leads, by its primary key.
-        Source::BySubject => {
-            ("journal_by_subject AS place CROSS JOIN journal ON journal.id = place.id", "place")
-        }
-    };
-    let mut sql = format!("SELECT {COLUMNS} FROM {from} {JOINS} WHERE {place}.id BETWEEN ? AND ?");
-    let mut values: Vec<Value> = vec![first.into(), last.into()];
-    if let Some(subject) = query.subject {
-        sql += &format!(" AND {place}.subject = ?");
-        values.push(subject.into());
-    }
-    let texts = [
-        ("api", &query.api),
-        ("operation", &query.operation),
-        ("method", &query.method),
-        ("address", &query.address),
-    ];
-    for (column, text) in texts {
-        if let Some(text) = text {
-            sql += &format!(" AND {column} = ?");
-            values.push(text.clone().into());
-        }
-    }
-    if let Some(outcome) = query.outcome {
-        // What another gateway sends has a number of its own until it is settled.
-        sql += &match outcome {
-            Outcome::Pending => " AND outcome IN (0, 7)".to_owned(),
-            settled => format!(" AND outcome = {}", code(settled)),
-        };
-        // SQLite uses the partial index on rare outcomes only where its condition is said again.
-        if is_rare(outcome) {
-            sql += " AND outcome >= 2";
-        }
-    }
-    if let Some(application) = query.application {
-        // Asked row by row: in a join SQLite might begin with the application's keys.
-        sql += " AND (SELECT owned.application FROM key AS owned WHERE owned.id = journal.subject) = ?";
-        values.push(application.into());
-    }
-    let direction = match query.direction {
-        Direction::LatestFirst => "DESC",
-        Direction::EarliestFirst => "ASC",
-    };
-    sql += &format!(" ORDER BY {place}.id {direction} LIMIT ?");
-    values.push(limit.into());
-    (sql, values)
-}
-
-fn record(row: &Row<'_>) -> Result<WriteRecord> {
-    let reason: Option<String> = row.get(16)?;
-    Ok(WriteRecord {
-        id: RecordId(row.get(0)?),
-        time: Timestamp(row.get(1)?),
-        key: row.get(2)?,
-        application: row.get(3)?,
-        plan: row.get(4)?,
-        api: row.get(5)?,
-        operation: row.get(6)?,
-        method: row.get(7)?,
-        path: row.get(8)?,
-        address: row.get(9)?,
-        user_agent: row.get(10)?,
-        request_bytes: row.get::<_, Option<i64>>(11)?.map(i64::unsigned_abs),
-        response_bytes: row.get::<_, Option<i64>>(12)?.map(i64::unsigned_abs),
-        status: row.get(13)?,
-        duration_ms: row.get::<_, Option<i64>>(14)?.map(i64::unsigned_abs),
-        outcome: outcome_of(row.get(15)?)?,
-        reason: reason.and_then(|reason| reason.parse().ok()),
-        cost: row.get(17)?,
-        count: row.get(18)?,
-    })
 }

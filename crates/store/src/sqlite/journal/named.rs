@@ -8,7 +8,7 @@ use crate::keys::KeyRef;
 use crate::sqlite::journal::activity::{
     Activity, AddressUse, activity_of_subject, addresses_of_subject,
 };
-use crate::sqlite::journal::listing::RecordQuery;
+use crate::sqlite::journal::query::RecordQuery;
 use crate::sqlite::keys::key;
 
 /// A query for the records of a key and of an application.

@@ -34,6 +34,7 @@ use keystile_core::time::{Span, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::Result;
+use crate::sqlite::journal::query::RecordQuery;
 use crate::sqlite::journal::{listing, record, subject_index};
 use crate::sqlite::meta;
 use crate::sqlite::notifications::notice::{notice_key, write_notice};
@@ -328,12 +329,12 @@ fn operation_wrote_before(connection: &Connection, name: &str, id: i64) -> Resul
     let Some((api, operation)) = name.split_once(": ") else {
         return Ok(false);
     };
-    let query = listing::RecordQuery {
+    let query = RecordQuery {
         api: Some(api.to_owned()),
         operation: Some(operation.to_owned()),
         before: Some(keystile_core::journal::RecordId(id)),
         limit: 1,
-        ..listing::RecordQuery::default()
+        ..RecordQuery::default()
     };
     let found = listing::page(connection, &query)?.records;
     Ok(found.iter().any(|record| record.cost > 0))
