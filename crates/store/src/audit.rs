@@ -2,7 +2,7 @@
 
 use crate::keys::KeyRef;
 pub use crate::sqlite::audit::event::{Event, EventKind, EventQuery, EventRow};
-pub use crate::sqlite::audit::{Fault, Verdict};
+pub use crate::sqlite::audit::{ChainCheck, Fault};
 
 /// Whose events are meant, by names.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,7 @@ use keystile_core::actor::Actor;
 use crate::audit::EventOwner;
 use crate::error::Result;
 use crate::sqlite::audit;
-use crate::sqlite::audit::Verdict;
+use crate::sqlite::audit::ChainCheck;
 use crate::sqlite::audit::event::{self, Event, EventKind, EventQuery, EventRow};
 use crate::sqlite::keys::key;
 use crate::store::Store;
@@ -45,7 +45,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn verify_audit(&self) -> Result<Verdict> {
+    pub async fn verify_audit(&self) -> Result<ChainCheck> {
         let pepper = self.pepper().clone();
         self.query(move |connection| audit::verify(connection, &pepper)).await
     }

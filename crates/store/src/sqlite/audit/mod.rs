@@ -239,7 +239,7 @@ impl Said<'_> {
 
 /// What came of looking through the audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct ChainCheck {
     /// How many events are older than the chain, and carry no hash.
     pub older: u64,
     /// How many events are in the chain, as far as it fits.
@@ -263,7 +263,7 @@ pub struct Fault {
 ///
 /// # Errors
 /// When the store cannot be read. What does not fit is no error: it is in the answer.
-pub(crate) fn verify(connection: &Connection, pepper: &Pepper) -> Result<Verdict> {
+pub(crate) fn verify(connection: &Connection, pepper: &Pepper) -> Result<ChainCheck> {
     let key = audit_key(pepper);
     let head = StoredHead::read(connection)?;
     let mut statement = connection.prepare(
@@ -286,7 +286,7 @@ pub(crate) fn verify(connection: &Connection, pepper: &Pepper) -> Result<Verdict
         (fault, _) => fault,
     };
     let (older, count) = (walk.older.unsigned_abs(), walk.count.unsigned_abs());
-    Ok(Verdict { older, count, head: walk.hash, fault })
+    Ok(ChainCheck { older, count, head: walk.hash, fault })
 }
 
 struct Walk<'a> {

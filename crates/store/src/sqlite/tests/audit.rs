@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::sqlite::audit::event::{Event, EventKind, EventQuery, list};
-use crate::sqlite::audit::{Verdict, verify};
+use crate::sqlite::audit::{ChainCheck, verify};
 use crate::sqlite::files::backup::{backup, restore};
 use crate::sqlite::files::directory::DataDirectory;
 use crate::sqlite::tests::make::{LOCKS, owner, plan};
@@ -18,12 +18,12 @@ fn fixture(keys: usize) -> TestStore {
     fixture
 }
 
-fn verdict(fixture: &TestStore) -> Verdict {
+fn check(fixture: &TestStore) -> ChainCheck {
     fixture.store().read(|read| verify(read, fixture.store().pepper())).unwrap()
 }
 
 /// What somebody does who can write to the file, and has removed what keeps them from it.
-fn tampered(fixture: &mut TestStore, sql: &str) -> Verdict {
+fn tampered(fixture: &mut TestStore, sql: &str) -> ChainCheck {
     fixture.stop();
     // The mark would miss some of it before the chain does.
     std::fs::remove_file(fixture.path().join("keystile.mark")).unwrap();
@@ -34,7 +34,7 @@ fn tampered(fixture: &mut TestStore, sql: &str) -> Verdict {
     database.execute_batch(sql).unwrap();
     drop(database);
     fixture.start();
-    verdict(fixture)
+    check(fixture)
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn an_audit_that_nobody_touched_is_whole_across_restarts_and_failed_changes() {
     assert!(failed.is_err());
     fixture.reopen();
     fixture.issue("small");
-    let found = verdict(&fixture);
+    let found = check(&fixture);
     // The application, and six keys.
     assert_eq!((found.older, found.count, found.fault), (0, 7, None));
     let events = fixture
@@ -60,11 +60,11 @@ fn an_audit_that_nobody_touched_is_whole_across_restarts_and_failed_changes() {
 #[test]
 fn the_head_differs_with_each_event_and_stays_without_one() {
     let mut fixture = fixture(1);
-    let first = verdict(&fixture).head;
+    let first = check(&fixture).head;
     fixture.reopen();
-    assert_eq!(verdict(&fixture).head, first);
+    assert_eq!(check(&fixture).head, first);
     fixture.issue("small");
-    assert_ne!(verdict(&fixture).head, first);
+    assert_ne!(check(&fixture).head, first);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_row_put_in_by_hand_keeps_no_key_from_being_locked() {
     fixture.reserve_many(key, 3);
     assert!(fixture.reserve(key).is_err());
     assert!(fixture.is_locked(key));
-    assert_eq!(verdict(&fixture).fault.unwrap().event, Some(77));
+    assert_eq!(check(&fixture).fault.unwrap().event, Some(77));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn events_are_only_appended() {
         let said = database.execute_batch(sql).unwrap_err().to_string();
         assert!(said.contains("events are"), "{sql}: {said}");
     }
-    assert_eq!(verdict(&fixture).fault, None);
+    assert_eq!(check(&fixture).fault, None);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn retention_deletes_no_event() {
     let fixture = fixture(3);
     let end = fixture.store().now().plus(keystile_core::time::SPAN_MAX);
     fixture.change(move |work| work.delete_records_before(end, 1_000)).unwrap();
-    assert_eq!(verdict(&fixture).count, 4);
+    assert_eq!(check(&fixture).count, 4);
 }
 
 #[test]
@@ -153,9 +153,9 @@ fn a_restored_backup_goes_on_with_its_chain() {
     let data = tempfile::tempdir().unwrap();
     restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
     let restored = TestStore::at(data, &fixture);
-    assert_eq!(verdict(&restored), verdict(&fixture));
+    assert_eq!(check(&restored), check(&fixture));
     restored.issue("small");
-    assert_eq!((verdict(&restored).count, verdict(&restored).fault), (5, None));
+    assert_eq!((check(&restored).count, check(&restored).fault), (5, None));
 }
 
 #[test]
@@ -189,5 +189,5 @@ fn many_events_take_time_in_proportion() {
     // The machine may be busy at any of them.
     let (first, last) = (times[..2].iter().max().unwrap(), times[3..].iter().min().unwrap());
     assert!(*last < *first * 3, "{times:?}");
-    assert_eq!(verdict(&fixture).fault, None);
+    assert_eq!(check(&fixture).fault, None);
 }

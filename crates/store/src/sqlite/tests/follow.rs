@@ -72,7 +72,7 @@ fn counted(path: &Path, rule: &str) -> u64 {
     found.map_or(0, i64::unsigned_abs)
 }
 
-fn told(fixture: &TestStore, rule: &str) -> u64 {
+fn notified(fixture: &TestStore, rule: &str) -> u64 {
     deliveries(fixture)
         .iter()
         .filter(|delivery| delivery.rule == rule)
@@ -185,7 +185,7 @@ fn an_outcome_that_a_rule_waits_for_is_told_when_it_is_known() {
     follow_all(&fixture);
     follow_all(&fixture);
     assert_eq!(rule_of(&fixture), ["any", "deletes", "unknown"]);
-    assert_eq!(told(&fixture, "any") + counted(fixture.path(), "any"), 2);
+    assert_eq!(notified(&fixture, "any") + counted(fixture.path(), "any"), 2);
 }
 
 #[test]
@@ -285,10 +285,10 @@ fn a_full_channel_waits_and_a_lock_does_not() {
     crate::sqlite::tests::outbox::watch_on(&fixture, rules(), channels());
     fixture.change(|work| work.close_digests().map(drop)).unwrap();
     assert_eq!(deliveries(&fixture).len(), 9);
-    let told: u64 = (0..9).map(|number| told(&fixture, &format!("rule-{number}"))).sum();
+    let sent: u64 = (0..9).map(|number| notified(&fixture, &format!("rule-{number}"))).sum();
     let counted: u64 =
         (0..9).map(|number| counted(fixture.path(), &format!("rule-{number}"))).sum();
-    assert_eq!(told + counted, 9, "what is beyond the cap waits, and nothing is lost");
+    assert_eq!(sent + counted, 9, "what is beyond the cap waits, and nothing is lost");
 }
 
 /// Writes and follows as fast as it can until it is killed.
@@ -342,5 +342,5 @@ fn no_write_is_told_twice_or_forgotten_when_the_process_is_killed() {
     follow_all(&fixture);
     let written = fixture.journal().len() as u64;
     assert!(written > 100, "{written} writes are not enough to say anything");
-    assert_eq!(told(&fixture, "deletes") + counted(fixture.path(), "deletes"), written);
+    assert_eq!(notified(&fixture, "deletes") + counted(fixture.path(), "deletes"), written);
 }
