@@ -1,7 +1,7 @@
 //! The console's listener: connections with or without TLS, served by the router of `keystile-web`.
 
+mod inspected_io;
 mod limiter;
-mod watched;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,8 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use self::inspected_io::{AnswerBody, InspectedIo, RequestBody};
 use self::limiter::{Activity, ConnectionLimiter, ConnectionPermit, HEAD_TIMEOUT};
-use self::watched::{AnswerBody, RequestBody, Watched};
 use crate::config::ConsoleSettings;
 
 /// What a connection buffers of a head, and of an answer.
@@ -125,7 +125,7 @@ async fn connection<S>(
             Ok::<_, Infallible>(answer.map(|body| AnswerBody::new(body, &activity, guard)))
         }
     });
-    let io = TokioIo::new(Watched { stream, activity: activity.clone() });
+    let io = TokioIo::new(InspectedIo { stream, activity: activity.clone() });
     let served = match protocol {
         Protocol::Http1 => {
             let mut builder = http1::Builder::new();

@@ -24,15 +24,11 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use queue::{LineWriter, LogQueue};
-use repeat::{RepeatLayer, RepeatLimit};
+use queue::{LAST_LINES_WAIT, LineWriter, LogQueue};
+use repeat::{OWN_TARGET, RepeatLayer, RepeatLimit};
 
-/// How long the end of the process waits for its last lines.
-const LAST_LINES_WAIT: Duration = Duration::from_secs(1);
 /// How often it is looked for messages to sum up.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(1);
-/// What the log says about itself.
-const OWN_TARGET: &str = "keystile::log";
 
 /// A log that is being written. Dropping it writes what waits, as far as that takes no longer than a moment.
 #[derive(Debug)]

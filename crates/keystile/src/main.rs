@@ -157,12 +157,12 @@ fn check(arguments: &CheckArguments, terminal: &mut Terminal<'_>) -> ExitCode {
         let width = usize::from(terminal.screen.width.unwrap_or(100));
         let text: Vec<String> =
             problems.iter().map(|problem| problem.render(width, Colors::Off)).collect();
-        let verdict = match (is_sound, problems.len()) {
+        let summary = match (is_sound, problems.len()) {
             (true, 0) => format!("{} is good.", path.display()),
             (true, _) => format!("{} works; see the warnings.", path.display()),
             (false, _) => format!("{}.", config::summary(&problems)),
         };
-        text.iter().try_for_each(|text| terminal.say(text)).and_then(|()| terminal.say(&verdict))
+        text.iter().try_for_each(|text| terminal.say(text)).and_then(|()| terminal.say(&summary))
     };
     terminal.finish(match (written, is_sound) {
         (Ok(()), true) => Ok(()),

@@ -2,6 +2,7 @@
 
 mod application;
 mod audit;
+mod form;
 mod journal;
 mod key;
 mod notify;
@@ -19,6 +20,7 @@ use super::target::{CONFIG_DEFAULT, Target, TargetArguments};
 
 pub use application::{ApplicationArguments, ApplicationCommand};
 pub use audit::{AuditCommand, ListEventsArguments};
+pub use form::{CommonArguments, Form};
 pub use journal::{
     ExportArguments, ExportFormat, FilterArguments, FollowArguments, JournalCommand,
     ListRecordsArguments, PeriodArguments,
@@ -177,40 +179,6 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-}
-
-/// How data is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
-}
-
-impl Form {
-    /// What the `--json` flag says.
-    pub fn of_flag(json: bool) -> Self {
-        if json { Self::Json } else { Self::Text }
-    }
-}
-
-/// What every command on a store takes.
-#[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct CommonArguments {
-    /// Where to find the store.
-    #[command(flatten)]
-    pub target: TargetArguments,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-impl CommonArguments {
-    /// How to print.
-    pub fn form(&self) -> Form {
-        Form::of_flag(self.json)
-    }
 }
 
 /// Arguments of `run`.

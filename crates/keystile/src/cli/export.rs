@@ -12,8 +12,8 @@ use keystile_engine::status::ShowStatus;
 use tempfile::NamedTempFile;
 
 use super::arguments::{ExportArguments, ExportFormat};
-use super::journal::{PAGE, check_period, page};
 use super::json::{self, Layout};
+use super::records::{PAGE, check_period, page};
 use super::session::{Medium, Session, Stop};
 
 /// Writes all records that match, earliest first.

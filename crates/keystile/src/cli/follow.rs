@@ -11,8 +11,8 @@ use keystile_core::journal::{Outcome, WriteRecord};
 use keystile_engine::journal::{Order, RecordFilter};
 
 use super::arguments::{FollowArguments, Form, PeriodArguments};
-use super::journal::{PAGE, page};
 use super::json::{self, Layout};
+use super::records::{PAGE, page};
 use super::render;
 use super::session::{Session, Stop};
 

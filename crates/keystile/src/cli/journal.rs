@@ -1,16 +1,13 @@
 //! `keystile journal list` and `show`.
 
 use keystile_core::journal::{RecordId, WriteRecord};
-use keystile_engine::journal::{ListRecords, Order, RecordFilter};
+use keystile_engine::journal::{Order, RecordFilter};
 
-use super::arguments::{
-    CommonArguments, Form, JournalCommand, ListRecordsArguments, PeriodArguments,
-};
+use super::arguments::{CommonArguments, Form, JournalCommand, ListRecordsArguments};
+use super::records::{PAGE, check_period, page};
 use super::session::{Session, Stop};
 use super::{export, follow, render};
 
-/// How many records one command asks for.
-pub(super) const PAGE: u32 = 1000;
 const LISTED_IN_TEXT: u32 = 100;
 const LISTED_IN_JSON: u32 = 1000;
 
@@ -23,22 +20,6 @@ pub(super) fn dispatch(
         JournalCommand::Show { record, common } => show(*record, common, session),
         JournalCommand::Follow(arguments) => follow::follow(arguments, session),
         JournalCommand::Export(arguments) => export::export(arguments, session),
-    }
-}
-
-/// Sends one command for records.
-pub(super) fn page(
-    filter: RecordFilter,
-    session: &mut Session<'_, '_>,
-) -> Result<Vec<WriteRecord>, Stop> {
-    session.execute(ListRecords { filter })
-}
-
-/// Refuses a period that holds nothing.
-pub(super) fn check_period(period: PeriodArguments, session: &Session<'_, '_>) -> Result<(), Stop> {
-    match period.mistake(session.terminal.screen.now) {
-        Some(mistake) => Err(Stop::failed(mistake, "swap the two times")),
-        None => Ok(()),
     }
 }
 

@@ -18,6 +18,7 @@ mod json;
 mod key;
 mod notify;
 mod owner;
+mod records;
 mod render;
 pub mod restore;
 mod server;

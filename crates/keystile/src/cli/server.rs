@@ -64,12 +64,12 @@ pub(super) fn diagnose(
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let (problems, warnings) = (count(FindingLevel::Problem), count(FindingLevel::Warning));
     if arguments.form() == Form::Text {
-        session.terminal.say(&verdict(problems, warnings))?;
+        session.terminal.say(&summary(problems, warnings))?;
     }
     if problems == 0 { Ok(()) } else { Err(Stop::Reported) }
 }
 
-fn verdict(problems: usize, warnings: usize) -> String {
+fn summary(problems: usize, warnings: usize) -> String {
     let counted = |count, one: &str| match count {
         1 => format!("1 {one}"),
         count => format!("{count} {one}s"),
@@ -86,7 +86,7 @@ fn verdict(problems: usize, warnings: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::verdict;
+    use super::summary;
 
     #[test]
     fn the_last_line_counts_warnings_too() {
@@ -97,7 +97,7 @@ mod tests {
             ((1, 0), "1 problem was found."),
             ((2, 1), "2 problems and 1 warning were found."),
         ] {
-            assert_eq!(verdict(found.0, found.1), said);
+            assert_eq!(summary(found.0, found.1), said);
         }
     }
 }

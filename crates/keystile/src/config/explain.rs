@@ -7,7 +7,7 @@ use serde_json::Value;
 use keystile_core::notifications::trigger::Trigger;
 
 use super::diagnostic::{Diagnostic, Source};
-use super::read::{Removed, Step};
+use super::path::{Removed, Step};
 use super::schema;
 use super::suggest::{closest, either};
 

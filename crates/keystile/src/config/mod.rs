@@ -17,6 +17,7 @@
 mod addresses;
 mod diagnostic;
 mod explain;
+mod path;
 mod quick;
 mod raw;
 mod read;

@@ -3,14 +3,14 @@
 //! Every field is optional here, also where a value is needed: what is missing is reported when the
 //! file is resolved, together with everything else that is wrong.
 
-mod told;
+mod notifications;
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) use told::{Channel, ChannelKind, Smtp, Watch, WatchEvent, WatchOutcome};
+pub(super) use notifications::{Channel, ChannelKind, Smtp, Watch, WatchEvent, WatchOutcome};
 
 use super::value::{NumberOrText, OneOrMany, Spanned, TextOr};
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::explain::toml_value;
-use super::read::Step;
+use super::path::Step;
 use super::schema::{self, Table};
 
 /// The reference of the configuration file, in Markdown.

@@ -23,8 +23,9 @@ use keystile_core::time::Span;
 
 use super::addresses::{Addresses, CommandLine};
 use super::diagnostic::{Diagnostic, Place, Report, Severity, Source};
+use super::path::{Lost, Step};
 use super::raw;
-use super::read::{Lost, PROBLEMS_MAX, Reading, Step};
+use super::read::{PROBLEMS_MAX, Reading};
 use super::resolved::{Configuration, JournalSettings};
 use super::suggest::closest;
 use super::value::Spanned;

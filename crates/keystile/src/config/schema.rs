@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
+use super::path::Step;
 use super::raw::File;
-use super::read::Step;
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let settings =

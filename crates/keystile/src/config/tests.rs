@@ -4,9 +4,9 @@ mod everything;
 mod form;
 mod full;
 mod hostile;
+mod notifications;
 mod rules;
 mod settings;
-mod told;
 mod working;
 
 use std::path::Path;

@@ -13,11 +13,11 @@ use super::diagnostic::Place;
 
 /// A value together with its place in the file.
 #[derive(Clone, Debug)]
-pub(super) struct Spanned<T> {
+pub(crate) struct Spanned<T> {
     /// The value.
-    pub(super) value: T,
+    pub(crate) value: T,
     /// Its bytes in the file, with the quotes of a string.
-    pub(super) place: Place,
+    pub(crate) place: Place,
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Spanned<T> {
@@ -68,11 +68,11 @@ impl<T: JsonSchema> JsonSchema for Spanned<T> {
 
 /// A value, or an array of such values.
 #[derive(Clone, Debug)]
-pub(super) struct OneOrMany<T> {
+pub(crate) struct OneOrMany<T> {
     /// The values, none for an empty array.
-    pub(super) values: Vec<Spanned<T>>,
+    pub(crate) values: Vec<Spanned<T>>,
     /// The array, or the one value.
-    pub(super) place: Place,
+    pub(crate) place: Place,
 }
 
 enum Shape<T> {
@@ -149,7 +149,7 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
 
 /// A short form, or a table that says more.
 #[derive(Clone, Debug)]
-pub(super) enum TextOr<T> {
+pub(crate) enum TextOr<T> {
     /// The short form.
     Text(String),
     /// The long form.
@@ -196,7 +196,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for TextOrVisitor<T> {
 
 /// A number, or a word or number with a unit.
 #[derive(Clone, Debug)]
-pub(super) enum NumberOrText {
+pub(crate) enum NumberOrText {
     /// A number.
     Number(i64),
     /// A text.

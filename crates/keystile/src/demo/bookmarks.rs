@@ -15,6 +15,7 @@
 //!
 //! Who may call, and how much: that is the gate's business.
 
+mod answer;
 mod input;
 mod problem;
 mod shelf;
@@ -27,23 +28,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http::header::{HeaderValue, LOCATION};
+use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use answer::{Answer, json};
 use input::{Change, checked, checked_title, checked_url, page, read};
 use problem::Problem;
 use shelf::{Draft, Shelf};
-
-type Answer = Response<Full<Bytes>>;
 
 /// The API while it serves; dropping it closes its port and its connections.
 #[derive(Debug)]
@@ -182,13 +179,4 @@ async fn answer(shelf: &Shelf, request: Request<Incoming>) -> Result<Answer, Pro
         (Place::One(id), &Method::DELETE) => Err(Problem::no_bookmark(*id)),
         (place, method) => Err(Problem::not_allowed(method, place.methods())),
     }
-}
-
-fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    let mut body = serde_json::to_vec(value).expect("bookmarks and problems are texts and numbers");
-    body.push(b'\n');
-    let mut answer = Answer::new(Full::new(Bytes::from(body)));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
 }

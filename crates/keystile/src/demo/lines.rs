@@ -13,7 +13,6 @@ use keystile_engine::keys::key::KeyView;
 use super::traffic::Read;
 use super::watch::Standing;
 use crate::cli::{Color, Medium, Screen, printable};
-pub(super) use intro::Intro;
 
 /// From so many columns on, lines have room for every word.
 const WIDE_COLUMNS: usize = 80;
@@ -27,6 +26,27 @@ const CHARS_MAX: usize = 100;
 pub(super) struct Lines {
     screen: Screen,
     zone: TimeZone,
+}
+
+/// What a person needs to know to take part.
+#[derive(Clone, Debug)]
+pub(super) struct Intro {
+    /// The gate's URL.
+    pub(super) gate: String,
+    /// The sample API's URL.
+    pub(super) api: String,
+    /// The URL of health and metrics.
+    pub(super) health: String,
+    /// The link with which one becomes an owner of the console.
+    pub(super) console: String,
+    /// The configuration file, as a shell takes it.
+    pub(super) file: String,
+    /// The data directory, as a shell takes it.
+    pub(super) data: String,
+    /// How this program is called, as a shell takes it.
+    pub(super) program: String,
+    /// The key that nobody else uses.
+    pub(super) key: String,
 }
 
 /// What is in one line.

@@ -72,7 +72,7 @@ impl Ending {
         Ok(Self { signals: [interrupt?, terminate?, hang_up?] })
     }
 
-    async fn asked(&mut self) {
+    async fn requested(&mut self) {
         let [interrupt, terminate, hang_up] = &mut self.signals;
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -148,16 +148,16 @@ async fn show(
     applications.spawn(behave(wiki, 1));
     applications.spawn(misbehave(sweeper, sender));
     let ended = tokio::select! {
-        () = ending.asked() => Ok(()),
+        () = ending.requested() => Ok(()),
         failed = server.failed() => Err(failed.into()),
-        ended = tell(engine, watch, reads, &intro) => ended,
+        ended = print_sights(engine, watch, reads, &intro) => ended,
     };
     applications.shutdown().await;
     ended
 }
 
 /// Prints lines until that fails.
-async fn tell(
+async fn print_sights(
     engine: &Engine,
     mut watch: Watch,
     mut reads: mpsc::Receiver<Read>,

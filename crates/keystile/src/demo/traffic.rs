@@ -31,7 +31,7 @@ const OWN_MAX: usize = 4;
 /// How long the third application behaves.
 pub(super) const CALM: Duration = Duration::from_secs(8);
 /// Between two writes of an application out of control; fast, but an eye can follow it.
-const STORM_PAUSE: Duration = Duration::from_millis(220);
+const RAMPAGE_PAUSE: Duration = Duration::from_millis(220);
 /// Between two attempts of an application whose key is locked.
 const LOCKED_PAUSE: Duration = Duration::from_secs(15);
 
@@ -191,7 +191,7 @@ pub(super) async fn misbehave(caller: Caller, reads: mpsc::Sender<Read>) {
     if tokio::time::timeout(CALM, behave(caller.clone(), 2)).await.is_ok() {
         return;
     }
-    if storm(&caller).await {
+    if rampage(&caller).await {
         while still_locked(&caller, &reads).await {
             sleep(LOCKED_PAUSE).await;
         }
@@ -200,7 +200,7 @@ pub(super) async fn misbehave(caller: Caller, reads: mpsc::Sender<Read>) {
 }
 
 /// Deletes and overwrites one bookmark after the other; whether it was stopped.
-async fn storm(caller: &Caller) -> bool {
+async fn rampage(caller: &Caller) -> bool {
     let junk = json!({ "url": "https://spam.example/", "title": "BUY NOW" });
     let ids = caller.list(0, 100).await.unwrap_or_default();
     for (number, id) in ids.into_iter().enumerate() {
@@ -210,10 +210,10 @@ async fn storm(caller: &Caller) -> bool {
             _ => caller.send(Method::DELETE, &path).await,
         };
         if reply.is_ok_and(|reply| reply.status == StatusCode::FORBIDDEN) {
-            sleep(STORM_PAUSE * 2).await;
+            sleep(RAMPAGE_PAUSE * 2).await;
             return true;
         }
-        sleep(STORM_PAUSE).await;
+        sleep(RAMPAGE_PAUSE).await;
     }
     false
 }
@@ -226,7 +226,7 @@ async fn still_locked(caller: &Caller, reads: &mpsc::Sender<Read>) -> bool {
     if reply.is_ok_and(|reply| reply.status != StatusCode::FORBIDDEN) {
         return false;
     }
-    sleep(STORM_PAUSE * 2).await;
+    sleep(RAMPAGE_PAUSE * 2).await;
     if let Ok(Reply { status, .. }) = caller.send(Method::GET, &path).await {
         // Nobody is left to hear of it when the demo ends.
         let _ = reads.send(Read { application: caller.application, path, status }).await;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::LAST_LINES_WAIT;
-
+/// How long the end of the process waits for its last lines.
+pub(super) const LAST_LINES_WAIT: Duration = Duration::from_secs(1);
 /// So many bytes wait. Who reads the log may be gone for the time of some thousand lines.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 /// A stream that takes nothing, a full disk perhaps, is tried again after this.

@@ -15,8 +15,8 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::OWN_TARGET;
-
+/// What the log says about itself.
+pub(super) const OWN_TARGET: &str = "keystile::log";
 /// The while.
 const WINDOW: Duration = Duration::from_secs(10);
 /// So many lines of one place in the code.

@@ -35,7 +35,7 @@ fn burst(caller: &Caller, path: &str, meanwhile: impl FnOnce()) -> [usize; 3] {
                 let answer = connection
                     .and_then(|call| call.send(caller, "DELETE", &format!("{path}/{number}")))
                     .and_then(Call::answer);
-                let count = match answer.map(|answer| answer.verdict()) {
+                let count = match answer.map(|answer| answer.status_and_reason()) {
                     Ok((200, _)) => &tally.passed,
                     Ok((403, reason)) if reason == "key_locked" => &tally.locked,
                     Ok(other) => panic!("{other:?}"),

@@ -25,7 +25,7 @@ struct Sent {
     /// Whether somebody had been told before that the key is locked.
     is_after_lock: bool,
     /// `None` where the connection broke off.
-    verdict: Option<(u16, String)>,
+    answered: Option<(u16, String)>,
 }
 
 #[derive(Debug, Default)]
@@ -46,8 +46,8 @@ impl Log {
             let path = format!("/jitter/{number}-{turn}");
             let is_after_lock = self.locked.lock().unwrap().contains(&key);
             let answer = callers[key].call(method, &path);
-            let verdict = answer.ok().map(|answer| answer.verdict());
-            let (is_refused, is_down) = match &verdict {
+            let answered = answer.ok().map(|answer| answer.status_and_reason());
+            let (is_refused, is_down) = match &answered {
                 Some((403, reason)) => {
                     assert_eq!(reason, "key_locked");
                     self.locked.lock().unwrap().insert(key);
@@ -56,7 +56,7 @@ impl Log {
                 Some(_) => (false, false),
                 None => (false, true),
             };
-            let sent = Sent { path, key, is_after_lock, verdict };
+            let sent = Sent { path, key, is_after_lock, answered };
             self.sent.lock().unwrap().push(sent);
             if is_refused || is_down {
                 pause(2);
@@ -152,7 +152,7 @@ fn no_kill_breaks_a_promise() {
             assert_eq!(server.events(key, "key_locked"), 1, "a lock is one event");
         }
     }
-    sent.retain(|write| write.verdict.is_some() || write.is_after_lock);
+    sent.retain(|write| write.answered.is_some() || write.is_after_lock);
     hold_callers_against(&sent, &rows, &arrived);
 }
 
@@ -178,12 +178,12 @@ fn hold_the_journal_against(rows: &BTreeMap<&str, &Value>, arrived: &BTreeSet<&s
 
 /// What callers were told is true.
 fn hold_callers_against(sent: &[Sent], rows: &BTreeMap<&str, &Value>, arrived: &BTreeSet<&str>) {
-    for Sent { path, key, is_after_lock, verdict } in sent {
+    for Sent { path, key, is_after_lock, answered } in sent {
         let path = path.as_str();
         if *is_after_lock {
             assert!(!arrived.contains(path), "P3: {path} of key {key} was forwarded past its lock");
         }
-        match verdict {
+        match answered {
             Some((200, _)) => {
                 assert!(arrived.contains(path));
                 let outcome = &rows[path]["outcome"];

@@ -16,7 +16,7 @@ fn is_paused(answer: &Answer) -> bool {
     if answer.status == 200 {
         return false;
     }
-    assert_eq!(answer.verdict(), (503, "store_unavailable".to_owned()));
+    assert_eq!(answer.status_and_reason(), (503, "store_unavailable".to_owned()));
     let wait: u32 = answer.field("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait));
     true

@@ -34,7 +34,7 @@ fn in_time<T>(what: &str, work: impl FnOnce() -> T) -> T {
 
 fn refused(caller: &Caller) {
     let answer = in_time("a write", || caller.post("/while-hung"));
-    assert_eq!(answer.verdict(), (503, "store_unavailable".to_owned()));
+    assert_eq!(answer.status_and_reason(), (503, "store_unavailable".to_owned()));
 }
 
 fn assert_says_so(server: &TestServer) {

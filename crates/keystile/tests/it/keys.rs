@@ -6,7 +6,7 @@ use crate::harness::{Key, TestServer, pause, wait_until};
 
 const OPEN: &str = "[plan.open]\nallow = \"bookmarks: *\"\nwrite_budget = \"1000 per day\"\n";
 
-fn verdict(status: u16, reason: &str) -> (u16, String) {
+fn refusal(status: u16, reason: &str) -> (u16, String) {
     (status, reason.to_owned())
 }
 
@@ -15,14 +15,14 @@ fn a_lock_stops_the_next_write_and_an_unlock_lets_it_go_on() {
     let server = TestServer::new(OPEN).started();
     let key = server.issue("app", "open");
     let caller = server.caller(&key);
-    let locked = verdict(403, "key_locked");
+    let locked = refusal(403, "key_locked");
     for _ in 0..3 {
         assert_eq!(caller.post("/a").status, 200);
         server.run(&["key", "lock", &key.id, "--reason", "look"]).good();
-        assert_eq!(caller.post("/a").verdict(), locked);
+        assert_eq!(caller.post("/a").status_and_reason(), locked);
         assert_eq!(caller.get("/a").status, 200);
         server.run(&["key", "lock", &key.id, "--reason", "look", "--level", "all"]).good();
-        assert_eq!(caller.get("/a").verdict(), locked);
+        assert_eq!(caller.get("/a").status_and_reason(), locked);
         server.run(&["key", "unlock", &key.id]).good();
         assert_eq!(caller.get("/a").status, 200);
     }
@@ -55,7 +55,7 @@ fn a_lock_for_a_time_opens_by_itself() {
     let start = Instant::now();
     server.run(&line).good();
     let answer = caller.post("/a");
-    assert_eq!(answer.verdict(), verdict(403, "key_locked"));
+    assert_eq!(answer.status_and_reason(), refusal(403, "key_locked"));
     assert!(answer.body.contains("opens by itself at"), "{}", answer.body);
     wait_until("the lock opens", || caller.post("/a").status == 200);
     assert!(start.elapsed().as_millis() >= 1_900, "it opened early");
@@ -88,9 +88,12 @@ fn an_acknowledged_lock_is_there_after_kill_9() {
         server.run(&["key", "lock", &key.id, "--reason", "look"]).good();
         server.kill();
         server.start();
-        assert_eq!(server.caller(&key).post("/a").verdict(), verdict(403, "key_locked"));
+        assert_eq!(server.caller(&key).post("/a").status_and_reason(), refusal(403, "key_locked"));
         for key in [&rolled, &revoked] {
-            assert_eq!(server.caller(key).get("/a").verdict(), verdict(403, "key_revoked"));
+            assert_eq!(
+                server.caller(key).get("/a").status_and_reason(),
+                refusal(403, "key_revoked")
+            );
         }
         let shown = server.json(&["application", "show", "other"]);
         assert_eq!(shown["state"], "suspended");
@@ -111,13 +114,13 @@ fn a_rolled_key_works_for_its_grace_and_then_never_again() {
     assert_eq!(server.caller(&old).post("/a").status, 200);
     assert_eq!(server.caller(&next).post("/a").status, 200);
     wait_until("the grace is over", || {
-        server.caller(&old).get("/a").verdict() == verdict(403, "key_revoked")
+        server.caller(&old).get("/a").status_and_reason() == refusal(403, "key_revoked")
     });
     assert_eq!(server.key(&old)["state"], "revoked");
     // Rolling it again must not bring it back.
     let said = server.run(&["key", "roll", &old.id]).bad();
     assert!(said.contains("revoked"), "{said}");
-    assert_eq!(server.caller(&old).get("/a").verdict(), verdict(403, "key_revoked"));
+    assert_eq!(server.caller(&old).get("/a").status_and_reason(), refusal(403, "key_revoked"));
     assert_eq!(server.caller(&next).post("/a").status, 200);
 }
 
@@ -138,13 +141,13 @@ fn revoking_and_suspending_stop_the_next_call() {
     let (caller, sibling) = (server.caller(&key), server.caller(&other));
     assert_eq!(caller.get("/a").status, 200);
     server.run(&["application", "suspend", "app"]).good();
-    let suspended = verdict(403, "application_suspended");
-    assert_eq!(caller.get("/a").verdict(), suspended);
-    assert_eq!(sibling.post("/a").verdict(), suspended);
+    let suspended = refusal(403, "application_suspended");
+    assert_eq!(caller.get("/a").status_and_reason(), suspended);
+    assert_eq!(sibling.post("/a").status_and_reason(), suspended);
     server.run(&["application", "resume", "app"]).good();
     assert_eq!(sibling.post("/a").status, 200);
     server.run(&["key", "revoke", &key.id, "--yes"]).good();
-    assert_eq!(caller.get("/a").verdict(), verdict(403, "key_revoked"));
+    assert_eq!(caller.get("/a").status_and_reason(), refusal(403, "key_revoked"));
     assert_eq!(sibling.get("/a").status, 200);
     assert_eq!(server.upstream.writes(), 1);
 }

@@ -41,7 +41,7 @@ fn assert_all_is_right(server: &mut TestServer, key: &Key) {
         assert_eq!(caller.get("/well/a").status, 200);
         assert_eq!(caller.post(&format!("/well/{number}")).status, 200);
         let answer = caller.post("/dead/a");
-        assert_eq!(answer.verdict(), (502, "upstream_unreachable".to_owned()));
+        assert_eq!(answer.status_and_reason(), (502, "upstream_unreachable".to_owned()));
         assert_eq!(answer.field("keystile-outcome"), None, "it is known that nothing was sent");
     }
     assert_eq!(server.upstream.writes(), before.0 + 150);
@@ -217,7 +217,10 @@ fn an_answer_of_ours_in_the_place_of_the_upstreams_has_a_line_that_names_its_cau
     server.configure(&server.configuration().replace(&there, &address.to_string()));
     server.start();
     let key = server.issue("app", "open");
-    assert_eq!(server.caller(&key).post("/a").verdict(), (502, "upstream_failed".to_owned()));
+    assert_eq!(
+        server.caller(&key).post("/a").status_and_reason(),
+        (502, "upstream_failed".to_owned())
+    );
     wait_until("it says why", || {
         let log = server.log();
         log.contains("limit of 100 fields") && log.contains(&address.to_string())

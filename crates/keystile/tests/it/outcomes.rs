@@ -48,7 +48,7 @@ fn a_write_whose_upstream_dies_is_unknown_counted_and_sent_once() {
     let key = server.issue("app", "open");
     let caller = server.caller(&key);
     let answer = caller.call("PUT", "/die/1").unwrap();
-    assert_eq!(answer.verdict(), (502, "upstream_failed".to_owned()));
+    assert_eq!(answer.status_and_reason(), (502, "upstream_failed".to_owned()));
     assert_eq!(answer.field("keystile-outcome"), Some("unknown"));
     let row = row(&server, "/die/1");
     assert_eq!(row["outcome"], "unknown");
@@ -67,7 +67,7 @@ fn a_write_that_could_not_be_sent_is_given_back() {
     let caller = server.caller(&key);
     for number in 0..8 {
         let answer = caller.delete(&format!("/{number}"));
-        assert_eq!(answer.verdict(), (502, "upstream_unreachable".to_owned()));
+        assert_eq!(answer.status_and_reason(), (502, "upstream_unreachable".to_owned()));
     }
     assert_eq!(used(&server, &key), 0);
     assert!(server.journal().iter().all(|row| row["outcome"] == "not_sent" && row["cost"] == 0));
@@ -96,7 +96,7 @@ fn a_budget_that_never_locks_says_when_to_come_back() {
         assert_eq!(caller.post("/a").status, 200);
     }
     let answer = caller.post("/a");
-    assert_eq!(answer.verdict(), (429, "budget_exhausted".to_owned()));
+    assert_eq!(answer.status_and_reason(), (429, "budget_exhausted".to_owned()));
     let wait: u32 = answer.field("retry-after").unwrap().parse().unwrap();
     assert!((80_000..=90_000).contains(&wait), "{wait}");
     assert_eq!(server.key(&key)["state"], "active");

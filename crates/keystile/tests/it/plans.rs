@@ -68,12 +68,12 @@ fn the_eleventh_delete_of_a_day_locks_the_key_for_writes_and_reads_go_on() {
         assert!(answer.field("ratelimit-policy").unwrap().contains("q=10;w=86400"));
     }
     let refused = caller.delete("/bookmarks/10");
-    assert_eq!(refused.verdict(), locked());
+    assert_eq!(refused.status_and_reason(), locked());
     assert_eq!(refused.field("content-type"), Some("application/problem+json"));
     let problem: serde_json::Value = serde_json::from_str(&refused.body).unwrap();
     assert_eq!((&problem["level"], &problem["status"]), (&"writes".into(), &403.into()));
     assert!(problem["unlock"].as_str().unwrap().contains("owner"));
-    assert_eq!(caller.post("/bookmarks").verdict(), locked());
+    assert_eq!(caller.post("/bookmarks").status_and_reason(), locked());
     assert_eq!(caller.get("/bookmarks").status, 200);
     assert_eq!(server.caller(&other).delete("/bookmarks/1").status, 200);
     assert_eq!(server.upstream.writes(), 11);
@@ -111,7 +111,7 @@ fn the_twenty_first_write_of_a_minute_locks_the_key() {
     for number in 0..20 {
         assert_eq!(caller.post("/bookmarks").status, 200, "write {number}");
     }
-    assert_eq!(caller.post("/bookmarks").verdict(), locked());
+    assert_eq!(caller.post("/bookmarks").status_and_reason(), locked());
     assert_eq!(server.upstream.writes(), 20);
     let trusted = server.issue("trusted app", "trusted");
     for _ in 0..40 {
@@ -125,7 +125,7 @@ fn visitors_read_without_a_key_within_their_rate_and_write_nothing() {
     let visitor = server.stranger();
     assert_eq!(visitor.get("/bookmarks").status, 200);
     let refused = visitor.post("/bookmarks");
-    assert_eq!(refused.verdict(), (401, "key_missing".to_owned()));
+    assert_eq!(refused.status_and_reason(), (401, "key_missing".to_owned()));
     assert!(refused.field("www-authenticate").unwrap().starts_with("bearer"));
     assert_eq!(visitor.delete("/bookmarks/1").status, 401);
     wait_until("visitors are slowed down", || {
@@ -153,7 +153,7 @@ fn an_unknown_key_is_refused_like_a_mistyped_one() {
     // Where a keyless plan includes the call, what does not look like a key of ours is the API's own.
     let elsewhere = TestServer::of_text(ISSUE).started().issue("app", "open");
     let unknown = server.caller(&elsewhere).get("/bookmarks");
-    assert_eq!(unknown.verdict(), (401, "key_unknown".to_owned()));
+    assert_eq!(unknown.status_and_reason(), (401, "key_unknown".to_owned()));
     assert_eq!(mistyped.body, unknown.body);
     assert_eq!(server.upstream.received().len(), 0);
 }

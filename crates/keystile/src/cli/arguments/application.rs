@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::CommonArguments;
+use super::form::CommonArguments;
 
 /// What to do with applications.
 #[derive(Debug, Subcommand)]

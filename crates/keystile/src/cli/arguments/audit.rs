@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::CommonArguments;
+use super::form::CommonArguments;
 
 /// What to do with the record of what happened.
 #[derive(Debug, Subcommand)]

@@ -11,7 +11,7 @@ use keystile_engine::journal::{Order, RecordFilter};
 
 use super::super::target::TargetArguments;
 use super::super::when::When;
-use super::CommonArguments;
+use super::form::CommonArguments;
 
 /// What to do with the journal.
 #[derive(Debug, Subcommand)]

@@ -5,7 +5,7 @@ use keystile_core::keys::lock::LockLevel;
 use keystile_core::time::Span;
 
 use super::super::when::parse_grace;
-use super::CommonArguments;
+use super::form::CommonArguments;
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]

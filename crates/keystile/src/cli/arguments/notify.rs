@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use keystile_core::notifications::delivery::{DeliveryId, DeliveryState};
 use keystile_core::notifications::trigger::Trigger;
 
-use super::CommonArguments;
+use super::form::CommonArguments;
 
 /// What to do with channels and deliveries.
 #[derive(Debug, Subcommand)]

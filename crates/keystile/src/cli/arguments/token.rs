@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Span;
 
-use super::CommonArguments;
+use super::form::CommonArguments;
 
 /// What to do with tokens of the admin API.
 #[derive(Debug, Subcommand)]

@@ -5,7 +5,8 @@ use keystile_engine::keys::application::{ApplicationDetails, ApplicationView};
 
 use super::super::session::Screen;
 use super::super::when::{exact_and_relative, relative};
-use super::{Cell, Column, Listing, Tone, details, key, section};
+use super::key;
+use super::listing::{Cell, Column, Listing, Tone, details, section};
 
 const COLUMNS: &[Column] = &[
     Column::new("APPLICATION"),
@@ -17,7 +18,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// A list of applications.
-pub(in super::super) fn applications(applications: &[ApplicationView], screen: &Screen) -> String {
+pub(crate) fn applications(applications: &[ApplicationView], screen: &Screen) -> String {
     let row = |application: &ApplicationView| {
         vec![
             Cell::listed(&application.name, screen),
@@ -32,7 +33,7 @@ pub(in super::super) fn applications(applications: &[ApplicationView], screen: &
 }
 
 /// An application with its keys.
-pub(in super::super) fn application(details_of: &ApplicationDetails, screen: &Screen) -> String {
+pub(crate) fn application(details_of: &ApplicationDetails, screen: &Screen) -> String {
     let ApplicationDetails { application, keys_list } = details_of;
     let mut rows = vec![
         ("Name", Cell::new(&application.name)),

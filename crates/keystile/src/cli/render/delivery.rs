@@ -5,7 +5,7 @@ use keystile_engine::command::{AttemptView, ChannelView, DeliveryDetails, Delive
 
 use super::super::session::Screen;
 use super::super::when::relative;
-use super::{Cell, Column, Listing, Tone};
+use super::listing::{Cell, Column, Listing, Tone};
 
 const DELIVERY_COLUMNS: &[Column] = &[
     Column::new("TIME").whole(),
@@ -65,13 +65,13 @@ fn row(delivery: &DeliveryView, screen: &Screen) -> Vec<Cell> {
 }
 
 /// A list of deliveries.
-pub(in super::super) fn deliveries(deliveries: &[DeliveryView], screen: &Screen) -> String {
+pub(crate) fn deliveries(deliveries: &[DeliveryView], screen: &Screen) -> String {
     let rows = deliveries.iter().map(|delivery| row(delivery, screen)).collect();
     Listing { columns: DELIVERY_COLUMNS, rows }.render(screen)
 }
 
 /// A delivery with what was tried.
-pub(in super::super) fn delivery(details: &DeliveryDetails, screen: &Screen) -> String {
+pub(crate) fn delivery(details: &DeliveryDetails, screen: &Screen) -> String {
     let tried = |attempt: &AttemptView| {
         vec![
             Cell::new(relative(attempt.time, screen.now)),
@@ -89,7 +89,7 @@ pub(in super::super) fn delivery(details: &DeliveryDetails, screen: &Screen) -> 
 }
 
 /// A list of channels.
-pub(in super::super) fn channels(channels: &[ChannelView], screen: &Screen) -> String {
+pub(crate) fn channels(channels: &[ChannelView], screen: &Screen) -> String {
     let row = |channel: &ChannelView| {
         let (state, tone) = match &channel.gone {
             Some(said) => (format!("off: {said}"), Tone::Bad),

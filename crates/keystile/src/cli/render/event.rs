@@ -3,7 +3,7 @@
 use keystile_engine::audit::{AuditReport, EventView};
 
 use super::super::session::Screen;
-use super::{Cell, Column, Listing, Tone, details};
+use super::listing::{Cell, Column, Listing, Tone, details};
 
 const COLUMNS: &[Column] = &[
     Column::new("NUMBER").from(100).whole(),
@@ -15,7 +15,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// A list of events.
-pub(in super::super) fn events(events: &[EventView], screen: &Screen) -> String {
+pub(crate) fn events(events: &[EventView], screen: &Screen) -> String {
     let row = |event: &EventView| {
         let about = event.subject.as_deref().or(event.application.as_deref());
         vec![
@@ -31,13 +31,13 @@ pub(in super::super) fn events(events: &[EventView], screen: &Screen) -> String 
 }
 
 /// What came of looking through the audit.
-pub(in super::super) fn audit(report: &AuditReport, screen: &Screen) -> String {
-    let verdict = match &report.fault {
+pub(crate) fn audit(report: &AuditReport, screen: &Screen) -> String {
+    let state = match &report.fault {
         None => Cell::new("whole").tone(Tone::Good),
         Some(fault) => Cell::new(format!("broken: {}", fault.problem)).tone(Tone::Bad),
     };
     let mut rows = vec![
-        ("Audit", verdict),
+        ("Audit", state),
         ("Events", Cell::new(report.count.to_string())),
         ("Head", Cell::new(&report.head)),
     ];

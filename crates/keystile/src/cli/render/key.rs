@@ -7,7 +7,7 @@ use keystile_engine::keys::key::{BudgetView, KeyDetails, KeyView};
 
 use super::super::session::Screen;
 use super::super::when::{exact_and_relative, relative};
-use super::{Cell, Column, Listing, Tone, details, section};
+use super::listing::{Cell, Column, Listing, Tone, details, section};
 
 const KEY_COLUMNS: &[Column] = &[
     Column::new("KEY").whole(),
@@ -31,7 +31,7 @@ const EVENT_COLUMNS: &[Column] =
     &[Column::new("WHEN"), Column::new("WHAT"), Column::new("BY"), Column::new("DETAIL")];
 
 /// A list of keys.
-pub(in super::super) fn keys(keys: &[KeyView], screen: &Screen) -> String {
+pub(crate) fn keys(keys: &[KeyView], screen: &Screen) -> String {
     let row = |key: &KeyView| {
         vec![
             Cell::new(&key.prefix),
@@ -47,7 +47,7 @@ pub(in super::super) fn keys(keys: &[KeyView], screen: &Screen) -> String {
 }
 
 /// A key with its budgets and what happened to it.
-pub(in super::super) fn key(details_of: &KeyDetails, screen: &Screen) -> String {
+pub(crate) fn key(details_of: &KeyDetails, screen: &Screen) -> String {
     let KeyDetails { key, budgets, events } = details_of;
     let now = screen.now;
     let mut rows = vec![

@@ -5,7 +5,7 @@ use keystile_engine::owners::owner::OwnerView;
 
 use super::super::session::Screen;
 use super::super::when::relative;
-use super::{Cell, Column, Listing, Tone};
+use super::listing::{Cell, Column, Listing, Tone};
 
 const OWNER_COLUMNS: &[Column] = &[
     Column::new("OWNER"),
@@ -28,7 +28,7 @@ const TOKEN_COLUMNS: &[Column] = &[
 ];
 
 /// A list of owners.
-pub(in super::super) fn owners(owners: &[OwnerView], screen: &Screen) -> String {
+pub(crate) fn owners(owners: &[OwnerView], screen: &Screen) -> String {
     let row = |owner: &OwnerView| {
         vec![
             Cell::listed(&owner.name, screen),
@@ -43,7 +43,7 @@ pub(in super::super) fn owners(owners: &[OwnerView], screen: &Screen) -> String 
 }
 
 /// A list of tokens.
-pub(in super::super) fn tokens(tokens: &[TokenView], screen: &Screen) -> String {
+pub(crate) fn tokens(tokens: &[TokenView], screen: &Screen) -> String {
     let row = |token: &TokenView| {
         let tone = if token.state == "active" { Tone::Good } else { Tone::Faint };
         let ends = match token.state.as_str() {

@@ -5,7 +5,7 @@ use keystile_core::journal::{Outcome, WriteRecord};
 
 use super::super::session::{Color, Medium, Screen};
 use super::super::when::{exact_and_relative, relative};
-use super::{Cell, Column, Listing, Tone, details};
+use super::listing::{Cell, Column, Listing, Tone, details};
 use keystile_core::text::printable;
 
 const COLUMNS: &[Column] = &[
@@ -19,7 +19,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// A list of records.
-pub(in super::super) fn records(records: &[WriteRecord], screen: &Screen) -> String {
+pub(crate) fn records(records: &[WriteRecord], screen: &Screen) -> String {
     let row = |record: &WriteRecord| {
         vec![
             Cell::new(record.id.to_string()),
@@ -35,7 +35,7 @@ pub(in super::super) fn records(records: &[WriteRecord], screen: &Screen) -> Str
 }
 
 /// All that is on record of one write.
-pub(in super::super) fn record(record: &WriteRecord, screen: &Screen) -> String {
+pub(crate) fn record(record: &WriteRecord, screen: &Screen) -> String {
     let text = |text: &Option<String>| Cell::new(text.as_deref().unwrap_or("-"));
     let number = |number: Option<u64>, unit: &str| {
         Cell::new(
@@ -69,7 +69,7 @@ pub(in super::super) fn record(record: &WriteRecord, screen: &Screen) -> String 
 }
 
 /// One line of a journal that is followed.
-pub(in super::super) fn follow_line(record: &WriteRecord, screen: &Screen) -> String {
+pub(crate) fn follow_line(record: &WriteRecord, screen: &Screen) -> String {
     let style = match (screen.stdout, screen.color) {
         (Medium::Terminal, Color::Wanted) => style(tone(record.outcome)),
         (Medium::Other, _) | (_, Color::Unwanted) => Style::new(),

@@ -5,7 +5,7 @@ use keystile_engine::status::{ApiView, Finding, FindingLevel, StatusView};
 
 use super::super::session::Screen;
 use super::super::when::exact_and_relative;
-use super::{Cell, Column, Listing, Tone, details, section};
+use super::listing::{Cell, Column, Listing, Tone, details, section};
 
 const API_COLUMNS: &[Column] =
     &[Column::new("API"), Column::new("MODE").whole(), Column::new("UPSTREAM")];
@@ -13,7 +13,7 @@ const FINDING_COLUMNS: &[Column] =
     &[Column::new("LEVEL").whole(), Column::new("WHAT"), Column::new("FINDING")];
 
 /// How the server is.
-pub(in super::super) fn status(status: &StatusView, screen: &Screen) -> String {
+pub(crate) fn status(status: &StatusView, screen: &Screen) -> String {
     let mut rows = vec![("Server", server(status, screen))];
     if !status.gate.is_empty() {
         rows.push(("Gate", Cell::new(status.gate.join(", "))));
@@ -73,7 +73,7 @@ fn apis(apis: &[ApiView], screen: &Screen) -> String {
 }
 
 /// What was looked at, worst last, where the eye rests.
-pub(in super::super) fn findings(findings: &[Finding], screen: &Screen) -> String {
+pub(crate) fn findings(findings: &[Finding], screen: &Screen) -> String {
     let mut sorted: Vec<_> = findings.iter().collect();
     sorted.sort_by_key(|finding| finding.level);
     let row = |finding: &&Finding| {

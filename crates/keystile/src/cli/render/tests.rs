@@ -104,7 +104,7 @@ fn records_as_they_come() {
 }
 
 #[test]
-fn events_and_the_verdict_on_them() {
+fn events_and_whether_their_chain_is_whole() {
     let fault = AuditFault { event: Some(7), problem: "event 7 is not what was written".into() };
     let report = |fault| AuditReport { older: 3, count: 1204, head: "0a".repeat(32), fault };
     insta::assert_snapshot!(pages(|screen| {

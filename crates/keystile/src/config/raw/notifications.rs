@@ -12,53 +12,53 @@ use crate::config::value::{OneOrMany, Spanned, TextOr};
 /// the same channel for an event, the first one in the file applies.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
-pub(in crate::config) struct Watch {
+pub(crate) struct Watch {
     /// The event. `write`: a write was executed. `first_write_of_key`, `first_write_of_operation`: for the
     /// first time. `budget_level`: a key has used a share of a write budget. `key_locked`, `key_unlocked`.
     /// `write_unknown`: the outcome of a write is unknown. `refusal_burst`: a key or an address is
     /// refused 120 times within a minute. `storage_failure`: writes cannot be recorded. `delivery_failed`:
     /// a message did not arrive within three days, or never will.
     #[schemars(extend("default" = "write"))]
-    pub(in crate::config) event: Option<Spanned<WatchEvent>>,
+    pub(crate) event: Option<Spanned<WatchEvent>>,
     /// The operations to watch, written as in a plan's `allow`. By default, all. Only for events of
     /// writes.
     #[schemars(extend("examples" = [["bookmarks: DELETE *", "bookmarks: PUT /bookmarks/{id}"]]))]
-    pub(in crate::config) on: Option<OneOrMany<String>>,
+    pub(crate) on: Option<OneOrMany<String>>,
     /// Only keys on these plans. By default, all.
     #[schemars(extend("examples" = [["open"]]))]
-    pub(in crate::config) plans: Option<OneOrMany<String>>,
+    pub(crate) plans: Option<OneOrMany<String>>,
     /// Only keys of these applications, by name. By default, all.
     #[schemars(extend("examples" = [["reader"]]))]
-    pub(in crate::config) applications: Option<OneOrMany<String>>,
+    pub(crate) applications: Option<OneOrMany<String>>,
     /// Only these keys, by id or by the prefix that listings show. By default, all.
     #[schemars(extend("examples" = [["ks_4fGh2kQz"]]))]
-    pub(in crate::config) keys: Option<OneOrMany<String>>,
+    pub(crate) keys: Option<OneOrMany<String>>,
     /// Only writes that ended like this: `applied`, `refused_by_upstream`, `not_sent`, `unknown`,
     /// `refused`, or `handed_over`. By default, those that were sent. Only for events of writes.
     #[schemars(extend("examples" = [["applied", "unknown"]]))]
-    pub(in crate::config) outcome: Option<OneOrMany<WatchOutcome>>,
+    pub(crate) outcome: Option<OneOrMany<WatchOutcome>>,
     /// For `budget_level`: the shares of a budget in percent. The highest one reached is reported, once
     /// per window of the budget.
     #[schemars(extend("default" = [50, 80, 100]))]
-    pub(in crate::config) levels: Option<OneOrMany<i64>>,
+    pub(crate) levels: Option<OneOrMany<i64>>,
     /// The channels to notify; `[]` notifies nobody. Required.
     #[schemars(required, extend("examples" = [["owner-mail", "phone"]]))]
-    pub(in crate::config) tell: Option<OneOrMany<String>>,
+    pub(crate) tell: Option<OneOrMany<String>>,
     /// The first event is sent at once; those that follow within this time are sent as one message with
     /// an exact total. While events continue, the intervals grow, up to an hour. Locks and storage
     /// failures are always sent one by one. From 1 second to 1 day.
     #[schemars(extend("default" = "5 min"))]
-    pub(in crate::config) window: Option<Spanned<String>>,
+    pub(crate) window: Option<Spanned<String>>,
     /// A part of the day, in `time_zone`, during which whatever can wait is held back; it is sent at the
     /// end as one message. Locks and storage failures do not wait.
     #[schemars(extend("examples" = ["22:00-07:00"]))]
-    pub(in crate::config) quiet: Option<Spanned<String>>,
+    pub(crate) quiet: Option<Spanned<String>>,
 }
 
 /// What a rule can wait for.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::config) enum WatchEvent {
+pub(crate) enum WatchEvent {
     /// A write was executed.
     Write,
     /// A key wrote for the first time.
@@ -84,7 +84,7 @@ pub(in crate::config) enum WatchEvent {
 /// How a write ended.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::config) enum WatchOutcome {
+pub(crate) enum WatchOutcome {
     /// The upstream answered 2xx or 3xx.
     Applied,
     /// The upstream answered 4xx.
@@ -106,72 +106,72 @@ pub(in crate::config) enum WatchOutcome {
 /// so a secret can be replaced without a restart.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
-pub(in crate::config) struct Channel {
+pub(crate) struct Channel {
     /// What kind of channel it is. Required.
     #[schemars(required)]
-    pub(in crate::config) kind: Option<Spanned<ChannelKind>>,
+    pub(crate) kind: Option<Spanned<ChannelKind>>,
     /// At most this many messages an hour, from 1 to 10000. Beyond that, events wait and are sent as one
     /// message with an exact total; locks and storage failures do not wait.
     #[schemars(extend("default" = 60))]
-    pub(in crate::config) per_hour_max: Option<Spanned<i64>>,
+    pub(crate) per_hour_max: Option<Spanned<i64>>,
     /// Addresses or ranges of your own network that the channel may connect to. Without it, only public
     /// addresses are allowed, so that nobody who controls a DNS name can make Keystile talk to your other
     /// machines.
     #[schemars(extend("default" = [], "examples" = [["127.0.0.1", "10.1.0.0/16"]]))]
-    pub(in crate::config) allow_networks: Option<OneOrMany<String>>,
+    pub(crate) allow_networks: Option<OneOrMany<String>>,
     /// For `email`: the recipients.
     #[schemars(extend("examples" = [["me@example.org"]]))]
-    pub(in crate::config) to: Option<OneOrMany<String>>,
+    pub(crate) to: Option<OneOrMany<String>>,
     /// For `email`: the sender.
     #[schemars(extend("examples" = ["keystile@example.org"]))]
-    pub(in crate::config) from: Option<Spanned<String>>,
+    pub(crate) from: Option<Spanned<String>>,
     /// For `email`: the server that accepts mail.
-    pub(in crate::config) smtp: Option<Spanned<TextOr<Smtp>>>,
+    pub(crate) smtp: Option<Spanned<TextOr<Smtp>>>,
     /// For `web_push`: an address of yours that push services can contact about your messages. By
     /// default, the console's address; Apple's service refuses one that only this machine knows.
     #[schemars(extend("examples" = ["mailto:me@example.org"]))]
-    pub(in crate::config) contact: Option<Spanned<String>>,
+    pub(crate) contact: Option<Spanned<String>>,
     /// For `webhook`: the URL to post to. For `ntfy`, `gotify` and `matrix`: the server. `https://`, or
     /// `http://` to this machine or an address in `allow_networks`.
     #[schemars(extend("examples" = ["https://hooks.example.org/keystile"]))]
-    pub(in crate::config) url: Option<Spanned<String>>,
+    pub(crate) url: Option<Spanned<String>>,
     /// For `slack`, `discord` and `teams`: a file that holds the address of the webhook, which is a secret.
     #[schemars(extend("examples" = ["/run/secrets/slack"]))]
-    pub(in crate::config) url_file: Option<Spanned<String>>,
+    pub(crate) url_file: Option<Spanned<String>>,
     /// The same, in an environment variable.
     #[schemars(extend("examples" = ["SLACK_URL"]))]
-    pub(in crate::config) url_env: Option<Spanned<String>>,
+    pub(crate) url_env: Option<Spanned<String>>,
     /// For `webhook`: a file that holds the secret that signs requests, as in `whsec_...`.
     #[schemars(extend("examples" = ["/run/secrets/hook"]))]
-    pub(in crate::config) secret_file: Option<Spanned<String>>,
+    pub(crate) secret_file: Option<Spanned<String>>,
     /// The same, in an environment variable.
     #[schemars(extend("examples" = ["HOOK_SECRET"]))]
-    pub(in crate::config) secret_env: Option<Spanned<String>>,
+    pub(crate) secret_env: Option<Spanned<String>>,
     /// For `gotify`, `telegram`, `pushover` and `matrix`, and for `ntfy` where its topic is protected: a
     /// file that holds the token.
     #[schemars(extend("examples" = ["/run/secrets/token"]))]
-    pub(in crate::config) token_file: Option<Spanned<String>>,
+    pub(crate) token_file: Option<Spanned<String>>,
     /// The same, in an environment variable.
     #[schemars(extend("examples" = ["BOT_TOKEN"]))]
-    pub(in crate::config) token_env: Option<Spanned<String>>,
+    pub(crate) token_env: Option<Spanned<String>>,
     /// For `ntfy`: the topic.
     #[schemars(extend("examples" = ["keystile"]))]
-    pub(in crate::config) topic: Option<Spanned<String>>,
+    pub(crate) topic: Option<Spanned<String>>,
     /// For `telegram`: the chat.
     #[schemars(extend("examples" = ["-1001234567890"]))]
-    pub(in crate::config) chat: Option<Spanned<String>>,
+    pub(crate) chat: Option<Spanned<String>>,
     /// For `pushover`: the user or group.
     #[schemars(extend("examples" = ["uQiRzpo4DXghDmr9QzzfQu27cmVRsG"]))]
-    pub(in crate::config) user: Option<Spanned<String>>,
+    pub(crate) user: Option<Spanned<String>>,
     /// For `matrix`: the room.
     #[schemars(extend("examples" = ["!abc:example.org"]))]
-    pub(in crate::config) room: Option<Spanned<String>>,
+    pub(crate) room: Option<Spanned<String>>,
 }
 
 /// How a channel is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::config) enum ChannelKind {
+pub(crate) enum ChannelKind {
     /// Email.
     Email,
     /// Push to subscribed browsers and phones.
@@ -199,16 +199,16 @@ pub(in crate::config) enum ChannelKind {
 /// The server that accepts mail. A string is its address.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
-pub(in crate::config) struct Smtp {
+pub(crate) struct Smtp {
     /// Its address: `smtps://user@mail.example.org`, or `smtp://user@mail.example.org?tls=required` for
     /// STARTTLS. Plain `smtp://` goes only to this machine, because mail and password would otherwise
     /// cross the network in the clear. Required.
     #[schemars(required, extend("examples" = ["smtps://user@mail.example.org"]))]
-    pub(in crate::config) url: Option<Spanned<String>>,
+    pub(crate) url: Option<Spanned<String>>,
     /// A file that holds the user's password.
     #[schemars(extend("examples" = ["/run/secrets/smtp"]))]
-    pub(in crate::config) password_file: Option<Spanned<String>>,
+    pub(crate) password_file: Option<Spanned<String>>,
     /// The same, in an environment variable.
     #[schemars(extend("examples" = ["SMTP_PASSWORD"]))]
-    pub(in crate::config) password_env: Option<Spanned<String>>,
+    pub(crate) password_env: Option<Spanned<String>>,
 }

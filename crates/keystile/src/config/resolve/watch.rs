@@ -59,12 +59,12 @@ impl Resolver<'_> {
         self.check_fit(rule, trigger);
         WatchRule {
             name: name.value.clone(),
-            on: self.watched(rule),
+            on: self.watched_operations(rule),
             plans: self.listed(rule.plans.as_ref(), plans, "plan"),
             applications: texts(rule.applications.as_ref()),
             keys: texts(rule.keys.as_ref()),
             outcomes: outcomes(rule.outcome.as_ref()),
-            tell: self.tell(name, rule, channels),
+            tell: self.receivers(name, rule, channels),
             window: self.window(rule),
             quiet: self.quiet(rule),
             levels: self.levels(rule, trigger),
@@ -146,7 +146,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn watched(&mut self, rule: &raw::Watch) -> Vec<ScopedPattern> {
+    fn watched_operations(&mut self, rule: &raw::Watch) -> Vec<ScopedPattern> {
         let setting = rule.on.as_ref();
         if let Some(empty) = setting.filter(|on| on.values.is_empty()) {
             self.error(&empty.place, "`on` is empty, so this rule would watch nothing")
@@ -187,7 +187,8 @@ impl Resolver<'_> {
         texts(setting)
     }
 
-    fn tell(
+    /// The channels that a rule notifies.
+    fn receivers(
         &mut self,
         name: &Spanned<String>,
         rule: &raw::Watch,

@@ -7,13 +7,13 @@ use super::{SMALL, bad, good};
 const MAIL: &str = "[channel.mail]\nkind = 'email'\nto = 'me@example.org'\nfrom = 'k@example.org'\nsmtp = 'smtps://mail.example.org'\n";
 
 /// The findings of the small file, a good channel and some lines; these begin at line 10.
-fn bad_told(text: &str) -> String {
+fn bad_notifications(text: &str) -> String {
     bad(&format!("{SMALL}{MAIL}{text}\n"))
 }
 
 #[test]
 fn names_that_do_not_exist_are_found() {
-    insta::assert_snapshot!(bad_told("[watch.x]\non = ['bookmark: DELETE *', 'bookmarks: DELTE /x']\nplans = 'opne'\ntell = ['mial', 'phone']"), @r#"
+    insta::assert_snapshot!(bad_notifications("[watch.x]\non = ['bookmark: DELETE *', 'bookmarks: DELTE /x']\nplans = 'opne'\ntell = ['mial', 'phone']"), @r#"
     11:8: no API is named "bookmark"
       help: did you mean `bookmarks`?
     11:41: no request with the method "DELTE" passes the gate
@@ -29,7 +29,7 @@ fn names_that_do_not_exist_are_found() {
 
 #[test]
 fn a_rule_tells_somebody_or_says_that_it_tells_nobody() {
-    insta::assert_snapshot!(bad_told("[watch.x]\nevent = 'key_unlocked'"), @r#"
+    insta::assert_snapshot!(bad_notifications("[watch.x]\nevent = 'key_unlocked'"), @r#"
     10:8: [watch.x] does not say whom it tells
       help: write tell = ["mail"], or tell = [] where nobody is meant
     "#);
@@ -42,7 +42,7 @@ fn a_rule_tells_somebody_or_says_that_it_tells_nobody() {
 
 #[test]
 fn what_says_nothing_for_an_event_is_refused() {
-    insta::assert_snapshot!(bad_told("[watch.x]\nevent = 'storage_failure'\non = 'bookmarks: *'\nplans = 'open'\nlevels = 50\ntell = 'mail'"), @r#"
+    insta::assert_snapshot!(bad_notifications("[watch.x]\nevent = 'storage_failure'\non = 'bookmarks: *'\nplans = 'open'\nlevels = 50\ntell = 'mail'"), @r#"
     12:6: `on` says nothing for the event "storage_failure"
       help: leave out `on`, or change the event
     13:9: `plans` says nothing for the event "storage_failure"
@@ -50,24 +50,24 @@ fn what_says_nothing_for_an_event_is_refused() {
     14:10: only `event = "budget_level"` has levels
       help: leave out `levels`, or change the event
     "#);
-    insta::assert_snapshot!(bad_told("[watch.x]\nevent = 'key_lock'\nevents = 1\ntell = 'mail'"), @r#"
+    insta::assert_snapshot!(bad_notifications("[watch.x]\nevent = 'key_lock'\nevents = 1\ntell = 'mail'"), @r#"
     11:9: `event` cannot be "key_lock"
       help: did you mean "key_locked"?
     12:1: `x` has no key `events`
       help: did you mean `event`?
     "#);
-    insta::assert_snapshot!(bad_told("[watch.x]\nevent = 'refused_storm'\ntell = 'mail'"), @r#"
+    insta::assert_snapshot!(bad_notifications("[watch.x]\nevent = 'refused_storm'\ntell = 'mail'"), @r#"
     11:9: `event` cannot be "refused_storm"
       help: it is called "refusal_burst" now
     "#);
-    insta::assert_snapshot!(bad_told("[watch.x]\nevent = 'budget_level'\nlevels = [0, 101]\nquiet = '22-7'\nwindow = '1 ms'\ntell = 'mail'"), @r#"
+    insta::assert_snapshot!(bad_notifications("[watch.x]\nevent = 'budget_level'\nlevels = [0, 101]\nquiet = '22-7'\nwindow = '1 ms'\ntell = 'mail'"), @r#"
     12:11: a level is a share in percent, from 1 to 100
     12:14: a level is a share in percent, from 1 to 100
     13:9: "22-7" is not a part of the day: write it as in "22:00-07:00"
     14:10: "1 ms" is too short
       help: it is at least "1 second"
     "#);
-    insta::assert_snapshot!(bad_told("[watch.key_locked]\nwindow = '5 mins'\noutcome = 'done'\ntell = 'mail'"), @r#"
+    insta::assert_snapshot!(bad_notifications("[watch.key_locked]\nwindow = '5 mins'\noutcome = 'done'\ntell = 'mail'"), @r#"
     10:8: the rule for `key_locked` that there is by default has this name
       help: choose another name
     11:13: "5 mins" is not a length of time: write a number and a unit, as in "10 s" or "1 hour", at most 400 days
@@ -79,7 +79,7 @@ fn what_says_nothing_for_an_event_is_refused() {
 
 #[test]
 fn a_channel_takes_what_its_kind_takes() {
-    insta::assert_snapshot!(bad_told("[channel.a]\nkind = 'webhok'\n[channel.b]\nto = 'x'\n[channel.c]\nkind = 'web_push'\ntopic = 'x'\ncontact = 'me'\n[channel.d]\nkind = 'telegram'\nchatt = '1'"), @r#"
+    insta::assert_snapshot!(bad_notifications("[channel.a]\nkind = 'webhok'\n[channel.b]\nto = 'x'\n[channel.c]\nkind = 'web_push'\ntopic = 'x'\ncontact = 'me'\n[channel.d]\nkind = 'telegram'\nchatt = '1'"), @r#"
     11:8: `kind` cannot be "webhok"
       help: did you mean "webhook"?
     12:10: [channel.b] needs `kind`
@@ -93,7 +93,7 @@ fn a_channel_takes_what_its_kind_takes() {
     20:1: `d` has no key `chatt`
       help: did you mean `chat`?
     "#);
-    insta::assert_snapshot!(bad_told("[channel.a]\nkind = 'slack'\nurl = 'https://hooks.slack.com/services/T0/B0/secret'\n[channel.b]\nkind = 'webhook'\nurl = 'https://u:p@h/x'\nsecret_env = 'a-b'\n[channel.c]\nkind = 'ntfy'\nurl = 'http://ntfy.example.org'"), @r#"
+    insta::assert_snapshot!(bad_notifications("[channel.a]\nkind = 'slack'\nurl = 'https://hooks.slack.com/services/T0/B0/secret'\n[channel.b]\nkind = 'webhook'\nurl = 'https://u:p@h/x'\nsecret_env = 'a-b'\n[channel.c]\nkind = 'ntfy'\nurl = 'http://ntfy.example.org'"), @r#"
     12:7: the address of a slack webhook is a secret
       help: put it into a file, and name that as `url_file`
     15:7: an address here holds no user and no password

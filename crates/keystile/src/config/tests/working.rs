@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{SMALL, good};
 use crate::config::explain::toml_value;
-use crate::config::read::Step;
+use crate::config::path::Step;
 use crate::config::{
     Addresses, Colors, Configuration, INITIAL_FILE, for_upstream, reference, schema,
 };

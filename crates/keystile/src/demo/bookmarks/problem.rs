@@ -3,7 +3,7 @@
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 
-use super::{Answer, json};
+use super::answer::{Answer, json};
 
 /// What is wrong with a request.
 #[derive(Debug)]

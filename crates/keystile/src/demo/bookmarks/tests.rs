@@ -1,5 +1,7 @@
 //! The sample API over real sockets.
 
+use bytes::Bytes;
+use http::Response;
 use http::header::{ALLOW, CONTENT_TYPE, LOCATION};
 use http_body_util::Full;
 use serde_json::{Value, json};

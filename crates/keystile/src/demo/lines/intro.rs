@@ -2,32 +2,11 @@
 
 use clap::builder::styling::Style;
 
-use super::Lines;
-
-/// What a person needs to know to take part.
-#[derive(Clone, Debug)]
-pub(in super::super) struct Intro {
-    /// The gate's URL.
-    pub(in super::super) gate: String,
-    /// The sample API's URL.
-    pub(in super::super) api: String,
-    /// The URL of health and metrics.
-    pub(in super::super) health: String,
-    /// The link with which one becomes an owner of the console.
-    pub(in super::super) console: String,
-    /// The configuration file, as a shell takes it.
-    pub(in super::super) file: String,
-    /// The data directory, as a shell takes it.
-    pub(in super::super) data: String,
-    /// How this program is called, as a shell takes it.
-    pub(in super::super) program: String,
-    /// The key that nobody else uses.
-    pub(in super::super) key: String,
-}
+use super::{Intro, Lines};
 
 impl Lines {
     /// What is printed first.
-    pub(in super::super) fn intro(&self, intro: &Intro) -> String {
+    pub(crate) fn intro(&self, intro: &Intro) -> String {
         let Intro { gate, api, health, console, file, data, program, key } = intro;
         let title = |text: &str| self.paint(Style::new().bold(), text);
         let rows = [

@@ -128,7 +128,7 @@ impl Answer {
     }
 
     /// Status and reason.
-    pub(crate) fn verdict(&self) -> (u16, String) {
+    pub(crate) fn status_and_reason(&self) -> (u16, String) {
         (self.status, self.reason().unwrap_or_default())
     }
 }

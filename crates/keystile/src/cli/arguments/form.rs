@@ -1,0 +1,39 @@
+//! What every command on a store takes: where that is, and in which form to answer.
+
+use clap::Args;
+
+use super::super::target::TargetArguments;
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Form {
+    /// What the `--json` flag says.
+    pub fn of_flag(json: bool) -> Self {
+        if json { Self::Json } else { Self::Text }
+    }
+}
+
+/// What every command on a store takes.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct CommonArguments {
+    /// Where to find the store.
+    #[command(flatten)]
+    pub target: TargetArguments,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl CommonArguments {
+    /// How to print.
+    pub fn form(&self) -> Form {
+        Form::of_flag(self.json)
+    }
+}
