@@ -19,7 +19,6 @@
 
 pub mod applications;
 pub mod audit;
-
 pub mod clock;
 pub mod completion_queue;
 pub mod deliveries;
@@ -28,7 +27,6 @@ pub mod files;
 pub mod journal;
 pub mod key_cache;
 pub mod keys;
-
 pub mod owners;
 mod random;
 pub mod reservation;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::sqlite::connection;
 use crate::sqlite::files::backup::{self, Contents};
-use crate::sqlite::journal::retention;
 use crate::store::Store;
 
 impl Store {
@@ -34,14 +33,6 @@ impl Store {
     /// When the store cannot be read.
     pub async fn check_file(&self) -> Result<Option<String>> {
         self.query(connection::check).await
-    }
-
-    /// How many records the journal has.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn count_records(&self) -> Result<u64> {
-        self.query(retention::count).await
     }
 }
 

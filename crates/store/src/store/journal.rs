@@ -60,6 +60,14 @@ impl Store {
         self.write(move |tx| tx.delete_records_before(time, limit)).await
     }
 
+    /// How many records the journal has.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn count_records(&self) -> Result<u64> {
+        self.query(retention::count).await
+    }
+
     /// Writes and refusals of each hour that overlaps a period and had any, earliest first.
     ///
     /// # Errors

@@ -108,7 +108,7 @@ impl FirstOf {
 
 /// The record up to which rules have seen the journal; `None` where no rule has followed it.
 pub(crate) fn watched_to(connection: &Connection) -> Result<Option<i64>> {
-    Ok(meta::read(connection, "watched_to")?.and_then(|text| text.parse().ok()))
+    meta::number(connection, "watched_to")
 }
 
 /// Reads at most so many records after one, and late ones, and finds what is to be told.
