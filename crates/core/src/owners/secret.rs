@@ -1,6 +1,6 @@
 //! Secrets of owners as text and as hashes: claim links, sessions, API tokens and recovery codes.
 //!
-//! The first three look like keys (256 random bits and a checksum, see [`crate::key`]) with prefixes of
+//! The first three look like keys (256 random bits and a checksum, see [`crate::keys::text`]) with prefixes of
 //! their own, so that a scanner knows what it has found. A recovery code is typed by hand from paper, so
 //! it has 80 bits in groups of four characters that nobody confuses.
 //!
