@@ -3,9 +3,10 @@
 //! # The life of a request, by file
 //!
 //! `listen` accepts it on one core, where it stays. `connection` and `scan` watch its bytes on their way to
-//! hyper's parser. `request` hands the head to the engine, which admits it or not. `serve` orders what
-//! follows: the engine counts the body if it must, and reserves a write; `outgoing` makes the request that goes
-//! out, and `forward` sends it through `upstream`, once. `response` is what Keystile says itself.
+//! hyper's parser. `serve` takes a request from there; `request` hands its head to the engine, which
+//! admits it or not. `read` sends what may be sent at once; `write` has the engine count the body if it
+//! must, and reserve room, before. `outgoing` makes the request that goes out, and `forward` sends it
+//! through `upstream`, once. `answer` is what the upstream says, `response` what Keystile says itself.
 //! `linger` ends the connection.
 //!
 //! # One core, one runtime
@@ -22,12 +23,14 @@ use keystile_engine::Engine;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
+mod answer;
 mod body;
 mod buffer;
 mod caller;
-mod count;
 mod deadline;
+mod executor;
 mod meter;
+mod read;
 mod request;
 mod response;
 mod serve;
@@ -35,10 +38,12 @@ pub mod settings;
 pub mod tls;
 mod upstream;
 mod websocket;
+mod worker;
 mod write;
 
 use buffer::Buffers;
-use caller::listen::{ConnectionLimiter, WorkerStart};
+use caller::connection_limiter::ConnectionLimiter;
+use caller::listen::WorkerStart;
 pub use meter::describe as describe_metrics;
 use settings::GateSettings;
 use tls::{Certificates, TlsError};
@@ -69,7 +74,7 @@ pub struct Gate {
     addresses: Vec<std::net::SocketAddr>,
     cores: Vec<JoinHandle<()>>,
     drain: watch::Sender<bool>,
-    census: Arc<ConnectionLimiter>,
+    limiter: Arc<ConnectionLimiter>,
     certificates: Option<Arc<Certificates>>,
     core_ended: watch::Receiver<bool>,
 }
@@ -97,7 +102,7 @@ impl Gate {
             addresses.push(address);
         }
         let (drain, draining) = watch::channel(false);
-        let census = Arc::new(ConnectionLimiter::default());
+        let limiter = Arc::new(ConnectionLimiter::default());
         let buffers = Buffers::new(settings.buffers_max);
         let settings = Arc::new(settings);
         let (ended, core_ended) = watch::channel(false);
@@ -108,14 +113,14 @@ impl Gate {
                 settings: settings.clone(),
                 listeners,
                 certificates: certificates.clone(),
-                census: census.clone(),
+                limiter: limiter.clone(),
                 buffers: buffers.clone(),
                 drain: draining.clone(),
             };
             let served = move || caller::listen::run_core(start);
             cores.push(spawn_core(number, served, ended.clone()).map_err(OpenError::Worker)?);
         }
-        Ok(Self { addresses, cores, drain, census, certificates, core_ended })
+        Ok(Self { addresses, cores, drain, limiter, certificates, core_ended })
     }
 
     /// Waits until one of its threads has ended. Its connections are cut then, and its listeners closed.
@@ -131,7 +136,7 @@ impl Gate {
 
     /// How many connections are open.
     pub fn connections(&self) -> usize {
-        self.census.open()
+        self.limiter.open()
     }
 
     /// Reads the certificate again where its files have changed.

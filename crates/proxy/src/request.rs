@@ -8,7 +8,7 @@ use keystile_core::request::head::{Fields, RequestHead, Target, fields_of};
 use keystile_engine::admission::permit::{BodyPermit, WritePermit};
 use keystile_engine::{Admission, AdmittedRequest, Engine, Refused};
 
-use crate::serve::{Peer, Worker};
+use crate::worker::{Peer, Worker};
 
 /// A request that is to be forwarded.
 pub(crate) struct Forwarding {

@@ -10,7 +10,7 @@ use keystile_core::policy::api::Mode;
 use keystile_engine::{AdmittedRequest, Identity, OpenCall};
 
 use crate::caller::connection::UnderWay;
-use crate::serve::Worker;
+use crate::worker::Worker;
 
 /// How often it is asked whether the key still may.
 const CHECK: Duration = Duration::from_millis(500);

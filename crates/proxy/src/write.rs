@@ -15,16 +15,18 @@ use keystile_engine::{OpenWrite, Refused};
 use keystile_store::reservation::Settlement;
 use tokio::sync::oneshot;
 
-use crate::body::{AnswerBody, AtEnd};
+use crate::answer::{Answer, deliver};
+use crate::body::answer::{AnswerBody, AtEnd};
+use crate::body::whole::read_whole;
 use crate::caller::caller_body::CallerBody;
 use crate::caller::connection::UnderWay;
-use crate::count::read_whole;
+use crate::read::answer_read;
 use crate::request::{Forwarding, PendingPermit, PendingWrite, with_head};
 use crate::response::{self, Connection};
-use crate::serve::{Answer, Peer, Worker, answer_read, deliver};
 use crate::upstream::forward::{self, Failure};
 use crate::upstream::outgoing::{InboundBody, Outgoing};
 use crate::websocket::Switch;
+use crate::worker::{Peer, Worker};
 
 /// Begins to forward a call that writes, or may write, as its body will tell.
 pub(crate) fn begin_write(

@@ -21,8 +21,8 @@ use keystile_core::time::Span;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::buffer::{Buffers, Outbox};
+use crate::caller::connection_limiter::ConnectionPermit;
 use crate::caller::linger::{Rest, Returning, Stream};
-use crate::caller::listen::ConnectionPermit;
 use crate::caller::scan::Scan;
 use crate::caller::stream_limit::{Place, Requests, Share};
 use crate::deadline::{Deadline, Deadlines, locked};

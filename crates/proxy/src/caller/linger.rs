@@ -2,8 +2,8 @@
 //!
 //! Whoever closes a socket with unread bytes resets the connection, and a reset makes the other end drop
 //! what it has received but not read: the answer. So the sending side ends first, and what still comes is
-//! read and thrown away for a while, until the caller has closed too. The connection keeps its place in
-//! the census meanwhile, and nothing of it but a small buffer is held.
+//! read and thrown away for a while, until the caller has closed too. The connection stays counted
+//! meanwhile, and nothing of it but a small buffer is held.
 
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;

@@ -1,19 +1,16 @@
 //! Listening: sockets for each core, connections up to the caps, and an orderly end.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use keystile_core::refusal::{Reason, Refusal};
-use keystile_core::request::address::counted_address;
 use keystile_core::request::grammar::{FIELDS_MAX, GrammarRules, HEAD_BYTES_MAX};
 use keystile_engine::Engine;
 use keystile_engine::admission::caller::{DoorRules, Transport};
@@ -27,14 +24,17 @@ use tokio_rustls::TlsAcceptor;
 use crate::buffer::{Buffers, SEND_BUFFER_BYTES};
 use crate::caller::coalescing::CoalescingWriter;
 use crate::caller::connection::{InspectedIo, Progress};
+use crate::caller::connection_limiter::{ConnectionLimiter, ConnectionPermit};
 use crate::caller::linger::{self, Rest, Returned, Returning, Stream};
 use crate::deadline::Deadlines;
+use crate::executor::LocalExecutor;
 use crate::response;
-use crate::serve::{LocalExecutor, Peer, Worker, address_text, serve, serve_stream};
+use crate::serve::{serve, serve_stream};
 use crate::settings::GateSettings;
 use crate::tls::{self, Certificates};
 use crate::upstream::identity::IdentityCache;
 use crate::upstream::pool::UpstreamRegistry;
+use crate::worker::{Peer, Worker, address_text};
 
 /// The head buffer of the parser: the largest head, and the body bytes that come with it.
 const READ_BUFFER_BYTES: usize = HEAD_BYTES_MAX + 8 * 1024;
@@ -54,65 +54,13 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Connections that are open, over all cores.
-#[derive(Debug, Default)]
-pub(crate) struct ConnectionLimiter {
-    open: AtomicUsize,
-    by_address: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// A connection's place in the census.
-#[derive(Debug)]
-pub(crate) struct ConnectionPermit {
-    census: Arc<ConnectionLimiter>,
-    peer: IpAddr,
-    address: IpAddr,
-}
-
-impl ConnectionLimiter {
-    fn admit(self: &Arc<Self>, peer: IpAddr, settings: &GateSettings) -> Option<ConnectionPermit> {
-        let address = counted_address(peer);
-        if self.open.fetch_add(1, Ordering::Relaxed) >= settings.connections_max {
-            self.open.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        let counted = ConnectionPermit { census: self.clone(), peer, address };
-        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_address = by_address.entry(address).or_insert(0);
-        *of_address += 1;
-        let is_within = *of_address <= settings.connections_per_address;
-        drop(by_address);
-        metrics::gauge!("keystile_connections").increment(1);
-        is_within.then_some(counted)
-    }
-
-    /// How many connections are open.
-    pub(crate) fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
-        self.census.open.fetch_sub(1, Ordering::Relaxed);
-        metrics::gauge!("keystile_connections").decrement(1);
-        let mut by_address = self.census.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(of_address) = by_address.get_mut(&self.address) {
-            *of_address -= 1;
-            if *of_address == 0 {
-                by_address.remove(&self.address);
-            }
-        }
-    }
-}
-
 /// What a core is started with.
 pub(crate) struct WorkerStart {
     pub(crate) engine: Arc<Engine>,
     pub(crate) settings: Arc<GateSettings>,
     pub(crate) listeners: Vec<std::net::TcpListener>,
     pub(crate) certificates: Option<Arc<Certificates>>,
-    pub(crate) census: Arc<ConnectionLimiter>,
+    pub(crate) limiter: Arc<ConnectionLimiter>,
     pub(crate) buffers: Arc<Buffers>,
     /// Turns true when no more connections are to be taken.
     pub(crate) drain: watch::Receiver<bool>,
@@ -152,7 +100,7 @@ pub(crate) async fn run_core(start: WorkerStart) -> io::Result<()> {
         let door = Door {
             core: core.clone(),
             acceptor: acceptor.clone(),
-            census: start.census.clone(),
+            limiter: start.limiter.clone(),
             drain: start.drain.clone(),
             connections: connections.clone(),
             turned_away: JoinSet::new(),
@@ -172,14 +120,14 @@ pub(crate) async fn run_core(start: WorkerStart) -> io::Result<()> {
     let mut open = connections.take();
     let drained = async {
         while open.join_next().await.is_some() {}
-        // A write whose caller has gone, or a WebSocket, keeps its place in the census.
-        while start.census.open() > 0 {
+        // A write whose caller has gone, or a WebSocket, stays counted.
+        while start.limiter.open() > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     if tokio::time::timeout(core.settings.drain_timeout.duration(), drained).await.is_err() {
         tracing::warn!(
-            connections = start.census.open(),
+            connections = start.limiter.open(),
             "connections were cut because they did not finish in time"
         );
     }
@@ -202,7 +150,7 @@ async fn give_back() {
 struct Door {
     core: Rc<Worker>,
     acceptor: Option<TlsAcceptor>,
-    census: Arc<ConnectionLimiter>,
+    limiter: Arc<ConnectionLimiter>,
     drain: watch::Receiver<bool>,
     connections: Rc<RefCell<JoinSet<()>>>,
     turned_away: JoinSet<()>,
@@ -231,7 +179,7 @@ impl Door {
         let mut connections = self.connections.borrow_mut();
         while connections.try_join_next().is_some() {}
         let address = address.to_canonical();
-        match self.census.admit(address, &self.core.settings) {
+        match self.limiter.admit(address, &self.core.settings) {
             Some(counted) => {
                 let (core, acceptor, drain) =
                     (self.core.clone(), self.acceptor.clone(), self.drain.clone());

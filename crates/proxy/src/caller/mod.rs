@@ -3,6 +3,7 @@
 pub(crate) mod caller_body;
 pub(crate) mod coalescing;
 pub(crate) mod connection;
+pub(crate) mod connection_limiter;
 pub(crate) mod linger;
 pub(crate) mod listen;
 pub(crate) mod malformed;

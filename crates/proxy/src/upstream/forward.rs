@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_engine::admission::reserve::Sent;
 
-use crate::body::{BodyProgress, RequestBody};
+use crate::body::request::{BodyProgress, RequestBody};
 use crate::upstream::outgoing::Outgoing;
 use crate::upstream::{Lease, Reuse, SendFailure, Upstream};
 

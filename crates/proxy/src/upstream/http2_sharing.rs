@@ -10,7 +10,7 @@ use std::rc::Rc;
 use hyper::client::conn::http2::SendRequest;
 use tokio::sync::Mutex;
 
-use crate::body::RequestBody;
+use crate::body::request::RequestBody;
 
 /// A connection with so many resets takes no new requests.
 const RESETS_MAX: u32 = 100;

@@ -22,10 +22,10 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::body::{BodyProgress, RequestBody};
+use crate::body::request::{BodyProgress, RequestBody};
 use crate::caller::coalescing::CoalescingWriter;
 use crate::deadline::{Deadline, Deadlines};
-use crate::serve::LocalExecutor;
+use crate::executor::LocalExecutor;
 use crate::tls;
 use crate::upstream::first_byte::{FirstByte, Noting};
 use crate::upstream::http2_sharing::{Connections, Kind, Share};

@@ -18,14 +18,14 @@ use keystile_engine::admission::permit::ForwardedTarget;
 use keystile_engine::{OpenCall, SendGrant};
 use smallvec::SmallVec;
 
-use crate::body::{BodyProgress, Pace, RequestBody, StreamedBody};
+use crate::body::request::{BodyProgress, Pace, RequestBody, StreamedBody};
 use crate::buffer::Held;
 use crate::caller::caller_body::CallerBody;
 use crate::deadline::Deadline;
 use crate::request::Forwarding;
-use crate::serve::{Peer, Worker};
 use crate::upstream::Reuse;
 use crate::upstream::http2_sharing::Kind;
+use crate::worker::{Peer, Worker};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

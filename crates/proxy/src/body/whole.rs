@@ -4,10 +4,10 @@ use keystile_core::refusal::{Reason, Refusal};
 use keystile_engine::admission::body::{BodyFault, BodyRoom, NoRoom};
 use keystile_engine::admission::permit::BodyPermit;
 
-use crate::body::caller_fault;
+use crate::body::request::caller_fault;
 use crate::buffer::{CountedBody, Held};
 use crate::caller::caller_body::CallerBody;
-use crate::serve::{Peer, Worker};
+use crate::worker::{Peer, Worker};
 
 impl BodyRoom for CountedBody {
     fn take(&self, bytes: usize) -> Result<(), NoRoom> {
