@@ -17,6 +17,7 @@ use crate::request::head::Fields;
 mod address;
 mod document;
 mod graphql;
+pub mod head;
 mod json;
 mod media;
 mod member;

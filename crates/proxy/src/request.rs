@@ -46,7 +46,7 @@ impl PendingPermit {
 }
 
 /// Hands a head to `read` in the form in which the engine takes it.
-pub(crate) fn with_head<T>(parts: &Parts, read: impl FnOnce(&RequestHead<'_>) -> T) -> T {
+fn with_head<T>(parts: &Parts, read: impl FnOnce(&RequestHead<'_>) -> T) -> T {
     let fields = fields_of(&parts.headers);
     read(&RequestHead {
         method: parts.method.as_str(),

@@ -21,7 +21,7 @@ use crate::body::whole::read_whole;
 use crate::caller::caller_body::CallerBody;
 use crate::caller::connection::UnderWay;
 use crate::read::answer_read;
-use crate::request::{Forwarding, PendingPermit, PendingWrite, with_head};
+use crate::request::{Forwarding, PendingPermit, PendingWrite};
 use crate::response::{self, Connection};
 use crate::upstream::forward::{self, Failure};
 use crate::upstream::outgoing::{InboundBody, Outgoing};
@@ -72,7 +72,7 @@ async fn serve_write(
     } else {
         body
     };
-    let answer = match count(core, peer, permit, &parts, body).await {
+    let answer = match count(core, peer, permit, body).await {
         Ok((CountedPermit::Read(permit), body)) => {
             let (grant, request) = permit.grant();
             let forwarding = Box::new(Forwarding { request, host });
@@ -91,7 +91,6 @@ async fn count(
     core: &Worker,
     peer: &Peer,
     permit: PendingPermit,
-    parts: &Parts,
     body: CallerBody,
 ) -> Result<(CountedPermit, InboundBody), Refused> {
     let permit = match permit {
@@ -105,7 +104,7 @@ async fn count(
         Err(refusal) => return Err(permit.refuse(&core.engine, refusal)),
     };
     peer.progress.end_body();
-    let counted = with_head(parts, |head| permit.count(&core.engine, head, &held))?;
+    let counted = permit.count(&core.engine, &held)?;
     Ok((counted, InboundBody::Held(held)))
 }
 

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::Authority;
+use keystile_core::cost::head::CountedHead;
 use keystile_core::decision::Permit;
 use keystile_core::journal::RequestFacts;
 use keystile_core::policy::api::{Api, Mode, OperationMatch};
@@ -171,7 +172,10 @@ impl Reading<'_, '_> {
             }
             Ok(Permit::Body(permit)) => {
                 let attempt = self.attempt(policy, identity, place, &operation);
-                Admission::Counted(BodyPermit { attempt, permit })
+                let query = attempt.request.target.query(self.head).unwrap_or_default();
+                let method = self.canonical.method.clone();
+                let head = CountedHead::new(method, query, self.head.fields);
+                Admission::Counted(BodyPermit { attempt, head, permit })
             }
         }
     }

@@ -60,7 +60,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use keystile_core::cost::CountedCall;
+use keystile_core::cost::head::CountedHead;
 use keystile_core::decision::{Permit, PermittedBody, PermittedRead, PermittedWrite};
 use keystile_core::journal::RequestFacts;
 use keystile_core::policy::api::Api;
@@ -126,8 +126,8 @@ impl ForwardedTarget {
         })
     }
 
-    /// The query that is forwarded, of a head that it was made of.
-    fn query<'t>(&'t self, head: &RequestHead<'t>) -> Option<&'t str> {
+    /// The query that is forwarded, of the head that this was made of.
+    pub(super) fn query<'t>(&'t self, head: &RequestHead<'t>) -> Option<&'t str> {
         match self {
             Self::AsSent => head.query(),
             Self::Rewritten(target) => target.split_once('?').map(|(_, query)| query),
@@ -174,6 +174,7 @@ pub struct WritePermit {
 #[must_use = "a permit that is not used means that a permitted request was dropped"]
 pub struct BodyPermit {
     pub(super) attempt: Attempt,
+    pub(super) head: CountedHead,
     pub(super) permit: PermittedBody,
 }
 
@@ -248,26 +249,13 @@ impl BodyPermit {
         self.attempt.request.api.spec().count_bytes_max
     }
 
-    /// Counts the body of the request with this head.
+    /// Counts the body, which must be complete: it reads, or it writes.
     ///
     /// # Errors
     /// When the body cannot be counted; that is put on record.
-    pub fn count(
-        self,
-        engine: &Engine,
-        head: &RequestHead<'_>,
-        body: &[u8],
-    ) -> Result<CountedPermit, Refused> {
-        let Self { attempt, permit } = self;
-        // The grammar has read this method before.
-        let method = head.method.parse().unwrap_or_default();
-        let call = CountedCall {
-            method: &method,
-            fields: head.fields,
-            query: attempt.request.target.query(head).unwrap_or_default(),
-            body,
-        };
-        match permit.count(&call) {
+    pub fn count(self, engine: &Engine, body: &[u8]) -> Result<CountedPermit, Refused> {
+        let Self { attempt, head, permit } = self;
+        match head.with_body(body, |call| permit.count(call)) {
             Ok(Permit::Read(permit)) => {
                 Ok(CountedPermit::Read(ReadPermit { request: attempt.request, permit }))
             }
