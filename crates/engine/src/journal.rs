@@ -283,7 +283,6 @@ mod tests {
             key_prefix: KeyPrefix::default(),
             retention: None,
             key_failures: "10 per minute".parse::<Quota>().unwrap(),
-            settle_within: crate::admission::held::SETTLE_WITHIN_MAX,
             console_url: "http://localhost:7080".to_owned(),
             gate: Vec::new(),
             watching: Arc::default(),

@@ -60,9 +60,6 @@ pub struct EngineSettings {
     pub retention: Option<Span>,
     /// How many requests with an unknown key one address may make before it has to wait.
     pub key_failures: Quota,
-    /// How long somebody else's gateway has to say what became of a write before it was handed over; at
-    /// most [`SETTLE_WITHIN_MAX`](admission::held::SETTLE_WITHIN_MAX).
-    pub settle_within: Span,
     /// Where owners open the console while no server has said so, without a slash at the end.
     pub console_url: String,
     /// Where callers arrive while no server has said so, as in [`ServerInfo::gate`].

@@ -12,7 +12,7 @@ impl Engine {
     /// Does what is due. Call it about once a second.
     pub async fn run_maintenance(&self) {
         self.write_refused();
-        self.hand_over_overdue();
+        self.hand_over_overdue(self.store.now());
         self.watch_store().await;
         self.record_refusal_bursts().await;
         self.report_refused_links().await;

@@ -223,7 +223,6 @@ fn without_configuration() -> EngineSettings {
         key_prefix: KeyPrefix::default(),
         retention: None,
         key_failures: "300 per minute".parse::<Quota>().expect("the text is a quota"),
-        settle_within: keystile_engine::admission::held::SETTLE_WITHIN_MAX,
         console_url: format!("http://localhost:{}", config::CONSOLE_PORT),
         gate: Vec::new(),
         watching: Arc::default(),

@@ -89,7 +89,6 @@ pub fn engine_settings(configuration: &Configuration) -> EngineSettings {
         key_prefix: configuration.keys.clone(),
         retention: configuration.journal.retention,
         key_failures: configuration.gate.key_failures,
-        settle_within: keystile_engine::admission::held::SETTLE_WITHIN_MAX,
         console_url: configuration.console.url(configuration.console.listen),
         gate: gate_names(&configuration.gate.listen, configuration.gate.tls.as_ref()),
         watching: configuration.watching.clone(),

@@ -20,9 +20,9 @@ use crate::admission::refused::Refused;
 /// So many wait to be settled at a time. Beyond, those that wait for longest are handed over early: a
 /// write is never refused because others were not settled.
 const HELD_MAX: usize = 50_000;
-/// The longest time until a write is handed over: after a crash a write is taken to have begun within a
-/// minute of its reservation, so nothing may be open for longer.
-pub const SETTLE_WITHIN_MAX: Span = Span::from_secs(60);
+/// How long another gateway has to say what became of a write. After a crash a write is taken to have begun
+/// within a minute of its reservation, so nothing may be open for longer.
+pub const SETTLE_WITHIN: Span = Span::from_secs(60);
 
 /// A write that another gateway may send.
 #[derive(Debug)]
@@ -114,8 +114,7 @@ impl Engine {
         let Some(reserved) = reservation.into_reserved() else {
             return Ok(HeldWrite { id: None, record, budgets });
         };
-        let within = self.settings.load().settle_within.min(SETTLE_WITHIN_MAX);
-        let due = self.store.now().plus(within);
+        let due = self.store.now().plus(SETTLE_WITHIN);
         let id = ReservationId::from_random(keystile_store::random());
         if let Some(first) = self.held.keep(id, reserved, due) {
             self.hand_over(first);
@@ -147,9 +146,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends what nobody settled in time.
-    pub(crate) fn hand_over_overdue(&self) {
-        let now = self.store.now();
+    /// Ends what nobody had settled by `now`, which maintenance and tests say.
+    #[doc(hidden)]
+    pub fn hand_over_overdue(&self, now: Timestamp) {
         while let Some(reserved) = self.held.next_overdue(now) {
             self.hand_over(reserved);
         }

@@ -13,7 +13,7 @@ use keystile_core::request::head::{Fields, HttpVersion, RequestHead, Target};
 use keystile_core::reservation::id::ReservationId;
 use keystile_core::time::Span;
 use keystile_engine::admission::caller::{Caller, DoorRules, Transport};
-use keystile_engine::admission::held::{HeldWrite, SettleError};
+use keystile_engine::admission::held::{HeldWrite, SETTLE_WITHIN, SettleError};
 use keystile_engine::{Admission, Refused};
 use keystile_store::completion_queue::CompletionQueue;
 use keystile_store::journal::{RecordOwner, RecordQuery};
@@ -56,10 +56,9 @@ fn policy(mode: Mode) -> Policy {
     Policy::new(vec![api], vec![plan], TimeZone::UTC)
 }
 
-fn guarded(settle_within: Span) -> TestEngine {
+fn guarded() -> TestEngine {
     let fixture = TestEngine::new();
-    let settings = keystile_engine::EngineSettings { settle_within, ..settings() };
-    fixture.engine().replace_policy(policy(Mode::Enforce), settings);
+    fixture.engine().replace_policy(policy(Mode::Enforce), settings());
     fixture
 }
 
@@ -94,7 +93,7 @@ fn outcomes(fixture: &TestEngine) -> Vec<Outcome> {
 
 #[test]
 fn any_door_is_told_what_a_request_does_whatever_case_its_fields_have() {
-    let fixture = guarded(Span::from_secs(60));
+    let fixture = guarded();
     assert!(matches!(admit(&fixture, "GET", &[HOST]), Admission::Read(_)));
     assert!(matches!(admit(&fixture, "PUT", &[HOST]), Admission::Write(_)));
     for (fields, reason) in [
@@ -113,7 +112,7 @@ fn any_door_is_told_what_a_request_does_whatever_case_its_fields_have() {
 
 #[test]
 fn a_write_is_settled_once_by_whoever_has_its_id() {
-    let fixture = guarded(Span::from_secs(60));
+    let fixture = guarded();
     let held = hold(&fixture).unwrap();
     assert_eq!(outcomes(&fixture), [Outcome::Pending]);
     let id = held.id.unwrap().to_string().parse().unwrap();
@@ -133,11 +132,12 @@ fn a_write_is_settled_once_by_whoever_has_its_id() {
 
 #[test]
 fn what_nobody_settles_in_time_was_handed_over_and_stays_counted() {
-    let fixture = guarded(Span::from_millis(1).unwrap());
+    let fixture = guarded();
     let id = hold(&fixture).unwrap().id.unwrap();
-    // Time that passes: the store's clock counts milliseconds.
-    wait(async { tokio::time::sleep(std::time::Duration::from_millis(5)).await });
-    wait(fixture.engine().run_maintenance());
+    let now = fixture.engine().store().now();
+    fixture.engine().hand_over_overdue(now);
+    assert_eq!(outcomes(&fixture), [Outcome::Pending]);
+    fixture.engine().hand_over_overdue(now.plus(SETTLE_WITHIN));
     assert_eq!(outcomes(&fixture), [Outcome::HandedOver]);
     let late = fixture.engine().settle_by_id(id, Settlement::NOT_SENT);
     assert_eq!(late, Err(SettleError::NotOpen));
@@ -147,7 +147,7 @@ fn what_nobody_settles_in_time_was_handed_over_and_stays_counted() {
 
 #[test]
 fn what_another_gateway_sends_was_handed_over_after_a_restart_and_what_we_send_is_unknown() {
-    let mut fixture = guarded(Span::from_secs(60));
+    let mut fixture = guarded();
     hold(&fixture).unwrap();
     let Admission::Write(permit) = admit(&fixture, "DELETE", &[HOST]) else {
         panic!("a DELETE writes")

@@ -51,7 +51,6 @@ pub(crate) fn settings() -> EngineSettings {
         key_prefix: KeyPrefix::default(),
         retention: None,
         key_failures: "300 per minute".parse().unwrap(),
-        settle_within: keystile_engine::admission::held::SETTLE_WITHIN_MAX,
         console_url: "https://console.example.org".to_owned(),
         gate: Vec::new(),
         watching: Arc::default(),

@@ -95,7 +95,6 @@ fn engine_on(folder: &std::path::Path) -> Arc<Engine> {
         key_prefix: KeyPrefix::default(),
         retention: None,
         key_failures: "20 per minute".parse().unwrap(),
-        settle_within: keystile_engine::admission::held::SETTLE_WITHIN_MAX,
         console_url: "http://localhost:7080".to_owned(),
         gate: vec!["127.0.0.1:7070".to_owned()],
         watching: Arc::default(),

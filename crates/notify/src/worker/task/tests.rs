@@ -41,7 +41,6 @@ fn engine(folder: &std::path::Path, channels: &[&str]) -> Arc<Engine> {
         key_prefix: keystile_core::keys::text::KeyPrefix::default(),
         retention: None,
         key_failures: "10 per minute".parse().unwrap(),
-        settle_within: keystile_engine::admission::held::SETTLE_WITHIN_MAX,
         console_url: "https://console.example.org".to_owned(),
         gate: Vec::new(),
         watching: Arc::new(WatchRules::new(Vec::new(), channels, TimeZone::UTC)),

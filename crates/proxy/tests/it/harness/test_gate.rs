@@ -67,7 +67,6 @@ impl TestGate {
             key_prefix: KeyPrefix::default(),
             retention: None,
             key_failures: settings.key_failures,
-            settle_within: keystile_engine::admission::held::SETTLE_WITHIN_MAX,
         };
         let policy = Policy::new(apis, plans, TimeZone::UTC);
         let engine = Arc::new(Engine::new(store, policy, engine_settings.clone()));
