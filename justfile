@@ -23,7 +23,7 @@ lint:
 # Rewrite the references and snapshots that follow from the code.
 bless:
     KEYSTILE_BLESS=1 cargo test -p keystile --test tidy
-    INSTA_UPDATE=always cargo test --workspace
+    INSTA_UPDATE=always TRYBUILD=overwrite cargo test --workspace
 
 # Licenses, sources, bans and advisories of the dependencies (needs cargo-deny).
 deny:

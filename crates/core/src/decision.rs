@@ -8,19 +8,8 @@
 //! two. The store checks lock and budgets again in the transaction that makes a write durable. What
 //! `decide` refuses from memory is only ever refused earlier, never admitted more.
 //!
-//! Nobody else makes a permit, and nobody changes what one costs:
-//!
-//! ```compile_fail,E0451
-//! use keystile_core::decision::PermittedRead;
-//! let permit = PermittedRead { plan: None, objection: None };
-//! ```
-//! ```compile_fail,E0616
-//! use keystile_core::decision::PermittedWrite;
-//! fn cheaper(mut permit: PermittedWrite) -> PermittedWrite {
-//!     permit.cost = 1;
-//!     permit
-//! }
-//! ```
+//! Nobody else makes a permit, and nobody changes what one costs; `tests/compile_fail` of the engine holds
+//! that.
 
 use std::sync::Arc;
 

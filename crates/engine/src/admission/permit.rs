@@ -7,52 +7,9 @@
 //! sends a write that is not on record, does not compile. A permit carries all that the next step needs to
 //! know: nothing is passed beside it that could be another request's.
 //!
-//! Each of the three sentences is held by an example that does not compile. No send without a grant, which
-//! nobody makes:
-//!
-//! ```compile_fail,E0451
-//! use keystile_engine::{OpenCall, SendGrant};
-//! let grant = SendGrant { call: OpenCall::Writes, sending: None };
-//! ```
-//! ```compile_fail,E0624
-//! let grant = keystile_engine::SendGrant::of_write(None);
-//! ```
-//! No grant without a permit, which a door cannot make of what it knows, nor use twice:
-//!
-//! ```compile_fail,E0451
-//! use keystile_core::decision::PermittedRead;
-//! use keystile_engine::AdmittedRequest;
-//! use keystile_engine::admission::permit::ReadPermit;
-//! fn forged(request: AdmittedRequest, permit: PermittedRead) -> ReadPermit {
-//!     ReadPermit { request, permit }
-//! }
-//! ```
-//! ```compile_fail,E0382
-//! use keystile_engine::SendGrant;
-//! use keystile_engine::admission::permit::ReadPermit;
-//! fn twice(permit: ReadPermit) -> (SendGrant, SendGrant) {
-//!     (permit.grant().0, permit.grant().0)
-//! }
-//! ```
-//! and none of a write that was not reserved:
-//!
-//! ```compile_fail,E0599
-//! fn unreserved(permit: keystile_engine::admission::permit::WritePermit) {
-//!     permit.grant();
-//! }
-//! ```
-//! What does compile is what a door is meant to do:
-//!
-//! ```
-//! use keystile_engine::admission::permit::ReadPermit;
-//! use keystile_engine::{Reservation, SendGrant};
-//! fn of_read(permit: ReadPermit) -> SendGrant {
-//!     permit.grant().0
-//! }
-//! fn of_write(reservation: Reservation) -> SendGrant {
-//!     reservation.grant().0
-//! }
-//! ```
+//! Three sentences, each held by programs in `tests/compile_fail` that must not compile: no send without a
+//! grant, no grant without a permit or a reservation, no permit but from `decide`. That a door has no other
+//! way out is for the lints to say: the functions that send are disallowed, and one place may use them.
 //!
 //! [`Engine::admit`]: crate::Engine::admit
 //! [`Reservation`]: crate::Reservation

@@ -104,6 +104,7 @@ impl Caller {
     }
 
     /// Sends a request on a connection of its own.
+    #[expect(clippy::disallowed_methods, reason = "the demo is a caller of its own gate")]
     pub(super) async fn exchange(
         &self,
         request: Request<Full<Bytes>>,

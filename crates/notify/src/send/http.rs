@@ -206,6 +206,7 @@ impl Drop for Connection {
 }
 
 /// Sends the request over a connection of its own and waits for the answer's head.
+#[expect(clippy::disallowed_methods, reason = "what an owner is told goes to no upstream")]
 async fn exchange<S>(
     stream: TokioIo<S>,
     request: &HttpRequest,

@@ -384,9 +384,10 @@ impl Lease {
         }
     }
 
-    /// Sends a request that has a grant, and waits for the head of its answer. Over HTTP/1 it is noted when the first byte
-    /// leaves; over HTTP/2, where requests share a connection and may have to wait in it, nobody can tell
-    /// before there is an answer.
+    /// Sends a request that has a grant, and waits for the head of its answer. Over HTTP/1 it is noted when
+    /// the first byte leaves; over HTTP/2, where requests share a connection and may have to wait in it,
+    /// nobody can tell before there is an answer.
+    #[expect(clippy::disallowed_methods, reason = "the one place that sends, by a grant")]
     pub(crate) async fn send(
         &mut self,
         request: Request<RequestBody>,

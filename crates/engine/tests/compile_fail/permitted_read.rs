@@ -1,0 +1,7 @@
+//! No permit but from `decide`.
+
+use keystile_core::decision::PermittedRead;
+
+fn main() {
+    let _permit = PermittedRead { plan: None, objection: None };
+}

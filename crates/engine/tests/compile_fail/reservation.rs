@@ -1,0 +1,10 @@
+//! No grant without a permit or a reservation: only the store's answer makes one.
+
+use keystile_engine::admission::reserve::OpenWrite;
+use keystile_engine::{AdmittedRequest, Reservation};
+
+fn main() {}
+
+fn _forged(request: AdmittedRequest, write: OpenWrite) -> Reservation {
+    Reservation { request, write }
+}
