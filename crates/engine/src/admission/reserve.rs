@@ -26,9 +26,10 @@ use crate::admission::refused::{Refused, budget_fields, count_refusal};
 /// How long a caller is asked to wait while the store cannot commit.
 const RETRY_SECS: u64 = 5;
 
-/// Room for one write, on record. Take its grant to send it.
+/// Room for one write, on record. Take its grant to send it; dropped without that, the write was not sent,
+/// and its room is given back.
 #[derive(Debug)]
-#[must_use = "a reservation is a write that counts; settle it"]
+#[must_use = "a reservation is a write that counts; take its grant"]
 pub struct Reservation {
     request: AdmittedRequest,
     write: OpenWrite,
@@ -42,6 +43,8 @@ pub struct OpenWrite {
     store: Arc<Store>,
     /// `None` once settled, and for a write at an observed API that could not be recorded.
     reserved: Option<Box<Reserved>>,
+    /// What it ends as where nobody settles it: nothing is sent before there is a grant.
+    unsettled: Outcome,
     api: Arc<Api>,
     /// Scheme and authority that it was sent to.
     base: String,
@@ -115,7 +118,8 @@ impl Engine {
             self.near.note(key, plan, &reserved.standings);
         }
         let api = request.api.clone();
-        let write = OpenWrite { store: self.store.clone(), reserved, api, base };
+        let store = self.store.clone();
+        let write = OpenWrite { store, reserved, unsettled: Outcome::NotSent, api, base };
         Ok(Reservation { request, write })
     }
 }
@@ -171,7 +175,8 @@ impl Reservation {
 
     /// The right to send it, and what has to be settled then.
     pub fn grant(self) -> (SendGrant, AdmittedRequest, OpenWrite) {
-        let Self { request, write } = self;
+        let Self { request, mut write } = self;
+        write.unsettled = Outcome::Unknown;
         let sending = write.reserved.as_ref().map(|reserved| reserved.sending.clone());
         (SendGrant::of_write(sending), request, write)
     }
@@ -230,8 +235,8 @@ impl OpenWrite {
 impl Drop for OpenWrite {
     fn drop(&mut self) {
         if let Some(reserved) = self.reserved.take() {
-            let unknown = Settlement { outcome: Outcome::Unknown, ..Settlement::NOT_SENT };
-            self.store.settle(reserved, unknown);
+            let unsettled = Settlement { outcome: self.unsettled, ..Settlement::NOT_SENT };
+            self.store.settle(reserved, unsettled);
         }
     }
 }

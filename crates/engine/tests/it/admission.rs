@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use keystile_core::journal::Outcome;
 use keystile_core::keys::lock::LockRule;
 use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
+use keystile_core::policy::operation::{BodyKind, BodyRule, OperationRule};
 use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
 use keystile_core::refusal::Reason;
 use keystile_core::request::credential::CredentialRule;
@@ -21,15 +22,22 @@ use keystile_store::reservation::Settlement;
 
 use crate::test_engine::{TestEngine, address, settings, wait};
 
-/// Callers without a key may do everything, and write twice a day.
-fn policy(mode: Mode) -> Policy {
+/// Callers without a key may do everything, and write as often as the quota says. A POST of items counts
+/// them.
+pub(crate) fn policy(mode: Mode, quota: &str) -> Policy {
+    let items = BodyRule { kind: BodyKind::Items { at: None }, cost_max: None };
+    let counted =
+        OperationRule { body: Some(items), ..OperationRule::new("POST /items".parse().unwrap()) };
     let api = ApiSpec {
         name: "notes".to_owned(),
         hosts: Vec::new(),
         path: String::new(),
         mode,
         matrix_parameters: false,
-        credential: CredentialRule::default(),
+        credential: CredentialRule {
+            query_parameter: Some("key".into()),
+            ..CredentialRule::default()
+        },
         body_bytes_max: Some(100),
         count_bytes_max: 1 << 20,
         upstream: UpstreamRule {
@@ -42,9 +50,9 @@ fn policy(mode: Mode) -> Policy {
             keep_host: false,
             forward_credential: false,
         },
-        operations: Vec::new(),
+        operations: vec![counted],
     };
-    let budget = BudgetSpec { name: None, quota: "2 per day".parse().unwrap(), on: Vec::new() };
+    let budget = BudgetSpec { name: None, quota: quota.parse().unwrap(), on: Vec::new() };
     let plan = PlanSpec {
         name: "anybody".to_owned(),
         is_keyless: true,
@@ -58,7 +66,7 @@ fn policy(mode: Mode) -> Policy {
 
 fn guarded() -> TestEngine {
     let fixture = TestEngine::new();
-    fixture.engine().replace_policy(policy(Mode::Enforce), settings());
+    fixture.engine().replace_policy(policy(Mode::Enforce, "2 per day"), settings());
     fixture
 }
 
@@ -74,7 +82,7 @@ fn admit(fixture: &TestEngine, method: &str, fields: &[(&str, &[u8])]) -> Admiss
     fixture.engine().admit(&head, &caller)
 }
 
-const HOST: (&str, &[u8]) = ("Host", b"api.example");
+pub(crate) const HOST: (&str, &[u8]) = ("Host", b"api.example");
 
 fn hold(fixture: &TestEngine) -> Result<HeldWrite, Refused> {
     let Admission::Write(permit) = admit(fixture, "DELETE", &[HOST]) else {

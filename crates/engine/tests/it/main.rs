@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
 
 mod admission;
+mod burst;
+mod compile_fail;
+mod counted_body;
+mod hostile_head;
 mod lock;
 mod owner;
 mod rate;
