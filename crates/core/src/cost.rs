@@ -8,32 +8,21 @@
 //! the counted name however names are folded, one place for a query. Every other body is uncountable:
 //! it is refused, or costs the rule's `cost_max`, and is never free.
 
-use http::Method;
-
 use crate::policy::operation::{BodyKind, BodyRule};
 use crate::refusal::{Reason, Refusal};
-use crate::request::head::Fields;
 
 mod address;
+mod call;
 mod document;
 mod graphql;
 pub mod head;
 mod json;
 mod media;
 mod member;
+mod uncountable;
 
-/// A call whose body tells its cost, as it goes to the upstream.
-#[derive(Clone, Copy, Debug)]
-pub struct CountedCall<'a> {
-    /// Its method: without any request in it, a safe one asks for a page.
-    pub method: &'a Method,
-    /// The header fields: media type, charset and coding are part of the reading.
-    pub fields: Fields<'a>,
-    /// The query string; empty where there is none.
-    pub query: &'a str,
-    /// The complete body; a part of it would count as less.
-    pub body: &'a [u8],
-}
+pub use call::CountedCall;
+use uncountable::Uncountable;
 
 /// What the policy says of a call whose body tells its cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,17 +33,6 @@ pub struct BodyCharge {
     pub cost_min: u32,
     /// What a body costs that holds no write: zero where such a call reads.
     pub cost_of_none: u32,
-}
-
-/// The body has more than one reading, or a form that its operation does not name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Uncountable(String);
-
-impl Uncountable {
-    fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
 }
 
 /// What a call costs in each of its budgets; zero when it only reads.

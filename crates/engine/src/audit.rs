@@ -8,9 +8,10 @@ use keystile_core::time::Timestamp;
 use keystile_store::audit::{EventKind, EventOwner, EventQuery, EventRow};
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
+use crate::command::failure::{failure, key_failure};
+use crate::command::input::listed_limit;
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{LISTED_MAX, failure, key_failure};
+use crate::engine::Engine;
 
 /// Which events to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,16 +123,16 @@ impl Command for VerifyAudit {
 
     fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, AuditReport> {
         Box::pin(async move {
-            let verdict = engine.store.verify_audit().await?;
-            let fault = verdict.fault.map(|fault| AuditFault {
+            let checked = engine.store.verify_audit().await?;
+            let fault = checked.fault.map(|fault| AuditFault {
                 event: fault.event,
                 problem: match fault.event {
                     Some(event) => format!("event {event} {}", fault.problem),
                     None => fault.problem,
                 },
             });
-            let head = verdict.head.iter().map(|byte| format!("{byte:02x}")).collect();
-            Ok(AuditReport { older: verdict.older, count: verdict.count, head, fault })
+            let head = checked.head.iter().map(|byte| format!("{byte:02x}")).collect();
+            Ok(AuditReport { older: checked.older, count: checked.count, head, fault })
         })
     }
 }
@@ -147,7 +148,7 @@ impl Engine {
             subject,
             before,
             after,
-            limit: if limit == 0 { LISTED_MAX } else { limit.min(LISTED_MAX) },
+            limit: listed_limit(limit),
             ..EventQuery::default()
         };
         let rows = self.store.list_events(owner, query).await.map_err(key_failure)?;

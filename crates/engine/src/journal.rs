@@ -12,9 +12,10 @@ use keystile_store::journal::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
+use crate::command::failure::key_failure;
+use crate::command::input::listed_limit;
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{LISTED_MAX, key_failure};
+use crate::engine::Engine;
 
 const HOUR: Span = Span::from_secs(3_600);
 /// Addresses shown with a key.
@@ -253,7 +254,7 @@ impl Engine {
                 Order::Latest | Order::Before(_) | Order::Only(_) => Direction::LatestFirst,
                 Order::Earliest | Order::After(_) => Direction::EarliestFirst,
             },
-            limit: if limit == 0 { LISTED_MAX } else { limit.min(LISTED_MAX) },
+            limit: listed_limit(limit),
         };
         (owner, query)
     }

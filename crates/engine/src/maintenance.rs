@@ -3,7 +3,7 @@
 
 use keystile_core::time::Timestamp;
 
-use crate::Engine;
+use crate::engine::Engine;
 
 /// So many records are deleted in one transaction, so that writes do not wait for retention.
 const DELETED_AT_ONCE: u32 = 2_000;

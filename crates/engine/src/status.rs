@@ -1,15 +1,14 @@
-//! How the server is, and what is wrong with it.
+//! How the server is.
 
 use std::sync::Arc;
 
 use keystile_core::owners::scope::Scope;
 use keystile_core::policy::api::{Api, Mode};
-use keystile_core::time::{Span, Timestamp};
+use keystile_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
-use crate::audit::EventFilter;
-use crate::command::{Authorized, Command, Failure, FailureKind, Running};
+use crate::command::{Authorized, Command, Failure, Running};
+use crate::engine::Engine;
 
 /// How the server is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,44 +69,9 @@ pub struct ApiView {
     pub upstream: Vec<String>,
 }
 
-/// Something that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Finding {
-    /// How it is.
-    pub level: FindingLevel,
-    /// What was looked at.
-    pub subject: String,
-    /// What was found.
-    pub message: String,
-    /// What to do about it.
-    pub help: Option<String>,
-}
-
-/// How something that was looked at is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum FindingLevel {
-    /// As it should be.
-    Good,
-    /// Worth a look.
-    Warning,
-    /// Wrong.
-    Problem,
-}
-
 /// Shows how the server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShowStatus;
-
-/// Looks for faults in all that can be looked at in a moment: everything but the whole file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListFindings;
-
-/// Looks for faults, through the whole file of the store, and tries to reach upstreams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Diagnose;
 
 impl Command for ShowStatus {
     type Answer = StatusView;
@@ -115,39 +79,6 @@ impl Command for ShowStatus {
 
     fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, StatusView> {
         Box::pin(engine.status())
-    }
-}
-
-impl Command for ListFindings {
-    type Answer = Vec<Finding>;
-    const SCOPE: Scope = Scope::Read;
-
-    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<Finding>> {
-        Box::pin(engine.quick_findings())
-    }
-}
-
-impl Command for Diagnose {
-    type Answer = Vec<Finding>;
-    const SCOPE: Scope = Scope::Read;
-
-    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<Finding>> {
-        Box::pin(async move {
-            let mut findings = engine.quick_findings().await?;
-            findings.extend(engine.off_the_runtime(Engine::upstream_findings).await?);
-            findings.push(match engine.store.check_file().await? {
-                None => good("database", "the file is sound".to_owned()),
-                Some(fault) => Finding {
-                    level: FindingLevel::Problem,
-                    subject: "database".to_owned(),
-                    message: fault,
-                    help: Some(
-                        "stop Keystile, keep a copy, and restore the latest backup".to_owned(),
-                    ),
-                },
-            });
-            Ok(findings)
-        })
     }
 }
 
@@ -196,160 +127,6 @@ impl Engine {
             (None, _) => "as the configuration file says now; no server runs by it".to_owned(),
         }
     }
-
-    async fn quick_findings(self: &Arc<Self>) -> Result<Vec<Finding>, Failure> {
-        let mut findings = self
-            .off_the_runtime(|engine| {
-                vec![
-                    engine.commits(),
-                    engine.log(),
-                    engine.pepper(),
-                    engine.clock(),
-                    engine.exposure(),
-                ]
-            })
-            .await?;
-        findings.push(self.plans().await?);
-        findings.extend(self.channel_findings().await?);
-        Ok(findings)
-    }
-
-    /// Looks at files and addresses in a thread that may wait for them.
-    pub(crate) async fn off_the_runtime(
-        self: &Arc<Self>,
-        look: impl FnOnce(&Self) -> Vec<Finding> + Send + 'static,
-    ) -> Result<Vec<Finding>, Failure> {
-        let engine = self.clone();
-        tokio::task::spawn_blocking(move || look(&engine)).await.map_err(|error| {
-            tracing::error!(%error, "looking for faults broke off");
-            Failure {
-                kind: FailureKind::Fault,
-                message: "the server failed while it looked for faults".to_owned(),
-                help: Some("see its log".to_owned()),
-            }
-        })
-    }
-
-    fn commits(&self) -> Finding {
-        match self.store.fault() {
-            None => good("commits", "the store records what it should".to_owned()),
-            Some(fault) => Finding {
-                level: FindingLevel::Problem,
-                subject: "commits".to_owned(),
-                message: format!("the store cannot commit: {fault}"),
-                help: Some(
-                    "mend what it says, such as room on the disk; writes go on by themselves"
-                        .to_owned(),
-                ),
-            },
-        }
-    }
-
-    fn exposure(&self) -> Finding {
-        match self.store.directory().exposure() {
-            None => good("data", "only its own account reaches the data directory".to_owned()),
-            Some(message) => Finding {
-                level: FindingLevel::Warning,
-                subject: "data".to_owned(),
-                message,
-                help: Some("give directory and files to the account that Keystile runs as, and close them to others: chmod 700 for the directory, 600 for its files".to_owned()),
-            },
-        }
-    }
-
-    fn log(&self) -> Finding {
-        match self.store.warning() {
-            None => good("log", "the log is brought into the database".to_owned()),
-            Some(message) => Finding {
-                level: FindingLevel::Problem,
-                subject: "log".to_owned(),
-                message,
-                help: Some(
-                    "see whether the disk is full or failing, and end what reads the file for long"
-                        .to_owned(),
-                ),
-            },
-        }
-    }
-
-    fn pepper(&self) -> Finding {
-        if self.store.directory().has_pepper(self.store.pepper()) {
-            return good("pepper", "the pepper is that of the keys".to_owned());
-        }
-        Finding {
-            level: FindingLevel::Problem,
-            subject: "pepper".to_owned(),
-            message: "the pepper file is not the one that the keys were made with; after a restart no key would be recognized".to_owned(),
-            help: Some("put the right one back before the server is restarted; a backup holds it".to_owned()),
-        }
-    }
-
-    fn clock(&self) -> Finding {
-        let drift = keystile_store::clock::wall_clock().0 - self.store.now().0;
-        if drift.abs() <= 5_000 {
-            return good("clock", "the store's clock and the wall clock agree".to_owned());
-        }
-        Finding {
-            level: FindingLevel::Warning,
-            subject: "clock".to_owned(),
-            message: format!("the wall clock is {} s from the store's clock", drift / 1000),
-            help: Some("budgets stay exact; the times in the journal follow at the next boot of the machine".to_owned()),
-        }
-    }
-
-    async fn plans(&self) -> Result<Finding, Failure> {
-        let policy = self.policy();
-        if policy.apis().is_empty() && self.server.get().is_none() {
-            return Ok(Finding {
-                level: FindingLevel::Warning,
-                subject: "plans".to_owned(),
-                message: "no configuration file was read, so plans and APIs were not looked at"
-                    .to_owned(),
-                help: Some("name the configuration file".to_owned()),
-            });
-        }
-        let missing: Vec<String> = self
-            .store
-            .plans_in_use()
-            .await?
-            .into_iter()
-            .filter(|plan| policy.plan(plan).is_none())
-            .collect();
-        if missing.is_empty() {
-            return Ok(good("plans", "every key's plan is in the policy".to_owned()));
-        }
-        Ok(Finding {
-            level: FindingLevel::Warning,
-            subject: "plans".to_owned(),
-            message: format!(
-                "keys are on plans that the policy does not have: {}",
-                missing.join(", ")
-            ),
-            help: Some(
-                "add the plans to the configuration, or give the keys' applications new keys"
-                    .to_owned(),
-            ),
-        })
-    }
-
-    /// When the last backup was made, where one is on record.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn last_backup(&self) -> Result<Option<Timestamp>, Failure> {
-        let kind = keystile_store::audit::EventKind::BackupMade.name().to_owned();
-        let filter = EventFilter { kind: Some(kind), limit: 1, ..EventFilter::default() };
-        Ok(self.events(filter).await?.first().map(|event| event.time))
-    }
-
-    /// How long records are kept; for ever where `None`.
-    pub fn retention(&self) -> Option<Span> {
-        self.settings.load().retention
-    }
-}
-
-fn good(subject: &str, message: String) -> Finding {
-    Finding { level: FindingLevel::Good, subject: subject.to_owned(), message, help: None }
 }
 
 fn store_bytes(database: &std::path::Path) -> u64 {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use keystile_core::owners::principal::Principal;
 use keystile_core::policy::api::Mode;
 use keystile_engine::Engine;
+use keystile_engine::findings::{FindingLevel, ListChannelFindings};
 use keystile_engine::keys::create::CreateKeys;
 use keystile_engine::owners::claim::ClaimLink;
-use keystile_engine::status::FindingLevel;
 use keystile_web::Access;
 use tokio::io::AsyncWriteExt as _;
 
@@ -94,10 +95,11 @@ pub async fn run(
 
 /// Says what does not work though the server does, because nobody hears of it otherwise.
 async fn say_faults(engine: Arc<Engine>) {
-    let findings = engine.channel_findings().await.unwrap_or_else(|error| {
-        tracing::warn!(error = %error.message, "channels could not be looked at");
-        Vec::new()
-    });
+    let findings =
+        engine.execute(&Principal::System, ListChannelFindings).await.unwrap_or_else(|error| {
+            tracing::warn!(error = %error.message, "channels could not be looked at");
+            Vec::new()
+        });
     let channels = findings
         .into_iter()
         .filter(|finding| finding.level == FindingLevel::Problem)

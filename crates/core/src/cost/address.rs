@@ -1,6 +1,6 @@
 //! The parameters of an address, as strict and lenient servers read them.
 
-use super::Uncountable;
+use super::uncountable::Uncountable;
 use crate::request::grammar::unescape;
 
 /// More rounds of decoding than any chain of servers does.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use apollo_parser::cst::{Definition, OperationDefinition, Selection, SelectionSet};
 use apollo_parser::{Parser, cst};
 
-use super::Uncountable;
+use super::uncountable::Uncountable;
 
 /// How deep a document may nest, and how many tokens it may have; beyond, it cannot be counted.
 const DEPTH_MAX: usize = 100;

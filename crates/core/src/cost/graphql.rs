@@ -7,10 +7,12 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
+use super::call::CountedCall;
 use super::json::{check_apart, whole};
 use super::media::{self, GRAPHQL, JSON};
 use super::member::is_near;
-use super::{CountedCall, Uncountable, address, document};
+use super::uncountable::Uncountable;
+use super::{address, document};
 use crate::policy::operation::is_safe;
 
 /// What a request over HTTP consists of (GraphQL over HTTP, section 5.1).

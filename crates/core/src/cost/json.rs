@@ -7,9 +7,10 @@ use serde::de::{
 };
 
 use super::address::names;
+use super::call::CountedCall;
 use super::media::{self, JSON};
 use super::member::{is_near, is_prototype};
-use super::{CountedCall, Uncountable};
+use super::uncountable::Uncountable;
 
 /// How many entries the array of a body has: the body itself, or the array in one of its members.
 pub(super) fn items(call: &CountedCall<'_>, at: Option<&str>) -> Result<u32, Uncountable> {

@@ -1,6 +1,7 @@
 //! How a body is to be decoded, as its head says.
 
-use super::{CountedCall, Uncountable};
+use super::call::CountedCall;
+use super::uncountable::Uncountable;
 use crate::request::head::{Fields, text_of};
 
 pub(super) const JSON: &str = "application/json";

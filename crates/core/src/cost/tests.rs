@@ -3,7 +3,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use proptest::prelude::*;
 
 use super::*;
-use crate::request::head::fields_of;
+use crate::request::head::{Fields, fields_of};
 
 const JSON: &str = "application/json";
 

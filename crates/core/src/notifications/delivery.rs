@@ -128,7 +128,7 @@ const PAUSES: [Span; 8] = [
 ];
 
 /// A side that asks for more patience than this is tried anyway.
-const ASKED_MAX: Span = Span::from_secs(6 * 3_600);
+const RETRY_AFTER_MAX: Span = Span::from_secs(6 * 3_600);
 
 /// When a delivery that was first due at a time is tried again after so many attempts; `None` when it has
 /// been tried for long enough. `random` spreads attempts, so that all that waited for one server do not
@@ -146,7 +146,7 @@ pub fn next_attempt(
     }
     let place = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
     let pause = PAUSES[place.min(PAUSES.len() - 1)];
-    let pause = asked.map_or(pause, |asked| pause.max(asked.min(ASKED_MAX))).millis();
+    let pause = asked.map_or(pause, |asked| pause.max(asked.min(RETRY_AFTER_MAX))).millis();
     // From 80 % to 120 %.
     let jitter = pause / 5 * i64::from(random % 2_001) / 1_000 - pause / 5;
     // The last attempt is made at the very end.

@@ -19,7 +19,7 @@ type Map = papaya::HashMap<IpAddr, Arc<RateState>>;
 /// fills two generations with addresses of their own can make their oldest ones be forgotten, which
 /// only gives those a full rate limit again.
 #[derive(Debug, Default)]
-pub struct AddressTable {
+pub(crate) struct AddressTable {
     present: ArcSwap<Map>,
     previous: ArcSwap<Map>,
     len: AtomicUsize,
@@ -27,7 +27,7 @@ pub struct AddressTable {
 
 impl AddressTable {
     /// The state of an address; all of an IPv6 /64 share one.
-    pub fn state(&self, address: IpAddr) -> Arc<RateState> {
+    pub(crate) fn state(&self, address: IpAddr) -> Arc<RateState> {
         let address = counted_address(address);
         let present = self.present.load();
         if let Some(state) = present.pin().get(&address) {

@@ -25,13 +25,14 @@ use keystile_core::request::credential::{self, CredentialPlace, Presented};
 use keystile_core::request::grammar::{self, Canonical};
 use keystile_core::request::head::{RequestHead, text_of};
 
-use crate::Engine;
+use crate::admission::authorize::Incoming;
 use crate::admission::caller::Caller;
-use crate::admission::identity::{Identity, Incoming};
+use crate::admission::identity::Identity;
 use crate::admission::permit::{
     AdmittedRequest, Attempt, BodyPermit, ForwardedTarget, ReadPermit, WritePermit,
 };
 use crate::admission::refused::{NextRequest, Refused};
+use crate::engine::Engine;
 
 /// The longest path, user agent and method that a record keeps of a refused request.
 const PATH_BYTES_MAX: usize = 1024;

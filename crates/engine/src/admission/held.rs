@@ -4,22 +4,16 @@
 //! reservation away, and whoever brings it back says what became of the write. What nobody settles in time
 //! ends as `handed_over`, and stays counted; so does what a crash leaves open.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
-
 use keystile_core::journal::{Outcome, RecordId};
 use keystile_core::problem::AnswerField;
 use keystile_core::reservation::id::ReservationId;
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::reservation::{Reserved, Sender, Settlement};
 
-use crate::Engine;
 use crate::admission::permit::WritePermit;
 use crate::admission::refused::Refused;
+use crate::engine::Engine;
 
-/// So many wait to be settled at a time. Beyond, those that wait for longest are handed over early: a
-/// write is never refused because others were not settled.
-const HELD_MAX: usize = 50_000;
 /// How long another gateway has to say what became of a write. After a crash a write is taken to have begun
 /// within a minute of its reservation, so nothing may be open for longer.
 pub const SETTLE_WITHIN: Span = Span::from_secs(60);
@@ -44,63 +38,6 @@ pub enum SettleError {
     /// A write that was reserved cannot end like this.
     #[error("a write that was reserved cannot end as {0}")]
     NoSuchEnd(Outcome),
-}
-
-/// The reservations that wait to be settled by their ids.
-#[derive(Debug, Default)]
-pub(crate) struct HeldReservations(Mutex<Held>);
-
-#[derive(Debug, Default)]
-struct Held {
-    by_id: HashMap<ReservationId, (u64, Box<Reserved>)>,
-    /// In the order in which they are handed over.
-    in_order: BTreeMap<u64, (Timestamp, ReservationId)>,
-    next: u64,
-}
-
-impl Held {
-    fn remove_first(&mut self) -> Option<Box<Reserved>> {
-        let (_, (_, id)) = self.in_order.pop_first()?;
-        self.by_id.remove(&id).map(|(_, reserved)| reserved)
-    }
-}
-
-impl HeldReservations {
-    fn with<T>(&self, act: impl FnOnce(&mut Held) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Keeps a reservation; gives one that has to make room for it.
-    fn keep(
-        &self,
-        id: ReservationId,
-        reserved: Box<Reserved>,
-        due: Timestamp,
-    ) -> Option<Box<Reserved>> {
-        self.with(|held| {
-            let number = held.next;
-            held.next += 1;
-            held.in_order.insert(number, (due, id));
-            held.by_id.insert(id, (number, reserved));
-            (held.by_id.len() > HELD_MAX).then(|| held.remove_first()).flatten()
-        })
-    }
-
-    fn take(&self, id: ReservationId) -> Option<Box<Reserved>> {
-        self.with(|held| {
-            let (number, reserved) = held.by_id.remove(&id)?;
-            held.in_order.remove(&number);
-            Some(reserved)
-        })
-    }
-
-    /// The first of those that nobody settled in time.
-    fn next_overdue(&self, now: Timestamp) -> Option<Box<Reserved>> {
-        self.with(|held| {
-            let (_, (due, _)) = held.in_order.first_key_value()?;
-            if *due <= now { held.remove_first() } else { None }
-        })
-    }
 }
 
 impl Engine {

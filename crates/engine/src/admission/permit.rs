@@ -27,9 +27,9 @@ use keystile_core::request::credential::{self, CredentialPlace, CredentialRule};
 use keystile_core::request::head::RequestHead;
 use keystile_store::sending::Sending;
 
-use crate::Engine;
 use crate::admission::identity::{Identity, OpenCall};
 use crate::admission::refused::Refused;
+use crate::engine::Engine;
 
 /// A request that may pass, as far as forwarding it needs to know.
 #[derive(Debug)]

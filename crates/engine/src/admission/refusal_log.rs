@@ -1,4 +1,4 @@
-//! Refusals on record: a storm of them becomes a few lines with exact counts.
+//! Refusals that wait to be put on record: a burst of them becomes a few lines with exact counts.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,9 +9,7 @@ use keystile_core::keys::key::KeyId;
 use keystile_core::refusal::Reason;
 use keystile_store::reservation::RefusedRecord;
 
-use crate::Engine;
 use crate::admission::identity::Identity;
-use crate::admission::refused::count_refusal;
 
 /// So many kinds of refusal are told apart between two writings; what is beyond shares a line by reason.
 const KINDS_MAX: usize = 200;
@@ -28,12 +26,18 @@ struct Kind {
 
 /// Refusals since the last time they were written down.
 #[derive(Debug, Default)]
-pub struct RefusalLog {
+pub(crate) struct RefusalLog {
     kinds: Mutex<HashMap<Kind, RefusedRecord>>,
 }
 
 impl RefusalLog {
-    fn add(&self, identity: &Identity, reason: Reason, outcome: Outcome, facts: RequestFacts) {
+    pub(super) fn add(
+        &self,
+        identity: &Identity,
+        reason: Reason,
+        outcome: Outcome,
+        facts: RequestFacts,
+    ) {
         let key = match identity {
             Identity::Key(key) => Some(key.clone()),
             Identity::Keyless | Identity::Unknown => None,
@@ -51,31 +55,9 @@ impl RefusalLog {
             .or_insert(RefusedRecord { key, facts, reason, outcome, count: 1 });
     }
 
-    fn take(&self) -> Vec<RefusedRecord> {
+    pub(super) fn take(&self) -> Vec<RefusedRecord> {
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *kinds).into_values().collect()
-    }
-}
-
-impl Engine {
-    /// Counts a refusal, and puts it on record within a second.
-    pub(crate) fn note_refused(&self, identity: &Identity, reason: Reason, facts: RequestFacts) {
-        count_refusal(&facts.api, reason);
-        self.refused.add(identity, reason, Outcome::Refused, facts);
-    }
-
-    /// Puts on record that a read would have been refused, were its API not only observed.
-    pub(crate) fn note_objection(&self, identity: &Identity, reason: Reason, facts: RequestFacts) {
-        self.refused.add(identity, reason, Outcome::Applied, facts);
-    }
-
-    /// Writes down the refusals that wait.
-    pub fn write_refused(&self) {
-        let refused = self.refused.take();
-        if !refused.is_empty() {
-            self.refusal_bursts.note(&refused, self.store.now());
-            self.store.record_refused(refused);
-        }
     }
 }
 

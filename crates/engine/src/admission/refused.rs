@@ -1,13 +1,17 @@
-//! What a caller whose request is refused gets, and where refusals are counted.
+//! What a caller whose request is refused gets, and how refusals go on record.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use keystile_core::journal::{Outcome, RequestFacts};
 use keystile_core::policy::Plan;
 use keystile_core::problem::{AnswerField, Problem};
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_store::BudgetStanding;
 use metrics::counter;
+
+use crate::admission::identity::Identity;
+use crate::engine::Engine;
 
 /// A request that may not pass; it is on record.
 #[derive(Debug)]
@@ -33,6 +37,28 @@ impl Refused {
     pub(super) fn new(refusal: Refusal, base: &str) -> Self {
         let problem = Box::new(Problem::new(refusal, base));
         Self { problem, budgets: None, next: NextRequest::MayFollow }
+    }
+}
+
+impl Engine {
+    /// Counts a refusal, and puts it on record within a second.
+    pub(crate) fn note_refused(&self, identity: &Identity, reason: Reason, facts: RequestFacts) {
+        count_refusal(&facts.api, reason);
+        self.refused.add(identity, reason, Outcome::Refused, facts);
+    }
+
+    /// Puts on record that a read would have been refused, were its API not only observed.
+    pub(crate) fn note_objection(&self, identity: &Identity, reason: Reason, facts: RequestFacts) {
+        self.refused.add(identity, reason, Outcome::Applied, facts);
+    }
+
+    /// Writes down the refusals that wait.
+    pub fn write_refused(&self) {
+        let refused = self.refused.take();
+        if !refused.is_empty() {
+            self.refusal_bursts.note(&refused, self.store.now());
+            self.store.record_refused(refused);
+        }
     }
 }
 

@@ -18,10 +18,10 @@ use keystile_store::reservation::{
 };
 use keystile_store::{BudgetStanding, Store};
 
-use crate::Engine;
 use crate::admission::identity::Identity;
 use crate::admission::permit::{AdmittedRequest, Attempt, SendGrant, WritePermit};
 use crate::admission::refused::{Refused, budget_fields, count_refusal};
+use crate::engine::Engine;
 
 /// How long a caller is asked to wait while the store cannot commit.
 const RETRY_SECS: u64 = 5;
@@ -96,10 +96,10 @@ impl Engine {
             Identity::Keyless => Subject::Address(request.address),
             Identity::Unknown => Subject::Nobody,
         };
-        let asked = ReserveRequest { subject, permit, policy, facts: facts.clone(), sender };
+        let wanted = ReserveRequest { subject, permit, policy, facts: facts.clone(), sender };
         let answer = match completions {
-            Some(completions) => self.store.reserve_through(asked, completions).await,
-            None => self.store.reserve(asked).await,
+            Some(completions) => self.store.reserve_through(wanted, completions).await,
+            None => self.store.reserve(wanted).await,
         };
         let reserved = match answer {
             Ok(Ok(reserved)) => Ok(Some(reserved)),
@@ -115,7 +115,7 @@ impl Engine {
         if let (Identity::Key(key), Some(reserved)) = (&request.identity, &reserved)
             && let Some(plan) = &reserved.plan
         {
-            self.near.note(key, plan, &reserved.standings);
+            self.fullest_budgets.note(key, plan, &reserved.standings);
         }
         let api = request.api.clone();
         let store = self.store.clone();

@@ -14,17 +14,15 @@ use keystile_core::actor::Actor;
 use keystile_core::owners::owner::OwnerId;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
-use serde::{Deserialize, Serialize};
 
-use crate::Engine;
+use crate::engine::Engine;
 
-mod failure;
+pub(crate) mod done;
+pub(crate) mod failure;
+pub(crate) mod input;
 pub mod wire;
 
-pub use crate::notifications::delivery::{
-    AttemptView, ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView,
-};
-pub use crate::owners::token::{NewToken, TokenView};
+pub use done::{Done, Edited};
 pub use failure::{Failure, FailureKind};
 
 /// A command that is being carried out. It is boxed so that all of it is compiled here, once, and not in
@@ -77,20 +75,6 @@ impl Authorized {
     pub fn actor(&self) -> &Actor {
         &self.actor
     }
-}
-
-/// A command was carried out; a sentence for people says what was done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Done(pub String);
-
-/// Something was edited: what was done, in a sentence for people, and how what was edited is now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Edited<V> {
-    /// What was done.
-    pub done: String,
-    /// What was edited.
-    pub now: V,
 }
 
 impl Engine {

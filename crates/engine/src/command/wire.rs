@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Command, Failure, FailureKind};
-use crate::Engine;
 use crate::audit::{ListEvents, VerifyAudit};
 use crate::backup::BackUp;
+use crate::engine::Engine;
+use crate::findings::Diagnose;
 use crate::journal::ListRecords;
 use crate::keys::application::{CreateApplication, ListApplications, ShowApplicationWithKeys};
 use crate::keys::application_edit::{
@@ -28,7 +29,7 @@ use crate::owners::claim::MakeClaimLink;
 use crate::owners::owner::{ListOwners, RemoveOwner};
 use crate::owners::token::{CreateToken, ListTokens, RevokeToken};
 use crate::reload::Reload;
-use crate::status::{Diagnose, ShowStatus};
+use crate::status::ShowStatus;
 
 /// The answer of a command whose type is known to whoever sent it.
 pub type WireExecution<'a> = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + 'a>>;

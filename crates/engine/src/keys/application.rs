@@ -10,9 +10,10 @@ use keystile_store::applications::ApplicationRow;
 use keystile_store::keys::KeyQuery;
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
+use crate::command::failure::application_failure;
+use crate::command::input::{LISTED_MAX, check_name};
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{LISTED_MAX, application_failure, check_name};
+use crate::engine::Engine;
 use crate::keys::key::KeyView;
 
 /// An application as it is listed.

@@ -8,9 +8,10 @@ use keystile_core::version::Expected;
 use keystile_store::applications::{ApplicationEdit, PlanChange, Progress};
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
+use crate::command::failure::application_failure;
+use crate::command::input::checked_note;
 use crate::command::{Authorized, Command, Edited, Running};
-use crate::execute::{application_failure, checked_note};
+use crate::engine::Engine;
 use crate::keys::application::ApplicationView;
 
 /// Keys put on another plan in one transaction.

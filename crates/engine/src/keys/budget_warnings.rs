@@ -3,21 +3,13 @@
 //! Kept in memory from what each write found when it was counted; after a start it fills with the next
 //! writes. Who asks gets the budgets as they stand now.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
-use keystile_core::policy::Plan;
-use keystile_store::BudgetStanding;
-use keystile_store::key_cache::KeyEntry;
+use keystile_core::owners::scope::Scope;
 
-use crate::Engine;
-use crate::command::Failure;
+use crate::command::{Authorized, Command, Failure, FailureKind, Running};
+use crate::engine::Engine;
 use crate::keys::key::BudgetView;
-
-/// More keys than this are not kept; the first hundred already tell that something is going on.
-const KEPT_MAX: usize = 1_000;
-/// So many are looked up and shown.
-const SHOWN_MAX: usize = 10;
 
 /// A key and the budget that it has used most of.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -33,70 +25,45 @@ pub struct BudgetWarning {
     pub budget: BudgetView,
 }
 
-/// What share of its fullest budget each such key had used at its last write, in percent.
-#[derive(Debug, Default)]
-pub(crate) struct BudgetWarnings(Mutex<HashMap<String, u64>>);
+/// The active keys nearest to the end of a write budget, fullest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListBudgetWarnings;
 
-impl BudgetWarnings {
-    /// Takes note of how a key's budgets stand after a write.
-    pub(crate) fn note(&self, key: &KeyEntry, plan: &Plan, standings: &[BudgetStanding]) {
-        let percent = |standing: &BudgetStanding| {
-            let quota = u64::from(plan.budgets()[standing.place].quota.amount).max(1);
-            standing.used * 100 / quota
-        };
-        let most = standings.iter().map(percent).max().unwrap_or(0);
-        if most < 50 {
-            return;
-        }
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = key.id.to_string();
-        if kept.len() < KEPT_MAX || kept.contains_key(&id) {
-            kept.insert(id, most);
-        }
-    }
+impl Command for ListBudgetWarnings {
+    type Answer = Vec<BudgetWarning>;
+    const SCOPE: Scope = Scope::Read;
 
-    fn fullest(&self) -> Vec<String> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut keys: Vec<_> = kept.iter().map(|(id, percent)| (*percent, id.clone())).collect();
-        keys.sort_unstable_by(|a, b| b.cmp(a));
-        keys.into_iter().take(SHOWN_MAX).map(|(_, id)| id).collect()
-    }
-
-    fn forget(&self, key: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Self::Answer> {
+        Box::pin(engine.budget_warnings())
     }
 }
 
 impl Engine {
-    /// The active keys nearest to the end of a write budget, fullest first.
-    pub async fn budget_warnings(&self) -> Result<Vec<BudgetWarning>, Failure> {
-        let mut near = Vec::new();
-        for key in self.near.fullest() {
-            match self.near_budget(&key).await? {
-                Some(found) => near.push(found),
-                None => self.near.forget(&key),
+    async fn budget_warnings(&self) -> Result<Vec<BudgetWarning>, Failure> {
+        let mut warnings = Vec::new();
+        for key in self.fullest_budgets.fullest() {
+            match self.budget_warning(&key).await? {
+                Some(warning) => warnings.push(warning),
+                None => self.fullest_budgets.forget(&key),
             }
         }
-        near.sort_by_key(|near| {
-            let BudgetView { used, remaining, .. } = near.budget;
-            std::cmp::Reverse(used * 100 / (used + remaining).max(1))
-        });
-        Ok(near)
+        warnings.sort_by_key(|warning| std::cmp::Reverse(percent_used(&warning.budget)));
+        Ok(warnings)
     }
 
-    /// `None` for a key that is no longer near, or needs a decision rather than a warning.
-    async fn near_budget(&self, key: &str) -> Result<Option<BudgetWarning>, Failure> {
-        let Ok(row) = self.key_row(key).await else {
-            return Ok(None);
+    /// `None` for a key that has room again, or needs a decision rather than a warning.
+    async fn budget_warning(&self, key: &str) -> Result<Option<BudgetWarning>, Failure> {
+        let row = match self.key_row(key).await {
+            Ok(row) => row,
+            Err(failure) if failure.kind == FailureKind::Missing => return Ok(None),
+            Err(failure) => return Err(failure),
         };
         if row.state_at(self.store.now()) != "active" {
             return Ok(None);
         }
-        let budgets = self.budgets_of(&row).await?;
-        let fullest = budgets
-            .into_iter()
-            .filter(|budget| budget.used * 2 >= budget.used + budget.remaining)
-            .max_by_key(|budget| budget.used * 100 / (budget.used + budget.remaining).max(1));
+        let budgets = self.budgets_of(&row).await?.into_iter();
+        let fullest =
+            budgets.filter(|budget| budget.used >= budget.remaining).max_by_key(percent_used);
         Ok(fullest.map(|budget| BudgetWarning {
             key: row.id,
             application: row.application,
@@ -104,4 +71,8 @@ impl Engine {
             budget,
         }))
     }
+}
+
+fn percent_used(budget: &BudgetView) -> u64 {
+    budget.used * 100 / (budget.used + budget.remaining).max(1)
 }

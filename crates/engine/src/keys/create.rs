@@ -6,16 +6,17 @@ use keystile_core::keys::key::KeyId;
 use keystile_core::keys::text::KeyText;
 use keystile_core::owners::scope::Scope;
 use keystile_core::policy::example_call::Wanted;
-use keystile_core::time::Span;
 use keystile_core::version::Expected;
 use keystile_store::error::Error;
 use keystile_store::keys::{KeyEdit, NewKeyRow, NewKeys, Successor};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::advice;
+use crate::command::failure::{failure, key_failure};
+use crate::command::input::{check_name, checked_length};
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{check_name, failure, key_failure, too_long};
-use crate::{Engine, advice};
+use crate::engine::Engine;
 
 /// Keys issued in one command.
 const CREATED_MAX: u32 = 1_000_000;
@@ -111,7 +112,7 @@ impl Command for RollKey {
 
     fn run<'a>(self, engine: &'a Arc<Engine>, by: &'a Authorized) -> Running<'a, NewKey> {
         Box::pin(async move {
-            let grace = Span::from_millis(self.grace_millis).ok_or_else(too_long)?;
+            let grace = checked_length(self.grace_millis)?;
             let edit = KeyEdit {
                 key: engine.key_ref(&self.key),
                 expected: self.expected,

@@ -7,9 +7,10 @@ use keystile_core::version::Expected;
 use keystile_store::keys::KeyEdit;
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
+use crate::command::failure::key_failure;
+use crate::command::input::checked_note;
 use crate::command::{Authorized, Command, Edited, Running};
-use crate::execute::{checked_note, key_failure};
+use crate::engine::Engine;
 use crate::keys::key::KeyView;
 
 /// Revokes a key for good. Revoking one again changes nothing.

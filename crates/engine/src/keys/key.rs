@@ -10,10 +10,11 @@ use keystile_core::version::version_of;
 use keystile_store::keys::{CountedBudget, KeyQuery, KeyRef, KeyRow, ListedKey};
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
 use crate::audit::EventView;
+use crate::command::failure::key_failure;
+use crate::command::input::listed_limit;
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{LISTED_MAX, key_failure};
+use crate::engine::Engine;
 
 /// Events shown with a key.
 const EVENTS_SHOWN: u32 = 50;
@@ -149,7 +150,7 @@ impl Command for ListKeys {
                 plan,
                 state,
                 after: after.map(|after| engine.key_ref(&after)),
-                limit: if limit == 0 { LISTED_MAX } else { limit.min(LISTED_MAX) },
+                limit: listed_limit(limit),
             };
             let listed = engine.store.list_keys(query).await.map_err(key_failure)?;
             Ok(listed.into_iter().map(|key| engine.key_view(key)).collect())

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use keystile_core::keys::lock::{Budgets, LockChange, LockLevel};
 use keystile_core::label::Label;
 use keystile_core::owners::scope::Scope;
-use keystile_core::time::Span;
 use keystile_core::version::Expected;
 use keystile_store::keys::{KeyEdit, LockedKey, NewLock, UnlockedKey};
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
+use crate::command::failure::key_failure;
+use crate::command::input::{check_label, checked_span};
 use crate::command::{Authorized, Command, Edited, Running};
-use crate::execute::{check_label, key_failure, too_long};
+use crate::engine::Engine;
 use crate::keys::key::KeyView;
 
 /// Locks a key. One that is locked keeps the stricter level and the later end.
@@ -51,8 +51,8 @@ impl Command for LockKey {
         Box::pin(async move {
             let Self { key, level, reason, for_millis, expected } = self;
             check_label(Label::Reason, "a reason", &reason)?;
-            let span = for_millis.map(|millis| Span::from_millis(millis).ok_or_else(too_long));
-            let lock = NewLock { level, reason: reason.trim().to_owned(), span: span.transpose()? };
+            let span = checked_span(for_millis)?;
+            let lock = NewLock { level, reason: reason.trim().to_owned(), span };
             let (key, actor) = (engine.key_ref(&key), by.actor().clone());
             let locked = engine.store.lock_key(KeyEdit { key, expected, actor }, lock).await;
             let locked = locked.map_err(key_failure)?;

@@ -2,8 +2,9 @@
 
 pub mod application;
 pub mod application_edit;
-pub(crate) mod budget_warnings;
+pub mod budget_warnings;
 pub mod create;
 pub mod edit;
+pub(crate) mod fullest_budgets;
 pub mod key;
 pub mod lock;

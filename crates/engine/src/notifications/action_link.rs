@@ -13,8 +13,7 @@
 //! [`Engine::execute`] carries out for the link; only the POST of a person calls it. Each use that is refused is in
 //! the audit, in one line a minute for each reason, because anybody can try.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use keystile_core::actor::Actor;
 use keystile_core::keys::hash::Pepper;
@@ -29,10 +28,11 @@ use keystile_store::audit::EventKind;
 use keystile_store::owners::action_links::{LinkLock, LinkTarget};
 use uuid::Uuid;
 
-use crate::Engine;
+use crate::command::failure::failure;
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::failure;
+use crate::engine::Engine;
 use crate::keys::key::KeyView;
+use crate::notifications::refused_links::LinkRefusal;
 use crate::notifications::signed;
 
 /// Where the console takes action links; the token follows.
@@ -76,34 +76,6 @@ impl Act {
 
     fn of_code(code: u8) -> Option<Self> {
         (code == Self::Lock.code()).then_some(Self::Lock)
-    }
-}
-
-/// Why a link does not act.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum LinkRefusal {
-    /// It was cut, changed, or never made here.
-    #[error("this link is invalid or incomplete: it was cut or changed on its way")]
-    Forged,
-    /// Its time is over.
-    #[error("this link has expired")]
-    Expired,
-    /// It has acted.
-    #[error("this link has been used: it acts once")]
-    Used,
-    /// Its key is gone or revoked.
-    #[error("the key of this link is revoked")]
-    NoKey,
-}
-
-impl LinkRefusal {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Forged => "invalid or incomplete",
-            Self::Expired => "expired",
-            Self::Used => "used before",
-            Self::NoKey => "its key is revoked",
-        }
     }
 }
 
@@ -203,25 +175,6 @@ impl Command for UseLink {
             let target = engine.store.lock_by_link(link, by.actor().clone()).await?;
             Ok(engine.key_of(target))
         })
-    }
-}
-
-/// Uses that were refused since they were last written down.
-#[derive(Debug, Default)]
-pub(crate) struct RefusedLinks(Mutex<HashMap<LinkRefusal, (Timestamp, u64)>>);
-
-impl RefusedLinks {
-    fn note(&self, refusal: LinkRefusal, now: Timestamp) {
-        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.entry(refusal).or_insert((now, 0)).1 += 1;
-    }
-
-    fn take(&self, first_before: Timestamp) -> Vec<(LinkRefusal, u64)> {
-        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        refused
-            .extract_if(|_, (first, _)| *first <= first_before)
-            .map(|(refusal, (_, count))| (refusal, count))
-            .collect()
     }
 }
 

@@ -17,9 +17,11 @@ use keystile_store::deliveries::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::advice;
+use crate::command::failure::failure;
+use crate::command::input::listed_limit;
 use crate::command::{Authorized, Command, Done, Failure, Running};
-use crate::execute::{LISTED_MAX, failure};
-use crate::{Engine, advice};
+use crate::engine::Engine;
 
 /// How long a test waits for the other side.
 const TEST_WAIT: Duration = Duration::from_mins(1);
@@ -195,7 +197,7 @@ impl Command for ListDeliveries {
     fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<DeliveryView>> {
         Box::pin(async move {
             let DeliveryFilter { state, channel, event, before, limit } = self.filter;
-            let limit = if limit == 0 { LISTED_MAX } else { limit.min(LISTED_MAX) };
+            let limit = listed_limit(limit);
             let query = DeliveryQuery { state, channel, kind: event, before: None, limit };
             let found = engine.store.deliveries(query, before).await?;
             Ok(found.into_iter().map(view).collect())

@@ -12,9 +12,10 @@ use keystile_store::owners::devices::{NewSubscription, SubscriptionRow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Engine;
+use crate::command::failure::{failure, missing};
+use crate::command::input::check_name_of;
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{check_name_of, failure, missing};
+use crate::engine::Engine;
 use crate::notifications::delivery::DeliveryView;
 
 /// The longest address of a push service that is kept; those of the known ones have a few hundred bytes.

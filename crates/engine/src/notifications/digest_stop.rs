@@ -3,7 +3,7 @@
 //! # What this protects
 //!
 //! A link is signed with a key that is derived from the pepper, and bound to one delivery: whoever has it can
-//! end the digests of that delivery's rule to that delivery's receiver, and nothing else. What begins a storm
+//! end the digests of that delivery's rule to that delivery's receiver, and nothing else. The first of many events
 //! is still told, also where it had to wait and comes in a digest of its own, and so is what is told at
 //! once, a lock above all; so a stranger who reads old mail cannot make an owner blind. They can end again
 //! what an owner resumed, until Keystile forgets the delivery; the console says that it was ended.
@@ -25,10 +25,11 @@ use keystile_store::error::Error;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::advice;
+use crate::command::failure::missing;
 use crate::command::{Authorized, Command, Done, Failure, Running};
-use crate::execute::missing;
+use crate::engine::Engine;
 use crate::notifications::signed;
-use crate::{Engine, advice};
 
 /// What somebody can do whose link does not work.
 const HELP: &str = "sign in at the console, or change the channels of the rule";

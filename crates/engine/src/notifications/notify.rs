@@ -19,20 +19,18 @@
 //!
 //! Words, protocols and sockets.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use keystile_core::keys::key::KeyId;
-use keystile_core::notifications::channel::ChannelRule;
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryId, DeliveryState};
 use keystile_core::notifications::notice::{Notice, NoticeWrite};
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::deliveries::{ClaimedRow, NewAttempt};
-use keystile_store::owners::devices::SubscriptionRow;
 
-use crate::Engine;
+use crate::engine::Engine;
 use crate::journal::{Order, RecordFilter};
 use crate::notifications::action_link::Act;
+pub use crate::notifications::claimed::{ClaimedDelivery, Links, Receiver};
+use crate::notifications::refusal_burst::Burst;
 
 /// So many records are read in one go; a few milliseconds.
 const READ_AT_ONCE: u32 = 5_000;
@@ -40,55 +38,8 @@ const READ_AT_ONCE: u32 = 5_000;
 const WRITES_BEFORE: u32 = 5;
 /// How long deliveries that came to their end stay in the log.
 const KEPT: Span = Span::from_secs(90 * 86_400);
-/// That is looked after so often.
-const FORGOTTEN_EVERY: Span = Span::from_secs(3_600);
 /// So many are forgotten in one transaction.
 const FORGOTTEN_AT_ONCE: u32 = 1_000;
-
-/// A delivery that its holder sends now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimedDelivery {
-    /// Its id, which stays the same however often it is sent.
-    pub id: DeliveryId,
-    /// The number of this claim; 0 for what is sent past the store.
-    pub claim: u32,
-    /// The rule by which it is told.
-    pub rule: String,
-    /// The channel.
-    pub channel: ChannelRule,
-    /// Who, where the channel has several receivers.
-    pub receiver: Option<Receiver>,
-    /// What it belongs together with.
-    pub thread: String,
-    /// What is told.
-    pub notice: Notice,
-    /// When it was written.
-    pub created: Timestamp,
-    /// What its reader can do.
-    pub links: Links,
-}
-
-/// A receiver of a channel that has several.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Receiver {
-    /// A mailbox.
-    Address(String),
-    /// A subscribed device.
-    Device(Box<SubscriptionRow>),
-}
-
-/// Addresses that a message leads to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Links {
-    /// Where the console shows what it is about.
-    pub view: Option<String>,
-    /// What locks the key, once, without signing in.
-    pub lock: Option<String>,
-    /// Where a signed-in owner unlocks the key.
-    pub unlock: Option<String>,
-    /// What ends digests like this one to its receiver, without signing in.
-    pub stop: Option<String>,
-}
 
 impl Engine {
     /// Makes sure that rules which follow the journal begin with the next record, whatever happens until
@@ -144,11 +95,6 @@ impl Engine {
             }
         }
         claimed
-    }
-
-    /// What is to be sent past the store, because that fails; tried once.
-    pub fn direct_deliveries_waiting(&self) -> Vec<ClaimedDelivery> {
-        self.take_direct()
     }
 
     /// A delivery with all that sending it takes, or why it cannot be sent.
@@ -246,6 +192,16 @@ impl Engine {
         Links { view: Some(view), lock, unlock, stop: None }
     }
 
+    /// Records bursts that have begun.
+    pub(crate) async fn record_refusal_bursts(&self) {
+        for Burst { key, detail } in self.refusal_bursts.take() {
+            let recorded = self.store.record_refusal_burst(key, detail).await;
+            if let Err(error) = recorded {
+                tracing::warn!(%error, "a burst of refusals could not be recorded");
+            }
+        }
+    }
+
     /// Writes down what came of an attempt. Where the store cannot, the claim ends by itself and the
     /// delivery is sent once more.
     pub async fn record_attempt(
@@ -271,35 +227,16 @@ impl Engine {
     /// Forgets deliveries, and uses of action links, that are over since long; about once an hour.
     pub(crate) async fn forget_deliveries(&self) {
         let now = self.store.now();
-        if !self.forgot.is_due(now) {
+        if !self.forgetting.is_due(now) {
             return;
         }
         let before = Timestamp(now.0.saturating_sub(KEPT.millis()));
         let forgotten = self.store.forget_deliveries(before, FORGOTTEN_AT_ONCE).await;
         match forgotten {
             // More of them wait.
-            Ok(count) if count >= FORGOTTEN_AT_ONCE as usize => self.forgot.not_yet(),
+            Ok(count) if count >= FORGOTTEN_AT_ONCE as usize => self.forgetting.is_unfinished(),
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "old deliveries could not be forgotten"),
         }
-    }
-}
-
-/// When something was last forgotten.
-#[derive(Debug, Default)]
-pub(crate) struct Forgot(AtomicI64);
-
-impl Forgot {
-    fn is_due(&self, now: Timestamp) -> bool {
-        let last = self.0.load(Ordering::Relaxed);
-        let is_due = now.0.saturating_sub(last) >= FORGOTTEN_EVERY.millis();
-        if is_due {
-            self.0.store(now.0, Ordering::Relaxed);
-        }
-        is_due
-    }
-
-    fn not_yet(&self) {
-        self.0.store(0, Ordering::Relaxed);
     }
 }

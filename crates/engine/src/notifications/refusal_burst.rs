@@ -14,8 +14,6 @@ use keystile_core::time::{Span, Timestamp};
 use keystile_store::key_cache::KeyEntry;
 use keystile_store::reservation::RefusedRecord;
 
-use crate::Engine;
-
 /// So many refusals in a minute are a burst: twice a second is more than a person who tries again.
 const REFUSALS_MIN: u64 = 120;
 const MINUTE: Span = Span::from_secs(60);
@@ -40,9 +38,11 @@ struct Minute {
 
 /// A burst that has just begun.
 #[derive(Clone, Debug)]
-struct Burst {
-    key: Option<Arc<KeyEntry>>,
-    detail: String,
+pub(super) struct Burst {
+    /// The key that is refused, where it is one.
+    pub(super) key: Option<Arc<KeyEntry>>,
+    /// What happened, in a sentence.
+    pub(super) detail: String,
 }
 
 /// Refusals of the present minute by who was refused.
@@ -96,20 +96,9 @@ impl RefusalBursts {
         }
     }
 
-    fn take(&self) -> Vec<Burst> {
+    /// Those that have begun since the last time.
+    pub(super) fn take(&self) -> Vec<Burst> {
         std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Engine {
-    /// Records bursts that have begun.
-    pub(crate) async fn record_refusal_bursts(&self) {
-        for Burst { key, detail } in self.refusal_bursts.take() {
-            let recorded = self.store.record_refusal_burst(key, detail).await;
-            if let Err(error) = recorded {
-                tracing::warn!(%error, "a burst of refusals could not be recorded");
-            }
-        }
     }
 }
 

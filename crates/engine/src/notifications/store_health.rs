@@ -1,120 +1,53 @@
-//! Storage failures: owners are notified while one lasts, although nothing can be written, and it is on
-//! record after.
-//!
-//! The outbox is in the store, so a message that the store fails cannot wait there. It is kept in memory,
-//! handed to whoever sends with the next claim, and tried once. When the store commits again, what it was
-//! goes through the outbox like every other event.
+//! Whether the store commits, as far as owners have been notified, and what is to be sent past it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use keystile_core::notifications::channel::ChannelRule;
-use keystile_core::notifications::delivery::DeliveryId;
-use keystile_core::notifications::grouping::Occurrence;
-use keystile_core::notifications::notice::Notice;
-use keystile_core::notifications::plan;
-use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::Timestamp;
-use uuid::Uuid;
 
-use crate::Engine;
-use crate::notifications::notify::{ClaimedDelivery, Links, Receiver};
+use crate::notifications::claimed::ClaimedDelivery;
 
 /// What keeps the store from committing, while something does.
 #[derive(Debug, Default)]
-pub(crate) struct StoreHealth {
-    present: Mutex<Option<Present>>,
+pub(crate) struct StoreHealth(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    failure: Option<StoreFailure>,
     /// What is to be sent past the store.
-    direct: Mutex<Vec<ClaimedDelivery>>,
+    direct: Vec<ClaimedDelivery>,
 }
 
+/// A failure of the store that lasts.
 #[derive(Clone, Debug)]
-struct Present {
-    since: Timestamp,
-    fault: String,
+pub(super) struct StoreFailure {
+    /// Since when.
+    pub(super) since: Timestamp,
+    /// What it is, in a sentence.
+    pub(super) fault: String,
 }
 
-impl Engine {
-    /// Looks whether a failure began or ended.
-    pub(crate) async fn watch_store(&self) {
-        let known =
-            self.store_health.present.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match (self.store.fault(), known) {
-            (None, None) | (Some(_), Some(_)) => {}
-            (Some(fault), None) => {
-                let since = self.store.now();
-                let detail = format!("the store cannot commit, and writes are refused: {fault}");
-                let direct = self.direct_deliveries(&detail, since).await;
-                *self.store_health.direct.lock().unwrap_or_else(PoisonError::into_inner) = direct;
-                *self.store_health.present.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some(Present { since, fault });
-            }
-            (None, Some(Present { since, fault })) => {
-                let secs = self.store.now().millis_since(since).unsigned_abs().div_ceil(1_000);
-                let detail = format!(
-                    "the store could not commit for {secs} s since {}, and refused writes; it does again: {fault}",
-                    since.readable()
-                );
-                let recorded = self.store.record_storage_failure(detail).await;
-                if recorded.is_ok() {
-                    *self.store_health.present.lock().unwrap_or_else(PoisonError::into_inner) =
-                        None;
-                }
-            }
-        }
+impl StoreHealth {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The failure that owners know of.
+    pub(super) fn failure(&self) -> Option<StoreFailure> {
+        self.inner().failure.clone()
+    }
+
+    /// A failure began; these say so to owners.
+    pub(super) fn begin(&self, failure: StoreFailure, direct: Vec<ClaimedDelivery>) {
+        *self.inner() = Inner { failure: Some(failure), direct };
+    }
+
+    /// The failure is over, and that is on record.
+    pub(super) fn end(&self) {
+        self.inner().failure = None;
     }
 
     /// What is to be sent past the store, once.
-    pub(crate) fn take_direct(&self) -> Vec<ClaimedDelivery> {
-        std::mem::take(
-            &mut *self.store_health.direct.lock().unwrap_or_else(PoisonError::into_inner),
-        )
-    }
-
-    async fn direct_deliveries(&self, detail: &str, now: Timestamp) -> Vec<ClaimedDelivery> {
-        let rules = self.store.watching();
-        let mut notice = Notice::new(Trigger::StorageFailure, now);
-        detail.clone_into(&mut notice.detail);
-        let event = plan::Event {
-            trigger: Trigger::StorageFailure,
-            rules: rules
-                .waiting_for(Trigger::StorageFailure, None)
-                .map(|(place, _)| place)
-                .collect(),
-            occurrence: Occurrence { subject: 0, count: 1, sample: 0 },
-            thread: None,
-            except: None,
-        };
-        let mut deliveries = Vec::new();
-        for (place, channel) in plan::routes(&rules, &event) {
-            for receiver in self.receivers_past_the_store(channel).await {
-                deliveries.push(ClaimedDelivery {
-                    id: DeliveryId::new(Uuid::now_v7()),
-                    claim: 0,
-                    rule: rules.rules()[place].name.clone(),
-                    channel: channel.clone(),
-                    receiver,
-                    thread: "store".to_owned(),
-                    notice: notice.clone(),
-                    created: now,
-                    links: Links { view: Some(self.console_url()), ..Links::default() },
-                });
-            }
-        }
-        deliveries
-    }
-
-    /// Who receives on a channel, as far as the store can still be read.
-    async fn receivers_past_the_store(&self, channel: &ChannelRule) -> Vec<Option<Receiver>> {
-        let devices = if channel.spec.is_for_devices() {
-            self.store.devices().await.unwrap_or_default()
-        } else {
-            Vec::new()
-        };
-        let ids: Vec<String> = devices.iter().map(|device| device.id.to_string()).collect();
-        let receiver = |name: String| match ids.iter().position(|id| *id == name) {
-            Some(place) => Receiver::Device(Box::new(devices[place].clone())),
-            None => Receiver::Address(name),
-        };
-        channel.spec.receivers(&ids).into_iter().map(|name| name.map(receiver)).collect()
+    pub(super) fn take_direct(&self) -> Vec<ClaimedDelivery> {
+        std::mem::take(&mut self.inner().direct)
     }
 }

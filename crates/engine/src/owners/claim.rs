@@ -16,13 +16,14 @@ use keystile_store::owners::{NewCredential, NewOwnerRow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::advice;
+use crate::command::failure::{conflict, failure};
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{conflict, failure};
+use crate::engine::Engine;
 use crate::owners::owner::{OwnerView, check_owner_name};
 use crate::owners::passkey::{NewPasskey, checked_passkey};
 use crate::owners::password::checked_password;
 use crate::owners::recovery::new_recovery_codes;
-use crate::{Engine, advice};
 
 /// A claim link works for so long: enough to open it on another machine, too short to be found in an old
 /// log and used.

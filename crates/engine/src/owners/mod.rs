@@ -1,5 +1,6 @@
 //! Owners and programs: how they come in, and what they may do.
 
+pub(crate) mod attempts;
 pub mod claim;
 pub mod owner;
 pub mod passkey;

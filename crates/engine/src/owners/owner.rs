@@ -17,9 +17,11 @@ use keystile_store::owners::OwnerRow;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::advice;
+use crate::command::failure::{conflict, missing};
+use crate::command::input::check_name_of;
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{check_name_of, conflict, missing};
-use crate::{Engine, advice};
+use crate::engine::Engine;
 
 /// An owner as they are listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,9 +11,10 @@ use keystile_store::owners::NewPasskeyRow;
 use keystile_store::owners::credentials::PasskeyRow;
 use uuid::Uuid;
 
-use crate::Engine;
+use crate::command::failure::{conflict, failure};
+use crate::command::input::check_name_of;
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{check_name_of, conflict, failure};
+use crate::engine::Engine;
 use crate::owners::owner::OwnerView;
 
 /// The largest text that a passkey may be; those of real authenticators have less than 2 KiB.

@@ -6,9 +6,9 @@ use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::PasswordHash;
 use keystile_store::owners::sessions::SessionsToEnd;
 
-use crate::Engine;
+use crate::command::failure::failure;
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::failure;
+use crate::engine::Engine;
 use crate::owners::owner::OwnerView;
 
 /// Gives the owner who asks a password, in the place of one before, and ends their other sessions: whoever

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use keystile_core::owners::scope::Scope;
 use keystile_core::owners::secret::{Secret, SecretHash, SecretKind};
 
-use crate::Engine;
 use crate::command::{Authorized, Command, Failure, Running};
+use crate::engine::Engine;
 use crate::owners::owner::OwnerView;
 
 /// So many recovery codes an owner gets at once: they fit on one slip of paper.

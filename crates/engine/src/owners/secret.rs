@@ -2,7 +2,7 @@
 
 use keystile_core::owners::secret::{Secret, SecretHash, SecretKind};
 
-use crate::Engine;
+use crate::engine::Engine;
 
 impl Engine {
     pub(crate) fn secret(kind: SecretKind) -> Secret {

@@ -12,9 +12,9 @@ use keystile_store::owners::OwnerRow;
 use keystile_store::owners::sessions::{NewSessionRow, SessionRow, SessionsToEnd};
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
+use crate::command::failure::{failure, missing};
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{failure, missing};
+use crate::engine::Engine;
 use crate::owners::owner::OwnerView;
 
 /// A browser may call itself whatever it likes; so many characters of that are kept.

@@ -14,9 +14,11 @@ use keystile_store::owners::tokens::{NewTokenRow, TokenRow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::advice;
+use crate::command::failure::{conflict, failure, missing};
+use crate::command::input::{check_name_of, checked_span};
 use crate::command::{Authorized, Command, Failure, Running};
-use crate::execute::{check_name_of, conflict, failure, missing, too_long};
-use crate::{Engine, advice};
+use crate::engine::Engine;
 
 /// That a token was used is written at most so often.
 const USED_EVERY: Span = Span::from_secs(60);
@@ -118,8 +120,7 @@ impl Command for CreateToken {
         Box::pin(async move {
             check_name_of("a token", "token_", &self.name, NAME_CHARS_MAX)?;
             let now = engine.store.now();
-            let span = self.for_millis.map(|millis| Span::from_millis(millis).ok_or_else(too_long));
-            let expires = span.transpose()?.map(|span| now.plus(span));
+            let expires = checked_span(self.for_millis)?.map(|span| now.plus(span));
             if expires.is_some_and(|expires| expires <= now) {
                 return Err(failure("a token cannot end in the past", "give a later time"));
             }

@@ -38,7 +38,7 @@ fn a_link_makes_one_owner_and_its_file_is_gone() {
     fixture.later(CLAIM_MAX.millis());
     assert!(!wait(fixture.engine().claim_is_open(late.secret.expose())).unwrap());
     assert!(wait(fixture.engine().claim(late.secret.expose(), somebody("bob"))).is_err());
-    assert_eq!(fixture.told(), ["claim_link_made", "owner_created", "claim_link_made"]);
+    assert_eq!(fixture.event_kinds(), ["claim_link_made", "owner_created", "claim_link_made"]);
     assert_eq!(fixture.execute(&shell(), VerifyAudit).unwrap().fault, None);
 }
 

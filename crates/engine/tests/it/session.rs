@@ -82,8 +82,8 @@ fn sessions_end_one_by_one_or_all_others_at_once() {
     assert!(session(&fixture, &of_bob).is_some());
     assert!(wait(fixture.engine().confirm_identity(&secrets[3])).is_err());
     assert_eq!(session(&fixture, "kss_nonsense"), None);
-    let told = fixture.told();
-    let count = |kind: &str| told.iter().filter(|known| *known == kind).count();
+    let kinds = fixture.event_kinds();
+    let count = |kind: &str| kinds.iter().filter(|known| *known == kind).count();
     assert_eq!((count("signed_in"), count("signed_out"), count("session_ended")), (5, 1, 2));
 }
 

@@ -121,7 +121,7 @@ impl TestEngine {
     }
 
     /// The kinds of all events, earliest first.
-    pub(crate) fn told(&self) -> Vec<String> {
+    pub(crate) fn event_kinds(&self) -> Vec<String> {
         let events = self.execute(&shell(), ListEvents::default()).unwrap();
         events.into_iter().rev().map(|event| event.kind).collect()
     }

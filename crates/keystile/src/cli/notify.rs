@@ -1,9 +1,8 @@
 //! `keystile notify`.
 
 use keystile_core::notifications::delivery::DeliveryState;
-use keystile_engine::command::DeliveryFilter;
 use keystile_engine::notifications::delivery::{
-    ListChannels, ListDeliveries, ResendDelivery, ShowDelivery, TestChannel,
+    DeliveryFilter, ListChannels, ListDeliveries, ResendDelivery, ShowDelivery, TestChannel,
 };
 use keystile_engine::notifications::digest_stop::ResumeDigests;
 

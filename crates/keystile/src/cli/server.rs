@@ -2,8 +2,9 @@
 
 use keystile_engine::backup::BackUp;
 use keystile_engine::command::Done;
+use keystile_engine::findings::{Diagnose, FindingLevel};
 use keystile_engine::reload::Reload;
-use keystile_engine::status::{Diagnose, FindingLevel, ShowStatus};
+use keystile_engine::status::ShowStatus;
 
 use super::arguments::{BackupArguments, CommonArguments, Form};
 use super::render;

@@ -8,7 +8,7 @@ use axum::extract::State;
 use http::StatusCode;
 use keystile_core::time::Timestamp;
 use keystile_engine::Engine;
-use keystile_engine::backup::BackUp;
+use keystile_engine::backup::{BackUp, ShowLastBackup};
 use keystile_engine::command::Failure;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -65,8 +65,8 @@ pub(super) struct LastBackup {
 )]
 pub(super) async fn last(
     State(web): State<Arc<Web>>,
-    _: Caller<Read>,
+    caller: Caller<Read>,
 ) -> Result<Json<LastBackup>, Problem> {
-    let time = web.engine.last_backup().await?;
+    let time = caller.execute(&web, ShowLastBackup).await?;
     Ok(Json(LastBackup { time }))
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use keystile_engine::command::{ChannelView, DeliveryView};
-use keystile_engine::notifications::delivery::{ListChannels, TestChannel};
+use keystile_engine::notifications::delivery::{
+    ChannelView, DeliveryView, ListChannels, TestChannel,
+};
 use keystile_engine::notifications::digest_stop::ResumeDigests;
 
 use super::caller::{Caller, Read, Write};

@@ -7,8 +7,9 @@ use axum::extract::State;
 use http::StatusCode;
 use keystile_core::notifications::delivery::{DeliveryId, DeliveryState};
 use keystile_core::notifications::trigger::Trigger;
-use keystile_engine::command::{DeliveryDetails, DeliveryFilter, DeliveryView};
-use keystile_engine::notifications::delivery::{ListDeliveries, ResendDelivery, ShowDelivery};
+use keystile_engine::notifications::delivery::{
+    DeliveryDetails, DeliveryFilter, DeliveryView, ListDeliveries, ResendDelivery, ShowDelivery,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 

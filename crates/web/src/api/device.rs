@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use keystile_core::notifications::subscription::SubscriptionId;
-use keystile_engine::command::DeliveryView;
+use keystile_engine::notifications::delivery::DeliveryView;
 use keystile_engine::notifications::device::{DeviceView, ListDevices, RemoveDevice, TestDevice};
 
 use super::caller::{Caller, Read, Write};

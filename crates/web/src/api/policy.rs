@@ -7,6 +7,7 @@ use axum::extract::State;
 use keystile_core::policy::Plan;
 use keystile_core::policy::api::Charge;
 use keystile_core::policy::matrix::{self, Cell};
+use keystile_engine::policy::{PolicyInForce, ShowPolicy};
 use keystile_engine::reload::Reload;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -92,8 +93,11 @@ fn operation(row: matrix::Row, plans: &[&Plan]) -> OperationView {
     responses((status = OK, body = PolicyView), Problem),
     security(("token" = ["read"]), ("session" = ["read"])),
 )]
-pub(super) async fn policy(State(web): State<Arc<Web>>, _: Caller<Read>) -> Json<PolicyView> {
-    let policy = web.engine.policy();
+pub(super) async fn policy(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Read>,
+) -> Result<Json<PolicyView>, Problem> {
+    let PolicyInForce { policy, note, .. } = caller.execute(&web, ShowPolicy).await?;
     let mut plans: Vec<&Plan> = policy.plans().map(|plan| &**plan).collect();
     plans.sort_by(|a, b| a.name().cmp(b.name()));
     let plan = |plan: &&Plan| PlanView {
@@ -102,12 +106,12 @@ pub(super) async fn policy(State(web): State<Arc<Web>>, _: Caller<Read>) -> Json
         rules: format::plan(plan.spec()),
     };
     let rows = matrix::rows(&policy, &plans);
-    Json(PolicyView {
-        note: web.engine.policy_note().to_string(),
+    Ok(Json(PolicyView {
+        note: note.to_string(),
         file: web.settings.file.as_ref().map(|file| file.display().to_string()),
         operations: rows.into_iter().map(|row| operation(row, &plans)).collect(),
         plans: plans.iter().map(plan).collect(),
-    })
+    }))
 }
 
 /// What was done.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use keystile_core::time::{Span, Timestamp};
+use keystile_engine::HourCount;
+use keystile_engine::findings::{Diagnose, Finding};
 use keystile_engine::journal::ListHours;
-use keystile_engine::status::{Diagnose, Finding, ShowStatus, StatusView};
-use keystile_engine::{BudgetWarning, HourCount};
+use keystile_engine::keys::budget_warnings::{BudgetWarning, ListBudgetWarnings};
+use keystile_engine::status::{ShowStatus, StatusView};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -43,9 +45,9 @@ pub(super) async fn status(
 )]
 pub(super) async fn budget_warnings(
     State(web): State<Arc<Web>>,
-    _: Caller<Read>,
+    caller: Caller<Read>,
 ) -> Result<Json<Listed<BudgetWarning>>, Problem> {
-    Ok(Json(Listed::whole(web.engine.budget_warnings().await?)))
+    Ok(Json(Listed::whole(caller.execute(&web, ListBudgetWarnings).await?)))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -6,11 +6,11 @@ use askama::Template;
 use axum::extract::State;
 use keystile_core::journal::WriteRecord;
 use keystile_core::policy::example_call::Wanted;
-use keystile_engine::BudgetWarning;
+use keystile_engine::findings::{Finding, FindingLevel, ListChannelFindings};
 use keystile_engine::journal::{ListLastDay, PageRecords, RecordFilter};
+use keystile_engine::keys::budget_warnings::{BudgetWarning, ListBudgetWarnings};
 use keystile_engine::keys::key::{KeyFilter, KeyView, ListKeys};
 use keystile_engine::notifications::delivery::{DeliveryFilter, DeliveryView, ListDeliveries};
-use keystile_engine::status::{Finding, FindingLevel};
 
 use super::{Frame, PageResult, Screen, clock, page, plans_of_keys, trouble};
 use crate::format::chart::{self, Bar, Svg};
@@ -61,7 +61,8 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
     let filter = RecordFilter { limit: RECORDS_SHOWN, ..RecordFilter::default() };
     let records = web.engine.execute(&principal, PageRecords { filter }).await;
     let records = records.map_err(trouble(&web, &owner))?.records;
-    let unable = unable(web.engine.channel_findings().await.map_err(trouble(&web, &owner))?);
+    let channels = web.engine.execute(&principal, ListChannelFindings).await;
+    let unable = unable(channels.map_err(trouble(&web, &owner))?);
     let filter = DeliveryFilter { limit: TOLD_SHOWN, ..DeliveryFilter::default() };
     let told = web.engine.execute(&owner.principal(), ListDeliveries { filter }).await;
     let told = told.map_err(trouble(&web, &owner))?;
@@ -73,7 +74,8 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
             refused: hour.refused,
         })
         .collect();
-    let near = web.engine.budget_warnings().await.unwrap_or_default();
+    let near = web.engine.execute(&principal, ListBudgetWarnings).await;
+    let near = near.map_err(trouble(&web, &owner))?;
     let flow = web.traffic.flow();
     let locked_count = web.engine.locked_keys();
     let (well, verdict) = match web.engine.store().warning() {

@@ -13,6 +13,7 @@ use keystile_core::policy::matrix::{self, Cell};
 use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
 use keystile_engine::journal::{PageRecords, RecordFilter};
+use keystile_engine::policy::{PolicyInForce, ShowPolicy};
 use keystile_engine::reload::Reload;
 
 use super::{Frame, PageResult, Screen, act, clock, page, trouble};
@@ -76,7 +77,8 @@ async fn text_of(file: &std::path::Path) -> Option<String> {
 }
 
 pub(crate) async fn policy(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {
-    let policy = web.engine.policy();
+    let shown_policy = web.engine.execute(&owner.principal(), ShowPolicy).await;
+    let PolicyInForce { policy, note, .. } = shown_policy.map_err(trouble(&web, &owner))?;
     let filter = RecordFilter { limit: LOOKED_AT, ..RecordFilter::default() };
     let records = web.engine.execute(&owner.principal(), PageRecords { filter }).await;
     let records = records.map_err(trouble(&web, &owner))?.records;
@@ -90,7 +92,7 @@ pub(crate) async fn policy(State(web): State<Arc<Web>>, owner: SignedIn) -> Page
     Ok(page(&PolicyPage {
         frame: Frame::of(&web, &owner, Screen::Policy, "Policy"),
         clock: clock(&web),
-        note: format::capital(&format!("{}.", web.engine.policy_note())),
+        note: format::capital(&format!("{note}.")),
         has_file: web.settings.file.is_some(),
         file: web.settings.file.as_ref().map(|file| file.display().to_string()),
         plans: plans.iter().map(|plan| shown(plan, text.as_deref())).collect(),

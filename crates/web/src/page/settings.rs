@@ -8,8 +8,9 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use keystile_core::owners::passkey::PasskeyId;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::backup::BackUp;
+use keystile_engine::backup::{BackUp, ShowLastBackup};
 use keystile_engine::command::{Failure, FailureKind};
+use keystile_engine::findings::{Diagnose, Finding, FindingLevel, ListFindings};
 use keystile_engine::notifications::device::{DeviceView, ListDevices};
 use keystile_engine::owners::claim::MakeClaimLink;
 use keystile_engine::owners::owner::{ListOwners, OwnerView, RemoveOwner};
@@ -18,9 +19,8 @@ use keystile_engine::owners::password::SetPassword;
 use keystile_engine::owners::recovery::MakeRecoveryCodes;
 use keystile_engine::owners::session::{EndOtherSessions, EndSession, ListSessions, SessionView};
 use keystile_engine::owners::token::{CreateToken, ListTokens, RevokeToken, TokenView};
-use keystile_engine::status::{
-    Diagnose, Finding, FindingLevel, ListFindings, ShowStatus, StatusView,
-};
+use keystile_engine::policy::ShowPolicy;
+use keystile_engine::status::{ShowStatus, StatusView};
 use serde::Deserialize;
 
 use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, filled, page, redirect, trouble};
@@ -63,10 +63,10 @@ async fn settings_page(web: &Arc<Web>, owner: &SignedIn) -> Result<SettingsPage,
     let (me, by, engine) = (owner.owner().clone(), owner.principal(), &web.engine);
     let devices = engine.execute(&by, ListDevices).await?;
     let status = engine.execute(&by, ShowStatus).await?;
-    let last_backup = engine.last_backup().await?;
+    let last_backup = engine.execute(&by, ShowLastBackup).await?;
     // The file itself is looked through when somebody asks: that takes as long as it is large.
     let findings = engine.execute(&by, ListFindings).await?;
-    let retention = engine.retention();
+    let retention = engine.execute(&by, ShowPolicy).await?.retention;
     Ok(SettingsPage {
         owners: engine.execute(&by, ListOwners).await?,
         passkeys: engine.execute(&by, ListPasskeys).await?,

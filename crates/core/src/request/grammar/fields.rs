@@ -2,9 +2,14 @@
 //!
 //! Control characters in values are not looked for: no door's parser lets them pass.
 
-use super::{FIELDS_MAX, HEAD_BYTES_MAX};
 use crate::refusal::{Reason, Refusal};
 use crate::request::head::{Fields as AllFields, HttpVersion, RequestHead, text_of};
+
+/// The largest head, in bytes, as HTTP/1 would write it. Doors set their parsers to no less.
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// The most header fields, repeated ones counted each time.
+pub const FIELDS_MAX: usize = 100;
 
 /// What one pass over the fields finds.
 #[derive(Default)]

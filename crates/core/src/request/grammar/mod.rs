@@ -34,16 +34,10 @@ use crate::refusal::{Reason, Refusal};
 use crate::request::head::RequestHead;
 
 pub use authority::host as host_of;
-pub use fields::check_framing;
+pub use fields::{FIELDS_MAX, HEAD_BYTES_MAX, check_framing};
 pub use path::fold_path;
 pub(crate) use path::{canonical_segment, unescape};
 pub use strip::{address_fields, is_untrusted, strip_untrusted};
-
-/// The largest head, in bytes, as HTTP/1 would write it. Doors set their parsers to no less.
-pub const HEAD_BYTES_MAX: usize = 32 * 1024;
-
-/// The most header fields, repeated ones counted each time.
-pub const FIELDS_MAX: usize = 100;
 
 /// What an owner may widen in the grammar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -57,7 +57,7 @@ impl Sent {
     }
 
     /// `ok`, or the name of the reason.
-    fn verdict(&self) -> &'static str {
+    fn reading(&self) -> &'static str {
         match self.read() {
             Ok(_) => "ok",
             Err(refusal) => refusal.reason.name(),
@@ -68,7 +68,7 @@ impl Sent {
 #[track_caller]
 fn paths_are_refused(targets: &[&str]) {
     for target in targets {
-        assert_eq!(Sent::get(target).verdict(), "path_invalid", "{target}");
+        assert_eq!(Sent::get(target).reading(), "path_invalid", "{target}");
     }
 }
 
@@ -93,7 +93,7 @@ fn dot_segments_are_refused_raw_and_encoded() {
         "/a/.%3B",
     ]);
     for target in ["/...", "/a/..b", "/a/b..", "/.well-known/x", "/a.b/c.", "/a/.%20"] {
-        assert_eq!(Sent::get(target).verdict(), "ok", "{target}");
+        assert_eq!(Sent::get(target).reading(), "ok", "{target}");
     }
 }
 
@@ -206,22 +206,22 @@ fn only_origin_form_passes_and_absolute_form_that_agrees_with_host() {
         ("CONNECT", "api.example:443", "method_not_allowed"),
     ] {
         let sent = Sent::http1(method, target, &[("host", "api.example")]);
-        assert_eq!(sent.verdict(), expected, "{method} {target}");
+        assert_eq!(sent.reading(), expected, "{method} {target}");
     }
     let uri = Uri::from(PathAndQuery::from_static("?a"));
-    assert_eq!(Sent { uri, ..Sent::get("/") }.verdict(), "target_invalid");
+    assert_eq!(Sent { uri, ..Sent::get("/") }.reading(), "target_invalid");
 }
 
 #[test]
 fn methods_are_known_or_listed() {
     let fields = [("host", "a")];
     for method in ["GET", "HEAD", "OPTIONS", "QUERY", "POST", "PUT", "PATCH", "DELETE"] {
-        assert_eq!(Sent::http1(method, "/", &fields).verdict(), "ok", "{method}");
+        assert_eq!(Sent::http1(method, "/", &fields).reading(), "ok", "{method}");
     }
     let long = "A".repeat(300);
     for method in ["post", "Get", "FOO", "TRACE", "CONNECT", "PROPFIND", "GET1", &long] {
-        let verdict = Sent::http1(method, "/", &fields).verdict();
-        assert_eq!(verdict, "method_not_allowed", "{method}");
+        let reading = Sent::http1(method, "/", &fields).reading();
+        assert_eq!(reading, "method_not_allowed", "{method}");
     }
     let extra_methods = ["PROPFIND", "M-SEARCH", "TRACE", "CONNECT", "post"]
         .map(|method| Method::from_bytes(method.as_bytes()).unwrap())
@@ -243,14 +243,14 @@ fn methods_are_known_or_listed() {
 #[test]
 fn queries_are_printable_and_wholly_escaped() {
     for query in ["", "a=1&b", "a=%00%ff", "a[]=1", "a={b}", "a=b|c", "a=?/", "a='^`\\"] {
-        assert_eq!(Sent::get(&format!("/?{query}")).verdict(), "ok", "{query}");
+        assert_eq!(Sent::get(&format!("/?{query}")).reading(), "ok", "{query}");
     }
     for byte in (0..=0x20).chain([b'"', b'#', b'<', b'>', 0x7f, 0x80]) {
         let target = [b"/x?a=", &[byte][..]].concat();
         assert_eq!(check_target(&target).unwrap_err().reason, Reason::TargetInvalid, "{byte:#x}");
     }
     for query in ["a=%", "a=%4", "%zz", "a=é"] {
-        assert_eq!(Sent::get(&format!("/?{query}")).verdict(), "target_invalid", "{query}");
+        assert_eq!(Sent::get(&format!("/?{query}")).reading(), "target_invalid", "{query}");
     }
 }
 
@@ -279,13 +279,13 @@ fn framing_is_stated_once_and_clearly() {
     ] {
         let fields = [&[("host", "a")], fields].concat();
         let sent = Sent::http1("POST", "/", &fields);
-        assert_eq!(sent.verdict(), expected, "{fields:?}");
+        assert_eq!(sent.reading(), expected, "{fields:?}");
         let old = Sent { version: Version::HTTP_10, ..sent };
         let coded = fields.iter().any(|(name, _)| *name == "transfer-encoding");
-        assert_eq!(old.verdict(), if coded { "framing_invalid" } else { expected }, "{fields:?}");
+        assert_eq!(old.reading(), if coded { "framing_invalid" } else { expected }, "{fields:?}");
     }
     let fields = [("transfer-encoding", "chunked")];
-    assert_eq!(Sent::http2("POST", "https://a/", &fields).verdict(), "framing_invalid");
+    assert_eq!(Sent::http2("POST", "https://a/", &fields).reading(), "framing_invalid");
 }
 
 #[test]
@@ -307,11 +307,11 @@ fn fields_that_are_read_differently_stand_once() {
         (&[("accept", "a/b"), ("accept", "c/d"), ("te", "trailers")], "ok"),
     ] {
         let fields = [&[("host", "a")], fields].concat();
-        assert_eq!(Sent::http1("GET", "/", &fields).verdict(), expected, "{fields:?}");
+        assert_eq!(Sent::http1("GET", "/", &fields).reading(), expected, "{fields:?}");
     }
     let fields = [("connection", "close")];
-    assert_eq!(Sent::http2("GET", "https://a/", &fields).verdict(), "header_invalid");
-    assert_eq!(Sent::http2("GET", "https://a/", &[("te", "trailers")]).verdict(), "ok");
+    assert_eq!(Sent::http2("GET", "https://a/", &fields).reading(), "header_invalid");
+    assert_eq!(Sent::http2("GET", "https://a/", &[("te", "trailers")]).reading(), "ok");
 }
 
 #[test]
@@ -362,14 +362,14 @@ fn a_request_names_exactly_one_valid_host() {
             (read, _) => panic!("{value}: {read:?}"),
         }
     }
-    assert_eq!(Sent::http1("GET", "/", &[]).verdict(), "host_invalid");
-    assert_eq!(Sent::http1("GET", "http://a/", &[]).verdict(), "host_invalid");
+    assert_eq!(Sent::http1("GET", "/", &[]).reading(), "host_invalid");
+    assert_eq!(Sent::http1("GET", "http://a/", &[]).reading(), "host_invalid");
     let twice = [("host", "a"), ("host", "a")];
-    assert_eq!(Sent::http1("GET", "/", &twice).verdict(), "host_invalid");
+    assert_eq!(Sent::http1("GET", "/", &twice).reading(), "host_invalid");
     let old = Sent { version: Version::HTTP_10, ..Sent::http1("GET", "/", &[]) };
-    assert_eq!(old.verdict(), "host_invalid");
+    assert_eq!(old.reading(), "host_invalid");
     let long = "a".repeat(255);
-    assert_eq!(Sent::http1("GET", "/", &[("host", &long)]).verdict(), "host_invalid");
+    assert_eq!(Sent::http1("GET", "/", &[("host", &long)]).reading(), "host_invalid");
 }
 
 #[test]
@@ -384,7 +384,7 @@ fn http2_takes_its_host_from_authority_and_host_must_agree() {
         ("/", &[], "host_invalid"),
         ("https://a//b", &[], "path_invalid"),
     ] {
-        assert_eq!(Sent::http2("GET", target, fields).verdict(), expected, "{target} {fields:?}");
+        assert_eq!(Sent::http2("GET", target, fields).reading(), expected, "{target} {fields:?}");
     }
 }
 
@@ -393,18 +393,18 @@ fn a_head_has_a_size() {
     let names: Vec<String> = (0..100).map(|number| format!("x-{number}")).collect();
     let mut fields: Vec<_> = names.iter().map(|name| (name.as_str(), "1")).collect();
     fields[0] = ("host", "a");
-    assert_eq!(Sent::http1("GET", "/", &fields).verdict(), "ok");
+    assert_eq!(Sent::http1("GET", "/", &fields).reading(), "ok");
     fields.push(("x-1", "again"));
-    assert_eq!(Sent::http1("GET", "/", &fields).verdict(), "head_too_large");
+    assert_eq!(Sent::http1("GET", "/", &fields).reading(), "head_too_large");
 
     let line = "GET / HTTP/1.1\r\nhost: a\r\nx: \r\n".len();
     for (bytes, expected) in [(HEAD_BYTES_MAX, "ok"), (HEAD_BYTES_MAX + 1, "head_too_large")] {
         let value = "v".repeat(bytes - line);
         let fields = [("host", "a"), ("x", &*value)];
-        assert_eq!(Sent::http1("GET", "/", &fields).verdict(), expected);
+        assert_eq!(Sent::http1("GET", "/", &fields).reading(), expected);
     }
     let path = format!("/{}", "p".repeat(HEAD_BYTES_MAX));
-    assert_eq!(Sent::get(&path).verdict(), "head_too_large");
+    assert_eq!(Sent::get(&path).reading(), "head_too_large");
 }
 
 #[test]
@@ -413,10 +413,10 @@ fn only_a_whole_websocket_upgrade_is_passed_on() {
     assert!(Sent::http1("GET", "/", &whole).read().unwrap().upgrade);
     assert!(!Sent::http1("GET", "/", &whole[..2]).read().unwrap().upgrade);
 
-    assert_eq!(Sent::http1("POST", "/", &whole).verdict(), "upgrade_refused");
+    assert_eq!(Sent::http1("POST", "/", &whole).reading(), "upgrade_refused");
     let old = Sent { version: Version::HTTP_10, ..Sent::http1("GET", "/", &whole) };
-    assert_eq!(old.verdict(), "upgrade_refused");
-    assert_eq!(Sent::http2("GET", "https://a/", &whole[2..]).verdict(), "upgrade_refused");
+    assert_eq!(old.reading(), "upgrade_refused");
+    assert_eq!(Sent::http2("GET", "https://a/", &whole[2..]).reading(), "upgrade_refused");
     for fields in [
         &[("upgrade", "websocket")][..],
         &[("connection", "upgrade"), ("upgrade", "websocket, h2c")],
@@ -428,7 +428,7 @@ fn only_a_whole_websocket_upgrade_is_passed_on() {
         &[("connection", "upgrade"), ("upgrade", "websocket"), ("transfer-encoding", "chunked")],
     ] {
         let fields = [&[("host", "a")], fields].concat();
-        assert_eq!(Sent::http1("GET", "/", &fields).verdict(), "upgrade_refused", "{fields:?}");
+        assert_eq!(Sent::http1("GET", "/", &fields).reading(), "upgrade_refused", "{fields:?}");
     }
 }
 

@@ -1,7 +1,9 @@
 //! Deliveries and channels for people.
 
 use keystile_core::notifications::delivery::DeliveryState;
-use keystile_engine::command::{AttemptView, ChannelView, DeliveryDetails, DeliveryView};
+use keystile_engine::notifications::delivery::{
+    AttemptView, ChannelView, DeliveryDetails, DeliveryView,
+};
 
 use super::super::session::Screen;
 use super::super::when::relative;

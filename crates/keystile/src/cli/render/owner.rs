@@ -1,7 +1,7 @@
 //! Owners and tokens for people.
 
-use keystile_engine::command::TokenView;
 use keystile_engine::owners::owner::OwnerView;
+use keystile_engine::owners::token::TokenView;
 
 use super::super::session::Screen;
 use super::super::when::relative;

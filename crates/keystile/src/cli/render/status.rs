@@ -1,7 +1,8 @@
 //! The server's state, and what `doctor` found, for people.
 
 use indicatif::{HumanBytes, HumanCount};
-use keystile_engine::status::{ApiView, Finding, FindingLevel, StatusView};
+use keystile_engine::findings::{Finding, FindingLevel};
+use keystile_engine::status::{ApiView, StatusView};
 
 use super::super::session::Screen;
 use super::super::when::exact_and_relative;

@@ -4,11 +4,12 @@ use keystile_core::keys::application::ApplicationState;
 use keystile_core::owners::scope::Scope;
 use keystile_core::refusal::Reason;
 use keystile_engine::audit::{AuditFault, AuditReport};
-use keystile_engine::command::TokenView;
+use keystile_engine::findings::{Finding, FindingLevel};
 use keystile_engine::keys::application::{ApplicationDetails, ApplicationView};
 use keystile_engine::keys::key::KeyView;
 use keystile_engine::owners::owner::OwnerView;
-use keystile_engine::status::{ApiView, Finding, FindingLevel, KeyCounts, StatusView};
+use keystile_engine::owners::token::TokenView;
+use keystile_engine::status::{ApiView, KeyCounts, StatusView};
 
 use super::super::session::{Color, Medium, Screen};
 use super::super::tests::{a_key, a_locked_key, a_record, at, screen};

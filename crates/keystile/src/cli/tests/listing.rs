@@ -2,8 +2,8 @@ use keystile_core::journal::WriteRecord;
 use keystile_engine::backup::BackUp;
 use keystile_engine::command::Done;
 use keystile_engine::command::wire::WireCommand;
+use keystile_engine::findings::{Finding, FindingLevel};
 use keystile_engine::keys::key::{KeyFilter, KeyView, ListKeys};
-use keystile_engine::status::{Finding, FindingLevel};
 
 use super::{Engine, Prepared, TestTerminal, a_key, a_record, answer, failure};
 

@@ -11,10 +11,9 @@ use keystile_core::owners::principal::Principal;
 use keystile_core::policy::Policy;
 use keystile_core::version::Expected;
 use keystile_engine::EngineSettings;
-use keystile_engine::command::{DeliveryFilter, DeliveryView};
 use keystile_engine::keys::create::CreateKeys;
 use keystile_engine::keys::lock::LockKey;
-use keystile_engine::notifications::delivery::ListDeliveries;
+use keystile_engine::notifications::delivery::{DeliveryFilter, DeliveryView, ListDeliveries};
 use keystile_store::Store;
 use keystile_store::files::DataDirectory;
 

@@ -12,14 +12,15 @@ use keystile_core::notifications::watch::{WatchRule, WatchRules};
 use keystile_core::owners::principal::Principal;
 use keystile_core::version::Expected;
 use keystile_engine::checks::Checks;
-use keystile_engine::command::{DeliveryFilter, Failure};
+use keystile_engine::command::Failure;
+use keystile_engine::findings::ListChannelFindings;
 use keystile_engine::keys::create::CreateKeys;
 use keystile_engine::keys::edit::RevokeKey;
 use keystile_engine::keys::key::{KeyView, ShowKey};
 use keystile_engine::keys::lock::{LockKey, UnlockKey};
 use keystile_engine::notifications::action_link::{ACTION_PATH, Act};
 use keystile_engine::notifications::delivery::{
-    ListChannels, ListDeliveries, ResendDelivery, ShowDelivery, TestChannel,
+    DeliveryFilter, ListChannels, ListDeliveries, ResendDelivery, ShowDelivery, TestChannel,
 };
 use keystile_engine::notifications::digest_stop::{ResumeDigests, STOP_PATH};
 use keystile_engine::notifications::notify::{ClaimedDelivery, Receiver};
@@ -123,7 +124,7 @@ fn a_link_that_is_changed_cut_expired_or_of_another_store_is_refused_and_on_reco
         ("active".to_owned(), "active".to_owned())
     );
     wait(fixture.engine().finish_refused_links());
-    assert!(fixture.told().contains(&"action_link_refused".to_owned()));
+    assert!(fixture.event_kinds().contains(&"action_link_refused".to_owned()));
 }
 
 #[test]
@@ -192,8 +193,11 @@ fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
     assert!(failed[0].said.as_ref().unwrap().len() <= 500, "what a stranger says is kept short");
     let checks = Checks { channel: |_| None, upstreams: |_| Vec::new() };
     engine.checks.set(checks).unwrap();
-    let found: Vec<_> =
-        wait(engine.channel_findings()).unwrap().into_iter().map(|found| found.message).collect();
+    let found: Vec<_> = carry_out(&fixture, ListChannelFindings)
+        .unwrap()
+        .into_iter()
+        .map(|found| found.message)
+        .collect();
     assert_eq!(
         found,
         ["every channel has what it needs to send", "ops: the last message did not arrive"]
@@ -202,7 +206,7 @@ fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
     assert_eq!((details.tried.len(), details.tried[0].duration_ms), (1, 12));
     carry_out(&fixture, ResendDelivery { delivery: claimed.id }).unwrap();
     assert_eq!(wait(engine.claim_deliveries("ops", 5))[0].id, claimed.id);
-    assert!(fixture.told().contains(&"delivery_resent".to_owned()));
+    assert!(fixture.event_kinds().contains(&"delivery_resent".to_owned()));
 }
 
 #[test]
@@ -271,8 +275,8 @@ fn lock_and_unlock_at_most(
     sent
 }
 
-/// To whom a kind of thing was told, with how many events.
-fn told(sent: &[ClaimedDelivery], kind: Trigger) -> Vec<(String, u64)> {
+/// Who was notified of a kind of event, and of how many.
+fn notified(sent: &[ClaimedDelivery], kind: Trigger) -> Vec<(String, u64)> {
     let receiver = |one: &ClaimedDelivery| match &one.receiver {
         Some(Receiver::Address(address)) => address.chars().take(3).collect(),
         Some(Receiver::Device(_)) | None => String::new(),
@@ -288,7 +292,7 @@ fn a_stop_ends_the_digests_of_one_rule_to_one_mailbox_and_nothing_else() {
     let key = key(&fixture);
     let (ada, ben) = (|count| ("ada".to_owned(), count), |count| ("ben".to_owned(), count));
     let sent = lock_and_unlock(&mut fixture, &key);
-    assert_eq!(told(&sent, Trigger::KeyUnlocked), [ada(1), ben(1), ada(2), ben(2)]);
+    assert_eq!(notified(&sent, Trigger::KeyUnlocked), [ada(1), ben(1), ada(2), ben(2)]);
     let is_digest = |one: &&ClaimedDelivery| one.notice.since.is_some();
     assert!(sent.iter().filter(|one| !is_digest(one)).all(|one| one.links.stop.is_none()));
     let digest = sent.iter().find(is_digest).unwrap();
@@ -303,18 +307,18 @@ fn a_stop_ends_the_digests_of_one_rule_to_one_mailbox_and_nothing_else() {
         assert!(wait(engine.use_stop(&token)).unwrap().has_stopped);
     }
     assert!(wait(engine.stop_offer(&token)).unwrap().has_stopped);
-    assert_eq!(fixture.told().iter().filter(|kind| *kind == "digests_stopped").count(), 1);
+    assert_eq!(fixture.event_kinds().iter().filter(|kind| *kind == "digests_stopped").count(), 1);
 
     let sent = lock_and_unlock(&mut fixture, &key);
-    assert_eq!(told(&sent, Trigger::KeyUnlocked), [ada(1), ben(1), ben(2)]);
-    assert_eq!(told(&sent, Trigger::KeyLocked).len(), 6, "locks are told one by one");
+    assert_eq!(notified(&sent, Trigger::KeyUnlocked), [ada(1), ben(1), ben(2)]);
+    assert_eq!(notified(&sent, Trigger::KeyLocked).len(), 6, "locks are told one by one");
     // A lock fills the hour of the channel, so the first unlock has to wait: it is the first word of it.
     let sent = lock_and_unlock_at_most(&mut fixture, &key, 1);
-    assert_eq!(told(&sent, Trigger::KeyUnlocked), [ada(3), ben(3)]);
+    assert_eq!(notified(&sent, Trigger::KeyUnlocked), [ada(3), ben(3)]);
     let stops = carry_out(&fixture, ListChannels).unwrap().remove(0).stops;
     assert_eq!((stops.len(), stops[0].receiver.as_str()), (1, "ada@example.org"));
 
     carry_out(&fixture, ResumeDigests { channel: "mail".to_owned() }).unwrap();
     let sent = lock_and_unlock(&mut fixture, &key);
-    assert_eq!(told(&sent, Trigger::KeyUnlocked), [ada(1), ben(1), ada(2), ben(2)]);
+    assert_eq!(notified(&sent, Trigger::KeyUnlocked), [ada(1), ben(1), ada(2), ben(2)]);
 }

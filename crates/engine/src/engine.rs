@@ -1,0 +1,166 @@
+//! The engine: one store, the policy in force, and what is kept in memory between requests.
+//!
+//! What it does stands in the file of each use case, as another `impl Engine`.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use keystile_core::actor::Actor;
+use keystile_core::budget::Quota;
+use keystile_core::keys::text::KeyPrefix;
+use keystile_core::notifications::watch::WatchRules;
+use keystile_core::policy::Policy;
+use keystile_core::policy::example_call::{Wanted, example_call};
+use keystile_core::time::{Span, Timestamp};
+use keystile_store::Store;
+
+use crate::admission::address_counters::AddressTable;
+use crate::admission::held_reservations::HeldReservations;
+use crate::admission::refusal_log::RefusalLog;
+use crate::checks::Checks;
+use crate::command::done::Done;
+use crate::command::failure::Failure;
+use crate::keys::fullest_budgets::FullestBudgets;
+use crate::notifications::hourly::Hourly;
+use crate::notifications::refusal_burst::RefusalBursts;
+use crate::notifications::refused_links::RefusedLinks;
+use crate::notifications::store_health::StoreHealth;
+use crate::owners::attempts::SignIns;
+
+/// What the engine needs to know besides the policy.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// What keys begin with.
+    pub key_prefix: KeyPrefix,
+    /// How long records are kept; forever where `None`.
+    pub retention: Option<Span>,
+    /// How many requests with an unknown key one address may make before it has to wait.
+    pub key_failures: Quota,
+    /// Where owners open the console while no server has said so, without a slash at the end.
+    pub console_url: String,
+    /// Where callers arrive while no server has said so, as in [`ServerInfo::gate`].
+    pub gate: Vec<String>,
+    /// What is told, and on which channels.
+    pub watching: Arc<WatchRules>,
+}
+
+/// What a running server tells about itself.
+#[derive(Clone, Debug)]
+pub struct ServerInfo {
+    /// Since when it runs.
+    pub started: Timestamp,
+    /// Where the gate listens, with `https://` before it where it speaks TLS.
+    pub gate: Vec<String>,
+    /// Where health and metrics are.
+    pub console: String,
+    /// Where owners open the console, without a slash at the end.
+    pub console_url: String,
+}
+
+/// A configuration that is being read.
+pub type Reloading = Pin<Box<dyn Future<Output = Result<Done, Failure>> + Send>>;
+
+/// How the configuration is read again and put in force for somebody.
+pub struct Reloader(pub(crate) Box<dyn Fn(Arc<Engine>, Actor) -> Reloading + Send + Sync>);
+
+impl Reloader {
+    /// One that does it as the program says.
+    pub fn new(reload: impl Fn(Arc<Engine>, Actor) -> Reloading + Send + Sync + 'static) -> Self {
+        Self(Box::new(reload))
+    }
+}
+
+impl fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reloader").finish_non_exhaustive()
+    }
+}
+
+/// The use cases over one store and the present policy.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) store: Arc<Store>,
+    pub(crate) policy: ArcSwap<Policy>,
+    pub(crate) settings: ArcSwap<EngineSettings>,
+    pub(crate) keyless: AddressTable,
+    pub(crate) failures: AddressTable,
+    pub(crate) refused: RefusalLog,
+    pub(crate) held: HeldReservations,
+    pub(crate) fullest_budgets: FullestBudgets,
+    pub(crate) sign_ins: SignIns,
+    pub(crate) refused_links: RefusedLinks,
+    pub(crate) refusal_bursts: RefusalBursts,
+    pub(crate) store_health: StoreHealth,
+    pub(crate) forgetting: Hourly,
+    /// Set once a server serves; commands that run directly on the store leave it empty.
+    pub server: OnceLock<ServerInfo>,
+    /// How what is outside of the store is looked at; set by the program.
+    pub checks: OnceLock<Checks>,
+    /// How the configuration is read again; set by a program that serves.
+    pub reloader: OnceLock<Reloader>,
+    /// When the policy was read, and what came of the last attempt to read it again.
+    pub(crate) policy_note: ArcSwap<String>,
+}
+
+impl Engine {
+    /// An engine over a store.
+    pub fn new(store: Arc<Store>, policy: Policy, settings: EngineSettings) -> Self {
+        let note = format!("read at {}", store.now().readable());
+        store.set_watching(settings.watching.clone());
+        Self {
+            store,
+            policy: ArcSwap::from_pointee(policy),
+            settings: ArcSwap::from_pointee(settings),
+            keyless: AddressTable::default(),
+            failures: AddressTable::default(),
+            refused: RefusalLog::default(),
+            held: HeldReservations::default(),
+            fullest_budgets: FullestBudgets::default(),
+            sign_ins: SignIns::default(),
+            refused_links: RefusedLinks::default(),
+            refusal_bursts: RefusalBursts::default(),
+            store_health: StoreHealth::default(),
+            forgetting: Hourly::default(),
+            server: OnceLock::new(),
+            checks: OnceLock::new(),
+            reloader: OnceLock::new(),
+            policy_note: ArcSwap::from_pointee(note),
+        }
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// A line for a shell that calls with a key of a plan; `None` where no call is known that would pass.
+    pub fn example_call(&self, plan: &str, key: &str, wanted: Wanted) -> Option<String> {
+        let (policy, settings) = (self.policy.load(), self.settings.load());
+        let gate = self.server.get().map_or(&settings.gate, |server| &server.gate).first()?;
+        example_call(&policy, policy.plan(plan)?, gate, key, wanted)
+    }
+
+    /// Where owners open the console, without a slash at the end.
+    pub fn console_url(&self) -> String {
+        match self.server.get() {
+            Some(server) => server.console_url.clone(),
+            None => self.settings.load().console_url.clone(),
+        }
+    }
+
+    /// Puts another policy in force, at once and as a whole. Requests that were permitted by the one
+    /// before finish under it.
+    pub fn replace_policy(&self, policy: Policy, settings: EngineSettings) {
+        self.store.set_watching(settings.watching.clone());
+        self.policy.store(Arc::new(policy));
+        self.settings.store(Arc::new(settings));
+        self.policy_note.store(Arc::new(format!("read at {}", self.store.now().readable())));
+    }
+}
