@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 
+pub mod counts;
+
 /// The number of a record: no two have the same. Records are in the order of their times, and those of one
 /// time in the order of their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,6 +8,7 @@
 //! Not here: where keys are stored, how a write is made durable, what a protocol looks like.
 
 pub mod actor;
+pub mod audit;
 pub mod budget;
 pub mod cost;
 pub mod decision;

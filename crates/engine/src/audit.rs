@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use keystile_core::actor::Actor;
+use keystile_core::audit::AuditEvent;
 use keystile_core::owners::scope::Scope;
-use keystile_core::time::Timestamp;
-use keystile_store::audit::{EventKind, EventOwner, EventQuery, EventRow};
+use keystile_store::audit::{EventKind, EventOwner, EventQuery};
 use serde::{Deserialize, Serialize};
 
 use crate::command::failure::{failure, key_failure};
@@ -32,43 +32,6 @@ pub struct EventFilter {
     pub after: Option<i64>,
     /// At most so many; as many as a listing may have, where it is 0.
     pub limit: u32,
-}
-
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct EventView {
-    /// Its number.
-    pub id: i64,
-    /// When.
-    pub time: Timestamp,
-    /// What, as in `key_locked`.
-    pub kind: String,
-    /// The id of the key that it concerns.
-    pub key: Option<String>,
-    /// The name of the application that it concerns.
-    pub application: Option<String>,
-    /// The name of the owner or token that it concerns.
-    pub subject: Option<String>,
-    /// Who did it.
-    pub actor: Actor,
-    /// More about it, in a sentence.
-    pub detail: String,
-}
-
-impl From<EventRow> for EventView {
-    fn from(row: EventRow) -> Self {
-        Self {
-            id: row.id,
-            time: row.time,
-            kind: row.kind,
-            key: row.key,
-            application: row.application,
-            subject: row.subject,
-            actor: row.actor,
-            detail: row.detail,
-        }
-    }
 }
 
 /// What came of looking through the audit.
@@ -109,10 +72,10 @@ pub struct ListEvents {
 pub struct VerifyAudit;
 
 impl Command for ListEvents {
-    type Answer = Vec<EventView>;
+    type Answer = Vec<AuditEvent>;
     const SCOPE: Scope = Scope::Read;
 
-    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<EventView>> {
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<AuditEvent>> {
         Box::pin(async move { engine.events(self.filter).await })
     }
 }
@@ -139,7 +102,7 @@ impl Command for VerifyAudit {
 
 impl Engine {
     /// Events, latest first.
-    pub(crate) async fn events(&self, filter: EventFilter) -> Result<Vec<EventView>, Failure> {
+    pub(crate) async fn events(&self, filter: EventFilter) -> Result<Vec<AuditEvent>, Failure> {
         let EventFilter { kind, actor, key, application, subject, before, after, limit } = filter;
         let owner = EventOwner { key: key.map(|key| self.key_ref(&key)), application };
         let query = EventQuery {
@@ -151,8 +114,7 @@ impl Engine {
             limit: listed_limit(limit),
             ..EventQuery::default()
         };
-        let rows = self.store.list_events(owner, query).await.map_err(key_failure)?;
-        Ok(rows.into_iter().map(EventView::from).collect())
+        self.store.list_events(owner, query).await.map_err(key_failure)
     }
 
     /// Writes an event of the server itself. It has happened all the same where the store cannot write.

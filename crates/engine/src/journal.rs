@@ -4,12 +4,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use keystile_core::journal::counts::{Activity, AddressUse, HourCount};
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::{Span, Timestamp};
-use keystile_store::journal::{
-    Activity, AddressUse, Direction, HourCount, RecordOwner, RecordPage, RecordQuery,
-};
+use keystile_store::journal::{Direction, RecordOwner, RecordPage, RecordQuery};
 use serde::{Deserialize, Serialize};
 
 use crate::command::failure::key_failure;
@@ -144,7 +143,9 @@ impl Command for ListRecords {
         Box::pin(async move {
             engine.write_refused();
             // A store that cannot commit can still be read.
-            let _ = engine.store.flush().await;
+            if let Err(error) = engine.store.flush().await {
+                tracing::debug!(%error, "records are listed without what waits to be committed");
+            }
             let (owner, query) = engine.record_query(self.filter);
             engine.store.list_records(owner, query).await.map_err(key_failure)
         })
@@ -215,9 +216,9 @@ impl Engine {
         let start = |place: i64| Timestamp((now.0.div_euclid(hour) - 23 + place) * hour);
         let counted = self.store.writes_by_hour(start(0), now.plus(HOUR)).await?;
         let hours = (0..24).map(|place| {
-            let hour_start = start(place);
-            let found = counted.iter().find(|hour| hour.hour_start == hour_start).copied();
-            found.unwrap_or(HourCount { hour_start, writes: 0, refused: 0 })
+            let start = start(place);
+            let found = counted.iter().find(|hour| hour.start == start).copied();
+            found.unwrap_or(HourCount { start, writes: 0, refused: 0 })
         });
         Ok(hours.collect())
     }

@@ -32,4 +32,4 @@ pub use admission::refused::Refused;
 pub use admission::reserve::{OpenWrite, Reservation};
 pub use engine::{Engine, EngineSettings, Reloader, Reloading, ServerInfo};
 pub use journal::KeyActivity;
-pub use keystile_store::journal::{Activity, AddressUse, HourCount, RecordPage};
+pub use keystile_store::journal::RecordPage;

@@ -1,7 +1,7 @@
 //! The audit, as it is listed.
 
 use crate::keys::KeyRef;
-pub use crate::sqlite::audit::event::{Event, EventKind, EventQuery, EventRow};
+pub use crate::sqlite::audit::event::{Event, EventKind, EventQuery};
 pub use crate::sqlite::audit::{ChainCheck, Fault};
 
 /// Whose events are meant, by names.

@@ -1,8 +1,6 @@
 //! The journal, as it is listed.
 
 use crate::keys::KeyRef;
-pub use crate::sqlite::journal::activity::{Activity, AddressUse};
-pub use crate::sqlite::journal::hour::HourCount;
 pub use crate::sqlite::journal::listing::RecordPage;
 pub use crate::sqlite::journal::order::Direction;
 pub use crate::sqlite::journal::query::RecordQuery;

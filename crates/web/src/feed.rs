@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use keystile_core::audit::AuditEvent;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::owners::principal::Principal;
 use keystile_engine::Engine;
-use keystile_engine::audit::{EventFilter, EventView, ListEvents};
+use keystile_engine::audit::{EventFilter, ListEvents};
 use keystile_engine::command::Failure;
 use keystile_engine::journal::{CountRecords, Order, PageRecords, RecordFilter};
 use serde::Serialize;
@@ -88,7 +89,7 @@ async fn records(engine: &Arc<Engine>, filter: RecordFilter) -> Result<Vec<Write
     Ok(engine.execute(&WATCHER, PageRecords { filter }).await?.records)
 }
 
-async fn events(engine: &Arc<Engine>, filter: EventFilter) -> Result<Vec<EventView>, Failure> {
+async fn events(engine: &Arc<Engine>, filter: EventFilter) -> Result<Vec<AuditEvent>, Failure> {
     engine.execute(&WATCHER, ListEvents { filter }).await
 }
 

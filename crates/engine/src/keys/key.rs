@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use keystile_core::audit::AuditEvent;
 use keystile_core::keys::lock::Lock;
 use keystile_core::keys::text::well_formed;
 use keystile_core::owners::scope::Scope;
@@ -10,7 +11,6 @@ use keystile_core::version::version_of;
 use keystile_store::keys::{CountedBudget, KeyQuery, KeyRef, KeyRow, ListedKey};
 use serde::{Deserialize, Serialize};
 
-use crate::audit::EventView;
 use crate::command::failure::key_failure;
 use crate::command::input::listed_limit;
 use crate::command::{Authorized, Command, Failure, Running};
@@ -58,7 +58,7 @@ pub struct KeyDetails {
     /// Its write budgets.
     pub budgets: Vec<BudgetView>,
     /// What happened to it, latest first.
-    pub events: Vec<EventView>,
+    pub events: Vec<AuditEvent>,
 }
 
 /// A write budget of a key.
@@ -170,7 +170,7 @@ impl Command for ShowKey {
             Ok(KeyDetails {
                 budgets: engine.budgets_of(&listed.key).await?,
                 key: engine.key_view(listed),
-                events: events.into_iter().map(EventView::from).collect(),
+                events,
             })
         })
     }

@@ -1,6 +1,7 @@
 //! `keystile audit`.
 
-use keystile_engine::audit::{EventFilter, EventView, ListEvents, VerifyAudit};
+use keystile_core::audit::AuditEvent;
+use keystile_engine::audit::{EventFilter, ListEvents, VerifyAudit};
 
 use super::arguments::{AuditCommand, CommonArguments, Form, ListEventsArguments};
 use super::render;
@@ -50,7 +51,7 @@ fn collect(
     arguments: &ListEventsArguments,
     limit: usize,
     session: &mut Session<'_, '_>,
-) -> Result<Vec<EventView>, Stop> {
+) -> Result<Vec<AuditEvent>, Stop> {
     let mut filter = EventFilter {
         kind: arguments.kind.clone(),
         actor: arguments.actor.clone(),
@@ -61,7 +62,7 @@ fn collect(
         after: arguments.after,
         limit: 0,
     };
-    let mut events: Vec<EventView> = Vec::new();
+    let mut events: Vec<AuditEvent> = Vec::new();
     while events.len() <= limit {
         let missing = u32::try_from(limit + 1 - events.len()).unwrap_or(u32::MAX);
         filter.limit = PAGE.min(missing);

@@ -10,10 +10,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use keystile_core::actor::Actor;
+use keystile_core::audit::AuditEvent;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::keys::lock::{Lock, LockLevel};
 use keystile_core::time::Timestamp;
-use keystile_engine::audit::EventView;
 use keystile_engine::command::wire::WireCommand;
 use keystile_engine::command::{Edited, Failure, FailureKind};
 use keystile_engine::keys::create::NewKey;
@@ -104,7 +104,7 @@ pub(super) fn a_locked_key() -> KeyDetails {
         budget("10 per day", 10, 0, Some(at("2026-11-25T09:10:00Z"))),
         budget("20 per minute", 0, 20, None),
     ];
-    let event = |id, time, kind: &str, actor, detail: &str| EventView {
+    let event = |id, time, kind: &str, actor, detail: &str| AuditEvent {
         id,
         time,
         kind: kind.into(),

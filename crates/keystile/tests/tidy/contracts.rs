@@ -3,7 +3,7 @@
 use crate::tree::{SourceFile, files};
 
 /// How many functions of a crate may still keep silent. These numbers only shrink.
-const SILENT: [(&str, usize); 3] = [("core", 5), ("store", 0), ("engine", 49)];
+const SILENT: [(&str, usize); 3] = [("core", 0), ("store", 0), ("engine", 0)];
 
 #[test]
 fn what_can_fail_says_when() {

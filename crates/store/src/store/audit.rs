@@ -1,12 +1,13 @@
 //! The audit, as owners read it.
 
 use keystile_core::actor::Actor;
+use keystile_core::audit::AuditEvent;
 
 use crate::audit::EventOwner;
 use crate::error::Result;
 use crate::sqlite::audit;
 use crate::sqlite::audit::ChainCheck;
-use crate::sqlite::audit::event::{self, Event, EventKind, EventQuery, EventRow};
+use crate::sqlite::audit::event::{self, Event, EventKind, EventQuery};
 use crate::sqlite::keys::key;
 use crate::store::Store;
 
@@ -15,7 +16,11 @@ impl Store {
     ///
     /// # Errors
     /// `Missing` when there is no such key or application; when the store cannot be read.
-    pub async fn list_events(&self, owner: EventOwner, query: EventQuery) -> Result<Vec<EventRow>> {
+    pub async fn list_events(
+        &self,
+        owner: EventOwner,
+        query: EventQuery,
+    ) -> Result<Vec<AuditEvent>> {
         self.query(move |connection| {
             let EventOwner { key, application } = owner;
             let key = key.map(|key| key::find(connection, &key)).transpose()?;

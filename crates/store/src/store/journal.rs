@@ -1,13 +1,13 @@
 //! The journal, as owners read it.
 
+use keystile_core::journal::counts::{Activity, AddressUse, HourCount};
 use keystile_core::journal::{RecordId, WriteRecord};
 use keystile_core::time::{Span, Timestamp};
 
 use crate::error::Result;
 use crate::journal::RecordOwner;
 use crate::keys::KeyRef;
-use crate::sqlite::journal::activity::{Activity, AddressUse};
-use crate::sqlite::journal::hour::{self, HourCount};
+use crate::sqlite::journal::hour::{self};
 use crate::sqlite::journal::listing::{self, RecordPage};
 use crate::sqlite::journal::query::RecordQuery;
 use crate::sqlite::journal::{named, retention};

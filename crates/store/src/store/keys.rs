@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keystile_core::actor::Actor;
+use keystile_core::audit::AuditEvent;
 use keystile_core::keys::lock::Budgets;
 use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
@@ -12,7 +13,6 @@ use crate::keys::{
     CountedBudget, KeyEdit, KeyQuery, KeyRef, KeyRow, ListedKey, LockedKey, NewKeys, NewLock,
     Successor, UnlockedKey,
 };
-use crate::sqlite::audit::event::EventRow;
 use crate::sqlite::journal::activity;
 use crate::sqlite::keys::{key, key_edit, key_list};
 use crate::store::Store;
@@ -34,7 +34,7 @@ impl Store {
         &self,
         key: KeyRef,
         events: u32,
-    ) -> Result<(ListedKey, Vec<EventRow>)> {
+    ) -> Result<(ListedKey, Vec<AuditEvent>)> {
         self.query(move |connection| key_list::with_events(connection, &key, events)).await
     }
 

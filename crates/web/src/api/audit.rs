@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use keystile_engine::audit::{AuditReport, EventFilter, EventView, ListEvents, VerifyAudit};
+use keystile_core::audit::AuditEvent;
+use keystile_engine::audit::{AuditReport, EventFilter, ListEvents, VerifyAudit};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -37,14 +38,14 @@ pub(super) struct AuditQuery {
 /// What happened, latest first
 #[utoipa::path(
     get, path = "/audit", tag = "audit", operation_id = "list_audit", params(AuditQuery),
-    responses((status = OK, body = Listed<EventView>), Problem),
+    responses((status = OK, body = Listed<AuditEvent>), Problem),
     security(("token" = ["read"]), ("session" = ["read"])),
 )]
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
     Asked(query): Asked<AuditQuery>,
-) -> Result<Json<Listed<EventView>>, Problem> {
+) -> Result<Json<Listed<AuditEvent>>, Problem> {
     let limit = page_of(query.limit)?;
     let cursor = query.cursor.as_deref().map(str::parse::<i64>).transpose();
     let before = cursor.map_err(|_| Problem::new(Kind::NotUnderstood, "this is no cursor"))?;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use keystile_core::journal::counts::AddressUse;
 use keystile_core::keys::lock::{Budgets, LockLevel};
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::AddressUse;
 use keystile_engine::command::Command;
 use keystile_engine::journal::{KeyActivity, ShowKeyActivity};
 use keystile_engine::keys::create::{CreateKeys, NewKey, RollKey};
@@ -120,31 +120,18 @@ pub(super) struct KeyActivityView {
     /// Whether there are more records than were counted, so that the first slots lack some.
     is_truncated: bool,
     /// Addresses that it was last used from, the last first.
-    addresses: Vec<AddressUseView>,
-}
-
-/// An address that a key was used from.
-#[derive(Debug, Serialize, ToSchema)]
-struct AddressUseView {
-    /// The address.
-    address: String,
-    /// How many requests came from it.
-    requests: u64,
-    /// The last of them.
-    last: Timestamp,
+    addresses: Vec<AddressUse>,
 }
 
 impl From<KeyActivity> for KeyActivityView {
     fn from(activity: KeyActivity) -> Self {
         let KeyActivity { records, since, slot, addresses } = activity;
-        let shown =
-            |AddressUse { address, requests, last }| AddressUseView { address, requests, last };
         Self {
             since,
             slot_ms: slot.millis(),
             slots: records.slots,
             is_truncated: records.is_truncated,
-            addresses: addresses.into_iter().map(shown).collect(),
+            addresses,
         }
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use keystile_core::journal::counts::HourCount;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::HourCount;
 use keystile_engine::findings::{Diagnose, Finding};
 use keystile_engine::journal::ListHours;
 use keystile_engine::keys::budget_warnings::{BudgetWarning, ListBudgetWarnings};
 use keystile_engine::status::{ShowStatus, StatusView};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::caller::{Caller, Read};
 use super::input::{Asked, moment};
@@ -61,37 +61,19 @@ pub(super) struct HoursQuery {
     until: Option<String>,
 }
 
-/// What one hour had.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Hour {
-    /// When it began; whole hours of UTC.
-    start: Timestamp,
-    /// Writes that were let through, whatever became of them.
-    writes: u64,
-    /// Requests that were refused.
-    refused: u64,
-}
-
-impl From<HourCount> for Hour {
-    fn from(count: HourCount) -> Self {
-        let HourCount { hour_start, writes, refused } = count;
-        Self { start: hour_start, writes, refused }
-    }
-}
-
 /// Writes and refusals by hour, earliest first
 ///
 /// Exact, and independent of the journal's retention. Hours that had none are left out.
 #[utoipa::path(
     get, path = "/hours", tag = "status", params(HoursQuery),
-    responses((status = OK, body = Listed<Hour>), Problem),
+    responses((status = OK, body = Listed<HourCount>), Problem),
     security(("token" = ["read"]), ("session" = ["read"])),
 )]
 pub(super) async fn hours(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
     Asked(query): Asked<HoursQuery>,
-) -> Result<Json<Listed<Hour>>, Problem> {
+) -> Result<Json<Listed<HourCount>>, Problem> {
     let now = web.engine.store().now();
     let until = moment(query.until.as_deref(), now)?.unwrap_or(now);
     let day_before = Timestamp(until.0.saturating_sub(DAY.millis()));
@@ -101,7 +83,7 @@ pub(super) async fn hours(
         return Err(Problem::new(Kind::NotUnderstood, detail).with_help("ask for parts of it"));
     }
     let hours = caller.execute(&web, ListHours { since, until }).await?;
-    Ok(Json(Listed::whole(hours.into_iter().map(Hour::from).collect())))
+    Ok(Json(Listed::whole(hours)))
 }
 
 /// Looks for trouble, through the whole file of the store

@@ -6,9 +6,10 @@ use askama::Template;
 use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use keystile_core::audit::AuditEvent;
 use keystile_core::keys::application::ApplicationState;
 use keystile_core::version::Expected;
-use keystile_engine::audit::{EventFilter, EventView, ListEvents};
+use keystile_engine::audit::{EventFilter, ListEvents};
 use keystile_engine::keys::application::{ApplicationView, ListApplications, ShowApplication};
 use keystile_engine::keys::application_edit::{
     ChangeApplicationPlan, SetApplicationNote, SetApplicationState,
@@ -68,7 +69,11 @@ pub(crate) async fn applications(
 pub(crate) async fn names(web: &Arc<Web>, owner: &SignedIn) -> Vec<String> {
     let command = ListApplications { after: String::new(), limit: Some(SUGGESTED) };
     let list = web.engine.execute(&owner.principal(), command).await;
-    list.unwrap_or_default().into_iter().map(|one| one.name).collect()
+    let list = list.unwrap_or_else(|failure| {
+        tracing::warn!(error = %failure, "a page goes without suggestions: applications could not be read");
+        Vec::new()
+    });
+    list.into_iter().map(|one| one.name).collect()
 }
 
 #[derive(Template)]
@@ -82,7 +87,7 @@ struct ApplicationPage {
     plan_hint: &'static str,
     keys: Vec<KeyView>,
     more_keys: bool,
-    events: Vec<EventView>,
+    events: Vec<AuditEvent>,
 }
 
 pub(crate) async fn application(

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use keystile_engine::audit::{AuditReport, EventFilter, EventView, ListEvents, VerifyAudit};
+use keystile_core::audit::AuditEvent;
+use keystile_engine::audit::{AuditReport, EventFilter, ListEvents, VerifyAudit};
 use keystile_engine::command::{Failure, FailureKind};
 use keystile_store::audit::EventKind;
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ struct AuditPage {
     clock: Clock,
     query: AuditQuery,
     kinds: Vec<&'static str>,
-    events: Vec<EventView>,
+    events: Vec<AuditEvent>,
     mistake: Option<String>,
     next: Option<String>,
 }

@@ -69,7 +69,7 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
     let bars: Vec<Bar> = hours
         .iter()
         .map(|hour| Bar {
-            label: clock.hour(hour.hour_start),
+            label: clock.hour(hour.start),
             writes: hour.writes,
             refused: hour.refused,
         })

@@ -69,11 +69,17 @@ struct Unnamed {
 
 /// The file as text, where it can be read and is not too long.
 async fn text_of(file: &std::path::Path) -> Option<String> {
-    let metadata = tokio::fs::metadata(file).await.ok()?;
-    if metadata.len() > FILE_BYTES_MAX {
-        return None;
-    }
-    tokio::fs::read_to_string(file).await.ok()
+    let read = async {
+        if tokio::fs::metadata(file).await?.len() > FILE_BYTES_MAX {
+            return Ok(None);
+        }
+        tokio::fs::read_to_string(file).await.map(Some)
+    };
+    let text: std::io::Result<_> = read.await;
+    text.unwrap_or_else(|error| {
+        tracing::warn!(%error, file = %file.display(), "the configuration file cannot be shown");
+        None
+    })
 }
 
 pub(crate) async fn policy(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {

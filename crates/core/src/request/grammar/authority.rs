@@ -43,6 +43,10 @@ fn refused(detail: &'static str) -> Refusal {
 /// The host of an authority, in lower case and without its port.
 ///
 /// Only letters, digits, `-`, `.` and `_` pass in a name: RFC 3986 knows more, DNS does not.
+///
+/// # Errors
+/// `HostInvalid` when it holds user information, no name or IPv6 address, more bytes than a host
+/// name can have, or a port that is no number up to 65535.
 pub fn host(authority: &str) -> Result<Cow<'_, str>, Refusal> {
     if authority.contains('@') {
         return Err(refused("Host holds user information (`@`)."));

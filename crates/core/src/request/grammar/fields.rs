@@ -175,6 +175,10 @@ fn framing(version: HttpVersion, fields: &Fields<'_>) -> Result<(), Refusal> {
 }
 
 /// Whether these fields, among them all that state the length of a body, state it in one clear way.
+///
+/// # Errors
+/// `FramingInvalid` when the length is given twice, in two ways, or as no plain number; `HeaderInvalid`
+/// when another of the fields could not stand in a request.
 pub fn check_framing(version: HttpVersion, fields: AllFields<'_>) -> Result<(), Refusal> {
     let mut read = Fields::default();
     for (name, value) in fields.0 {

@@ -72,6 +72,10 @@ pub struct Canonical<'a> {
 /// Reads a head in the one way it can be read, or refuses it.
 ///
 /// Does not allocate for a path and host that are already in their canonical and folded form.
+///
+/// # Errors
+/// When two servers could read it differently, or it asks for what never passes; the refusal's reason and
+/// detail name what.
 pub fn canonical<'a>(
     head: &RequestHead<'a>,
     rules: &GrammarRules,
@@ -145,6 +149,9 @@ fn check_query(query: &[u8]) -> Result<(), Refusal> {
 }
 
 /// Names what cannot stand in a target, for doors whose parser refuses it before it is a head.
+///
+/// # Errors
+/// `TargetInvalid` or `PathInvalid` when something cannot stand in it; the detail names that.
 pub fn check_target(target: &[u8]) -> Result<(), Refusal> {
     if target.contains(&b'#') {
         return Err(Refusal::new(Reason::TargetInvalid)

@@ -1,6 +1,7 @@
 //! Events for people.
 
-use keystile_engine::audit::{AuditReport, EventView};
+use keystile_core::audit::AuditEvent;
+use keystile_engine::audit::AuditReport;
 
 use super::super::session::Screen;
 use super::listing::{Cell, Column, Listing, Tone, details};
@@ -15,8 +16,8 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// A list of events.
-pub(crate) fn events(events: &[EventView], screen: &Screen) -> String {
-    let row = |event: &EventView| {
+pub(crate) fn events(events: &[AuditEvent], screen: &Screen) -> String {
+    let row = |event: &AuditEvent| {
         let about = event.subject.as_deref().or(event.application.as_deref());
         vec![
             Cell::new(event.id.to_string()),

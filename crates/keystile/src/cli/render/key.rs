@@ -1,8 +1,8 @@
 //! Keys for people.
 
+use keystile_core::audit::AuditEvent;
 use keystile_core::keys::lock::Lock;
 use keystile_core::time::Timestamp;
-use keystile_engine::audit::EventView;
 use keystile_engine::keys::key::{BudgetView, KeyDetails, KeyView};
 
 use super::super::session::Screen;
@@ -123,8 +123,8 @@ fn budget_table(budgets: &[BudgetView], screen: &Screen) -> String {
     Listing { columns: BUDGET_COLUMNS, rows: budgets.iter().map(row).collect() }.render(screen)
 }
 
-fn event_table(events: &[EventView], screen: &Screen) -> String {
-    let row = |event: &EventView| {
+fn event_table(events: &[AuditEvent], screen: &Screen) -> String {
+    let row = |event: &AuditEvent| {
         vec![
             Cell::new(event.time.readable()),
             Cell::new(event.kind.replace('_', " ")),

@@ -4,6 +4,7 @@
 //! The table is the audit (see [`crate::sqlite::audit`]); rules wait for some of them.
 
 use keystile_core::actor::Actor;
+use keystile_core::audit::AuditEvent;
 use keystile_core::keys::lock::Lock;
 use keystile_core::notifications::notice::NoticeBudget;
 use keystile_core::notifications::trigger::Trigger;
@@ -212,27 +213,6 @@ impl<'a> Event<'a> {
     }
 }
 
-/// An event as it is listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventRow {
-    /// Its number.
-    pub id: i64,
-    /// When.
-    pub time: Timestamp,
-    /// Its kind's name.
-    pub kind: String,
-    /// The id of the key that it concerns.
-    pub key: Option<String>,
-    /// The name of the application that it concerns.
-    pub application: Option<String>,
-    /// The name of the owner or token that it concerns.
-    pub subject: Option<String>,
-    /// Who did it.
-    pub actor: Actor,
-    /// More about it.
-    pub detail: String,
-}
-
 /// Which events to list.
 #[derive(Clone, Debug, Default)]
 pub struct EventQuery {
@@ -260,9 +240,9 @@ const COLUMNS: &str =
      FROM event LEFT JOIN key ON key.id = event.key
      LEFT JOIN application ON application.id = event.application";
 
-fn event_row(row: &Row<'_>) -> Result<EventRow> {
+fn event_row(row: &Row<'_>) -> Result<AuditEvent> {
     let actor: String = row.get(6)?;
-    Ok(EventRow {
+    Ok(AuditEvent {
         id: row.get(0)?,
         time: Timestamp(row.get(1)?),
         kind: EventKind::present_name(row.get(2)?),
@@ -287,7 +267,7 @@ pub(crate) fn actor_from(text: &str) -> Result<Actor> {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub(crate) fn list(connection: &Connection, query: &EventQuery) -> Result<Vec<EventRow>> {
+pub(crate) fn list(connection: &Connection, query: &EventQuery) -> Result<Vec<AuditEvent>> {
     // Only the conditions that are asked for are written, so that each takes the index made for it.
     let mut conditions = vec!["event.id < ?1 AND event.id > ?2"];
     if query.key_row.is_some() {
@@ -345,7 +325,7 @@ pub(crate) fn list_of_key(
     connection: &Connection,
     key_row: i64,
     limit: u32,
-) -> Result<Vec<EventRow>> {
+) -> Result<Vec<AuditEvent>> {
     list(connection, &EventQuery { key_row: Some(key_row), limit, ..EventQuery::default() })
 }
 

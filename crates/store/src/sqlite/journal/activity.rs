@@ -3,40 +3,20 @@
 use std::collections::HashMap;
 
 use keystile_core::journal::Outcome;
+use keystile_core::journal::counts::{Activity, AddressUse};
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
-use crate::sqlite::journal::listing;
 use crate::sqlite::journal::order::first_id_at;
 use crate::sqlite::journal::query::RecordQuery;
 use crate::sqlite::journal::record::code;
-use crate::sqlite::journal::subject_index;
+use crate::sqlite::journal::{listing, subject_index};
 
 /// So many of a key's latest records are counted.
 const COUNTED_MAX: u32 = 20_000;
 /// So many of a key's latest records are looked at for addresses.
 const ADDRESSED_MAX: u32 = 1_000;
-
-/// A key's records by time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Activity {
-    /// How many records each slot has, earliest first.
-    pub slots: Vec<u64>,
-    /// Whether there are more records than were counted, so that the first slots lack some.
-    pub is_truncated: bool,
-}
-
-/// An address that a key was used from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressUse {
-    /// The address.
-    pub address: String,
-    /// How many requests came from it; a record of refusals may stand for several.
-    pub requests: u64,
-    /// The last of them.
-    pub last: Timestamp,
-}
 
 /// How many records a subject has in each of some slots of equal length from a time on; what is later
 /// counts in the last slot. Counts the latest 20,000 records at most.

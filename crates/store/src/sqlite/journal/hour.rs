@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use keystile_core::journal::counts::HourCount;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -10,17 +11,6 @@ use crate::sqlite::journal::order;
 use crate::sqlite::meta;
 
 const HOUR_MILLIS: i64 = 3_600_000;
-
-/// What one hour had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HourCount {
-    /// When it began; whole hours of UTC.
-    pub hour_start: Timestamp,
-    /// Records that are not refusals, whatever became of them.
-    pub writes: u64,
-    /// Requests that were refused; a record may stand for several.
-    pub refused: u64,
-}
 
 /// The last record that `journal_hour` holds.
 fn hours_to(connection: &Connection) -> Result<i64> {
@@ -83,7 +73,7 @@ pub(crate) fn writes_by_hour(
         add(row)?;
     }
     let counts = hours.into_iter().map(|(hour, (writes, refused))| HourCount {
-        hour_start: begin(hour),
+        start: begin(hour),
         writes: writes.unsigned_abs(),
         refused: refused.unsigned_abs(),
     });

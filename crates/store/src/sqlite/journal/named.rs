@@ -1,13 +1,12 @@
 //! Reading the journal by the names of keys and applications.
 
+use keystile_core::journal::counts::{Activity, AddressUse};
 use keystile_core::time::Timestamp;
 use rusqlite::Connection;
 
 use crate::error::Result;
 use crate::keys::KeyRef;
-use crate::sqlite::journal::activity::{
-    Activity, AddressUse, activity_of_subject, addresses_of_subject,
-};
+use crate::sqlite::journal::activity::{activity_of_subject, addresses_of_subject};
 use crate::sqlite::journal::query::RecordQuery;
 use crate::sqlite::keys::key;
 

@@ -1,12 +1,12 @@
 //! Listing keys, and one key with its history.
 
+use keystile_core::audit::AuditEvent;
 use keystile_core::time::Timestamp;
 use rusqlite::Connection;
 
 use crate::error::Result;
 use crate::keys::{KeyQuery, KeyRef, ListedKey};
 use crate::sqlite::audit::event;
-use crate::sqlite::audit::event::EventRow;
 use crate::sqlite::journal::activity;
 use crate::sqlite::keys::key::{self, KeyScan};
 
@@ -61,7 +61,7 @@ pub(crate) fn with_events(
     connection: &Connection,
     key: &KeyRef,
     events: u32,
-) -> Result<(ListedKey, Vec<EventRow>)> {
+) -> Result<(ListedKey, Vec<AuditEvent>)> {
     let key = key::find(connection, key)?;
     let events = event::list_of_key(connection, key.row, events)?;
     let last_write = activity::last_of_subject(connection, key.row)?;

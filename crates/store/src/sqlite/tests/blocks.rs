@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use keystile_core::journal::counts::HourCount;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
 use keystile_core::keys::hash::KeyHash;
 use keystile_core::keys::lock::LockRule;
 use keystile_core::refusal::Reason;
 use keystile_core::time::Timestamp;
 
-use crate::journal::{Direction, HourCount, RecordPage, RecordQuery};
+use crate::journal::{Direction, RecordPage, RecordQuery};
 use crate::reservation::RefusedRecord;
 use crate::sqlite::journal::{activity, hour, listing};
 use crate::sqlite::tests::make::{facts, plan, refusals, settlement};
@@ -239,7 +240,7 @@ fn hours(fixture: &TestStore) -> Vec<(i64, u64, u64)> {
 
 fn hours_between(fixture: &TestStore, since: Timestamp, until: Timestamp) -> Vec<(i64, u64, u64)> {
     let counted = fixture.store().read(|read| hour::writes_by_hour(read, since, until)).unwrap();
-    let plain = |HourCount { hour_start, writes, refused }| (hour_start.0, writes, refused);
+    let plain = |HourCount { start, writes, refused }| (start.0, writes, refused);
     counted.into_iter().map(plain).collect()
 }
 

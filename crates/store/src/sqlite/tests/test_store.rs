@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use keystile_core::audit::AuditEvent;
 use keystile_core::journal::{Outcome, WriteRecord};
 use keystile_core::keys::hash::KeyHash;
 use keystile_core::keys::key::{KeyId, KeyState};
@@ -15,7 +16,7 @@ use crate::journal::{Direction, RecordQuery};
 use crate::key_cache::KeyEntry;
 use crate::keys::{KeyRef, KeyRow, NewKeyRow};
 use crate::reservation::{ReserveAnswer, Reserved, Subject};
-use crate::sqlite::audit::event::{self, EventRow};
+use crate::sqlite::audit::event::{self};
 use crate::sqlite::files::directory::DataDirectory;
 use crate::sqlite::journal::listing;
 use crate::sqlite::keys::key;
@@ -212,7 +213,7 @@ impl TestStore {
         })
     }
 
-    pub(crate) fn events(&self, key: KeyHash) -> Vec<EventRow> {
+    pub(crate) fn events(&self, key: KeyHash) -> Vec<AuditEvent> {
         let row = self.row(key).row;
         self.store().read(|read| event::list_of_key(read, row, 1000)).unwrap()
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, State};
+use keystile_core::audit::AuditEvent;
 use keystile_core::journal::WriteRecord;
+use keystile_core::journal::counts::AddressUse;
 use keystile_core::time::{Span, Timestamp};
-use keystile_engine::AddressUse;
-use keystile_engine::audit::EventView;
 use keystile_engine::journal::{KeyActivity, PageRecords, RecordFilter, ShowKeyActivity};
 use keystile_engine::keys::key::{BudgetView, KeyView, ShowKey};
 
@@ -37,7 +37,7 @@ struct KeyPage {
     spark: Svg,
     records: Vec<WriteRecord>,
     addresses: Vec<AddressUse>,
-    events: Vec<EventView>,
+    events: Vec<AuditEvent>,
 }
 
 pub(crate) async fn key(

@@ -37,7 +37,10 @@ pub struct BodyCharge {
 
 /// What a call costs in each of its budgets; zero when it only reads.
 ///
-/// A body that cannot be counted costs the rule's `cost_max`, and is refused where there is none.
+/// A body that cannot be counted costs the rule's `cost_max`.
+///
+/// # Errors
+/// `BodyUncountable` when a body cannot be counted and its rule has no `cost_max`.
 pub fn cost_of(charge: &BodyCharge, call: &CountedCall<'_>) -> Result<u32, Refusal> {
     let mut most = 0;
     for rule in &charge.rules {
