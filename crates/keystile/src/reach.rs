@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use http::Uri;
 use keystile_core::policy::Policy;
 use keystile_engine::checks::{Checks, UnreachableUpstream};
-use keystile_notify::worker;
+use keystile_notify::channel;
 
 use crate::config::{Configuration, Diagnostic};
 
@@ -16,14 +16,14 @@ use crate::config::{Configuration, Diagnostic};
 const WAIT: Duration = Duration::from_secs(2);
 
 /// How the engine looks at what is outside of the store.
-pub const CHECKS: Checks = Checks { channel: worker::fault, upstreams: unreachable };
+pub const CHECKS: Checks = Checks { channel: channel::fault, upstreams: unreachable };
 
 /// The warnings of a configuration, with those about channels that could not send. Reads their secrets, and
 /// connects to nothing.
 pub fn warnings(file: &Path, configuration: Configuration) -> Vec<Diagnostic> {
     let file = file.display().to_string();
     let faults = configuration.watching.channels().iter().filter_map(|channel| {
-        let fault = worker::fault(channel)?;
+        let fault = channel::fault(channel)?;
         Some(Diagnostic::beside(
             &file,
             format!("the channel {} cannot send: {fault}", channel.name),

@@ -13,7 +13,7 @@ use keystile_engine::command::{Done, Failure, FailureKind};
 use keystile_engine::owners::claim::{ClaimLink, MakeClaimLink};
 use keystile_engine::reload::Reload;
 use keystile_engine::{Engine, EngineSettings, Reloader, ServerInfo};
-use keystile_notify::send::VapidKey;
+use keystile_notify::VapidKey;
 use keystile_notify::worker::{self, Notifier};
 use keystile_proxy::Gate;
 use keystile_proxy::settings::TlsFiles;

@@ -54,7 +54,7 @@ pub(crate) enum AddressError {
         class: AddressClass,
     },
     /// It is plain HTTP to an address outside the allowed ranges.
-    #[error("{host} is told over plain HTTP, which anybody on the way can read: use https")]
+    #[error("{host} would be sent plain HTTP, which anybody on the way can read: use https")]
     Plain {
         /// The name.
         host: String,

@@ -6,10 +6,10 @@
 //!   is known here.
 //! - A [`message::Message`] is one event, or a digest of many, in words, before any channel's form.
 //! - A **channel** is what the owner configured. It has one or more **receivers**: an address of a mail
-//!   channel, a browser's [`channel::Subscription`] of a push channel, the one address of any other.
-//!   [`channel::ChannelSettings`] is what one receiver needs.
+//!   channel, a subscribed browser of a push channel, the one address of any other. A kind of channel is a
+//!   [`channel::ChannelKind`], which makes of the owner's settings a destination for one receiver.
 //! - A **delivery** is one message for one receiver. It has **attempts** until one succeeds or none
-//!   makes sense. Each attempt is one call of [`send::Sender::send`] with the same message, so that a
+//!   makes sense. Each attempt is one call of `Sender::send` with the same message, so that a
 //!   receiver knows a repeat by its Message-ID or webhook-id.
 //! - An **action link** opens a page of the console. Nothing in a message acts by being fetched.
 //!
@@ -23,13 +23,15 @@
 //!
 //! # Not here
 //! Rules, grouping, the outbox, retries and their back-off: an attempt says only whether another one
-//! makes sense ([`send::SendError`]), and [`worker`] hands that to the engine.
+//! makes sense ([`keystile_core::notifications::delivery::AttemptOutcome`]), and [`worker`] hands that to the engine.
 
 pub mod address;
 pub mod channel;
 pub mod message;
 mod render;
 mod secret;
-pub mod send;
+mod send;
 mod text;
 pub mod worker;
+
+pub use channel::web_push::vapid::{VapidError, VapidKey};

@@ -92,14 +92,14 @@ pub struct WriteLine {
     pub who: Option<String>,
 }
 
-/// Where a click leads: always to a page that says what will happen, never to the act itself.
+/// Where a click leads: always to a page that says what will happen, never to the action itself.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// One word, as in `View` or `Lock`.
     pub label: String,
     /// An address of the console. May carry a token that acts.
     pub url: String,
-    /// The page that it opens offers an act.
+    /// The page that it opens offers an action.
     pub is_act: bool,
 }
 

@@ -1,10 +1,14 @@
-//! Channels: where owners are told, and what each kind needs to reach them.
+//! Channels: where owners are notified, and what they wrote about each.
+//!
+//! Which settings a kind takes, what they mean and how it sends is known to the crate that sends. Here a
+//! channel is a name, its receivers, and settings that nobody reads.
 //!
 //! # What this protects
 //!
 //! No secret is a value here. A channel knows the file or the environment variable that holds its secret,
 //! and whoever sends reads it then, so that a secret can be replaced without a restart and is in no log.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::request::address::AddressRange;
@@ -18,7 +22,7 @@ pub enum SecretSource {
     Environment(String),
 }
 
-/// A way on which owners are told.
+/// A way on which owners are notified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelRule {
     /// Its name, as rules write it.
@@ -34,140 +38,109 @@ pub struct ChannelRule {
 
 /// How a channel is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChannelSpec {
-    /// Email, by an SMTP server.
-    Email {
-        /// Who is told; each is a receiver of its own.
-        to: Vec<String>,
-        /// Who tells.
-        from: String,
-        /// The server, as in `smtps://user@mail.example.org`.
-        smtp_url: String,
-        /// The password of the user in it.
-        password: Option<SecretSource>,
-    },
-    /// Push to the devices that owners subscribed; each is a receiver of its own.
-    WebPush {
-        /// Whom a push service may ask, as in `mailto:me@example.org`.
-        contact: Option<String>,
-    },
-    /// A request in the form of Standard Webhooks.
-    Webhook {
-        /// Where to.
-        url: String,
-        /// What it is signed with.
-        secret: SecretSource,
-    },
-    /// An incoming webhook of Slack, whose address is the secret.
-    Slack {
-        /// Where to.
-        url: SecretSource,
-    },
-    /// A webhook of Discord, whose address is the secret.
-    Discord {
-        /// Where to.
-        url: SecretSource,
-    },
-    /// A workflow webhook of Microsoft Teams, whose address is the secret.
-    Teams {
-        /// Where to.
-        url: SecretSource,
-    },
-    /// A topic of an ntfy server.
-    Ntfy {
-        /// The server.
-        url: String,
-        /// The topic.
-        topic: String,
-        /// A token, where the topic is not open.
-        token: Option<SecretSource>,
-    },
-    /// A Gotify server.
-    Gotify {
-        /// The server.
-        url: String,
-        /// The application's token.
-        token: SecretSource,
-    },
-    /// A chat of a Telegram bot.
-    Telegram {
-        /// The chat.
-        chat: String,
-        /// The bot's token.
-        token: SecretSource,
-    },
-    /// Pushover.
-    Pushover {
-        /// The user or group.
-        user: String,
-        /// The application's token.
-        token: SecretSource,
-    },
-    /// A room of Matrix.
-    Matrix {
-        /// The home server.
-        url: String,
-        /// The room, as in `!abc:example.org`.
-        room: String,
-        /// An access token.
-        token: SecretSource,
-    },
+pub struct ChannelSpec {
+    kind: &'static str,
+    target: String,
+    audience: Audience,
+    settings: ChannelSettings,
+}
+
+/// Who receives the messages of a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// One receiver without a name, as a room of a chat.
+    One,
+    /// Each of these addresses, as a receiver of its own.
+    Addresses(Vec<String>),
+    /// Each device that owners subscribed, as a receiver of its own.
+    Devices,
 }
 
 impl ChannelSpec {
-    /// The name of its kind, as the configuration writes it.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Email { .. } => "email",
-            Self::WebPush { .. } => "web_push",
-            Self::Webhook { .. } => "webhook",
-            Self::Slack { .. } => "slack",
-            Self::Discord { .. } => "discord",
-            Self::Teams { .. } => "teams",
-            Self::Ntfy { .. } => "ntfy",
-            Self::Gotify { .. } => "gotify",
-            Self::Telegram { .. } => "telegram",
-            Self::Pushover { .. } => "pushover",
-            Self::Matrix { .. } => "matrix",
-        }
+    /// A channel of a kind, which must have checked the settings. `target` says to people where it leads, and
+    /// holds nothing secret.
+    pub fn new(
+        kind: &'static str,
+        target: String,
+        audience: Audience,
+        settings: ChannelSettings,
+    ) -> Self {
+        Self { kind, target, audience, settings }
     }
 
-    /// Who is reached, for people; nothing that is a secret.
-    pub fn target(&self) -> String {
-        match self {
-            Self::Email { to, .. } => to.join(", "),
-            Self::WebPush { .. } => "subscribed devices".to_owned(),
-            Self::Webhook { url, .. } | Self::Gotify { url, .. } => url.clone(),
-            Self::Slack { .. } | Self::Discord { .. } | Self::Teams { .. } => {
-                "a secret address".to_owned()
-            }
-            Self::Ntfy { url, topic, .. } => format!("{url}/{topic}"),
-            Self::Telegram { chat, .. } => format!("chat {chat}"),
-            Self::Pushover { .. } => "pushover.net".to_owned(),
-            Self::Matrix { url, room, .. } => format!("{room} at {url}"),
-        }
+    /// The name of its kind, as the configuration writes it.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Where it leads, for people; nothing that is a secret.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// What the owner wrote about it.
+    pub fn settings(&self) -> &ChannelSettings {
+        &self.settings
     }
 
     /// Who receives a message on it, where `devices` are the subscribed devices: several receivers by name,
     /// or one that needs none. Nobody, where no device is subscribed.
     pub fn receivers(&self, devices: &[String]) -> Vec<Option<String>> {
-        match self {
-            Self::Email { to, .. } => to.iter().cloned().map(Some).collect(),
-            Self::WebPush { .. } => devices.iter().cloned().map(Some).collect(),
-            Self::Webhook { .. }
-            | Self::Slack { .. }
-            | Self::Discord { .. }
-            | Self::Teams { .. }
-            | Self::Ntfy { .. }
-            | Self::Gotify { .. }
-            | Self::Telegram { .. }
-            | Self::Pushover { .. }
-            | Self::Matrix { .. } => vec![None],
+        match &self.audience {
+            Audience::One => vec![None],
+            Audience::Addresses(addresses) => addresses.iter().cloned().map(Some).collect(),
+            Audience::Devices => devices.iter().cloned().map(Some).collect(),
         }
     }
 
     /// Whether its receivers are the subscribed devices.
     pub fn is_for_devices(&self) -> bool {
-        matches!(self, Self::WebPush { .. })
+        self.audience == Audience::Devices
+    }
+}
+
+/// What an owner wrote about a channel, by the names of the settings. What is not written reads as empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChannelSettings(BTreeMap<&'static str, ChannelSetting>);
+
+/// What one setting says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChannelSetting {
+    /// A text.
+    Text(String),
+    /// Several texts.
+    Texts(Vec<String>),
+    /// Where a secret is kept.
+    Secret(SecretSource),
+}
+
+impl ChannelSettings {
+    /// Adds a setting, or replaces it.
+    pub fn insert(&mut self, name: &'static str, setting: ChannelSetting) {
+        self.0.insert(name, setting);
+    }
+
+    /// The text of a setting; empty where it is not written, or is no text.
+    pub fn text(&self, name: &str) -> &str {
+        match self.0.get(name) {
+            Some(ChannelSetting::Text(text)) => text,
+            Some(ChannelSetting::Texts(_) | ChannelSetting::Secret(_)) | None => "",
+        }
+    }
+
+    /// The texts of a setting; none where it is not written.
+    pub fn texts(&self, name: &str) -> &[String] {
+        match self.0.get(name) {
+            Some(ChannelSetting::Texts(texts)) => texts,
+            Some(ChannelSetting::Text(_) | ChannelSetting::Secret(_)) | None => &[],
+        }
+    }
+
+    /// Where a secret is kept; nowhere, where it is not written.
+    pub fn secret(&self, name: &str) -> Option<&SecretSource> {
+        match self.0.get(name) {
+            Some(ChannelSetting::Secret(source)) => Some(source),
+            Some(ChannelSetting::Text(_) | ChannelSetting::Texts(_)) | None => None,
+        }
     }
 }

@@ -285,12 +285,17 @@ mod tests {
     use crate::journal::Outcome::{
         Applied, HandedOver, NotSent, Pending, RefusedByUpstream, Unknown,
     };
-    use crate::notifications::channel::ChannelSpec;
+    use crate::notifications::channel::{Audience, ChannelSettings, ChannelSpec};
 
     fn channel(name: &str) -> ChannelRule {
         ChannelRule {
             name: name.to_owned(),
-            spec: ChannelSpec::WebPush { contact: None },
+            spec: ChannelSpec::new(
+                "web_push",
+                String::new(),
+                Audience::Devices,
+                ChannelSettings::default(),
+            ),
             per_hour_max: 60,
             allowed_networks: Vec::new(),
         }

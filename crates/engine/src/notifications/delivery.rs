@@ -270,7 +270,7 @@ fn channel_view(
     ChannelView {
         name: channel.name.clone(),
         kind: channel.spec.kind().to_owned(),
-        target: channel.spec.target(),
+        target: channel.spec.target().to_owned(),
         rules: named.map(|rule| rule.name.clone()).collect(),
         open: standing.open,
         failed: standing.failed,

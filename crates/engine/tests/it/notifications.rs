@@ -5,7 +5,7 @@ use std::sync::Arc;
 use keystile_core::actor::Actor;
 use keystile_core::keys::key::KeyId;
 use keystile_core::keys::lock::{Budgets, LockLevel};
-use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::notifications::channel::{Audience, ChannelRule, ChannelSettings, ChannelSpec};
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState};
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::notifications::watch::{WatchRule, WatchRules};
@@ -153,10 +153,12 @@ fn a_link_of_a_revoked_key_does_nothing() {
 fn hook(fixture: &TestEngine) {
     let channel = ChannelRule {
         name: "ops".to_owned(),
-        spec: ChannelSpec::Webhook {
-            url: "https://hooks.example.org".to_owned(),
-            secret: SecretSource::Environment("HOOK".to_owned()),
-        },
+        spec: ChannelSpec::new(
+            "webhook",
+            "https://hooks.example.org".to_owned(),
+            Audience::One,
+            ChannelSettings::default(),
+        ),
         per_hour_max: 60,
         allowed_networks: Vec::new(),
     };
@@ -226,12 +228,12 @@ fn mail(fixture: &TestEngine) {
 fn mail_at_most(fixture: &TestEngine, per_hour_max: u32) {
     let channel = ChannelRule {
         name: "mail".to_owned(),
-        spec: ChannelSpec::Email {
-            to: vec!["ada@example.org".to_owned(), "ben@example.org".to_owned()],
-            from: "keystile@example.org".to_owned(),
-            smtp_url: "smtp://127.0.0.1".to_owned(),
-            password: None,
-        },
+        spec: ChannelSpec::new(
+            "email",
+            "ada@example.org, ben@example.org".to_owned(),
+            Audience::Addresses(vec!["ada@example.org".to_owned(), "ben@example.org".to_owned()]),
+            ChannelSettings::default(),
+        ),
         per_hour_max,
         allowed_networks: Vec::new(),
     };

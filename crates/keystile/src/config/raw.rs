@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) use notifications::{Channel, ChannelKind, Smtp, Watch, WatchEvent, WatchOutcome};
+pub(super) use notifications::{Channel, Smtp, Watch, WatchEvent, WatchOutcome};
 
 use super::value::{NumberOrText, OneOrMany, Spanned, TextOr};
 

@@ -1,4 +1,4 @@
-//! The forms that channels give to a message.
+//! What every kind of channel makes its form of: a message whose texts are safe to show.
 //!
 //! # What this protects
 //! Paths, names and reasons are chosen by strangers. No renderer reads a [`Message`]: each is given a
@@ -6,9 +6,6 @@
 //! written out by `core::text`), and no address that a program would make a link of. What a format
 //! would obey on top of that (HTML, mrkdwn, Markdown, mentions) its renderer escapes.
 
-pub(crate) mod chat;
-pub(crate) mod html;
-pub(crate) mod push;
 pub(crate) mod text;
 
 use keystile_core::journal::Outcome;
@@ -106,7 +103,7 @@ impl Shown {
     /// What the list of writes is called.
     pub(crate) fn writes_heading(&self) -> &'static str {
         match (self.trigger, self.writes.len()) {
-            // What was there before the lock, not what is told.
+            // What was there before the lock, not what the message is about.
             (Trigger::KeyLocked, 1) => "Last write",
             (_, 1) => "The write",
             (_, _) => "Last writes",

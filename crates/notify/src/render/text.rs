@@ -1,41 +1,6 @@
-//! The text part of a mail.
+//! Pieces of text that several kinds of channel share.
 
-use super::Shown;
-
-/// The mail as plain text. `host` is the console that sends it.
-pub(crate) fn mail(shown: &Shown, host: &str) -> String {
-    let mut text = format!("{}\n", shown.sentence);
-    if !shown.facts.is_empty() {
-        text.push('\n');
-        let width = shown.facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-        for (name, value) in &shown.facts {
-            text.push_str(&format!("  {name:width$}  {value}\n"));
-        }
-    }
-    if !shown.writes.is_empty() {
-        text.push_str(&format!("\n{}\n", shown.writes_heading()));
-        for write in &shown.writes {
-            text.push_str(&format!("  {}\n", write.line()));
-        }
-    }
-    if !shown.links.is_empty() {
-        text.push('\n');
-        for link in &shown.links {
-            text.push_str(&format!("{}: {}\n", link.label, link.url));
-        }
-    }
-    // The line that mail programs know as the start of a signature.
-    text.push_str(&format!("\n-- \n{}\n", footer(host)));
-    if let Some(url) = &shown.unsubscribe {
-        text.push_str(&format!("Stop these digests: {url}\n"));
-    }
-    text
-}
-
-/// Why this message came.
-pub(super) fn footer(host: &str) -> String {
-    format!("Keystile at {host} sent this because its configuration names this address.")
-}
+use super::{Shown, utf16};
 
 /// The body of a message in channels that take plain text: the sentence, the facts, the last writes.
 pub(crate) fn body(shown: &Shown) -> String {
@@ -52,13 +17,31 @@ pub(crate) fn body(shown: &Shown) -> String {
     text
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::render::example;
+/// The heading and the last writes, one a line.
+pub(crate) fn last_writes(shown: &Shown) -> String {
+    let lines = shown.writes.iter().map(|write| format!("\n{}", write.line()));
+    format!("{}:{}", shown.writes_heading(), lines.collect::<String>())
+}
 
-    #[test]
-    fn the_text_part_reads_well() {
-        insta::assert_snapshot!(mail(&Shown::of(&example()), "gate.example.org"));
+/// As many of the parts, joined, as fit as a whole.
+pub(crate) fn whole_within(
+    parts: impl Iterator<Item = String>,
+    between: &str,
+    max: usize,
+) -> String {
+    let mut all = String::new();
+    for part in parts {
+        let between = if all.is_empty() { "" } else { between };
+        if utf16(&all) + utf16(between) + utf16(&part) <= max {
+            all.push_str(between);
+            all.push_str(&part);
+        }
     }
+    all
+}
+
+/// A text as HTML shows it.
+pub(crate) fn in_html(text: &str) -> String {
+    askama::filters::escape(text, askama::filters::Html)
+        .map_or_else(|never| match never {}, |escaped| escaped.to_string())
 }

@@ -8,13 +8,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::header::{CONTENT_LENGTH, HOST, LOCATION, RETRY_AFTER, USER_AGENT};
+use ::http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, LOCATION, RETRY_AFTER, USER_AGENT};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use keystile_core::notifications::delivery::AttemptOutcome;
 use keystile_core::time::{Span, Timestamp};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -25,7 +26,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use super::{AFTER_MAX, Accepted, SendError, said_by};
+use super::answer::{later, never, said_by};
 use crate::address::{AddressError, AddressGuard};
 
 /// As much of an answer as is read; the rest is left on the wire.
@@ -33,11 +34,13 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// An address that does not answer leaves this much of the time to the next one of the same name.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A peer that asks for a longer pause is tried again after a day.
+const RETRY_AFTER_MAX: Span = Span::from_secs(86_400);
 const SECRET_BYTES_MIN: usize = 4;
 
 /// How the answers of a kind of receiver are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
+pub(crate) enum Peer {
     /// A program of the owner's: whatever it refuses now it may take when it is repaired, and 410 says
     /// that it wants no more (Standard Webhooks, "Delivery").
     Webhook,
@@ -49,20 +52,26 @@ pub(super) enum Peer {
     Service,
 }
 
-/// A request to be sent.
-pub(super) struct HttpRequest {
-    pub(super) peer: Peer,
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+/// A request to be sent. Its address, fields and body may hold secrets, so it prints none of them.
+pub(crate) struct HttpRequest {
+    pub(crate) peer: Peer,
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
     /// What is taken out of the answer should the peer repeat it.
-    pub(super) secrets: Vec<String>,
+    pub(crate) secrets: Vec<String>,
+}
+
+impl std::fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HttpRequest({} {:?})", self.method, self.peer)
+    }
 }
 
 impl HttpRequest {
     /// A POST of a JSON document.
-    pub(super) fn json(peer: Peer, url: Url, document: &serde_json::Value) -> Self {
+    pub(crate) fn json(peer: Peer, url: Url, document: &serde_json::Value) -> Self {
         let json = HeaderValue::from_static("application/json");
         Self {
             peer,
@@ -76,7 +85,7 @@ impl HttpRequest {
 
     /// The same with a field; one that cannot be a field's value is left out, and the peer says what it
     /// misses.
-    pub(super) fn with(mut self, name: HeaderName, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
         }
@@ -84,7 +93,7 @@ impl HttpRequest {
     }
 
     /// The same with a text that must not come back in what the peer is quoted with.
-    pub(super) fn hiding(mut self, secret: &str) -> Self {
+    pub(crate) fn hiding(mut self, secret: &str) -> Self {
         // A short text, as the path `/`, is no secret and would be found everywhere.
         if secret.len() >= SECRET_BYTES_MIN {
             self.secrets.push(secret.to_owned());
@@ -92,8 +101,13 @@ impl HttpRequest {
         self
     }
 
+    /// The same with a token by which the peer knows us.
+    pub(crate) fn bearer(self, token: &str) -> Self {
+        self.with(AUTHORIZATION, &format!("Bearer {token}")).hiding(token)
+    }
+
     /// The same with its own address hidden: who knows that of a hook may post to it.
-    pub(super) fn hiding_address(self) -> Self {
+    pub(crate) fn hiding_address(self) -> Self {
         let url = self.url.clone();
         self.hiding(url.path()).hiding(url.query().unwrap_or_default())
     }
@@ -137,19 +151,16 @@ impl HttpClient {
     }
 
     /// Sends the request and says what the answer means.
-    pub(super) async fn send(
-        &self,
-        request: HttpRequest,
-        now: Timestamp,
-    ) -> Result<Accepted, SendError> {
+    pub(super) async fn send(&self, request: HttpRequest, now: Timestamp) -> AttemptOutcome {
         let deadline = Instant::now() + self.limit;
-        let host = request.url.host_str().unwrap_or_default().to_owned();
-        let answer = timeout_at(deadline, self.answer(&request)).await;
-        let answer = answer.map_err(|_| {
-            let limit = self.limit;
-            SendError::later(&format!("{host} did not answer within {limit:?}"))
-        })??;
-        let (answer, _connection) = answer;
+        let (answer, _connection) = match timeout_at(deadline, self.answer(&request)).await {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(outcome)) => return outcome,
+            Err(_) => {
+                let (host, limit) = (request.url.host_str().unwrap_or_default(), self.limit);
+                return later(&format!("{host} did not answer within {limit:?}"));
+            }
+        };
         let (head, body) = answer.into_parts();
         // The head decides. A body that never ends takes nothing back.
         let text = request.redacted(&read(body, deadline).await);
@@ -159,17 +170,15 @@ impl HttpClient {
     async fn answer(
         &self,
         request: &HttpRequest,
-    ) -> Result<(Response<Incoming>, Connection), SendError> {
+    ) -> Result<(Response<Incoming>, Connection), AttemptOutcome> {
         let url = &request.url;
         let addresses = self.guard.resolve(url).await.map_err(|error| match &error {
-            AddressError::Unresolved { .. } => SendError::later(&error.to_string()),
-            AddressError::Inside { .. } | AddressError::Plain { .. } => {
-                SendError::never(&error.to_string())
-            }
+            AddressError::Unresolved { .. } => later(&error.to_string()),
+            AddressError::Inside { .. } | AddressError::Plain { .. } => never(&error.to_string()),
         })?;
         let host = url.host_str().unwrap_or_default();
         let failed = |error: &dyn std::fmt::Display| {
-            SendError::later(&format!("{host} cannot be connected to: {error}"))
+            later(&format!("{host} cannot be connected to: {error}"))
         };
         // The very addresses that were checked; the name is not looked up again.
         let stream = connect(&addresses).await.map_err(|e| failed(&e))?;
@@ -210,13 +219,12 @@ impl Drop for Connection {
 async fn exchange<S>(
     stream: TokioIo<S>,
     request: &HttpRequest,
-) -> Result<(Response<Incoming>, Connection), SendError>
+) -> Result<(Response<Incoming>, Connection), AttemptOutcome>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let broken = |error: hyper::Error| {
-        SendError::later(&format!("the connection ended before an answer: {error}"))
-    };
+    let broken =
+        |error: hyper::Error| later(&format!("the connection ended before an answer: {error}"));
     let builder = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).clone();
     let (mut sender, connection) = builder.handshake(stream).await.map_err(broken)?;
     let connection = Connection(tokio::spawn(async move { drop(connection.await) }));
@@ -234,7 +242,7 @@ where
     let built = built.header(USER_AGENT, concat!("Keystile/", env!("CARGO_PKG_VERSION")));
     let mut built = built
         .body(Full::new(Bytes::from(request.body.clone())))
-        .map_err(|error| SendError::never(&format!("no request can be made of it: {error}")))?;
+        .map_err(|error| never(&format!("no request can be made of it: {error}")))?;
     built.headers_mut().extend(request.headers.clone());
     let answer = sender.send_request(built).await.map_err(broken)?;
     Ok((answer, connection))
@@ -262,22 +270,24 @@ fn outcome(
     headers: &HeaderMap,
     text: &str,
     now: Timestamp,
-) -> Result<Accepted, SendError> {
+) -> AttemptOutcome {
     let said = said_by(&format!("{status} {text}"));
     match status.as_u16() {
-        200..300 => Ok(Accepted { said }),
+        200..300 => AttemptOutcome::Sent { said },
         300..400 => {
             let to = redirected_to(headers);
-            Err(SendError::never(&format!(
+            never(&format!(
                 "{status}: it sends us on to {to}, and redirects are not followed; \
                  if that is where it belongs, write the new address into the channel"
-            )))
+            ))
         }
-        410 if peer != Peer::Service => Err(SendError::Gone { said }),
-        404 if peer == Peer::Push => Err(SendError::Gone { said }),
-        408 | 425 | 429 | 500.. => Err(SendError::Later { said, after: after(headers, text, now) }),
-        _ if peer == Peer::Webhook => Err(SendError::Later { said, after: None }),
-        _ => Err(SendError::Never { said }),
+        410 if peer != Peer::Service => AttemptOutcome::Gone { said },
+        404 if peer == Peer::Push => AttemptOutcome::Gone { said },
+        408 | 425 | 429 | 500.. => {
+            AttemptOutcome::Later { said, retry_after: retry_after(headers, text, now) }
+        }
+        _ if peer == Peer::Webhook => AttemptOutcome::Later { said, retry_after: None },
+        _ => AttemptOutcome::Never { said },
     }
 }
 
@@ -289,11 +299,11 @@ fn redirected_to(headers: &HeaderMap) -> String {
 
 /// How long the peer asks to be left alone: Retry-After in seconds or as a date, or the member that
 /// Telegram, Discord (seconds) and Matrix (milliseconds) put into the answer.
-fn after(headers: &HeaderMap, text: &str, now: Timestamp) -> Option<Span> {
+fn retry_after(headers: &HeaderMap, text: &str, now: Timestamp) -> Option<Span> {
     let field = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::trim);
     let millis =
         field.and_then(|field| field_millis(field, now)).or_else(|| member_millis(text))?;
-    Span::from_millis(millis.clamp(1, AFTER_MAX.millis()))
+    Span::from_millis(millis.clamp(1, RETRY_AFTER_MAX.millis()))
 }
 
 fn field_millis(field: &str, now: Timestamp) -> Option<i64> {
@@ -326,7 +336,7 @@ mod tests {
         status: u16,
         field: Option<&'static str>,
         text: &str,
-    ) -> Result<Accepted, SendError> {
+    ) -> AttemptOutcome {
         let mut headers = HeaderMap::new();
         if let Some(field) = field {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(field));
@@ -336,16 +346,11 @@ mod tests {
 
     #[test]
     fn each_status_means_one_thing_for_each_peer() {
-        let word = |peer, status| match answered(peer, status, None, "") {
-            Ok(_) => "accepted",
-            Err(SendError::Later { .. }) => "later",
-            Err(SendError::Never { .. }) => "never",
-            Err(SendError::Gone { .. }) => "gone",
-        };
+        let name_of = |peer, status| answered(peer, status, None, "").name();
         for (status, webhook, hook, push, service) in [
-            (200, "accepted", "accepted", "accepted", "accepted"),
-            (201, "accepted", "accepted", "accepted", "accepted"),
-            (204, "accepted", "accepted", "accepted", "accepted"),
+            (200, "sent", "sent", "sent", "sent"),
+            (201, "sent", "sent", "sent", "sent"),
+            (204, "sent", "sent", "sent", "sent"),
             (301, "never", "never", "never", "never"),
             (307, "never", "never", "never", "never"),
             (400, "later", "never", "never", "never"),
@@ -360,29 +365,29 @@ mod tests {
             (503, "later", "later", "later", "later"),
         ] {
             let peers = [Peer::Webhook, Peer::Hook, Peer::Push, Peer::Service];
-            let words = peers.map(|peer| word(peer, status));
-            assert_eq!(words, [webhook, hook, push, service], "{status}");
+            let names = peers.map(|peer| name_of(peer, status));
+            assert_eq!(names, [webhook, hook, push, service], "{status}");
         }
     }
 
     #[test]
-    fn a_redirect_is_told_without_the_path_of_the_hook() {
+    fn a_redirect_is_shown_without_the_path_of_the_hook() {
         for (to, shown) in [
             ("https://new.example/services/SECRET", "on to https://new.example, and"),
             ("/services/SECRET", "on to another path, and"),
             ("javascript:alert(1)", "on to null, and"),
         ] {
             let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(to))]);
-            let told = outcome(Peer::Hook, StatusCode::FOUND, &headers, "", NOW).unwrap_err();
-            let told = told.to_string();
-            assert!(told.contains(shown) && !told.contains("SECRET"), "{told}");
+            let outcome = outcome(Peer::Hook, StatusCode::FOUND, &headers, "", NOW);
+            let said = outcome.said();
+            assert!(said.contains(shown) && !said.contains("SECRET"), "{said}");
         }
     }
 
     #[test]
     fn a_pause_is_taken_as_it_is_asked_for_up_to_a_day() {
         let secs = |field, text| match answered(Peer::Service, 429, field, text) {
-            Err(SendError::Later { after, .. }) => after.map(Span::millis),
+            AttemptOutcome::Later { retry_after, .. } => retry_after.map(Span::millis),
             other => panic!("{other:?}"),
         };
         // NOW is 2026-11-24T06:00:00Z.

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::channel::{ChannelSecret, EmailSettings, HookUrl, SmtpServer, Subscription, mailbox};
+use crate::channel::made;
 use crate::render::example;
 
 mod http_peer;
@@ -52,28 +52,6 @@ fn tls(folder: &Path) -> (TlsAcceptor, PathBuf) {
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
     (TlsAcceptor::from(Arc::new(config)), file)
-}
-
-#[test]
-fn what_a_peer_says_is_one_short_line_safe_to_show() {
-    assert_eq!(said_by("  a\r\nb\tc\u{1b}[2J\u{202e} "), "a b c\\u{1b}[2J\\u{202e}");
-    let long = said_by(&"\u{202e}".repeat(10_000));
-    assert_eq!(long.chars().count(), 500);
-    assert_eq!(said_by(&"x".repeat(500)).len(), 500);
-}
-
-#[test]
-fn the_host_of_a_message_id_is_a_domain() {
-    for (host, shown) in [
-        ("gate.example.org", "gate.example.org"),
-        ("Gate.example.org:8400", "gate.example.org"),
-        ("127.0.0.1:8400", "127.0.0.1"),
-        ("[::1]:8400", "localhost"),
-        ("a>\r\nBcc: b", "abcc"),
-        ("", "localhost"),
-    ] {
-        assert_eq!(domain(host), shown, "{host:?}");
-    }
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub(crate) fn message(delivery: &ClaimedDelivery) -> Message {
     }
 }
 
-/// A digest of a single event tells it as that event would have been told.
+/// A digest of a single event reads as the message about that event would.
 fn alone(notice: &Notice) -> Cow<'_, Notice> {
     if notice.since.is_none() || notice.count != 1 {
         return Cow::Borrowed(notice);
@@ -116,9 +116,9 @@ fn facts(notice: &Notice) -> Vec<(String, String)> {
         let name = event.key.as_ref().map_or_else(|| event.time.readable(), named);
         fact(&name, event.detail.clone());
     }
-    let told = u64::try_from(notice.events.len()).unwrap_or(u64::MAX);
-    if told > 0 && notice.count > told {
-        fact("Before these", format!("{} more", notice.count - told));
+    let listed = u64::try_from(notice.events.len()).unwrap_or(u64::MAX);
+    if listed > 0 && notice.count > listed {
+        fact("Before these", format!("{} more", notice.count - listed));
     }
     // Events say by themselves whose they are.
     let offenders = if notice.events.is_empty() { notice.offenders.as_slice() } else { &[] };

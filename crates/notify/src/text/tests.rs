@@ -3,7 +3,7 @@
 use keystile_core::actor::Actor;
 use keystile_core::journal::{Outcome, RecordId};
 use keystile_core::keys::lock::{Lock, LockLevel};
-use keystile_core::notifications::channel::{ChannelRule, ChannelSpec};
+use keystile_core::notifications::channel::{Audience, ChannelRule, ChannelSettings, ChannelSpec};
 use keystile_core::notifications::notice::{NoticeBudget, NoticeEvent, NoticeOffender};
 use keystile_core::time::Timestamp;
 use keystile_engine::notifications::notify::Links;
@@ -74,7 +74,12 @@ fn read_aloud(notice: Notice) -> String {
         rule: "deletes".to_owned(),
         channel: ChannelRule {
             name: "ops".to_owned(),
-            spec: ChannelSpec::WebPush { contact: None },
+            spec: ChannelSpec::new(
+                "web_push",
+                String::new(),
+                Audience::Devices,
+                ChannelSettings::default(),
+            ),
             per_hour_max: 60,
             allowed_networks: Vec::new(),
         },
@@ -107,8 +112,8 @@ fn a_message_says_what_became_of_the_write() {
         Trigger::FirstWriteOfOperation,
         Trigger::WriteUnknown,
     ];
-    let told = |kind| Outcome::ALL.iter().map(move |outcome| of_write(kind, *outcome));
-    let mut notices: Vec<Notice> = kinds.into_iter().flat_map(told).collect();
+    let of_each_outcome = |kind| Outcome::ALL.iter().map(move |outcome| of_write(kind, *outcome));
+    let mut notices: Vec<Notice> = kinds.into_iter().flat_map(of_each_outcome).collect();
     notices.push(Notice {
         writes: vec![write(Outcome::Applied, None)],
         ..single(Trigger::Write, None)

@@ -14,8 +14,7 @@ use std::sync::Arc;
 
 use keystile_engine::Engine;
 
-use crate::send::VapidKey;
-pub use attempt::fault;
+use crate::channel::web_push::vapid::VapidKey;
 pub use task::Notifier;
 
 /// Starts a worker that sends on every kind of channel. It belongs to the runtime in which this is called.

@@ -18,9 +18,9 @@ pub(crate) type DeliverySender = Arc<dyn Fn(ClaimedDelivery) -> Sending + Send +
 /// A delivery that is being sent.
 pub(crate) type Sending = Pin<Box<dyn Future<Output = AttemptOutcome> + Send>>;
 
-/// How often it looks for writes to tell of, and for deliveries that wait for their next attempt.
+/// How often it looks for watched writes, and for deliveries that wait for their next attempt.
 const LOOKED_EVERY: Duration = Duration::from_millis(250);
-/// So many deliveries of one channel are sent at a time.
+/// At most this many deliveries of one channel are sent at a time.
 const AT_ONCE: usize = 2;
 /// How long one attempt may take. It must end well before the claim does ([`LEASE`]): were it longer, the
 /// delivery would be claimed again while the other side may still be taking it, and arrive twice.

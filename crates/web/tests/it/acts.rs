@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::notifications::channel::{Audience, ChannelRule, ChannelSettings, ChannelSpec};
 use keystile_core::notifications::delivery::AttemptOutcome;
 use keystile_core::notifications::watch::WatchRules;
 use keystile_core::owners::scope::Scope;
@@ -308,10 +308,12 @@ async fn hostile_texts_go_in_and_out_as_they_are() {
 fn hook(console: &TestConsole) {
     let channel = ChannelRule {
         name: "ops".to_owned(),
-        spec: ChannelSpec::Webhook {
-            url: "https://hooks.example.org".to_owned(),
-            secret: SecretSource::Environment("HOOK".to_owned()),
-        },
+        spec: ChannelSpec::new(
+            "webhook",
+            "https://hooks.example.org".to_owned(),
+            Audience::One,
+            ChannelSettings::default(),
+        ),
         per_hour_max: 60,
         allowed_networks: Vec::new(),
     };

@@ -2,28 +2,23 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::*;
-use crate::notifications::channel::{ChannelSpec, SecretSource};
+use crate::notifications::channel::{Audience, ChannelSettings, ChannelSpec};
 
 const MINUTE: i64 = 60_000;
 const NIGHT: Timestamp = Timestamp(23 * 60 * MINUTE);
 
-fn channel(name: &str, spec: ChannelSpec) -> ChannelRule {
+fn channel(name: &str, kind: &'static str, audience: Audience) -> ChannelRule {
+    let spec = ChannelSpec::new(kind, String::new(), audience, ChannelSettings::default());
     ChannelRule { name: name.to_owned(), spec, per_hour_max: 3, allowed_networks: Vec::new() }
 }
 
 fn hook(name: &str) -> ChannelRule {
-    let secret = SecretSource::Environment("HOOK".to_owned());
-    channel(name, ChannelSpec::Webhook { url: "https://example.org".to_owned(), secret })
+    channel(name, "webhook", Audience::One)
 }
 
 fn mail(to: &[&str]) -> ChannelRule {
-    let spec = ChannelSpec::Email {
-        to: to.iter().map(|to| (*to).to_owned()).collect(),
-        from: "k@example.org".to_owned(),
-        smtp_url: "smtps://mail.example.org".to_owned(),
-        password: None,
-    };
-    channel("mail", spec)
+    let to = to.iter().map(|to| (*to).to_owned()).collect();
+    channel("mail", "email", Audience::Addresses(to))
 }
 
 fn rule(name: &str, trigger: Trigger, tell: &[&str]) -> WatchRule {
@@ -83,7 +78,7 @@ fn an_event_that_no_rule_waits_for_changes_nothing() {
 
 #[test]
 fn receivers_are_those_of_the_kind_of_channel() {
-    let phone = channel("phone", ChannelSpec::WebPush { contact: None });
+    let phone = channel("phone", "web_push", Audience::Devices);
     let channels = vec![mail(&["a@example.org", "b@example.org"]), phone, hook("hook")];
     let rules = rules(Vec::new(), channels);
     let locked = || [event(&rules, Trigger::KeyLocked)];

@@ -1,8 +1,12 @@
 //! Watch rules and channels as they are written.
 
-use schemars::JsonSchema;
+use keystile_notify::channel;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use serde_json::json;
 
+use crate::config::diagnostic::Place;
 use crate::config::value::{OneOrMany, Spanned, TextOr};
 
 /// What the owner is notified about, and on which channels.
@@ -168,32 +172,67 @@ pub(crate) struct Channel {
     pub(crate) room: Option<Spanned<String>>,
 }
 
-/// How a channel is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ChannelKind {
-    /// Email.
-    Email,
-    /// Push to subscribed browsers and phones.
-    WebPush,
-    /// A request in the form of Standard Webhooks.
-    Webhook,
-    /// Slack.
-    Slack,
-    /// Discord.
-    Discord,
-    /// Microsoft Teams.
-    Teams,
-    /// ntfy.
-    Ntfy,
-    /// Gotify.
-    Gotify,
-    /// Telegram.
-    Telegram,
-    /// Pushover.
-    Pushover,
-    /// Matrix.
-    Matrix,
+impl Channel {
+    /// The texts that a kind may take, by the keys in which they are written.
+    fn texts(&self) -> [(&'static str, Option<&Spanned<String>>); 13] {
+        [
+            ("from", self.from.as_ref()),
+            ("contact", self.contact.as_ref()),
+            ("url", self.url.as_ref()),
+            ("url_file", self.url_file.as_ref()),
+            ("url_env", self.url_env.as_ref()),
+            ("secret_file", self.secret_file.as_ref()),
+            ("secret_env", self.secret_env.as_ref()),
+            ("token_file", self.token_file.as_ref()),
+            ("token_env", self.token_env.as_ref()),
+            ("topic", self.topic.as_ref()),
+            ("chat", self.chat.as_ref()),
+            ("user", self.user.as_ref()),
+            ("room", self.room.as_ref()),
+        ]
+    }
+
+    /// The text of a key, where it is written.
+    pub(crate) fn text(&self, key: &str) -> Option<&Spanned<String>> {
+        self.texts().into_iter().find_map(|(known, text)| text.filter(|_| known == key))
+    }
+
+    /// Every key that only some kinds take and that is written, with its place.
+    pub(crate) fn written(&self) -> Vec<(&'static str, Place)> {
+        let to = self.to.as_ref().map(|to| ("to", to.place.clone()));
+        let smtp = self.smtp.as_ref().map(|smtp| ("smtp", smtp.place.clone()));
+        let texts = self.texts().into_iter();
+        let texts = texts.filter_map(|(key, text)| Some((key, text?.place.clone())));
+        to.into_iter().chain(smtp).chain(texts).collect()
+    }
+}
+
+/// How a channel is reached: a kind by its name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChannelKind(pub(crate) &'static channel::ChannelKind);
+
+impl<'de> Deserialize<'de> for ChannelKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        // The reader names the kinds by the schema.
+        channel::kind(&name).map(Self).ok_or_else(|| D::Error::unknown_variant(&name, &[]))
+    }
+}
+
+impl JsonSchema for ChannelKind {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ChannelKind".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let kinds = channel::KINDS
+            .iter()
+            .map(|kind| json!({ "description": kind.about, "type": "string", "const": kind.name }));
+        json_schema!({
+            "description": "How a channel is reached.",
+            "oneOf": kinds.collect::<Vec<_>>(),
+        })
+    }
 }
 
 /// The server that accepts mail. A string is its address.

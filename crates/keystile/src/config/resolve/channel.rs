@@ -3,61 +3,32 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::notifications::channel::{
+    ChannelRule, ChannelSetting, ChannelSettings, ChannelSpec, SecretSource,
+};
 use keystile_core::request::address::AddressRange;
+use keystile_notify::channel::{ChannelKind, Field, FieldForm, Need};
 use url::{Host, Url};
 
 use super::Resolver;
-use crate::config::diagnostic::Place;
-use crate::config::raw::{self, ChannelKind};
+use crate::config::raw;
 use crate::config::suggest::either;
 use crate::config::value::{OneOrMany, Spanned, TextOr};
 
 const PER_HOUR_MAX: u32 = 60;
 
-/// The name of a kind, and the keys that it takes besides those that all take.
-fn form(kind: ChannelKind) -> (&'static str, &'static [&'static str]) {
-    match kind {
-        ChannelKind::Email => ("email", &["to", "from", "smtp"]),
-        ChannelKind::WebPush => ("web_push", &["contact"]),
-        ChannelKind::Webhook => ("webhook", &["url", "secret_file", "secret_env"]),
-        ChannelKind::Slack => ("slack", &["url_file", "url_env"]),
-        ChannelKind::Discord => ("discord", &["url_file", "url_env"]),
-        ChannelKind::Teams => ("teams", &["url_file", "url_env"]),
-        ChannelKind::Ntfy => ("ntfy", &["url", "topic", "token_file", "token_env"]),
-        ChannelKind::Gotify => ("gotify", &["url", "token_file", "token_env"]),
-        ChannelKind::Telegram => ("telegram", &["chat", "token_file", "token_env"]),
-        ChannelKind::Pushover => ("pushover", &["user", "token_file", "token_env"]),
-        ChannelKind::Matrix => ("matrix", &["url", "room", "token_file", "token_env"]),
-    }
-}
-
-fn given(channel: &raw::Channel) -> Vec<(&'static str, Place)> {
-    let text = |name, setting: &Option<Spanned<String>>| {
-        setting.as_ref().map(|setting| (name, setting.place.clone()))
-    };
-    let to = channel.to.as_ref().map(|to| ("to", to.place.clone()));
-    let smtp = channel.smtp.as_ref().map(|smtp| ("smtp", smtp.place.clone()));
-    [
-        to,
-        smtp,
-        text("from", &channel.from),
-        text("contact", &channel.contact),
-        text("url", &channel.url),
-        text("url_file", &channel.url_file),
-        text("url_env", &channel.url_env),
-        text("secret_file", &channel.secret_file),
-        text("secret_env", &channel.secret_env),
-        text("token_file", &channel.token_file),
-        text("token_env", &channel.token_env),
-        text("topic", &channel.topic),
-        text("chat", &channel.chat),
-        text("user", &channel.user),
-        text("room", &channel.room),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+/// The keys in which a kind's settings are written.
+fn keys(kind: &ChannelKind) -> Vec<String> {
+    let keys = kind.fields.iter().flat_map(|field| match field.form {
+        FieldForm::Secret => vec![format!("{}_file", field.name), format!("{}_env", field.name)],
+        FieldForm::Line
+        | FieldForm::WebAddress
+        | FieldForm::MailAddress
+        | FieldForm::MailAddresses
+        | FieldForm::MailServer
+        | FieldForm::Contact => vec![field.name.to_owned()],
+    });
+    keys.collect()
 }
 
 impl Resolver<'_> {
@@ -76,30 +47,33 @@ impl Resolver<'_> {
         let per_hour_max =
             self.number("per_hour_max", channel.per_hour_max.as_ref(), 1..=10_000, PER_HOUR_MAX);
         let allowed_networks = self.networks(channel.allow_networks.as_ref());
-        let Some(kind) = channel.kind.as_ref().map(|kind| kind.value) else {
+        let Some(kind) = channel.kind.as_ref().map(|kind| kind.value.0) else {
             self.lacks(name, "kind", "kind = \"email\"");
             return None;
         };
         self.check_form(kind, channel);
-        let spec = self.channel_spec(kind, name, channel, &allowed_networks)?;
+        let settings = self.channel_settings(kind, name, channel, &allowed_networks)?;
+        let (target, audience) = ((kind.target)(&settings), (kind.audience)(&settings));
+        let spec = ChannelSpec::new(kind.name, target, audience, settings);
         let mut allowed_networks = allowed_networks;
         allowed_networks.extend(written_loopback(channel));
         Some(ChannelRule { name: name.value.clone(), spec, per_hour_max, allowed_networks })
     }
 
-    fn check_form(&mut self, kind: ChannelKind, channel: &raw::Channel) {
-        let (kind_name, keys) = form(kind);
-        for (key, place) in given(channel) {
-            if keys.contains(&key) {
+    fn check_form(&mut self, kind: &ChannelKind, channel: &raw::Channel) {
+        let (kind_name, keys) = (kind.name, keys(kind));
+        let takes = |key: &str| keys.iter().any(|known| known == key);
+        for (key, place) in channel.written() {
+            if takes(key) {
                 continue;
             }
-            let is_secret_url = key == "url" && keys.contains(&"url_file");
+            let is_secret_url = key == "url" && takes("url_file");
             let (message, help) = if is_secret_url {
                 let message = format!("the address of a {kind_name} webhook is a secret");
                 (message, "put it into a file, and name that as `url_file`".to_owned())
             } else {
                 let message = format!("a channel of kind {kind_name:?} takes no `{key}`");
-                (message, format!("it takes {}", either(keys.iter().copied())))
+                (message, format!("it takes {}", either(keys.iter().map(String::as_str))))
             };
             self.error(&place, message).help(help);
         }
@@ -118,63 +92,50 @@ impl Resolver<'_> {
         ranges
     }
 
-    fn channel_spec(
+    /// What the kind takes, checked; nothing where something is missing that it cannot do without.
+    fn channel_settings(
         &mut self,
-        kind: ChannelKind,
+        kind: &ChannelKind,
         name: &Spanned<String>,
         channel: &raw::Channel,
         networks: &[AddressRange],
-    ) -> Option<ChannelSpec> {
-        match kind {
-            ChannelKind::Email => self.email(name, channel),
-            ChannelKind::WebPush => Some(ChannelSpec::WebPush { contact: self.contact(channel) }),
-            ChannelKind::Webhook => {
-                let url = self.channel_url(name, channel, networks);
-                let secret = self.needed_secret(name, "secret", channel);
-                Some(ChannelSpec::Webhook { url: url?, secret: secret? })
-            }
-            ChannelKind::Slack => {
-                Some(ChannelSpec::Slack { url: self.needed_secret(name, "url", channel)? })
-            }
-            ChannelKind::Discord => {
-                Some(ChannelSpec::Discord { url: self.needed_secret(name, "url", channel)? })
-            }
-            ChannelKind::Teams => {
-                Some(ChannelSpec::Teams { url: self.needed_secret(name, "url", channel)? })
-            }
-            ChannelKind::Ntfy => {
-                let url = self.channel_url(name, channel, networks);
-                let topic = self.needed(name, "topic", channel.topic.as_ref(), "keystile");
-                let token = self.secret(channel.token_file.as_ref(), channel.token_env.as_ref());
-                Some(ChannelSpec::Ntfy { url: url?, topic: topic?, token })
-            }
-            ChannelKind::Gotify => {
-                let url = self.channel_url(name, channel, networks);
-                let token = self.needed_secret(name, "token", channel);
-                Some(ChannelSpec::Gotify { url: url?, token: token? })
-            }
-            ChannelKind::Telegram => {
-                let chat = self.needed(name, "chat", channel.chat.as_ref(), "-1001234567890");
-                let token = self.needed_secret(name, "token", channel);
-                Some(ChannelSpec::Telegram { chat: chat?, token: token? })
-            }
-            ChannelKind::Pushover => {
-                let user = self.needed(
-                    name,
-                    "user",
-                    channel.user.as_ref(),
-                    "uQiRzpo4DXghDmr9QzzfQu27cmVRsG",
-                );
-                let token = self.needed_secret(name, "token", channel);
-                Some(ChannelSpec::Pushover { user: user?, token: token? })
-            }
-            ChannelKind::Matrix => {
-                let url = self.channel_url(name, channel, networks);
-                let room = self.needed(name, "room", channel.room.as_ref(), "!abc:example.org");
-                let token = self.needed_secret(name, "token", channel);
-                Some(ChannelSpec::Matrix { url: url?, room: room?, token: token? })
-            }
+    ) -> Option<ChannelSettings> {
+        let mut settings = ChannelSettings::default();
+        let mut is_complete = true;
+        for field in kind.fields {
+            let found = self.channel_setting(field, name, channel, networks, &mut settings);
+            is_complete &= found.is_some() || field.need == Need::Optional;
         }
+        is_complete.then_some(settings)
+    }
+
+    fn channel_setting(
+        &mut self,
+        field: &Field,
+        name: &Spanned<String>,
+        channel: &raw::Channel,
+        networks: &[AddressRange],
+        settings: &mut ChannelSettings,
+    ) -> Option<()> {
+        let setting = match field.form {
+            FieldForm::Line => ChannelSetting::Text(self.line(name, field, channel)?),
+            FieldForm::WebAddress => {
+                ChannelSetting::Text(self.channel_url(name, field, channel, networks)?)
+            }
+            FieldForm::MailAddress => ChannelSetting::Text(self.sender(name, field, channel)?),
+            FieldForm::MailAddresses => ChannelSetting::Texts(self.recipients(name, channel)),
+            FieldForm::MailServer => {
+                let (url, password) = self.smtp(name, field, channel)?;
+                if let Some(password) = password {
+                    settings.insert("password", ChannelSetting::Secret(password));
+                }
+                ChannelSetting::Text(url)
+            }
+            FieldForm::Contact => ChannelSetting::Text(self.contact(channel)?),
+            FieldForm::Secret => ChannelSetting::Secret(self.channel_secret(name, field, channel)?),
+        };
+        settings.insert(field.name, setting);
+        Some(())
     }
 
     /// Reports what a channel lacks, unless it was written in a way that could not be read.
@@ -185,22 +146,29 @@ impl Resolver<'_> {
         }
     }
 
-    /// A text that a kind cannot do without.
-    fn needed(
+    /// A text that a kind takes, as it is written.
+    fn text<'c>(
         &mut self,
         name: &Spanned<String>,
-        key: &str,
-        setting: Option<&Spanned<String>>,
-        example: &str,
+        field: &Field,
+        channel: &'c raw::Channel,
+    ) -> Option<&'c Spanned<String>> {
+        let setting = channel.text(field.name);
+        if setting.is_none() && field.need == Need::Required {
+            self.lacks(name, field.name, &format!("{} = {:?}", field.name, field.example));
+        }
+        setting
+    }
+
+    fn line(
+        &mut self,
+        name: &Spanned<String>,
+        field: &Field,
+        channel: &raw::Channel,
     ) -> Option<String> {
-        let Some(setting) = setting else {
-            self.lacks(name, key, &format!("{key} = {example:?}"));
-            return None;
-        };
-        // An address is looked at as one.
-        if key != "from"
-            && (setting.value.is_empty() || setting.value.chars().any(char::is_control))
-        {
+        let setting = self.text(name, field, channel)?;
+        if setting.value.is_empty() || setting.value.chars().any(char::is_control) {
+            let (key, example) = (field.name, field.example);
             self.error(&setting.place, format!("`{key}` is one line of text"))
                 .help(format!("write it as in {key} = {example:?}"));
         }
@@ -234,22 +202,19 @@ impl Resolver<'_> {
         }
     }
 
-    /// The `secret`, `token` or `url` that a kind cannot do without.
-    fn needed_secret(
+    /// A secret of the channel, from its file or its environment variable.
+    fn channel_secret(
         &mut self,
         name: &Spanned<String>,
-        key: &str,
+        field: &Field,
         channel: &raw::Channel,
     ) -> Option<SecretSource> {
-        let (file, variable) = match key {
-            "secret" => (&channel.secret_file, &channel.secret_env),
-            "url" => (&channel.url_file, &channel.url_env),
-            _ => (&channel.token_file, &channel.token_env),
-        };
-        let found = self.secret(file.as_ref(), variable.as_ref());
-        // An address that was written out is reported as that.
+        let key = field.name;
         let variable = format!("{key}_env");
+        let found = self.secret(channel.text(&format!("{key}_file")), channel.text(&variable));
+        // An address that was written out is reported as that.
         if found.is_none()
+            && field.need == Need::Required
             && !(key == "url" && channel.url.is_some())
             && !self.is_lost(&["channel", &name.value, &variable])
         {
@@ -263,12 +228,12 @@ impl Resolver<'_> {
     fn channel_url(
         &mut self,
         name: &Spanned<String>,
+        field: &Field,
         channel: &raw::Channel,
         networks: &[AddressRange],
     ) -> Option<String> {
-        let example = "https://hooks.example.org/keystile";
-        self.needed(name, "url", channel.url.as_ref(), example)?;
-        let setting = channel.url.as_ref()?;
+        self.line(name, field, channel)?;
+        let setting = channel.text(field.name)?;
         let url = match setting.value.parse::<Url>() {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
             Ok(_) | Err(_) => {
@@ -276,7 +241,7 @@ impl Resolver<'_> {
                     &setting.place,
                     format!("{:?} is not an address of the web", setting.value),
                 )
-                .help(format!("write it as in \"{example}\""));
+                .help(format!("write it as in {:?}", field.example));
                 return None;
             }
         };
@@ -304,31 +269,45 @@ impl Resolver<'_> {
         Some(contact.value.clone())
     }
 
-    fn email(&mut self, name: &Spanned<String>, channel: &raw::Channel) -> Option<ChannelSpec> {
+    fn recipients(&mut self, name: &Spanned<String>, channel: &raw::Channel) -> Vec<String> {
         let to = channel.to.as_ref().map_or(&[][..], |to| &to.values);
         if to.is_empty() {
             self.lacks(name, "to", "to = [\"me@example.org\"]");
         }
-        let from = self.needed(name, "from", channel.from.as_ref(), "keystile@example.org");
-        for address in to.iter().chain(&channel.from) {
-            if !is_mailbox(&address.value) {
-                self.error(&address.place, format!("{:?} is not an email address", address.value))
-                    .help("write the address alone, as in \"me@example.org\"");
-            }
+        to.iter().for_each(|address| self.check_mailbox(address));
+        to.iter().map(|to| to.value.clone()).collect()
+    }
+
+    fn sender(
+        &mut self,
+        name: &Spanned<String>,
+        field: &Field,
+        channel: &raw::Channel,
+    ) -> Option<String> {
+        let address = self.text(name, field, channel)?;
+        self.check_mailbox(address);
+        Some(address.value.clone())
+    }
+
+    fn check_mailbox(&mut self, address: &Spanned<String>) {
+        if !is_mailbox(&address.value) {
+            self.error(&address.place, format!("{:?} is not an email address", address.value))
+                .help("write the address alone, as in \"me@example.org\"");
         }
-        let (smtp_url, password) = self.smtp(name, channel)?;
-        let to = to.iter().map(|to| to.value.clone()).collect();
-        Some(ChannelSpec::Email { to, from: from?, smtp_url, password })
     }
 
     fn smtp(
         &mut self,
         name: &Spanned<String>,
+        field: &Field,
         channel: &raw::Channel,
     ) -> Option<(String, Option<SecretSource>)> {
-        let example = "smtp = { url = \"smtps://user@mail.example.org\", password_file = \"/run/secrets/smtp\" }";
+        let example = format!(
+            "smtp = {{ url = {:?}, password_file = \"/run/secrets/smtp\" }}",
+            field.example
+        );
         let Some(setting) = &channel.smtp else {
-            self.lacks(name, "smtp", example);
+            self.lacks(name, field.name, &example);
             return None;
         };
         let table = match &setting.value {
@@ -340,7 +319,7 @@ impl Resolver<'_> {
         };
         let password = self.secret(table.password_file.as_ref(), table.password_env.as_ref());
         let Some(url) = &table.url else {
-            self.missing(&setting.place, "url", "`smtp` needs `url`", example);
+            self.missing(&setting.place, "url", "`smtp` needs `url`", &example);
             return None;
         };
         self.check_smtp(url, password.as_ref());

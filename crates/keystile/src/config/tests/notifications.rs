@@ -2,7 +2,11 @@
 
 use keystile_core::notifications::trigger::Trigger;
 
+use keystile_notify::channel::FieldForm;
+
 use super::{SMALL, bad, good};
+use crate::config::read::Step;
+use crate::config::schema;
 
 const MAIL: &str = "[channel.mail]\nkind = 'email'\nto = 'me@example.org'\nfrom = 'k@example.org'\nsmtp = 'smtps://mail.example.org'\n";
 
@@ -149,4 +153,24 @@ fn no_address_can_put_a_line_into_a_head() {
     8:8: "" is not an email address
       help: write the address alone, as in "me@example.org"
     "#);
+}
+
+#[test]
+fn the_file_has_a_key_for_every_setting_of_every_kind() {
+    let path = [Step::Key("channel".to_owned()), Step::Key("NAME".to_owned())];
+    let keys = schema::keys(&path);
+    for kind in &keystile_notify::channel::KINDS {
+        for field in kind.fields {
+            let key = match field.form {
+                FieldForm::Secret => format!("{}_file", field.name),
+                FieldForm::Line
+                | FieldForm::WebAddress
+                | FieldForm::MailAddress
+                | FieldForm::MailAddresses
+                | FieldForm::MailServer
+                | FieldForm::Contact => field.name.to_owned(),
+            };
+            assert!(keys.contains(&key.as_str()), "{}: {key}", kind.name);
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
+use keystile_engine::notifications::notify::Receiver;
+
 use super::*;
 
 /// What a scripted server does.
@@ -26,7 +28,7 @@ const GOOD: Script = Script {
     starttls: None,
 };
 
-/// Serves one connection; gives all that it was told, line by line.
+/// Serves one connection; gives all that it was sent, line by line.
 async fn serving(script: Script) -> (u16, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -93,26 +95,25 @@ where
     }
 }
 
-fn email(url: &str, password: Option<&str>) -> ChannelSettings {
-    ChannelSettings::Email(EmailSettings {
-        to: mailbox("me@example.org").unwrap(),
-        from: mailbox("keystile@example.org").unwrap(),
-        smtp: SmtpServer::parse(url, password.map(ChannelSecret::new)).unwrap(),
-    })
+fn email(url: &str, password: Option<&str>) -> Box<dyn Destination> {
+    let receiver = Receiver::Address("me@example.org".to_owned());
+    let password = password.map(|password| ("password", password));
+    let texts = [("from", "keystile@example.org"), ("smtp", url)];
+    made("email", Some(&receiver), &texts, password.as_slice())
 }
 
 /// Sends the example to a server that follows the script.
-async fn sent(script: Script) -> (Result<Accepted, SendError>, Vec<String>) {
+async fn sent(script: Script) -> (AttemptOutcome, Vec<String>) {
     let (port, heard) = serving(script).await;
     let channel = email(&format!("smtp://127.0.0.1:{port}"), None);
-    let outcome = sender(&[], None).send(&channel, &example(), NOW).await;
+    let outcome = sender(&[], None).send(&*channel, &example(), NOW).await;
     (outcome, heard.await.unwrap())
 }
 
 #[tokio::test]
 async fn a_mail_that_is_taken_is_accepted() {
     let (outcome, heard) = sent(GOOD).await;
-    assert_eq!(outcome.unwrap().said, "250 2.0.0 queued as 1\\u{1b}[2J");
+    assert_eq!(outcome.said(), "250 2.0.0 queued as 1\\u{1b}[2J");
     assert_eq!(heard[0], "EHLO gate.example.org");
     assert!(heard[1].starts_with("MAIL FROM:<keystile@example.org>"), "{heard:?}");
     assert_eq!(heard[2], "RCPT TO:<me@example.org>");
@@ -132,12 +133,7 @@ async fn a_refusal_is_final_only_when_the_server_says_so() {
     ];
     for (script, expected, words) in cases {
         let (outcome, _) = sent(script).await;
-        let (told, said) = match outcome.unwrap_err() {
-            SendError::Later { said, .. } => ("later", said),
-            SendError::Never { said } => ("never", said),
-            SendError::Gone { said } => ("gone", said),
-        };
-        assert!(told == expected && said.contains(words), "{told}: {said}");
+        assert!(outcome.name() == expected && outcome.said().contains(words), "{outcome:?}");
     }
 }
 
@@ -149,9 +145,9 @@ async fn a_mail_that_may_have_been_taken_is_sent_again_as_the_same_mail() {
         heard[start..end].to_vec()
     };
     let (outcome, first) = sent(Script { to_data: "", ..GOOD }).await;
-    assert!(matches!(outcome, Err(SendError::Later { .. })), "{outcome:?}");
+    assert!(matches!(outcome, AttemptOutcome::Later { .. }), "{outcome:?}");
     let (outcome, second) = sent(GOOD).await;
-    assert!(outcome.is_ok(), "{outcome:?}");
+    assert!(matches!(outcome, AttemptOutcome::Sent { .. }), "{outcome:?}");
     assert_eq!(mail(first), mail(second));
 }
 
@@ -160,28 +156,27 @@ async fn a_server_that_hangs_is_left_after_the_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let channel = email(&format!("smtp://127.0.0.1:{port}"), None);
-    let refused =
-        sender_within(HASTY, &[], None).send(&channel, &example(), NOW).await.unwrap_err();
-    let SendError::Later { said, .. } = refused else { panic!("{refused:?}") };
+    let refused = sender_within(HASTY, &[], None).send(&*channel, &example(), NOW).await;
+    let AttemptOutcome::Later { said, .. } = refused else { panic!("{refused:?}") };
     assert!(said.contains("did not finish within 1s"), "{said}");
     // Nobody listens.
     drop(listener);
-    let refused = sender(&[], None).send(&channel, &example(), NOW).await.unwrap_err();
-    assert!(matches!(refused, SendError::Later { .. }), "{refused:?}");
+    let refused = sender(&[], None).send(&*channel, &example(), NOW).await;
+    assert!(matches!(refused, AttemptOutcome::Later { .. }), "{refused:?}");
 }
 
 #[tokio::test]
 async fn nothing_is_said_to_a_server_that_has_no_tls() {
     let (port, heard) = serving(GOOD).await;
     let channel = email(&format!("smtp://me@127.0.0.1:{port}?tls=required"), Some("PASSWORD"));
-    let refused = sender(&[], None).send(&channel, &example(), NOW).await.unwrap_err();
-    assert!(matches!(refused, SendError::Later { .. }), "{refused:?}");
+    let refused = sender(&[], None).send(&*channel, &example(), NOW).await;
+    assert!(matches!(refused, AttemptOutcome::Later { .. }), "{refused:?}");
     let heard = heard.await.unwrap();
     assert!(heard.iter().all(|line| line.starts_with("EHLO") || line == "QUIT"), "{heard:?}");
 }
 
 #[tokio::test]
-async fn a_password_is_told_inside_tls_and_never_repeated() {
+async fn a_password_is_said_inside_tls_and_never_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let (acceptor, file) = tls(folder.path());
     let script = Script {
@@ -196,20 +191,22 @@ async fn a_password_is_told_inside_tls_and_never_repeated() {
         let (port, heard) = serving(Script { to_auth, ..script.clone() }).await;
         let channel = email(&format!("smtp://me@127.0.0.1:{port}?tls=required"), Some("PASSWORD"));
         let is_trusted = ca_file.is_some();
-        let outcome = sender(&[], ca_file).send(&channel, &example(), NOW).await;
+        let outcome = sender(&[], ca_file).send(&*channel, &example(), NOW).await;
         let heard = heard.await.unwrap();
         let at = |part: &str| heard.iter().position(|line| line.starts_with(part));
         match outcome {
-            Ok(_) => assert!(to_auth == GOOD.to_auth && at("DATA") > at("AUTH PLAIN")),
-            Err(SendError::Never { said }) => {
+            AttemptOutcome::Sent { .. } => {
+                assert!(to_auth == GOOD.to_auth && at("DATA") > at("AUTH PLAIN"))
+            }
+            AttemptOutcome::Never { said } => {
                 assert!(said.contains("wrong password") && !said.contains("PASSWORD"), "{said}");
                 assert!(at("(TLS)").is_some() && at("(TLS)") < at("AUTH PLAIN"), "{heard:?}");
                 assert_eq!(at("DATA"), None);
             }
-            Err(SendError::Later { .. }) => {
+            AttemptOutcome::Later { .. } => {
                 assert!(!is_trusted && at("AUTH").is_none(), "{heard:?}");
             }
-            Err(other) => panic!("{other:?}"),
+            AttemptOutcome::Gone { said } => panic!("{said}"),
         }
     }
 }

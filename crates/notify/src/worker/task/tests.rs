@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use jiff::tz::TimeZone;
 use keystile_core::keys::lock::LockLevel;
-use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::notifications::channel::{Audience, ChannelRule, ChannelSettings, ChannelSpec};
 use keystile_core::notifications::delivery::DeliveryState;
 use keystile_core::notifications::watch::WatchRules;
 use keystile_core::owners::principal::Principal;
@@ -24,10 +24,7 @@ use crate::text::message;
 fn hook(name: &str) -> ChannelRule {
     ChannelRule {
         name: name.to_owned(),
-        spec: ChannelSpec::Webhook {
-            url: "https://hooks.example.org".to_owned(),
-            secret: SecretSource::Environment("HOOK".to_owned()),
-        },
+        spec: ChannelSpec::new("webhook", String::new(), Audience::One, ChannelSettings::default()),
         per_hour_max: 60,
         allowed_networks: Vec::new(),
     }
@@ -141,15 +138,15 @@ async fn a_message_says_the_state_first() {
     let engine = engine(folder.path(), &["ops"]);
     lock(&engine).await;
     let claimed = engine.claim_deliveries("ops", 1).await.remove(0);
-    let told = message(&claimed);
-    assert_eq!((told.state.as_str(), told.who.as_deref()), ("LOCKED", Some("scraper-17")));
-    assert_eq!(told.what, "it deletes everything");
+    let message = message(&claimed);
+    assert_eq!((message.state.as_str(), message.who.as_deref()), ("LOCKED", Some("scraper-17")));
+    assert_eq!(message.what, "it deletes everything");
     assert_eq!(
-        told.sentence,
+        message.sentence,
         "A key of scraper-17 was locked: its writes stop and its reads go on."
     );
-    assert_eq!(told.urgency, Urgency::High);
-    let labels: Vec<_> = told.links.iter().map(|link| link.label.as_str()).collect();
+    assert_eq!(message.urgency, Urgency::High);
+    let labels: Vec<_> = message.links.iter().map(|link| link.label.as_str()).collect();
     assert_eq!(labels, ["View", "Unlock"]);
 
     let mut over = claimed.clone();
@@ -162,5 +159,5 @@ async fn a_message_says_the_state_first() {
     });
     over.notice.lock.as_mut().unwrap().evidence =
         Some("DELETE /bookmarks/41 from 192.0.2.7".to_owned());
-    assert_eq!(message(&over).what, "21st of 20 writes in a day (DELETE /bookmarks/41)");
+    assert_eq!(crate::text::message(&over).what, "21st of 20 writes in a day (DELETE /bookmarks/41)");
 }

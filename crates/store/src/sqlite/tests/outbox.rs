@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use keystile_core::actor::Actor;
 use keystile_core::keys::lock::{Lock, LockLevel};
-use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::notifications::channel::{Audience, ChannelRule, ChannelSettings, ChannelSpec};
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState, TRIED_FOR};
 use keystile_core::notifications::subscription::SubscriptionId;
 use keystile_core::notifications::trigger::Trigger;
@@ -21,14 +21,14 @@ use crate::sqlite::notifications::outbox;
 use crate::sqlite::tests::make::{LOCKS, owner, plan};
 use crate::sqlite::tests::test_store::{TestStore, wait};
 
-pub(crate) fn channel(name: &str, spec: ChannelSpec) -> ChannelRule {
+pub(crate) fn channel(name: &str, kind: &'static str, audience: Audience) -> ChannelRule {
     let allowed_networks = Vec::new();
+    let spec = ChannelSpec::new(kind, String::new(), audience, ChannelSettings::default());
     ChannelRule { name: name.to_owned(), spec, per_hour_max: 60, allowed_networks }
 }
 
 pub(crate) fn hook(name: &str) -> ChannelRule {
-    let secret = SecretSource::Environment("HOOK".to_owned());
-    channel(name, ChannelSpec::Webhook { url: "https://example.org".to_owned(), secret })
+    channel(name, "webhook", Audience::One)
 }
 
 /// Rules in force on two webhooks, `one` and `two`.
@@ -229,13 +229,9 @@ fn a_channel_that_is_gone_is_off_until_a_test_arrives() {
 fn each_receiver_has_a_delivery_and_a_device_that_is_gone_is_forgotten() {
     let fixture = TestStore::new(&[plan("open", &[], LOCKS)]);
     let to = vec!["a@example.org".to_owned(), "b@example.org".to_owned()];
-    let (from, smtp_url) = ("k@example.org".to_owned(), "smtps://mail.example.org".to_owned());
-    let mail = channel("mail", ChannelSpec::Email { to, from, smtp_url, password: None });
-    watch_on(
-        &fixture,
-        Vec::new(),
-        vec![mail, channel("phone", ChannelSpec::WebPush { contact: None })],
-    );
+    let mail = channel("mail", "email", Audience::Addresses(to));
+    let phone = channel("phone", "web_push", Audience::Devices);
+    watch_on(&fixture, Vec::new(), vec![mail, phone]);
     let lock_another = || {
         let (entry, lock) = (fixture.entry(fixture.issue("open")), lock(&fixture));
         fixture.change(move |work| work.lock_key(&entry, lock).map(|_| ())).unwrap();

@@ -1,35 +1,99 @@
 //! Standard Webhooks: a JSON document that its receiver can verify.
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
+use std::fmt;
+use std::str::FromStr;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderName;
-use keystile_core::time::Timestamp;
+use keystile_core::notifications::channel::ChannelSettings;
+use keystile_core::notifications::delivery::AttemptOutcome;
+use keystile_engine::notifications::notify::Receiver;
 use ring::hmac;
 use serde_json::{Value, json};
+use url::Url;
 
-use super::http::{HttpRequest, Peer};
-use crate::channel::{HookUrl, WebhookSecrets};
+use super::kind::{Attempt, ChannelKind, Destination, Destined, Field, Outgoing, one, url_setting};
+use super::value::{ChannelFault, HookUrl, secret_text};
 use crate::message::Message;
 use crate::render::Shown;
+use crate::send::http::{HttpRequest, Peer};
+
+pub(super) const KIND: ChannelKind = ChannelKind {
+    name: "webhook",
+    about: "A request in the form of Standard Webhooks.",
+    fields: &[Field::url(), Field::secret("secret")],
+    target: url_setting,
+    audience: one,
+    destination,
+};
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// The signed request. The id is the delivery's, the timestamp the attempt's.
-pub(super) fn request(
-    url: &HookUrl,
-    secrets: &WebhookSecrets,
-    message: &Message,
-    shown: &Shown,
-    now: Timestamp,
-) -> HttpRequest {
-    let secs = now.0.div_euclid(1000).to_string();
-    let request = HttpRequest::json(Peer::Webhook, url.url().clone(), &document(message, shown));
-    let signatures = signatures(secrets, &message.id, &secs, &request.body);
-    let request = request.hiding_address();
-    request.with(ID, &message.id).with(TIMESTAMP, &secs).with(SIGNATURE, &signatures)
+/// One receiver.
+#[derive(Debug)]
+struct Webhook {
+    /// Where it listens.
+    url: HookUrl,
+    /// What it verifies with.
+    secrets: WebhookSecrets,
+}
+
+fn destination(settings: &ChannelSettings, _: Option<&Receiver>) -> Destined {
+    let secrets = secret_text(settings, "secret")?.parse()?;
+    Ok(Box::new(Webhook { url: settings.text("url").parse()?, secrets }))
+}
+
+impl Destination for Webhook {
+    fn url(&self) -> Option<&Url> {
+        Some(self.url.url())
+    }
+
+    /// The id is the delivery's, the timestamp the attempt's.
+    fn outgoing(&self, attempt: &Attempt<'_>) -> Result<Outgoing, AttemptOutcome> {
+        let id = &attempt.message.id;
+        let secs = attempt.now.0.div_euclid(1000).to_string();
+        let document = document(attempt.message, attempt.shown);
+        let request = HttpRequest::json(Peer::Webhook, self.url.url().clone(), &document);
+        let signatures = signatures(&self.secrets, id, &secs, &request.body);
+        let request = request.hiding_address();
+        Ok(request.with(ID, id).with(TIMESTAMP, &secs).with(SIGNATURE, &signatures).into())
+    }
+}
+
+/// What a receiver of webhooks verifies with. More than one while a secret is replaced: each message
+/// is signed with all.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct WebhookSecrets(Vec<Vec<u8>>);
+
+impl WebhookSecrets {
+    /// The keys, at least one.
+    fn keys(&self) -> &[Vec<u8>] {
+        &self.0
+    }
+}
+
+impl FromStr for WebhookSecrets {
+    type Err = ChannelFault;
+
+    fn from_str(text: &str) -> Result<Self, ChannelFault> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let keys = lines.map(|line| {
+            let key = BASE64_STANDARD.decode(line.strip_prefix("whsec_")?).ok()?;
+            (24..=64).contains(&key.len()).then_some(key)
+        });
+        let keys = keys.collect::<Option<Vec<_>>>().filter(|keys| !keys.is_empty());
+        keys.map(Self).ok_or(ChannelFault::WebhookSecret)
+    }
+}
+
+impl fmt::Debug for WebhookSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
 }
 
 /// One signature for each secret, so that a receiver with either verifies it.
@@ -96,15 +160,14 @@ mod tests {
 
     #[test]
     fn a_message_is_signed_with_every_secret() {
-        let two = format!("{ONE}\nwhsec_U0VDUkVUU0VDUkVUU0VDUkVUU0VDUkVU");
-        let (url, secrets) = ("https://h/".parse().unwrap(), two.parse().unwrap());
-        let message = example();
-        let request =
-            request(&url, &secrets, &message, &Shown::of(&message), Timestamp(1_795_500_000_999));
-        assert_eq!(request.headers["webhook-id"], "msg_0190f5c0");
-        assert_eq!(request.headers["webhook-timestamp"], "1795500000");
-        let signatures = request.headers["webhook-signature"].to_str().unwrap();
+        let two: WebhookSecrets =
+            format!("{ONE}\n\n whsec_U0VDUkVUU0VDUkVUU0VDUkVUU0VDUkVU\n").parse().unwrap();
+        let signatures = signatures(&two, "msg_1", "1795500000", b"{}");
         assert_eq!(signatures.split(' ').filter(|one| one.starts_with("v1,")).count(), 2);
+        assert_eq!(format!("{two:?}"), "[redacted]");
+        for text in ["", &ONE["whsec_".len()..], "whsec_", "whsec_AAAA", "whsec_!"] {
+            assert!(text.parse::<WebhookSecrets>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,141 +1,31 @@
-//! Mail: the message as MIME, handed to the owner's mail server.
+//! The message as MIME.
 //!
 //! All attempts of a delivery are the same mail to the byte, so that a server that took it before the
-//! connection was cut can drop the repeat by its Message-ID. The server is the owner's and often in a
-//! private network: its address is not checked as those of webhooks are.
+//! connection was cut can drop the repeat by its Message-ID.
 
 use std::time::{Duration, SystemTime};
 
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{MultiPart, SinglePart};
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
-use rustls::pki_types::CertificateDer;
 
-use super::{Accepted, SendError, said_by};
-use crate::channel::{EmailSettings, SmtpSecurity, SmtpServer};
+use super::settings::Email;
+use super::{html, text};
 use crate::message::{Message, Urgency};
-use crate::render::{Shown, html, text};
+use crate::render::Shown;
+use crate::send::host::is_qualified;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Hands mails to servers.
-#[derive(Debug)]
-pub(super) struct MailClient {
-    host: String,
-    limit: Duration,
-    trusted: Vec<CertificateDer<'static>>,
-}
-
-impl MailClient {
-    /// `host` names us in greetings and ids; `trusted` are certificates beside the system's.
-    pub(super) fn new(
-        host: String,
-        limit: Duration,
-        trusted: Vec<CertificateDer<'static>>,
-    ) -> Self {
-        Self { host, limit, trusted }
-    }
-
-    /// One attempt.
-    pub(super) async fn send(
-        &self,
-        settings: &EmailSettings,
-        message: &Message,
-        shown: &Shown,
-    ) -> Result<Accepted, SendError> {
-        let mail = mail(settings, message, shown, self.host_for(settings))
-            .map_err(|error| SendError::never(&format!("no mail can be made of it: {error}")))?;
-        let transport = self
-            .transport(&settings.smtp)
-            .map_err(|error| SendError::later(&format!("there is no TLS: {error}")))?;
-        let server = &settings.smtp.host;
-        match tokio::time::timeout(self.limit, transport.send(mail)).await {
-            Ok(Ok(response)) => {
-                let lines = response.message().collect::<Vec<_>>().join(" ");
-                Ok(Accepted { said: said_by(&format!("{} {lines}", response.code())) })
-            }
-            Ok(Err(error)) => Err(refused(server, &error)),
-            Err(_) => {
-                let limit = self.limit;
-                Err(SendError::later(&format!("{server} did not finish within {limit:?}")))
-            }
-        }
-    }
-
-    /// The right side of ids: the console's name, or that of the sender where the console has none that other
-    /// machines know.
-    fn host_for<'a>(&'a self, settings: &'a EmailSettings) -> &'a str {
-        let domain = settings.from.email.domain();
-        // An id is ASCII; a name in another script, or an address, is no better than ours.
-        let is_plain =
-            domain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
-        if is_qualified(&self.host) || !is_plain { &self.host } else { domain }
-    }
-
-    fn transport(
-        &self,
-        server: &SmtpServer,
-    ) -> Result<AsyncSmtpTransport<Tokio1Executor>, lettre::transport::smtp::Error> {
-        let tls = || -> Result<TlsParameters, lettre::transport::smtp::Error> {
-            let mut tls = TlsParameters::builder(server.host.clone());
-            for certificate in &self.trusted {
-                tls = tls.add_root_certificate(Certificate::from_der(certificate.to_vec())?);
-            }
-            tls.build_rustls()
-        };
-        let tls = match server.security {
-            SmtpSecurity::Tls => Tls::Wrapper(tls()?),
-            SmtpSecurity::StartTls => Tls::Required(tls()?),
-            SmtpSecurity::Loopback => Tls::None,
-        };
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&server.host)
-            .port(server.port)
-            .tls(tls)
-            .hello_name(greeting(&self.host))
-            .timeout(Some(CONNECT_TIMEOUT));
-        let Some((user, password)) = &server.login else {
-            return Ok(transport.build());
-        };
-        let credentials = Credentials::new(user.clone(), password.expose().to_owned());
-        let mechanisms = vec![Mechanism::Plain, Mechanism::Login];
-        Ok(transport.credentials(credentials).authentication(mechanisms).build())
-    }
-}
-
-/// Whether a name is one that other machines may know.
-fn is_qualified(name: &str) -> bool {
-    name.contains('.') && !name.ends_with(".localhost") && name.parse::<std::net::IpAddr>().is_err()
-}
-
-/// How we greet a server: with the console's name, with the machine's, or with an address literal (RFC 5321,
-/// section 4.1.4).
-fn greeting(console: &str) -> ClientId {
-    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    [console, machine.trim()]
-        .into_iter()
-        .find(|name| is_qualified(name))
-        .map_or(ClientId::Ipv4(std::net::Ipv4Addr::LOCALHOST), |name| {
-            ClientId::Domain(name.to_owned())
-        })
-}
-
-/// A 5xx is final (RFC 5321, section 4.2.1). Everything else may pass: greylisting, a server that is
-/// down or mends its TLS, and a connection that was cut when the mail may already have been taken.
-fn refused(server: &str, error: &lettre::transport::smtp::Error) -> SendError {
-    let said = said_by(&format!("{server}: {error}"));
-    if error.is_permanent() {
-        SendError::Never { said }
-    } else {
-        SendError::Later { said, after: None }
-    }
+/// The right side of ids: the console's name, or that of the sender where the console has none that other
+/// machines know.
+pub(super) fn host_for<'a>(settings: &'a Email, console: &'a str) -> &'a str {
+    let domain = settings.from.email.domain();
+    // An id is ASCII; a name in another script, or an address, is no better than ours.
+    let is_plain = domain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+    if is_qualified(console) || !is_plain { console } else { domain }
 }
 
 /// The mail, the same for every attempt.
-fn mail(
-    settings: &EmailSettings,
+pub(super) fn mail(
+    settings: &Email,
     message: &Message,
     shown: &Shown,
     host: &str,
@@ -194,12 +84,13 @@ fn local_part(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::mailbox;
+    use crate::channel::email::settings::mailbox;
     use crate::render::{example, hostile};
+    use crate::send::smtp::SmtpServer;
     use proptest::prelude::*;
 
-    fn settings() -> EmailSettings {
-        EmailSettings {
+    fn settings() -> Email {
+        Email {
             to: mailbox("Me <me@example.org>").unwrap(),
             from: mailbox("keystile@example.org").unwrap(),
             smtp: SmtpServer::parse("smtp://localhost", None).unwrap(),
@@ -240,8 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_greeted_or_told_apart_by_the_name_localhost() {
-        let client = |host: &str| MailClient::new(host.to_owned(), CONNECT_TIMEOUT, Vec::new());
+    fn nobody_is_known_by_the_name_localhost() {
         for (host, name) in [
             ("gate.example.org", "gate.example.org"),
             ("localhost", "example.org"),
@@ -249,9 +139,7 @@ mod tests {
             ("127.0.0.1", "example.org"),
             ("gate", "example.org"),
         ] {
-            assert_eq!(client(host).host_for(&settings()), name);
-            let greeted = greeting(host).to_string();
-            assert!(is_qualified(&greeted) || greeted == "[127.0.0.1]", "{host}: {greeted}");
+            assert_eq!(host_for(&settings(), host), name);
         }
     }
 

@@ -6,18 +6,18 @@
 
 use serde_json::{Value, json};
 
-use super::{Shown, fitted};
 use crate::message::Urgency;
+use crate::render::{Shown, fitted};
 
 /// What fits into the one record of 4096 bytes that every push service takes (RFC 8291, section 4).
-pub(crate) const PAYLOAD_BYTES_MAX: usize = 3993;
+const PAYLOAD_BYTES_MAX: usize = 3993;
 const BODY_BYTES_MAX: usize = 600;
 /// Browsers show no more.
 const ACTIONS_MAX: usize = 2;
 
 /// The payload. Messages with one `tag` replace each other on the screen; `home` is opened where a
 /// message has no link.
-pub(crate) fn payload(shown: &Shown, tag: &str, urgency: Urgency, home: &str) -> Vec<u8> {
+pub(super) fn payload(shown: &Shown, tag: &str, urgency: Urgency, home: &str) -> Vec<u8> {
     let mut body = shown.sentence.clone();
     for (name, value) in &shown.facts {
         body.push_str(&format!("\n{name}: {value}"));

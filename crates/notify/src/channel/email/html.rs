@@ -2,7 +2,8 @@
 
 use askama::Template;
 
-use super::{Shown, text};
+use super::text;
+use crate::render::Shown;
 
 #[derive(Template)]
 #[template(path = "mail.html")]
