@@ -2,7 +2,7 @@
 //!
 //! One task reads the store for all watchers, twice a second, and only while there are any; the gate
 //! notices nothing of it. A watcher that comes back after a break says what it saw last and gets what it
-//! missed, up to a bound; a watcher that is too slow is told how much it missed.
+//! missed, up to a bound; a watcher that is too slow learns how much it missed.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -22,13 +22,11 @@ use keystile_engine::journal::{CountRecords, Order, PageRecords, RecordFilter};
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use crate::web::Web;
-
-/// How often the store is looked at; a write shows within a second.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Records told at once; of a storm only the latest are shown, and how many more there were.
+/// How often the store is read; a write shows within a second.
+const READ_EVERY: Duration = Duration::from_millis(500);
+/// Records sent at once; of a burst only the latest are shown, and how many more there were.
 const RECORDS_MAX: u32 = 50;
-/// Looks that a watcher may lag behind.
+/// Batches that a watcher may lag behind.
 const LAG_MAX: usize = 64;
 /// Records under way whose end is awaited.
 const OPEN_MAX: usize = 1_000;
@@ -51,24 +49,18 @@ impl FromStr for Seen {
     }
 }
 
-/// The messages of one look, ready to be sent.
+/// The messages of one reading of the store, ready to be sent.
 #[derive(Clone, Debug)]
-pub(crate) struct Look {
+pub(crate) struct FeedBatch {
     pub(crate) before: Seen,
     pub(crate) text: Bytes,
 }
 
 /// Where watchers listen.
-#[derive(Debug)]
 pub(crate) struct Feed {
-    sender: broadcast::Sender<Look>,
+    engine: Arc<Engine>,
+    sender: broadcast::Sender<FeedBatch>,
     is_running: AtomicBool,
-}
-
-impl Default for Feed {
-    fn default() -> Self {
-        Self { sender: broadcast::channel(LAG_MAX).0, is_running: AtomicBool::new(false) }
-    }
 }
 
 fn message(text: &mut String, kind: &str, seen: Seen, data: &impl Serialize) {
@@ -82,7 +74,7 @@ struct Skipped {
     writes: u64,
 }
 
-/// Whoever watches may see it: they were asked for a scope when they came.
+/// Whoever watches may see it: their scope was checked when they came.
 const WATCHER: Principal = Principal::System;
 
 async fn records(engine: &Arc<Engine>, filter: RecordFilter) -> Result<Vec<WriteRecord>, Failure> {
@@ -94,7 +86,7 @@ async fn events(engine: &Arc<Engine>, filter: EventFilter) -> Result<Vec<AuditEv
 }
 
 /// What is new since `seen`, as messages; the caller's `seen` moves on.
-async fn look(
+async fn read_new(
     engine: &Arc<Engine>,
     seen: &mut Seen,
 ) -> Result<(String, Vec<WriteRecord>), Failure> {
@@ -135,7 +127,7 @@ async fn end(engine: &Arc<Engine>) -> Result<Seen, Failure> {
     })
 }
 
-/// Records that were told while under way, told again when they have ended.
+/// Records that were sent while under way, sent again when they have ended.
 async fn ended(
     engine: &Arc<Engine>,
     open: &mut BTreeSet<i64>,
@@ -159,8 +151,8 @@ async fn ended(
     Ok(text)
 }
 
-/// One look: what was seen before it, its messages, what is seen now, and the records still under way.
-async fn look_once(
+/// One reading: what was seen before it, its messages, what is seen now, and the records still under way.
+async fn read_batch(
     engine: &Arc<Engine>,
     seen: Option<Seen>,
     mut open: BTreeSet<i64>,
@@ -171,7 +163,7 @@ async fn look_once(
     };
     let before = seen;
     let ended = ended(engine, &mut open, seen).await?;
-    let (text, records) = look(engine, &mut seen).await?;
+    let (text, records) = read_new(engine, &mut seen).await?;
     let pending = records.iter().filter(|record| record.outcome == Outcome::Pending);
     open.extend(pending.map(|record| record.id.0));
     while open.len() > OPEN_MAX {
@@ -181,55 +173,61 @@ async fn look_once(
 }
 
 impl Feed {
-    /// Listens from now on, and sees to it that somebody looks.
-    pub(crate) fn listen(web: &Arc<Web>) -> broadcast::Receiver<Look> {
-        let listening = web.feed.sender.subscribe();
-        if !web.feed.is_running.swap(true, Ordering::AcqRel) {
-            tokio::spawn(run(web.clone()));
+    /// The feed of a store. Nobody listens yet.
+    pub(crate) fn new(engine: Arc<Engine>) -> Arc<Self> {
+        let is_running = AtomicBool::new(false);
+        Arc::new(Self { engine, sender: broadcast::channel(LAG_MAX).0, is_running })
+    }
+
+    /// Listens from now on, and sees to it that somebody reads the store.
+    pub(crate) fn listen(self: &Arc<Self>) -> broadcast::Receiver<FeedBatch> {
+        let listening = self.sender.subscribe();
+        if !self.is_running.swap(true, Ordering::AcqRel) {
+            tokio::spawn(self.clone().run());
         }
         listening
     }
-}
 
-/// Looks until nobody listens any more.
-async fn run(web: Arc<Web>) {
-    let mut state = (None::<Seen>, BTreeSet::new());
-    let mut ticks = tokio::time::interval(LOOK_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        if web.feed.sender.receiver_count() == 0 {
-            web.feed.is_running.store(false, Ordering::Release);
-            // Somebody may have come in between, and relies on whoever runs.
-            let is_alone = web.feed.sender.receiver_count() == 0
-                || web.feed.is_running.swap(true, Ordering::AcqRel);
-            if is_alone {
-                return;
-            }
-        }
-        let (seen, open) = state.clone();
-        match look_once(&web.engine, seen, open).await {
-            Ok((before, text, seen, open)) => {
-                state = (Some(seen), open);
-                if !text.is_empty() {
-                    // Nobody listens: the next tick ends this.
-                    let _ = web.feed.sender.send(Look { before, text: text.into() });
+    /// Reads until nobody listens any more.
+    async fn run(self: Arc<Self>) {
+        let mut state = (None::<Seen>, BTreeSet::new());
+        let mut ticks = tokio::time::interval(READ_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if self.sender.receiver_count() == 0 {
+                self.is_running.store(false, Ordering::Release);
+                // Somebody may have come in between, and relies on whoever runs.
+                let is_alone = self.sender.receiver_count() == 0
+                    || self.is_running.swap(true, Ordering::AcqRel);
+                if is_alone {
+                    return;
                 }
             }
-            Err(failure) => tracing::warn!(%failure, "the live feed could not be read"),
+            let (seen, open) = state.clone();
+            match read_batch(&self.engine, seen, open).await {
+                Ok((before, text, seen, open)) => {
+                    state = (Some(seen), open);
+                    if !text.is_empty() {
+                        // Nobody listens: the next tick ends this.
+                        let _ = self.sender.send(FeedBatch { before, text: text.into() });
+                    }
+                }
+                Err(failure) => tracing::warn!(%failure, "the live feed could not be read"),
+            }
         }
     }
-}
 
-/// What a watcher missed since it was last told something.
-pub(crate) async fn missed(web: &Web, mut seen: Seen) -> Result<(Seen, String), Failure> {
-    let (text, _) = look(&web.engine, &mut seen).await?;
-    Ok((seen, text))
-}
+    /// What a watcher missed since the last message it got.
+    pub(crate) async fn missed(&self, mut seen: Seen) -> Result<(Seen, String), Failure> {
+        let (text, _) = read_new(&self.engine, &mut seen).await?;
+        Ok((seen, text))
+    }
 
-/// Where a watcher that has seen nothing begins.
-pub(crate) async fn here(web: &Web) -> Result<Seen, Failure> {
-    end(&web.engine).await
+    /// Where a watcher that has seen nothing begins.
+    pub(crate) async fn here(&self) -> Result<Seen, Failure> {
+        end(&self.engine).await
+    }
 }
 
 #[cfg(test)]

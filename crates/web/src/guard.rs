@@ -8,7 +8,7 @@
 //!   with a token, which no browser sends by itself, but not with a cookie.
 //! - Framing, sniffing, foreign scripts: the headers below.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -44,10 +44,6 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// How long a browser goes to the console by HTTPS only (RFC 6797); not so its subdomains, which are not ours.
 const ONE_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// The other end of a connection to the console; the server adds it to every request.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
-
 /// Refuses what no page of the console sends, and adds the headers that every answer has.
 pub(crate) async fn stand_guard(
     State(web): State<Arc<Web>>,
@@ -72,10 +68,9 @@ pub(crate) async fn stand_guard(
         Some(why) => (StatusCode::FORBIDDEN, format!("{why}\n")).into_response(),
         None => {
             let engine = web.engine.clone();
-            let asked = headers;
             let answer = async move {
                 let response = next.run(request).await;
-                if is_api { response } else { with_page(&web, &asked, response).await }
+                if is_api { response } else { with_page(&web, &headers, response).await }
             };
             in_time(&engine, is_api, answer).await
         }
@@ -96,7 +91,7 @@ const SAID_BYTES_MAX: usize = 4 * 1024;
 
 /// Puts a page in the place of a refusal that has none: nobody is left with an empty window. What scripts
 /// ask for is JSON and stays so.
-async fn with_page(web: &Web, asked: &HeaderMap, response: Response) -> Response {
+async fn with_page(web: &Web, headers: &HeaderMap, response: Response) -> Response {
     let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let is_bare = kind.is_none_or(|kind| kind.starts_with(b"text/plain"));
     if !is_bare || !(response.status().is_client_error() || response.status().is_server_error()) {
@@ -105,7 +100,7 @@ async fn with_page(web: &Web, asked: &HeaderMap, response: Response) -> Response
     let (mut parts, body) = response.into_parts();
     let said = axum::body::to_bytes(body, SAID_BYTES_MAX).await.unwrap_or_default();
     let said = String::from_utf8_lossy(&said).trim().to_owned();
-    let page = crate::page::no_page(web, asked, parts.status, said).await;
+    let page = crate::page::no_page(web, headers, parts.status, said).await;
     parts.headers.remove(CONTENT_LENGTH);
     let (page_parts, body) = page.into_parts();
     parts.headers.extend(page_parts.headers);
@@ -227,7 +222,7 @@ fn comes_from_us(headers: &HeaderMap, host: &Authority) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Access;
+    use crate::settings::Access;
 
     fn settings(url: Option<&str>) -> WebSettings {
         WebSettings {

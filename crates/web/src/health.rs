@@ -16,7 +16,8 @@ use keystile_engine::command::Failure;
 
 use crate::api::caller::{Caller, Read};
 use crate::api::problem::Problem;
-use crate::web::{Access, Web};
+use crate::settings::Access;
+use crate::web::Web;
 
 /// Somebody who may ask for health.
 #[derive(Debug)]

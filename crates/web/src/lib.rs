@@ -8,8 +8,8 @@
 //! - `guard.rs` stands in front of all of them: which Host, which origin, which headers.
 //! - `sign_in/session.rs` says who is signed in; a handler that takes [`sign_in::session::SignedIn`] cannot be
 //!   reached without. The other files of `sign_in/` are the ways to get there, one for each ceremony.
-//! - `page/` has one file for each screen, `templates/` its HTML; `api/` the same acts as JSON.
-//! - `feed.rs` tells watchers what was written a moment ago. One task reads the store for all of them,
+//! - `page/` has one file for each screen, `templates/` its HTML; `api/` the same actions as JSON.
+//! - `feed.rs` sends watchers what was written a moment ago. One task reads the store for all of them,
 //!   and only while somebody watches.
 //!
 //! # What this protects
@@ -17,7 +17,7 @@
 //! Text that callers choose (paths, agents, names) goes through the templates' escaping, never around
 //! it. No page has an inline script or style, and the policy in `guard.rs` forbids them.
 //!
-//! Not here: sockets and TLS (`keystile`), rules (core), what an act does (engine).
+//! Not here: sockets and TLS (`keystile`), rules (core), what an action does (engine).
 
 mod api;
 mod asset;
@@ -30,10 +30,13 @@ mod guard;
 mod health;
 mod links;
 mod page;
+mod peer;
 pub mod router;
+mod settings;
 mod sign_in;
 mod traffic;
 mod web;
 
-pub use guard::Peer;
-pub use web::{Access, Web, WebSettings};
+pub use peer::Peer;
+pub use settings::{Access, WebSettings};
+pub use web::Web;

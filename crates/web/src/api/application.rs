@@ -18,7 +18,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::caller::{Caller, Read, Write};
-use super::input::{Asked, Body, IfMatch, Named, page_of};
+use super::input::{ApiQuery, Body, IfMatch, Named, page_of};
 use super::key::Change;
 use super::listed::Listed;
 use super::problem::Problem;
@@ -45,7 +45,7 @@ pub(super) struct ApplicationQuery {
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
-    Asked(query): Asked<ApplicationQuery>,
+    ApiQuery(query): ApiQuery<ApplicationQuery>,
 ) -> Result<Json<Listed<ApplicationView>>, Problem> {
     let limit = page_of(query.limit)?;
     let command =

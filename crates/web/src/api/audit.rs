@@ -10,7 +10,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::caller::{Caller, Read};
-use super::input::{Asked, page_of};
+use super::input::{ApiQuery, page_of};
 use super::listed::Listed;
 use super::problem::{Kind, Problem};
 use crate::web::Web;
@@ -44,7 +44,7 @@ pub(super) struct AuditQuery {
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
-    Asked(query): Asked<AuditQuery>,
+    ApiQuery(query): ApiQuery<AuditQuery>,
 ) -> Result<Json<Listed<AuditEvent>>, Problem> {
     let limit = page_of(query.limit)?;
     let cursor = query.cursor.as_deref().map(str::parse::<i64>).transpose();

@@ -23,7 +23,7 @@ use keystile_engine::command::Failure;
 use keystile_engine::owners::token::TokenRefusal;
 
 use super::problem::{Kind, Problem};
-use crate::guard::Peer;
+use crate::peer::Peer;
 use crate::sign_in::session;
 use crate::web::Web;
 

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::caller::{Caller, Read, Write};
-use super::input::{Asked, Named, page_of};
+use super::input::{ApiQuery, Named, page_of};
 use super::listed::Listed;
 use super::problem::{Kind, Problem};
 use crate::web::Web;
@@ -22,7 +22,7 @@ use crate::web::Web;
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct DeliveriesAsked {
+pub(super) struct DeliveriesQuery {
     /// Only those in this state.
     #[param(inline)]
     state: Option<DeliveryState>,
@@ -40,21 +40,21 @@ pub(super) struct DeliveriesAsked {
 /// Deliveries, latest first
 #[utoipa::path(
     get, path = "/deliveries", tag = "deliveries", operation_id = "list_deliveries",
-    params(DeliveriesAsked), responses((status = OK, body = Listed<DeliveryView>), Problem),
+    params(DeliveriesQuery), responses((status = OK, body = Listed<DeliveryView>), Problem),
     security(("token" = ["read"]), ("session" = ["read"])),
 )]
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
-    Asked(asked): Asked<DeliveriesAsked>,
+    ApiQuery(query): ApiQuery<DeliveriesQuery>,
 ) -> Result<Json<Listed<DeliveryView>>, Problem> {
-    let limit = page_of(asked.limit)?;
-    let cursor = asked.cursor.as_deref().map(str::parse::<DeliveryId>).transpose();
+    let limit = page_of(query.limit)?;
+    let cursor = query.cursor.as_deref().map(str::parse::<DeliveryId>).transpose();
     let before = cursor.map_err(|_| Problem::new(Kind::NotUnderstood, "this is no cursor"))?;
     let filter = DeliveryFilter {
-        state: asked.state,
-        channel: asked.channel,
-        event: asked.event,
+        state: query.state,
+        channel: query.channel,
+        event: query.event,
         before,
         limit: limit + 1,
     };

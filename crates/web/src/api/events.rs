@@ -16,13 +16,13 @@ use tokio::time::{Instant, timeout};
 
 use super::caller::{Caller, Read};
 use super::problem::Problem;
-use crate::feed::{self, Feed, Look, Seen};
+use crate::feed::{FeedBatch, Seen};
 use crate::web::Web;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// A comment now and then keeps proxies from closing a quiet stream.
 const QUIET: Duration = Duration::from_secs(15);
-/// So often, and before every message, it is asked whether the caller may still watch.
+/// How often, besides before every message, it is checked that the caller may still watch.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// What happens, as it happens: `text/event-stream`
@@ -42,11 +42,12 @@ pub(super) async fn stream(
     caller: Caller<Read>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let listening = Feed::listen(&web);
-    let asked = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()?.parse::<Seen>().ok());
-    let begun = match asked {
-        Some(seen) => feed::missed(&web, seen).await,
-        None => feed::here(&web).await.map(|seen| (seen, String::new())),
+    let listening = web.feed.listen();
+    let last_seen =
+        headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()?.parse::<Seen>().ok());
+    let begun = match last_seen {
+        Some(seen) => web.feed.missed(seen).await,
+        None => web.feed.here().await.map(|seen| (seen, String::new())),
     };
     let (seen, text) = begun?;
     let hello = format!(
@@ -54,25 +55,25 @@ pub(super) async fn stream(
         web.engine.store().now()
     );
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Bytes>(16);
-    tokio::spawn(tell(web, caller, seen, hello.into(), listening, sender));
+    tokio::spawn(send_events(web, caller, seen, hello.into(), listening, sender));
     let stream = futures_util::stream::poll_fn(move |context| {
         receiver.poll_recv(context).map(|text| text.map(Ok::<_, std::convert::Infallible>))
     });
     Ok(([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(stream)).into_response())
 }
 
-/// Tells a watcher what happens, until they leave or what they showed no longer opens anything. They are
-/// asked for it also while they do not read, so that no stream outlives its session or token.
-async fn tell(
+/// Sends a watcher what happens, until they leave or their session or token ends. That is checked also while
+/// they do not read, so that no stream outlives what opened it.
+async fn send_events(
     web: Arc<Web>,
     caller: Caller<Read>,
     seen: Seen,
     hello: Bytes,
-    mut listening: Receiver<Look>,
+    mut listening: Receiver<FeedBatch>,
     sender: Sender<Bytes>,
 ) {
     let mut next = Some(hello);
-    let mut told = Instant::now();
+    let mut last_sent = Instant::now();
     while caller.still_holds(&web).await.unwrap_or(false) {
         if let Some(text) = next.take() {
             match timeout(CHECK_EVERY, sender.reserve()).await {
@@ -83,18 +84,18 @@ async fn tell(
                     continue;
                 }
             }
-            told = Instant::now();
+            last_sent = Instant::now();
         }
         next = match timeout(CHECK_EVERY, listening.recv()).await {
-            // What was told already when the watcher came back.
-            Ok(Ok(look)) if look.before.record < seen.record => None,
-            Ok(Ok(look)) => Some(look.text),
-            Ok(Err(RecvError::Lagged(looks))) => {
-                Some(Bytes::from(format!("event: lagged\ndata: {{\"looks\":{looks}}}\n\n")))
+            // What was sent already when the watcher came back.
+            Ok(Ok(batch)) if batch.before.record < seen.record => None,
+            Ok(Ok(batch)) => Some(batch.text),
+            Ok(Err(RecvError::Lagged(batches))) => {
+                Some(Bytes::from(format!("event: lagged\ndata: {{\"looks\":{batches}}}\n\n")))
             }
             Ok(Err(RecvError::Closed)) => return,
             Err(_) if sender.is_closed() => return,
-            Err(_) if told.elapsed() >= QUIET => Some(Bytes::from_static(b": still here\n\n")),
+            Err(_) if last_sent.elapsed() >= QUIET => Some(Bytes::from_static(b": still here\n\n")),
             Err(_) => None,
         };
     }

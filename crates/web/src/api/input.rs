@@ -50,14 +50,14 @@ fn body_problem(rejection: &JsonRejection) -> Problem {
 /// The parameters after the question mark. One that is not known is a mistake, not to be passed over: a
 /// filter that was misspelt would show everything.
 #[derive(Debug)]
-pub(crate) struct Asked<T>(pub(crate) T);
+pub(crate) struct ApiQuery<T>(pub(crate) T);
 
-impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Web>> for Asked<T> {
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Web>> for ApiQuery<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Problem> {
         let read = Query::<T>::from_request_parts(parts, web).await;
-        read.map(|Query(asked)| Self(asked)).map_err(|rejection| {
+        read.map(|Query(query)| Self(query)).map_err(|rejection| {
             Problem::new(Kind::NotUnderstood, rejection.body_text())
                 .with_help("see /api/docs for what can be asked")
         })

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::caller::{Caller, Read, Write};
-use super::input::{Asked, Body, IfMatch, Named, millis, page_of};
+use super::input::{ApiQuery, Body, IfMatch, Named, millis, page_of};
 use super::listed::Listed;
 use super::problem::Problem;
 use super::{created, tagged};
@@ -73,7 +73,7 @@ pub(super) struct KeyQuery {
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
-    Asked(query): Asked<KeyQuery>,
+    ApiQuery(query): ApiQuery<KeyQuery>,
 ) -> Result<Json<Listed<KeyView>>, Problem> {
     let limit = page_of(query.limit)?;
     let filter = KeyFilter {

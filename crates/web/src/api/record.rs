@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::caller::{Caller, Read};
-use super::input::{Asked, Named, moment, page_of};
+use super::input::{ApiQuery, Named, moment, page_of};
 use super::problem::{Kind, Problem};
 use crate::page::journal::{find_record, stream_of};
 use crate::web::Web;
@@ -99,7 +99,7 @@ pub(super) struct RecordsListed {
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
-    Asked(query): Asked<RecordQuery>,
+    ApiQuery(query): ApiQuery<RecordQuery>,
 ) -> Result<Json<RecordsListed>, Problem> {
     let cursor = query.cursor.as_deref().map(str::parse::<RecordId>).transpose();
     let cursor = cursor.map_err(|error| Problem::new(Kind::NotUnderstood, error.to_string()))?;
@@ -149,7 +149,7 @@ record_query!(ExportQuery {
 pub(super) async fn export(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
-    Asked(query): Asked<ExportQuery>,
+    ApiQuery(query): ApiQuery<ExportQuery>,
 ) -> Result<Response, Problem> {
     let filter = query.filter(web.engine.store().now())?;
     // A name that does not exist is a problem, not a file that breaks off.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::caller::{Caller, Read};
-use super::input::{Asked, moment};
+use super::input::{ApiQuery, moment};
 use super::listed::Listed;
 use super::problem::{Kind, Problem};
 use crate::web::Web;
@@ -72,7 +72,7 @@ pub(super) struct HoursQuery {
 pub(super) async fn hours(
     State(web): State<Arc<Web>>,
     caller: Caller<Read>,
-    Asked(query): Asked<HoursQuery>,
+    ApiQuery(query): ApiQuery<HoursQuery>,
 ) -> Result<Json<Listed<HourCount>>, Problem> {
     let now = web.engine.store().now();
     let until = moment(query.until.as_deref(), now)?.unwrap_or(now);
@@ -86,7 +86,7 @@ pub(super) async fn hours(
     Ok(Json(Listed::whole(hours)))
 }
 
-/// Looks for trouble, through the whole file of the store
+/// Looks for damage, through the whole file of the store
 #[utoipa::path(
     get, path = "/diagnosis", tag = "status",
     responses((status = OK, body = Listed<Finding>), Problem),

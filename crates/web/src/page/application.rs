@@ -18,8 +18,8 @@ use keystile_engine::keys::key::{KeyFilter, KeyView, ListKeys};
 use serde::Deserialize;
 
 use super::{
-    ConfirmPage, Frame, NoteForm, PageResult, PlanForm, Screen, act, act_typed, clock, lines, page,
-    plans_of_keys, trouble,
+    ConfirmPage, Frame, NoteForm, PageResult, PlanForm, Screen, act, act_typed, clock,
+    failure_page, lines, page, plans_of_keys,
 };
 use crate::flash::Typed;
 use crate::format::filters;
@@ -53,7 +53,7 @@ pub(crate) async fn applications(
 ) -> PageResult {
     let command = ListApplications { after: query.after.unwrap_or_default(), limit: Some(PAGE) };
     let list = web.engine.execute(&owner.principal(), command).await;
-    let applications = list.map_err(trouble(&web, &owner))?;
+    let applications = list.map_err(failure_page(&web, &owner))?;
     let end = applications.last().filter(|_| applications.len() == PAGE as usize);
     let next =
         end.map(|end| format!("/applications?after={}", crate::form::path_segment(&end.name)));
@@ -97,14 +97,14 @@ pub(crate) async fn application(
 ) -> PageResult {
     let principal = owner.principal();
     let application = web.engine.execute(&principal, ShowApplication { application: name }).await;
-    let application = application.map_err(trouble(&web, &owner))?;
+    let application = application.map_err(failure_page(&web, &owner))?;
     let of_application = KeyFilter {
         application: Some(application.name.clone()),
         limit: KEYS_SHOWN + 1,
         ..KeyFilter::default()
     };
     let listed = web.engine.execute(&principal, ListKeys { filter: of_application }).await;
-    let mut keys = listed.map_err(trouble(&web, &owner))?;
+    let mut keys = listed.map_err(failure_page(&web, &owner))?;
     let more_keys = keys.len() > KEYS_SHOWN as usize;
     keys.truncate(KEYS_SHOWN as usize);
     let filter = EventFilter {
@@ -113,7 +113,7 @@ pub(crate) async fn application(
         ..EventFilter::default()
     };
     let listed = web.engine.execute(&principal, ListEvents { filter }).await;
-    let events = listed.map_err(trouble(&web, &owner))?;
+    let events = listed.map_err(failure_page(&web, &owner))?;
     Ok(page(&ApplicationPage {
         frame: Frame::of(&web, &owner, Screen::Applications, &application.name),
         clock: clock(&web),

@@ -87,14 +87,14 @@ pub(crate) async fn audit(
 
 pub(crate) async fn verify(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
     let flash = match web.engine.execute(&owner.principal(), VerifyAudit).await {
-        Ok(report) => verdict(&report),
+        Ok(report) => check_result(&report),
         Err(failure) => Flash::failed(&failure),
     };
     web.flashes.put(owner.session(), flash);
     redirect("/audit")
 }
 
-fn verdict(report: &AuditReport) -> Flash {
+fn check_result(report: &AuditReport) -> Flash {
     let AuditReport { older, count, head, fault } = report;
     if let Some(fault) = fault {
         return Flash::failed(&Failure {

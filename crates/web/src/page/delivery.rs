@@ -14,7 +14,7 @@ use keystile_engine::notifications::delivery::{
 use keystile_engine::notifications::digest_stop::ResumeDigests;
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, PageResult, Screen, clock, filled, page, redirect, trouble};
+use super::{Frame, PageResult, Screen, clock, failure_page, filled, page, redirect};
 use crate::flash::Flash;
 use crate::format::filters;
 use crate::format::when::Clock;
@@ -26,7 +26,7 @@ const PAGE: u32 = 50;
 /// What the filter form asks for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Asked {
+pub(crate) struct DeliveriesQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +40,7 @@ pub(crate) struct Asked {
 struct DeliveriesPage {
     frame: Frame,
     clock: Clock,
-    asked: Asked,
+    query: DeliveriesQuery,
     is_filtered: bool,
     channels: Vec<ChannelView>,
     deliveries: Vec<DeliveryView>,
@@ -52,17 +52,17 @@ struct DeliveriesPage {
 pub(crate) async fn deliveries(
     State(web): State<Arc<Web>>,
     owner: SignedIn,
-    Query(asked): Query<Asked>,
+    Query(query): Query<DeliveriesQuery>,
 ) -> PageResult {
-    let asked = Asked {
-        channel: filled(asked.channel),
-        state: filled(asked.state),
-        before: filled(asked.before),
+    let query = DeliveriesQuery {
+        channel: filled(query.channel),
+        state: filled(query.state),
+        before: filled(query.before),
     };
     let principal = owner.principal();
     let channels = web.engine.execute(&principal, ListChannels).await;
-    let channels = channels.map_err(trouble(&web, &owner))?;
-    let found = match filter(&asked) {
+    let channels = channels.map_err(failure_page(&web, &owner))?;
+    let found = match filter(&query) {
         Ok(filter) => web.engine.execute(&principal, ListDeliveries { filter }).await,
         Err(failure) => Err(failure),
     };
@@ -72,14 +72,14 @@ pub(crate) async fn deliveries(
     };
     let end = deliveries.last().filter(|_| deliveries.len() == PAGE as usize);
     let next = end.map(|end| {
-        let further = Asked { before: Some(end.id.to_string()), ..asked.clone() };
+        let further = DeliveriesQuery { before: Some(end.id.to_string()), ..query.clone() };
         format!("/deliveries?{}", crate::form::encoded(&further))
     });
     Ok(page(&DeliveriesPage {
         frame: Frame::of(&web, &owner, Screen::Deliveries, "Deliveries"),
         clock: clock(&web),
-        is_filtered: asked.channel.is_some() || asked.state.is_some(),
-        asked,
+        is_filtered: query.channel.is_some() || query.state.is_some(),
+        query,
         channels,
         deliveries,
         states: DeliveryState::ALL,
@@ -88,17 +88,17 @@ pub(crate) async fn deliveries(
     }))
 }
 
-fn filter(asked: &Asked) -> Result<DeliveryFilter, Failure> {
+fn filter(query: &DeliveriesQuery) -> Result<DeliveryFilter, Failure> {
     let wrong = |error: &dyn std::fmt::Display| Failure {
         kind: FailureKind::Invalid,
         message: error.to_string(),
         help: None,
     };
-    let state = asked.state.as_deref().map(str::parse).transpose();
-    let before = asked.before.as_deref().map(str::parse::<DeliveryId>).transpose();
+    let state = query.state.as_deref().map(str::parse).transpose();
+    let before = query.before.as_deref().map(str::parse::<DeliveryId>).transpose();
     Ok(DeliveryFilter {
         state: state.map_err(|error| wrong(&error))?,
-        channel: asked.channel.clone(),
+        channel: query.channel.clone(),
         event: None,
         before: before.map_err(|error| wrong(&error))?,
         limit: PAGE,
@@ -124,7 +124,7 @@ pub(crate) async fn delivery(
     };
     let command = ShowDelivery { delivery: id };
     let found = web.engine.execute(&owner.principal(), command).await;
-    let found = found.map_err(trouble(&web, &owner))?;
+    let found = found.map_err(failure_page(&web, &owner))?;
     Ok(page(&DeliveryPage {
         frame: Frame::of(&web, &owner, Screen::Deliveries, "A delivery"),
         clock: clock(&web),

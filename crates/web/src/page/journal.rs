@@ -18,7 +18,7 @@ use keystile_engine::export::{CSV_HEAD, csv_row};
 use keystile_engine::journal::{Order, PageRecords, RecordFilter};
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, PageResult, Screen, clock, filled, page, trouble};
+use super::{Frame, PageResult, Screen, clock, failure_page, filled, page};
 use crate::format::filters;
 use crate::format::when::Clock;
 use crate::sign_in::session::SignedIn;
@@ -213,7 +213,8 @@ pub(crate) async fn record(
     owner: SignedIn,
     Path(id): Path<String>,
 ) -> PageResult {
-    let record = find_record(&web, &owner.principal(), &id).await.map_err(trouble(&web, &owner))?;
+    let record =
+        find_record(&web, &owner.principal(), &id).await.map_err(failure_page(&web, &owner))?;
     let frame = Frame::of(&web, &owner, Screen::Journal, &record.id.to_string());
     let sentence = match record.outcome {
         Outcome::Pending => "Its intent is on record; it may be under way just now.",
@@ -256,7 +257,7 @@ pub(crate) async fn export(
     Query(query): Query<JournalQuery>,
 ) -> PageResult {
     let query = query.tidied();
-    let filter = query.filter(web.engine.store().now()).map_err(trouble(&web, &owner))?;
+    let filter = query.filter(web.engine.store().now()).map_err(failure_page(&web, &owner))?;
     let is_csv = query.format.as_deref() != Some("jsonl");
     Ok(stream_of(&web.engine, owner.principal(), filter, is_csv))
 }

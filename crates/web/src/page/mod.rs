@@ -146,30 +146,30 @@ pub(crate) fn page_with(status: StatusCode, template: &impl Template) -> Respons
 
 /// A page that cannot be shown, because what it is about is not there or the store failed.
 #[derive(Template)]
-#[template(path = "trouble.html")]
-struct TroublePage {
+#[template(path = "failure.html")]
+struct FailurePage {
     frame: Frame,
     message: String,
     help: Option<String>,
 }
 
 /// The answer of a handler that cannot show its page.
-pub(crate) struct Trouble(Box<Response>);
+pub(crate) struct FailedPage(Box<Response>);
 
-impl IntoResponse for Trouble {
+impl IntoResponse for FailedPage {
     fn into_response(self) -> Response {
         *self.0
     }
 }
 
 /// What a handler of a page answers.
-pub(crate) type PageResult = Result<Response, Trouble>;
+pub(crate) type PageResult = Result<Response, FailedPage>;
 
-/// Turns a failure into the page that tells of it.
-pub(crate) fn trouble<'a>(
+/// Turns a failure into the page that shows it.
+pub(crate) fn failure_page<'a>(
     web: &'a Arc<Web>,
     owner: &'a SignedIn,
-) -> impl FnOnce(Failure) -> Trouble + 'a {
+) -> impl FnOnce(Failure) -> FailedPage + 'a {
     move |failure| {
         let frame = Frame::of(web, owner, Screen::Other, "This cannot be shown");
         let status = match failure.kind {
@@ -180,7 +180,7 @@ pub(crate) fn trouble<'a>(
             FailureKind::Fault => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let Failure { message, help, .. } = failure;
-        Trouble(Box::new(page_with(status, &TroublePage { frame, message, help })))
+        FailedPage(Box::new(page_with(status, &FailurePage { frame, message, help })))
     }
 }
 
@@ -205,7 +205,7 @@ pub(crate) async fn no_page(
         Ok(Some(owner)) => Frame::of(web, &owner, Screen::Other, title),
         Ok(None) | Err(_) => Frame::bare(Screen::Other, title),
     };
-    page_with(status, &TroublePage { frame, message, help: None })
+    page_with(status, &FailurePage { frame, message, help: None })
 }
 
 /// A page that asks before an act that is hard to take back, and says what will happen.

@@ -12,7 +12,7 @@ use keystile_engine::keys::budget_warnings::{BudgetWarning, ListBudgetWarnings};
 use keystile_engine::keys::key::{KeyFilter, KeyView, ListKeys};
 use keystile_engine::notifications::delivery::{DeliveryFilter, DeliveryView, ListDeliveries};
 
-use super::{Frame, PageResult, Screen, clock, page, plans_of_keys, trouble};
+use super::{Frame, PageResult, Screen, clock, failure_page, page, plans_of_keys};
 use crate::format::chart::{self, Bar, Svg};
 use crate::format::filters;
 use crate::format::when::Clock;
@@ -31,7 +31,7 @@ struct NowPage {
     frame: Frame,
     clock: Clock,
     well: bool,
-    verdict: String,
+    summary: String,
     writes_today: u64,
     refused_today: u64,
     flow: Flow,
@@ -41,7 +41,7 @@ struct NowPage {
     near: Vec<BudgetWarning>,
     chart: Svg,
     records: Vec<WriteRecord>,
-    told: Vec<DeliveryView>,
+    deliveries: Vec<DeliveryView>,
     /// Channels that cannot send, and why.
     unable: Vec<String>,
     /// A call that writes, with KEY for the key.
@@ -54,18 +54,18 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
     let filter =
         KeyFilter { state: Some("locked".to_owned()), limit: LOCKED_SHOWN, ..KeyFilter::default() };
     let listed = web.engine.execute(&owner.principal(), ListKeys { filter }).await;
-    let locked = listed.map_err(trouble(&web, &owner))?;
+    let locked = listed.map_err(failure_page(&web, &owner))?;
     let principal = owner.principal();
     let hours = web.engine.execute(&principal, ListLastDay { now: clock.now }).await;
-    let hours = hours.map_err(trouble(&web, &owner))?;
+    let hours = hours.map_err(failure_page(&web, &owner))?;
     let filter = RecordFilter { limit: RECORDS_SHOWN, ..RecordFilter::default() };
     let records = web.engine.execute(&principal, PageRecords { filter }).await;
-    let records = records.map_err(trouble(&web, &owner))?.records;
+    let records = records.map_err(failure_page(&web, &owner))?.records;
     let channels = web.engine.execute(&principal, ListChannelFindings).await;
-    let unable = unable(channels.map_err(trouble(&web, &owner))?);
+    let unable = unable(channels.map_err(failure_page(&web, &owner))?);
     let filter = DeliveryFilter { limit: TOLD_SHOWN, ..DeliveryFilter::default() };
-    let told = web.engine.execute(&owner.principal(), ListDeliveries { filter }).await;
-    let told = told.map_err(trouble(&web, &owner))?;
+    let deliveries = web.engine.execute(&owner.principal(), ListDeliveries { filter }).await;
+    let deliveries = deliveries.map_err(failure_page(&web, &owner))?;
     let bars: Vec<Bar> = hours
         .iter()
         .map(|hour| Bar {
@@ -75,16 +75,16 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
         })
         .collect();
     let near = web.engine.execute(&principal, ListBudgetWarnings).await;
-    let near = near.map_err(trouble(&web, &owner))?;
+    let near = near.map_err(failure_page(&web, &owner))?;
     let flow = web.traffic.flow();
     let locked_count = web.engine.locked_keys();
-    let (well, verdict) = match web.engine.store().warning() {
+    let (well, summary) = match web.engine.store().warning() {
         Some(warning) if frame.fault.is_none() => (false, format!("Writes go on, but {warning}.")),
-        Some(_) | None => verdict(&frame, locked_count, (near.len(), unable.len()), &flow),
+        Some(_) | None => summary(&frame, locked_count, (near.len(), unable.len()), &flow),
     };
     Ok(page(&NowPage {
         well,
-        verdict,
+        summary,
         writes_today: bars.iter().map(|bar| bar.writes).sum(),
         refused_today: bars.iter().map(|bar| bar.refused).sum(),
         spark: chart::sparkline(&flow.calls, "Calls in the last five minutes"),
@@ -94,7 +94,7 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
         near,
         chart: chart::bars(&bars),
         records,
-        told,
+        deliveries,
         unable,
         curl: curl(&web),
         frame,
@@ -108,7 +108,7 @@ fn unable(findings: Vec<Finding>) -> Vec<String> {
 }
 
 /// The one sentence that an owner reads first.
-fn verdict(
+fn summary(
     frame: &Frame,
     locked: u64,
     (near, unable): (usize, usize),

@@ -16,7 +16,7 @@ use keystile_engine::journal::{PageRecords, RecordFilter};
 use keystile_engine::policy::{PolicyInForce, ShowPolicy};
 use keystile_engine::reload::Reload;
 
-use super::{Frame, PageResult, Screen, act, clock, page, trouble};
+use super::{Frame, PageResult, Screen, act, clock, failure_page, page};
 use crate::format;
 use crate::format::when::Clock;
 use crate::sign_in::session::SignedIn;
@@ -87,7 +87,7 @@ pub(crate) async fn policy(State(web): State<Arc<Web>>, owner: SignedIn) -> Page
     let PolicyInForce { policy, note, .. } = shown_policy.map_err(trouble(&web, &owner))?;
     let filter = RecordFilter { limit: LOOKED_AT, ..RecordFilter::default() };
     let records = web.engine.execute(&owner.principal(), PageRecords { filter }).await;
-    let records = records.map_err(trouble(&web, &owner))?.records;
+    let records = records.map_err(failure_page(&web, &owner))?.records;
     let text = match &web.settings.file {
         Some(file) => text_of(file).await,
         None => None,
@@ -123,7 +123,7 @@ fn shown(plan: &Plan, text: Option<&str>) -> PlanShown {
 }
 
 fn rows(policy: &Policy, plans: &[&Arc<Plan>]) -> Vec<RowShown> {
-    let asked: Vec<&Plan> = plans.iter().map(|plan| &***plan).collect();
+    let listed: Vec<&Plan> = plans.iter().map(|plan| &***plan).collect();
     let has_several = policy.apis().len() > 1;
     let shown = |row: matrix::Row| RowShown {
         operation: if has_several {
@@ -147,7 +147,7 @@ fn rows(policy: &Policy, plans: &[&Arc<Plan>]) -> Vec<RowShown> {
             })
             .collect(),
     };
-    matrix::rows(policy, &asked).into_iter().map(shown).collect()
+    matrix::rows(policy, &listed).into_iter().map(shown).collect()
 }
 
 /// Operations that met only a rule for every path, most frequent first.

@@ -23,7 +23,9 @@ use keystile_engine::policy::ShowPolicy;
 use keystile_engine::status::{ShowStatus, StatusView};
 use serde::Deserialize;
 
-use super::{ConfirmPage, Frame, PageResult, Screen, act, clock, filled, page, redirect, trouble};
+use super::{
+    ConfirmPage, Frame, PageResult, Screen, act, clock, failure_page, filled, page, redirect,
+};
 use crate::api::backup::backup_file;
 use crate::flash::{Flash, Secret, Typed};
 use crate::format::filters;
@@ -55,7 +57,7 @@ struct SettingsPage {
 }
 
 pub(crate) async fn settings(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {
-    let shown = settings_page(&web, &owner).await.map_err(trouble(&web, &owner))?;
+    let shown = settings_page(&web, &owner).await.map_err(failure_page(&web, &owner))?;
     Ok(page(&shown))
 }
 
@@ -89,7 +91,7 @@ async fn settings_page(web: &Arc<Web>, owner: &SignedIn) -> Result<SettingsPage,
 }
 
 /// Says on the settings page how an act went.
-fn told<T>(web: &Web, owner: &SignedIn, done: Result<T, Failure>, text: &str) -> Response {
+fn show_result<T>(web: &Web, owner: &SignedIn, done: Result<T, Failure>, text: &str) -> Response {
     let flash = match done {
         Ok(_) => Flash::done(text),
         Err(failure) => Flash::failed(&failure),
@@ -179,7 +181,7 @@ pub(crate) async fn remove_owner(
 ) -> Response {
     let remove = RemoveOwner { owner: name.clone() };
     let removed = web.engine.execute(&owner.principal(), remove).await;
-    told(&web, &owner, removed, &format!("{name} is no longer an owner."))
+    show_result(&web, &owner, removed, &format!("{name} is no longer an owner."))
 }
 
 pub(crate) async fn remove_passkey(
@@ -191,7 +193,7 @@ pub(crate) async fn remove_passkey(
         return redirect("/settings");
     };
     let removed = web.engine.execute(&owner.principal(), RemovePasskey { passkey }).await;
-    told(&web, &owner, removed, "Removed the passkey.")
+    show_result(&web, &owner, removed, "Removed the passkey.")
 }
 
 #[derive(Deserialize)]
@@ -210,7 +212,7 @@ pub(crate) async fn set_password(
         web.engine.execute(&owner.principal(), set).await
     };
     let done = set.await;
-    told(&web, &owner, done, "Set the password, and ended your other sessions.")
+    show_result(&web, &owner, done, "Set the password, and ended your other sessions.")
 }
 
 pub(crate) async fn make_codes(
@@ -234,13 +236,13 @@ pub(crate) async fn end_session(
     Path(session): Path<String>,
 ) -> Response {
     let ended = web.engine.execute(&owner.principal(), EndSession { session }).await;
-    told(&web, &owner, ended, "Ended the session.")
+    show_result(&web, &owner, ended, "Ended the session.")
 }
 
 pub(crate) async fn end_sessions(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
     let others = EndOtherSessions { kept_session: owner.session().to_owned() };
     let ended = web.engine.execute(&owner.principal(), others).await;
-    told(&web, &owner, ended, "Ended all your other sessions.")
+    show_result(&web, &owner, ended, "Ended all your other sessions.")
 }
 
 #[derive(Deserialize)]
@@ -297,12 +299,12 @@ pub(crate) async fn revoke_token(
     Path(id): Path<String>,
 ) -> Response {
     let revoked = web.engine.execute(&owner.principal(), RevokeToken { token: id }).await;
-    told(&web, &owner, revoked, "Revoked the token.")
+    show_result(&web, &owner, revoked, "Revoked the token.")
 }
 
 pub(crate) async fn back_up(State(web): State<Arc<Web>>, owner: SignedIn) -> Response {
     match backup_file(&web.engine).await {
         Ok(to) => act(&web, &owner, BackUp { to }, "/settings", None).await,
-        Err(failure) => told::<()>(&web, &owner, Err(failure), ""),
+        Err(failure) => show_result::<()>(&web, &owner, Err(failure), ""),
     }
 }

@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use crate::flash::Flash;
 use crate::format::filters;
-use crate::guard::Peer;
 use crate::page::{Frame, Screen, page, redirect};
+use crate::peer::Peer;
 use crate::sign_in::page::{Passkeys, passkeys};
 use crate::sign_in::password_hash;
 use crate::sign_in::recover::shown_codes;

@@ -8,13 +8,12 @@ use axum::{Form, Json};
 use http::HeaderMap;
 use keystile_engine::command::{Failure, FailureKind};
 
-use crate::guard::Peer;
 use crate::page::{local, redirect};
+use crate::peer::Peer;
 use crate::sign_in::page::{NextQuery, confirm_page};
 use crate::sign_in::password::{PasswordForm, check_password};
 use crate::sign_in::script::{self, ShownPasskey};
 use crate::sign_in::session::SignedIn;
-use crate::sign_in::webauthn::finish_assertion;
 use crate::web::Web;
 
 pub(crate) async fn prove(
@@ -50,7 +49,8 @@ pub(crate) async fn prove_with_passkey(
     Json(shown): Json<ShownPasskey>,
 ) -> Response {
     let confirmed = async {
-        let found = finish_assertion(&web, &shown.ceremony, &shown.credential).await?;
+        let found =
+            web.passkeys.finish_assertion(&web.engine, &shown.ceremony, &shown.credential).await?;
         if found.id != owner.owner().id {
             return Err(Failure {
                 kind: FailureKind::Invalid,

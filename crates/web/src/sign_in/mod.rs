@@ -3,6 +3,7 @@
 
 mod claim;
 mod confirm;
+pub(crate) mod cookie;
 mod page;
 mod passkey;
 mod password;

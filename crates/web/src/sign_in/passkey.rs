@@ -11,11 +11,11 @@ use keystile_engine::owners::passkey::{AddPasskey, ListPasskeys};
 use keystile_engine::owners::session::SignInMethod;
 
 use crate::flash::Flash;
-use crate::guard::Peer;
 use crate::page::local;
+use crate::peer::Peer;
 use crate::sign_in::script::{self, MadePasskey, ShownPasskey};
 use crate::sign_in::session::{self, RecentlyAuthenticated};
-use crate::sign_in::webauthn::{Purpose, finish_assertion};
+use crate::sign_in::webauthn::Purpose;
 use crate::web::Web;
 
 pub(crate) async fn begin_passkey(State(web): State<Arc<Web>>) -> Response {
@@ -29,7 +29,8 @@ pub(crate) async fn with_passkey(
     Json(shown): Json<ShownPasskey>,
 ) -> Response {
     let entered = async {
-        let owner = finish_assertion(&web, &shown.ceremony, &shown.credential).await?;
+        let owner =
+            web.passkeys.finish_assertion(&web.engine, &shown.ceremony, &shown.credential).await?;
         session::enter(&web, &headers, peer.ip(), &owner, SignInMethod::Passkey).await
     };
     match entered.await {

@@ -12,8 +12,8 @@ use keystile_engine::owners::session::SignInMethod;
 use serde::Deserialize;
 
 use crate::flash::{Flash, Secret as Shown};
-use crate::guard::Peer;
 use crate::page::redirect;
+use crate::peer::Peer;
 use crate::sign_in::page::{Failed, SignInForm, sign_in_page};
 use crate::sign_in::session;
 use crate::web::Web;

@@ -8,15 +8,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
-use keystile_core::keys::hash::Pepper;
 use keystile_core::owners::principal::Principal;
 use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::owners::owner::OwnerView;
 use keystile_engine::owners::session::{Looks, NewSession, SessionView, SignInMethod};
 
-use crate::guard::Peer;
-use crate::page;
-use crate::web::{Web, WebSettings};
+use crate::web::Web;
 
 /// What the console's script says when it freshens a page that is left open.
 const REFRESH: HeaderName = HeaderName::from_static("keystile-refresh");
@@ -80,7 +77,7 @@ impl FromRequestParts<Arc<Web>> for RecentlyAuthenticated {
             return Ok(Self(owner));
         }
         // Whatever needs it has a page of the same address that says what will happen.
-        let next = crate::form::path_segment(&asked(parts));
+        let next = crate::form::path_segment(&target(parts));
         Err(Redirect::to(&format!("/prove?next={next}")).into_response())
     }
 }
@@ -89,14 +86,14 @@ fn failed(failure: &Failure) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("{failure}\n")).into_response()
 }
 
-fn asked(parts: &Parts) -> String {
-    parts.uri.path_and_query().map_or("/", |asked| asked.as_str()).to_owned()
+fn target(parts: &Parts) -> String {
+    parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned()
 }
 
 fn to_sign_in(parts: &Parts) -> Response {
     match parts.method {
         Method::GET | Method::HEAD => {
-            let next = crate::form::path_segment(&asked(parts));
+            let next = crate::form::path_segment(&target(parts));
             Redirect::to(&format!("/sign-in?next={next}")).into_response()
         }
         // The form is gone with the session: nothing is done that was asked before signing in.
@@ -112,18 +109,6 @@ pub(crate) async fn find(web: &Web, headers: &HeaderMap) -> Result<Option<Signed
     let who = if headers.contains_key(REFRESH) { Looks::Page } else { Looks::Owner };
     let view = web.engine.session(&secret, who).await?;
     Ok(view.map(|view| SignedIn { secret, view }))
-}
-
-/// What the cookie of a console is called. Cookies do not tell ports apart, so that of each console on one
-/// machine has a name of its own: it follows from the store's secret, and from the port, which tells a
-/// copy of the store from the store. Over TLS the prefix makes browsers refuse a cookie that another host
-/// or an unencrypted page set.
-pub(crate) fn cookie_name(settings: &WebSettings, pepper: &Pepper) -> String {
-    let prefix = if settings.is_secure { "__Host-" } else { "" };
-    let port = settings.listen.port().to_string();
-    let hash = pepper.derived("keystile session cookie").hash(port.as_bytes());
-    let suffix: String = hash.as_bytes().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{prefix}keystile-{suffix}")
 }
 
 fn cookie(web: &Web, headers: &HeaderMap) -> Option<String> {
@@ -191,15 +176,5 @@ pub(crate) async fn end(web: &Web, headers: &HeaderMap) -> Response {
     }
     let (name, secure) = (web.session_cookie(), secure(web));
     let gone = format!("{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{secure}");
-    ([(SET_COOKIE, gone)], page::redirect("/sign-in")).into_response()
-}
-
-/// The address that a request came from. Behind a proxy every owner has the proxy's.
-impl FromRequestParts<Arc<Web>> for Peer {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<Web>) -> Result<Self, Response> {
-        let found = parts.extensions.get::<Self>().copied();
-        found.ok_or_else(|| StatusCode::INTERNAL_SERVER_ERROR.into_response())
-    }
+    ([(SET_COOKIE, gone)], Redirect::to("/sign-in")).into_response()
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use keystile_engine::Engine;
 use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::owners::owner::OwnerView;
 use keystile_engine::owners::passkey::NewPasskey;
@@ -21,7 +22,7 @@ use webauthn_rs::prelude::{
 use webauthn_rs::{Webauthn, WebauthnBuilder};
 use webauthn_rs_proto::ResidentKeyRequirement;
 
-use crate::web::{Web, WebSettings};
+use crate::settings::WebSettings;
 
 /// Browsers give up after five minutes by themselves.
 const CEREMONY_MAX: Duration = Duration::from_mins(5);
@@ -184,32 +185,33 @@ impl Ceremonies {
         options.mediation = None;
         Ok((self.keep(Ceremony::Assertion(Box::new(state)))?, options))
     }
-}
 
-/// Ends an assertion: says whose passkey it was, and keeps what became of it.
-pub(crate) async fn finish_assertion(
-    web: &Web,
-    id: &str,
-    shown: &PublicKeyCredential,
-) -> Result<OwnerView, Failure> {
-    let Ceremony::Assertion(state) = web.passkeys.take(id)? else {
-        return Err(over());
-    };
-    let webauthn = web.passkeys.webauthn()?;
-    let identified = webauthn.identify_discoverable_authentication(shown);
-    let (handle, credential) = identified.map_err(|error| refused(&error))?;
-    let unknown = || failure("no owner has this passkey", "use another one");
-    let found = web.engine.owner_of_passkey(handle, credential).await?;
-    let (owner, known) = found.ok_or_else(unknown)?;
-    let mut passkey: Passkey =
-        serde_json::from_str(&known.data).map_err(|error| refused(&error))?;
-    let result = webauthn
-        .finish_discoverable_authentication_v2(shown, *state, &passkey)
-        .map_err(|error| refused(&error))?;
-    if passkey.update_credential(&result).is_none() {
-        return Err(unknown());
+    /// Ends an assertion: says whose passkey it was, and keeps what became of it.
+    pub(crate) async fn finish_assertion(
+        &self,
+        engine: &Engine,
+        id: &str,
+        shown: &PublicKeyCredential,
+    ) -> Result<OwnerView, Failure> {
+        let Ceremony::Assertion(state) = self.take(id)? else {
+            return Err(over());
+        };
+        let webauthn = self.webauthn()?;
+        let identified = webauthn.identify_discoverable_authentication(shown);
+        let (handle, credential) = identified.map_err(|error| refused(&error))?;
+        let unknown = || failure("no owner has this passkey", "use another one");
+        let found = engine.owner_of_passkey(handle, credential).await?;
+        let (owner, known) = found.ok_or_else(unknown)?;
+        let mut passkey: Passkey =
+            serde_json::from_str(&known.data).map_err(|error| refused(&error))?;
+        let result = webauthn
+            .finish_discoverable_authentication_v2(shown, *state, &passkey)
+            .map_err(|error| refused(&error))?;
+        if passkey.update_credential(&result).is_none() {
+            return Err(unknown());
+        }
+        let data = serde_json::to_string(&passkey).map_err(|error| refused(&error))?;
+        engine.update_passkey(credential, data).await?;
+        Ok(owner)
     }
-    let data = serde_json::to_string(&passkey).map_err(|error| refused(&error))?;
-    web.engine.update_passkey(credential, data).await?;
-    Ok(owner)
 }

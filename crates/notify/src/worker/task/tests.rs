@@ -159,5 +159,8 @@ async fn a_message_says_the_state_first() {
     });
     over.notice.lock.as_mut().unwrap().evidence =
         Some("DELETE /bookmarks/41 from 192.0.2.7".to_owned());
-    assert_eq!(crate::text::message(&over).what, "21st of 20 writes in a day (DELETE /bookmarks/41)");
+    assert_eq!(
+        crate::text::message(&over).what,
+        "21st of 20 writes in a day (DELETE /bookmarks/41)"
+    );
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keystile_engine::keys::key::{KeyView, ShowKey};
 
-use crate::page::{ConfirmPage, PageResult, page, trouble};
+use crate::page::{ConfirmPage, PageResult, failure_page, page};
 use crate::sign_in::session::SignedIn;
 use crate::web::Web;
 
@@ -22,6 +22,6 @@ async fn confirm_for_key(
     asks: impl FnOnce(&KeyView) -> ConfirmPage,
 ) -> PageResult {
     let shown = web.engine.execute(&owner.principal(), ShowKey { key: id.to_owned() }).await;
-    let details = shown.map_err(trouble(web, owner))?;
+    let details = shown.map_err(failure_page(web, owner))?;
     Ok(page(&asks(&details.key)))
 }

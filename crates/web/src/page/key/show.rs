@@ -14,7 +14,7 @@ use keystile_engine::keys::key::{BudgetView, KeyView, ShowKey};
 use crate::format::chart::{self, Svg};
 use crate::format::filters;
 use crate::format::when::Clock;
-use crate::page::{Frame, PageResult, Screen, clock, page, plans_of_keys, trouble};
+use crate::page::{Frame, PageResult, Screen, clock, failure_page, page, plans_of_keys};
 use crate::sign_in::session::SignedIn;
 use crate::web::Web;
 
@@ -46,7 +46,7 @@ pub(crate) async fn key(
     Path(id): Path<String>,
 ) -> PageResult {
     let details = web.engine.execute(&owner.principal(), ShowKey { key: id }).await;
-    let details = details.map_err(trouble(&web, &owner))?;
+    let details = details.map_err(failure_page(&web, &owner))?;
     let filter = RecordFilter {
         key: Some(details.key.id.clone()),
         limit: RECORDS_SHOWN,
@@ -54,10 +54,10 @@ pub(crate) async fn key(
     };
     let principal = owner.principal();
     let records = web.engine.execute(&principal, PageRecords { filter }).await;
-    let records = records.map_err(trouble(&web, &owner))?.records;
+    let records = records.map_err(failure_page(&web, &owner))?.records;
     let show = ShowKeyActivity { key: details.key.id.clone(), slot: SLOT, slots: SLOTS };
     let activity = web.engine.execute(&principal, show).await;
-    let activity = activity.map_err(trouble(&web, &owner))?;
+    let activity = activity.map_err(failure_page(&web, &owner))?;
     let KeyActivity { records: lately, addresses, .. } = activity;
     let frees = details
         .budgets
