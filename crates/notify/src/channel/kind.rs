@@ -141,14 +141,14 @@ pub(crate) struct SenderIdentity {
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     /// A request.
-    Http(HttpRequest),
+    Http(Box<HttpRequest>),
     /// A mail.
     Mail(Box<Mail>),
 }
 
 impl From<HttpRequest> for Outgoing {
     fn from(request: HttpRequest) -> Self {
-        Self::Http(request)
+        Self::Http(Box::new(request))
     }
 }
 

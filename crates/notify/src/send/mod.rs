@@ -101,7 +101,7 @@ impl Sender {
         let shown = Shown::of(message);
         let attempt = Attempt { message, shown: &shown, sender: &self.identity, now };
         match destination.outgoing(&attempt) {
-            Ok(Outgoing::Http(request)) => self.http.send(request, now).await,
+            Ok(Outgoing::Http(request)) => self.http.send(*request, now).await,
             Ok(Outgoing::Mail(mail)) => self.mail.send(*mail).await,
             Err(outcome) => outcome,
         }

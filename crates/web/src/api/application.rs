@@ -17,12 +17,12 @@ use keystile_engine::keys::application_edit::{
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::answer::{created, tagged};
 use super::caller::{Caller, Read, Write};
 use super::input::{ApiQuery, Body, IfMatch, Named, page_of};
 use super::key::Change;
 use super::listed::Listed;
 use super::problem::Problem;
-use super::{created, tagged};
 use crate::web::Web;
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -1,4 +1,4 @@
-//! The description of the API, and a page that shows it: Swagger UI, out of the crate that carries it.
+//! The page that shows the API's description: Swagger UI, out of the crate that carries it.
 //!
 //! Nothing on the page is inline and nothing comes from elsewhere, so it has a stricter policy than the
 //! console's own pages: it may send no form.
@@ -12,7 +12,6 @@ use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
 };
 
-use super::caller::{Caller, Read};
 use crate::sign_in::session::SignedIn;
 use crate::web::Web;
 
@@ -48,10 +47,6 @@ const FILES: &[File] = &[
         bytes: include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz")),
     },
 ];
-
-pub(super) async fn description(State(_): State<Arc<Web>>, _: Caller<Read>) -> Response {
-    ([(CONTENT_TYPE, "application/json")], super::description()).into_response()
-}
 
 pub(super) async fn page(State(_): State<Arc<Web>>, _: SignedIn) -> Response {
     let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)];

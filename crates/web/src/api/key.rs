@@ -17,11 +17,11 @@ use keystile_engine::keys::lock::{LockKey, UnlockKey};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::answer::{created, tagged};
 use super::caller::{Caller, Read, Write};
 use super::input::{ApiQuery, Body, IfMatch, Named, millis, page_of};
 use super::listed::Listed;
 use super::problem::Problem;
-use super::{created, tagged};
 use crate::web::Web;
 
 /// Seven days in slots of four hours.

@@ -6,6 +6,7 @@
 
 #![expect(unused_qualifications, reason = "the descriptions of operations are written by a macro")]
 
+mod answer;
 mod application;
 mod audit;
 pub(crate) mod backup;
@@ -28,19 +29,18 @@ mod token;
 
 use std::sync::{Arc, LazyLock};
 
-use axum::extract::DefaultBodyLimit;
-use axum::response::{IntoResponse, Response};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::{Json, Router};
-use http::StatusCode;
-use http::header::{ETAG, HeaderName, HeaderValue, LOCATION};
-use serde::Serialize;
+use http::header::CONTENT_TYPE;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::caller::{Caller, Read};
 use crate::web::Web;
 
 #[derive(OpenApi)]
@@ -137,6 +137,10 @@ fn description() -> &'static str {
     &TEXT
 }
 
+async fn show_description(State(_): State<Arc<Web>>, _: Caller<Read>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], description()).into_response()
+}
+
 /// An answer has to have a description: what the operation does, where it has none of its own.
 fn describe_answers(whole: &mut utoipa::openapi::OpenApi) {
     for item in whole.paths.paths.values_mut() {
@@ -159,26 +163,11 @@ pub(crate) fn router() -> Router<Arc<Web>> {
     let (operations, _) = operations().split_for_parts();
     let operations = operations.method_not_allowed_fallback(problem::no_such_method);
     Router::new()
-        .route("/openapi.json", get(docs::description))
+        .route("/openapi.json", get(show_description))
         .route("/docs", get(docs::page))
         .route("/docs/{file}", get(docs::file))
         .method_not_allowed_fallback(problem::no_such_method)
         .nest("/v1", operations)
         .fallback(problem::no_such_path)
         .layer(DefaultBodyLimit::max(input::BODY_BYTES_MAX))
-}
-
-/// Something with the version of what can be edited of it.
-fn tagged(version: &str, body: impl Serialize) -> Response {
-    ([header(ETAG, &format!("\"{version}\""))], Json(body)).into_response()
-}
-
-/// Something new, and where it is from now on.
-fn created(path: &str, response: impl IntoResponse) -> Response {
-    (StatusCode::CREATED, [header(LOCATION, path)], response).into_response()
-}
-
-fn header(name: HeaderName, value: &str) -> (HeaderName, HeaderValue) {
-    // Versions are hexadecimal digits, and paths are encoded.
-    (name, HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static("")))
 }

@@ -274,7 +274,9 @@ impl Resolver<'_> {
         if to.is_empty() {
             self.lacks(name, "to", "to = [\"me@example.org\"]");
         }
-        to.iter().for_each(|address| self.check_mailbox(address));
+        for address in to {
+            self.check_mailbox(address);
+        }
         to.iter().map(|to| to.value.clone()).collect()
     }
 

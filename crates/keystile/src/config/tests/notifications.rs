@@ -5,7 +5,7 @@ use keystile_core::notifications::trigger::Trigger;
 use keystile_notify::channel::FieldForm;
 
 use super::{SMALL, bad, good};
-use crate::config::read::Step;
+use crate::config::path::Step;
 use crate::config::schema;
 
 const MAIL: &str = "[channel.mail]\nkind = 'email'\nto = 'me@example.org'\nfrom = 'k@example.org'\nsmtp = 'smtps://mail.example.org'\n";

@@ -165,7 +165,7 @@ mod tests {
         let Ok(Outgoing::Http(request)) = push.outgoing(&attempt) else {
             panic!("it is a request")
         };
-        request
+        *request
     }
 
     #[test]

@@ -221,10 +221,12 @@ async fn a_push_service_gets_what_it_needs_and_nothing_to_read() {
     assert!(!asked.contains("LOCKED"));
 }
 
+/// A kind, its settings, and what its service reads.
+type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
 #[tokio::test]
 async fn each_service_is_posted_to_where_it_listens() {
     let token = [("token", "SECRET")];
-    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
     let cases: [Case; 5] = [
         (
             "ntfy",

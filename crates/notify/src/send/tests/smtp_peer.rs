@@ -196,7 +196,7 @@ async fn a_password_is_said_inside_tls_and_never_repeated() {
         let at = |part: &str| heard.iter().position(|line| line.starts_with(part));
         match outcome {
             AttemptOutcome::Sent { .. } => {
-                assert!(to_auth == GOOD.to_auth && at("DATA") > at("AUTH PLAIN"))
+                assert!(to_auth == GOOD.to_auth && at("DATA") > at("AUTH PLAIN"));
             }
             AttemptOutcome::Never { said } => {
                 assert!(said.contains("wrong password") && !said.contains("PASSWORD"), "{said}");
