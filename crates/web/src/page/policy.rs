@@ -84,7 +84,7 @@ async fn text_of(file: &std::path::Path) -> Option<String> {
 
 pub(crate) async fn policy(State(web): State<Arc<Web>>, owner: SignedIn) -> PageResult {
     let shown_policy = web.engine.execute(&owner.principal(), ShowPolicy).await;
-    let PolicyInForce { policy, note, .. } = shown_policy.map_err(trouble(&web, &owner))?;
+    let PolicyInForce { policy, note, .. } = shown_policy.map_err(failure_page(&web, &owner))?;
     let filter = RecordFilter { limit: LOOKED_AT, ..RecordFilter::default() };
     let records = web.engine.execute(&owner.principal(), PageRecords { filter }).await;
     let records = records.map_err(failure_page(&web, &owner))?.records;

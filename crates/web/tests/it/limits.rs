@@ -4,7 +4,7 @@ use http::Method;
 use keystile_core::owners::scope::Scope;
 use serde_json::{Map, Value, json};
 
-use crate::test_console::{TestConsole, Told};
+use crate::test_console::{TestAnswer, TestConsole};
 
 /// A schema of the description, its reference followed.
 fn followed<'a>(whole: &'a Value, schema: &'a Value) -> &'a Value {
@@ -62,7 +62,7 @@ fn bodies(whole: &Value, key: &str) -> Vec<Property> {
 }
 
 impl Property {
-    async fn sent(&self, console: &TestConsole, token: &str, value: Value) -> Told {
+    async fn sent(&self, console: &TestConsole, token: &str, value: Value) -> TestAnswer {
         let mut body = self.others.clone();
         body.insert(self.name.clone(), value);
         let ask = console.ask(self.method.clone(), &self.path).token(token);

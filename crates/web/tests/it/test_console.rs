@@ -327,10 +327,10 @@ impl Ask {
         self.router.oneshot(self.request.body(self.body).unwrap()).await.unwrap()
     }
 
-    pub(crate) async fn send(self) -> Told {
+    pub(crate) async fn send(self) -> TestAnswer {
         let (parts, body) = self.response().await.into_parts();
         let bytes = axum::body::to_bytes(body, 64 << 20).await.unwrap();
-        Told {
+        TestAnswer {
             status: parts.status,
             headers: parts.headers,
             text: String::from_utf8_lossy(&bytes).into_owned(),
@@ -340,13 +340,13 @@ impl Ask {
 
 /// An answer.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct TestAnswer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
 }
 
-impl Told {
+impl TestAnswer {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
