@@ -2,24 +2,16 @@
 
 use crate::tree::{SourceFile, files};
 
-/// How many functions of a crate may still keep silent. These numbers only shrink.
-const SILENT: [(&str, usize); 3] = [("core", 0), ("store", 0), ("engine", 0)];
+/// The crates whose functions are called by many.
+const LOWER: [&str; 3] = ["core", "store", "engine"];
 
 #[test]
 fn what_can_fail_says_when() {
-    let mut broken = Vec::new();
-    for (name, allowed) in SILENT {
-        let folder = format!("crates/{name}/src");
-        let silent = files(&[folder.as_str()], "rs")
-            .iter()
-            .filter(|file| !file.is_test())
-            .flat_map(silent_functions)
-            .collect::<Vec<_>>();
-        if silent.len() > allowed {
-            let (count, list) = (silent.len(), silent.join("\n"));
-            broken.push(format!("{folder}: {count} are silent, allowed are {allowed}:\n{list}"));
-        }
-    }
+    let folders = LOWER.map(|name| format!("crates/{name}/src"));
+    let folders = folders.each_ref().map(String::as_str);
+    let files = files(&folders, "rs");
+    let broken = files.iter().filter(|file| !file.is_test()).flat_map(silent_functions);
+    let broken = broken.collect::<Vec<_>>();
     assert!(
         broken.is_empty(),
         "a sentence with \"fails\" or \"when\", or \"# Errors\", says when a function fails\n{}",
