@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::{Outcome, table};
 use crate::args::Args;
 use crate::keys::Keys;
 use crate::load::{Load, Mix};
@@ -14,6 +13,7 @@ use crate::quiet::{PATIENCE_SECONDS, Patience};
 use crate::scratch::Scratch;
 use crate::transfer::Transferred;
 use crate::upstream::Upstream;
+use crate::{Outcome, table};
 
 const CONNECTIONS: [u32; 4] = [1, 8, 64, 512];
 const KEYS: [usize; 6] = [10, 100, 1_000, 10_000, 100_000, 1_000_000];

@@ -3,7 +3,9 @@
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use keystile_core::request::credential::{CredentialPlace, CredentialRule, Presented, find, strip, strip_query};
+use keystile_core::request::credential::{
+    CredentialPlace, CredentialRule, Presented, find, strip, strip_query,
+};
 use keystile_core::request::head::{Fields, fields_of};
 use libfuzzer_sys::fuzz_target;
 

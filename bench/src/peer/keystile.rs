@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::{Kind, Running, Setting};
-use crate::{Outcome, http};
 use crate::keys::Keys;
 use crate::process::{LOAD_CORE, PROXY_CORE, Process, command};
 use crate::scratch::{Scratch, free_port};
+use crate::{Outcome, http};
 
 /// The binary, and a data directory with keys that each start copies, so that all start alike.
 pub struct Template {

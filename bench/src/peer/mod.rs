@@ -6,10 +6,10 @@ mod nginx;
 
 use std::path::PathBuf;
 
-use crate::{Outcome, http};
 use crate::keys::Keys;
 use crate::process::{self, Memory, PROXY_CORE, Process};
 use crate::scratch::{Scratch, free_port};
+use crate::{Outcome, http};
 
 pub use keystile::Template;
 

@@ -4,10 +4,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Count, Kind, Running, Setting};
-use crate::{Outcome, http};
 use crate::process::{PROXY_CORE, Process};
 use crate::scratch::{Scratch, free_port};
 use crate::upstream::NGINX_MODULES;
+use crate::{Outcome, http};
 
 pub(super) async fn start(kind: Kind, setting: &Setting<'_>) -> Outcome<Running> {
     let scratch = Scratch::new()?;

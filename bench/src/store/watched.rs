@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
-use keystile_core::notifications::channel::{ChannelRule, ChannelSpec, SecretSource};
+use keystile_core::notifications::channel::{Audience, ChannelRule, ChannelSettings, ChannelSpec};
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::notifications::watch::{WatchRule, WatchRules};
 use keystile_core::policy::Policy;
@@ -61,10 +61,9 @@ pub fn run(waiting: u64, rounds: u64) -> Outcome<()> {
 }
 
 fn watching(rules: Vec<WatchRule>) -> Arc<WatchRules> {
-    let secret = SecretSource::Environment("HOOK".to_owned());
     let channel = ChannelRule {
         name: "ops".to_owned(),
-        spec: ChannelSpec::Webhook { url: "https://hooks.example.org".to_owned(), secret },
+        spec: ChannelSpec::new("webhook", String::new(), Audience::One, ChannelSettings::default()),
         per_hour_max: 60,
         allowed_networks: Vec::new(),
     };
