@@ -73,7 +73,7 @@ pub(crate) fn key(details_of: &KeyDetails, screen: &Screen) -> String {
         page.push_str(&section("Write budgets", &budget_table(budgets, screen)));
     }
     if !events.is_empty() {
-        page.push_str(&section("What happened", &event_table(events, screen)));
+        page.push_str(&section("History", &event_table(events, screen)));
     }
     page
 }
