@@ -10,7 +10,6 @@ use keystile_core::version::{Expected, version_of};
 pub struct ApplicationRow {
     /// Its row number.
     pub row: i64,
-    /// Its id.
     pub id: String,
     /// Its name.
     pub name: String,

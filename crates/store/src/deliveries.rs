@@ -16,7 +16,6 @@ pub const LEASE: Span = Span::from_secs(180);
 pub struct DeliveryRow {
     /// Its row number.
     pub row: i64,
-    /// Its id.
     pub id: DeliveryId,
     /// The rule by which it is told.
     pub rule: String,

@@ -18,7 +18,6 @@ use keystile_core::time::Timestamp;
 #[derive(Debug)]
 pub struct ApplicationEntry {
     pub(crate) row: i64,
-    /// Its id.
     pub id: ApplicationId,
     /// Its name.
     pub name: Box<str>,
@@ -65,7 +64,6 @@ impl Deref for PlanName {
 #[derive(Debug)]
 pub struct KeyEntry {
     pub(crate) row: i64,
-    /// Its id.
     pub id: KeyId,
     /// Its application.
     pub application: Arc<ApplicationEntry>,

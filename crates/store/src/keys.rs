@@ -37,7 +37,6 @@ pub struct KeyQuery {
 pub struct KeyRow {
     /// Its row number.
     pub row: i64,
-    /// Its id.
     pub id: String,
     /// The hash of its text, by which requests find it.
     pub hash: KeyHash,
@@ -95,7 +94,6 @@ impl KeyRow {
 /// A key to issue.
 #[derive(Clone, Debug)]
 pub struct NewKeyRow {
-    /// Its id.
     pub id: KeyId,
     /// The hash of its text.
     pub hash: KeyHash,

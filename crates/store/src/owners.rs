@@ -35,7 +35,6 @@ pub struct OwnerRow {
 /// A passkey to add.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPasskeyRow {
-    /// Its id.
     pub id: PasskeyId,
     /// The id that its authenticator gave it.
     pub credential: Vec<u8>,

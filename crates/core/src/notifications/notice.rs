@@ -64,7 +64,6 @@ impl Notice {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NoticeKey {
-    /// Its id.
     pub id: String,
     /// Its recognizable beginning.
     pub prefix: String,

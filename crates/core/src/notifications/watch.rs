@@ -108,7 +108,6 @@ impl WatchRule {
 /// What rules look at in a key. Nothing is known of callers without one but their plan.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeyFacts<'a> {
-    /// Its id.
     pub id: Option<&'a str>,
     /// Its recognizable beginning.
     pub prefix: Option<&'a str>,

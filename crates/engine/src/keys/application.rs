@@ -20,7 +20,6 @@ use crate::keys::key::KeyView;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApplicationView {
-    /// Its id.
     pub id: String,
     /// Its name.
     pub name: String,

@@ -27,7 +27,6 @@ const CREATED_AT_ONCE: u32 = 5_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NewKey {
-    /// Its id.
     pub id: String,
     /// The key itself.
     pub key: String,

@@ -23,7 +23,6 @@ const EVENTS_SHOWN: u32 = 50;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeyView {
-    /// Its id.
     pub id: String,
     /// Its recognizable beginning.
     pub prefix: String,

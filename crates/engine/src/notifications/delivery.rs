@@ -47,7 +47,6 @@ pub struct DeliveryFilter {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DeliveryView {
-    /// Its id.
     pub id: DeliveryId,
     /// When it was written.
     pub time: Timestamp,

@@ -27,7 +27,6 @@ const KEY_BYTES_MAX: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DeviceView {
-    /// Its id.
     pub id: SubscriptionId,
     /// The id of its owner.
     pub owner: OwnerId,

@@ -36,7 +36,6 @@ pub struct NewPasskey {
 /// A passkey as its owner sees it, with what the console needs to verify it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasskeyView {
-    /// Its id.
     pub id: PasskeyId,
     /// The id that its authenticator gave it.
     pub credential: Vec<u8>,

@@ -27,7 +27,6 @@ const USED_EVERY: Span = Span::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TokenView {
-    /// Its id.
     pub id: TokenId,
     /// Its name, by which its acts are known.
     pub name: String,

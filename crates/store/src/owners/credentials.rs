@@ -6,7 +6,6 @@ use keystile_core::time::Timestamp;
 /// A passkey of an owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasskeyRow {
-    /// Its id.
     pub id: PasskeyId,
     /// The id that its authenticator gave it.
     pub credential: Vec<u8>,

@@ -7,7 +7,6 @@ use keystile_core::time::Timestamp;
 /// A device that takes Web Push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriptionRow {
-    /// Its id.
     pub id: SubscriptionId,
     /// The id of its owner.
     pub owner: OwnerId,
@@ -28,7 +27,6 @@ pub struct SubscriptionRow {
 /// A device to subscribe.
 #[derive(Clone, Debug)]
 pub struct NewSubscription {
-    /// Its id.
     pub id: SubscriptionId,
     /// Whose it is.
     pub owner: OwnerId,

@@ -9,7 +9,6 @@ use keystile_core::time::Timestamp;
 /// A token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRow {
-    /// Its id.
     pub id: TokenId,
     /// Its name, by which its acts are known.
     pub name: String,
@@ -30,7 +29,6 @@ pub struct TokenRow {
 /// A token to make.
 #[derive(Clone, Debug)]
 pub struct NewTokenRow {
-    /// Its id.
     pub id: TokenId,
     /// The hash of its text.
     pub hash: SecretHash,
