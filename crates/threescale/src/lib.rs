@@ -1,0 +1,3 @@
+//! 3scale's protocols, for gateways and accounts that speak them.
+
+pub mod backend;
