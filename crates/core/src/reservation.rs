@@ -20,7 +20,11 @@ pub mod id;
 ///
 /// # Errors
 /// When the key is revoked or locked, however little the lock stops, or its application is suspended.
-pub fn check(key: KeyState, application: ApplicationState, now: Timestamp) -> Result<(), Refusal> {
+pub fn recheck(
+    key: KeyState,
+    application: ApplicationState,
+    now: Timestamp,
+) -> Result<(), Refusal> {
     match (key, application) {
         (KeyState::Revoked, _) => Err(Reason::KeyRevoked.into()),
         (KeyState::Active | KeyState::Locked(_), ApplicationState::Suspended) => {
@@ -34,7 +38,7 @@ pub fn check(key: KeyState, application: ApplicationState, now: Timestamp) -> Re
 /// The lock, as its level and its length, that an attempt past a budget puts on whoever made it, by the lock
 /// rule of the plan; `None` where the attempt is only refused. Only a key is locked, and only for what its
 /// holder did.
-pub fn lock_for(
+pub fn lock_past_budget(
     rule: LockRule,
     subject: Subject,
     exhausted: &Exhausted,
@@ -67,7 +71,7 @@ pub fn objection(rule: LockRule, subject: Subject) -> Reason {
 }
 
 /// The lock of a key that went over a budget, and which budgets locked `earlier_locks` times before.
-pub fn lock_of(
+pub fn budget_lock(
     budget: &Budget,
     (level, until): (LockLevel, LockUntil),
     earlier_locks: u32,
@@ -97,17 +101,17 @@ mod tests {
         let lock = |level| KeyState::Locked(LockNotice { level, until: None });
         let states = [KeyState::Active, lock(LockLevel::Writes), lock(LockLevel::All)];
         for state in states {
-            let suspended = check(state, ApplicationState::Suspended, now).unwrap_err();
+            let suspended = recheck(state, ApplicationState::Suspended, now).unwrap_err();
             assert_eq!(suspended.reason, Reason::ApplicationSuspended);
         }
-        assert!(check(KeyState::Active, ApplicationState::Active, now).is_ok());
+        assert!(recheck(KeyState::Active, ApplicationState::Active, now).is_ok());
         for level in [LockLevel::Writes, LockLevel::All] {
-            let refusal = check(lock(level), ApplicationState::Active, now).unwrap_err();
+            let refusal = recheck(lock(level), ApplicationState::Active, now).unwrap_err();
             assert_eq!(refusal.reason, Reason::KeyLocked);
             assert_eq!(refusal.lock, Some(LockNotice { level, until: None }));
         }
         for application in [ApplicationState::Active, ApplicationState::Suspended] {
-            let refusal = check(KeyState::Revoked, application, now).unwrap_err();
+            let refusal = recheck(KeyState::Revoked, application, now).unwrap_err();
             assert_eq!(refusal.reason, Reason::KeyRevoked);
         }
     }
@@ -123,7 +127,7 @@ mod tests {
                 for rule in [LOCKS, LockRule::Never] {
                     let locks =
                         rule == LOCKS && subject == Subject::Key(1) && by == ExhaustedBy::Caller;
-                    let lock = lock_for(rule, subject, &exhausted);
+                    let lock = lock_past_budget(rule, subject, &exhausted);
                     assert_eq!(lock.is_some(), locks, "{subject:?} {by:?} {rule:?}");
                 }
             }

@@ -23,23 +23,23 @@ use keystile_engine::Engine;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
-mod answer;
 mod body;
 mod buffer;
 mod caller;
 mod deadline;
 mod executor;
+mod forward_read;
+mod forward_write;
 mod meter;
-mod read;
+mod own_answer;
+mod relay;
 mod request;
-mod response;
 mod serve;
 pub mod settings;
 pub mod tls;
 mod upstream;
 mod websocket;
 mod worker;
-mod write;
 
 use buffer::Buffers;
 use caller::connection_limiter::ConnectionLimiter;

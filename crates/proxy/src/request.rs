@@ -58,15 +58,15 @@ fn with_head<T>(parts: &Parts, read: impl FnOnce(&RequestHead<'_>) -> T) -> T {
 
 /// Decides on a head; `fault` is what the parser had to repair in it.
 pub(crate) fn admit(
-    core: &Worker,
+    worker: &Worker,
     peer: &Peer,
     parts: &Parts,
     fault: Option<Refusal>,
 ) -> Admission {
-    let caller = peer.caller(core);
+    let caller = peer.caller(worker);
     with_head(parts, |head| match fault {
-        Some(fault) => Admission::Refused(core.engine.refuse_head(head, &caller, fault)),
-        None => core.engine.admit(head, &caller),
+        Some(fault) => Admission::Refused(worker.engine.refuse_head(head, &caller, fault)),
+        None => worker.engine.admit(head, &caller),
     })
 }
 

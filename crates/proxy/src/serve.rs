@@ -22,16 +22,16 @@ use keystile_engine::admission::refused::NextRequest;
 use keystile_engine::{Admission, Refused};
 use tokio::sync::oneshot;
 
-use crate::answer::Answer;
 use crate::body::answer::AnswerBody;
 use crate::caller::caller_body::CallerBody;
 use crate::caller::connection::UnderWay;
-use crate::read::{Granted, answer_read, declined, read_without_body};
+use crate::forward_read::{Granted, answer_read, declined, read_without_body};
+use crate::forward_write::begin_write;
+use crate::own_answer::{self, Connection};
+use crate::relay::Answer;
 use crate::request::{self, Forwarding, PendingPermit, PendingWrite, host_of};
-use crate::response::{self, Connection};
 use crate::upstream::outgoing::InboundBody;
 use crate::worker::{Peer, Worker};
-use crate::write::begin_write;
 
 /// How far a request has come when its head has been read.
 enum Begun {
@@ -43,16 +43,16 @@ enum Begun {
 /// Serves a request. Its head is read, and a write begun, before the future is polled: hyper may find
 /// that the caller has hung up, and drop the future, before that.
 pub(crate) fn serve(
-    core: Rc<Worker>,
+    worker: Rc<Worker>,
     peer: Rc<Peer>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Answer, Infallible>> {
-    let begun = begin(&core, &peer, request);
+    let begun = begin(&worker, &peer, request);
     async move {
         Ok(match begun {
             Begun::Answered(answer) => answer,
             Begun::Read(granted, parts, body, under_way) => {
-                answer_read(&core, &peer, granted, parts, InboundBody::Streaming(body), under_way)
+                answer_read(&worker, &peer, granted, parts, InboundBody::Streaming(body), under_way)
                     .await
             }
             Begun::Write(answer) => {
@@ -65,11 +65,11 @@ pub(crate) fn serve(
 /// The same for a stream of HTTP/2, which needs a place. What comes after that is boxed, so that many
 /// that wait take little memory.
 pub(crate) fn serve_stream(
-    core: Rc<Worker>,
+    worker: Rc<Worker>,
     peer: Rc<Peer>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Answer, Infallible>> {
-    let begun = begin(&core, &peer, request);
+    let begun = begin(&worker, &peer, request);
     async move {
         Ok(match begun {
             Begun::Answered(answer) => answer,
@@ -78,11 +78,11 @@ pub(crate) fn serve_stream(
                     return Ok(declined(&granted.1, refusal).map(|body| body.of(under_way)));
                 }
                 if body.may_belie_its_length(&parts) {
-                    let read = read_without_body(&core, &peer, granted, parts, body, under_way);
+                    let read = read_without_body(&worker, &peer, granted, parts, body, under_way);
                     return Ok(Box::pin(read).await);
                 }
                 let body = InboundBody::Streaming(body);
-                Box::pin(answer_read(&core, &peer, granted, parts, body, under_way)).await
+                Box::pin(answer_read(&worker, &peer, granted, parts, body, under_way)).await
             }
             Begun::Write(answer) => {
                 answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
@@ -91,7 +91,7 @@ pub(crate) fn serve_stream(
     }
 }
 
-fn begin(core: &Rc<Worker>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begun {
+fn begin(worker: &Rc<Worker>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begun {
     let under_way = peer.progress.begin_request();
     let is_http1 = request.version() != Version::HTTP_2;
     let fault = if is_http1 { peer.progress.head_fault() } else { None };
@@ -102,11 +102,11 @@ fn begin(core: &Rc<Worker>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begu
     }
     let pending = |permit, parts: Parts, body, under_way| {
         let write = Box::new(PendingWrite { permit, host: host_of(&parts) });
-        Begun::Write(begin_write(core.clone(), peer.clone(), write, parts, body, under_way))
+        Begun::Write(begin_write(worker.clone(), peer.clone(), write, parts, body, under_way))
     };
-    match request::admit(core, peer, &parts, fault) {
+    match request::admit(worker, peer, &parts, fault) {
         Admission::Page(page) => {
-            let page = response::page(page);
+            let page = own_answer::page(page);
             Begun::Answered(page.map(|page| AnswerBody::held(page).of(under_way)))
         }
         Admission::Refused(refused) => {
@@ -130,7 +130,7 @@ fn refuse(refused: &Refused, version: Version, body: &CallerBody) -> Answer {
     // A body that nobody will read: the next request cannot be told from it.
     let is_last = refused.next == NextRequest::CannotBeTold || !body.is_end_stream();
     let connection = Connection::ending_if(is_last && version != Version::HTTP_2);
-    response::refused(refused, connection).map(AnswerBody::held)
+    own_answer::refused(refused, connection).map(AnswerBody::held)
 }
 
 /// An answer without a body.

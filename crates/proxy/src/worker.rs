@@ -40,8 +40,8 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// The caller as the engine asks about it.
-    pub(crate) fn caller<'a>(&self, core: &'a Worker) -> Caller<'a> {
-        Caller { peer: self.address, transport: self.transport, rules: &core.rules }
+    pub(crate) fn caller<'a>(&self, worker: &'a Worker) -> Caller<'a> {
+        Caller { peer: self.address, transport: self.transport, rules: &worker.rules }
     }
 
     /// The address that a request came from, as the upstream is told it.

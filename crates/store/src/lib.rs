@@ -11,7 +11,7 @@
 //! - [`Store`] is the handle that everyone shares, with typed operations by noun; the rows that they speak
 //!   of are in a file of the noun ([`owners::tokens`], [`reservation`]).
 //! - [`key_cache`] is what requests are looked up in, [`completion_queue`] how a core gets its answers,
-//!   [`sending`] and [`clock`] say when something happened.
+//!   [`departure`] and [`clock`] say when something happened.
 //! - [`sqlite`] keeps the rows. `writer` commits in groups, `ledger` counts budgets, `journal` keeps records and
 //!   finds them again, `audit` chains events, `files` looks after the data directory.
 //!
@@ -22,6 +22,7 @@ pub mod audit;
 pub mod clock;
 pub mod completion_queue;
 pub mod deliveries;
+pub mod departure;
 pub mod error;
 pub mod files;
 pub mod journal;
@@ -30,7 +31,6 @@ pub mod keys;
 pub mod owners;
 mod random;
 pub mod reservation;
-pub mod sending;
 mod sqlite;
 mod store;
 

@@ -14,12 +14,12 @@ use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::request::address::counted_address;
 use keystile_core::time::Timestamp;
 
+use crate::departure::WriteDeparture;
 use crate::key_cache::KeyEntry;
-use crate::sending::Sending;
 
 /// Whose budgets a write counts in.
 #[derive(Clone, Debug)]
-pub enum Subject {
+pub enum Requester {
     /// A key's.
     Key(Arc<KeyEntry>),
     /// An address's, for a caller without a key.
@@ -28,7 +28,7 @@ pub enum Subject {
     Nobody,
 }
 
-impl Subject {
+impl Requester {
     /// Whose budgets they are, where they are somebody's.
     pub(crate) fn of_budgets(&self) -> Option<budget::Subject> {
         match self {
@@ -43,7 +43,7 @@ impl Subject {
 #[derive(Debug)]
 pub struct ReserveRequest {
     /// Whose budgets it counts in.
-    pub subject: Subject,
+    pub requester: Requester,
     /// What it may do, and at what cost.
     pub permit: PermittedWrite,
     /// The policy that permitted it.
@@ -91,7 +91,7 @@ pub struct Reserved {
     pub(crate) cost: u32,
     pub(crate) is_observed: bool,
     /// When it began to leave, which is when it counts.
-    pub sending: Arc<Sending>,
+    pub departure: Arc<WriteDeparture>,
 }
 
 impl Reserved {

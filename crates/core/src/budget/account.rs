@@ -120,8 +120,8 @@ impl<D: Departure> Account<D> {
         }
     }
 
-    /// Takes a debit, whether or not it fits.
-    pub fn hold(&mut self, hold: Hold<D>) {
+    /// Takes a debit, whether or not it fits. It is on hold at first.
+    pub fn debit(&mut self, hold: Hold<D>) {
         for taken in &hold.amounts {
             if let Some((_, counter)) = self.budgets.get_mut(taken.place) {
                 counter.hold(taken.amount);

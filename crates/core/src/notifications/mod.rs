@@ -2,7 +2,7 @@
 
 pub mod channel;
 pub mod delivery;
-pub mod grouping;
+pub mod digest;
 pub mod notice;
 pub mod plan;
 pub mod quiet_hours;

@@ -12,13 +12,13 @@
 //!
 //! # Not here
 //!
-//! Which rules wait for an event ([`WatchRules`]), when a window takes an event ([`grouping`]), and what
+//! Which rules wait for an event ([`WatchRules`]), when a window takes an event ([`digest`]), and what
 //! messages say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::notifications::channel::ChannelRule;
-use crate::notifications::grouping::{
+use crate::notifications::digest::{
     self, Conditions, DigestCounts, Disposition, Occurrence, Urgency, Window,
 };
 use crate::notifications::trigger::Trigger;
@@ -82,7 +82,7 @@ impl OpenWindow {
         let opened = |window: &Option<Window>| window.as_ref().map(|window| window.opened);
         let before = opened(&self.window);
         let urgency = event.trigger.urgency();
-        let placed = grouping::place(&mut self.window, &event.occurrence, urgency, conditions);
+        let placed = digest::place(&mut self.window, &event.occurrence, urgency, conditions);
         self.trigger = Some(event.trigger);
         if before != opened(&self.window) || self.thread.is_empty() {
             self.thread = format!("{}-{}", rule.name, conditions.now.0);
@@ -181,7 +181,7 @@ pub fn plan<'r>(rules: &'r WatchRules, events: &[Event], state: State, now: Time
 
 /// What follows from windows that are due, each of which becomes one message. One whose rule is gone ends
 /// with what it has; one whose channel is gone has nobody to notify.
-pub fn close_windows(rules: &WatchRules, state: State, now: Timestamp) -> Plan<'_> {
+pub fn close_digests(rules: &WatchRules, state: State, now: Timestamp) -> Plan<'_> {
     let mut planner = Planner { rules, state, now, messages: Vec::new() };
     let due: Vec<_> = planner.state.windows.keys().cloned().collect();
     let mut lost = Vec::new();
@@ -268,7 +268,7 @@ impl<'r> Planner<'r> {
     fn close(&mut self, rule: &str, channel: &'r ChannelRule) {
         let conditions = self.conditions(self.rules.rule(rule), channel);
         let open = self.state.windows.entry((rule.to_owned(), channel.name.clone())).or_default();
-        let Some((since, counts)) = grouping::close(&mut open.window, &conditions) else {
+        let Some((since, counts)) = digest::close(&mut open.window, &conditions) else {
             return;
         };
         let trigger = open.trigger.unwrap_or(Trigger::Write);

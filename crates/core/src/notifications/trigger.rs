@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::notifications::grouping::Urgency;
+use crate::notifications::digest::Urgency;
 
 /// What a rule may say besides the event that it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,8 +25,8 @@ use keystile_core::request::credential::{self, CredentialPlace, Presented};
 use keystile_core::request::grammar::{self, Canonical};
 use keystile_core::request::head::{RequestHead, text_of};
 
-use crate::admission::authorize::Incoming;
 use crate::admission::caller::Caller;
+use crate::admission::decide::{Decided, Incoming};
 use crate::admission::identity::Identity;
 use crate::admission::permit::{
     AdmittedRequest, Attempt, BodyPermit, ForwardedTarget, ReadPermit, WritePermit,
@@ -144,7 +144,7 @@ impl Reading<'_, '_> {
             let presented = credential::find(self.head.fields, *query, &spec.credential);
             (presented, self.api.api.operation(method, path, folded))
         };
-        let authorization = self.engine.authorize(&Incoming {
+        let Decided { identity, decision } = self.engine.decide(&Incoming {
             policy,
             api: self.api,
             operation: &operation,
@@ -152,13 +152,12 @@ impl Reading<'_, '_> {
             objection: self.objection(&operation).as_ref(),
             address: self.address,
         });
-        let identity = authorization.identity;
         // What is no key of ours is the API's, and goes on to it, whatever it was meant for.
         let place = match (&identity, &presented) {
             (Identity::Key(_), Presented::Key(key) | Presented::Other(key)) => Some(key.place),
             _ => None,
         };
-        match authorization.decision {
+        match decision {
             Err(refusal) => Admission::Refused(self.refused(refusal, &identity, &operation)),
             Ok(Permit::Read(permit)) => {
                 if let Some(objection) = permit.objection() {

@@ -2,13 +2,15 @@
 
 pub(crate) mod address_counters;
 pub mod admit;
-mod authorize;
 pub mod body;
 pub mod caller;
+mod decide;
 pub mod held;
 pub(crate) mod held_reservations;
+mod identify;
 pub mod identity;
 pub mod permit;
 pub(crate) mod refusal_log;
 pub mod refused;
 pub mod reserve;
+pub mod settle;

@@ -25,7 +25,7 @@ use keystile_core::policy::{Plan, Policy};
 use keystile_core::refusal::Refusal;
 use keystile_core::request::credential::{self, CredentialPlace, CredentialRule};
 use keystile_core::request::head::RequestHead;
-use keystile_store::sending::Sending;
+use keystile_store::departure::WriteDeparture;
 
 use crate::admission::identity::{Identity, OpenCall};
 use crate::admission::refused::Refused;
@@ -150,12 +150,12 @@ pub enum CountedPermit {
 pub struct SendGrant {
     call: OpenCall,
     /// `None` for a read, and for a write at an observed API that could not be recorded.
-    sending: Option<Arc<Sending>>,
+    departure: Option<Arc<WriteDeparture>>,
 }
 
 impl SendGrant {
-    pub(super) fn of_write(sending: Option<Arc<Sending>>) -> Self {
-        Self { call: OpenCall::Writes, sending }
+    pub(super) fn of_write(departure: Option<Arc<WriteDeparture>>) -> Self {
+        Self { call: OpenCall::Writes, departure }
     }
 
     /// Whether it is a read or a write that is sent.
@@ -164,8 +164,8 @@ impl SendGrant {
     }
 
     /// Where it is noted that the first byte of a write has left, which is when it counts.
-    pub fn sending(&self) -> Option<&Arc<Sending>> {
-        self.sending.as_ref()
+    pub fn departure(&self) -> Option<&Arc<WriteDeparture>> {
+        self.departure.as_ref()
     }
 }
 
@@ -178,7 +178,7 @@ impl ReadPermit {
     /// The right to send it.
     pub fn grant(self) -> (SendGrant, AdmittedRequest) {
         let Self { request, permit } = self;
-        let grant = SendGrant { call: OpenCall::Reads, sending: None };
+        let grant = SendGrant { call: OpenCall::Reads, departure: None };
         (grant, AdmittedRequest { plan: permit.into_plan(), ..request })
     }
 }

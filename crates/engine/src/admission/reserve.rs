@@ -1,26 +1,19 @@
-//! Reserving room for a write, and settling it.
-//!
-//! Before the upstream is called, a failure of the store refuses the write: nothing unrecorded is sent.
-//! After it, a failure of the store is logged and repaired: the write has happened, and its record,
-//! if it stays pending, ends as `unknown` at the next start.
+//! Reserving room for a write, before the upstream is called. A failure of the store refuses the write:
+//! nothing unrecorded is sent.
 
 use std::sync::Arc;
 
-use keystile_core::journal::{Outcome, RecordId, RequestFacts};
-use keystile_core::policy::Plan;
-use keystile_core::policy::api::{Api, Mode};
-use keystile_core::problem::{AnswerField, Problem};
+use keystile_core::journal::{RecordId, RequestFacts};
+use keystile_core::policy::api::Mode;
+use keystile_core::problem::AnswerField;
 use keystile_core::refusal::{Reason, Refusal};
-use keystile_core::time::Timestamp;
 use keystile_store::completion_queue::CompletionQueue;
-use keystile_store::reservation::{
-    ReserveRefused, ReserveRequest, Reserved, Sender, Settlement, Subject,
-};
-use keystile_store::{BudgetStanding, Store};
+use keystile_store::reservation::{Requester, ReserveRefused, ReserveRequest, Reserved, Sender};
 
 use crate::admission::identity::Identity;
 use crate::admission::permit::{AdmittedRequest, Attempt, SendGrant, WritePermit};
 use crate::admission::refused::{Refused, budget_fields, count_refusal};
+use crate::admission::settle::OpenWrite;
 use crate::engine::Engine;
 
 /// How long a caller is asked to wait while the store cannot commit.
@@ -33,39 +26,6 @@ const RETRY_SECS: u64 = 5;
 pub struct Reservation {
     request: AdmittedRequest,
     write: OpenWrite,
-}
-
-/// A write that is on record and may be under way. Settle it when its outcome is known; dropped without
-/// that, its outcome is `unknown`, and it stays counted.
-#[derive(Debug)]
-#[must_use = "an open write counts; settle it"]
-pub struct OpenWrite {
-    store: Arc<Store>,
-    /// `None` once settled, and for a write at an observed API that could not be recorded.
-    reserved: Option<Box<Reserved>>,
-    /// What it ends as where nobody settles it: nothing is sent before there is a grant.
-    unsettled: Outcome,
-    api: Arc<Api>,
-    /// Scheme and authority that it was sent to.
-    base: String,
-}
-
-/// Whether a write that has no answer may have reached its upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// Proven not to.
-    No,
-    /// Some of it may have left.
-    Perhaps,
-}
-
-/// What is known of an exchange when the head of its answer has come, or will not come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ExchangeStats {
-    /// From the intent until then.
-    pub duration_ms: u64,
-    /// The request body's length, where known.
-    pub request_bytes: Option<u64>,
 }
 
 impl Engine {
@@ -91,12 +51,12 @@ impl Engine {
         let WritePermit { attempt: Attempt { mut request, policy, facts, base }, permit } = permit;
         request.plan = permit.plan().cloned();
         let is_observed = permit.mode() != Mode::Enforce;
-        let subject = match &request.identity {
-            Identity::Key(key) => Subject::Key(key.clone()),
-            Identity::Keyless => Subject::Address(request.address),
-            Identity::Unknown => Subject::Nobody,
+        let requester = match &request.identity {
+            Identity::Key(key) => Requester::Key(key.clone()),
+            Identity::Keyless => Requester::Address(request.address),
+            Identity::Unknown => Requester::Nobody,
         };
-        let wanted = ReserveRequest { subject, permit, policy, facts: facts.clone(), sender };
+        let wanted = ReserveRequest { requester, permit, policy, facts: facts.clone(), sender };
         let answer = match completions {
             Some(completions) => self.store.reserve_through(wanted, completions).await,
             None => self.store.reserve(wanted).await,
@@ -117,9 +77,7 @@ impl Engine {
         {
             self.fullest_budgets.note(key, plan, &reserved.standings);
         }
-        let api = request.api.clone();
-        let store = self.store.clone();
-        let write = OpenWrite { store, reserved, unsettled: Outcome::NotSent, api, base };
+        let write = OpenWrite::reserved(self.store.clone(), reserved, request.api.clone(), base);
         Ok(Reservation { request, write })
     }
 }
@@ -169,74 +127,14 @@ impl Reservation {
     }
 
     /// What the store gave, for whoever settles it later.
-    pub(super) fn into_reserved(mut self) -> Option<Box<Reserved>> {
-        self.write.reserved.take()
+    pub(super) fn into_reserved(self) -> Option<Box<Reserved>> {
+        self.write.into_reserved()
     }
 
     /// The right to send it, and what has to be settled then.
     pub fn grant(self) -> (SendGrant, AdmittedRequest, OpenWrite) {
         let Self { request, mut write } = self;
-        write.unsettled = Outcome::Unknown;
-        let sending = write.reserved.as_ref().map(|reserved| reserved.sending.clone());
-        (SendGrant::of_write(sending), request, write)
-    }
-}
-
-impl OpenWrite {
-    /// The write's record.
-    pub fn id(&self) -> Option<RecordId> {
-        self.reserved.as_ref().map(|reserved| reserved.id)
-    }
-
-    /// When it was recorded.
-    pub fn time(&self) -> Option<Timestamp> {
-        self.reserved.as_ref().map(|reserved| reserved.time)
-    }
-
-    /// The plan that it counts in, and how that plan's budgets stand after it.
-    pub fn standings(&self) -> Option<(&Plan, &[BudgetStanding])> {
-        let reserved = self.reserved.as_ref()?;
-        Some((reserved.plan.as_deref()?, &reserved.standings))
-    }
-
-    /// How its budgets stand after it, as fields of its answer.
-    pub fn budget_fields(&self) -> Option<[AnswerField; 2]> {
-        let (plan, standings) = self.standings()?;
-        budget_fields(plan, standings)
-    }
-
-    /// Writes down what became of the write.
-    pub fn settle(mut self, settlement: Settlement) {
-        if let Some(reserved) = self.reserved.take() {
-            self.store.settle(reserved, settlement);
-        }
-    }
-
-    /// Ends a write that has no answer of the upstream's, and says what its caller is told instead.
-    pub fn fail(self, refusal: Refusal, sent: Sent, stats: ExchangeStats) -> Problem {
-        let reason = refusal.reason;
-        count_refusal(self.api.name(), reason);
-        let (outcome, unknown) = match sent {
-            Sent::No => (Outcome::NotSent, None),
-            Sent::Perhaps => (Outcome::Unknown, self.id()),
-        };
-        let problem = Problem::new(refusal, &self.base).of_unknown_write(unknown);
-        self.settle(Settlement {
-            outcome,
-            status: Some(reason.status()),
-            duration_ms: stats.duration_ms,
-            request_bytes: stats.request_bytes,
-            response_bytes: None,
-        });
-        problem
-    }
-}
-
-impl Drop for OpenWrite {
-    fn drop(&mut self) {
-        if let Some(reserved) = self.reserved.take() {
-            let unsettled = Settlement { outcome: self.unsettled, ..Settlement::NOT_SENT };
-            self.store.settle(reserved, unsettled);
-        }
+        let grant = SendGrant::of_write(write.about_to_leave());
+        (grant, request, write)
     }
 }

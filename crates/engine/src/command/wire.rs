@@ -24,7 +24,7 @@ use crate::keys::lock::{LockKey, UnlockKey};
 use crate::notifications::delivery::{
     ListChannels, ListDeliveries, ResendDelivery, ShowDelivery, TestChannel,
 };
-use crate::notifications::digest_stop::ResumeDigests;
+use crate::notifications::stop_digests::ResumeDigests;
 use crate::owners::claim::MakeClaimLink;
 use crate::owners::owner::{ListOwners, RemoveOwner};
 use crate::owners::token::{CreateToken, ListTokens, RevokeToken};

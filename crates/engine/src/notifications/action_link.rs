@@ -32,8 +32,8 @@ use crate::command::failure::failure;
 use crate::command::{Authorized, Command, Failure, Running};
 use crate::engine::Engine;
 use crate::keys::key::KeyView;
+use crate::notifications::link_token;
 use crate::notifications::refused_links::LinkRefusal;
-use crate::notifications::signed;
 
 /// Where the console takes action links; the token follows.
 pub const ACTION_PATH: &str = "/action/";
@@ -126,11 +126,11 @@ impl Token {
     }
 
     fn text(&self, pepper: &Pepper) -> String {
-        signed::token(&signing_key(pepper), &self.bytes())
+        link_token::sign(&signing_key(pepper), &self.bytes())
     }
 
     fn read(text: &str, pepper: &Pepper) -> Option<Self> {
-        let bytes: [u8; TOKEN_BYTES] = signed::read(&signing_key(pepper), text)?;
+        let bytes: [u8; TOKEN_BYTES] = link_token::verify(&signing_key(pepper), text)?;
         if bytes[0] != VERSION {
             return None;
         }

@@ -7,7 +7,7 @@
 
 use keystile_core::notifications::channel::ChannelRule;
 use keystile_core::notifications::delivery::DeliveryId;
-use keystile_core::notifications::grouping::Occurrence;
+use keystile_core::notifications::digest::Occurrence;
 use keystile_core::notifications::notice::Notice;
 use keystile_core::notifications::plan;
 use keystile_core::notifications::trigger::Trigger;

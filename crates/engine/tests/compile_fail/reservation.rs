@@ -1,6 +1,6 @@
 //! No grant without a permit or a reservation: only the store's answer makes one.
 
-use keystile_engine::admission::reserve::OpenWrite;
+use keystile_engine::admission::settle::OpenWrite;
 use keystile_engine::{AdmittedRequest, Reservation};
 
 fn main() {}

@@ -3,5 +3,5 @@
 use keystile_engine::{OpenCall, SendGrant};
 
 fn main() {
-    let _grant = SendGrant { call: OpenCall::Writes, sending: None };
+    let _grant = SendGrant { call: OpenCall::Writes, departure: None };
 }

@@ -19,11 +19,11 @@ use keystile_engine::keys::edit::RevokeKey;
 use keystile_engine::keys::key::{KeyView, ShowKey};
 use keystile_engine::keys::lock::{LockKey, UnlockKey};
 use keystile_engine::notifications::action_link::{ACTION_PATH, Act};
+use keystile_engine::notifications::claimed::{ClaimedDelivery, Receiver};
 use keystile_engine::notifications::delivery::{
     DeliveryFilter, ListChannels, ListDeliveries, ResendDelivery, ShowDelivery, TestChannel,
 };
-use keystile_engine::notifications::digest_stop::{ResumeDigests, STOP_PATH};
-use keystile_engine::notifications::notify::{ClaimedDelivery, Receiver};
+use keystile_engine::notifications::stop_digests::{ResumeDigests, STOP_PATH};
 use uuid::Uuid;
 
 use crate::test_engine::{TestEngine, shell, wait};

@@ -4,7 +4,7 @@ use keystile_core::notifications::delivery::DeliveryState;
 use keystile_engine::notifications::delivery::{
     DeliveryFilter, ListChannels, ListDeliveries, ResendDelivery, ShowDelivery, TestChannel,
 };
-use keystile_engine::notifications::digest_stop::ResumeDigests;
+use keystile_engine::notifications::stop_digests::ResumeDigests;
 
 use super::arguments::{CommonArguments, Form, ListDeliveriesArguments, NotifyCommand};
 use super::render;

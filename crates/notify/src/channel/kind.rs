@@ -5,7 +5,7 @@ use std::fmt;
 use keystile_core::notifications::channel::{Audience, ChannelSettings};
 use keystile_core::notifications::delivery::AttemptOutcome;
 use keystile_core::time::Timestamp;
-use keystile_engine::notifications::notify::Receiver;
+use keystile_engine::notifications::claimed::Receiver;
 use url::Url;
 
 use super::value::ChannelFault;

@@ -20,7 +20,7 @@ pub(crate) mod web_push;
 mod webhook;
 
 use keystile_core::notifications::channel::{ChannelRule, ChannelSpec};
-use keystile_engine::notifications::notify::Receiver;
+use keystile_engine::notifications::claimed::Receiver;
 
 pub use self::kind::{ChannelKind, Field, FieldForm, Need};
 use self::value::ChannelFault;

@@ -2,7 +2,7 @@
 
 use keystile_core::notifications::channel::ChannelSettings;
 use keystile_core::notifications::delivery::AttemptOutcome;
-use keystile_engine::notifications::notify::Receiver;
+use keystile_engine::notifications::claimed::Receiver;
 use serde_json::{Value, json};
 use url::Url;
 

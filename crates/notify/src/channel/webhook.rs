@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use http::HeaderName;
 use keystile_core::notifications::channel::ChannelSettings;
 use keystile_core::notifications::delivery::AttemptOutcome;
-use keystile_engine::notifications::notify::Receiver;
+use keystile_engine::notifications::claimed::Receiver;
 use ring::hmac;
 use serde_json::{Value, json};
 use url::Url;

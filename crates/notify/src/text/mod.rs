@@ -8,7 +8,7 @@ use crate::message::{Link, Message, MessageScope, Urgency, WriteLine};
 use keystile_core::notifications::notice::{Notice, NoticeKey, NoticeWrite};
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::time::Timestamp;
-use keystile_engine::notifications::notify::ClaimedDelivery;
+use keystile_engine::notifications::claimed::ClaimedDelivery;
 
 use self::sentence::{sentence, state, what};
 

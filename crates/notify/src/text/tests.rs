@@ -6,7 +6,7 @@ use keystile_core::keys::lock::{Lock, LockLevel};
 use keystile_core::notifications::channel::{Audience, ChannelRule, ChannelSettings, ChannelSpec};
 use keystile_core::notifications::notice::{NoticeBudget, NoticeEvent, NoticeOffender};
 use keystile_core::time::Timestamp;
-use keystile_engine::notifications::notify::Links;
+use keystile_engine::notifications::claimed::Links;
 
 use super::*;
 

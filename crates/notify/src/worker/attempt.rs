@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use keystile_core::notifications::delivery::AttemptOutcome;
 use keystile_core::request::address::AddressRange;
 use keystile_engine::Engine;
-use keystile_engine::notifications::notify::ClaimedDelivery;
+use keystile_engine::notifications::claimed::ClaimedDelivery;
 
 use super::task::DeliverySender;
 use crate::channel::destination;

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use keystile_core::notifications::delivery::AttemptOutcome;
 use keystile_engine::Engine;
-use keystile_engine::notifications::notify::ClaimedDelivery;
+use keystile_engine::notifications::claimed::ClaimedDelivery;
 use keystile_store::deliveries::LEASE;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 /// What sends a delivery, and says what the other side answered.
-pub(crate) type DeliverySender = Arc<dyn Fn(ClaimedDelivery) -> Sending + Send + Sync>;
+pub(crate) type DeliverySender = Arc<dyn Fn(ClaimedDelivery) -> SendFuture + Send + Sync>;
 /// A delivery that is being sent.
-pub(crate) type Sending = Pin<Box<dyn Future<Output = AttemptOutcome> + Send>>;
+pub(crate) type SendFuture = Pin<Box<dyn Future<Output = AttemptOutcome> + Send>>;
 
 /// How often it looks for watched writes, and for deliveries that wait for their next attempt.
 const LOOKED_EVERY: Duration = Duration::from_millis(250);

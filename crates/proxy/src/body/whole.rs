@@ -17,13 +17,13 @@ impl BodyRoom for CountedBody {
 
 /// Takes the body of a permit, within the idle timeout and the room that there is.
 pub(crate) async fn read_whole(
-    core: &Worker,
+    worker: &Worker,
     peer: &Peer,
     permit: &BodyPermit,
     body: CallerBody,
 ) -> Result<Held, Refusal> {
-    let deadline = core.deadlines.watch();
-    deadline.set(&core.deadlines, core.settings.idle_timeout);
+    let deadline = worker.deadlines.watch();
+    deadline.set(&worker.deadlines, worker.settings.idle_timeout);
     let counted = CountedBody::begin(peer.progress.outbox(), deadline.clone());
     let broken = |error: hyper::Error| caller_fault(&error);
     match deadline.bound(permit.read(body, &counted)).await {

@@ -26,7 +26,7 @@ use crate::caller::linger::{Rest, Returning, Stream};
 use crate::caller::scan::Scan;
 use crate::caller::stream_limit::{Place, Requests, Share};
 use crate::deadline::{Deadline, Deadlines, locked};
-use crate::response;
+use crate::own_answer;
 use crate::settings::GateSettings;
 
 /// Nothing is under way.
@@ -295,14 +295,14 @@ impl<S: Stream + 'static> InspectedIo<S> {
         if self.progress.phase() != HEAD || self.progress.requests_under_way() > 0 {
             return false;
         }
-        let Some(reason) = response::bare_refusal(bytes) else {
+        let Some(reason) = own_answer::bare_refusal(bytes) else {
             return false;
         };
         let refusal = match reason {
             Reason::FramingInvalid => self.progress.unread_fault(),
             other => other.into(),
         };
-        self.refusal = response::as_bytes(&refusal);
+        self.refusal = own_answer::as_bytes(&refusal);
         true
     }
 

@@ -28,7 +28,7 @@ use crate::caller::connection_limiter::{ConnectionLimiter, ConnectionPermit};
 use crate::caller::linger::{self, Rest, Returned, Returning, Stream};
 use crate::deadline::Deadlines;
 use crate::executor::LocalExecutor;
-use crate::response;
+use crate::own_answer;
 use crate::serve::{serve, serve_stream};
 use crate::settings::GateSettings;
 use crate::tls::{self, Certificates};
@@ -73,7 +73,7 @@ pub(crate) async fn run_core(start: WorkerStart) -> io::Result<()> {
     // What a core cannot be without.
     let mut parts = JoinSet::new();
     parts.spawn_local(async move { ticking.run().await });
-    let core = Rc::new(Worker {
+    let worker = Rc::new(Worker {
         engine: start.engine,
         rules: DoorRules {
             grammar: GrammarRules { extra_methods: start.settings.methods.clone() },
@@ -87,7 +87,7 @@ pub(crate) async fn run_core(start: WorkerStart) -> io::Result<()> {
         completions: Arc::default(),
     });
     tokio::task::spawn_local(give_back());
-    let handing_out = core.clone();
+    let handing_out = worker.clone();
     parts.spawn_local(async move {
         handing_out.engine.store().drain_completions(&handing_out.completions).await;
     });
@@ -98,7 +98,7 @@ pub(crate) async fn run_core(start: WorkerStart) -> io::Result<()> {
     let mut accepting = JoinSet::new();
     for listener in start.listeners {
         let door = Door {
-            core: core.clone(),
+            worker: worker.clone(),
             acceptor: acceptor.clone(),
             limiter: start.limiter.clone(),
             drain: start.drain.clone(),
@@ -125,7 +125,7 @@ pub(crate) async fn run_core(start: WorkerStart) -> io::Result<()> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    if tokio::time::timeout(core.settings.drain_timeout.duration(), drained).await.is_err() {
+    if tokio::time::timeout(worker.settings.drain_timeout.duration(), drained).await.is_err() {
         tracing::warn!(
             connections = start.limiter.open(),
             "connections were cut because they did not finish in time"
@@ -148,7 +148,7 @@ async fn give_back() {
 
 /// One listening socket of one core.
 struct Door {
-    core: Rc<Worker>,
+    worker: Rc<Worker>,
     acceptor: Option<TlsAcceptor>,
     limiter: Arc<ConnectionLimiter>,
     drain: watch::Receiver<bool>,
@@ -179,11 +179,11 @@ impl Door {
         let mut connections = self.connections.borrow_mut();
         while connections.try_join_next().is_some() {}
         let address = address.to_canonical();
-        match self.limiter.admit(address, &self.core.settings) {
+        match self.limiter.admit(address, &self.worker.settings) {
             Some(counted) => {
-                let (core, acceptor, drain) =
-                    (self.core.clone(), self.acceptor.clone(), self.drain.clone());
-                connections.spawn_local(connection(core, acceptor, drain, stream, counted));
+                let (worker, acceptor, drain) =
+                    (self.worker.clone(), self.acceptor.clone(), self.drain.clone());
+                connections.spawn_local(connection(worker, acceptor, drain, stream, counted));
             }
             None if self.acceptor.is_none() => {
                 while self.turned_away.try_join_next().is_some() {}
@@ -204,7 +204,7 @@ const TURNED_AWAY_BYTES_MAX: u64 = 64 << 20;
 /// Tells a caller over the caps why, without reading what it wants.
 async fn turn_away(mut stream: TcpStream) {
     let refusal = Refusal::new(Reason::ConnectionsExceeded).retry_after_secs(1);
-    let answer = response::as_bytes(&refusal);
+    let answer = own_answer::as_bytes(&refusal);
     let telling = async {
         if stream.write_all(&answer).await.is_ok() {
             let rest = Rest { bytes_max: TURNED_AWAY_BYTES_MAX, pause: TURNING_AWAY };
@@ -215,7 +215,7 @@ async fn turn_away(mut stream: TcpStream) {
 }
 
 async fn connection(
-    core: Rc<Worker>,
+    worker: Rc<Worker>,
     acceptor: Option<TlsAcceptor>,
     mut drain: watch::Receiver<bool>,
     stream: TcpStream,
@@ -223,17 +223,17 @@ async fn connection(
 ) {
     // Answers are small and written whole.
     let _ = stream.set_nodelay(true);
-    let settings = &core.settings;
+    let settings = &worker.settings;
     let address = counted.peer;
-    let progress = Progress::new(core.deadlines.clone(), settings, counted, &core.buffers);
+    let progress = Progress::new(worker.deadlines.clone(), settings, counted, &worker.buffers);
     let peer = Rc::new(Peer {
         address,
         transport: if acceptor.is_some() { Transport::Tls } else { Transport::Plain },
-        is_trusted: core.rules.trusts(address),
+        is_trusted: worker.rules.trusts(address),
         address_text: address_text(address),
         progress: progress.clone(),
     });
-    let noting = core.clone();
+    let noting = worker.clone();
     let returned = Returned::default();
     let returning = returned.returning();
     let served = async {
@@ -244,9 +244,9 @@ async fn connection(
                     return Ok(());
                 };
                 if speaks_http2? {
-                    serve_http2(core, peer.clone(), drain, stream, returning).await
+                    serve_http2(worker, peer.clone(), drain, stream, returning).await
                 } else {
-                    serve_http1(core, peer.clone(), drain, stream, returning).await
+                    serve_http1(worker, peer.clone(), drain, stream, returning).await
                 }
             }
             Some(acceptor) => {
@@ -256,9 +256,9 @@ async fn connection(
                 };
                 let stream = accepted?;
                 if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                    serve_http2(core, peer.clone(), drain, stream, returning).await
+                    serve_http2(worker, peer.clone(), drain, stream, returning).await
                 } else {
-                    serve_http1(core, peer.clone(), drain, stream, returning).await
+                    serve_http1(worker, peer.clone(), drain, stream, returning).await
                 }
             }
         }
@@ -279,7 +279,7 @@ async fn connection(
 }
 
 /// What the parser itself refuses stands in the journal too, as far as anybody could read it.
-fn note_unreadable(core: &Worker, progress: &Progress, address: IpAddr, error: &hyper::Error) {
+fn note_unreadable(worker: &Worker, progress: &Progress, address: IpAddr, error: &hyper::Error) {
     if !error.is_parse() {
         return;
     }
@@ -288,7 +288,7 @@ fn note_unreadable(core: &Worker, progress: &Progress, address: IpAddr, error: &
     } else {
         progress.unread_fault().reason
     };
-    core.engine.note_unreadable(address, reason);
+    worker.engine.note_unreadable(address, reason);
 }
 
 type Served = Result<(), Box<dyn std::error::Error>>;
@@ -328,7 +328,7 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
 }
 
 async fn serve_http1<S>(
-    core: Rc<Worker>,
+    worker: Rc<Worker>,
     peer: Rc<Peer>,
     mut drain: watch::Receiver<bool>,
     stream: S,
@@ -339,7 +339,7 @@ where
 {
     let io =
         TokioIo::new(InspectedIo::new(CoalescingWriter(stream), peer.progress.clone(), returning));
-    let service = service_fn(move |request| serve(core.clone(), peer.clone(), request));
+    let service = service_fn(move |request| serve(worker.clone(), peer.clone(), request));
     let connection = http1::Builder::new()
         .max_buf_size(READ_BUFFER_BYTES)
         .max_headers(FIELDS_MAX + 1)
@@ -356,7 +356,7 @@ where
 }
 
 async fn serve_http2<S>(
-    core: Rc<Worker>,
+    worker: Rc<Worker>,
     peer: Rc<Peer>,
     mut drain: watch::Receiver<bool>,
     stream: S,
@@ -368,7 +368,7 @@ where
     let share = peer.progress.set_opaque();
     let io =
         TokioIo::new(InspectedIo::new(CoalescingWriter(stream), peer.progress.clone(), returning));
-    let service = service_fn(move |request| serve_stream(core.clone(), peer.clone(), request));
+    let service = service_fn(move |request| serve_stream(worker.clone(), peer.clone(), request));
     let connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(share.streams)

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use keystile_store::sending::Sending;
+use keystile_store::departure::WriteDeparture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::deadline::locked;
@@ -16,23 +16,23 @@ use crate::deadline::locked;
 #[derive(Debug, Default)]
 pub(crate) struct FirstByte {
     is_awaited: AtomicBool,
-    sending: Mutex<Option<Arc<Sending>>>,
+    departure: Mutex<Option<Arc<WriteDeparture>>>,
 }
 
 impl FirstByte {
     /// The next byte is the first of a write, or of a request that nobody counts.
-    pub(crate) fn await_next(&self, sending: Option<Arc<Sending>>) {
-        if sending.is_some() || self.is_awaited.load(Ordering::Relaxed) {
-            self.is_awaited.store(sending.is_some(), Ordering::Relaxed);
-            *locked(&self.sending) = sending;
+    pub(crate) fn await_next(&self, departure: Option<Arc<WriteDeparture>>) {
+        if departure.is_some() || self.is_awaited.load(Ordering::Relaxed) {
+            self.is_awaited.store(departure.is_some(), Ordering::Relaxed);
+            *locked(&self.departure) = departure;
         }
     }
 
     fn note(&self) {
         if self.is_awaited.swap(false, Ordering::Relaxed)
-            && let Some(sending) = locked(&self.sending).take()
+            && let Some(departure) = locked(&self.departure).take()
         {
-            sending.note();
+            departure.note();
         }
     }
 }

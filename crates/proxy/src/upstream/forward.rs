@@ -8,7 +8,7 @@ use http::{Request, Response, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use keystile_core::refusal::{Reason, Refusal};
-use keystile_engine::admission::reserve::Sent;
+use keystile_engine::admission::settle::Sent;
 
 use crate::body::request::{BodyProgress, RequestBody};
 use crate::upstream::outgoing::Outgoing;

@@ -398,7 +398,7 @@ impl Lease {
                 if !sender.is_ready() && sender.ready().await.is_err() {
                     return Err(SendFailure::Untouched(Box::new(request)));
                 }
-                first_byte.await_next(grant.sending().cloned());
+                first_byte.await_next(grant.departure().cloned());
                 sender.try_send_request(request).await
             }
             Sender::Http2(share) => {

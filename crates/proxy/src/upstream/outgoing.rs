@@ -67,7 +67,7 @@ pub(crate) struct Outgoing {
 impl Outgoing {
     /// Makes the request that goes out.
     pub(crate) fn of(
-        core: &Worker,
+        worker: &Worker,
         peer: &Peer,
         grant: SendGrant,
         forwarding: &Forwarding,
@@ -77,15 +77,15 @@ impl Outgoing {
         let request = &forwarding.request;
         let rule = &request.api.spec().upstream;
         let upgrade = request.is_upgrade.then(|| parts.extensions.remove::<OnUpgrade>()).flatten();
-        rewrite_head(core, peer, forwarding, &mut parts);
+        rewrite_head(worker, peer, forwarding, &mut parts);
         if upgrade.is_some() {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
         let deadline = peer.progress.exchange_deadline();
-        let now = core.deadlines.now();
+        let now = worker.deadlines.now();
         let total_end = rule.total_timeout.map(|span| now + span.millis().unsigned_abs());
-        let (body, progress) = paced(core, peer, forwarding, (&deadline, total_end), body);
+        let (body, progress) = paced(worker, peer, forwarding, (&deadline, total_end), body);
         let kind = match grant.call() {
             OpenCall::Reads => Kind::Reads,
             OpenCall::Writes => Kind::Writes,
@@ -102,7 +102,7 @@ impl Outgoing {
     }
 }
 
-fn rewrite_head(core: &Worker, peer: &Peer, forwarding: &Forwarding, parts: &mut Parts) {
+fn rewrite_head(worker: &Worker, peer: &Peer, forwarding: &Forwarding, parts: &mut Parts) {
     let Forwarding { request, host } = forwarding;
     let spec = request.api.spec();
     let headers = &mut parts.headers;
@@ -124,7 +124,7 @@ fn rewrite_head(core: &Worker, peer: &Peer, forwarding: &Forwarding, parts: &mut
     headers.insert(X_FORWARDED_HOST, host.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(request.scheme));
     let plan = request.plan.as_deref().map(Plan::name);
-    core.identities.set_headers(headers, &request.identity, plan);
+    worker.identities.set_headers(headers, &request.identity, plan);
     if let Some(target) = forwarded_target(&request.target, &parts.uri) {
         parts.uri = Uri::from(target);
     }
@@ -141,7 +141,7 @@ fn forwarded_target(target: &ForwardedTarget, uri: &Uri) -> Option<PathAndQuery>
 }
 
 fn paced(
-    core: &Worker,
+    worker: &Worker,
     peer: &Peer,
     forwarding: &Forwarding,
     (deadline, total_end): (&Arc<Deadline>, Option<u64>),
@@ -150,33 +150,33 @@ fn paced(
     let spec = forwarding.request.api.spec();
     let pace = Pace {
         bytes_max: spec.body_bytes_max.filter(|_| spec.mode == Mode::Enforce),
-        idle_timeout: core.settings.idle_timeout,
-        rate_min: core.settings.body_rate_min,
+        idle_timeout: worker.settings.idle_timeout,
+        rate_min: worker.settings.body_rate_min,
         first_byte_timeout: spec.upstream.first_byte_timeout,
         total_end,
     };
     let incoming = match body {
         InboundBody::Streaming(incoming) if !incoming.is_end_stream() => incoming,
         InboundBody::Streaming(_) => {
-            pace.await_answer(&core.deadlines, deadline);
+            pace.await_answer(&worker.deadlines, deadline);
             return (RequestBody::Empty, None);
         }
         InboundBody::Held(held) => {
-            pace.await_answer(&core.deadlines, deadline);
+            pace.await_answer(&worker.deadlines, deadline);
             let progress = Rc::new(BodyProgress::whole(held.len() as u64));
             return (RequestBody::Held(Some(held)), Some(progress));
         }
     };
-    deadline.set(&core.deadlines, pace.idle_timeout);
+    deadline.set(&worker.deadlines, pace.idle_timeout);
     let progress = Rc::new(BodyProgress::default());
     let streamed = StreamedBody {
         incoming,
         connection: peer.progress.clone(),
         progress: progress.clone(),
-        deadlines: core.deadlines.clone(),
+        deadlines: worker.deadlines.clone(),
         deadline: deadline.clone(),
         pace,
-        began: core.deadlines.now(),
+        began: worker.deadlines.now(),
     };
     (RequestBody::Streamed(Box::new(streamed)), Some(progress))
 }

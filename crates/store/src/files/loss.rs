@@ -35,7 +35,7 @@ pub fn accept(directory: DataDirectory, actor: &Actor) -> Result<Option<String>>
     let (store, _) = Store::open_accepting(directory, Missing::Accepted)?;
     let (actor, detail) = (actor.clone(), what.clone());
     let noted = store.change_now(move |work| {
-        work.record(&Event::named(EventKind::LossAccepted, None, &actor, &detail))
+        work.record_event(&Event::named(EventKind::LossAccepted, None, &actor, &detail))
     });
     noted.map(|()| Some(what))
 }

@@ -42,7 +42,7 @@ impl Store {
         actor: Actor,
         detail: String,
     ) -> Result<()> {
-        self.write(move |tx| tx.record(&Event::named(kind, None, &actor, &detail))).await
+        self.write(move |tx| tx.record_event(&Event::named(kind, None, &actor, &detail))).await
     }
 
     /// Walks through all events and says what the first is that does not fit. Takes about a second for each

@@ -14,7 +14,7 @@ use crate::deliveries::{
 use crate::error::Result;
 use crate::owners::devices::SubscriptionRow;
 use crate::sqlite::audit::event::{Event, EventKind};
-use crate::sqlite::notifications::{digest_stop, outbox, subscription};
+use crate::sqlite::notifications::{outbox, stop_digests, subscription};
 use crate::store::Store;
 
 impl Store {
@@ -75,7 +75,7 @@ impl Store {
             let row = tx.resend_delivery(id)?;
             let detail = format!("{id} on {}", row.channel);
             let kind = EventKind::DeliveryResent;
-            tx.record(&Event::named(kind, Some(&row.channel), &actor, &detail))?;
+            tx.record_event(&Event::named(kind, Some(&row.channel), &actor, &detail))?;
             Ok(row)
         })
         .await
@@ -91,7 +91,7 @@ impl Store {
     ) -> Result<Vec<(ChannelStanding, Vec<DigestStop>)>> {
         self.query(move |connection| {
             let standing = |name: &String| {
-                Ok((outbox::standing(connection, name)?, digest_stop::list(connection, name)?))
+                Ok((outbox::standing(connection, name)?, stop_digests::list(connection, name)?))
             };
             names.iter().map(standing).collect()
         })
@@ -110,7 +110,7 @@ impl Store {
     ) -> Result<Vec<DeliveryId>> {
         self.write(move |tx| {
             let (kind, detail) = (EventKind::ChannelTested, channel.spec.kind());
-            tx.record(&Event::named(kind, Some(&channel.name), &actor, detail))?;
+            tx.record_event(&Event::named(kind, Some(&channel.name), &actor, detail))?;
             tx.test_channel(&channel, device)
         })
         .await
@@ -173,7 +173,7 @@ impl Store {
             let row = outbox::find(connection, id)?;
             let receiver = row.receiver.as_deref().unwrap_or_default();
             let has_stopped =
-                digest_stop::is_stopped(connection, &row.channel, &row.rule, receiver)?;
+                stop_digests::is_stopped(connection, &row.channel, &row.rule, receiver)?;
             Ok((row, has_stopped))
         })
         .await

@@ -7,8 +7,8 @@ use keystile_core::actor::Actor;
 use crate::error::Result;
 use crate::key_cache::KeyEntry;
 use crate::sqlite::audit::event::{Event, EventKind};
+use crate::sqlite::notifications::digest;
 use crate::sqlite::notifications::follow::{self, TailBatch};
-use crate::sqlite::notifications::outbox;
 use crate::store::Store;
 
 impl Store {
@@ -23,8 +23,8 @@ impl Store {
     ) -> Result<()> {
         let kind = EventKind::RefusalBurst;
         self.write(move |tx| match key {
-            Some(key) => tx.record(&Event::of_key(kind, &key, &Actor::System, &detail)),
-            None => tx.record(&Event::named(kind, None, &Actor::System, &detail)),
+            Some(key) => tx.record_event(&Event::of_key(kind, &key, &Actor::System, &detail)),
+            None => tx.record_event(&Event::named(kind, None, &Actor::System, &detail)),
         })
         .await
     }
@@ -35,7 +35,8 @@ impl Store {
     /// When the store cannot commit.
     pub async fn record_storage_failure(&self, detail: String) -> Result<()> {
         let kind = EventKind::StorageFailure;
-        self.write(move |tx| tx.record(&Event::named(kind, None, &Actor::System, &detail))).await
+        self.write(move |tx| tx.record_event(&Event::named(kind, None, &Actor::System, &detail)))
+            .await
     }
 
     /// Rules that wait for records begin with the next one, unless they follow the journal already.
@@ -87,7 +88,7 @@ impl Store {
     /// When the store cannot be read or cannot commit.
     pub async fn close_digests(&self) -> Result<()> {
         let now = self.now();
-        if self.query(move |connection| outbox::has_due_digest(connection, now)).await? {
+        if self.query(move |connection| digest::is_due(connection, now)).await? {
             self.write(|tx| tx.close_digests().map(drop)).await?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use http::StatusCode;
 use keystile_engine::notifications::delivery::{
     ChannelView, DeliveryView, ListChannels, TestChannel,
 };
-use keystile_engine::notifications::digest_stop::ResumeDigests;
+use keystile_engine::notifications::stop_digests::ResumeDigests;
 
 use super::caller::{Caller, Read, Write};
 use super::input::Named;

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
 use keystile_engine::command::Failure;
-use keystile_engine::notifications::digest_stop::StopOffer;
+use keystile_engine::notifications::stop_digests::StopOffer;
 
 use crate::format::filters;
 use crate::links::status_of;

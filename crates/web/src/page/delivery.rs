@@ -11,7 +11,7 @@ use keystile_engine::notifications::delivery::{
     ChannelView, DeliveryDetails, DeliveryFilter, DeliveryView, ListChannels, ListDeliveries,
     ResendDelivery, ShowDelivery, TestChannel,
 };
-use keystile_engine::notifications::digest_stop::ResumeDigests;
+use keystile_engine::notifications::stop_digests::ResumeDigests;
 use serde::{Deserialize, Serialize};
 
 use super::{Frame, PageResult, Screen, clock, failure_page, filled, page, redirect};

@@ -40,7 +40,7 @@ fn used(account: &mut TestAccount, now: i64) -> Vec<u64> {
 fn each_budget_is_held_to_its_own_amount() {
     let mut account = TestAccount::new(quotas(&["10 per day", "3 per day"]).into_iter());
     let now = Timestamp(1_700_000_000_000);
-    account.hold(hold(1, now.0, &[(0, 4), (1, 1)]));
+    account.debit(hold(1, now.0, &[(0, 4), (1, 1)]));
     assert_eq!(used(&mut account, now.0), [4, 1]);
     assert!(account.check(&amounts(&[(0, 6), (1, 2)]), now, &ZONE).is_ok());
     let exhausted = account.check(&amounts(&[(0, 6), (1, 3)]), now, &ZONE).unwrap_err();
@@ -58,8 +58,8 @@ fn a_budget_that_is_full_only_because_writes_left_late_is_not_the_callers_fault(
     let begin = 1_700_000_000_000;
     let (first, second) = (hold(1, begin, &[(0, 1)]), hold(2, begin, &[(0, 1)]));
     let departures = [first.departure.clone(), second.departure.clone()];
-    account.hold(first);
-    account.hold(second);
+    account.debit(first);
+    account.debit(second);
     // Over the window after they were reserved they still wait, and so they count.
     let later = Timestamp(begin + 61_000);
     let by = |account: &mut TestAccount, now| {
@@ -79,12 +79,12 @@ fn what_cannot_be_given_back_exactly_is_said_to_be_unknown() {
     let mut account = TestAccount::new(quotas(&["5 per day"]).into_iter());
     let now = 1_700_000_000_000;
     let held = hold(1, now, &[(0, 2)]);
-    account.hold(held);
+    account.debit(held);
     assert!(account.give_back(1, &amounts(&[(0, 2)]), None, &ZONE));
     assert_eq!(used(&mut account, now), [0]);
     let sent = hold(2, now, &[(0, 2)]);
     let departure = sent.departure.clone();
-    account.hold(sent);
+    account.debit(sent);
     departure.set(Some(now + 5));
     assert!(!account.give_back(2, &amounts(&[(0, 2)]), None, &ZONE));
     assert!(account.give_back(2, &amounts(&[(0, 2)]), Some(Timestamp(now + 5)), &ZONE));
@@ -157,7 +157,7 @@ proptest! {
                     let (leaves, departure) = (now + attempt.delay, hold.departure.clone());
                     let taken = [attempt.first, attempt.second];
                     waiting.push(Waiting { record, leaves, departure, taken });
-                    account.hold(hold);
+                    account.debit(hold);
                 }
                 Err(exhausted) => {
                     let over = before[exhausted.place] + u64::from(of[exhausted.place].1);

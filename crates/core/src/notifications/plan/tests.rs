@@ -136,16 +136,16 @@ fn a_burst_is_one_message_and_a_digest_with_an_exact_total() {
         (vec!["one:".to_owned()], &Content::Event(0))
     );
     let early =
-        close_windows(&rules, state(began.windows.clone()), NIGHT.plus(Span::from_secs(299)));
+        close_digests(&rules, state(began.windows.clone()), NIGHT.plus(Span::from_secs(299)));
     assert_eq!((early.messages.len(), &early.windows), (0, &began.windows));
-    let due = close_windows(&rules, state(early.windows), NIGHT.plus(Span::from_secs(300)));
+    let due = close_digests(&rules, state(early.windows), NIGHT.plus(Span::from_secs(300)));
     let Content::Digest { trigger, since, counts } = &due.messages[0].content else {
         panic!("{due:?}")
     };
     assert_eq!((*trigger, *since, counts.count), (Trigger::Write, NIGHT, 49));
     assert_eq!(due.messages[0].thread, began.messages[0].thread, "one burst, one thread");
     // A window in which nothing comes ends the burst.
-    let over = close_windows(&rules, state(due.windows), NIGHT.plus(Span::from_secs(901)));
+    let over = close_digests(&rules, state(due.windows), NIGHT.plus(Span::from_secs(901)));
     assert!(over.messages.is_empty());
     assert!(over.windows.values().all(|open| open.window.is_none()));
 }
@@ -179,7 +179,7 @@ fn who_stopped_digests_of_a_rule_hears_what_begins_a_burst_and_every_lock() {
     let began = plan(&rules, &events, State { channels: known(), ..State::default() }, NIGHT);
     assert_eq!(sent(&began), [all, all]);
     let due = State { windows: began.windows, channels: known() };
-    let digest = close_windows(&rules, due, NIGHT.plus(HOUR));
+    let digest = close_digests(&rules, due, NIGHT.plus(HOUR));
     assert_eq!(sent(&digest), ["mail: a@example.org"]);
 }
 
@@ -189,9 +189,9 @@ fn a_window_whose_rule_is_gone_is_still_told_and_one_whose_channel_is_gone_is_na
     let events = [event(&before, Trigger::KeyUnlocked), event(&before, Trigger::KeyUnlocked)];
     let open = plan(&before, &events, State::default(), NIGHT).windows;
     let no_rule = rules(Vec::new(), vec![hook("one")]);
-    assert_eq!(sent(&close_windows(&no_rule, state(open.clone()), NIGHT.plus(HOUR))), ["one:"]);
+    assert_eq!(sent(&close_digests(&no_rule, state(open.clone()), NIGHT.plus(HOUR))), ["one:"]);
     let no_channel = rules(Vec::new(), vec![hook("two")]);
-    let plan = close_windows(&no_channel, state(open), NIGHT.plus(HOUR));
+    let plan = close_digests(&no_channel, state(open), NIGHT.plus(HOUR));
     assert_eq!((plan.messages.len(), plan.lost), (0, vec!["one".to_owned()]));
     assert!(plan.windows.values().all(|open| open.window.is_none()));
 }
@@ -224,7 +224,7 @@ proptest! {
             // A write goes to one channel, the others to two.
             happened += if which == 2 { 1 } else { 2 };
             let planned = if is_closed {
-                let closed = close_windows(&rules, known.clone(), now);
+                let closed = close_digests(&rules, known.clone(), now);
                 notified += count(&closed);
                 known = after(known, &closed, now);
                 plan(&rules, &events, known.clone(), now)

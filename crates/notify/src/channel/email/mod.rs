@@ -7,7 +7,7 @@ mod text;
 
 use keystile_core::notifications::channel::{Audience, ChannelSettings};
 use keystile_core::notifications::delivery::AttemptOutcome;
-use keystile_engine::notifications::notify::Receiver;
+use keystile_engine::notifications::claimed::Receiver;
 use url::Url;
 
 use self::mail::{host_for, mail};

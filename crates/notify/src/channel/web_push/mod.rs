@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use keystile_core::notifications::channel::{Audience, ChannelSettings};
 use keystile_core::notifications::delivery::AttemptOutcome;
 use keystile_core::notifications::trigger::Trigger;
-use keystile_engine::notifications::notify::Receiver;
+use keystile_engine::notifications::claimed::Receiver;
 use ring::digest;
 use url::Url;
 

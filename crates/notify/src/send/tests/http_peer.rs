@@ -1,7 +1,7 @@
 //! Webhooks, chats and push services that answer badly.
 
 use keystile_core::time::Span;
-use keystile_engine::notifications::notify::Receiver;
+use keystile_engine::notifications::claimed::Receiver;
 use keystile_store::owners::devices::SubscriptionRow;
 
 use super::*;

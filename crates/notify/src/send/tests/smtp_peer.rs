@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use keystile_engine::notifications::notify::Receiver;
+use keystile_engine::notifications::claimed::Receiver;
 
 use super::*;
 

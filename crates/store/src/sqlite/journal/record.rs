@@ -5,9 +5,9 @@ use keystile_core::refusal::Reason;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::departure::BEGINS_WITHIN_MILLIS;
 use crate::error::{Error, Result};
 use crate::reservation::Settlement;
-use crate::sending::BEGINS_WITHIN_MILLIS;
 use crate::sqlite::node::{self, Node};
 
 /// A row to insert.

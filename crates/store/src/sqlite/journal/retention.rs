@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 
 use crate::error::Result;
 use crate::sqlite::journal::{facet_index, hour, order, subject_index};
+use crate::sqlite::writer::write_tx::WriteTx;
 
 /// How many records there are; their numbers are dense except where retention deleted from the start.
 ///
@@ -31,8 +32,14 @@ pub(crate) fn count_between(
     Ok(statement.query_row([after.0, before.0], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
-/// Deletes records before a time, at most so many at once. Says how many went.
-pub(crate) fn delete_before(connection: &Connection, time: Timestamp, limit: u32) -> Result<usize> {
+impl WriteTx<'_> {
+    /// Deletes records before a time, some at once. Says how many went.
+    pub(crate) fn delete_records_before(&mut self, time: Timestamp, limit: u32) -> Result<usize> {
+        delete_before(self.connection, time, limit)
+    }
+}
+
+fn delete_before(connection: &Connection, time: Timestamp, limit: u32) -> Result<usize> {
     let end = order::first_id_at(connection, time)?.min(subject_index::indexed_to(connection)?);
     // The last one stays, however old: numbers go on from it, and a number is never given twice.
     let end = end.min(order::last(connection)?.0);

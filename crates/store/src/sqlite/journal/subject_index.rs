@@ -11,8 +11,8 @@
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
+use crate::departure::BEGINS_WITHIN_MILLIS;
 use crate::error::Result;
-use crate::sending::BEGINS_WITHIN_MILLIS;
 use crate::sqlite::journal::order;
 use crate::sqlite::meta;
 

@@ -30,11 +30,11 @@ impl WriteTx<'_> {
         key: &Arc<KeyEntry>,
         lock: Lock,
     ) -> Result<(Lock, LockChange)> {
-        self.lock_key_over(key, lock, None)
+        self.lock_key_over_budget(key, lock, None)
     }
 
     /// The same, for a key that went over a budget.
-    pub(crate) fn lock_key_over(
+    pub(crate) fn lock_key_over_budget(
         &mut self,
         key: &Arc<KeyEntry>,
         asked: Lock,
@@ -62,7 +62,10 @@ impl WriteTx<'_> {
             LockChange::Unchanged => Facts::Unannounced,
             LockChange::New | LockChange::Extended => Facts::Lock { lock: &lock, budget },
         };
-        self.record(&Event { facts, ..Event::of_key(EventKind::KeyLocked, key, &by, &detail) })?;
+        self.record_event(&Event {
+            facts,
+            ..Event::of_key(EventKind::KeyLocked, key, &by, &detail)
+        })?;
         if change == LockChange::Unchanged {
             return Ok((lock, change));
         }
@@ -87,7 +90,7 @@ impl WriteTx<'_> {
             .prepare_cached("UPDATE key SET lock = NULL WHERE id = ?1")?
             .execute([key.row])?;
         let event = Event::of_key(EventKind::KeyUnlocked, key, actor, detail);
-        self.record(&Event { facts: Facts::Unlock, ..event })?;
+        self.record_event(&Event { facts: Facts::Unlock, ..event })?;
         self.locks.insert(key.row, None);
         let (key, locked) = (key.clone(), self.memory.rows.locked.clone());
         self.after_commit(move || {
@@ -124,7 +127,7 @@ impl WriteTx<'_> {
             .connection
             .prepare_cached("UPDATE key SET revoked = ?2, lock = NULL WHERE id = ?1")?;
         statement.execute(params![key.row, self.now.0])?;
-        self.record(&Event::of_key(EventKind::KeyRevoked, key, actor, detail))?;
+        self.record_event(&Event::of_key(EventKind::KeyRevoked, key, actor, detail))?;
         self.revoked.insert(key.row);
         let (key, locked) = (key.clone(), self.memory.rows.locked.clone());
         self.after_commit(move || key.set_revoked(&locked));
@@ -145,7 +148,7 @@ impl WriteTx<'_> {
         self.connection
             .prepare_cached("UPDATE key SET expires = ?2 WHERE id = ?1")?
             .execute(params![key.row, at.0])?;
-        self.record(&Event::of_key(EventKind::KeyRolled, key, actor, detail))?;
+        self.record_event(&Event::of_key(EventKind::KeyRolled, key, actor, detail))?;
         let key = key.clone();
         self.after_commit(move || key.set_expires(at));
         Ok(())

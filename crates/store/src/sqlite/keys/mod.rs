@@ -1,8 +1,9 @@
 //! Applications and keys: in tables, and in the memory that requests are looked up in.
 
+mod application_change;
 pub(crate) mod application_edit;
-pub(crate) mod change;
 pub(crate) mod key;
+mod key_change;
 pub(crate) mod key_edit;
 pub(crate) mod key_list;
 pub(crate) mod lock;

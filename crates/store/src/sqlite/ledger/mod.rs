@@ -20,16 +20,18 @@ use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
 use rusqlite::Connection;
 
+use crate::departure::{BEGINS_WITHIN_MILLIS, WriteDeparture};
 use crate::error::Result;
-use crate::sending::{BEGINS_WITHIN_MILLIS, Sending};
 use crate::sqlite::journal::subject_index::{RecordedDebit, SubjectIndex};
 use crate::sqlite::journal::{order, record, subject};
 
 mod amounts;
+mod debit;
 pub(crate) mod reserve;
+pub(crate) mod settle;
 
 /// Where the writes of all subjects are found: by subject, and those that are under way.
-pub(crate) type Rows<'a> = (&'a SubjectIndex, &'a BTreeMap<i64, Arc<Sending>>);
+pub(crate) type Rows<'a> = (&'a SubjectIndex, &'a BTreeMap<i64, Arc<WriteDeparture>>);
 
 /// By what a subject's writes are counted.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +49,7 @@ pub(crate) struct Ledger {
 /// An account, and what it was loaded from.
 #[derive(Debug)]
 struct OpenAccount {
-    account: Account<Arc<Sending>>,
+    account: Account<Arc<WriteDeparture>>,
     /// Its budgets are in the order of this plan; another plan means another account.
     plan: Arc<Plan>,
     /// Records up to this one were counted from the journal, as far as they count.
@@ -73,7 +75,7 @@ impl Ledger {
         subject: Subject,
         terms: Terms<'_>,
         now: Timestamp,
-    ) -> Result<&mut Account<Arc<Sending>>> {
+    ) -> Result<&mut Account<Arc<WriteDeparture>>> {
         let known = self.accounts.get(&subject);
         if known.is_none_or(|known| !Arc::ptr_eq(&known.plan, terms.plan)) {
             let account = load(connection, rows, subject, terms, now)?;
@@ -96,12 +98,12 @@ impl Ledger {
         debit: &Debit,
         terms: Terms<'_>,
         record: i64,
-        sending: &Sending,
+        departure: &WriteDeparture,
     ) {
         let Some(open) = self.accounts.get_mut(&debit.subject) else {
             return;
         };
-        let counted_at = sending.began().filter(|_| record > open.counted_to);
+        let counted_at = departure.began().filter(|_| record > open.counted_to);
         let zone = terms.policy.time_zone();
         let is_known = Arc::ptr_eq(&open.plan, terms.plan)
             && open.account.give_back(record, &debit.amounts, counted_at, zone);
@@ -137,9 +139,9 @@ fn load(
             let counting =
                 if is_scoped { scoped_places(connection, terms, id)? } else { everywhere.clone() };
             let amounts = amounts::on_record(budgets, &counting, cost, amounts.as_deref())?;
-            if let Some(sending) = under_way.get(&id) {
-                let departure = sending.clone();
-                account.hold(Hold { record: id, reserved: time, amounts, departure });
+            if let Some(departure) = under_way.get(&id) {
+                let departure = departure.clone();
+                account.debit(Hold { record: id, reserved: time, amounts, departure });
             } else {
                 amounts.into_iter().for_each(|taken| account.add(taken, time, zone));
             }

@@ -119,7 +119,7 @@ impl WriteTx<'_> {
         } else {
             Facts::FailedChannel
         };
-        self.record(&Event { facts, ..Event::named(kind, subject, &Actor::System, &detail) })
+        self.record_event(&Event { facts, ..Event::named(kind, subject, &Actor::System, &detail) })
     }
 
     fn first_due(&self, row: i64) -> Result<Timestamp> {

@@ -96,7 +96,7 @@ fn record_level(tx: &mut WriteTx<'_>, key: &KeyEntry, rule: &str, reached: Reach
     );
     let actor = Actor::Budget(budget.name.clone());
     let event = Event::of_key(EventKind::BudgetLevelReached, key, &actor, &detail);
-    tx.record(&Event { facts: Facts::Level { rule: place, budget }, ..event })
+    tx.record_event(&Event { facts: Facts::Level { rule: place, budget }, ..event })
 }
 
 /// The level of which a rule has notified last. By the primary key.

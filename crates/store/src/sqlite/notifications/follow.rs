@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use keystile_core::journal::Outcome;
-use keystile_core::notifications::grouping::Occurrence;
+use keystile_core::notifications::digest::Occurrence;
 use keystile_core::notifications::notice::NoticeKey;
 use keystile_core::notifications::plan;
 use keystile_core::notifications::trigger::Trigger;

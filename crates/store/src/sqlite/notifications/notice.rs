@@ -1,7 +1,7 @@
 //! Notices: what messages say of keys, writes and events, read when they are written.
 
 use keystile_core::journal::RecordId;
-use keystile_core::notifications::grouping::{DigestCounts, Occurrence};
+use keystile_core::notifications::digest::{DigestCounts, Occurrence};
 use keystile_core::notifications::notice::{
     Notice, NoticeEvent, NoticeKey, NoticeOffender, NoticeWrite,
 };

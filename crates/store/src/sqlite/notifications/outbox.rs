@@ -110,13 +110,6 @@ pub(crate) fn due_channels(connection: &Connection, now: Timestamp) -> Result<Ve
     statement.query_and_then([now.0], |row| Ok(row.get(0)?))?.collect()
 }
 
-/// Whether a window is to be told as a digest.
-pub(crate) fn has_due_digest(connection: &Connection, now: Timestamp) -> Result<bool> {
-    let mut statement =
-        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM digest WHERE until <= ?1)")?;
-    Ok(statement.query_row([now.0], |row| row.get(0))?)
-}
-
 /// How a channel stands.
 pub(crate) fn standing(connection: &Connection, channel: &str) -> Result<ChannelStanding> {
     let mut statement = connection.prepare_cached(

@@ -95,7 +95,7 @@ pub(crate) fn subscribe(
         ],
         |row| row.get(0),
     )?;
-    tx.record(&Event::named(
+    tx.record_event(&Event::named(
         EventKind::DeviceAdded,
         Some(&new.label),
         actor,
@@ -120,7 +120,7 @@ pub(crate) fn remove(
         )
         .optional()?;
     let label = label.ok_or_else(|| Error::Missing(format!("device {id}")))?;
-    tx.record(&Event::named(EventKind::DeviceRemoved, Some(&label), actor, detail))
+    tx.record_event(&Event::named(EventKind::DeviceRemoved, Some(&label), actor, detail))
 }
 
 /// Forgets a device whose push service says that it is gone; an address of a mailbox is no device.

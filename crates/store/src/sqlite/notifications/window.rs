@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 
 use keystile_core::notifications::channel::ChannelRule;
-use keystile_core::notifications::grouping::{Urgency, Window};
+use keystile_core::notifications::digest::{Urgency, Window};
 use keystile_core::notifications::plan::{self, ChannelState, OpenWindow, State, routes};
 use keystile_core::notifications::watch::WatchRules;
 use keystile_core::time::Timestamp;
@@ -11,11 +11,11 @@ use rusqlite::{Connection, params};
 
 use crate::error::{Error, Result};
 use crate::sqlite::notifications::outbox::{gone, sent_times, trigger_of};
-use crate::sqlite::notifications::{digest_stop, subscription};
+use crate::sqlite::notifications::{stop_digests, subscription};
 
 /// Whether it matters how many messages a channel has carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Room {
+pub(super) enum Room {
     Matters,
     DoesNotMatter,
 }
@@ -50,29 +50,7 @@ pub(crate) fn load(
     Ok(state)
 }
 
-/// The windows that are due, with their channels.
-pub(crate) fn load_due(
-    connection: &Connection,
-    rules: &WatchRules,
-    now: Timestamp,
-) -> Result<State> {
-    let mut statement =
-        connection.prepare_cached("SELECT rule, channel FROM digest WHERE until <= ?1")?;
-    let due: Vec<(String, String)> = statement
-        .query_and_then([now.0], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_>>()?;
-    let mut state = State::default();
-    for (rule, name) in due {
-        let open = read(connection, &rule, &name)?;
-        if let Some(channel) = rules.channel(&name) {
-            load_channel(connection, &mut state, channel, Room::Matters)?;
-        }
-        state.windows.insert((rule, name), open);
-    }
-    Ok(state)
-}
-
-fn load_channel(
+pub(super) fn load_channel(
     connection: &Connection,
     state: &mut State,
     channel: &ChannelRule,
@@ -93,7 +71,7 @@ pub(crate) fn channel_state(
     connection: &Connection,
     channel: &ChannelRule,
 ) -> Result<ChannelState> {
-    let stops = digest_stop::list(connection, &channel.name)?;
+    let stops = stop_digests::list(connection, &channel.name)?;
     Ok(ChannelState {
         sent: Vec::new(),
         gone: gone(connection, &channel.name)?,
@@ -107,7 +85,7 @@ pub(crate) fn channel_state(
 }
 
 /// The window of a rule on a channel. By the primary key.
-fn read(connection: &Connection, rule: &str, channel: &str) -> Result<OpenWindow> {
+pub(super) fn read(connection: &Connection, rule: &str, channel: &str) -> Result<OpenWindow> {
     let mut statement = connection.prepare_cached(
         "SELECT opened, until, step, tally, thread, kind FROM digest WHERE rule = ?1 AND channel = ?2",
     )?;

@@ -33,7 +33,7 @@ pub(crate) fn create(
         params![hash.as_bytes().as_slice(), tx.now.0, expires.0],
     )?;
     let detail = format!("works once, until {}", expires.readable());
-    tx.record(&Event::named(EventKind::ClaimLinkMade, None, actor, &detail))?;
+    tx.record_event(&Event::named(EventKind::ClaimLinkMade, None, actor, &detail))?;
     Ok(expires)
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn claim(
     };
     let actor = Actor::Owner(new.name.clone());
     let detail = format!("by a claim link, with {with}");
-    tx.record(&Event::named(EventKind::OwnerCreated, Some(&new.name), &actor, &detail))?;
+    tx.record_event(&Event::named(EventKind::OwnerCreated, Some(&new.name), &actor, &detail))?;
     match &new.credential {
         NewCredential::Passkey(new) => passkey::insert(tx, row, new)?,
         NewCredential::Password(new) => password::write(tx, row, new)?,

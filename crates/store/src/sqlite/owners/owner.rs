@@ -87,6 +87,6 @@ pub(crate) fn remove(tx: &mut WriteTx<'_>, name_or_id: &str, actor: &Actor) -> R
     // They may have made one, to come back by it.
     tx.connection.execute("DELETE FROM claim WHERE used IS NULL", [])?;
     let detail = "their sessions have ended";
-    tx.record(&Event::named(EventKind::OwnerRemoved, Some(&owner.name), actor, detail))?;
+    tx.record_event(&Event::named(EventKind::OwnerRemoved, Some(&owner.name), actor, detail))?;
     Ok(owner)
 }

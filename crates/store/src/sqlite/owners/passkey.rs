@@ -82,7 +82,7 @@ pub(crate) fn add(
 ) -> Result<()> {
     let owner = owner::find(tx.connection, &owner.to_string())?;
     insert(tx, owner.row, new)?;
-    tx.record(&Event::named(EventKind::PasskeyAdded, Some(&owner.name), actor, &new.name))
+    tx.record_event(&Event::named(EventKind::PasskeyAdded, Some(&owner.name), actor, &new.name))
 }
 
 /// Takes a passkey from an owner; never what they last sign in with.
@@ -104,7 +104,7 @@ pub(crate) fn remove(
         )));
     }
     tx.connection.execute("DELETE FROM passkey WHERE uid = ?1", [passkey.to_string()])?;
-    tx.record(&Event::named(EventKind::PasskeyRemoved, Some(&owner.name), actor, &found.name))
+    tx.record_event(&Event::named(EventKind::PasskeyRemoved, Some(&owner.name), actor, &found.name))
 }
 
 /// Keeps what a passkey became when it signed its owner in.

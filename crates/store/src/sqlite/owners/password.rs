@@ -31,7 +31,7 @@ pub(crate) fn set(
     let row = owner::find(tx.connection, &owner.to_string())?;
     write(tx, row.row, password)?;
     let detail = if row.password.is_some() { "in the place of another" } else { "" };
-    tx.record(&Event::named(EventKind::PasswordSet, Some(&row.name), actor, detail))?;
+    tx.record_event(&Event::named(EventKind::PasswordSet, Some(&row.name), actor, detail))?;
     session::end_some(tx, owner, ended, actor)?;
     Ok(())
 }

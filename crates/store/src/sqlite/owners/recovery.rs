@@ -32,7 +32,7 @@ pub(crate) fn make(
     let owner = owner::find(tx.connection, &owner.to_string())?;
     replace(tx, owner.row, hashes)?;
     let detail = format!("{} codes; those before them are void", hashes.len());
-    tx.record(&Event::named(EventKind::RecoveryCodesMade, Some(&owner.name), actor, &detail))
+    tx.record_event(&Event::named(EventKind::RecoveryCodesMade, Some(&owner.name), actor, &detail))
 }
 
 /// Uses up a recovery code of an owner; `None` where it is not theirs or was used.
@@ -54,6 +54,11 @@ pub(crate) fn use_up(
     let owner = owner::find(tx.connection, &owner.id.to_string())?;
     let detail = format!("{} are left", owner.recovery_codes);
     let actor = Actor::Owner(owner.name.clone());
-    tx.record(&Event::named(EventKind::RecoveryCodeUsed, Some(&owner.name), &actor, &detail))?;
+    tx.record_event(&Event::named(
+        EventKind::RecoveryCodeUsed,
+        Some(&owner.name),
+        &actor,
+        &detail,
+    ))?;
     Ok(Some(owner))
 }

@@ -81,7 +81,7 @@ pub(crate) fn begin(tx: &mut WriteTx<'_>, new: &NewSessionRow) -> Result<OwnerRo
     )?;
     let actor = Actor::Owner(owner.name.clone());
     let detail = format!("{}, from {}", new.signed_in, new.address);
-    tx.record(&Event::named(EventKind::SignedIn, Some(&owner.name), &actor, &detail))?;
+    tx.record_event(&Event::named(EventKind::SignedIn, Some(&owner.name), &actor, &detail))?;
     Ok(owner)
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn sign_out(tx: &mut WriteTx<'_>, hash: &SecretHash) -> Result<()> {
         return Ok(());
     };
     let actor = Actor::Owner(owner.name.clone());
-    tx.record(&Event::named(EventKind::SignedOut, Some(&owner.name), &actor, ""))
+    tx.record_event(&Event::named(EventKind::SignedOut, Some(&owner.name), &actor, ""))
 }
 
 fn delete(tx: &WriteTx<'_>, hash: &SecretHash) -> Result<()> {
@@ -134,7 +134,7 @@ pub(crate) fn end_some(
         let addresses: Vec<_> =
             ended.iter().take(ADDRESSES_NAMED).map(|session| session.address.as_str()).collect();
         let detail = format!("{} of them, from {}", ended.len(), addresses.join(", "));
-        tx.record(&Event::named(EventKind::SessionEnded, Some(&owner.name), actor, &detail))?;
+        tx.record_event(&Event::named(EventKind::SessionEnded, Some(&owner.name), actor, &detail))?;
     }
     Ok(ended.len())
 }

@@ -77,7 +77,7 @@ pub(crate) fn create(tx: &mut WriteTx<'_>, new: &NewTokenRow, actor: &Actor) -> 
         Some(expires) => format!("with the scope {}, until {}", new.scope, expires.readable()),
         None => format!("with the scope {}", new.scope),
     };
-    tx.record(&Event::named(EventKind::TokenCreated, Some(&new.name), actor, &detail))?;
+    tx.record_event(&Event::named(EventKind::TokenCreated, Some(&new.name), actor, &detail))?;
     find(tx.connection, &new.id.to_string())
 }
 
@@ -98,7 +98,12 @@ pub(crate) fn revoke(tx: &mut WriteTx<'_>, name_or_id: &str, actor: &Actor) -> R
             params![token.id.to_string(), tx.now.0],
         )?;
         token.revoked = Some(tx.now);
-        tx.record(&Event::named(EventKind::TokenRevoked, Some(&token.name), actor, "for good"))?;
+        tx.record_event(&Event::named(
+            EventKind::TokenRevoked,
+            Some(&token.name),
+            actor,
+            "for good",
+        ))?;
     }
     Ok(token)
 }

@@ -9,7 +9,7 @@ use keystile_core::refusal::Reason;
 
 use crate::reservation::ReserveAnswer;
 use crate::sqlite::ledger::reserve::reserve_debit;
-use crate::sqlite::tests::make::{plan, subject, write};
+use crate::sqlite::tests::make::{plan, requester, write};
 use crate::sqlite::tests::test_store::TestStore;
 
 const POST: (&str, &str, &str) = ("notes", "POST", "/notes");
@@ -23,7 +23,7 @@ fn metered() -> PlanSpec {
 /// Reserves a write of cost 1 that takes amounts of its own from budgets at some places.
 fn take(fixture: &TestStore, key: KeyHash, amounts: &[(usize, u32)]) -> ReserveAnswer {
     let entry = fixture.entry(key);
-    let request = write(&fixture.policy, subject(&entry), POST, 1);
+    let request = write(&fixture.policy, requester(&entry), POST, 1);
     let amounts =
         amounts.iter().map(|(place, amount)| BudgetAmount { place: *place, amount: *amount });
     let debit = Debit { subject: budget::Subject::Key(entry.row), amounts: amounts.collect() };

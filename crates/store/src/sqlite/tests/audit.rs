@@ -41,7 +41,7 @@ fn tampered(fixture: &mut TestStore, sql: &str) -> ChainCheck {
 fn an_audit_that_nobody_touched_is_whole_across_restarts_and_failed_changes() {
     let mut fixture = fixture(5);
     let failed: Result<()> = fixture.change(|work| {
-        work.record(&Event::named(EventKind::SignedIn, Some("ada"), &owner(), "never"))?;
+        work.record_event(&Event::named(EventKind::SignedIn, Some("ada"), &owner(), "never"))?;
         Err(Error::Conflict("changed my mind".to_owned()))
     });
     assert!(failed.is_err());
@@ -174,7 +174,7 @@ fn many_events_take_time_in_proportion() {
         fixture
             .change(move |work| {
                 (0..many).try_for_each(|_| {
-                    work.record(&Event::named(
+                    work.record_event(&Event::named(
                         EventKind::SignedIn,
                         Some("ada"),
                         &owner(),

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use crate::error::Error;
 use crate::sqlite::files::backup::{backup, restore, verify};
 use crate::sqlite::files::directory::DataDirectory;
-use crate::sqlite::tests::make::{LOCKS, plan, subject, write};
+use crate::sqlite::tests::make::{LOCKS, plan, requester, write};
 use crate::sqlite::tests::test_store::{TestStore, wait};
 
 fn fixture() -> TestStore {
@@ -60,7 +60,7 @@ fn a_backup_made_while_writes_run_restores_to_one_moment_of_them() {
                 while !is_done.load(Ordering::Relaxed) {
                     let request = write(
                         &fixture.policy,
-                        subject(&fixture.entry(busy)),
+                        requester(&fixture.entry(busy)),
                         ("notes", "POST", "/x"),
                         1,
                     );

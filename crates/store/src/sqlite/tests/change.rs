@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
 use crate::reservation::ReserveAnswer;
-use crate::sqlite::tests::make::{LOCKS, owner, plan, subject, write};
+use crate::sqlite::tests::make::{LOCKS, owner, plan, requester, write};
 use crate::sqlite::tests::test_store::{TestStore, wait};
 use crate::sqlite::writer::write_tx::WriteTx;
 
@@ -50,8 +50,8 @@ pub(crate) fn in_one_group(
             changing.push(tokio::spawn(async move { store.write(change).await }));
         }
         for _ in 0..writes {
-            let (store, subject) = (fixture.store().clone(), subject(&fixture.entry(key)));
-            let request = write(&fixture.policy, subject, ("notes", "POST", "/notes"), 1);
+            let (store, requester) = (fixture.store().clone(), requester(&fixture.entry(key)));
+            let request = write(&fixture.policy, requester, ("notes", "POST", "/notes"), 1);
             asked.push(tokio::spawn(async move { store.reserve(request).await }));
         }
         tokio::task::yield_now().await;

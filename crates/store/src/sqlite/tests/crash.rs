@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::Store;
 use crate::keys::KeyRow;
-use crate::sqlite::tests::make::{LOCKS, owner, plan, policy, settlement, subject, write};
+use crate::sqlite::tests::make::{LOCKS, owner, plan, policy, requester, settlement, write};
 use crate::sqlite::tests::test_store::{Dice, TestStore, open, wait};
 
 const DIRECTORY: &str = "KEYSTILE_TEST_CRASH_DIRECTORY";
@@ -49,7 +49,7 @@ fn child_that_is_killed() {
         let mut asked = JoinSet::new();
         let ask = |asked: &mut JoinSet<_>, key: usize| {
             let entry = store.keys().find(&keys[key]).unwrap();
-            let request = write(&policy, subject(&entry), ("notes", "POST", "/notes"), 1);
+            let request = write(&policy, requester(&entry), ("notes", "POST", "/notes"), 1);
             let store: std::sync::Arc<Store> = store.clone();
             asked.spawn(async move { (key, store.reserve(request).await.unwrap()) });
         };

@@ -9,8 +9,8 @@ use keystile_core::keys::lock::LockRule;
 use keystile_core::refusal::Reason;
 use tokio::task::JoinSet;
 
-use crate::reservation::{ReserveAnswer, Subject};
-use crate::sqlite::tests::make::{LOCKS, plan, subject, write};
+use crate::reservation::{Requester, ReserveAnswer};
+use crate::sqlite::tests::make::{LOCKS, plan, requester, write};
 use crate::sqlite::tests::test_store::{TestStore, wait};
 
 const POST: (&str, &str, &str) = ("notes", "POST", "/notes");
@@ -19,7 +19,7 @@ const DELETE: (&str, &str, &str) = ("notes", "DELETE", "/notes/1");
 /// Asks for many writes at once, from several threads.
 fn burst(
     fixture: &TestStore,
-    subject: &Subject,
+    subject: &Requester,
     threads: usize,
     each: usize,
 ) -> Vec<ReserveAnswer> {
@@ -44,7 +44,7 @@ fn burst(
 fn of_500_writes_at_once_a_quota_of_10_admits_10_and_locks_once() {
     let mut fixture = TestStore::new(&[plan("small", &[("10 per day", &[])], LOCKS)]);
     let key = fixture.issue("small");
-    let answers = burst(&fixture, &subject(&fixture.entry(key)), 4, 125);
+    let answers = burst(&fixture, &requester(&fixture.entry(key)), 4, 125);
 
     let (admitted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!((admitted.len(), refused.len()), (10, 490));
@@ -77,7 +77,7 @@ fn of_500_writes_at_once_a_quota_of_10_admits_10_and_locks_once() {
 fn ids_and_times_of_a_burst_rise_together_and_remaining_counts_down() {
     let fixture = TestStore::new(&[plan("small", &[("60 per day", &[])], LOCKS)]);
     let key = fixture.issue("small");
-    let mut admitted: Vec<_> = burst(&fixture, &subject(&fixture.entry(key)), 3, 40)
+    let mut admitted: Vec<_> = burst(&fixture, &requester(&fixture.entry(key)), 3, 40)
         .into_iter()
         .filter_map(Result::ok)
         .collect();
@@ -148,7 +148,7 @@ fn a_quota_of_nothing_locks_at_the_first_write() {
 #[test]
 fn callers_without_a_key_are_counted_by_address_and_never_locked() {
     let mut fixture = TestStore::new(&[plan("keyless", &[("5 per day", &[])], LOCKS)]);
-    let address = Subject::Address("198.51.100.4".parse().unwrap());
+    let address = Requester::Address("198.51.100.4".parse().unwrap());
     let answers = burst(&fixture, &address, 2, 20);
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 5);
     let refused = answers.into_iter().find_map(Result::err).unwrap();
@@ -175,7 +175,7 @@ fn an_observed_api_counts_and_objects_but_never_refuses() {
     let observing = Arc::new(observing);
     let key = fixture.issue("small");
     for _ in 0..4 {
-        let request = write(&observing, subject(&fixture.entry(key)), POST, 1);
+        let request = write(&observing, requester(&fixture.entry(key)), POST, 1);
         assert!(wait(fixture.store().reserve(request)).unwrap().is_ok());
     }
     let reasons: Vec<_> = fixture.journal().iter().map(|record| record.reason).collect();
@@ -192,7 +192,7 @@ fn two_policies_in_use_at_once_share_one_count() {
     let mut admitted = 0;
     for turn in 0..15 {
         let policy: &Arc<_> = if turn % 2 == 0 { &old } else { &fixture.policy };
-        let request = write(policy, subject(&fixture.entry(key)), POST, 1);
+        let request = write(policy, requester(&fixture.entry(key)), POST, 1);
         admitted += usize::from(wait(fixture.store().reserve(request)).unwrap().is_ok());
     }
     assert_eq!(admitted, 10);

@@ -17,7 +17,7 @@ use keystile_core::request::credential::CredentialRule;
 use keystile_core::time::{Span, Timestamp};
 
 use crate::key_cache::KeyEntry;
-use crate::reservation::{RefusedRecord, ReserveRequest, Sender, Settlement, Subject};
+use crate::reservation::{RefusedRecord, Requester, ReserveRequest, Sender, Settlement};
 
 pub(crate) const LOCKS: LockRule =
     LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked };
@@ -115,14 +115,14 @@ pub(crate) fn settlement(outcome: Outcome) -> Settlement {
     Settlement { outcome, status, duration_ms: 3, request_bytes: None, response_bytes: Some(5) }
 }
 
-pub(crate) fn subject(key: &Arc<KeyEntry>) -> Subject {
-    Subject::Key(key.clone())
+pub(crate) fn requester(key: &Arc<KeyEntry>) -> Requester {
+    Requester::Key(key.clone())
 }
 
 /// A permitted write. The decision sees an active key, so that what refuses it is the store.
 pub(crate) fn write(
     policy: &Arc<Policy>,
-    subject: Subject,
+    requester: Requester,
     operation: (&str, &str, &str),
     cost: u32,
 ) -> ReserveRequest {
@@ -132,8 +132,8 @@ pub(crate) fn write(
     found.charge = Charge::Writes(cost);
     let keyless = RateState::default();
     let plan;
-    let caller = match &subject {
-        Subject::Key(key) => {
+    let caller = match &requester {
+        Requester::Key(key) => {
             plan = key.plan();
             CallerState::Key {
                 id: key.id,
@@ -143,8 +143,8 @@ pub(crate) fn write(
                 rate: &key.rate,
             }
         }
-        Subject::Address(_) => CallerState::Keyless { rate: &keyless, lacks: Reason::KeyMissing },
-        Subject::Nobody => CallerState::Unknown,
+        Requester::Address(_) => CallerState::Keyless { rate: &keyless, lacks: Reason::KeyMissing },
+        Requester::Nobody => CallerState::Unknown,
     };
     let permit = decide(
         policy,
@@ -153,5 +153,5 @@ pub(crate) fn write(
     .unwrap();
     let Permit::Write(permit) = permit else { panic!("it writes") };
     let facts = Arc::new(facts(api_name, method, path));
-    ReserveRequest { subject, permit, policy: policy.clone(), facts, sender: Sender::OurDoor }
+    ReserveRequest { requester, permit, policy: policy.clone(), facts, sender: Sender::OurDoor }
 }

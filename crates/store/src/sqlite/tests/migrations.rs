@@ -28,7 +28,12 @@ fn a_store_of_the_first_version_keeps_its_events_and_chains_those_that_follow() 
     drop(first);
     let (store, _) = Store::open(directory).unwrap();
     let recorded = store.write(move |work| {
-        work.record(&Event::named(EventKind::PolicyReloaded, None, &Actor::System, "in force"))
+        work.record_event(&Event::named(
+            EventKind::PolicyReloaded,
+            None,
+            &Actor::System,
+            "in force",
+        ))
     });
     wait(recorded).unwrap();
     let verify = || store.read(|read| audit::verify(read, store.pepper())).unwrap();

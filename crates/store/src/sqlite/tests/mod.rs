@@ -17,6 +17,7 @@ mod fault;
 mod follow;
 mod test_store;
 
+mod departure;
 mod listing;
 mod lost;
 mod make;
@@ -29,4 +30,3 @@ mod owner;
 mod past;
 mod plan;
 mod restart;
-mod sending;

@@ -220,8 +220,8 @@ fn a_short_window_never_admits_more_and_frees_within_a_sixtieth() {
                 fixture.settle(reserved, Outcome::NotSent);
                 continue;
             }
-            reserved.sending.note();
-            let sent = reserved.sending.began().unwrap().0;
+            reserved.departure.note();
+            let sent = reserved.departure.began().unwrap().0;
             admitted.push((sent, u64::from(cost)));
             for (quota, window) in windows {
                 assert!(used(&admitted, reserved.time.0 - window) <= quota);

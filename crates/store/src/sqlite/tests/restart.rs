@@ -9,7 +9,7 @@ use keystile_core::time::Timestamp;
 use uuid::Uuid;
 
 use crate::keys::NewKeyRow;
-use crate::sqlite::tests::make::{LOCKS, owner, plan, subject, write};
+use crate::sqlite::tests::make::{LOCKS, owner, plan, requester, write};
 use crate::sqlite::tests::test_store::{TestStore, wait};
 
 fn fixture() -> TestStore {
@@ -196,7 +196,7 @@ fn a_write_that_its_caller_gave_up_before_it_was_recorded_leaves_nothing() {
     let mut fixture = fixture();
     let key = fixture.issue("never");
     let request =
-        write(&fixture.policy, subject(&fixture.entry(key)), ("notes", "POST", "/notes"), 1);
+        write(&fixture.policy, requester(&fixture.entry(key)), ("notes", "POST", "/notes"), 1);
     let (release, held) = std::sync::mpsc::channel::<()>();
     let store = fixture.store().clone();
     wait(async {
@@ -217,7 +217,7 @@ fn a_write_that_its_caller_gave_up_while_it_was_recorded_is_given_back() {
     let mut fixture = fixture();
     let key = fixture.issue("never");
     let request =
-        write(&fixture.policy, subject(&fixture.entry(key)), ("notes", "POST", "/notes"), 1);
+        write(&fixture.policy, requester(&fixture.entry(key)), ("notes", "POST", "/notes"), 1);
     let ((reached, begun), (release, held)) =
         (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel::<()>());
     let (go, gone) = std::sync::mpsc::channel::<()>();
@@ -257,7 +257,7 @@ fn a_write_that_its_caller_gave_up_once_it_was_answered_is_given_back() {
     let mut fixture = fixture();
     let key = fixture.issue("never");
     let request =
-        write(&fixture.policy, subject(&fixture.entry(key)), ("notes", "POST", "/notes"), 1);
+        write(&fixture.policy, requester(&fixture.entry(key)), ("notes", "POST", "/notes"), 1);
     let store = fixture.store().clone();
     wait(async {
         let mut asked = std::pin::pin!(store.reserve(request));

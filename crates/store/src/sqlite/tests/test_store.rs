@@ -15,12 +15,12 @@ use crate::error::Result;
 use crate::journal::{Direction, RecordQuery};
 use crate::key_cache::KeyEntry;
 use crate::keys::{KeyRef, KeyRow, NewKeyRow};
-use crate::reservation::{ReserveAnswer, Reserved, Subject};
+use crate::reservation::{Requester, ReserveAnswer, Reserved};
 use crate::sqlite::audit::event::{self};
 use crate::sqlite::files::directory::DataDirectory;
 use crate::sqlite::journal::listing;
 use crate::sqlite::keys::key;
-use crate::sqlite::tests::make::{owner, policy, settlement, subject, write};
+use crate::sqlite::tests::make::{owner, policy, requester, settlement, write};
 use crate::sqlite::writer::write_tx::WriteTx;
 use crate::{Opened, Store};
 
@@ -153,7 +153,7 @@ impl TestStore {
         operation: (&str, &str, &str),
         cost: u32,
     ) -> Result<ReserveAnswer> {
-        let request = write(&self.policy, subject(&self.entry(key)), operation, cost);
+        let request = write(&self.policy, requester(&self.entry(key)), operation, cost);
         wait(self.store().reserve(request))
     }
 
@@ -172,7 +172,7 @@ impl TestStore {
     pub(crate) fn reserve_from(&self, address: &str) -> ReserveAnswer {
         let address: IpAddr = address.parse().unwrap();
         let request =
-            write(&self.policy, Subject::Address(address), ("notes", "POST", "/notes"), 1);
+            write(&self.policy, Requester::Address(address), ("notes", "POST", "/notes"), 1);
         wait(self.store().reserve(request)).unwrap()
     }
 

@@ -7,7 +7,7 @@ use crate::reservation::{ReserveAnswer, Reserved, Settlement};
 use crate::sqlite::connection::{begin, commit};
 use crate::sqlite::files::schema;
 use crate::sqlite::journal::record;
-use crate::sqlite::ledger::reserve;
+use crate::sqlite::ledger::{reserve, settle};
 use crate::sqlite::writer::message::{CommitCallback, Committed, Message, Waiter, wake_waiters};
 use crate::sqlite::writer::thread::Writer;
 use crate::sqlite::writer::write_tx::WriteTx;
@@ -46,7 +46,7 @@ impl Writer {
                 let again = answers.settled.iter();
                 self.memory
                     .open
-                    .extend(again.map(|(reserved, _)| (reserved.id.0, reserved.sending.clone())));
+                    .extend(again.map(|(reserved, _)| (reserved.id.0, reserved.departure.clone())));
                 self.unsettled.extend(answers.settled);
                 self.unsettled.truncate(UNSETTLED_MAX);
             }
@@ -70,7 +70,7 @@ impl Writer {
         if outcome.is_ok() {
             let mut again = answers.settled.iter();
             outcome = again.try_for_each(|(reserved, settlement)| {
-                reserve::settle(&mut work, reserved, settlement)
+                settle::settle(&mut work, reserved, settlement)
             });
         }
         for message in group {
@@ -155,7 +155,7 @@ fn run(
         },
         Message::Settle(reserved, settlement) => {
             let result =
-                if is_sound { reserve::settle(work, &reserved, &settlement) } else { Ok(()) };
+                if is_sound { settle::settle(work, &reserved, &settlement) } else { Ok(()) };
             answers.settled.push((reserved, settlement));
             return result;
         }

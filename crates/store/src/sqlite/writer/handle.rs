@@ -74,7 +74,7 @@ impl WriterHandle {
     /// Writes down what became of a write, some time.
     pub(crate) fn settle(&self, reserved: Box<Reserved>, settlement: Settlement) {
         if settlement.outcome != Outcome::NotSent {
-            reserved.sending.note();
+            reserved.departure.note();
         }
         if self.queue.send(Message::Settle(reserved, settlement)).is_err() {
             tracing::error!("a write was settled after the store had closed");

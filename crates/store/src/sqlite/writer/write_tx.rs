@@ -12,9 +12,9 @@ use rusqlite::Connection;
 use tokio::sync::Notify;
 
 use crate::clock::StoreClock;
+use crate::departure::WriteDeparture;
 use crate::error::{Error, Result};
 use crate::key_cache::{ApplicationEntry, KeyCache, KeyEntry, Rows};
-use crate::sending::Sending;
 use crate::sqlite::audit::event::Event;
 use crate::sqlite::audit::{AuditHead, Position};
 use crate::sqlite::journal::facet::SEGMENT;
@@ -35,7 +35,7 @@ pub(crate) struct WriterState {
     pub(crate) keys: Arc<KeyCache>,
     pub(crate) audit: AuditHead,
     /// Records whose writes are under way.
-    pub(crate) open: BTreeMap<i64, Arc<Sending>>,
+    pub(crate) open: BTreeMap<i64, Arc<WriteDeparture>>,
     pub(crate) clock: StoreClock,
     pub(crate) last_id: i64,
     pub(crate) node: Node,

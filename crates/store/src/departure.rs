@@ -18,12 +18,12 @@ const NOT_YET: i64 = i64::MIN;
 
 /// Whether and when a reserved write began to leave.
 #[derive(Debug)]
-pub struct Sending {
+pub struct WriteDeparture {
     clock: StoreClock,
     began: AtomicI64,
 }
 
-impl Sending {
+impl WriteDeparture {
     pub(crate) fn new(clock: StoreClock) -> Self {
         Self { clock, began: AtomicI64::new(NOT_YET) }
     }
@@ -41,7 +41,7 @@ impl Sending {
     }
 }
 
-impl Departure for Sending {
+impl Departure for WriteDeparture {
     fn began(&self) -> Option<Timestamp> {
         let began = self.began.load(Ordering::Acquire);
         (began != NOT_YET).then_some(Timestamp(began))

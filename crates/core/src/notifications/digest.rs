@@ -1,11 +1,11 @@
-//! Grouping: how a storm becomes few messages that leave nothing out.
+//! Digests: how a storm of events becomes few messages that leave nothing out.
 //!
 //! # What this protects
 //!
-//! Each rule has one window on each channel. The first event is told at once and opens it. What follows
-//! within it is counted, and told as one digest when it ends, with an exact total. While events go on, the
+//! Each rule has one window on each channel. The first event is sent at once and opens it. What follows
+//! within it is counted, and sent as one digest when it closes, with an exact total. While events go on, the
 //! next window is longer, up to an hour; a window in which nothing came ends the storm, and the next event
-//! is told at once again.
+//! is sent at once again.
 //!
 //! In quiet hours, and when a channel has carried what it carries in an hour, events wait in the window
 //! until that is over. What never waits ([`Urgency::AtOnce`]) does not pass through windows at all, so no
@@ -29,7 +29,7 @@ const SAMPLES_MAX: usize = 5;
 /// Whether an event may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
-    /// It is told by itself and at once, whatever the hour.
+    /// It is sent by itself and at once, whatever the hour.
     AtOnce,
     /// It may be one of many in a digest.
     Grouped,
@@ -46,7 +46,7 @@ pub struct Occurrence {
     pub sample: i64,
 }
 
-/// What holds on a channel when something is to be told.
+/// What holds on a channel when something is to be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Conditions {
     /// The time.
@@ -68,7 +68,7 @@ impl Conditions {
 /// What becomes of an event on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// It is told by itself, now.
+    /// It is sent by itself, now.
     SendNow,
     /// It is counted in the window.
     Buffered,
@@ -87,7 +87,7 @@ pub struct Window {
     pub counts: DigestCounts,
 }
 
-/// Events that are told together.
+/// Events that are sent together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestCounts {
     /// How many, exactly.
@@ -96,7 +96,7 @@ pub struct DigestCounts {
     pub offenders: Vec<Offender>,
     /// The latest records or events, latest last.
     pub samples: Vec<i64>,
-    /// Whether something of the same storm was told before. Not so where its first event had to wait, in
+    /// Whether something of the same storm was sent before. Not so where its first event had to wait, in
     /// quiet hours or for a channel with room.
     #[serde(default)]
     pub is_sequel: bool,
@@ -163,7 +163,7 @@ fn grown(span: Span, step: u32) -> Span {
         .map_or(longest, |span| span.min(longest))
 }
 
-/// Says what becomes of an event, and counts it where it is not told by itself.
+/// Says what becomes of an event, and counts it where it is not sent by itself.
 pub fn place(
     window: &mut Option<Window>,
     occurrence: &Occurrence,
@@ -195,7 +195,8 @@ pub fn place(
     placed
 }
 
-/// Ends a window that is due: gives what is to be told as one, and leaves the window that follows.
+/// Closes the digest of a window that is due: gives what is to be sent as one message, and leaves the window
+/// that follows.
 pub fn close(
     window: &mut Option<Window>,
     conditions: &Conditions,

@@ -10,19 +10,19 @@ use http_body::Body;
 use keystile_core::journal::Outcome;
 use keystile_core::refusal::Reason;
 use keystile_engine::admission::permit::{CountedPermit, WritePermit};
-use keystile_engine::admission::reserve::{ExchangeStats, Sent};
+use keystile_engine::admission::settle::{ExchangeStats, Sent};
 use keystile_engine::{OpenWrite, Refused};
 use keystile_store::reservation::Settlement;
 use tokio::sync::oneshot;
 
-use crate::answer::{Answer, deliver};
 use crate::body::answer::{AnswerBody, AtEnd};
 use crate::body::whole::read_whole;
 use crate::caller::caller_body::CallerBody;
 use crate::caller::connection::UnderWay;
-use crate::read::answer_read;
+use crate::forward_read::answer_read;
+use crate::own_answer::{self, Connection};
+use crate::relay::{Answer, deliver};
 use crate::request::{Forwarding, PendingPermit, PendingWrite};
-use crate::response::{self, Connection};
 use crate::upstream::forward::{self, Failure};
 use crate::upstream::outgoing::{InboundBody, Outgoing};
 use crate::websocket::Switch;
@@ -30,7 +30,7 @@ use crate::worker::{Peer, Worker};
 
 /// Begins to forward a call that writes, or may write, as its body will tell.
 pub(crate) fn begin_write(
-    core: Rc<Worker>,
+    worker: Rc<Worker>,
     peer: Rc<Peer>,
     write: Box<PendingWrite>,
     parts: Parts,
@@ -40,9 +40,9 @@ pub(crate) fn begin_write(
     let (sender, answer) = oneshot::channel();
     tokio::task::spawn_local(async move {
         let answer = match under_way.enter(&parts).await {
-            Ok(()) => Box::pin(serve_write(&core, &peer, write, parts, body, under_way)).await,
+            Ok(()) => Box::pin(serve_write(&worker, &peer, write, parts, body, under_way)).await,
             Err(refusal) => {
-                let refused = write.permit.refuse(&core.engine, refusal);
+                let refused = write.permit.refuse(&worker.engine, refusal);
                 refuse(&refused, parts.version).map(|body| body.of(under_way))
             }
         };
@@ -53,7 +53,7 @@ pub(crate) fn begin_write(
 }
 
 async fn serve_write(
-    core: &Rc<Worker>,
+    worker: &Rc<Worker>,
     peer: &Peer,
     write: Box<PendingWrite>,
     parts: Parts,
@@ -62,24 +62,24 @@ async fn serve_write(
 ) -> Answer {
     let PendingWrite { permit, host } = *write;
     let body = if body.may_belie_its_length(&parts) {
-        match body.hold_to_nothing(core.settings.idle_timeout).await {
+        match body.hold_to_nothing(worker.settings.idle_timeout).await {
             Ok(body) => body,
             Err(reason) => {
-                let refused = permit.refuse(&core.engine, reason.into());
+                let refused = permit.refuse(&worker.engine, reason.into());
                 return refuse(&refused, parts.version).map(|body| body.of(under_way));
             }
         }
     } else {
         body
     };
-    let answer = match count(core, peer, permit, body).await {
+    let answer = match count(worker, peer, permit, body).await {
         Ok((CountedPermit::Read(permit), body)) => {
             let (grant, request) = permit.grant();
             let forwarding = Box::new(Forwarding { request, host });
-            return answer_read(core, peer, (grant, forwarding), parts, body, under_way).await;
+            return answer_read(worker, peer, (grant, forwarding), parts, body, under_way).await;
         }
         Ok((CountedPermit::Write(permit), body)) => {
-            send(core, peer, permit, host, (parts, body)).await
+            send(worker, peer, permit, host, (parts, body)).await
         }
         Err(refused) => refuse(&refused, parts.version),
     };
@@ -88,7 +88,7 @@ async fn serve_write(
 
 /// What a call does, as its head or its body says.
 async fn count(
-    core: &Worker,
+    worker: &Worker,
     peer: &Peer,
     permit: PendingPermit,
     body: CallerBody,
@@ -99,45 +99,45 @@ async fn count(
         }
         PendingPermit::Counted(permit) => permit,
     };
-    let held = match read_whole(core, peer, &permit, body).await {
+    let held = match read_whole(worker, peer, &permit, body).await {
         Ok(held) => held,
-        Err(refusal) => return Err(permit.refuse(&core.engine, refusal)),
+        Err(refusal) => return Err(permit.refuse(&worker.engine, refusal)),
     };
     peer.progress.end_body();
-    let counted = permit.count(&core.engine, &held)?;
+    let counted = permit.count(&worker.engine, &held)?;
     Ok((counted, InboundBody::Held(held)))
 }
 
 /// The answer to a call that is refused before anything is sent, of whose body some may be left.
 fn refuse(refused: &Refused, version: Version) -> Answer {
     let connection = Connection::ending_if(version != Version::HTTP_2);
-    response::refused(refused, connection).map(AnswerBody::held)
+    own_answer::refused(refused, connection).map(AnswerBody::held)
 }
 
 async fn send(
-    core: &Rc<Worker>,
+    worker: &Rc<Worker>,
     peer: &Peer,
     permit: WritePermit,
     host: HeaderValue,
     (parts, body): (Parts, InboundBody),
 ) -> Answer {
     let began = Instant::now();
-    let reservation = match core.engine.reserve(permit, &core.completions).await {
+    let reservation = match worker.engine.reserve(permit, &worker.completions).await {
         Ok(reservation) => reservation,
         Err(refused) => {
             let is_last = parts.version != Version::HTTP_2 && !body.is_whole();
-            let answer = response::refused(&refused, Connection::ending_if(is_last));
+            let answer = own_answer::refused(&refused, Connection::ending_if(is_last));
             return answer.map(AnswerBody::held);
         }
     };
     let (grant, request, write) = reservation.grant();
     let call = grant.call();
     let forwarding = Forwarding { request, host };
-    let mut outgoing = Outgoing::of(core, peer, grant, &forwarding, parts, body);
-    let switch = |caller| Switch::new(caller, core, &forwarding.request, call);
+    let mut outgoing = Outgoing::of(worker, peer, grant, &forwarding, parts, body);
+    let switch = |caller| Switch::new(caller, worker, &forwarding.request, call);
     let upgrade = outgoing.upgrade.take().map(switch);
     let progress = outgoing.progress.clone();
-    let exchanged = match core.pool.target(&forwarding.request.api, &core.deadlines) {
+    let exchanged = match worker.pool.target(&forwarding.request.api, &worker.deadlines) {
         Ok(target) => {
             target.meter.writes.increment(1);
             forward::exchange(&target.upstream, outgoing).await
@@ -151,14 +151,14 @@ async fn send(
     match exchanged {
         Ok((response, lease)) => {
             let answer = deliver(response, lease, upgrade, None);
-            settled(core, write, answer, exchange)
+            settled(worker, write, answer, exchange)
         }
         Err(failure) => failed(write, failure, exchange),
     }
 }
 
 fn settled(
-    core: &Rc<Worker>,
+    worker: &Rc<Worker>,
     write: OpenWrite,
     mut answer: Answer,
     exchange: ExchangeStats,
@@ -166,12 +166,12 @@ fn settled(
     let status = answer.status().as_u16();
     let response_bytes = answer.body().size_hint().exact();
     if let Some(fields) = write.budget_fields() {
-        response::set_fields(answer.headers_mut(), &fields);
+        own_answer::set_fields(answer.headers_mut(), &fields);
     }
     if let Some(id) = write.id() {
-        response::name_write(answer.headers_mut(), id);
+        own_answer::name_write(answer.headers_mut(), id);
         if response_bytes.is_none() {
-            let store = core.engine.store().clone();
+            let store = worker.engine.store().clone();
             let at_end = AtEnd::new(move |bytes| store.set_response_bytes(id, bytes));
             answer = answer.map(|body| body.then(at_end));
         }
@@ -193,5 +193,5 @@ fn failed(write: OpenWrite, failure: Failure, exchange: ExchangeStats) -> Answer
         Reason::FramingInvalid | Reason::RequestTimeout | Reason::BodyTooLarge
     );
     let problem = write.fail(refusal, sent, exchange);
-    response::problem(&problem, Connection::ending_if(is_last)).map(AnswerBody::held)
+    own_answer::problem(&problem, Connection::ending_if(is_last)).map(AnswerBody::held)
 }

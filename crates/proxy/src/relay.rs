@@ -9,7 +9,7 @@ use keystile_core::refusal::Reason;
 
 use crate::body::answer::AnswerBody;
 use crate::caller::connection::UnderWay;
-use crate::response::{self, Connection};
+use crate::own_answer::{self, Connection};
 use crate::upstream::Lease;
 use crate::websocket::Switch;
 
@@ -28,7 +28,7 @@ pub(crate) fn deliver(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let Some(switch) = upgrade else {
             let problem = Problem::new(Reason::UpstreamFailed.into(), "");
-            return response::problem(&problem, Connection::Stays).map(AnswerBody::held);
+            return own_answer::problem(&problem, Connection::Stays).map(AnswerBody::held);
         };
         let upstream = hyper::upgrade::on(&mut response);
         tokio::task::spawn_local(switch.run(upstream, under_way));

@@ -29,7 +29,7 @@ use crate::advice;
 use crate::command::failure::missing;
 use crate::command::{Authorized, Command, Done, Failure, Running};
 use crate::engine::Engine;
-use crate::notifications::signed;
+use crate::notifications::link_token;
 
 /// What somebody can do whose link does not work.
 const HELP: &str = "sign in at the console, or change the channels of the rule";
@@ -55,7 +55,7 @@ fn signing_key(pepper: &Pepper) -> SigningKey {
 }
 
 fn delivery_of(token: &str, pepper: &Pepper) -> Option<DeliveryId> {
-    let bytes = signed::read(&signing_key(pepper), token)?;
+    let bytes = link_token::verify(&signing_key(pepper), token)?;
     Some(DeliveryId::new(Uuid::from_bytes(bytes)))
 }
 
@@ -64,7 +64,7 @@ impl Engine {
     pub(crate) fn stop_link(&self, row: &DeliveryRow) -> Option<String> {
         row.notice.since?;
         row.receiver.as_ref().filter(|_| row.device().is_none())?;
-        let token = signed::token(&signing_key(self.store.pepper()), row.id.uuid().as_bytes());
+        let token = link_token::sign(&signing_key(self.store.pepper()), row.id.uuid().as_bytes());
         Some(format!("{}{STOP_PATH}{token}", self.console_url()))
     }
 

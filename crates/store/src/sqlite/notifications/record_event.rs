@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use keystile_core::notifications::channel::ChannelRule;
 use keystile_core::notifications::delivery::DeliveryId;
-use keystile_core::notifications::grouping::Occurrence;
+use keystile_core::notifications::digest::Occurrence;
 use keystile_core::notifications::notice::Notice;
 use keystile_core::notifications::plan::{self, Content, Plan};
 use keystile_core::notifications::subscription::SubscriptionId;
@@ -26,7 +26,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub(crate) fn record(&mut self, event: &Event<'_>) -> Result<()> {
+    pub(crate) fn record_event(&mut self, event: &Event<'_>) -> Result<()> {
         self.append(event)?;
         match event.trigger() {
             Some(trigger) => self.notify_of(trigger, event),
@@ -87,23 +87,6 @@ impl WriteTx<'_> {
         self.save(&plan, |tx, place| notice_of(tx, &events[place])).map(drop)
     }
 
-    /// Sends the digests of windows that are due. Says how many.
-    ///
-    /// # Errors
-    /// When the store cannot be read or written.
-    pub(crate) fn close_digests(&mut self) -> Result<usize> {
-        let rules = self.watching();
-        let state = window::load_due(self.connection, &rules, self.now)?;
-        let plan = plan::close_windows(&rules, state, self.now);
-        for channel in &plan.lost {
-            tracing::warn!(
-                channel,
-                "a channel is gone, and with it the digest that it was to carry"
-            );
-        }
-        self.save(&plan, |tx, _| Ok(Notice::new(Trigger::Write, tx.now)))
-    }
-
     /// Writes a message that tries a channel, or one device of it. Says the ids of its deliveries.
     pub(crate) fn test_channel(
         &mut self,
@@ -117,7 +100,7 @@ impl WriteTx<'_> {
         self.send_message(&NewMessage { message: &message, notice: &notice })
     }
 
-    fn save(
+    pub(super) fn save(
         &mut self,
         plan: &Plan<'_>,
         notice_of: impl Fn(&Self, usize) -> Result<Notice>,

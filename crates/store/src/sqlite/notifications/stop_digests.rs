@@ -53,7 +53,12 @@ impl WriteTx<'_> {
         )?;
         if statement.execute(params![channel, rule, receiver, self.now.0])? > 0 {
             let detail = format!("{rule} to {receiver}");
-            self.record(&Event::named(EventKind::DigestsStopped, Some(channel), actor, &detail))?;
+            self.record_event(&Event::named(
+                EventKind::DigestsStopped,
+                Some(channel),
+                actor,
+                &detail,
+            ))?;
         }
         Ok(())
     }
@@ -65,7 +70,12 @@ impl WriteTx<'_> {
         let resumed = statement.execute([channel])?;
         if resumed > 0 {
             let detail = format!("{resumed} stopped");
-            self.record(&Event::named(EventKind::DigestsResumed, Some(channel), actor, &detail))?;
+            self.record_event(&Event::named(
+                EventKind::DigestsResumed,
+                Some(channel),
+                actor,
+                &detail,
+            ))?;
         }
         Ok(resumed)
     }

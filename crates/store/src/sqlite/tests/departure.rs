@@ -21,7 +21,7 @@ fn late() -> (TestStore, keystile_core::keys::hash::KeyHash, Vec<Box<Reserved>>)
     let reserved = fixture.reserve_many(key, 5);
     sleep(1_000);
     for write in &reserved {
-        write.sending.note();
+        write.departure.note();
     }
     sleep(1_200);
     (fixture, key, reserved)
@@ -85,11 +85,11 @@ fn a_write_that_waits_to_be_sent_counts_without_end_and_locks_nobody() {
     let refused = fixture.reserve(key).unwrap_err();
     assert_eq!(refused.refusal.reason, Reason::BudgetExhausted);
     fixture.settle(reserved.pop().unwrap(), Outcome::NotSent);
-    fixture.reserve(key).unwrap().sending.note();
+    fixture.reserve(key).unwrap().departure.note();
     assert_eq!(fixture.used(key), [2]);
     assert!(!fixture.is_locked(key));
     // Whoever does go over is locked as ever.
-    reserved[0].sending.note();
+    reserved[0].departure.note();
     assert_eq!(fixture.reserve(key).unwrap_err().refusal.reason, Reason::BudgetExhausted);
     sleep(1_100);
     let writes = fixture.reserve_many(key, 2);

@@ -7,14 +7,14 @@ use keystile_core::problem::Problem;
 use keystile_core::refusal::Refusal;
 use keystile_engine::SendGrant;
 use keystile_engine::admission::refused::count_refusal;
-use keystile_engine::admission::reserve::Sent;
+use keystile_engine::admission::settle::Sent;
 
-use crate::answer::{Answer, deliver};
 use crate::body::answer::AnswerBody;
 use crate::caller::caller_body::CallerBody;
 use crate::caller::connection::UnderWay;
+use crate::own_answer::{self, Connection};
+use crate::relay::{Answer, deliver};
 use crate::request::Forwarding;
-use crate::response::{self, Connection};
 use crate::upstream::forward::{self, Failure};
 use crate::upstream::outgoing::{InboundBody, Outgoing};
 use crate::websocket::Switch;
@@ -25,7 +25,7 @@ pub(crate) type Granted = (SendGrant, Box<Forwarding>);
 
 /// Forwards a read.
 pub(crate) async fn answer_read(
-    core: &Rc<Worker>,
+    worker: &Rc<Worker>,
     peer: &Peer,
     granted: Granted,
     parts: Parts,
@@ -34,10 +34,10 @@ pub(crate) async fn answer_read(
 ) -> Answer {
     let (grant, forwarding) = granted;
     let call = grant.call();
-    let mut outgoing = Outgoing::of(core, peer, grant, &forwarding, parts, body);
-    let switch = |caller| Switch::new(caller, core, &forwarding.request, call);
+    let mut outgoing = Outgoing::of(worker, peer, grant, &forwarding, parts, body);
+    let switch = |caller| Switch::new(caller, worker, &forwarding.request, call);
     let upgrade = outgoing.upgrade.take().map(switch);
-    let exchanged = match core.pool.target(&forwarding.request.api, &core.deadlines) {
+    let exchanged = match worker.pool.target(&forwarding.request.api, &worker.deadlines) {
         Ok(target) => {
             target.meter.reads.increment(1);
             forward::exchange(&target.upstream, outgoing).await
@@ -54,26 +54,26 @@ pub(crate) async fn answer_read(
 pub(crate) fn declined(forwarding: &Forwarding, refusal: Refusal) -> Answer {
     count_refusal(forwarding.request.api.name(), refusal.reason);
     let problem = Problem::new(refusal, &forwarding.base());
-    response::problem(&problem, Connection::Stays).map(AnswerBody::held)
+    own_answer::problem(&problem, Connection::Stays).map(AnswerBody::held)
 }
 
 /// Forwards a read that states an empty body, once it is seen to be empty.
 pub(crate) async fn read_without_body(
-    core: &Rc<Worker>,
+    worker: &Rc<Worker>,
     peer: &Peer,
     granted: Granted,
     parts: Parts,
     body: CallerBody,
     under_way: UnderWay,
 ) -> Answer {
-    match body.hold_to_nothing(core.settings.idle_timeout).await {
+    match body.hold_to_nothing(worker.settings.idle_timeout).await {
         Ok(body) => {
-            answer_read(core, peer, granted, parts, InboundBody::Streaming(body), under_way).await
+            answer_read(worker, peer, granted, parts, InboundBody::Streaming(body), under_way).await
         }
         Err(reason) => {
             count_refusal(granted.1.request.api.name(), reason);
             let problem = Problem::new(reason.into(), "");
-            response::problem(&problem, Connection::Stays)
+            own_answer::problem(&problem, Connection::Stays)
                 .map(|body| AnswerBody::held(body).of(under_way))
         }
     }
