@@ -1,3 +1,4 @@
 //! 3scale's protocols, for gateways and accounts that speak them.
 
 pub mod backend;
+pub mod portal;

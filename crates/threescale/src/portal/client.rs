@@ -1,0 +1,266 @@
+//! What can be asked of the portal.
+
+use std::fmt;
+
+use http::Method;
+use serde::de::DeserializeOwned;
+use url::form_urlencoded::Serializer;
+
+use super::document::Document;
+use super::error::PortalError;
+use super::page::{PER_PAGE, Page, PageNumber};
+use super::place::Place;
+use super::quote::Quoter;
+use super::records::{
+    Account, AccountId, Application, ApplicationId, ApplicationKey, ApplicationPlan, Credential,
+    Environment, MappingRule, Metric, MetricId, PlanId, ProxyConfig, ReferrerFilter, Service,
+    ServiceId, TokenFacts, UsageLimit,
+};
+use super::settings::{PortalSettings, SettingsError};
+use super::token::Token;
+use super::transport::{Call, Transport};
+
+/// Pages of a list that is read as a whole: 100,000 services, or limits of one plan, are a fault.
+const PAGES_MAX: u32 = 200;
+
+/// How an application is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApplicationReference {
+    /// By the portal's own number.
+    Id(ApplicationId),
+    /// By its user key, where the service goes by user keys. Name the service too: another one may know the
+    /// same key.
+    UserKey(Credential),
+    /// By its `app_id`, or the id that it has as an identity provider's client. Name the service too.
+    AppId(String),
+}
+
+/// A client of one tenant's portal.
+pub struct PortalClient {
+    settings: PortalSettings,
+    transport: Transport,
+}
+
+impl fmt::Debug for PortalClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PortalClient").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl PortalClient {
+    /// A client, which has called nobody yet. Fails when the certificates to trust cannot be used.
+    pub fn new(settings: PortalSettings) -> Result<Self, SettingsError> {
+        let transport = Transport::new(&settings)?;
+        Ok(Self { settings, transport })
+    }
+
+    /// All services that the token's user may see.
+    pub async fn services(&self) -> Result<Vec<Service>, PortalError> {
+        self.all_pages("services.json", "services", "service").await
+    }
+
+    /// The application plans of a service, without those that were customized for one application.
+    pub async fn application_plans(
+        &self,
+        service: ServiceId,
+    ) -> Result<Vec<ApplicationPlan>, PortalError> {
+        let path = format!("services/{service}/application_plans.json");
+        self.list(&path, "plans", "application_plan").await
+    }
+
+    /// The metrics of a service, and its methods, which have a parent.
+    pub async fn metrics(&self, service: ServiceId) -> Result<Vec<Metric>, PortalError> {
+        self.list(&format!("services/{service}/metrics.json"), "metrics", "metric").await
+    }
+
+    /// The methods below a metric.
+    pub async fn methods(
+        &self,
+        service: ServiceId,
+        metric: MetricId,
+    ) -> Result<Vec<Metric>, PortalError> {
+        let path = format!("services/{service}/metrics/{metric}/methods.json");
+        self.list(&path, "methods", "method").await
+    }
+
+    /// The usage limits of a plan, also those on metrics of the service's backends.
+    pub async fn usage_limits(&self, plan: PlanId) -> Result<Vec<UsageLimit>, PortalError> {
+        let path = format!("application_plans/{plan}/limits.json");
+        self.all_pages(&path, "limits", "limit").await
+    }
+
+    /// The mapping rules of a service itself. Those of its backends are in its [`ProxyConfig`].
+    pub async fn mapping_rules(&self, service: ServiceId) -> Result<Vec<MappingRule>, PortalError> {
+        let path = format!("services/{service}/proxy/mapping_rules.json");
+        self.list(&path, "mapping_rules", "mapping_rule").await
+    }
+
+    /// The configuration that gateways of an environment last got. Fails with `NotFound` where none was
+    /// promoted to it.
+    pub async fn proxy_config(
+        &self,
+        service: ServiceId,
+        environment: Environment,
+    ) -> Result<ProxyConfig, PortalError> {
+        let environment = environment.name();
+        let path = format!("services/{service}/proxy/configs/{environment}/latest.json");
+        self.read(&path, "", None).await?.one("proxy_config")
+    }
+
+    /// A page of the accounts.
+    pub async fn accounts(&self, page: PageNumber) -> Result<Page<Account>, PortalError> {
+        self.page("accounts.json", page, &[], ("accounts", "account")).await
+    }
+
+    /// A page of the applications of a service, or of all.
+    pub async fn applications(
+        &self,
+        service: Option<ServiceId>,
+        page: PageNumber,
+    ) -> Result<Page<Application>, PortalError> {
+        let service = service.map(|service| ("service_id", service.to_string()));
+        let names = ("applications", "application");
+        self.page("applications.json", page, service.as_slice(), names).await
+    }
+
+    /// An application by one of its names. Fails with `NotFound` where none is named so.
+    pub async fn find_application(
+        &self,
+        reference: &ApplicationReference,
+        service: Option<ServiceId>,
+    ) -> Result<Application, PortalError> {
+        let mut query = Serializer::new(String::new());
+        let hidden = match reference {
+            ApplicationReference::Id(id) => {
+                query.append_pair("application_id", &id.to_string());
+                None
+            }
+            ApplicationReference::UserKey(key) => {
+                query.append_pair("user_key", key.reveal());
+                Some(key)
+            }
+            ApplicationReference::AppId(id) => {
+                query.append_pair("app_id", id);
+                None
+            }
+        };
+        if let Some(service) = service {
+            query.append_pair("service_id", &service.to_string());
+        }
+        let document = self.read("applications/find.json", &query.finish(), hidden).await?;
+        document.one("application")
+    }
+
+    /// The keys of an application, beside its id. None where the service goes by user keys.
+    pub async fn application_keys(
+        &self,
+        account: AccountId,
+        application: ApplicationId,
+    ) -> Result<Vec<ApplicationKey>, PortalError> {
+        let path = format!("accounts/{account}/applications/{application}/keys.json");
+        self.list(&path, "keys", "key").await
+    }
+
+    /// Where the calls of an application may come from.
+    pub async fn referrer_filters(
+        &self,
+        account: AccountId,
+        application: ApplicationId,
+    ) -> Result<Vec<ReferrerFilter>, PortalError> {
+        let path = format!("accounts/{account}/applications/{application}/referrer_filters.json");
+        self.list(&path, "referrer_filters", "referrer_filter").await
+    }
+
+    /// What the portal says of the access tokens of the token's user. It does not say which of them is this
+    /// one, unless there is just one.
+    pub async fn access_tokens(&self) -> Result<Vec<TokenFacts>, PortalError> {
+        self.list("personal/access_tokens.json", "access_tokens", "access_token").await
+    }
+
+    /// Makes a change and gives the answer's document.
+    pub(super) async fn change(
+        &self,
+        path: &str,
+        form: &[(&str, String)],
+    ) -> Result<Document, PortalError> {
+        let form = Serializer::new(String::new()).extend_pairs(form).finish();
+        self.call(Method::PUT, path, String::new(), Some(form), None).await
+    }
+
+    async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        list: &str,
+        name: &str,
+    ) -> Result<Vec<T>, PortalError> {
+        self.read(path, "", None).await?.many(list, name)
+    }
+
+    async fn all_pages<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        list: &str,
+        name: &str,
+    ) -> Result<Vec<T>, PortalError> {
+        let mut records = Vec::new();
+        let mut next = Some(PageNumber::FIRST);
+        while let Some(number) = next {
+            if number.get() > PAGES_MAX {
+                let place = self.place(Method::GET, path);
+                return Err(PortalError::TooManyPages { place, pages_max: PAGES_MAX });
+            }
+            let page = self.page(path, number, &[], (list, name)).await?;
+            records.extend(page.records);
+            next = page.next;
+        }
+        Ok(records)
+    }
+
+    async fn page<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        number: PageNumber,
+        filters: &[(&str, String)],
+        (list, name): (&str, &str),
+    ) -> Result<Page<T>, PortalError> {
+        let mut query = Serializer::new(String::new());
+        query.append_pair("page", &number.get().to_string());
+        query.append_pair("per_page", &PER_PAGE.to_string());
+        query.extend_pairs(filters);
+        let document = self.read(path, &query.finish(), None).await?;
+        Page::of(document, number, list, name)
+    }
+
+    async fn read(
+        &self,
+        path: &str,
+        query: &str,
+        hidden: Option<&Credential>,
+    ) -> Result<Document, PortalError> {
+        self.call(Method::GET, path, query.to_owned(), None, hidden).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        query: String,
+        form: Option<String>,
+        hidden: Option<&Credential>,
+    ) -> Result<Document, PortalError> {
+        let token = Token::read(&self.settings.token)?;
+        let hidden = hidden.map(|credential| credential.reveal().to_owned());
+        let quoter = Quoter::hiding(token.forms().into_iter().chain(hidden));
+        let place = self.place(method, path);
+        let call = Call { place, path: api_path(path), query, form, quoter };
+        self.transport.send(call, &token).await?.accept()
+    }
+
+    fn place(&self, method: Method, path: &str) -> Place {
+        Place::new(method, &self.settings.address, &api_path(path))
+    }
+}
+
+fn api_path(path: &str) -> String {
+    format!("/admin/api/{path}")
+}
