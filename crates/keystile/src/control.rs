@@ -1,8 +1,8 @@
 //! The control socket: how the command line reaches a running server.
 //!
-//! A Unix socket in the data directory, for this user and root only. One line of JSON in, one line out: a
-//! [`Request`] and its answer or failure, with blanks before it while the server is at it. Who asks is what the
-//! kernel says of the other side.
+//! A Unix socket in the data directory, for this user and root only. One line in, one line out, as
+//! [`exchange`](crate::exchange) has them, with blanks before the answer while the server is at it. Who asks is
+//! what the kernel says of the other side.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -16,12 +16,11 @@ use std::time::Duration;
 use keystile_engine::Engine;
 use keystile_engine::command::wire::WireCommand;
 use keystile_engine::command::{Failure, FailureKind};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::account;
+use crate::exchange::{self, Answer, Received};
 
 /// How long a command line may take to send its line, and to take more of the answer.
 const TURN_MAX: Duration = Duration::from_secs(30);
@@ -34,12 +33,6 @@ const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 /// How long the command line waits for a server that says nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
-
-/// What the command line sends.
-#[derive(Debug, Serialize, Deserialize)]
-struct Request {
-    command: WireCommand,
-}
 
 /// Where the socket of a data directory is.
 pub fn socket_path(data: &Path) -> PathBuf {
@@ -126,7 +119,8 @@ async fn answer_one(mut stream: UnixStream, engine: Arc<Engine>) -> std::io::Res
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(reading.take(REQUEST_BYTES_MAX));
     tokio::time::timeout(TURN_MAX, reader.read_line(&mut line)).await??;
-    let answer = match serde_json::from_str::<Request>(&line) {
+    let received = Received::read(&line);
+    let answer = match &received.command {
         // The socket's mode says so too; but that is a file's, and anybody who owns the folder changes it.
         Ok(_) if !account::may_command(uid) => Err(Failure {
             kind: FailureKind::Invalid,
@@ -135,8 +129,8 @@ async fn answer_one(mut stream: UnixStream, engine: Arc<Engine>) -> std::io::Res
                 "run the command as the user that the server runs as, or as root".to_owned(),
             ),
         }),
-        Ok(Request { command }) => {
-            let store = engine.store().clone();
+        Ok(command) => {
+            let (store, command) = (engine.store().clone(), command.clone());
             // A task of its own: what has been begun is done whether or not the command line waits.
             let work = tokio::spawn(async move { engine.execute_wire(&principal, command).await });
             let work = store.unless_hung(work);
@@ -150,16 +144,10 @@ async fn answer_one(mut stream: UnixStream, engine: Arc<Engine>) -> std::io::Res
                 }
             }
         }
-        Err(error) => Err(Failure {
-            kind: FailureKind::Invalid,
-            message: format!("the server does not understand the command: {error}"),
-            help: Some("use the same version of keystile for both".to_owned()),
-        }),
+        Err(failure) => Err(failure.clone()),
     };
-    let mut text = serde_json::to_vec(&answer)?;
-    text.push(b'\n');
     // A long list is taken in parts.
-    for part in text.chunks(PART_BYTES) {
+    for part in received.answer_line(&answer)?.chunks(PART_BYTES) {
         tokio::time::timeout(TURN_MAX, writing.write_all(part)).await??;
     }
     Ok(())
@@ -174,11 +162,10 @@ fn connect_in_time(data: &Path) -> Result<std::io::Result<BlockingStream>, RecvT
 }
 
 /// Sends a command to the server of a data directory; `None` when no server runs there.
-pub fn send(data: &Path, command: &WireCommand) -> Option<Result<Value, Failure>> {
-    let request = Request { command: command.clone() };
+pub fn send(data: &Path, command: &WireCommand) -> Option<Result<Answer, Failure>> {
     let answer = match connect_in_time(data) {
         Ok(Err(_)) => return None,
-        Ok(Ok(stream)) => exchange(stream, &request),
+        Ok(Ok(stream)) => exchange(stream, command),
         Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
     };
     Some(answer.unwrap_or_else(|error| Err(match error.kind() {
@@ -200,14 +187,12 @@ pub fn send(data: &Path, command: &WireCommand) -> Option<Result<Value, Failure>
 
 fn exchange(
     mut stream: BlockingStream,
-    request: &Request,
-) -> std::io::Result<Result<Value, Failure>> {
+    command: &WireCommand,
+) -> std::io::Result<Result<Answer, Failure>> {
     stream.set_read_timeout(Some(SILENCE_MAX))?;
     stream.set_write_timeout(Some(SILENCE_MAX))?;
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    stream.write_all(&line)?;
+    stream.write_all(&exchange::request_line(command)?)?;
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer)?;
-    Ok(serde_json::from_str(&answer)?)
+    exchange::read_answer(&answer)
 }

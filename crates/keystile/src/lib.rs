@@ -1,7 +1,8 @@
 //! The program: configuration, wiring and subcommands.
 //!
 //! [`config`] reads the owner's file, [`server`] starts what it describes, [`cli`] parses and prints,
-//! [`control`] and [`local`] carry a command to the server, or to the store when none runs.
+//! [`control`] and [`local`] carry a command to the server, or to the store when none runs; [`exchange`] is what
+//! they and the server write to each other.
 
 mod account;
 pub mod cli;
@@ -9,6 +10,7 @@ pub mod config;
 mod console;
 pub mod control;
 pub mod demo;
+pub mod exchange;
 pub mod local;
 pub mod log;
 pub mod probe;

@@ -14,10 +14,10 @@ use keystile_engine::{Engine, EngineSettings};
 use keystile_store::Store;
 use keystile_store::error::Error as StoreError;
 use keystile_store::files::DataDirectory;
-use serde_json::Value;
 
 use crate::cli::Target;
 use crate::config::{self, Colors, Configuration};
+use crate::exchange::{Answer, Answerer};
 use crate::{account, control, probe, server};
 
 /// How long a command waits for a server that is starting or stopping.
@@ -120,7 +120,7 @@ impl Local {
     }
 
     /// Carries out a command.
-    pub fn send(&mut self, command: &WireCommand) -> Result<Value, Failure> {
+    pub fn send(&mut self, command: &WireCommand) -> Result<Answer, Failure> {
         if self.engine.is_none()
             && let Some(answer) = control::send(&self.data, command)
         {
@@ -154,11 +154,17 @@ impl Local {
                 Err(error) => return Err(error.into()),
             }
         };
-        self.runtime.block_on(engine.execute_wire(&account::of_process(), command.clone()))
+        self.carry_out(&engine, command)
+    }
+
+    fn carry_out(&self, engine: &Arc<Engine>, command: &WireCommand) -> Result<Answer, Failure> {
+        let principal = account::of_process();
+        let value = self.runtime.block_on(engine.execute_wire(&principal, command.clone()))?;
+        Ok(Answer { value, by: Answerer::Itself })
     }
 
     /// Sends a command to whoever holds the directory: a server that starts or stops, or another command.
-    fn once_it_answers(&mut self, command: &WireCommand) -> Result<Value, Failure> {
+    fn once_it_answers(&mut self, command: &WireCommand) -> Result<Answer, Failure> {
         let begun = Instant::now();
         while begun.elapsed() < ANSWER_WAIT {
             if let Some(answer) = control::send(&self.data, command) {
@@ -167,9 +173,7 @@ impl Local {
             match self.open() {
                 Ok(engine) => {
                     let engine = self.engine.insert(engine).clone();
-                    let principal = account::of_process();
-                    let work = engine.execute_wire(&principal, command.clone());
-                    return self.runtime.block_on(work);
+                    return self.carry_out(&engine, command);
                 }
                 // This has waited a moment.
                 Err(StoreError::InUse { .. }) => {}

@@ -129,10 +129,9 @@ fn pause() {
 #[cfg(test)]
 mod tests {
     use keystile_engine::command::wire::WireCommand;
-    use serde_json::Value;
 
     use super::super::arguments::{Arguments, CliCommand, JournalCommand, StoreCommand};
-    use super::super::tests::{TestTerminal, a_record};
+    use super::super::tests::{Prepared, TestTerminal, a_record, answer as answered};
     use super::*;
     use clap::Parser as _;
     use keystile_engine::journal::ListRecords;
@@ -147,7 +146,7 @@ mod tests {
     }
 
     /// Answers from a journal that grows and settles between polls.
-    fn answer(journal: &[WriteRecord], command: &WireCommand) -> Value {
+    fn answer(journal: &[WriteRecord], command: &WireCommand) -> Prepared {
         let WireCommand::ListRecords(ListRecords { filter }) = command else {
             panic!("{command:?}")
         };
@@ -159,12 +158,12 @@ mod tests {
             Order::Before(_) => panic!("nobody asks backwards"),
         };
         found.truncate(filter.limit as usize);
-        serde_json::to_value(found).unwrap()
+        answered(found)
     }
 
     fn polled(line: &str, steps: &[Vec<WriteRecord>]) -> Vec<Vec<(i64, Outcome)>> {
         let step = std::cell::Cell::new(0);
-        let mut send = |command| Ok(answer(&steps[step.get()], &command));
+        let mut send = |command| answer(&steps[step.get()], &command);
         TestTerminal::default().with_session(&mut send, |session| {
             let mut follower = Follower::start(&arguments(line), session).unwrap();
             let mut seen = Vec::new();
@@ -224,7 +223,7 @@ mod tests {
         let mut send = |command| {
             polls.set(polls.get() + 1);
             let shown = if polls.get() > 1 { 2 } else { 0 };
-            Ok(answer(&journal[..shown], &command))
+            answer(&journal[..shown], &command)
         };
         let mut terminal = TestTerminal { stdout_open: false, ..TestTerminal::default() };
         assert!(terminal.run("keystile journal follow --json", &mut send));

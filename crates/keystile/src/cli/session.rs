@@ -10,10 +10,10 @@ use keystile_engine::advice;
 use keystile_engine::command::wire::{OverWire, WireCommand};
 use keystile_engine::command::{Command, Edited, Failure, FailureKind};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::arguments::Form;
 use super::json::{self, Layout};
+use crate::exchange::Answer;
 use keystile_core::text::printable_lines;
 
 /// What a stream is connected to.
@@ -171,7 +171,7 @@ pub struct Session<'a, 't> {
     /// The streams.
     pub terminal: &'a mut Terminal<'t>,
     /// Sends a command to the running server or carries it out on the store.
-    pub send: &'a mut dyn FnMut(WireCommand) -> Result<Value, Failure>,
+    pub send: &'a mut dyn FnMut(WireCommand) -> Result<Answer, Failure>,
 }
 
 impl fmt::Debug for Session<'_, '_> {
@@ -184,8 +184,7 @@ impl fmt::Debug for Session<'_, '_> {
 impl Session<'_, '_> {
     /// Has a command carried out, by the running server or on the store.
     pub(super) fn execute<C: OverWire>(&mut self, command: C) -> Result<C::Answer, Stop> {
-        let answer = (self.send)(command.into())?;
-        serde_json::from_value(answer).map_err(|_| Stop::unexpected())
+        Ok((self.send)(command.into())?.read()?)
     }
 
     /// Edits something, and says what was done.
@@ -251,14 +250,6 @@ impl Stop {
             message: message.into(),
             help: Some(help.into()),
         })
-    }
-
-    /// The answer is of another kind than the question.
-    pub(super) fn unexpected() -> Self {
-        Self::failed(
-            "the server gave an answer that this command does not understand",
-            "compare `keystile version` with the version in `keystile status`, and restart the older one",
-        )
     }
 }
 

@@ -19,10 +19,10 @@ use keystile_engine::command::{Edited, Failure, FailureKind};
 use keystile_engine::keys::create::NewKey;
 use keystile_engine::keys::key::{BudgetView, KeyDetails, KeyView};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::arguments::{Arguments, CliCommand};
 use super::session::{Color, Medium, Screen, Session, Terminal};
+use crate::exchange::{Answer, Answerer};
 
 /// The time at which the tests play.
 pub(super) fn at(text: &str) -> Timestamp {
@@ -163,7 +163,7 @@ impl Write for Stream<'_> {
 impl TestTerminal {
     pub(super) fn with_session<T>(
         &mut self,
-        send: &mut dyn FnMut(WireCommand) -> Result<Value, Failure>,
+        send: &mut dyn FnMut(WireCommand) -> Prepared,
         work: impl FnOnce(&mut Session<'_, '_>) -> T,
     ) -> T {
         let mut terminal = Terminal {
@@ -179,7 +179,7 @@ impl TestTerminal {
     pub(super) fn run(
         &mut self,
         line: &str,
-        send: &mut dyn FnMut(WireCommand) -> Result<Value, Failure>,
+        send: &mut dyn FnMut(WireCommand) -> Prepared,
     ) -> bool {
         let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
         let code = self.with_session(send, |session| match arguments.subcommand {
@@ -200,12 +200,12 @@ impl TestTerminal {
 }
 
 /// What the engine of a test answers to one command.
-pub(super) type Prepared = Result<Value, Failure>;
+pub(super) type Prepared = Result<Answer, Failure>;
 
 /// An answer, whatever command it is for.
 #[expect(clippy::unnecessary_wraps, reason = "it stands beside failures")]
 pub(super) fn answer(value: impl Serialize) -> Prepared {
-    Ok(serde_json::to_value(value).unwrap())
+    Ok(Answer { value: serde_json::to_value(value).unwrap(), by: Answerer::Itself })
 }
 
 /// Gives prepared answers in turn and keeps what was asked.

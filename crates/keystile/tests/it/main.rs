@@ -33,4 +33,5 @@ mod quick;
 mod reload;
 mod stop;
 mod tokens;
+mod versions;
 mod windows;
