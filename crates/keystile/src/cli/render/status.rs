@@ -83,11 +83,18 @@ pub(crate) fn findings(findings: &[Finding], screen: &Screen) -> String {
             FindingLevel::Warning => ("warning", Tone::Warning),
             FindingLevel::Problem => ("problem", Tone::Bad),
         };
-        let mut message = finding.message.clone();
-        if let Some(help) = &finding.help {
-            message = format!("{message}\nHelp: {help}");
-        }
-        vec![Cell::new(word).tone(tone), Cell::new(&finding.subject), Cell::new(message)]
+        vec![Cell::new(word).tone(tone), Cell::new(&finding.subject), found(finding, screen)]
     };
     Listing { columns: FINDING_COLUMNS, rows: sorted.iter().map(row).collect() }.render(screen)
+}
+
+/// What was found and what to do about it: below each other for people, on one line for programs.
+fn found(finding: &Finding, screen: &Screen) -> Cell {
+    let Finding { message, help, .. } = finding;
+    match (help, screen.width) {
+        (None, Some(_)) => Cell::lines(message),
+        (Some(help), Some(_)) => Cell::lines(&format!("{message}\nHelp: {help}")),
+        (None, None) => Cell::new(message),
+        (Some(help), None) => Cell::new(format!("{message}; help: {help}")),
+    }
 }

@@ -23,6 +23,7 @@ fn pages(render: impl Fn(&Screen) -> String) -> String {
         let page = render(&screen(Some(width)));
         for line in page.lines() {
             assert!(line.chars().count() <= usize::from(width), "{line:?} at {width}");
+            assert!(!line.contains("\\u{"), "{line:?} has a line end of ours written out");
         }
         format!("{}\n{page}", "-".repeat(width.into()))
     };
@@ -226,6 +227,8 @@ fn findings() {
         ),
     ];
     insta::assert_snapshot!(pages(|screen| super::findings(&found, screen)));
+    let for_programs = super::findings(&found, &screen(None));
+    assert_eq!(for_programs.lines().count(), 1 + found.len(), "{for_programs}");
 }
 
 #[test]
