@@ -101,6 +101,9 @@ impl Local {
     pub fn accept_loss(target: &Target) -> Result<Option<String>, Failure> {
         let data = Self::data_of(target)?;
         probe::disk_of(&data)?;
+        if !holds_store(&data)? {
+            return Err(nothing_there(&data, ""));
+        }
         let directory = DataDirectory::hold(&data)?;
         Ok(keystile_store::files::loss::accept(directory, &account::of_process().actor())?)
     }
@@ -142,11 +145,10 @@ impl Local {
         let engine = if let Some(engine) = &self.engine {
             engine.clone()
         } else {
-            let seen = self.data.join("keystile.db").try_exists();
-            seen.map_err(|error| out_of_reach(&self.data, &error))?;
-            let may_create = self.may_create && creates_something(command);
-            if !may_create && !holds_store(&self.data) {
-                return Err(nothing_there(&self.data, command));
+            let creates = creates_something(command);
+            let may_create = self.may_create && creates;
+            if !may_create && !holds_store(&self.data)? {
+                return Err(nothing_there(&self.data, if creates { OR_CREATE } else { "" }));
             }
             match self.open() {
                 Ok(engine) => self.engine.insert(engine).clone(),
@@ -244,10 +246,14 @@ fn creates_something(command: &WireCommand) -> bool {
 }
 
 /// Whether there is a store, or what is left of one, of which opening it then tells.
-fn holds_store(data: &std::path::Path) -> bool {
-    ["keystile.db", "pepper", "keystile.mark", "keystile.restoring"]
-        .iter()
-        .any(|name| data.join(name).exists())
+fn holds_store(data: &std::path::Path) -> Result<bool, Failure> {
+    for name in ["keystile.db", "keystile.db-wal", "pepper", "keystile.mark", "keystile.restoring"] {
+        let is_there = data.join(name).try_exists();
+        if is_there.map_err(|error| out_of_reach(data, &error))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether there is a store cannot be seen.
@@ -263,18 +269,16 @@ fn out_of_reach(data: &std::path::Path, error: &std::io::Error) -> Failure {
     }
 }
 
-fn nothing_there(data: &std::path::Path, command: &WireCommand) -> Failure {
+/// What else helps a command that may make a store.
+const OR_CREATE: &str = "\nor begin a new one there: the same command with --create";
+
+fn nothing_there(data: &std::path::Path, or_create: &str) -> Failure {
     let folder = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
-    let create = if creates_something(command) {
-        "\nor begin a new one there: the same command with --create"
-    } else {
-        ""
-    };
     Failure {
         kind: FailureKind::Invalid,
         message: format!("there is no Keystile store in {} ({})", data.display(), folder.display()),
         help: Some(format!(
-            "name it with --data DIR or --config FILE, or start one: keystile run{create}"
+            "name it with --data DIR or --config FILE, or start one: keystile run{or_create}"
         )),
     }
 }

@@ -186,8 +186,7 @@ fn restore(arguments: &RestoreArguments, terminal: &mut Terminal<'_>) -> Result<
     let data = Local::data_of(&arguments.common.target.resolve())?;
     keystile::probe::disk_of(&data)?;
     cli::restore::check(arguments, &data)?;
-    let directory = keystile_store::files::DataDirectory::hold(&data)?;
-    keystile_store::files::backup::restore(&directory, &arguments.file)?;
+    keystile_store::files::backup::restore(&data, &arguments.file)?;
     let said = cli::restore::report_done(arguments, &data, terminal);
     Ok(terminal.finish(said))
 }

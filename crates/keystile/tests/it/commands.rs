@@ -220,6 +220,50 @@ fn the_state_of_things_is_told() {
 }
 
 #[test]
+fn a_command_makes_no_folder_where_there_is_no_store() {
+    let server = TestServer::new(OPEN);
+    std::fs::write(server.path("text.db"), "once upon a time").unwrap();
+    for line in [
+        "accept-loss",
+        "accept-loss --create",
+        "reload",
+        "status",
+        "doctor",
+        "backup copy.db",
+        "key list --create",
+        "key revoke ks_1 --yes",
+        "key create --application app --plan open",
+        "application suspend app",
+        "owner link",
+        "owner remove ada --yes",
+        "token create robot",
+        "token revoke robot",
+        "journal list",
+        "journal export",
+        "journal follow",
+        "audit verify",
+        "notify channels",
+        "restore text.db",
+    ] {
+        let words: Vec<_> = line.split(' ').chain(["--data", "nodir"]).collect();
+        let said = server.run(&words).bad();
+        let expected = match words[..] {
+            ["journal", "follow", ..] => "no server is running on nodir",
+            ["restore", ..] => "it is not a backup that Keystile wrote",
+            _ => "there is no Keystile store in nodir",
+        };
+        assert!(said.contains(expected) && said.contains("help: "), "{line}: {said}");
+        assert!(!server.path("nodir").exists() && !server.path("copy.db").exists(), "{line}");
+    }
+    // A folder in which there is something else is left as it is.
+    std::fs::create_dir(server.path("other")).unwrap();
+    std::fs::write(server.path("other/notes"), "").unwrap();
+    let said = server.run(&["accept-loss", "--data", "other"]).bad();
+    assert!(said.contains("there is no Keystile store in other"), "{said}");
+    assert_eq!(std::fs::read_dir(server.path("other")).unwrap().count(), 1);
+}
+
+#[test]
 fn every_command_of_the_issue_exists() {
     let server = TestServer::new(OPEN);
     let help = |line: &[&str]| server.run(&[line, &["--help"]].concat()).good().stdout;

@@ -123,13 +123,16 @@ fn recognized(file: &Path) -> Result<Contents> {
 /// With this every SQLite database begins.
 const DATABASE_START: &[u8; 16] = b"SQLite format 3\0";
 
-/// Puts a backup into a data directory that no process holds and that has no store, or whose store is
-/// to be replaced; the replaced one stays in a folder beside it: `before-restore-1`.
+/// Puts a backup into a data directory that has no store, or whose store is to be replaced; the replaced one
+/// stays in a folder beside it: `before-restore-1`. The directory is created where it is missing, once it is
+/// known that the file is a backup.
 ///
 /// # Errors
-/// `NotABackup` when the file is something else or damaged; when the directory cannot be written to.
-pub fn restore(directory: &DataDirectory, file: &Path) -> Result<Contents> {
+/// `NotABackup` when the file is something else or damaged; `InUse` when another process holds the directory;
+/// when it cannot be written to.
+pub fn restore(data: &Path, file: &Path) -> Result<Contents> {
     let contents = recognized(file)?;
+    let directory = &DataDirectory::hold(data)?;
     let database = directory.database();
     let fault = |source| Error::Directory { path: database.clone(), source };
     // While it is there, a directory without a database is not taken for a new one.

@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 use crate::sqlite::audit::event::{Event, EventKind, EventQuery, list};
 use crate::sqlite::audit::{ChainCheck, verify};
 use crate::sqlite::files::backup::{backup, restore};
-use crate::sqlite::files::directory::DataDirectory;
 use crate::sqlite::tests::make::{LOCKS, owner, plan};
 use crate::sqlite::tests::test_store::TestStore;
 
@@ -151,7 +150,7 @@ fn a_restored_backup_goes_on_with_its_chain() {
     let file = folder.path().join("copy.db");
     backup(fixture.store(), &file).unwrap();
     let data = tempfile::tempdir().unwrap();
-    restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
+    restore(data.path(), &file).unwrap();
     let restored = TestStore::at(data, &fixture);
     assert_eq!(check(&restored), check(&fixture));
     restored.issue("small");

@@ -11,7 +11,6 @@ use rusqlite::Connection;
 
 use crate::error::Error;
 use crate::sqlite::files::backup::{backup, restore, verify};
-use crate::sqlite::files::directory::DataDirectory;
 use crate::sqlite::tests::make::{LOCKS, plan, requester, write};
 use crate::sqlite::tests::test_store::{TestStore, wait};
 
@@ -41,7 +40,7 @@ fn backed_up() -> (TestStore, KeyHash, tempfile::TempDir, PathBuf) {
 
 fn restored(file: &Path, like: &TestStore) -> TestStore {
     let folder = tempfile::tempdir().unwrap();
-    restore(&DataDirectory::hold(folder.path()).unwrap(), file).unwrap();
+    restore(folder.path(), file).unwrap();
     TestStore::at(folder, like)
 }
 
@@ -131,8 +130,7 @@ fn a_cut_off_or_overwritten_backup_is_refused_and_the_store_stays() {
     let refuse = |bytes: &[u8]| {
         std::fs::write(&damaged, bytes).unwrap();
         assert!(verify(&damaged).is_err(), "{} of {} bytes", bytes.len(), whole.len());
-        let directory = DataDirectory::hold(fixture.path()).unwrap();
-        assert!(restore(&directory, &damaged).is_err());
+        assert!(restore(fixture.path(), &damaged).is_err());
     };
     for length in [0, 100, 4_096, whole.len() / 2, whole.len() - 4_096, whole.len() - 1] {
         refuse(&whole[..length]);
@@ -159,10 +157,10 @@ fn an_edited_backup_is_refused() {
         let (_fixture, _, _folder, file) = backed_up();
         Connection::open(&file).unwrap().execute_batch(edit).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let directory = DataDirectory::hold(folder.path()).unwrap();
+        let data = folder.path().join("data");
         assert!(verify(&file).is_err(), "{edit}");
-        assert!(restore(&directory, &file).is_err(), "{edit}");
-        assert!(!directory.database().exists());
+        assert!(restore(&data, &file).is_err(), "{edit}");
+        assert!(!data.exists(), "{edit}: it is not begun");
     }
 }
 
@@ -186,7 +184,7 @@ fn a_replaced_store_stays_beside_the_restored_one_whole() {
         std::fs::copy(fixture.path().join(name), crashed.path().join(name)).unwrap();
     }
     let pepper = std::fs::read(fixture.path().join("pepper")).unwrap();
-    restore(&DataDirectory::hold(crashed.path()).unwrap(), &file).unwrap();
+    restore(crashed.path(), &file).unwrap();
 
     let aside = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(crashed.path().join("before-restore-1")).unwrap() {
@@ -211,11 +209,10 @@ fn a_file_that_is_no_backup_is_named_and_the_store_is_not_called_damaged() {
     }
     for name in ["empty", "short", "junk", "other.db"] {
         let file = folder.path().join(name);
-        let directory = DataDirectory::hold(data.path()).unwrap();
-        let error = restore(&directory, &file).unwrap_err();
+        let error = restore(data.path(), &file).unwrap_err();
         let expected = "cannot be restored: it is not a backup that Keystile wrote";
         assert_eq!(error.to_string(), format!("{} {expected}", file.display()));
-        assert!(!directory.database().exists(), "{name}");
+        assert!(!data.path().join("keystile.db").exists(), "{name}");
     }
 }
 
@@ -250,7 +247,7 @@ fn a_restore_that_was_cut_off_is_no_new_store_and_loses_nothing_when_it_is_repea
             );
         }
         for _ in 0..2 {
-            restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
+            restore(data.path(), &file).unwrap();
         }
         let kept = (1..=3).filter(|number| {
             let path = data.path().join(format!("before-restore-{number}/keystile.db"));

@@ -14,7 +14,6 @@ use crate::owners::sessions::{NewSessionRow, SessionsToEnd};
 use crate::owners::tokens::NewTokenRow;
 use crate::owners::{NewCredential, NewOwnerRow, NewPasskeyRow, OwnerRow};
 use crate::sqlite::files::backup::{backup, restore};
-use crate::sqlite::files::directory::DataDirectory;
 use crate::sqlite::tests::make::{self, LOCKS, plan};
 use crate::sqlite::tests::test_store::{TestStore, wait};
 
@@ -244,7 +243,7 @@ fn a_restored_backup_signs_everybody_out_and_has_no_open_link() {
     let file = folder.path().join("copy.db");
     backup(fixture.store(), &file).unwrap();
     let data = tempfile::tempdir().unwrap();
-    restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
+    restore(data.path(), &file).unwrap();
     let restored = TestStore::at(data, &fixture);
     let store = restored.store();
     assert_eq!(wait(store.session(hash)).unwrap(), None);

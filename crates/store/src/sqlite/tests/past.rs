@@ -8,7 +8,6 @@ use rusqlite::Connection;
 
 use crate::error::Error;
 use crate::sqlite::files::backup::{backup, restore, verify};
-use crate::sqlite::files::directory::DataDirectory;
 use crate::sqlite::tests::make::{LOCKS, plan};
 use crate::sqlite::tests::test_store::{TestStore, open};
 
@@ -66,7 +65,7 @@ fn a_deleted_database_is_noticed_without_a_write_and_can_still_be_saved() {
     let file = folder.path().join("saved");
     assert_eq!(backup(fixture.store(), &file).unwrap().records, 5);
     let data = tempfile::tempdir().unwrap();
-    restore(&DataDirectory::hold(data.path()).unwrap(), &file).unwrap();
+    restore(data.path(), &file).unwrap();
     assert_eq!(TestStore::at(data, &fixture).used(key), [5]);
 }
 
@@ -89,12 +88,11 @@ fn a_backup_that_holds_something_foreign_is_refused_by_its_name() {
         backup(fixture.store(), &file).unwrap();
         Connection::open(&file).unwrap().execute_batch(plant).unwrap();
         let data = tempfile::tempdir().unwrap();
-        let directory = DataDirectory::hold(data.path()).unwrap();
-        for refused in [verify(&file), restore(&directory, &file)] {
+        for refused in [verify(&file), restore(data.path(), &file)] {
             let Err(Error::Foreign(what)) = refused else { panic!("{plant}: {refused:?}") };
             assert!(what.contains(name), "{what}");
         }
-        assert!(!directory.database().exists());
+        assert!(!data.path().join("keystile.db").exists());
     }
 }
 
