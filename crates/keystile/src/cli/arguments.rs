@@ -20,7 +20,7 @@ use super::target::{CONFIG_DEFAULT, Target, TargetArguments};
 
 pub use application::{ApplicationArguments, ApplicationCommand};
 pub use audit::{AuditCommand, ListEventsArguments};
-pub use form::{CommonArguments, Form};
+pub use form::{CommonArguments, ConsentArguments, Form};
 pub use journal::{
     ExportArguments, ExportFormat, FilterArguments, FollowArguments, JournalCommand,
     ListRecordsArguments, PeriodArguments,

@@ -9,10 +9,10 @@ use keystile_engine::keys::key::{BudgetView, KeyDetails, KeyFilter, KeyView, Lis
 use keystile_engine::keys::lock::{LockKey, UnlockKey};
 
 use super::arguments::{
-    CreateKeysArguments, Form, KeyArguments, KeyCommand, ListKeysArguments, LockArguments,
+    ConsentArguments, CreateKeysArguments, Form, KeyArguments, KeyCommand, ListKeysArguments, LockArguments,
 };
 use super::render;
-use super::session::{Consent, Medium, Session, Stop};
+use super::session::{Session, Stop};
 use super::when::exact_and_relative;
 use keystile_core::text::printable;
 
@@ -40,13 +40,7 @@ pub(super) fn dispatch(command: &KeyCommand, session: &mut Session<'_, '_>) -> R
             let (key, note) = (key.key.clone(), note.clone());
             session.edit(SetKeyNote { key, note, expected: Expected::Any }, form)
         }
-        KeyCommand::Revoke { key, yes } => {
-            if *yes {
-                revoke(key, session)
-            } else {
-                revoke_when_confirmed(key, session)
-            }
-        }
+        KeyCommand::Revoke { key, consent } => revoke(key, *consent, session),
     }
 }
 
@@ -257,29 +251,21 @@ fn roll(
     Ok(session.terminal.say(&old)?)
 }
 
-fn revoke_when_confirmed(
+fn revoke(
     arguments: &KeyArguments,
+    consent: ConsentArguments,
     session: &mut Session<'_, '_>,
 ) -> Result<(), Stop> {
-    let screen = session.terminal.screen;
-    if (screen.stdin, screen.stderr) != (Medium::Terminal, Medium::Terminal) {
-        return revoke(arguments, session);
-    }
-    let details = find(&arguments.key, session)?;
-    let KeyView { prefix, application, plan, .. } = &details.key;
-    let question = format!(
-        "Key {} of application {}, plan {}, will never work again. Revoke it? [y/N]",
-        printable(prefix),
-        printable(application),
-        printable(plan),
-    );
-    match session.consent(&question)? {
-        Consent::Given => revoke(arguments, session),
-        Consent::Refused => Err(Stop::Reported),
-    }
-}
-
-fn revoke(arguments: &KeyArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    session.ask(consent, |session| {
+        let details = find(&arguments.key, session)?;
+        let KeyView { prefix, application, plan, .. } = &details.key;
+        Ok(format!(
+            "Key {} of application {}, plan {}, will never work again. Revoke it?",
+            printable(prefix),
+            printable(application),
+            printable(plan),
+        ))
+    })?;
     let command = RevokeKey { key: arguments.key.clone(), expected: Expected::Any };
     session.edit(command, arguments.common.form())
 }

@@ -49,7 +49,7 @@ pub fn parse() -> Result<Arguments, ExitCode> {
         let printed = error.print();
         match printed {
             // Nobody is left to tell when a complaint cannot be printed.
-            _ if error.use_stderr() => ExitCode::from(2),
+            _ if error.use_stderr() => ExitCode::from(session::USAGE),
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 Terminal::lend(wall_clock(), |terminal| terminal.finish(Err(Stop::Output(error))))

@@ -6,7 +6,7 @@ use keystile_engine::owners::owner::{ListOwners, RemoveOwner};
 
 use super::arguments::{CommonArguments, Form, OwnerCommand, RemoveOwnerArguments};
 use super::render;
-use super::session::{Consent, Session, Stop};
+use super::session::{Session, Stop};
 use super::when::relative;
 use keystile_core::text::printable;
 
@@ -53,14 +53,9 @@ fn list(common: &CommonArguments, session: &mut Session<'_, '_>) -> Result<(), S
 
 fn remove(arguments: &RemoveOwnerArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
     let owner = &arguments.owner;
-    if !arguments.yes {
-        let question =
-            format!("Owner {} can no longer sign in. Remove them? [y/N]", printable(owner));
-        match session.consent(&question)? {
-            Consent::Given => {}
-            Consent::Refused => return Err(Stop::Reported),
-        }
-    }
+    session.ask(arguments.consent, |_| {
+        Ok(format!("Owner {} can no longer sign in. Remove them?", printable(owner)))
+    })?;
     let removed = session.execute(RemoveOwner { owner: owner.clone() })?;
     let sentence = format!(
         "Removed {}: their sessions have ended. Tokens that they made go on.",

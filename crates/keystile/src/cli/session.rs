@@ -11,10 +11,13 @@ use keystile_engine::command::wire::{OverWire, WireCommand};
 use keystile_engine::command::{Command, Edited, Failure, FailureKind};
 use serde::Serialize;
 
-use super::arguments::Form;
+use super::arguments::{ConsentArguments, Form};
 use super::json::{self, Layout};
 use crate::exchange::Answer;
 use keystile_core::text::printable_lines;
+
+/// The exit code where the arguments are wrong.
+pub(super) const USAGE: u8 = 2;
 
 /// What a stream is connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +148,15 @@ impl Terminal<'_> {
                 self.complain(&failure);
                 ExitCode::FAILURE
             }
+            Err(Stop::NobodyToAsk) => {
+                self.complain(&Failure {
+                    kind: FailureKind::Invalid,
+                    message: "this cannot be undone, and there is no terminal to confirm it on"
+                        .to_owned(),
+                    help: Some("add --yes to do it without a question".to_owned()),
+                });
+                ExitCode::from(USAGE)
+            }
             Err(Stop::Reported) => ExitCode::FAILURE,
         }
     }
@@ -205,30 +217,30 @@ impl Session<'_, '_> {
         Ok(())
     }
 
-    /// Asks a person before something that cannot be undone; a program is not asked.
-    pub(super) fn consent(&mut self, question: &str) -> Result<Consent, Stop> {
+    /// Asks a person before something that cannot be undone, unless they have agreed already; returns where they
+    /// agree. The question is made where there is somebody to answer it.
+    pub(super) fn ask(
+        &mut self,
+        consent: ConsentArguments,
+        question: impl FnOnce(&mut Self) -> Result<String, Stop>,
+    ) -> Result<(), Stop> {
+        if consent.yes {
+            return Ok(());
+        }
         let screen = self.terminal.screen;
         if (screen.stdin, screen.stderr) != (Medium::Terminal, Medium::Terminal) {
-            return Ok(Consent::Given);
+            return Err(Stop::NobodyToAsk);
         }
-        self.terminal.say(question)?;
+        let question = question(self)?;
+        self.terminal.say(&format!("{question} [y/N]"))?;
         let mut line = String::new();
         self.terminal.stdin.read_line(&mut line)?;
         if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-            return Ok(Consent::Given);
+            return Ok(());
         }
         self.terminal.say("Nothing was changed.")?;
-        Ok(Consent::Refused)
+        Err(Stop::Reported)
     }
-}
-
-/// What somebody said to a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Consent {
-    /// Go on; also where nobody is there to ask.
-    Given,
-    /// Leave it; they were told that nothing was changed.
-    Refused,
 }
 
 /// Why a command ended early.
@@ -236,6 +248,8 @@ pub(super) enum Consent {
 pub enum Stop {
     /// It could not be done.
     Failed(Failure),
+    /// It has to be confirmed, and there is no terminal to ask on. That is a matter of its arguments.
+    NobodyToAsk,
     /// The output could not be written, perhaps because its reader has left.
     Output(io::Error),
     /// All that is to be said has been said.

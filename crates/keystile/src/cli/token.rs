@@ -13,7 +13,10 @@ pub(super) fn dispatch(command: &TokenCommand, session: &mut Session<'_, '_>) ->
     match command {
         TokenCommand::Create(arguments) => create(arguments, session),
         TokenCommand::List(common) => list(common, session),
-        TokenCommand::Revoke { token, common } => {
+        TokenCommand::Revoke { token, consent, common } => {
+            session.ask(*consent, |_| {
+                Ok(format!("Token {} will never work again. Revoke it?", printable(token)))
+            })?;
             let revoked = session.execute(RevokeToken { token: token.clone() })?;
             session
                 .say_done(common.form(), &format!("Revoked the token {} for good.", revoked.name))

@@ -127,6 +127,26 @@ fn keys_are_locked_unlocked_rolled_and_revoked() {
 }
 
 #[test]
+fn what_cannot_be_undone_is_not_done_unasked() {
+    each_way(|by| {
+        let (server, key) = server(by);
+        server.json(&["token", "create", "robot"]);
+        for line in [
+            &["key", "revoke", &key.id][..],
+            &["key", "revoke", &key.id, "--json"],
+            &["token", "revoke", "robot"],
+            &["owner", "remove", "ada"],
+        ] {
+            let refused = server.run(line);
+            assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""), "{line:?}");
+            assert!(refused.stderr.contains("help: add --yes"), "{}", refused.stderr);
+        }
+        assert_eq!(server.key(&key)["state"], "active");
+        assert_eq!(server.json(&["token", "list"])[0]["state"], "active");
+    });
+}
+
+#[test]
 fn applications_are_created_listed_suspended_and_resumed() {
     each_way(|by| {
         let (server, key) = server(by);
@@ -237,7 +257,7 @@ fn a_command_makes_no_folder_where_there_is_no_store() {
         "owner link",
         "owner remove ada --yes",
         "token create robot",
-        "token revoke robot",
+        "token revoke robot --yes",
         "journal list",
         "journal export",
         "journal follow",

@@ -53,6 +53,6 @@ fn owners_are_listed_and_one_who_is_not_there_cannot_be_removed() {
     assert_eq!(server.json(&["owner", "list"]), json!([]));
     let said = server.run(&["owner", "list"]).good().stderr;
     assert!(said.contains("keystile owner link"), "{said}");
-    let said = server.run(&["owner", "remove", "ada"]).bad();
+    let said = server.run(&["owner", "remove", "ada", "--yes"]).bad();
     assert!(said.contains("there is no owner ada") && said.contains("help: "), "{said}");
 }

@@ -21,9 +21,9 @@ fn a_token_is_shown_once_and_listed_until_it_is_revoked_and_after() {
         (&"active".into(), &"command_line".into())
     );
     assert!(!listed.to_string().contains(text));
-    server.run(&["token", "revoke", "ci"]).good();
+    server.run(&["token", "revoke", "ci", "--yes"]).good();
     assert_eq!(server.json(&["token", "list"])[0]["state"], "revoked");
-    let said = server.run(&["token", "revoke", "ci"]).bad();
+    let said = server.run(&["token", "revoke", "ci", "--yes"]).bad();
     assert!(said.contains("there is no token ci that works"), "{said}");
     server.stop();
     let made = server.json(&["token", "create", "ci"]);

@@ -31,6 +31,14 @@ pub struct CommonArguments {
     pub json: bool,
 }
 
+/// What a command takes that cannot be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
+pub struct ConsentArguments {
+    /// Do not ask; needed where nobody can be asked, as in a script.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
 impl CommonArguments {
     /// How to print.
     pub fn form(&self) -> Form {

@@ -5,7 +5,7 @@ use keystile_core::keys::lock::LockLevel;
 use keystile_core::time::Span;
 
 use super::super::when::parse_grace;
-use super::form::CommonArguments;
+use super::form::{CommonArguments, ConsentArguments};
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
@@ -75,9 +75,9 @@ Example:
         /// The key.
         #[command(flatten)]
         key: KeyArguments,
-        /// Do not ask.
-        #[arg(long, short)]
-        yes: bool,
+        /// Whether to ask.
+        #[command(flatten)]
+        consent: ConsentArguments,
     },
 }
 

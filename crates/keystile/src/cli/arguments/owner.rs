@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::form::CommonArguments;
+use super::form::{CommonArguments, ConsentArguments};
 
 /// What to do with owners.
 #[derive(Debug, Subcommand)]
@@ -36,9 +36,9 @@ pub struct RemoveOwnerArguments {
     /// Their name or id.
     #[arg(value_name = "OWNER")]
     pub owner: String,
-    /// Do not ask.
-    #[arg(long, short)]
-    pub yes: bool,
+    /// Whether to ask.
+    #[command(flatten)]
+    pub consent: ConsentArguments,
     /// What every command takes.
     #[command(flatten)]
     pub common: CommonArguments,

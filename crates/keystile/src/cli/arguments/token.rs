@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Span;
 
-use super::form::CommonArguments;
+use super::form::{CommonArguments, ConsentArguments};
 
 /// What to do with tokens of the admin API.
 #[derive(Debug, Subcommand)]
@@ -22,6 +22,9 @@ Examples:
         /// Its name or id.
         #[arg(value_name = "TOKEN")]
         token: String,
+        /// Whether to ask.
+        #[command(flatten)]
+        consent: ConsentArguments,
         /// What every command takes.
         #[command(flatten)]
         common: CommonArguments,

@@ -90,8 +90,15 @@ fn revoking_asks_only_a_person() {
         assert!(!succeeded && terminal.stderr().ends_with("Nothing was changed.\n"));
         assert!(matches!(engine.asked[..], [WireCommand::ShowKey(_)]));
     }
+    let mut engine = Engine::new([]);
+    let (terminal, succeeded) = engine.run(line);
+    assert!(!succeeded && engine.asked.is_empty());
+    insta::assert_snapshot!(terminal.stderr(), @r"
+    error: this cannot be undone, and there is no terminal to confirm it on
+    help: add --yes to do it without a question
+    ");
     assert!(Engine::new([done()]).run_on(person(""), &format!("{line} --yes")).1);
-    assert!(Engine::new([done()]).run(line).1);
+    assert!(Engine::new([done()]).run(&format!("{line} --yes")).1);
 }
 
 #[test]
