@@ -40,8 +40,8 @@ pub struct KeyView {
     pub expires: Option<Timestamp>,
     /// Its last write on record.
     pub last_write: Option<Timestamp>,
-    /// Its last call of any kind, to the second; not known where it has not called since the server
-    /// started, or no server runs.
+    /// Its last call of any kind, to the second; of what it called before the server started, only a
+    /// write is known.
     pub last_call: Option<Timestamp>,
     /// What an owner noted about it.
     pub note: Option<String>,
@@ -110,7 +110,8 @@ impl KeyView {
             created: row.created,
             expires: row.expires,
             last_write,
-            last_call,
+            // Calls are known since the start only, and to the second; a write was one.
+            last_call: last_call.max(last_write),
             note: row.note,
         }
     }

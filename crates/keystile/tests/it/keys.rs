@@ -47,6 +47,19 @@ fn a_key_shows_when_it_last_called_also_for_reads_and_refusals() {
 }
 
 #[test]
+fn a_key_has_called_no_earlier_than_it_wrote_also_after_kill_9() {
+    let mut server = TestServer::new(OPEN).started();
+    let key = server.issue("a", "open");
+    assert_eq!(server.caller(&key).post("/a").status, 200);
+    let wrote = server.key(&key)["last_write"].clone();
+    assert!(wrote.is_string() && server.key(&key)["last_call"].as_str() >= wrote.as_str());
+    server.kill();
+    server.start();
+    assert_eq!(server.key(&key)["last_call"], wrote);
+    assert_eq!(server.json(&["key", "list"])[0]["last_call"], wrote);
+}
+
+#[test]
 fn a_lock_for_a_time_opens_by_itself() {
     let server = TestServer::new(OPEN).started();
     let key = server.issue("app", "open");
