@@ -239,7 +239,7 @@ impl Engine {
             found.push(Finding {
                 level: FindingLevel::Warning,
                 subject: "channels".to_owned(),
-                message: format!("{channel}: {messages} did not arrive"),
+                message: format!("{messages} on the channel {channel} did not arrive"),
                 help: Some("look at its deliveries, and send it a test message".to_owned()),
             });
         }
@@ -256,7 +256,11 @@ impl Engine {
             Some(Finding {
                 level: FindingLevel::Problem,
                 subject: "channels".to_owned(),
-                message: format!("{} cannot send: {}", channel.name, (checks.channel)(channel)?),
+                message: format!(
+                    "the channel {} cannot send: {}",
+                    channel.name,
+                    (checks.channel)(channel)?
+                ),
                 help: Some("mend it, and send it a test message".to_owned()),
             })
         });

@@ -407,7 +407,7 @@ async fn reload(
             Err(Failure {
                 kind: FailureKind::Invalid,
                 message: format!(
-                    "{} has mistakes; the policy in force stays\n\n{problems}",
+                    "the configuration {} has mistakes; the policy in force stays\n\n{problems}",
                     file.display()
                 ),
                 help: Some(format!(

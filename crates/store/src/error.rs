@@ -36,7 +36,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// File locks and memory maps of SQLite are not reliable there.
-    #[error("{path} is on a network file system ({kind}), where SQLite cannot keep data safe")]
+    #[error("the directory {path} is on a network file system ({kind}), where SQLite cannot keep data safe")]
     NetworkFileSystem {
         /// The directory.
         path: PathBuf,
@@ -58,7 +58,7 @@ pub enum Error {
     #[error("the store file is damaged: {0}")]
     Corrupt(String),
     /// The file that was to be restored is something else, or damaged.
-    #[error("{path} cannot be restored: {why}")]
+    #[error("the file {path} cannot be restored: {why}")]
     NotABackup {
         /// The file.
         path: PathBuf,
@@ -97,7 +97,7 @@ pub enum Error {
         what: String,
     },
     /// A file of the store is no longer what it was when it was opened.
-    #[error("{path} was deleted or replaced while Keystile was running")]
+    #[error("the file {path} was deleted or replaced while Keystile was running")]
     Gone {
         /// The file.
         path: PathBuf,

@@ -93,8 +93,14 @@ fn without_budget(spec: &PlanSpec) -> String {
     format!("Only {}: no write budget", methods.join(", "))
 }
 
-/// A sentence that begins as one.
+/// A sentence that begins as one. It must not begin with a name, whose case is its own; what could be
+/// nothing else, as `k.toml` or `key_1`, stays as it is.
 pub(crate) fn capital(text: &str) -> String {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    let word = first.trim_end_matches([',', '.', ':', ';']);
+    if !word.chars().all(|c| c.is_ascii_lowercase() || c == '\'') {
+        return text.to_owned();
+    }
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
@@ -155,6 +161,22 @@ mod tests {
         assert_eq!(number(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(size(999), "999 B");
         assert_eq!(size(1_500_000), "1.4 MiB");
+    }
+
+    #[test]
+    fn a_sentence_begins_as_one_and_a_name_stays_as_it_is() {
+        for (text, shown) in [
+            ("the store is full", "The store is full"),
+            ("yes, it is", "Yes, it is"),
+            ("", ""),
+            ("k.toml has mistakes", "k.toml has mistakes"),
+            ("owner-mail cannot send", "owner-mail cannot send"),
+            ("key_1 is revoked", "key_1 is revoked"),
+            ("iPhone is a name", "iPhone is a name"),
+            ("/srv/k.toml has mistakes", "/srv/k.toml has mistakes"),
+        ] {
+            assert_eq!(capital(text), shown);
+        }
     }
 
     #[test]

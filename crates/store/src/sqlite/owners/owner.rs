@@ -78,7 +78,7 @@ pub(crate) fn remove(tx: &mut WriteTx<'_>, name_or_id: &str, actor: &Actor) -> R
     )?;
     if others == 0 {
         return Err(Error::Conflict(format!(
-            "{} is the last owner, and without one nobody can sign in",
+            "the owner {} is the last one, and without one nobody can sign in",
             owner.name
         )));
     }

@@ -99,7 +99,7 @@ pub(crate) fn remove(
     };
     if passkeys.len() == 1 && owner.password.is_none() {
         return Err(Error::Conflict(format!(
-            "{} has no other passkey and no password to sign in with",
+            "the owner {} has no other passkey and no password to sign in with",
             owner.name
         )));
     }

@@ -211,7 +211,7 @@ fn a_file_that_is_no_backup_is_named_and_the_store_is_not_called_damaged() {
         let file = folder.path().join(name);
         let error = restore(data.path(), &file).unwrap_err();
         let expected = "cannot be restored: it is not a backup that Keystile wrote";
-        assert_eq!(error.to_string(), format!("{} {expected}", file.display()));
+        assert_eq!(error.to_string(), format!("the file {} {expected}", file.display()));
         assert!(!data.path().join("keystile.db").exists(), "{name}");
     }
 }
