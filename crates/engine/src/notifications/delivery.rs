@@ -18,7 +18,7 @@ use keystile_store::deliveries::{
 use serde::{Deserialize, Serialize};
 
 use crate::advice;
-use crate::command::failure::failure;
+use crate::command::failure::{failure, missing};
 use crate::command::input::listed_limit;
 use crate::command::{Authorized, Command, Done, Failure, Running};
 use crate::engine::Engine;
@@ -298,7 +298,7 @@ impl Command for TestChannel {
                 } else {
                     format!("the channels are: {}", names.join(", "))
                 };
-                return Err(failure(format!("there is no channel {name}"), &help));
+                return Err(missing(format!("there is no channel {name}"), &help));
             };
             engine.try_channel(channel, None, by.actor().clone()).await
         })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use keystile_core::owners::scope::Scope;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::pages::{self, Route};
 use crate::test_console::TestConsole;
@@ -52,6 +52,30 @@ async fn the_description_stays_as_it_is() {
     let told = console.get("/api/openapi.json").token(&token).send().await;
     assert_eq!(told.good()["openapi"], "3.1.0");
     insta::assert_snapshot!(told.text);
+}
+
+#[tokio::test]
+async fn every_operation_answers_404_to_a_name_that_nobody_has() {
+    let console = TestConsole::new();
+    let token = console.token(Scope::Admin).await;
+    let mut tried = 0;
+    for Operation { method, path, .. } in operations(&described(&console).await) {
+        let Some((before, after)) = path.split_once('{') else { continue };
+        let end = after.split_once('}').unwrap().1;
+        let ask = console.ask(method.clone(), &format!("{before}nobody{end}")).token(&token);
+        let ask = match (method, end) {
+            (Method::PATCH, _) => ask.json(json!({ "note": "x" })),
+            (_, "/lock") => ask.json(json!({ "level": "all", "reason": "x" })),
+            (_, "/unlock") => ask.json(json!({ "budgets": "keep" })),
+            (_, "/roll") => ask.json(json!({ "grace": "1 day" })),
+            (_, _) => ask,
+        };
+        let told = ask.send().await;
+        assert_eq!(told.status, 404, "{path}: {told:?}");
+        told.problem(404);
+        tried += 1;
+    }
+    assert!(tried > 15, "{tried}");
 }
 
 #[tokio::test]
