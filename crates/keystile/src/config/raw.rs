@@ -300,8 +300,8 @@ pub(super) struct Operation {
     #[schemars(required, extend("examples" = ["POST /bookmarks/import"]))]
     pub(super) r#match: Option<Spanned<String>>,
     /// What one call takes from each write budget: a number from 1, or `"items"` for one per entry
-    /// of the JSON array in the body, which must be sent as `application/json`. A write that no
-    /// rule names costs 1.
+    /// of the JSON array in the body, which must be sent as `application/json`; an empty array costs
+    /// 1. A write that no rule names costs 1.
     #[schemars(extend("examples" = [5, "items"]))]
     pub(super) cost: Option<Spanned<NumberOrText>>,
     /// With `cost = "items"`: the field of the body's top-level object that holds the array.
@@ -318,7 +318,8 @@ pub(super) struct Operation {
     pub(super) treat_as: Option<Spanned<Treatment>>,
     /// The kind of body that determines whether a call writes, and what it costs. `graphql`: a mutation
     /// costs one per root field, queries are reads; sent as `application/json`, as `application/graphql`,
-    /// or as one `query` parameter. `json_rpc`: one per entry of a batch, sent as `application/json`.
+    /// or as one `query` parameter. `json_rpc`: one per entry of a batch, sent as `application/json`;
+    /// an empty batch costs 1.
     pub(super) r#type: Option<Spanned<BodyType>>,
     /// Allows the operation to become a WebSocket. The upgrade counts as one call; what flows afterwards
     /// is not counted.
