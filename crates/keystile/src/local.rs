@@ -247,7 +247,8 @@ fn creates_something(command: &WireCommand) -> bool {
 
 /// Whether there is a store, or what is left of one, of which opening it then tells.
 fn holds_store(data: &std::path::Path) -> Result<bool, Failure> {
-    for name in ["keystile.db", "keystile.db-wal", "pepper", "keystile.mark", "keystile.restoring"] {
+    for name in ["keystile.db", "keystile.db-wal", "pepper", "keystile.mark", "keystile.restoring"]
+    {
         let is_there = data.join(name).try_exists();
         if is_there.map_err(|error| out_of_reach(data, &error))? {
             return Ok(true);

@@ -36,7 +36,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// File locks and memory maps of SQLite are not reliable there.
-    #[error("the directory {path} is on a network file system ({kind}), where SQLite cannot keep data safe")]
+    #[error(
+        "the directory {path} is on a network file system ({kind}), where SQLite cannot keep data safe"
+    )]
     NetworkFileSystem {
         /// The directory.
         path: PathBuf,

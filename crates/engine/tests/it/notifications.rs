@@ -202,7 +202,10 @@ fn a_lock_is_claimed_with_its_links_and_its_attempts_are_in_the_log() {
         .collect();
     assert_eq!(
         found,
-        ["every channel has what it needs to send", "the last message on the channel ops did not arrive"]
+        [
+            "every channel has what it needs to send",
+            "the last message on the channel ops did not arrive"
+        ]
     );
     let details = carry_out(&fixture, ShowDelivery { delivery: claimed.id }).unwrap();
     assert_eq!((details.tried.len(), details.tried[0].duration_ms), (1, 12));

@@ -9,7 +9,8 @@ use keystile_engine::keys::key::{BudgetView, KeyDetails, KeyFilter, KeyView, Lis
 use keystile_engine::keys::lock::{LockKey, UnlockKey};
 
 use super::arguments::{
-    ConsentArguments, CreateKeysArguments, Form, KeyArguments, KeyCommand, ListKeysArguments, LockArguments,
+    ConsentArguments, CreateKeysArguments, Form, KeyArguments, KeyCommand, ListKeysArguments,
+    LockArguments,
 };
 use super::render;
 use super::session::{Session, Stop};

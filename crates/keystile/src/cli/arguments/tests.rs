@@ -156,7 +156,10 @@ fn key_commands() {
     ));
     assert!(matches!(key("roll k"), KeyCommand::Roll { grace: 86_400_000, .. }));
     assert!(matches!(key("roll k --grace 5min"), KeyCommand::Roll { grace: 300_000, .. }));
-    assert!(matches!(key("revoke k --yes"), KeyCommand::Revoke { consent: ConsentArguments { yes: true }, .. }));
+    assert!(matches!(
+        key("revoke k --yes"),
+        KeyCommand::Revoke { consent: ConsentArguments { yes: true }, .. }
+    ));
     for line in [
         "lock k",
         "lock k --reason r --level some",
