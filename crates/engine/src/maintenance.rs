@@ -19,6 +19,9 @@ impl Engine {
         self.report_failed_sign_ins().await;
         self.forget_sessions().await;
         self.forget_deliveries().await;
+        if let Err(error) = self.store.delete_ended_meters().await {
+            tracing::warn!(%error, "meters whose time is over could not be deleted");
+        }
         if let Some(retention) = self.settings.load().retention {
             let end = Timestamp(self.store.now().0.saturating_sub(retention.millis()));
             if let Err(error) = self.store.delete_records_before(end, DELETED_AT_ONCE).await {

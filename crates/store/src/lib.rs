@@ -12,6 +12,7 @@
 //!   of are in a file of the noun ([`owners::tokens`], [`reservation`]).
 //! - [`key_cache`] is what requests are looked up in, [`completion_queue`] how a core gets its answers,
 //!   [`departure`] and [`clock`] say when something happened.
+//! - [`doors`] is what a door keeps in its own words: meters that it decides on in memory, and documents.
 //! - [`sqlite`] keeps the rows. `writer` commits in groups, `ledger` counts budgets, `journal` keeps records and
 //!   finds them again, `audit` chains events, `files` looks after the data directory.
 //!
@@ -23,6 +24,7 @@ pub mod clock;
 pub mod completion_queue;
 pub mod deliveries;
 pub mod departure;
+pub mod doors;
 pub mod error;
 pub mod files;
 pub mod journal;

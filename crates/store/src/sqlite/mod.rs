@@ -7,6 +7,7 @@ pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod meta;
+pub(crate) mod meters;
 pub(crate) mod node;
 pub(crate) mod notifications;
 pub(crate) mod opening;

@@ -28,6 +28,7 @@ use crate::sqlite::journal::{order, record};
 use crate::sqlite::keys::key;
 use crate::sqlite::ledger::Ledger;
 use crate::sqlite::meta;
+use crate::sqlite::meters::log::MeterLog;
 use crate::sqlite::node::Node;
 use crate::sqlite::notifications::outbox;
 use crate::sqlite::writer::checkpoint::Checkpoints;
@@ -106,6 +107,7 @@ pub(crate) fn begin(
         rows,
         keys: shared.keys.clone(),
         audit: AuditHead::open(&connection, &pepper)?,
+        meters: MeterLog::open(&connection)?,
         open: BTreeMap::new(),
         clock,
         last_id,

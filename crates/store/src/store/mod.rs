@@ -33,10 +33,14 @@ mod deliveries;
 mod devices;
 mod journal;
 mod keys;
+mod meters;
 mod notifications;
 mod owners;
 mod sessions;
 mod tokens;
+
+/// How long meters are kept after their window has ended where nothing else was set.
+const METER_RETENTION_DEFAULT: Span = Span::from_secs(2 * 86_400);
 
 /// The store of one data directory. Cheap to share behind an `Arc`.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ pub struct Store {
     clock: StoreClock,
     /// The last record before rules began to follow the journal.
     watch_from: AtomicI64,
+    /// For how many milliseconds ended meters are kept.
+    meter_retention: AtomicI64,
 }
 
 /// What was found when a store was opened.
@@ -79,6 +85,7 @@ impl Store {
             pepper: found.pepper,
             clock: found.clock,
             watch_from: AtomicI64::new(found.last_id),
+            meter_retention: AtomicI64::new(METER_RETENTION_DEFAULT.millis()),
         };
         Ok((Arc::new(store), Opened { left_unknown: found.left_unknown }))
     }

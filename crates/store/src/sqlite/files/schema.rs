@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0007_nodes.sql"),
     include_str!("../migrations/0008_handed_over.sql"),
     include_str!("../migrations/0009_amounts.sql"),
+    include_str!("../migrations/0010_meters_and_documents.sql"),
 ];
 
 /// The first version that has an audit.
@@ -82,13 +83,19 @@ fn plain(sql: &str) -> String {
     code.collect::<String>().split_whitespace().collect()
 }
 
+/// Makes what a file of a version holds in an empty one.
+pub(crate) fn make(connection: &Connection, version: u32) -> Result<()> {
+    for migration in MIGRATIONS.iter().take(version as usize) {
+        connection.execute_batch(migration)?;
+    }
+    Ok(())
+}
+
 /// What the file holds that this program did not put there, and what it lacks.
 fn differences(connection: &Connection) -> Result<(Option<String>, Option<String>)> {
     let version = version(connection)?;
     let made = Connection::open_in_memory()?;
-    for migration in MIGRATIONS.iter().take(version as usize) {
-        made.execute_batch(migration)?;
-    }
+    make(&made, version)?;
     let (expected, found) = (objects(&made)?, objects(connection)?);
     let first = |one: &BTreeSet<(String, String, String)>, other| {
         let (kind, name, _) = one.difference(other).next()?;

@@ -22,6 +22,7 @@ mod listing;
 mod lost;
 mod make;
 mod merge;
+mod meters;
 mod migrations;
 mod nodes;
 mod oracle;

@@ -1,19 +1,26 @@
 //! Running a group in one transaction, and what follows from how that ended.
 
 use rusqlite::Connection;
+use tokio::sync::oneshot;
 
+use crate::doors::meters::MeterValue;
 use crate::error::{Error, Result};
 use crate::reservation::{ReserveAnswer, Reserved, Settlement};
 use crate::sqlite::connection::{begin, commit};
 use crate::sqlite::files::schema;
 use crate::sqlite::journal::record;
 use crate::sqlite::ledger::{reserve, settle};
+use crate::sqlite::meters::PutRule;
+use crate::sqlite::meters::batch::{MeterBatch, condensed};
 use crate::sqlite::writer::message::{CommitCallback, Committed, Message, Waiter, wake_waiters};
 use crate::sqlite::writer::thread::Writer;
 use crate::sqlite::writer::write_tx::WriteTx;
 
 /// Settlements that wait for a store that cannot commit; beyond, their records end as `unknown`.
 const UNSETTLED_MAX: usize = 100_000;
+/// Meters that nobody waits for and that wait for a store that cannot commit; beyond, they are dropped, and
+/// whoever counts brings them again.
+const UNKEPT_MAX: usize = 100_000;
 
 /// What is answered once the transaction has ended.
 #[derive(Default)]
@@ -21,6 +28,25 @@ struct Answers {
     reserved: Vec<(Waiter, ReserveAnswer)>,
     completions: Vec<CommitCallback>,
     settled: Vec<(Box<Reserved>, Settlement)>,
+    meters: MeterBatch,
+    metered: Vec<oneshot::Sender<Result<()>>>,
+    metered_later: Vec<MeterValue>,
+}
+
+impl Answers {
+    /// Puts values into the transaction that nobody waits for, and that outlive it where it fails.
+    fn keep_later(&mut self, values: Vec<MeterValue>) {
+        self.meters.add(values.iter().cloned(), PutRule::KeepLarger);
+        self.metered_later.extend(values);
+    }
+}
+
+/// Wakes those who wait for their meters.
+fn wake_metered(senders: Vec<oneshot::Sender<Result<()>>>, answer: impl Fn() -> Result<()>) {
+    for sender in senders {
+        // It fails where nobody waits any more.
+        let _ = sender.send(answer());
+    }
 }
 
 impl Writer {
@@ -35,6 +61,7 @@ impl Writer {
                     answers.reserved.into_iter().map(|(waiter, answer)| (waiter, Ok(answer)));
                 self.unsettled.extend(wake_waiters(told).map(Reserved::given_up));
                 answers.completions.into_iter().for_each(|tell| tell(Committed::Yes));
+                wake_metered(answers.metered, || Ok(()));
             }
             Err(error) => {
                 self.recover(&error, last_id);
@@ -43,6 +70,8 @@ impl Writer {
                 wake_waiters(waiters.map(|waiter| (waiter, Err(Error::Unavailable))))
                     .for_each(drop);
                 answers.completions.into_iter().for_each(|tell| tell(Committed::No));
+                wake_metered(answers.metered, || Err(Error::Unavailable));
+                self.unkept = condensed(answers.metered_later, UNKEPT_MAX);
                 let again = answers.settled.iter();
                 self.memory
                     .open
@@ -62,6 +91,7 @@ impl Writer {
         waiting: &mut Vec<Waiter>,
     ) -> Result<()> {
         answers.settled = std::mem::take(&mut self.unsettled);
+        answers.keep_later(std::mem::take(&mut self.unkept));
         let mut outcome = self.readers.check_files().and_then(|()| begin(&self.connection));
         if outcome.is_ok() {
             outcome = know_schema(&self.connection, &mut self.schema_cookie);
@@ -77,6 +107,8 @@ impl Writer {
             let result = run(&mut work, message, answers, waiting, outcome.is_ok());
             outcome = outcome.and(result);
         }
+        outcome =
+            outcome.and_then(|()| work.memory.meters.append(work.connection, &answers.meters));
         outcome = outcome.and_then(|()| work.memory.audit.write(work.connection));
         let renews = work.memory.node.is_due(work.now).then_some(work.now);
         if let Some(now) = renews {
@@ -86,6 +118,7 @@ impl Writer {
         outcome?;
         commit(&self.connection)?;
         self.memory.audit.note_committed();
+        self.memory.meters.note_committed(std::mem::take(&mut answers.meters));
         if let Some(now) = renews {
             self.memory.node.note_renewed(now);
         }
@@ -165,6 +198,11 @@ fn run(
         Message::Refused(refused) if is_sound => {
             return refused.iter().try_for_each(|refused| reserve::record_refused(work, refused));
         }
+        Message::Meters(values, rule, sender) => {
+            answers.meters.add(values, rule);
+            answers.metered.push(sender);
+        }
+        Message::MetersLater(values) => answers.keep_later(values),
         // Outside of the transaction a change would commit by itself. Dropped, it answers that the
         // store is unavailable.
         Message::Change(_) if !is_sound => {}

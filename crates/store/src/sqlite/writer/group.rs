@@ -41,6 +41,7 @@ impl Writer {
     /// How long to wait when nobody asks for anything.
     fn idle_wait(&self) -> Duration {
         let due_in = self.memory.blocks.due_in(self.memory.settled_to());
+        let due_in = if self.memory.meters.is_moving() { Some(Duration::ZERO) } else { due_in };
         match (due_in, self.health.failure()) {
             (Some(due_in), None) => due_in.clamp(LULL, IDLE_WAIT_MAX),
             (None, _) | (_, Some(_)) => IDLE_WAIT_MAX,

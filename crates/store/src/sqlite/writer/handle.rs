@@ -16,8 +16,10 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::completion_queue::CompletionQueue;
+use crate::doors::meters::MeterValue;
 use crate::error::{Error, Result};
 use crate::reservation::{RefusedRecord, ReserveAnswer, ReserveRequest, Reserved, Settlement};
+use crate::sqlite::meters::{self, PutRule};
 use crate::sqlite::writer::health::Health;
 use crate::sqlite::writer::message::{Committed, Message, Waiter};
 use crate::sqlite::writer::write_tx::WriteTx;
@@ -94,6 +96,37 @@ impl WriterHandle {
             return;
         }
         let _ = self.queue.send(Message::Refused(refused));
+    }
+
+    /// Puts values of meters into the queue. What comes back waits until they are durable; they are kept also
+    /// where nobody waits, because whoever counts has counted them.
+    pub(crate) fn begin_put_meters(
+        &self,
+        values: Vec<MeterValue>,
+        rule: PutRule,
+    ) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
+        meters::check(&values)?;
+        self.health.admit()?;
+        let (sender, mut answer) = oneshot::channel();
+        self.queue.send(Message::Meters(values, rule, sender)).map_err(|_| Error::Unavailable)?;
+        let patience = self.health.timeout();
+        Ok(async move {
+            match timeout(patience, &mut answer).await {
+                Ok(answered) => answered.map_err(|_| Error::Unavailable)?,
+                Err(_) => last_word(&mut answer).unwrap_or(Err(Error::Unanswered)),
+            }
+        })
+    }
+
+    /// Keeps values of meters, some time soon.
+    pub(crate) fn put_meters_later(&self, values: Vec<MeterValue>) -> Result<()> {
+        meters::check(&values)?;
+        self.health.admit()?;
+        // While commits fail whoever counts keeps them, and brings what they are by then.
+        if self.health.failure().is_some() {
+            return Err(Error::Unavailable);
+        }
+        self.queue.send(Message::MetersLater(values)).map_err(|_| Error::Unavailable)
     }
 
     /// Lets the writer end, once it has written down what is waiting.

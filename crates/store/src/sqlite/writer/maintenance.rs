@@ -16,6 +16,7 @@ impl Writer {
     pub(crate) fn run_maintenance(&mut self) {
         let is_failing = self.health.failure().is_some();
         let retry = !self.unsettled.is_empty()
+            || !self.unkept.is_empty()
             || is_failing
             || touch(&self.lock_file).is_err()
             || self.readers.check_files().is_err();
@@ -74,8 +75,23 @@ impl Writer {
         self.memory.blocks.rest(began.elapsed(), pressure);
     }
 
+    /// Brings some meters from the log into the table.
+    pub(crate) fn meter_step(&mut self) {
+        if self.health.failure().is_some() || !self.memory.meters.is_due() {
+            return;
+        }
+        let moved = begin(&self.connection)
+            .and_then(|()| self.memory.meters.step(&self.connection))
+            .and_then(|()| commit(&self.connection));
+        match moved {
+            Ok(()) => self.memory.meters.step_committed(),
+            Err(error) => self.recover(&error, self.memory.last_id),
+        }
+        self.memory.meters.rest();
+    }
+
     pub(crate) fn close(&mut self) {
-        if !self.unsettled.is_empty() {
+        if !self.unsettled.is_empty() || !self.unkept.is_empty() {
             self.commit(Vec::new());
         }
         // Writes under way are merged as well: the next start knows that they were.

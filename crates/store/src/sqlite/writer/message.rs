@@ -5,8 +5,10 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::completion_queue::{Completion, CompletionQueue};
+use crate::doors::meters::MeterValue;
 use crate::error::{Error, Result};
 use crate::reservation::{RefusedRecord, ReserveAnswer, ReserveRequest, Reserved, Settlement};
+use crate::sqlite::meters::PutRule;
 use crate::sqlite::writer::write_tx::WriteTx;
 
 /// A change that somebody waits for: run in the transaction, then told how that ended.
@@ -67,6 +69,9 @@ pub(crate) enum Message {
     Settle(Box<Reserved>, Settlement),
     ResponseBytes(i64, u64),
     Refused(Vec<RefusedRecord>),
+    Meters(Vec<MeterValue>, PutRule, oneshot::Sender<Result<()>>),
+    /// Values that nobody waits for.
+    MetersLater(Vec<MeterValue>),
     Change(Change),
     Stop,
 }
@@ -74,8 +79,11 @@ pub(crate) enum Message {
 /// How many messages of a group somebody waits for.
 pub(crate) fn waiting(group: &[Message]) -> usize {
     let is_waited_for = |message: &&Message| match message {
-        Message::Reserve(..) | Message::Change(_) | Message::Stop => true,
-        Message::Settle(..) | Message::ResponseBytes(..) | Message::Refused(_) => false,
+        Message::Reserve(..) | Message::Meters(..) | Message::Change(_) | Message::Stop => true,
+        Message::Settle(..)
+        | Message::ResponseBytes(..)
+        | Message::Refused(_)
+        | Message::MetersLater(_) => false,
     };
     group.iter().filter(is_waited_for).count()
 }

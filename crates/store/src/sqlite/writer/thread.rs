@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::clock::StoreClock;
+use crate::doors::meters::MeterValue;
 use crate::error::{Error, Result};
 use crate::reservation::{Reserved, Settlement};
 use crate::sqlite::files::directory::DataDirectory;
@@ -42,6 +43,8 @@ pub(crate) struct Writer {
     pub(crate) health: Arc<Health>,
     pub(crate) queue: Receiver<Message>,
     pub(crate) unsettled: Vec<(Box<Reserved>, Settlement)>,
+    /// Meters that nobody waits for, and whose commit failed.
+    pub(crate) unkept: Vec<MeterValue>,
     /// Touched now and then: a disk that hangs shows although nobody writes.
     pub(crate) lock_file: File,
     pub(crate) readers: Arc<Readers>,
@@ -67,6 +70,7 @@ impl Writer {
             health: shared.health.clone(),
             queue,
             unsettled: Vec::new(),
+            unkept: Vec::new(),
             lock_file: directory.lock_file()?,
             readers: shared.readers.clone(),
             checkpoints,
@@ -97,6 +101,7 @@ impl Writer {
             let pressure = if is_idle { Pressure::Idle } else { Pressure::Busy };
             self.merge_step(pressure, self.memory.settled_to());
             self.facet_step(pressure);
+            self.meter_step();
             if let Err(error) = self.checkpoints.step(&self.connection, &self.health) {
                 end_after(&error);
             }

@@ -21,6 +21,7 @@ use crate::sqlite::journal::facet::SEGMENT;
 use crate::sqlite::journal::facet_index::Blocks;
 use crate::sqlite::journal::subject_index::SubjectIndex;
 use crate::sqlite::ledger::Ledger;
+use crate::sqlite::meters::log::MeterLog;
 use crate::sqlite::node::Node;
 
 /// What the writer knows beside the database. It follows from the database, and is read from there
@@ -34,6 +35,7 @@ pub(crate) struct WriterState {
     /// The keys that requests are looked up in.
     pub(crate) keys: Arc<KeyCache>,
     pub(crate) audit: AuditHead,
+    pub(crate) meters: MeterLog,
     /// Records whose writes are under way.
     pub(crate) open: BTreeMap<i64, Arc<WriteDeparture>>,
     pub(crate) clock: StoreClock,

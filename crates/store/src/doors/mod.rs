@@ -1,0 +1,3 @@
+//! What doors keep in the store in words of their own: what they count, and what they know.
+
+pub mod meters;
