@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod connection;
+pub(crate) mod documents;
 pub(crate) mod files;
 pub(crate) mod journal;
 pub(crate) mod keys;

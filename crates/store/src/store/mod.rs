@@ -31,6 +31,7 @@ mod backup;
 mod credentials;
 mod deliveries;
 mod devices;
+mod documents;
 mod journal;
 mod keys;
 mod meters;

@@ -12,6 +12,7 @@ mod change;
 mod clock;
 mod crash;
 mod damage;
+mod documents;
 mod exact;
 mod fault;
 mod follow;
