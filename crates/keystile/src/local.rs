@@ -241,6 +241,7 @@ fn creates_something(command: &WireCommand) -> bool {
         WireCommand::CreateToken(_)
             | WireCommand::MakeClaimLink(_)
             | WireCommand::CreateKeys(_)
+            | WireCommand::ImportKey(_)
             | WireCommand::CreateApplication(_)
     )
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use arc_swap::{ArcSwap, Guard};
 use keystile_core::keys::application::{ApplicationId, ApplicationState};
 use keystile_core::keys::hash::KeyHash;
-use keystile_core::keys::key::{KeyId, KeyState};
+use keystile_core::keys::key::{KeyForm, KeyId, KeyState};
 use keystile_core::keys::lock::LockLevel;
 use keystile_core::rate::RateState;
 use keystile_core::refusal::LockNotice;
@@ -65,6 +65,8 @@ impl Deref for PlanName {
 pub struct KeyEntry {
     pub(crate) row: i64,
     pub id: KeyId,
+    /// Whose form its text has.
+    pub form: KeyForm,
     /// Its application.
     pub application: Arc<ApplicationEntry>,
     plan: ArcSwap<Box<str>>,
@@ -92,12 +94,14 @@ impl KeyEntry {
     pub(crate) fn new(
         row: i64,
         id: KeyId,
+        form: KeyForm,
         application: Arc<ApplicationEntry>,
         plan: SharedName,
     ) -> Self {
         Self {
             row,
             id,
+            form,
             application,
             plan: ArcSwap::new(plan),
             rate: RateState::default(),
@@ -289,8 +293,8 @@ mod tests {
             "a",
             ApplicationState::Active,
         );
-        let key =
-            KeyEntry::new(1, KeyId::new(Uuid::nil()), Arc::new(application), Arc::new("p".into()));
+        let (id, plan) = (KeyId::new(Uuid::nil()), Arc::new("p".into()));
+        let key = KeyEntry::new(1, id, KeyForm::Own, Arc::new(application), plan);
         assert_eq!(key.last_call(), None);
         for (call, known) in [(5_000, 5_000), (5_999, 5_000), (6_000, 6_000), (4_000, 6_000)] {
             key.note_call(Timestamp(call));
@@ -306,8 +310,8 @@ mod tests {
             "a",
             ApplicationState::Active,
         );
-        let key =
-            KeyEntry::new(1, KeyId::new(Uuid::nil()), Arc::new(application), Arc::new("p".into()));
+        let (id, plan) = (KeyId::new(Uuid::nil()), Arc::new("p".into()));
+        let key = KeyEntry::new(1, id, KeyForm::Own, Arc::new(application), plan);
         let count = LockedCount::default();
         let counted = || count.0.load(Ordering::Relaxed);
         let lock = |level| Some(LockNotice { level, until: None });

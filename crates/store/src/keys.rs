@@ -3,7 +3,7 @@
 use keystile_core::actor::Actor;
 use keystile_core::budget::Quota;
 use keystile_core::keys::hash::KeyHash;
-use keystile_core::keys::key::KeyId;
+use keystile_core::keys::key::{KeyForm, KeyId};
 use keystile_core::keys::lock::{Lock, LockChange, LockLevel};
 use keystile_core::time::{Span, Timestamp};
 use keystile_core::version::{Expected, version_of};
@@ -40,8 +40,10 @@ pub struct KeyRow {
     pub id: String,
     /// The hash of its text, by which requests find it.
     pub hash: KeyHash,
-    /// Its recognizable beginning.
+    /// Its recognizable beginning, or what stands for it where it has none to show.
     pub prefix: String,
+    /// Where it comes from, for a key that another system issued.
+    pub origin: Option<String>,
     /// Its application's row number.
     pub application_row: i64,
     /// Its application's name.
@@ -97,10 +99,19 @@ pub struct NewKeyRow {
     pub id: KeyId,
     /// The hash of its text.
     pub hash: KeyHash,
-    /// Its recognizable beginning.
+    /// Its recognizable beginning, or what stands for it where it has none to show.
     pub prefix: String,
     /// Its plan.
     pub plan: String,
+    /// Where it comes from, for a key that another system issued.
+    pub origin: Option<String>,
+}
+
+impl NewKeyRow {
+    /// Whose form its text has.
+    pub(crate) fn form(&self) -> KeyForm {
+        if self.origin.is_some() { KeyForm::Imported } else { KeyForm::Own }
+    }
 }
 
 /// Keys to issue for one application.
@@ -112,6 +123,17 @@ pub struct NewKeys {
     pub plan: String,
     /// The keys.
     pub keys: Vec<NewKeyRow>,
+}
+
+/// A key to take over that another system issued.
+#[derive(Clone, Debug)]
+pub struct ImportedKey {
+    /// The application's name; one that is new is created with the key's plan.
+    pub application: String,
+    /// The key, with where it comes from.
+    pub key: NewKeyRow,
+    /// What is noted about it.
+    pub note: Option<String>,
 }
 
 /// An edit of a key.

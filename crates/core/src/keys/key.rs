@@ -1,6 +1,7 @@
 //! Keys, as they are known: by their id, and by whether they may be used.
 
 use crate::id::id;
+use crate::keys::text::well_formed;
 use crate::refusal::LockNotice;
 
 id!(KeyId, "key_", "a key");
@@ -14,4 +15,23 @@ pub enum KeyState {
     Locked(LockNotice),
     /// It may never be used again.
     Revoked,
+}
+
+/// Whose form the text of a key has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyForm {
+    /// Keystile's own.
+    Own,
+    /// Another system's, which may be anything.
+    Imported,
+}
+
+impl KeyForm {
+    /// Whether the text of a key of this form can read so.
+    pub fn fits(self, text: &[u8]) -> bool {
+        match self {
+            Self::Own => well_formed(text),
+            Self::Imported => true,
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod application;
 pub mod hash;
+pub mod imported;
 pub mod key;
 pub mod lock;
 pub mod signing;

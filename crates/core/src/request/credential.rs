@@ -9,6 +9,12 @@
 //! servers can see two callers. For that reason the fields that are read may stand once, whosesoever
 //! their values are.
 //!
+//! A key that another system issued ([`crate::keys::imported`]) speaks of nothing. It is found in a field or query
+//! parameter that the owner chose, where everything is meant as a key, and in `X-API-Key` also where nobody
+//! chose: what stands there is looked up, and is the API's only where it is no key. In `Authorization` it is
+//! found only where the owner chose that field, alone, as a bearer token or as the user of Basic; there
+//! it is otherwise the API's own credential, like every text that does not speak of a key, and passes to it.
+//!
 //! Not here: whether the key exists. A text that is meant as a key and cannot be one is still ours, so
 //! that malformed, mistyped and unknown keys are answered alike, and none is passed on.
 

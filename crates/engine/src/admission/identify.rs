@@ -6,7 +6,6 @@ use std::slice;
 use keystile_core::keys::application::ApplicationState;
 use keystile_core::keys::key::KeyState;
 use keystile_core::keys::lock::LockLevel;
-use keystile_core::keys::text::well_formed;
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::request::credential::Presented;
 
@@ -41,12 +40,13 @@ impl Engine {
         }
     }
 
-    /// Malformed and unknown keys take the same way, hash and lookup included, so that the time of the
-    /// answer tells nothing; the check sum only spares well-meant typos a journal line of their own.
+    /// Every text takes the same way, hash and lookup included, whether it is malformed, unknown, or a key that
+    /// another system issued, so that the time of the answer tells nothing. What form a key has is asked only
+    /// once its hash was found, and whoever has the text of a key knows its form.
     fn look_up(&self, text: &[u8]) -> Identity {
         let hash = self.store.pepper().hash(text);
         match self.store.keys().find(&hash) {
-            Some(key) if well_formed(text) => Identity::Key(key),
+            Some(key) if key.form.fits(text) => Identity::Key(key),
             Some(_) | None => Identity::Unknown,
         }
     }

@@ -19,6 +19,7 @@ use crate::keys::application_edit::{
 };
 use crate::keys::create::{CreateKeys, RollKey};
 use crate::keys::edit::{ChangeKeyPlan, RevokeKey, SetKeyNote};
+use crate::keys::import::ImportKey;
 use crate::keys::key::{ListKeys, ShowKey};
 use crate::keys::lock::{LockKey, UnlockKey};
 use crate::notifications::delivery::{
@@ -73,6 +74,7 @@ wire_commands! {
     ListKeys,
     ShowKey,
     CreateKeys,
+    ImportKey,
     RollKey,
     LockKey,
     UnlockKey,

@@ -134,7 +134,7 @@ impl Command for RollKey {
 }
 
 impl Engine {
-    async fn plan_of_new_keys(
+    pub(super) async fn plan_of_new_keys(
         &self,
         application: &str,
         plan: Option<String>,
@@ -179,6 +179,7 @@ impl Engine {
             hash: self.store.pepper().hash(text.expose().as_bytes()),
             prefix: text.display_prefix().to_owned(),
             plan: plan.to_owned(),
+            origin: None,
         };
         (text, row)
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keystile_core::audit::AuditEvent;
+use keystile_core::keys::key::KeyForm;
 use keystile_core::keys::lock::Lock;
 use keystile_core::keys::text::well_formed;
 use keystile_core::owners::scope::Scope;
@@ -24,8 +25,11 @@ const EVENTS_SHOWN: u32 = 50;
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeyView {
     pub id: String,
-    /// Its recognizable beginning.
+    /// Its recognizable beginning, or what stands for it where it has none to show.
     pub prefix: String,
+    /// Where it comes from, for a key that another system issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// The application's name.
     pub application: String,
     /// Its plan.
@@ -103,6 +107,7 @@ impl KeyView {
         Self {
             id: row.id,
             prefix: row.prefix,
+            origin: row.origin,
             application: row.application,
             plan: row.plan,
             state,
@@ -180,8 +185,12 @@ impl Engine {
     /// The key that somebody means by its id, its prefix, or its text, which is looked up by hash and kept
     /// nowhere.
     pub(crate) fn key_ref(&self, text: &str) -> KeyRef {
-        if well_formed(text.as_bytes()) {
-            KeyRef::Hashed(self.store.pepper().hash(text.as_bytes()))
+        let hash = self.store.pepper().hash(text.as_bytes());
+        // No text is taken over by which another key is named.
+        let is_imported =
+            || self.store.keys().find(&hash).is_some_and(|key| key.form == KeyForm::Imported);
+        if well_formed(text.as_bytes()) || is_imported() {
+            KeyRef::Hashed(hash)
         } else {
             KeyRef::Named(text.to_owned())
         }

@@ -6,5 +6,6 @@ pub mod budget_warnings;
 pub mod create;
 pub mod edit;
 pub(crate) mod fullest_budgets;
+pub mod import;
 pub mod key;
 pub mod lock;

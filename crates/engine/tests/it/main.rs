@@ -7,6 +7,7 @@ mod burst;
 mod compile_fail;
 mod counted_body;
 mod hostile_head;
+mod import;
 mod lock;
 mod notifications;
 mod owner;

@@ -26,8 +26,8 @@ pub use journal::{
     ListRecordsArguments, PeriodArguments,
 };
 pub use key::{
-    CreateKeysArguments, KeyArguments, KeyCommand, LevelArgument, ListKeysArguments, LockArguments,
-    StateArgument,
+    CreateKeysArguments, ImportKeyArguments, KeyArguments, KeyCommand, LevelArgument,
+    ListKeysArguments, LockArguments, StateArgument,
 };
 pub use notify::{ListDeliveriesArguments, NotifyCommand};
 pub use owner::{OwnerCommand, RemoveOwnerArguments};

@@ -17,6 +17,8 @@ use super::session::{Session, Stop};
 use super::when::exact_and_relative;
 use keystile_core::text::printable;
 
+mod import;
+
 /// How many keys one command issues or lists; an answer stays small, however many are asked for.
 const PAGE: u32 = 1000;
 const LISTED_IN_TEXT: u32 = 100;
@@ -24,6 +26,7 @@ const LISTED_IN_TEXT: u32 = 100;
 pub(super) fn dispatch(command: &KeyCommand, session: &mut Session<'_, '_>) -> Result<(), Stop> {
     match command {
         KeyCommand::Create(arguments) => create(arguments, session),
+        KeyCommand::Import(arguments) => import::import(arguments, session),
         KeyCommand::List(arguments) => list(arguments, session),
         KeyCommand::Show(arguments) => show(arguments, session),
         KeyCommand::Lock(arguments) => lock(arguments, session),

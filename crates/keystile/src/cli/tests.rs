@@ -68,6 +68,7 @@ pub(super) fn a_key(number: u32) -> KeyView {
     KeyView {
         id: format!("key_{number:032x}"),
         prefix: format!("ks_4fGh2k{number:02}"),
+        origin: None,
         application: "reader".into(),
         plan: "open".into(),
         state: "active".into(),

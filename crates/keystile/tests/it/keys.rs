@@ -199,3 +199,29 @@ fn an_unlock_keeps_what_was_counted_and_a_reset_forgets_it() {
     assert_eq!([write(), write(), write(), write()], [200, 200, 200, 403]);
     assert_eq!(server.upstream.writes(), 6);
 }
+
+#[test]
+fn a_key_of_another_system_goes_on_and_its_text_never_stands_on_a_command_line() {
+    let mut server = TestServer::new(OPEN).started();
+    let text = "8c2f01de77b0a4419ee1";
+    std::fs::write(server.path("key.txt"), format!("{text}\n")).unwrap();
+    let file = server.path("key.txt");
+    let import =
+        ["key", "import", "--application", "reader", "--plan", "open", "--origin", "3scale"];
+    let from_file = [&import[..], &["--file", file.to_str().unwrap()]].concat();
+    let key = server.json(&from_file);
+    assert_eq!((key["prefix"].as_str(), key["origin"].as_str()), (Some("8c2f0"), Some("3scale")));
+    let key = Key { id: key["id"].as_str().unwrap().to_owned(), text: text.to_owned() };
+    assert_eq!(server.caller(&key).post("/a").status, 200);
+    assert_eq!(server.upstream.received()[0].field("x-api-key"), None);
+    let said = server.run(&from_file).bad();
+    assert!(said.contains("already a key with this text") && !said.contains(text), "{said}");
+    let listed = server.run(&["key", "list"]).good().stdout;
+    assert!(listed.contains("8c2f0 (imported)"), "{listed}");
+    server.kill();
+    server.start();
+    assert_eq!(server.caller(&key).post("/a").status, 200);
+    server.run(&["key", "revoke", text, "--yes"]).good();
+    assert_eq!(server.caller(&key).post("/a").status_and_reason(), refusal(403, "key_revoked"));
+    assert!(!server.log().contains(text));
+}

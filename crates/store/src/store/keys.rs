@@ -10,8 +10,8 @@ use keystile_core::time::Timestamp;
 
 use crate::error::Result;
 use crate::keys::{
-    CountedBudget, KeyEdit, KeyQuery, KeyRef, KeyRow, ListedKey, LockedKey, NewKeys, NewLock,
-    Successor, UnlockedKey,
+    CountedBudget, ImportedKey, KeyEdit, KeyQuery, KeyRef, KeyRow, ListedKey, LockedKey, NewKeys,
+    NewLock, Successor, UnlockedKey,
 };
 use crate::sqlite::journal::activity;
 use crate::sqlite::keys::{key, key_edit, key_list};
@@ -91,6 +91,14 @@ impl Store {
     /// When the store cannot commit; none of them was issued then.
     pub async fn create_keys(&self, new: NewKeys, actor: Actor) -> Result<()> {
         self.write(move |tx| key_edit::create(tx, &new, &actor)).await
+    }
+
+    /// Takes over a key that another system issued, and gives it as it is now.
+    ///
+    /// # Errors
+    /// `Exists` when a key has its text, also a revoked one; when the store cannot commit.
+    pub async fn import_key(&self, new: ImportedKey, actor: Actor) -> Result<KeyRow> {
+        self.write(move |tx| key_edit::import(tx, &new, &actor)).await
     }
 
     /// Locks a key. One that is locked keeps the stricter level and the later end.

@@ -298,3 +298,26 @@ proptest! {
         let _ = strip_query(&query, &with_query());
     }
 }
+
+#[test]
+fn a_key_of_another_system_is_found_where_the_owner_chose_and_looked_up_in_the_usual_field() {
+    let other = "8c2f01de77b0a4419ee1";
+    let basic =
+        |user: &str, password: &str| format!("Basic {}", base64(&format!("{user}:{password}")));
+    let chosen = with_query().in_header(HeaderName::from_static("x-my-key"), "X-My-Key");
+    assert_eq!(seen(&[("x-my-key", other)], "", &chosen), format!("key Header {other}"));
+    let query = format!("api_key={other}");
+    assert_eq!(seen(&[], &query, &chosen), format!("key Query {other}"));
+    // A form parser reads `+` as a blank.
+    assert_eq!(seen(&[], "api_key=a+b%2B", &chosen), "key Query a b+");
+    assert_eq!(seen(&[("x-api-key", other)], "", &with_query()), format!("other Header {other}"));
+    for value in [other.to_owned(), format!("Bearer {other}"), basic(other, "p"), basic("u", other)]
+    {
+        assert_eq!(seen(&[("authorization", &value)], "", &chosen), "nothing", "{value}");
+    }
+    let in_authorization = CredentialRule::default().in_header(AUTHORIZATION, "Authorization");
+    for value in [other.to_owned(), format!("Bearer {other}"), basic(other, "p")] {
+        let found = seen(&[("authorization", &value)], "", &in_authorization);
+        assert_eq!(found, format!("key Authorization {other}"));
+    }
+}

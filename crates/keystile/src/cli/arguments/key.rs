@@ -1,5 +1,7 @@
 //! Arguments of `key`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use keystile_core::keys::lock::LockLevel;
 use keystile_core::time::Span;
@@ -17,6 +19,20 @@ Examples:
   KEY=$(keystile key create --application reader --plan open)
   keystile key create --application team --plan open --count 5 --json")]
     Create(CreateKeysArguments),
+    /// Take over a key that another system issued, so that its caller need not change it.
+    #[command(after_help = "\
+The key is read from a file or from standard input, because what stands on a command
+line can be seen by others: 5 to 255 visible ASCII characters. Keystile keeps only its
+hash. Listings show the beginning of a key of 16 characters or more, and of a shorter one
+nothing.
+
+Callers send it in the header or query parameter of `key_header` or
+`key_query_parameter`, or in X-API-Key.
+
+Examples:
+  keystile key import --application reader --plan open --origin 3scale --file key.txt
+  pass show reader | keystile key import --application reader --origin 3scale")]
+    Import(ImportKeyArguments),
     /// List keys, oldest first.
     List(ListKeysArguments),
     /// Show a key with its budgets and its history.
@@ -85,6 +101,7 @@ impl KeyCommand {
     pub(super) fn common(&self) -> &CommonArguments {
         match self {
             Self::Create(arguments) => &arguments.common,
+            Self::Import(arguments) => &arguments.common,
             Self::List(arguments) => &arguments.common,
             Self::Lock(arguments) => &arguments.key.common,
             Self::Show(key)
@@ -120,6 +137,29 @@ pub struct CreateKeysArguments {
     /// How many keys.
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub count: u32,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// Arguments of `key import`.
+#[derive(Debug, Args)]
+pub struct ImportKeyArguments {
+    /// The application that the key belongs to; created when it is new.
+    #[arg(long, value_name = "NAME")]
+    pub application: String,
+    /// Its plan [default: the application's plan].
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<String>,
+    /// Where the key comes from, for listings and the audit.
+    #[arg(long, value_name = "LABEL")]
+    pub origin: String,
+    /// What the key was called there; kept as its note.
+    #[arg(long, value_name = "TEXT")]
+    pub name: Option<String>,
+    /// The file that holds the key [default: standard input].
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
     /// What every command takes.
     #[command(flatten)]
     pub common: CommonArguments,

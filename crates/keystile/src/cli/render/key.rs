@@ -34,7 +34,7 @@ const EVENT_COLUMNS: &[Column] =
 pub(crate) fn keys(keys: &[KeyView], screen: &Screen) -> String {
     let row = |key: &KeyView| {
         vec![
-            Cell::new(&key.prefix),
+            shown(key),
             Cell::listed(&key.application, screen),
             Cell::listed(&key.plan, screen),
             state(key, screen.now),
@@ -52,11 +52,12 @@ pub(crate) fn key(details_of: &KeyDetails, screen: &Screen) -> String {
     let now = screen.now;
     let mut rows = vec![
         ("Id", Cell::new(&key.id)),
-        ("Begins with", Cell::new(&key.prefix)),
+        (if key.origin.is_none() { "Begins with" } else { "Shown as" }, Cell::new(&key.prefix)),
         ("Application", Cell::new(&key.application)),
         ("Plan", Cell::new(&key.plan)),
         ("State", state(key, now)),
     ];
+    rows.extend(key.origin.iter().map(|origin| ("Imported from", Cell::new(origin))));
     rows.extend(key.note.iter().map(|note| ("Note", Cell::lines(note))));
     rows.extend(key.lock.iter().flat_map(|lock| lock_rows(lock, now)));
     match (key.expires, key.state.as_str()) {
@@ -76,6 +77,14 @@ pub(crate) fn key(details_of: &KeyDetails, screen: &Screen) -> String {
         page.push_str(&section("History", &event_table(events, screen)));
     }
     page
+}
+
+/// What tells it from other keys; of what another system issued that may be little.
+fn shown(key: &KeyView) -> Cell {
+    match key.origin {
+        None => Cell::new(&key.prefix),
+        Some(_) => Cell::new(format!("{} (imported)", key.prefix)),
+    }
 }
 
 fn lock_rows(lock: &Lock, now: Timestamp) -> Vec<(&'static str, Cell)> {

@@ -1,10 +1,13 @@
 use keystile_core::keys::lock::Budgets;
+use keystile_engine::command::Edited;
 use keystile_engine::command::wire::WireCommand;
 use keystile_engine::keys::create::{CreateKeys, NewKey, RollKey};
+use keystile_engine::keys::import::ImportKey;
+use keystile_engine::keys::key::KeyView;
 use keystile_engine::keys::lock::UnlockKey;
 
 use super::super::session::Medium;
-use super::{Engine, TestTerminal, a_locked_key, answer, edited, failure, new_key};
+use super::{Engine, TestTerminal, a_key, a_locked_key, answer, edited, failure, new_key};
 
 #[test]
 fn a_new_key_is_the_only_data_and_comes_with_a_line_to_paste() {
@@ -121,4 +124,53 @@ fn a_name_cannot_forge_a_line_of_talk() {
     let (terminal, _) = Engine::new([answer(vec![key])]).run("keystile key create --application x");
     assert_eq!(terminal.stderr().lines().count(), 1);
     assert!(terminal.stderr().contains("x\\u{a}error: all is lost\\u{1b}[2J on plan open"));
+}
+
+#[test]
+fn an_imported_key_is_read_from_standard_input_and_never_said() {
+    let imported = |text: &'static str| {
+        let now = KeyView { origin: Some("3scale".into()), prefix: "8c2f01de".into(), ..a_key(1) };
+        let done = "Imported 8c2f01de for application reader on plan open.".to_owned();
+        let mut engine = Engine::new([answer(Edited { done, now })]);
+        let terminal = TestTerminal { stdin: text, ..TestTerminal::default() };
+        let line = "keystile key import --application reader --origin 3scale --name old";
+        let (terminal, succeeded) = engine.run_on(terminal, line);
+        (terminal, succeeded, engine.asked)
+    };
+    for text in ["8c2f01de77b0a4419ee1", "8c2f01de77b0a4419ee1\r\n", " 8c2f01de77b0a4419ee1 \n"] {
+        let (terminal, succeeded, asked) = imported(text);
+        assert!(succeeded && terminal.stdout().is_empty());
+        assert_eq!(terminal.stderr(), "Imported 8c2f01de for application reader on plan open.\n");
+        let [WireCommand::ImportKey(ImportKey { text, plan: None, .. })] = &asked[..] else {
+            panic!("{asked:?}")
+        };
+        assert_eq!(text.expose(), "8c2f01de77b0a4419ee1");
+        assert!(!format!("{asked:?}").contains("77b0"));
+    }
+    for (text, said) in [
+        ("", "there is no key to take over"),
+        ("\n", "there is no key to take over"),
+        ("abcd", "has 5 to 255 characters, and this one has 4"),
+        ("one and two", "character 4 of the key"),
+        ("one1234\ntwo1234", "more than one line"),
+        ("ks_0000000000000000000000000000000000000000000_0JwTDp", "issued and never taken over"),
+    ] {
+        let (terminal, succeeded, asked) = imported(text);
+        assert!(!succeeded && asked.is_empty());
+        assert!(terminal.stderr().contains(said), "{}", terminal.stderr());
+    }
+}
+
+#[test]
+fn an_imported_key_with_json_is_the_key_as_it_is_listed() {
+    let now = KeyView { origin: Some("3scale".into()), ..a_key(1) };
+    let done = "Imported.".to_owned();
+    let mut engine = Engine::new([answer(Edited { done, now: now.clone() })]);
+    let terminal = TestTerminal { stdin: "8c2f01de77b0a4419ee1", ..TestTerminal::default() };
+    let line = "keystile key import --application reader --origin 3scale --json";
+    let (terminal, _) = engine.run_on(terminal, line);
+    assert_eq!(serde_json::from_str::<KeyView>(terminal.stdout()).unwrap(), now);
+    let missing = "keystile key import --application reader --origin 3scale --file /nowhere/key";
+    let (terminal, succeeded) = Engine::new([]).run(missing);
+    assert!(!succeeded && terminal.stderr().contains("/nowhere/key cannot be read"));
 }

@@ -63,6 +63,7 @@ fn intro() -> Intro {
 
 fn locked() -> KeyView {
     KeyView {
+        origin: None,
         id: "key_7".to_owned(),
         prefix: "ks_4fGh2k07".to_owned(),
         application: "sweeper".to_owned(),

@@ -64,6 +64,8 @@ kinds! {
     ApplicationNoteChanged, "application_note_changed";
     /// A key was issued.
     KeyCreated, "key_created";
+    /// A key that another system issued was taken over.
+    KeyImported, "key_imported";
     /// A key got another plan.
     KeyPlanChanged, "key_plan_changed";
     /// An owner noted something about a key.

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0008_handed_over.sql"),
     include_str!("../migrations/0009_amounts.sql"),
     include_str!("../migrations/0010_meters_and_documents.sql"),
+    include_str!("../migrations/0011_imported_keys.sql"),
 ];
 
 /// The first version that has an audit.

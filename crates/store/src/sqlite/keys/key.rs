@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use keystile_core::keys::application::{ApplicationId, ApplicationState};
 use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::key::KeyForm;
 use keystile_core::keys::lock::Lock;
 use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;
@@ -27,7 +28,7 @@ pub(crate) fn load(connection: &Connection, table: &KeyCache) -> Result<Rows> {
         rows.add_application(Arc::new(ApplicationEntry::new(row.get(0)?, id, &name, state)));
     }
     let mut statement = connection
-        .prepare("SELECT id, uid, application, plan, hash, expires, revoked, lock FROM key")?;
+        .prepare("SELECT id, uid, application, plan, hash, expires, revoked, lock, origin IS NOT NULL FROM key")?;
     let mut keys = statement.query([])?;
     while let Some(row) = keys.next()? {
         load_key(row, &mut rows, table)?;
@@ -40,9 +41,11 @@ fn load_key(row: &Row<'_>, rows: &mut Rows, table: &KeyCache) -> Result<()> {
         rows.application(row.get(2)?).ok_or_else(|| corrupt("a key has no application"))?.clone();
     let hash = hash_of(row.get_ref(4)?)?;
     let plan = rows.plan(&row.get::<_, String>(3)?);
+    let form = if row.get(8)? { KeyForm::Imported } else { KeyForm::Own };
     let entry = Arc::new(KeyEntry::new(
         row.get(0)?,
         parsed(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
+        form,
         application,
         plan,
     ));
@@ -101,7 +104,7 @@ pub(crate) struct KeyScan {
 
 const KEY_COLUMNS: &str =
     "key.id, key.uid, key.prefix, key.application, application.name, key.plan, key.created,
-    key.expires, key.revoked, key.lock, key.locks, key.counts_after, key.note, key.hash
+    key.expires, key.revoked, key.lock, key.locks, key.counts_after, key.note, key.hash, key.origin
     FROM key JOIN application ON application.id = key.application";
 
 fn key_row(row: &Row<'_>) -> Result<KeyRow> {
@@ -111,6 +114,7 @@ fn key_row(row: &Row<'_>) -> Result<KeyRow> {
         id: row.get(1)?,
         hash: hash_of(row.get_ref(13)?)?,
         prefix: row.get(2)?,
+        origin: row.get(14)?,
         application_row: row.get(3)?,
         application: row.get(4)?,
         plan: row.get(5)?,
@@ -256,7 +260,8 @@ pub(crate) fn insert_key(
     now: Timestamp,
 ) -> Result<Arc<KeyEntry>> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO key (uid, hash, prefix, application, plan, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO key (uid, hash, prefix, application, plan, created, origin)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     let hash = key.hash.as_bytes().as_slice();
     statement.execute(params![
@@ -265,11 +270,12 @@ pub(crate) fn insert_key(
         key.prefix,
         application.row,
         key.plan,
-        now.0
+        now.0,
+        key.origin,
     ])?;
     let plan = rows.plan(&key.plan);
-    let entry =
-        Arc::new(KeyEntry::new(connection.last_insert_rowid(), key.id, application.clone(), plan));
+    let row = connection.last_insert_rowid();
+    let entry = Arc::new(KeyEntry::new(row, key.id, key.form(), application.clone(), plan));
     rows.add_key(entry.clone());
     Ok(entry)
 }

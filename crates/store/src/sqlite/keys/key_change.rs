@@ -23,8 +23,8 @@ impl WriteTx<'_> {
     ) -> Result<Arc<KeyEntry>> {
         let entry =
             key::insert_key(self.connection, &mut self.memory.rows, application, new, self.now)?;
-        let detail = format!("issued as {} on the plan {}", new.prefix, new.plan);
-        let (kind, key) = (EventKind::KeyCreated, Some(entry.row));
+        let (kind, detail) = created(new);
+        let key = Some(entry.row);
         let (application, detail) = (Some(application.row), detail.as_str());
         self.record_event(&Event { key, application, ..Event::named(kind, None, actor, detail) })?;
         let (keys, hash, shared) = (self.memory.keys.clone(), new.hash, entry.clone());
@@ -90,6 +90,17 @@ impl WriteTx<'_> {
         self.connection
             .execute("UPDATE key SET note = ?2 WHERE id = ?1", params![key.row, note])?;
         self.record_event(&Event::of_key(EventKind::KeyNoteChanged, key, actor, note_detail(note)))
+    }
+}
+
+fn created(new: &NewKeyRow) -> (EventKind, String) {
+    let NewKeyRow { prefix, plan, .. } = new;
+    match &new.origin {
+        None => (EventKind::KeyCreated, format!("issued as {prefix} on the plan {plan}")),
+        Some(origin) => (
+            EventKind::KeyImported,
+            format!("imported from {origin} as {prefix} on the plan {plan}"),
+        ),
     }
 }
 

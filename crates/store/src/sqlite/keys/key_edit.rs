@@ -10,7 +10,8 @@ use keystile_core::policy::{Budget, Plan, Policy};
 use crate::error::{Error, Result};
 use crate::key_cache::KeyEntry;
 use crate::keys::{
-    CountedBudget, KeyEdit, KeyRef, KeyRow, LockedKey, NewKeys, NewLock, Successor, UnlockedKey,
+    CountedBudget, ImportedKey, KeyEdit, KeyRef, KeyRow, LockedKey, NewKeys, NewLock, Successor,
+    UnlockedKey,
 };
 use crate::sqlite::keys::key;
 use crate::sqlite::ledger::Terms;
@@ -62,6 +63,27 @@ pub(crate) fn create(tx: &mut WriteTx<'_>, new: &NewKeys, actor: &Actor) -> Resu
         tx.create_key(&application, key, actor)?;
     }
     Ok(())
+}
+
+/// Takes over a key that another system issued. Its hash is the only one of its text that there is, whatever
+/// became of the other key.
+pub(crate) fn import(tx: &mut WriteTx<'_>, new: &ImportedKey, actor: &Actor) -> Result<KeyRow> {
+    match key::find_key_by_hash(tx.connection, &new.key.hash) {
+        Ok(KeyRow { prefix, application, .. }) => {
+            return Err(Error::Exists(format!(
+                "a key with this text: {prefix} of the application {application}"
+            )));
+        }
+        Err(Error::Missing(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let plan = Some(new.key.plan.as_str());
+    let (application, _) = tx.application_or_new(&new.application, plan, actor)?;
+    let entry = tx.create_key(&application, &new.key, actor)?;
+    if new.note.is_some() {
+        tx.set_key_note(&entry, new.note.as_deref(), actor)?;
+    }
+    key::find_key(tx.connection, &entry.id.to_string())
 }
 
 /// Locks a key, or makes its lock stricter.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use keystile_core::actor::Actor;
+use keystile_core::keys::key::KeyForm;
 use keystile_core::time::Timestamp;
 use rusqlite::Connection;
 
@@ -68,6 +69,8 @@ fn a_store_from_before_meters_and_documents_takes_both_and_its_keys_are_its_own(
     let (store, _) = Store::open(older(folder.path(), 9, rows)).unwrap();
     let key = wait(store.key(KeyRef::Named("ks_4fGh2kQz".to_owned()))).unwrap();
     assert_eq!((key.application.as_str(), key.plan.as_str()), ("reader", "open"));
+    assert_eq!(key.origin, None);
+    assert_eq!(store.keys().find(&key.hash).unwrap().form, KeyForm::Own);
     let meter = MeterValue {
         owner: "reader".into(),
         name: "calls".into(),

@@ -16,6 +16,7 @@ mod documents;
 mod exact;
 mod fault;
 mod follow;
+mod imported;
 mod test_store;
 
 mod departure;

@@ -99,8 +99,13 @@ fn revocation_suspension_and_the_end_of_a_rolled_key_survive_a_restart() {
     let (id, new) = (fixture.row(rolled).id, KeyId::new(Uuid::now_v7()));
     fixture
         .change(move |work| {
-            let new =
-                NewKeyRow { id: new, hash, prefix: "ks_new".to_owned(), plan: "small".to_owned() };
+            let new = NewKeyRow {
+                id: new,
+                hash,
+                prefix: "ks_new".to_owned(),
+                plan: "small".to_owned(),
+                origin: None,
+            };
             let (old, ends) = (work.find_key(&id)?, Timestamp(work.now().0 + 5_000));
             work.roll_key(&old, &new, ends, &owner()).map(|_| ())
         })
@@ -136,8 +141,13 @@ fn a_lock_passes_on_to_the_successor() {
     fixture
         .change(move |work| {
             let new = KeyId::new(Uuid::now_v7());
-            let new =
-                NewKeyRow { id: new, hash, prefix: "ks_new".to_owned(), plan: "small".to_owned() };
+            let new = NewKeyRow {
+                id: new,
+                hash,
+                prefix: "ks_new".to_owned(),
+                plan: "small".to_owned(),
+                origin: None,
+            };
             let old = work.find_key(&id)?;
             work.roll_key(&old, &new, work.now(), &owner()).map(|_| ())
         })

@@ -121,7 +121,8 @@ impl TestStore {
     pub(crate) fn issue_text(&self, plan: &str, text: &[u8]) -> KeyHash {
         let hash = self.store().pepper().hash(text);
         let id = KeyId::new(Uuid::now_v7());
-        let row = NewKeyRow { id, hash, prefix: format!("ks_{id}"), plan: plan.to_owned() };
+        let row =
+            NewKeyRow { id, hash, prefix: format!("ks_{id}"), plan: plan.to_owned(), origin: None };
         let plan = plan.to_owned();
         self.change(move |work| {
             let (application, _) = work.application_or_new(&plan, Some(&plan), &owner())?;
