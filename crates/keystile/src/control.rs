@@ -1,7 +1,7 @@
 //! The control socket: how the command line reaches a running server.
 //!
 //! A Unix socket in the data directory, for this user and root only. One line in, one line out, as
-//! [`exchange`](crate::exchange) has them, with blanks before the answer while the server is at it. Who asks is
+//! [`mod@exchange`] has them, with blanks before the answer while the server is at it. Who asks is
 //! what the kernel says of the other side.
 
 use std::fs::File;
