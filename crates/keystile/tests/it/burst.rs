@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::{Call, Caller, TestServer, pause, wait_until};
+use crate::harness::{Call, Caller, TestServer, wait_until};
 
 const CALLERS: usize = 500;
 const TEN_DELETES: &str = "[plan.open]\nallow = \"bookmarks: *\"\n\
@@ -77,8 +77,8 @@ fn of_500_parallel_deletes_with_kill_9_in_the_middle_at_most_10_arrive() {
         wait_until("some have arrived", || upstream.writes() > 0);
         server.kill();
     });
-    // What was on its way to the upstream may still arrive.
-    pause(50);
+    // What was on its way to the upstream still arrives.
+    upstream.wait_until_deserted();
     let before = server.upstream.writes();
     assert!((passed..=10).contains(&before));
     server.start();

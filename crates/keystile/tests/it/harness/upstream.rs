@@ -8,10 +8,11 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
-use super::pause;
+use super::{pause, wait_until};
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
@@ -37,6 +38,7 @@ impl Received {
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
+    connections: Arc<AtomicUsize>,
     released: Arc<(Mutex<bool>, Condvar)>,
 }
 
@@ -44,13 +46,22 @@ impl Upstream {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let upstream = Self { address, received: Arc::default(), released: Arc::default() };
+        let upstream = Self {
+            address,
+            received: Arc::default(),
+            connections: Arc::default(),
+            released: Arc::default(),
+        };
         let serving = upstream.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let upstream = serving.clone();
-                // The gate closes connections as it likes, and is killed.
-                std::thread::spawn(move || drop(serve(&stream, &upstream)));
+                upstream.connections.fetch_add(1, Ordering::SeqCst);
+                std::thread::spawn(move || {
+                    // The gate closes connections as it likes, and is killed.
+                    drop(serve(&stream, &upstream));
+                    upstream.connections.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
         upstream
@@ -75,6 +86,16 @@ impl Upstream {
         let (is_released, changed) = &*self.released;
         let held = changed.wait_while(is_released.lock().unwrap(), |is_released| !*is_released);
         drop(held.unwrap());
+    }
+
+    /// Waits until all that a killed gate has sent was read.
+    pub(crate) fn wait_until_deserted(&self) {
+        // Connections are accepted in order: once this one is answered, none of the gate's waits for that.
+        let mut last = TcpStream::connect(self.address).unwrap();
+        last.write_all(b"GET /last HTTP/1.1\r\n\r\n").unwrap();
+        last.read_exact(&mut [0]).unwrap();
+        drop(last);
+        wait_until("all connections have ended", || self.connections.load(Ordering::SeqCst) == 0);
     }
 
     /// How many writes arrived.
