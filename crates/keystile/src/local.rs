@@ -105,6 +105,10 @@ impl Local {
             return Err(nothing_there(&data, ""));
         }
         let directory = DataDirectory::hold(&data)?;
+        // Looked at only now: a server that just begins a store holds the directory.
+        if is_all_empty(&data) {
+            return Err(nothing_begun(&data));
+        }
         Ok(keystile_store::files::loss::accept(directory, &account::of_process().actor())?)
     }
 
@@ -246,16 +250,25 @@ fn creates_something(command: &WireCommand) -> bool {
     )
 }
 
+/// By each of these a folder shows that a store is in it, or was.
+const STORE_FILES: [&str; 5] =
+    ["keystile.db", "keystile.db-wal", "pepper", "keystile.mark", "keystile.restoring"];
+
 /// Whether there is a store, or what is left of one, of which opening it then tells.
 fn holds_store(data: &std::path::Path) -> Result<bool, Failure> {
-    for name in ["keystile.db", "keystile.db-wal", "pepper", "keystile.mark", "keystile.restoring"]
-    {
+    for name in STORE_FILES {
         let is_there = data.join(name).try_exists();
         if is_there.map_err(|error| out_of_reach(data, &error))? {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether no store had begun when its first file was made: what is there holds nothing.
+fn is_all_empty(data: &std::path::Path) -> bool {
+    let length = |name| data.join(name).metadata().map_or(0, |metadata| metadata.len());
+    STORE_FILES.iter().all(|name| length(name) == 0)
 }
 
 /// Whether there is a store cannot be seen.
@@ -273,6 +286,15 @@ fn out_of_reach(data: &std::path::Path, error: &std::io::Error) -> Failure {
 
 /// What else helps a command that may make a store.
 const OR_CREATE: &str = "\nor begin a new one there: the same command with --create";
+
+/// There are files of a store, and they are empty.
+fn nothing_begun(data: &std::path::Path) -> Failure {
+    let Failure { kind, message, help } = nothing_there(data, "");
+    let empty: Vec<_> = STORE_FILES.into_iter().filter(|name| data.join(name).exists()).collect();
+    let verb = if empty.len() == 1 { "is" } else { "are" };
+    let message = format!("{message}: {} {verb} empty", empty.join(" and "));
+    Failure { kind, message, help }
+}
 
 fn nothing_there(data: &std::path::Path, or_create: &str) -> Failure {
     let folder = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());

@@ -284,6 +284,22 @@ fn a_command_makes_no_folder_where_there_is_no_store() {
 }
 
 #[test]
+fn of_an_empty_database_and_nothing_else_no_loss_can_be_accepted() {
+    let mut server = TestServer::new(OPEN);
+    std::fs::create_dir(server.path("keystile-data")).unwrap();
+    let database = server.path("keystile-data/keystile.db");
+    std::fs::write(&database, "").unwrap();
+    let said = server.run(&["accept-loss"]).bad();
+    assert!(said.contains("there is no Keystile store in keystile-data"), "{said}");
+    assert!(said.contains("keystile.db is empty") && said.contains("keystile run"), "{said}");
+    assert_eq!(database.metadata().unwrap().len(), 0);
+    server.start();
+    server.stop();
+    let said = server.run(&["accept-loss"]).good().stderr;
+    assert!(said.contains("Nothing is missing"), "{said}");
+}
+
+#[test]
 fn every_command_of_the_issue_exists() {
     let server = TestServer::new(OPEN);
     let help = |line: &[&str]| server.run(&[line, &["--help"]].concat()).good().stdout;
