@@ -94,6 +94,8 @@ pub struct Engine {
     pub(crate) refusal_bursts: RefusalBursts,
     pub(crate) store_health: StoreHealth,
     pub(crate) forgetting: Hourly,
+    /// Held by whoever changes the claim link and the file that names it, so that the two agree.
+    pub(crate) owner_link: tokio::sync::Mutex<()>,
     /// Set once a server serves; commands that run directly on the store leave it empty.
     pub server: OnceLock<ServerInfo>,
     /// How what is outside of the store is looked at; set by the program.
@@ -123,6 +125,7 @@ impl Engine {
             refusal_bursts: RefusalBursts::default(),
             store_health: StoreHealth::default(),
             forgetting: Hourly::default(),
+            owner_link: tokio::sync::Mutex::default(),
             server: OnceLock::new(),
             checks: OnceLock::new(),
             reloader: OnceLock::new(),

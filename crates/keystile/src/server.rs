@@ -225,7 +225,7 @@ impl Server {
     ) -> Result<Option<ClaimLink>, Failure> {
         let engine = self.engine();
         if engine.has_owner().await? {
-            engine.store().directory().remove_owner_link()?;
+            engine.remove_used_link().await?;
             return Ok(None);
         }
         engine.execute(principal, MakeClaimLink).await.map(Some)

@@ -90,6 +90,7 @@ impl Command for MakeClaimLink {
         Box::pin(async move {
             let secret = Engine::secret(SecretKind::Claim);
             let hash = secret.hash(SecretKind::Claim, engine.store.pepper());
+            let _held = engine.owner_link.lock().await;
             let expires = engine.store.create_claim(hash, CLAIM_MAX, by.actor().clone()).await?;
             let url = format!("{}/claim/{}", engine.console_url(), secret.expose());
             engine.store.directory().write_owner_link(&url)?;
@@ -110,6 +111,21 @@ impl Engine {
             Some(hash) => Ok(self.store.claim_is_open(hash).await?),
             None => Ok(false),
         }
+    }
+
+    /// Removes the file with the latest link where that no longer works.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the file cannot be read or removed.
+    pub async fn remove_used_link(&self) -> Result<(), Failure> {
+        let _held = self.owner_link.lock().await;
+        let directory = self.store.directory();
+        let Some(link) = directory.owner_link()? else { return Ok(()) };
+        let secret = link.rsplit('/').next().unwrap_or_default();
+        if !self.claim_is_open(secret).await? {
+            directory.remove_owner_link()?;
+        }
+        Ok(())
     }
 
     /// Makes somebody an owner by a claim link. Of several who use one link at once, one becomes an owner;
@@ -147,7 +163,7 @@ impl Engine {
             other => other.into(),
         })?;
         // Best effort: the link in it no longer works.
-        if let Err(error) = self.store.directory().remove_owner_link() {
+        if let Err(error) = self.remove_used_link().await {
             tracing::warn!(%error, "the file with the used link stays");
         }
         Ok(Claimed { owner: owner.into(), recovery_codes })

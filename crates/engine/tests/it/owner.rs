@@ -43,6 +43,35 @@ fn a_link_makes_one_owner_and_its_file_is_gone() {
 }
 
 #[test]
+fn of_links_that_are_made_at_once_the_file_has_the_one_that_works() {
+    let fixture = TestEngine::new();
+    let links = std::thread::scope(|scope| {
+        let making: Vec<_> = (0..16).map(|_| scope.spawn(|| fixture.claim_link())).collect();
+        making.into_iter().map(|link| link.join().unwrap()).collect::<Vec<_>>()
+    });
+    let works = |secret: &str| wait(fixture.engine().claim_is_open(secret)).unwrap();
+    let open: Vec<_> = links.iter().filter(|link| works(link.secret.expose())).collect();
+    let file = std::fs::read_to_string(fixture.path("owner-link")).unwrap();
+    assert_eq!(open.iter().map(|link| link.url.as_str()).collect::<Vec<_>>(), [file.trim()]);
+    let names = std::fs::read_dir(fixture.path("")).unwrap();
+    let mut names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.all(|name| !name.contains("partial")));
+}
+
+#[test]
+fn the_file_keeps_a_link_that_still_works() {
+    let mut fixture = TestEngine::new();
+    fixture.claim("ada");
+    let link = fixture.claim_link();
+    wait(fixture.engine().remove_used_link()).unwrap();
+    let file = std::fs::read_to_string(fixture.path("owner-link")).unwrap();
+    assert_eq!(file.trim(), link.url);
+    fixture.later(CLAIM_MAX.millis());
+    wait(fixture.engine().remove_used_link()).unwrap();
+    assert!(!fixture.path("owner-link").exists());
+}
+
+#[test]
 fn a_password_is_kept_only_as_its_hash() {
     let fixture = TestEngine::new();
     let ada = fixture.claim("Ada").owner;

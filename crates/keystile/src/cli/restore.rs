@@ -27,9 +27,7 @@ pub fn check(arguments: &RestoreArguments, data: &Path) -> Result<(), Failure> {
     // A directory that cannot be read is the store's to complain about.
     let is_left_over = |entry: &std::fs::DirEntry| {
         let name = entry.file_name();
-        ["keystile.lock", "keystile.restoring", "keystile.restoring.partial"]
-            .iter()
-            .any(|known| name == *known)
+        name == "keystile.lock" || name.to_string_lossy().starts_with("keystile.restoring")
     };
     let holds_something = std::fs::read_dir(data).is_ok_and(|mut entries| {
         entries.any(|entry| !entry.is_ok_and(|entry| is_left_over(&entry)))

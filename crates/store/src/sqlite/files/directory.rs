@@ -51,7 +51,10 @@ impl DataDirectory {
         };
         let lock = lock.map_err(|source| Error::Directory { path: lock_path, source })?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), lock: Arc::new(lock) }),
+            Ok(()) => {
+                remove_partial_files(path);
+                Ok(Self { path: path.to_owned(), lock: Arc::new(lock) })
+            }
             Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(fault(source)),
         }
@@ -140,7 +143,20 @@ impl DataDirectory {
             .map_err(|source| Error::Directory { path, source })
     }
 
-    /// Removes the link, because it was used or because there is an owner.
+    /// The link that was written last, unless it was removed.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn owner_link(&self) -> Result<Option<String>> {
+        let path = self.owner_link_file();
+        match std::fs::read_to_string(&path) {
+            Ok(link) => Ok(Some(link.trim_end().to_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Directory { path, source }),
+        }
+    }
+
+    /// Removes the link, because it was used or has ended.
     ///
     /// # Errors
     /// When the file is there and cannot be removed.
@@ -210,15 +226,48 @@ fn open_private(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// Writes a new file that only this user can read, durably; never half of it under its name.
+/// Writes a new file that only this user can read, durably; never half of it under its name. Of several who
+/// write one file at once, each writes a whole one, and the last stays.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let partial = path.with_extension("partial");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+    let partial = partial_of(path);
+    let written = write_as(&partial, path, bytes);
+    if written.is_err() {
+        // Best effort: what was wrong with the file is wrong with its removal, often.
+        drop(std::fs::remove_file(&partial));
+    }
+    written
+}
+
+fn write_as(partial: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(&partial, path)?;
+    std::fs::rename(partial, path)?;
     sync_folder(path)
+}
+
+const PARTIAL: &str = ".partial";
+
+/// What a file is called until it is whole: a name that no other writer of the same file takes.
+fn partial_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{:08x}{PARTIAL}", u32::from_ne_bytes(random())));
+    PathBuf::from(name)
+}
+
+/// Removes what writers left that were cut off. Best effort: whatever stays is never read.
+fn remove_partial_files(directory: &Path) {
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let is_partial = name.to_str().is_some_and(|name| {
+            let whole = ["owner-link.", "pepper.", "keystile.restoring."];
+            name.ends_with(PARTIAL) && whole.iter().any(|whole| name.starts_with(whole))
+        });
+        if is_partial && let Err(error) = std::fs::remove_file(entry.path()) {
+            tracing::warn!(file = %entry.path().display(), %error, "a file that was cut off stays");
+        }
+    }
 }
 
 /// By this a store knows the pepper of its keys again; nothing can be tried out with it.

@@ -35,6 +35,32 @@ fn nobody_else_can_read_the_directory() {
 }
 
 #[test]
+fn of_many_who_write_one_file_each_writes_a_whole_one() {
+    let fixture = fixture();
+    let directory = fixture.store().directory();
+    let link = |number| format!("https://console.example.org/{number}");
+    std::thread::scope(|scope| {
+        for number in 0..16 {
+            scope.spawn(move || directory.write_owner_link(&link(number)).unwrap());
+        }
+    });
+    let written = directory.owner_link().unwrap().unwrap();
+    assert!((0..16).any(|number| link(number) == written), "{written}");
+}
+
+#[test]
+fn what_a_writer_left_that_was_cut_off_is_gone_at_the_next_start() {
+    let mut fixture = fixture();
+    fixture.stop();
+    let names = ["owner-link.0badcafe.partial", "owner-link.partial", "my-copy.partial"];
+    for name in names {
+        std::fs::write(fixture.path().join(name), "ksc_half").unwrap();
+    }
+    fixture.start();
+    assert_eq!(names.map(|name| fixture.path().join(name).exists()), [false, false, true]);
+}
+
+#[test]
 fn a_store_of_a_newer_version_is_left_alone() {
     let mut fixture = fixture();
     fixture.stop();
