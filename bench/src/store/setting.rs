@@ -87,6 +87,7 @@ pub async fn issue(store: &Arc<Store>) -> Outcome<()> {
             hash: store.pepper().hash(text.expose().as_bytes()),
             prefix: text.display_prefix().to_owned(),
             plan: "open".to_owned(),
+            origin: None,
         }
     };
     let place = |number| if number + 1 == KEYS { APPLICATIONS - 1 } else { number / 10 };

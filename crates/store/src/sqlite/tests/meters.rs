@@ -115,17 +115,30 @@ fn changed(work: &mut WriteTx<'_>) -> crate::error::Result<i64> {
 fn puts_of_one_meter_in_one_commit_are_one_statement() {
     let fixture = fixture();
     let before = fixture.change(changed).unwrap();
-    let (release, held) = std::sync::mpsc::channel::<()>();
+    let ((reached, begun), (release, held)) =
+        (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel::<()>());
     let store = fixture.store().clone();
     wait(async {
-        let busy = store.write(move |_| Ok(held.recv().is_ok()));
-        let put = |value| store.put_meters(vec![meter("a", "n", (0, 1), value)]);
-        let (first, second, third) =
-            (put(1), store.set_meters(vec![meter("a", "n", (0, 1), 7)]), put(5));
-        let fourth = store.put_meters_later(vec![meter("a", "n", (0, 1), 6)]);
-        let release = async move { drop(release) };
-        let (_, first, second, third, ()) = tokio::join!(busy, first, second, third, release);
-        first.and(second).and(third).and(fourth).unwrap();
+        let busy = tokio::spawn({
+            let store = store.clone();
+            let wait_for_all = move |_: &mut WriteTx<'_>| {
+                drop(reached);
+                Ok(held.recv().is_ok())
+            };
+            async move { store.write(wait_for_all).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(begun.recv().is_err());
+        // The writer is held up, so all of these are in its next group.
+        let value = |value| vec![meter("a", "n", (0, 1), value)];
+        let first = store.begin_put_meters(value(9)).unwrap();
+        let second = store.begin_set_meters(value(7)).unwrap();
+        store.put_meters_later(value(6)).unwrap();
+        let third = store.begin_put_meters(value(5)).unwrap();
+        drop(release);
+        let (first, second, third) = tokio::join!(first, second, third);
+        first.and(second).and(third).unwrap();
+        busy.await.unwrap().unwrap();
     });
     drop(store);
     assert_eq!(fixture.change(changed).unwrap() - before, 1);
