@@ -12,5 +12,6 @@ pub mod identity;
 pub mod permit;
 pub(crate) mod refusal_log;
 pub mod refused;
+pub mod relayed;
 pub mod reserve;
 pub mod settle;
