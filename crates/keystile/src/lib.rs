@@ -5,6 +5,7 @@
 //! they and the server write to each other.
 
 mod account;
+mod backend;
 pub mod cli;
 pub mod config;
 mod console;

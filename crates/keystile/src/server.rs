@@ -27,6 +27,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
+use crate::backend::Backend;
 use crate::config::{self, Configuration, ConsoleSettings};
 use crate::{console, control, probe};
 
@@ -42,6 +43,7 @@ pub struct Server {
     engine: Arc<Engine>,
     data: PathBuf,
     gate: Gate,
+    backend: Option<Backend>,
     console: SocketAddr,
     tasks: JoinSet<()>,
     /// What the tasks are, for a message.
@@ -145,6 +147,7 @@ impl Server {
             store_timeout,
             gate,
             console: console_settings,
+            threescale_backend,
             policy,
             observes_all,
             ..
@@ -169,6 +172,7 @@ impl Server {
             Err(_) if engine.store().fault().is_some() => None,
             bound => Some(bound.context("the control socket cannot be opened")?),
         };
+        let backend = Backend::start_if(&engine, threescale_backend.as_ref()).await?;
         let info = ServerInfo {
             started: engine.store().now(),
             gate: gate_names(gate.addresses(), tls.as_ref()),
@@ -199,8 +203,11 @@ impl Server {
         let notifier = worker::start(engine.clone(), &vapid);
         let housekeeping = run_maintenance(engine.clone(), metrics, certificates);
         names.insert(tasks.spawn(housekeeping).id(), "the housekeeping");
+        if let Some(backend) = &backend {
+            names.insert(tasks.spawn(backend.saving()).id(), "the 3scale backend's housekeeping");
+        }
         let left_unknown = opened.left_unknown;
-        Ok(Self { engine, data, gate, console, tasks, names, notifier, left_unknown })
+        Ok(Self { engine, data, gate, backend, console, tasks, names, notifier, left_unknown })
     }
 
     /// The engine behind it.
@@ -211,6 +218,11 @@ impl Server {
     /// Where callers arrive.
     pub fn gate(&self) -> &[SocketAddr] {
         self.gate.addresses()
+    }
+
+    /// Where 3scale's backend is served, if it is.
+    pub fn backend(&self) -> Option<SocketAddr> {
+        self.backend.as_ref().map(Backend::address)
     }
 
     /// Where health and metrics are.
@@ -233,10 +245,11 @@ impl Server {
 
     /// Waits until a part of the server ends that should not.
     pub async fn failed(&mut self) -> PartEnded {
-        let Self { engine, gate, tasks, names, notifier, .. } = self;
+        let Self { engine, gate, backend, tasks, names, notifier, .. } = self;
         tokio::select! {
             () = engine.store().writer_ended() => PartEnded("the store's writer"),
             () = gate.core_ended() => PartEnded("a thread of the gate"),
+            () = Backend::ended(backend.as_ref()) => PartEnded("a thread of the 3scale backend"),
             () = notifier.ended() => PartEnded("the notifier"),
             Some(ended) = tasks.join_next_with_id() => {
                 let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
@@ -294,6 +307,9 @@ impl Server {
         let gate = self.gate;
         if tokio::task::spawn_blocking(move || gate.drain()).await.is_err() {
             tracing::error!("the gate did not end in order");
+        }
+        if let Some(backend) = self.backend {
+            backend.stop().await;
         }
         self.notifier.stop().await;
         self.tasks.shutdown().await;

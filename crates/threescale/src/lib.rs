@@ -1,4 +1,6 @@
 //! 3scale's protocols, for gateways and accounts that speak them.
 
+pub mod account;
 pub mod backend;
 pub mod portal;
+pub mod server;

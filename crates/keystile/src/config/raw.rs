@@ -4,6 +4,7 @@
 //! file is resolved, together with everything else that is wrong.
 
 mod notifications;
+mod threescale;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use notifications::{Channel, Smtp, Watch, WatchEvent, WatchOutcome};
+pub(super) use threescale::{InternalUser, ThreescaleBackend};
 
 use super::value::{NumberOrText, OneOrMany, Spanned, TextOr};
 
@@ -39,6 +41,8 @@ pub(super) struct File {
     pub(super) gate: Gate,
     /// The owner's listener: console, admin API, health and metrics.
     pub(super) console: Console,
+    /// 3scale's backend, served by Keystile in its place.
+    pub(super) threescale_backend: Option<Spanned<ThreescaleBackend>>,
     /// The format of new keys.
     pub(super) keys: Keys,
     /// The record of every write.

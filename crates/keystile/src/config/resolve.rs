@@ -8,6 +8,7 @@ mod overlap;
 mod pattern;
 mod plan;
 mod setting;
+mod threescale;
 mod upstream;
 mod watch;
 
@@ -152,6 +153,10 @@ impl Resolver<'_> {
             api.credential.prefix = keys.clone();
         }
         let plans = self.plans(&file.plan);
+        let taken: Vec<_> = gate.listen.iter().copied().chain([console.listen]).collect();
+        let threescale_backend = file.threescale_backend.as_ref();
+        let threescale_backend =
+            threescale_backend.map(|backend| self.threescale_backend(backend, &taken));
         let watching = self.watching(file, &plans, time_zone.clone());
         let retention = self.retention(&file.journal, &plans);
         Configuration {
@@ -159,6 +164,7 @@ impl Resolver<'_> {
             store_timeout: self.store_timeout(file.store_timeout.as_ref()),
             gate,
             console,
+            threescale_backend,
             policy: Policy::new(apis, plans, time_zone),
             observes_all: false,
             watching: Arc::new(watching),

@@ -9,6 +9,7 @@ use keystile_core::notifications::watch::WatchRules;
 use keystile_core::policy::Policy;
 use keystile_core::time::Span;
 use keystile_proxy::settings::{GateSettings, TlsFiles};
+use keystile_threescale::server::BackendSettings;
 use keystile_web::Access;
 
 use super::diagnostic::Diagnostic;
@@ -24,6 +25,8 @@ pub struct Configuration {
     pub gate: GateSettings,
     /// Where the owner looks.
     pub console: ConsoleSettings,
+    /// Where 3scale's backend is served; nowhere where `None`.
+    pub threescale_backend: Option<BackendSettings>,
     /// APIs and plans.
     pub policy: Policy,
     /// Whether the command line asked for every API to be observed, whatever a file says of it.

@@ -141,6 +141,8 @@ pub(super) fn tables() -> Vec<Table> {
         table("[gate] tls", &["gate", "tls"]),
         table("[console]", &["console"]),
         table("[console] tls", &["console", "tls"]),
+        table("[threescale_backend]", &["threescale_backend"]),
+        table("[threescale_backend] internal", &["threescale_backend", "internal"]),
         table("[keys]", &["keys"]),
         table("[journal]", &["journal"]),
         table("[api.NAME]", &["api", "NAME"]),

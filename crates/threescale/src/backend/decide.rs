@@ -284,6 +284,14 @@ impl<'c> Prepared<'c> {
 }
 
 impl Decision<'_> {
+    /// Turns "yes" into "no": nothing of the call is counted, so nothing of it is shown.
+    pub fn refuse(&mut self, rejection: Rejection) {
+        self.rejection = Some(rejection);
+        for report in &mut self.reports {
+            report.current = report.stored;
+        }
+    }
+
     /// What the call changes: amounts of its metrics and all above, in every window around [`Self::at`]. `None`
     /// where it changes nothing: it may not pass, it only asks, or it uses nothing.
     pub fn counted(&self) -> Option<&Usage> {

@@ -8,7 +8,10 @@ use std::fmt;
 use keystile_core::time::Timestamp;
 
 /// The period of a limit, shortest first. The reference orders weeks before months.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Period {
     /// Sixty seconds.
     Minute,

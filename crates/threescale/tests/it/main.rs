@@ -1,11 +1,7 @@
-//! The client of the portal against the stand-in, over real sockets with TLS.
+//! The backend over real sockets, on a real store.
 
-#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod changes;
-mod faults;
-mod reads;
-mod secrets;
-mod setup;
-mod tls;
-mod webhooks;
+mod backend;
+mod fixture;
+mod policy;

@@ -106,7 +106,7 @@ impl Resolver<'_> {
         addresses
     }
 
-    fn socket_address(&mut self, text: &Spanned<String>) -> Option<SocketAddr> {
+    pub(super) fn socket_address(&mut self, text: &Spanned<String>) -> Option<SocketAddr> {
         if let Ok(address) = text.value.parse() {
             return Some(address);
         }
@@ -249,7 +249,7 @@ fn access(setting: Option<&Spanned<raw::Access>>) -> Access {
 }
 
 /// Whether one listener keeps another from being opened. Port 0 is any free one.
-fn conflict(one: SocketAddr, other: SocketAddr) -> bool {
+pub(super) fn conflict(one: SocketAddr, other: SocketAddr) -> bool {
     let (a, b) = (one.ip(), other.ip());
     let is_shared =
         a == b || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()));

@@ -63,7 +63,7 @@ fn a_misspelt_key_is_recognized() {
 fn a_key_in_the_wrong_table_is_sent_to_the_right_one() {
     insta::assert_snapshot!(bad_before("listen = '127.0.0.1:1'"), @"
     1:1: the top of the file has no key `listen`
-      help: `listen` belongs in [gate] or [console]
+      help: `listen` belongs in [gate], [console] or [threescale_backend]
     ");
     insta::assert_snapshot!(bad_api("rate_limit = '1 per second'"), @"
     5:1: [api.bookmarks] has no key `rate_limit`

@@ -25,6 +25,7 @@ fn every_setting_arrives_where_it_belongs() {
         store_timeout,
         gate,
         console,
+        threescale_backend,
         policy,
         observes_all,
         watching,
@@ -41,6 +42,12 @@ fn every_setting_arrives_where_it_belongs() {
     assert_eq!((console.listen.to_string().as_str(), console.behind_proxy), ("10.0.0.1:80", true));
     assert_eq!(console.url(console.listen), "https://console.example.org");
     assert_eq!((console.health, console.metrics), (Access::Token, Access::Off));
+    let backend = threescale_backend.unwrap();
+    assert_eq!((backend.listen.to_string().as_str(), backend.threads), ("10.0.0.1:7090", 2));
+    assert_eq!(backend.writes.unwrap().metrics, ["post", "put"]);
+    let internal = backend.internal.unwrap();
+    assert_eq!(internal.user, "portal");
+    assert_eq!(internal.password, "-----BEGIN CERTIFICATE-----");
     assert_eq!((keys.as_str(), journal.retention), ("acme", Some(Span::from_secs(90 * 86_400))));
     assert_eq!(policy.time_zone().iana_name(), Some("Europe/Berlin"));
     check_api(policy.api_named("notes").unwrap().api.spec(), folder.path());

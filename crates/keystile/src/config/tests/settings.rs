@@ -187,3 +187,33 @@ fn addresses_of_the_command_line_keep_the_rules_of_the_file() {
     let guarded = from_text_with(&behind, "keystile.toml", Path::new("/srv"), &exposed).unwrap();
     assert_eq!(Some(guarded.console.listen), exposed.console, "the file says what guards it");
 }
+
+#[test]
+fn the_backend_of_3scale_is_reached_only_where_it_should() {
+    insta::assert_snapshot!(bad_before("[threescale_backend]\n\
+         listen = '0.0.0.0:7090'\n\
+         threads = 65\n\
+         internal = { password_file = 'no-such-file' }"), @r#"
+    2:10: 0.0.0.0 can be reached by other machines, and keys would go over the network in the clear
+      help: listen on "127.0.0.1:7090", or set `behind_proxy = true` where only a trusted network or a proxy with TLS reaches it
+    3:11: `threads` is a number from 1 to 64
+    4:12: `internal` has no `user`
+      help: write it as in user = "internal"
+    4:30: "no-such-file" cannot be read: No such file or directory (os error 2)
+      help: the file holds the password and nothing else
+    "#);
+    insta::assert_snapshot!(bad_before("[threescale_backend]\n\
+         listen = '127.0.0.1:7070'\n\
+         api = 'bookmark'\n\
+         writes = ['pöst']\n\
+         internal = { user = 'a:b' }"), @r#"
+    2:10: 127.0.0.1:7070 is taken by another listener already
+      help: change the port
+    3:7: there is no API named "bookmark"
+      help: did you mean "bookmarks"?
+    4:11: "pöst" is not the system name of a metric
+      help: write it as in writes = ["post"]
+    5:12: `internal` has no `password_file`
+      help: write it as in password_file = "internal-password"
+    "#);
+}

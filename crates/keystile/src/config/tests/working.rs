@@ -181,6 +181,7 @@ fn the_stated_defaults_are_those_that_hold() {
             store_timeout,
             gate,
             console,
+            threescale_backend,
             policy,
             observes_all,
             watching,
@@ -190,7 +191,7 @@ fn the_stated_defaults_are_those_that_hold() {
         } = configuration;
         let plans: Vec<_> = policy.plans().collect();
         format!(
-            "{data:?} {store_timeout} {gate:?} {console:?} {:?} {plans:?} {observes_all} {watching:?} {keys} {journal:?} {warnings:?}",
+            "{data:?} {store_timeout} {gate:?} {console:?} {threescale_backend:?} {:?} {plans:?} {observes_all} {watching:?} {keys} {journal:?} {warnings:?}",
             policy.apis()
         )
     };
@@ -227,7 +228,9 @@ fn the_options_in_the_initial_file_work() {
         let line = line.strip_prefix("# ").unwrap_or(line);
         let is_toml = line.contains(" = ") && !line.contains("`behind_proxy")
             || line.starts_with(['[', ' ', ']']);
-        let needs_file = line.starts_with("tls") || line.starts_with("trusted_certificates");
+        let needs_file = line.starts_with("tls")
+            || line.starts_with("internal")
+            || line.starts_with("trusted_certificates");
         let is_alternative = line.starts_with("never_lock") || line.contains("growth");
         let is_shown = is_toml && !needs_file && !is_alternative;
         is_shown.then(|| line.to_owned() + "\n")

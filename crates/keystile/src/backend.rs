@@ -1,0 +1,79 @@
+//! 3scale's backend in a running server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use keystile_engine::Engine;
+use keystile_threescale::account::Account;
+use keystile_threescale::server::{BackendServer, BackendSettings};
+
+/// How often what nobody waits for is written.
+const SAVING: Duration = Duration::from_secs(1);
+
+/// A backend that serves.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    account: Arc<Account>,
+    server: BackendServer,
+}
+
+impl Backend {
+    /// The backend of a server, where its configuration has one.
+    pub(crate) async fn start_if(
+        engine: &Arc<Engine>,
+        settings: Option<&BackendSettings>,
+    ) -> anyhow::Result<Option<Self>> {
+        match settings {
+            Some(settings) => Self::start(engine, settings).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads the account that the store keeps, and serves it.
+    async fn start(engine: &Arc<Engine>, settings: &BackendSettings) -> anyhow::Result<Self> {
+        let account = Account::open(engine.clone(), settings.writes.clone()).await?;
+        let server = BackendServer::start(&account, settings)
+            .with_context(|| format!("cannot serve the 3scale backend on {}", settings.listen))?;
+        Ok(Self { account, server })
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Writes what nobody waits for, every second.
+    pub(crate) fn saving(&self) -> impl Future<Output = ()> + Send + 'static {
+        let account = self.account.clone();
+        async move {
+            let mut seconds = tokio::time::interval(SAVING);
+            loop {
+                seconds.tick().await;
+                if let Err(error) = account.save().await {
+                    tracing::debug!(%error, "usage could not be written; it will be");
+                }
+            }
+        }
+    }
+
+    /// Waits until a thread of a backend ends that should not; for ever where there is none.
+    pub(crate) async fn ended(backend: Option<&Self>) {
+        match backend {
+            Some(backend) => backend.server.ended().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets calls under way finish, and writes what was counted.
+    pub(crate) async fn stop(self) {
+        let Self { account, server } = self;
+        if tokio::task::spawn_blocking(move || server.stop()).await.is_err() {
+            tracing::error!("the 3scale backend did not end in order");
+        }
+        if let Err(error) = account.save().await {
+            tracing::warn!(%error, "the usage of the last second could not be written");
+        }
+    }
+}

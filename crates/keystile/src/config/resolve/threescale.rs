@@ -1,0 +1,118 @@
+//! 3scale's backend.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use keystile_threescale::account::WriteRule;
+use keystile_threescale::server::{BackendSettings, InternalUser};
+
+use super::Resolver;
+use super::gate::conflict;
+use super::setting::flag;
+use crate::config::raw;
+use crate::config::suggest::closest;
+use crate::config::value::{OneOrMany, Spanned};
+
+const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7090));
+const PASSWORD_CHARS_MIN: usize = 16;
+
+impl Resolver<'_> {
+    pub(super) fn threescale_backend(
+        &mut self,
+        backend: &Spanned<raw::ThreescaleBackend>,
+        taken: &[SocketAddr],
+    ) -> BackendSettings {
+        let raw::ThreescaleBackend { listen, behind_proxy, internal, api, writes, threads } =
+            &backend.value;
+        let address = listen.as_ref().and_then(|text| self.socket_address(text)).unwrap_or(LISTEN);
+        let place = listen.as_ref().map_or(&backend.place, |setting| &setting.place);
+        if taken.iter().any(|other| conflict(*other, address)) {
+            let message = format!("{address} is taken by another listener already");
+            self.error(place, message).help("change the port");
+        }
+        if !address.ip().is_loopback() && !flag(behind_proxy.as_ref()) {
+            let message = format!(
+                "{} can be reached by other machines, and keys would go over the network in the clear",
+                address.ip()
+            );
+            self.error(place, message).help(
+                "listen on \"127.0.0.1:7090\", or set `behind_proxy = true` where only a trusted network or a \
+                 proxy with TLS reaches it",
+            );
+        }
+        let internal = internal.as_ref().and_then(|user| self.internal_user(user));
+        let threads = self.number("threads", threads.as_ref(), 1..=64, 1_usize);
+        let writes = self.write_rule(backend, api.as_ref(), writes.as_ref());
+        BackendSettings { listen: address, internal, writes, threads }
+    }
+
+    fn write_rule(
+        &mut self,
+        backend: &Spanned<raw::ThreescaleBackend>,
+        api: Option<&Spanned<String>>,
+        writes: Option<&OneOrMany<String>>,
+    ) -> Option<WriteRule> {
+        let metrics: Vec<_> =
+            writes.iter().flat_map(|writes| &writes.values).map(|one| one.value.clone()).collect();
+        for metric in writes.iter().flat_map(|writes| &writes.values) {
+            let is_name =
+                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+            if metric.value.is_empty() || !metric.value.bytes().all(is_name) {
+                let message = format!("{:?} is not the system name of a metric", metric.value);
+                self.error(&metric.place, message).help("write it as in writes = [\"post\"]");
+            }
+        }
+        let Some(api) = api else {
+            if let Some(writes) = writes.filter(|writes| !writes.values.is_empty()) {
+                let message = "`writes` needs `api`: budgets count the writes of an API";
+                self.error(&writes.place, message).help("add it, as in api = \"bookmarks\"");
+            }
+            return None;
+        };
+        if !self.names.contains_key(&api.value) {
+            let meant = closest(&api.value, self.names.keys().map(String::as_str));
+            let help = meant.map(|meant| format!("did you mean {meant:?}?"));
+            let message = format!("there is no API named {:?}", api.value);
+            self.error(&api.place, message).help_if(help);
+        }
+        if metrics.is_empty() {
+            self.missing(&backend.place, "writes", "`api` needs `writes`", "writes = [\"post\"]");
+        }
+        Some(WriteRule { api: api.value.clone(), metrics })
+    }
+
+    fn internal_user(&mut self, user: &Spanned<raw::InternalUser>) -> Option<InternalUser> {
+        let raw::InternalUser { user: name, password_file } = &user.value;
+        if name.is_none() {
+            self.missing(&user.place, "user", "`internal` has no `user`", "user = \"internal\"");
+        }
+        let Some(file) = password_file else {
+            let example = "password_file = \"internal-password\"";
+            self.missing(
+                &user.place,
+                "password_file",
+                "`internal` has no `password_file`",
+                example,
+            );
+            return None;
+        };
+        let password = match std::fs::read_to_string(self.base.join(&file.value)) {
+            Ok(password) => password.trim_end_matches(['\r', '\n']).to_owned(),
+            Err(error) => {
+                self.error(&file.place, format!("{:?} cannot be read: {error}", file.value))
+                    .help("the file holds the password and nothing else");
+                return None;
+            }
+        };
+        if password.chars().count() < PASSWORD_CHARS_MIN {
+            let message = format!("the password has fewer than {PASSWORD_CHARS_MIN} characters");
+            self.error(&file.place, message).help("make one with `openssl rand -hex 32`");
+        }
+        let user = name.as_ref()?.value.clone();
+        if user.is_empty() || user.contains(':') {
+            let place = name.as_ref().map(|name| name.place.clone())?;
+            self.error(&place, "a user of HTTP Basic is not empty and holds no colon")
+                .help("rename it");
+        }
+        Some(InternalUser { user, password })
+    }
+}

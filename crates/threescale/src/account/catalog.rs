@@ -1,0 +1,348 @@
+//! The account in memory: what calls are held against.
+//!
+//! # What this protects
+//!
+//! Within one call everything is of one moment: a call holds the catalog against changes for as long as it is
+//! decided, which takes microseconds. An application whose key is locked in Keystile, or that is suspended
+//! there, is not active here, from the next call on.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::hash::{KeyHash, Pepper};
+use keystile_core::keys::key::KeyState;
+use keystile_core::time::Timestamp;
+use keystile_store::doors::meters::MeterValue;
+use keystile_store::key_cache::KeyCache;
+
+use super::counters::Counters;
+use super::record::{ApplicationRecord, SecretHash, ServiceRecord};
+use crate::backend::alerts::{Threshold, Thresholds};
+use crate::backend::catalog::{
+    AppKey, Application, BackendVersion, Directory, Plan, ReferrerFilters, Service, State,
+    UsageLimit,
+};
+use crate::backend::metrics::{Metric, Metrics, MetricsError};
+
+/// All services of all providers.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    services: BTreeMap<Box<str>, ServiceEntry>,
+}
+
+/// A service with its applications.
+#[derive(Debug)]
+pub struct ServiceEntry {
+    /// What is kept of it.
+    pub record: ServiceRecord,
+    service: Service,
+    thresholds: Thresholds,
+    applications: BTreeMap<Box<str>, ApplicationEntry>,
+    user_keys: HashMap<KeyHash, Box<str>>,
+}
+
+/// An application with its counters.
+#[derive(Debug)]
+pub struct ApplicationEntry {
+    /// What is kept of it.
+    pub record: ApplicationRecord,
+    /// Whose meters are its counters, as the store names it.
+    pub owner: Arc<str>,
+    /// What it has used.
+    counters: Mutex<Counters>,
+    application: Application,
+    /// The same while its key is locked.
+    stopped: Application,
+    /// Under which hashes the gate would know its keys.
+    gate_keys: Vec<KeyHash>,
+}
+
+impl ServiceEntry {
+    /// A service without applications.
+    ///
+    /// # Errors
+    /// When its metrics are no hierarchy.
+    pub fn new(record: ServiceRecord) -> Result<Self, MetricsError> {
+        let metrics = record.metrics.iter().map(|metric| Metric {
+            id: metric.id.as_str().into(),
+            name: metric.name.as_str().into(),
+            parent_id: metric.parent_id.as_deref().map(Into::into),
+        });
+        let filters = record.referrer_filters_required;
+        let service = Service {
+            id: record.id.as_str().into(),
+            backend_version: BackendVersion::named(&record.backend_version),
+            state: State::named(&record.state),
+            referrer_filters: if filters {
+                ReferrerFilters::Required
+            } else {
+                ReferrerFilters::Ignored
+            },
+            metrics: Metrics::new(metrics.collect())?,
+        };
+        let enabled = record.alert_limits.iter().filter_map(|percent| Threshold::at(*percent));
+        let thresholds = enabled.fold(Thresholds::default(), Thresholds::with);
+        Ok(Self {
+            record,
+            service,
+            thresholds,
+            applications: BTreeMap::new(),
+            user_keys: HashMap::new(),
+        })
+    }
+
+    /// The service as calls see it.
+    pub const fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// At which levels it alerts.
+    pub const fn thresholds(&self) -> Thresholds {
+        self.thresholds
+    }
+
+    /// Its applications, by id.
+    pub fn applications(&self) -> impl Iterator<Item = &ApplicationEntry> {
+        self.applications.values()
+    }
+
+    /// The application that has an id.
+    pub fn application(&self, id: &str) -> Option<&ApplicationEntry> {
+        self.applications.get(id)
+    }
+
+    /// The application that has a user key.
+    pub fn application_with_user_key(&self, hash: &KeyHash) -> Option<&ApplicationEntry> {
+        self.application(self.user_keys.get(hash)?)
+    }
+
+    fn plan(&self, record: &ApplicationRecord) -> Plan {
+        let limits = self.record.limits.iter().filter(|limit| limit.plan_id == record.plan_id);
+        // A limit of a metric that is gone counts nothing; the portal deletes metrics first.
+        let limits = limits.filter_map(|limit| {
+            let metric = self.service.metrics.by_id(&limit.metric_id)?;
+            Some(UsageLimit { metric, period: limit.period, max: limit.max })
+        });
+        Plan::new(&record.plan_id, &record.plan_name, limits.collect())
+    }
+
+    fn keep_application(&mut self, record: ApplicationRecord, counters: Counters) {
+        let id: Box<str> = record.id.as_str().into();
+        self.user_keys.retain(|_, known| *known != id);
+        if let Some(SecretHash(hash)) = record.user_key {
+            self.user_keys.insert(hash, id.clone());
+        }
+        let application = Application {
+            id: id.clone(),
+            state: State::named(&record.state),
+            plan: Arc::new(self.plan(&record)),
+            keys: vec![AppKey::default(); record.keys.len()],
+            referrer_filters: record
+                .referrer_filters
+                .iter()
+                .map(|text| text.as_str().into())
+                .collect(),
+            redirect_url: record.redirect_url.as_deref().map(Into::into),
+        };
+        let entry = ApplicationEntry {
+            owner: owner(&record.service_id, &record.id),
+            counters: Mutex::new(counters),
+            stopped: Application { state: State::Suspended, ..application.clone() },
+            gate_keys: record.user_key.iter().chain(&record.keys).map(|key| key.0).collect(),
+            application,
+            record,
+        };
+        self.applications.insert(id, entry);
+    }
+}
+
+/// What the owners of our meters begin with.
+const OWNER_PREFIX: &str = "3scale/";
+
+/// Whose meters the counters of an application are.
+pub(super) fn owner(service: &str, application: &str) -> Arc<str> {
+    format!("{OWNER_PREFIX}{service}/{application}").into()
+}
+
+impl Catalog {
+    /// The service that has an id.
+    pub fn service(&self, id: &str) -> Option<&ServiceEntry> {
+        self.services.get(id)
+    }
+
+    /// All services, by id.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceEntry> {
+        self.services.values()
+    }
+
+    /// The default service of a provider.
+    pub fn default_service(&self, provider: &SecretHash) -> Option<&ServiceEntry> {
+        let mut services = self.services.values();
+        services.find(|entry| entry.record.is_default && entry.record.provider == *provider)
+    }
+
+    /// Puts a service in place of the one with its id. Its applications stay, with what they have used.
+    ///
+    /// # Errors
+    /// When its metrics are no hierarchy; the one that was there stays.
+    pub fn keep_service(&mut self, record: ServiceRecord) -> Result<(), MetricsError> {
+        let mut entry = ServiceEntry::new(record)?;
+        let before = self.services.remove(entry.service.id.as_ref());
+        let applications = before.map(|before| before.applications).unwrap_or_default();
+        for (_, application) in applications {
+            let counters =
+                application.counters.into_inner().unwrap_or_else(PoisonError::into_inner);
+            entry.keep_application(application.record, counters);
+        }
+        self.services.insert(entry.service.id.clone(), entry);
+        Ok(())
+    }
+
+    /// Forgets a service with its applications.
+    pub fn remove_service(&mut self, id: &str) {
+        self.services.remove(id);
+    }
+
+    /// Puts an application in place of the one with its id, which keeps what it has used. `false` where its
+    /// service is not there.
+    pub fn keep_application(&mut self, record: ApplicationRecord) -> bool {
+        let Some(service) = self.services.get_mut(record.service_id.as_str()) else {
+            return false;
+        };
+        let before = service.applications.remove(record.id.as_str());
+        let counters = before.map(|before| before.counters.into_inner());
+        let counters = counters.map(|lock| lock.unwrap_or_else(PoisonError::into_inner));
+        service.keep_application(record, counters.unwrap_or_default());
+        true
+    }
+
+    /// Forgets an application.
+    pub fn remove_application(&mut self, service: &str, id: &str) {
+        if let Some(service) = self.services.get_mut(service) {
+            service.applications.remove(id);
+            service.user_keys.retain(|_, known| **known != *id);
+        }
+    }
+}
+
+impl Catalog {
+    /// Takes up a counter that the store kept; that of an application which is gone is passed over.
+    pub(super) fn restore(&mut self, meter: &MeterValue) {
+        let names = meter.owner.strip_prefix(OWNER_PREFIX).and_then(|rest| rest.split_once('/'));
+        let Some((service, application)) = names else { return };
+        let service = self.services.get_mut(service);
+        let found = service.and_then(|service| service.applications.get_mut(application));
+        if let Some(entry) = found {
+            entry.counters.get_mut().unwrap_or_else(PoisonError::into_inner).restore(meter);
+        }
+    }
+
+    /// What was counted and is not on its way to the store.
+    pub(super) fn take_unsaved(&self) -> Vec<MeterValue> {
+        let entries = self.services.values().flat_map(ServiceEntry::applications);
+        entries
+            .flat_map(|entry| {
+                let mut counters = entry.counters();
+                if counters.is_unsaved { counters.take_unsaved(&entry.owner) } else { Vec::new() }
+            })
+            .collect()
+    }
+}
+
+impl ApplicationEntry {
+    /// Under which hashes the gate would know its keys.
+    pub fn gate_keys(&self) -> impl Iterator<Item = &KeyHash> {
+        self.gate_keys.iter()
+    }
+
+    /// As calls see it while none of its keys is locked.
+    pub const fn application(&self) -> &Application {
+        &self.application
+    }
+
+    /// What it has used, held against others.
+    pub fn counters(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The catalog as one call sees it.
+#[derive(Debug)]
+pub struct View<'c> {
+    /// The catalog, held against changes.
+    pub catalog: &'c Catalog,
+    /// Under which the gate's keys are hashed, and those of applications.
+    pub pepper: &'c Pepper,
+    /// Under which provider keys and service tokens are hashed.
+    pub provider_pepper: &'c Pepper,
+    /// The keys of the gate, for their locks; `None` where these were looked at before, by what reserved the
+    /// call's writes.
+    pub keys: Option<&'c KeyCache>,
+    /// The time of the call.
+    pub now: Timestamp,
+}
+
+impl View<'_> {
+    fn key(&self, presented: &str) -> SecretHash {
+        SecretHash(self.pepper.hash(presented.as_bytes()))
+    }
+
+    fn provider_secret(&self, presented: &str) -> SecretHash {
+        SecretHash(self.provider_pepper.hash(presented.as_bytes()))
+    }
+
+    /// An application as it is now: not active while one of its keys is locked, or its application is suspended.
+    fn now<'e>(&self, entry: &'e ApplicationEntry) -> &'e Application {
+        let is_stopped = |hash: &KeyHash| {
+            self.keys.and_then(|keys| keys.find(hash)).is_some_and(|key| {
+                !matches!(key.state(self.now), KeyState::Active)
+                    || key.application.state() != ApplicationState::Active
+            })
+        };
+        if entry.gate_keys.iter().any(is_stopped) { &entry.stopped } else { &entry.application }
+    }
+
+    fn entry(&self, service: &Service) -> Option<&ServiceEntry> {
+        self.catalog.service(&service.id)
+    }
+}
+
+impl Directory for View<'_> {
+    fn service(&self, id: &str) -> Option<&Service> {
+        self.catalog.service(id).map(ServiceEntry::service)
+    }
+
+    fn default_service(&self, provider_key: &str) -> Option<&Service> {
+        self.catalog.default_service(&self.provider_secret(provider_key)).map(ServiceEntry::service)
+    }
+
+    fn is_provider_key(&self, service: &Service, presented: &str) -> bool {
+        let secret = self.provider_secret(presented);
+        self.entry(service).is_some_and(|entry| entry.record.provider == secret)
+    }
+
+    fn is_service_token(&self, service: &Service, presented: &str) -> bool {
+        let secret = self.provider_secret(presented);
+        self.entry(service).is_some_and(|entry| entry.record.tokens.contains(&secret))
+    }
+
+    fn application(&self, service: &Service, id: &str) -> Option<&Application> {
+        Some(self.now(self.entry(service)?.application(id)?))
+    }
+
+    fn application_with_user_key(
+        &self,
+        service: &Service,
+        presented: &str,
+    ) -> Option<&Application> {
+        let hash = self.key(presented).0;
+        Some(self.now(self.entry(service)?.application_with_user_key(&hash)?))
+    }
+
+    fn is_app_key(&self, service: &Service, application: &Application, presented: &str) -> bool {
+        let hash = self.key(presented);
+        let entry = self.entry(service).and_then(|entry| entry.application(&application.id));
+        entry.is_some_and(|entry| entry.record.keys.contains(&hash))
+    }
+}

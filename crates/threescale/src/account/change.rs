@@ -1,0 +1,150 @@
+//! Changing an account: durable first, then in force from the next call on.
+
+use keystile_store::doors::documents::{DocumentChange, DocumentName, ExpectedDocument};
+use keystile_store::error::Error;
+
+use super::catalog::ServiceEntry;
+use super::open::{APPLICATIONS, SERVICES};
+use super::record::{ApplicationRecord, ServiceRecord};
+use super::state::Account;
+use crate::backend::metrics::MetricsError;
+
+/// The longest id of anything: three of them are part of a meter's name or owner.
+const ID_BYTES_MAX: usize = 100;
+
+/// Why an account stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The application's service is not there.
+    #[error("there is no such service")]
+    NoService,
+    /// An id that nothing can have.
+    #[error("an id has 1 to {ID_BYTES_MAX} bytes and no slash")]
+    InvalidId,
+    /// Another application of the service has the user key.
+    #[error("another application has this user key")]
+    UserKeyTaken,
+    /// The metrics are no hierarchy.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The store cannot commit.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+fn check_id(id: &str) -> Result<(), ChangeError> {
+    let is_one = (1..=ID_BYTES_MAX).contains(&id.len()) && !id.contains('/');
+    is_one.then_some(()).ok_or(ChangeError::InvalidId)
+}
+
+fn put(collection: &str, id: String, record: &impl serde::Serialize) -> DocumentChange {
+    DocumentChange::Put {
+        name: DocumentName { collection: collection.to_owned(), id },
+        expected: ExpectedDocument::Any,
+        body: serde_json::to_string(record).expect("records are texts and numbers"),
+    }
+}
+
+fn delete(collection: &str, id: String) -> DocumentChange {
+    let name = DocumentName { collection: collection.to_owned(), id };
+    DocumentChange::Delete { name, expected: ExpectedDocument::Any }
+}
+
+impl Account {
+    /// Changes the service that has an id, or makes it: `change` is given what is there. Says what is there now.
+    ///
+    /// # Errors
+    /// When the result is no service, or the store cannot commit; the account stays as it was.
+    pub async fn change_service(
+        &self,
+        id: &str,
+        change: impl FnOnce(Option<ServiceRecord>) -> Option<ServiceRecord>,
+    ) -> Result<Option<ServiceRecord>, ChangeError> {
+        check_id(id)?;
+        let _changing = self.changing.lock().await;
+        let before = self.catalog().service(id).map(|entry| entry.record.clone());
+        let Some(record) = change(before) else { return Ok(None) };
+        for metric in &record.metrics {
+            check_id(&metric.id)?;
+        }
+        // Only to see whether it is one.
+        ServiceEntry::new(record.clone())?;
+        self.store.change_documents(vec![put(SERVICES, id.to_owned(), &record)], None).await?;
+        self.catalog_to_change().keep_service(record.clone())?;
+        Ok(Some(record))
+    }
+
+    /// Deletes a service with its applications. `false` where it is not there.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    pub async fn delete_service(&self, id: &str) -> Result<bool, ChangeError> {
+        let _changing = self.changing.lock().await;
+        let applications: Option<Vec<String>> = self
+            .catalog()
+            .service(id)
+            .map(|service| service.applications().map(|entry| entry.record.id.clone()).collect());
+        let Some(applications) = applications else { return Ok(false) };
+        let document = |application: &String| {
+            delete(APPLICATIONS, ApplicationRecord::document_id(id, application))
+        };
+        for some in applications.chunks(keystile_store::doors::documents::DOCUMENTS_AT_ONCE_MAX) {
+            self.store.change_documents(some.iter().map(document).collect(), None).await?;
+        }
+        self.store.change_documents(vec![delete(SERVICES, id.to_owned())], None).await?;
+        self.catalog_to_change().remove_service(id);
+        Ok(true)
+    }
+
+    /// Changes an application, or makes it: `change` is given what is there. Says what is there now.
+    ///
+    /// # Errors
+    /// When its service is not there, another application has its user key, or the store cannot commit.
+    pub async fn change_application(
+        &self,
+        service: &str,
+        id: &str,
+        change: impl FnOnce(Option<ApplicationRecord>) -> Option<ApplicationRecord>,
+    ) -> Result<Option<ApplicationRecord>, ChangeError> {
+        check_id(id)?;
+        let _changing = self.changing.lock().await;
+        let before = {
+            let catalog = self.catalog();
+            let entry = catalog.service(service).ok_or(ChangeError::NoService)?;
+            entry.application(id).map(|entry| entry.record.clone())
+        };
+        let Some(record) = change(before) else { return Ok(None) };
+        if let Some(user_key) = &record.user_key {
+            let catalog = self.catalog();
+            let other = catalog
+                .service(service)
+                .and_then(|entry| entry.application_with_user_key(&user_key.0))
+                .is_some_and(|entry| entry.record.id != record.id);
+            if other {
+                return Err(ChangeError::UserKeyTaken);
+            }
+        }
+        let document = put(APPLICATIONS, ApplicationRecord::document_id(service, id), &record);
+        self.store.change_documents(vec![document], None).await?;
+        self.catalog_to_change().keep_application(record.clone());
+        Ok(Some(record))
+    }
+
+    /// Deletes an application. `false` where it is not there.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    pub async fn delete_application(&self, service: &str, id: &str) -> Result<bool, ChangeError> {
+        let _changing = self.changing.lock().await;
+        let is_there = {
+            let catalog = self.catalog();
+            catalog.service(service).is_some_and(|entry| entry.application(id).is_some())
+        };
+        if is_there {
+            let document = delete(APPLICATIONS, ApplicationRecord::document_id(service, id));
+            self.store.change_documents(vec![document], None).await?;
+            self.catalog_to_change().remove_application(service, id);
+        }
+        Ok(is_there)
+    }
+}

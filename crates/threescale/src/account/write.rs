@@ -1,0 +1,76 @@
+//! Writes of applications, in the budgets and the journal of Keystile.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use keystile_core::refusal::Reason;
+use keystile_engine::Reservation;
+use keystile_engine::admission::relayed::RelayedWrite;
+use keystile_store::key_cache::KeyEntry;
+
+use super::decide::Question;
+use super::state::{Account, WriteRule};
+use crate::backend::call::Call;
+use crate::backend::decide::{Prepared, prepare};
+use crate::backend::options::Options;
+use crate::backend::query::Query;
+use crate::backend::usage::Amount;
+
+/// Writes of one call.
+pub(super) struct Write {
+    key: Arc<KeyEntry>,
+    metric: String,
+    cost: u32,
+}
+
+impl Account {
+    /// The writes of a call that its limits would let pass. `None` where it has none, or where no key of its
+    /// application is known at the gate: then there is no plan whose budgets could count it.
+    pub(super) fn written(&self, question: Question<'_>) -> Option<Write> {
+        let rule = self.writes.as_ref()?;
+        let query = Query::parse(question.query).ok()?;
+        let call = Call::read(question.operation, &query).ok()?;
+        let options = Options::read(question.options, query.params().ok()?).ok()?;
+        let now = self.now();
+        let catalog = self.catalog();
+        let view = self.view(&catalog, now);
+        let prepared = prepare(&view, &call, options).ok()?;
+        let (metric, cost) = writes_of(&prepared, &call, rule)?;
+        let service = catalog.service(&prepared.service().id)?;
+        let entry = service.application(&prepared.application().id)?;
+        let key = entry.gate_keys().find_map(|hash| self.store.keys().find(hash))?;
+        let counters = entry.counters();
+        let metrics = &service.service().metrics;
+        let decision = prepared.decide(now, |limit, window| {
+            counters.value(&metrics.metric(limit.metric).id, limit.period, window)
+        });
+        decision.rejection.is_none().then_some(Write { key, metric, cost })
+    }
+
+    /// Takes writes from the budgets of their key.
+    pub(super) async fn reserve(
+        &self,
+        write: Write,
+        address: IpAddr,
+    ) -> Result<Option<Reservation>, Reason> {
+        let Some(rule) = &self.writes else { return Ok(None) };
+        let Write { key, metric, cost } = write;
+        let relayed = RelayedWrite { api: &rule.api, key, operation: &metric, cost, address };
+        self.engine.reserve_relayed(relayed).await
+    }
+}
+
+/// What a call writes: the first metric that is one, and how many writes all of them are.
+fn writes_of(prepared: &Prepared<'_>, call: &Call<'_>, rule: &WriteRule) -> Option<(String, u32)> {
+    let metrics = &prepared.service().metrics;
+    let named = crate::backend::usage::Usage::named(call.usage?, metrics).ok()?;
+    let mut writes = named.iter().filter_map(|(index, amount)| {
+        let name = &metrics.metric(index).name;
+        let Amount::Add(more) = amount else { return None };
+        let is_write = more > 0 && rule.metrics.iter().any(|known| **known == **name);
+        is_write.then_some((name, more))
+    });
+    let (metric, first) = writes.next()?;
+    let cost = writes.fold(first, |sum, (_, more)| sum.saturating_add(more));
+    Some((metric.to_string(), u32::try_from(cost).unwrap_or(u32::MAX)))
+}

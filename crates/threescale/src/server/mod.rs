@@ -1,0 +1,108 @@
+//! The backend as gateways and clients reach it: a listener of its own.
+//!
+//! # What this protects
+//!
+//! Heads, bodies and connections are bounded, and a slow client holds up nobody: each thread serves its
+//! connections side by side, and nothing but a commit is waited for.
+
+mod connection;
+mod respond;
+mod transactions;
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+use crate::account::{Account, WriteRule};
+
+/// How the backend is served.
+#[derive(Clone, Debug)]
+pub struct BackendSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Who may use the internal API; nobody where `None`.
+    pub internal: Option<InternalUser>,
+    /// Which metrics are writes; none where `None`.
+    pub writes: Option<WriteRule>,
+    /// How many threads serve it, at least one.
+    pub threads: usize,
+}
+
+/// Who may use the internal API, by HTTP Basic.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InternalUser {
+    /// The name, without a colon.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+impl fmt::Debug for InternalUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InternalUser").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// A backend that serves. Dropping it without [`BackendServer::stop`] leaves it to the end of the process.
+#[derive(Debug)]
+pub struct BackendServer {
+    address: SocketAddr,
+    stopping: watch::Sender<bool>,
+    /// Closed once a thread has ended.
+    ended: watch::Receiver<()>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl BackendServer {
+    /// Listens and serves; once this returns, calls are answered.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on, or a thread cannot be started.
+    pub fn start(account: &Arc<Account>, settings: &BackendSettings) -> io::Result<Self> {
+        let listener = TcpListener::bind(settings.listen)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (stopping, stop) = watch::channel(false);
+        let (alive, ended) = watch::channel(());
+        let alive = Arc::new(alive);
+        let mut threads = Vec::new();
+        for number in 0..settings.threads.max(1) {
+            let (listener, account) = (listener.try_clone()?, account.clone());
+            let (stop, alive) = (stop.clone(), alive.clone());
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let thread = std::thread::Builder::new().name(format!("backend-{number}"));
+            threads.push(thread.spawn(move || {
+                let _alive = alive;
+                if let Err(error) = runtime.block_on(connection::serve(listener, account, stop)) {
+                    tracing::error!(%error, "the 3scale backend ended");
+                }
+            })?);
+        }
+        Ok(Self { address, stopping, ended, threads })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until all threads have ended, which they do not by themselves.
+    pub async fn ended(&self) {
+        let mut ended = self.ended.clone();
+        while ended.changed().await.is_ok() {}
+    }
+
+    /// Lets calls under way finish, and ends.
+    pub fn stop(self) {
+        self.stopping.send_replace(true);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the 3scale backend had failed");
+            }
+        }
+    }
+}
