@@ -32,12 +32,12 @@ pub enum ChangeError {
     Store(#[from] Error),
 }
 
-fn check_id(id: &str) -> Result<(), ChangeError> {
+pub(super) fn check_id(id: &str) -> Result<(), ChangeError> {
     let is_one = (1..=ID_BYTES_MAX).contains(&id.len()) && !id.contains('/');
     is_one.then_some(()).ok_or(ChangeError::InvalidId)
 }
 
-fn put(collection: &str, id: String, record: &impl serde::Serialize) -> DocumentChange {
+pub(super) fn put(collection: &str, id: String, record: &impl serde::Serialize) -> DocumentChange {
     DocumentChange::Put {
         name: DocumentName { collection: collection.to_owned(), id },
         expected: ExpectedDocument::Any,

@@ -16,6 +16,7 @@
 
 pub mod catalog;
 mod change;
+mod change_many;
 pub mod counters;
 mod decide;
 pub mod event;

@@ -33,5 +33,8 @@ mod timestamp;
 pub mod usage;
 pub mod xml;
 
+/// Which version of the reference the contract is: what it says of itself.
+pub const VERSION: &str = "3.4.3";
+
 #[cfg(test)]
 mod tests;

@@ -15,8 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::LocalSet;
 
-use super::transactions;
-use crate::account::Account;
+use super::route::{self, Served};
 
 /// How long a head may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Serves until it is to stop.
 pub(super) async fn serve(
     listener: TcpListener,
-    account: Arc<Account>,
+    served: Arc<Served>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -41,9 +40,9 @@ pub(super) async fn serve(
             let place = room.clone().acquire_owned().await.expect("it is never closed");
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let (account, stop) = (account.clone(), stop.clone());
+                    let (served, stop) = (served.clone(), stop.clone());
                     tokio::task::spawn_local(async move {
-                        connection(stream, account, stop, peer.ip()).await;
+                        connection(stream, served, stop, peer.ip()).await;
                         drop(place);
                     });
                 }
@@ -71,15 +70,15 @@ pub(super) async fn serve(
 
 async fn connection(
     stream: TcpStream,
-    account: Arc<Account>,
+    served: Arc<Served>,
     mut stop: watch::Receiver<bool>,
     address: IpAddr,
 ) {
     // Answers are small, and whoever waits for one has nothing else to send.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: Request<Incoming>| {
-        let account = account.clone();
-        async move { Ok::<_, Infallible>(transactions::answer(&account, request, address).await) }
+        let served = served.clone();
+        async move { Ok::<_, Infallible>(route::answer(&served, request, address).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -6,7 +6,9 @@
 //! connections side by side, and nothing but a commit is waited for.
 
 mod connection;
+mod internal;
 mod respond;
+mod route;
 mod transactions;
 
 use std::fmt;
@@ -17,6 +19,8 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
+use self::internal::access::Access;
+use self::route::Served;
 use crate::account::{Account, WriteRule};
 
 /// How the backend is served.
@@ -69,15 +73,18 @@ impl BackendServer {
         let (stopping, stop) = watch::channel(false);
         let (alive, ended) = watch::channel(());
         let alive = Arc::new(alive);
+        let internal = settings.internal.as_ref();
+        let internal = internal.map(|who| Access::new(account, &who.user, &who.password));
+        let served = Arc::new(Served { account: account.clone(), internal });
         let mut threads = Vec::new();
         for number in 0..settings.threads.max(1) {
-            let (listener, account) = (listener.try_clone()?, account.clone());
+            let (listener, served) = (listener.try_clone()?, served.clone());
             let (stop, alive) = (stop.clone(), alive.clone());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread = std::thread::Builder::new().name(format!("backend-{number}"));
             threads.push(thread.spawn(move || {
                 let _alive = alive;
-                if let Err(error) = runtime.block_on(connection::serve(listener, account, stop)) {
+                if let Err(error) = runtime.block_on(connection::serve(listener, served, stop)) {
                     tracing::error!(%error, "the 3scale backend ended");
                 }
             })?);

@@ -11,7 +11,7 @@ use crate::backend::answer::{self, Answer};
 pub(super) type Reply = Response<Full<Bytes>>;
 
 /// How long whoever calls is asked to wait while usage cannot be recorded.
-const RETRY_SECS: &str = "5";
+pub(super) const RETRY_SECS: &str = "5";
 
 /// An answer with a body of a type.
 pub(super) fn reply(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Reply {

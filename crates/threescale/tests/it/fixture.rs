@@ -18,11 +18,14 @@ use keystile_threescale::account::record::{
 };
 use keystile_threescale::account::{Account, WriteRule};
 use keystile_threescale::backend::period::Period;
-use keystile_threescale::server::{BackendServer, BackendSettings};
+use keystile_threescale::server::{BackendServer, BackendSettings, InternalUser};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::policy::{policy, settings};
+
+/// The password of the internal API, for the user `internal`.
+pub(crate) const PASSWORD: &str = "the password of the internal API";
 
 pub(crate) const PROVIDER: &str = "provider_key=pk";
 
@@ -61,13 +64,18 @@ impl Backend {
     }
 
     pub(crate) async fn open(folder: TempDir) -> Self {
+        let user = InternalUser { user: "internal".to_owned(), password: PASSWORD.to_owned() };
+        Self::open_for(folder, Some(user)).await
+    }
+
+    pub(crate) async fn open_for(folder: TempDir, internal: Option<InternalUser>) -> Self {
         let (store, _) = Store::open(DataDirectory::hold(folder.path()).unwrap()).unwrap();
         let engine = Arc::new(Engine::new(store.clone(), policy(), settings()));
         let writes = WriteRule { api: "notes".to_owned(), metrics: vec!["post".to_owned()] };
         let account = Account::open(engine.clone(), Some(writes)).await.unwrap();
         let settings = BackendSettings {
             listen: "127.0.0.1:0".parse().unwrap(),
-            internal: None,
+            internal,
             writes: None,
             threads: 2,
         };
