@@ -12,4 +12,5 @@ mod manifests;
 mod references;
 mod retired;
 mod sources;
+mod threescale;
 mod tree;
