@@ -1,7 +1,8 @@
-//! Measures the parts of Keystile that need no socket: admissions with fsync, the decision, and how
-//! starts, lists and debits do when the journal has grown.
+//! Measures the parts of Keystile beside the gate: admissions with fsync, the decision, 3scale's backend, and
+//! how starts, lists and debits do when the journal has grown.
 
 mod admissions;
+mod authrep;
 mod decision;
 mod journal;
 mod listing;
@@ -16,6 +17,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 const USAGE: &str = "\
 usage:
   keystile-bench-store admissions [WAITING] [SECONDS]
+  keystile-bench-store authrep [SECONDS]
   keystile-bench-store watched [WAITING] [ROUNDS]
   keystile-bench-store decision
   keystile-bench-store journal [RECORDS]
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     };
     let outcome = (|| match words.first().map(String::as_str) {
         Some("admissions") => admissions::run(number(1, 64)?, number(2, 5)?),
+        Some("authrep") => authrep::run(number(1, 4)?),
         Some("watched") => watched::run(number(1, 64)?, number(2, 9)?),
         Some("decision") => decision::run(),
         Some("journal") => journal::run(number(1, 10_000_000)?),

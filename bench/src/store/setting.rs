@@ -20,7 +20,7 @@ use keystile_store::Store;
 use keystile_store::files::DataDirectory;
 use keystile_store::key_cache::KeyEntry;
 use keystile_store::keys::{NewKeyRow, NewKeys};
-use keystile_store::reservation::{ReserveRequest, Sender, Subject};
+use keystile_store::reservation::{Requester, ReserveRequest, Sender};
 
 use crate::Outcome;
 
@@ -137,7 +137,7 @@ pub fn request(
     let permit = decide(policy, &call).map_err(|refusal| refusal.reason.name())?;
     let Permit::Write(permit) = permit else { return Err("the operation writes".into()) };
     Ok(ReserveRequest {
-        subject: Subject::Key(key.clone()),
+        requester: Requester::Key(key.clone()),
         permit,
         policy: policy.clone(),
         facts: Arc::new(RequestFacts {
