@@ -11,6 +11,10 @@ use keystile_store::error::Result;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// The id of the document that tells the last number: a list that was emptied goes on behind it, because whoever
+/// has seen a number takes it for the same entry.
+const LAST: &str = "last";
+
 /// A numbered list whose oldest entries make room for new ones.
 #[derive(Debug)]
 pub struct Log<T> {
@@ -35,11 +39,14 @@ impl<T: Clone + Serialize + DeserializeOwned> Log<T> {
         entries_max: usize,
         kept: Vec<Document>,
     ) -> Self {
+        let last = kept.iter().find(|document| document.id == LAST);
+        let last = last.and_then(|document| document.body.parse().ok()).unwrap_or(0);
         let entry = |document: Document| {
             Some((document.id.parse().ok()?, serde_json::from_str(&document.body).ok()?))
         };
         let entries: VecDeque<(u64, T)> = kept.into_iter().filter_map(entry).collect();
-        let next = entries.back().map_or(1, |(number, _)| number.saturating_add(1));
+        let last = entries.back().map_or(last, |(number, _)| last.max(*number));
+        let next = last.saturating_add(1);
         let state = State { entries, next, unsaved: Vec::new(), doomed: Vec::new() };
         Self { collection, entries_max, state: Mutex::new(state) }
     }
@@ -107,7 +114,8 @@ impl<T: Clone + Serialize + DeserializeOwned> Log<T> {
             id: format!("{number:020}"),
         };
         let expected = ExpectedDocument::Any;
-        let half = DOCUMENTS_AT_ONCE_MAX / 2;
+        // With room for the last number.
+        let half = (DOCUMENTS_AT_ONCE_MAX - 1) / 2;
         let saved: Vec<u64> = state.unsaved.iter().take(half).copied().collect();
         let removed: Vec<u64> = state.doomed.iter().take(half).copied().collect();
         let bodies = state.entries.iter().filter(|(number, _)| saved.contains(number));
@@ -117,6 +125,11 @@ impl<T: Clone + Serialize + DeserializeOwned> Log<T> {
         });
         let deletes =
             removed.iter().map(|number| DocumentChange::Delete { name: name(number), expected });
-        (puts.chain(deletes).collect(), saved, removed)
+        let last = (!removed.is_empty()).then(|| DocumentChange::Put {
+            name: DocumentName { collection: self.collection.to_owned(), id: LAST.to_owned() },
+            expected,
+            body: state.next.saturating_sub(1).to_string(),
+        });
+        (puts.chain(deletes).chain(last).collect(), saved, removed)
     }
 }

@@ -136,3 +136,17 @@ async fn what_was_counted_is_not_deleted_while_limits_rest_on_it() {
     let not_found = json!({"status": "not_found", "error": "service not found"});
     assert_eq!(backend.ask("DELETE", "/services/8/stats"), (404, not_found));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_has_a_number_that_no_other_had_before() {
+    let backend = Backend::start(&[]).await;
+    backend.authrep("usage[hits]=1");
+    backend.account.save().await.unwrap();
+    assert_eq!(backend.ask("DELETE", "/events?upto_id=2").1["num_events"], 2);
+    backend.account.save().await.unwrap();
+    let backend = Backend::open(backend.killed()).await;
+    backend.make_application("b", "other").await;
+    backend.get(&format!("/transactions/authrep.xml?{PROVIDER}&user_key=other&usage[hits]=1"));
+    let (_, body) = backend.ask("GET", "/events");
+    assert_eq!(body["events"][0]["id"], 3, "{body}");
+}
