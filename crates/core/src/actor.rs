@@ -19,6 +19,8 @@ pub enum Actor {
     Token(String),
     /// Somebody who followed a one-click link; the name says which.
     Link(String),
+    /// Another system that issues keys and stays in charge of them; the name says which.
+    KeySource(String),
     /// Somebody who did not prove who they are.
     Stranger,
     /// The system that the server runs on, by a signal.
@@ -35,6 +37,7 @@ impl fmt::Display for Actor {
             Self::Owner(name) => write!(f, "owner {name}"),
             Self::Token(name) => write!(f, "token {name}"),
             Self::Link(name) => write!(f, "link {name}"),
+            Self::KeySource(name) => write!(f, "key source {name}"),
             Self::Stranger => f.write_str("somebody"),
             Self::System => f.write_str("system"),
             Self::Time => f.write_str("time"),

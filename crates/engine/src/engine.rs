@@ -22,7 +22,9 @@ use crate::admission::refusal_log::RefusalLog;
 use crate::checks::Checks;
 use crate::command::done::Done;
 use crate::command::failure::Failure;
+use crate::finding::Finding;
 use crate::keys::fullest_budgets::FullestBudgets;
+use crate::keys::source::{KeySourceView, SyncReport, SyncWanted};
 use crate::notifications::hourly::Hourly;
 use crate::notifications::refusal_burst::RefusalBursts;
 use crate::notifications::refused_links::RefusedLinks;
@@ -78,6 +80,39 @@ impl fmt::Debug for Reloader {
     }
 }
 
+/// What a key source is asked for, while it is at it.
+pub type FromSource<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+
+/// A system that issues keys beside this one.
+pub trait KeySource: fmt::Debug + Send + Sync {
+    /// What the configuration calls it, with what it is.
+    fn name(&self) -> &str;
+
+    /// Brings over what is new there and keeps step with what changed there.
+    ///
+    /// Fails when the source cannot be read, or looks so different that it is probably not meant; what was
+    /// brought over before that stays.
+    fn synchronize<'a>(
+        &'a self,
+        engine: &'a Arc<Engine>,
+        wanted: SyncWanted,
+    ) -> FromSource<'a, SyncReport>;
+
+    /// Whether it can be used as it is set up, and what the settings miss.
+    fn check<'a>(&'a self, engine: &'a Arc<Engine>) -> FromSource<'a, Vec<Finding>>;
+
+    /// What becomes there of a lock of this key, in a sentence for owners; nothing where it is none of its keys
+    /// or locks are not followed there.
+    fn lock_there<'a>(
+        &'a self,
+        engine: &'a Arc<Engine>,
+        key: &'a str,
+    ) -> FromSource<'a, Option<String>>;
+
+    /// How it stands, from memory and store alone.
+    fn show<'a>(&'a self, engine: &'a Arc<Engine>) -> FromSource<'a, KeySourceView>;
+}
+
 /// The use cases over one store and the present policy.
 #[derive(Debug)]
 pub struct Engine {
@@ -102,6 +137,8 @@ pub struct Engine {
     pub checks: OnceLock<Checks>,
     /// How the configuration is read again; set by a program that serves.
     pub reloader: OnceLock<Reloader>,
+    /// The systems that issue keys beside this one; set by the program, empty where there are none.
+    pub key_sources: OnceLock<Vec<Arc<dyn KeySource>>>,
     /// When the policy was read, and what came of the last attempt to read it again.
     pub(crate) policy_note: ArcSwap<String>,
 }
@@ -129,6 +166,7 @@ impl Engine {
             server: OnceLock::new(),
             checks: OnceLock::new(),
             reloader: OnceLock::new(),
+            key_sources: OnceLock::new(),
             policy_note: ArcSwap::from_pointee(note),
         }
     }

@@ -8,33 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::checks::UnreachableUpstream;
 use crate::command::{Authorized, Command, Failure, FailureKind, Running};
 use crate::engine::Engine;
-
-/// Something that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Finding {
-    /// How it is.
-    pub level: FindingLevel,
-    /// What was looked at.
-    pub subject: String,
-    /// What was found.
-    pub message: String,
-    /// What to do about it.
-    pub help: Option<String>,
-}
-
-/// How something that was looked at is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum FindingLevel {
-    /// As it should be.
-    Good,
-    /// Worth a look.
-    Warning,
-    /// Wrong.
-    Problem,
-}
+pub use crate::finding::{Finding, FindingLevel};
 
 /// Looks for faults in all that can be looked at in a moment: everything but the whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

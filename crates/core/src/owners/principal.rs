@@ -34,6 +34,11 @@ pub enum Principal {
         /// Which link it is, for the audit.
         name: String,
     },
+    /// A system that issues keys and stays in charge of them.
+    KeySource {
+        /// Which one.
+        name: String,
+    },
     /// The system that the server runs on.
     System,
 }
@@ -44,7 +49,7 @@ impl Principal {
         match self {
             Self::Owner { .. } | Self::CommandLine { .. } | Self::System => true,
             Self::Token { scope, .. } => scope.allows(needed),
-            Self::Link { .. } => Scope::Write.allows(needed),
+            Self::Link { .. } | Self::KeySource { .. } => Scope::Write.allows(needed),
         }
     }
 
@@ -55,6 +60,7 @@ impl Principal {
             Self::Token { name, .. } => Actor::Token(name.clone()),
             Self::CommandLine { account } => Actor::CommandLine(account.clone()),
             Self::Link { name } => Actor::Link(name.clone()),
+            Self::KeySource { name } => Actor::KeySource(name.clone()),
             Self::System => Actor::System,
         }
     }
@@ -65,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_may_do_what_its_scope_says_and_a_link_never_administers() {
+    fn a_token_may_do_what_its_scope_says_and_neither_link_nor_key_source_administers() {
         for (scope, needed) in
             Scope::ALL.iter().flat_map(|a| Scope::ALL.iter().map(move |b| (*a, *b)))
         {
@@ -73,6 +79,9 @@ mod tests {
             assert_eq!(token.allows(needed), scope.allows(needed));
         }
         let link = Principal::Link { name: "mail".to_owned() };
-        assert!(link.allows(Scope::Write) && !link.allows(Scope::Admin));
+        let source = Principal::KeySource { name: "elsewhere".to_owned() };
+        for bounded in [link, source] {
+            assert!(bounded.allows(Scope::Write) && !bounded.allows(Scope::Admin));
+        }
     }
 }

@@ -63,6 +63,7 @@ impl Authorized {
             Principal::Token { .. }
             | Principal::CommandLine { .. }
             | Principal::Link { .. }
+            | Principal::KeySource { .. }
             | Principal::System => Err(Failure {
                 kind: FailureKind::Forbidden,
                 message: format!("this is for owners who are signed in, not for {}", self.actor),

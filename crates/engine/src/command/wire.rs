@@ -22,6 +22,7 @@ use crate::keys::edit::{ChangeKeyPlan, RevokeKey, SetKeyNote};
 use crate::keys::import::ImportKey;
 use crate::keys::key::{ListKeys, ShowKey};
 use crate::keys::lock::{LockKey, UnlockKey};
+use crate::keys::source_command::{CheckKeySources, ListKeySources, SyncKeySources};
 use crate::notifications::delivery::{
     ListChannels, ListDeliveries, ResendDelivery, ShowDelivery, TestChannel,
 };
@@ -81,6 +82,9 @@ wire_commands! {
     RevokeKey,
     ChangeKeyPlan,
     SetKeyNote,
+    SyncKeySources,
+    CheckKeySources,
+    ListKeySources,
     ListApplications,
     ShowApplicationWithKeys,
     CreateApplication,

@@ -9,3 +9,5 @@ pub(crate) mod fullest_budgets;
 pub mod import;
 pub mod key;
 pub mod lock;
+pub mod source;
+pub mod source_command;

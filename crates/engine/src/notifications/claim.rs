@@ -1,5 +1,7 @@
 //! Making a claimed delivery whole: its channel, receiver and links, and the writes before a lock.
 
+use std::sync::Arc;
+
 use keystile_core::journal::WriteRecord;
 use keystile_core::keys::key::KeyId;
 use keystile_core::notifications::delivery::DeliveryId;
@@ -18,7 +20,10 @@ const WRITES_BEFORE: u32 = 5;
 
 impl Engine {
     /// A delivery with all that sending it takes, or why it cannot be sent.
-    pub(super) async fn claimed(&self, claimed: ClaimedRow) -> Result<ClaimedDelivery, String> {
+    pub(super) async fn claimed(
+        self: &Arc<Self>,
+        claimed: ClaimedRow,
+    ) -> Result<ClaimedDelivery, String> {
         let ClaimedRow { row, device } = claimed;
         let watching = self.store.watching();
         let channel = watching
@@ -33,8 +38,12 @@ impl Engine {
             (false, _, address) => address.map(Receiver::Address),
         };
         let mut notice = row.notice;
-        if notice.trigger == Trigger::KeyLocked && notice.writes.is_empty() {
-            notice.writes = self.writes_before(&notice).await;
+        let mut elsewhere = None;
+        if notice.trigger == Trigger::KeyLocked {
+            if notice.writes.is_empty() {
+                notice.writes = self.writes_before(&notice).await;
+            }
+            elsewhere = self.lock_elsewhere(&notice).await;
         }
         Ok(ClaimedDelivery {
             id: row.id,
@@ -44,9 +53,25 @@ impl Engine {
             receiver,
             thread: row.thread,
             notice,
+            elsewhere,
             created: row.created,
             links,
         })
+    }
+
+    /// What becomes of a lock in the system that its key comes from.
+    async fn lock_elsewhere(self: &Arc<Self>, notice: &Notice) -> Option<String> {
+        let key = notice.key.as_ref()?;
+        for source in self.key_sources.get()? {
+            match source.lock_there(self, &key.id).await {
+                Ok(None) => {}
+                Ok(said) => return said,
+                Err(error) => {
+                    tracing::warn!(%error, key.id = %key.id, "a message does not say what a key source makes of a lock");
+                }
+            }
+        }
+        None
     }
 
     /// The last few writes of a key until it was locked.

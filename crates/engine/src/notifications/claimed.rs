@@ -23,6 +23,8 @@ pub struct ClaimedDelivery {
     pub thread: String,
     /// What is told.
     pub notice: Notice,
+    /// What becomes of a lock in the system that its key comes from, where that follows locks.
+    pub elsewhere: Option<String>,
     /// When it was written.
     pub created: Timestamp,
     /// What its reader can do.

@@ -145,6 +145,7 @@ impl Engine {
             Principal::Token { .. }
             | Principal::CommandLine { .. }
             | Principal::Link { .. }
+            | Principal::KeySource { .. }
             | Principal::System => true,
         });
         match found {

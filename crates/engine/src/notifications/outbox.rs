@@ -19,6 +19,8 @@
 //!
 //! Words, protocols and sockets.
 
+use std::sync::Arc;
+
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryId, DeliveryState};
 use keystile_core::time::{Span, Timestamp};
 use keystile_store::deliveries::NewAttempt;
@@ -71,7 +73,11 @@ impl Engine {
 
     /// Claims deliveries of a channel that are due: they are this caller's to send, for as long as a claim
     /// holds. Nothing of the store is held meanwhile.
-    pub async fn claim_deliveries(&self, channel: &str, limit: u32) -> Vec<ClaimedDelivery> {
+    pub async fn claim_deliveries(
+        self: &Arc<Self>,
+        channel: &str,
+        limit: u32,
+    ) -> Vec<ClaimedDelivery> {
         let rows = self.store.claim_deliveries(channel.to_owned(), limit).await;
         let rows = rows.unwrap_or_else(|error| {
             tracing::debug!(%error, channel, "deliveries could not be claimed; they will be");

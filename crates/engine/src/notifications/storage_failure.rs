@@ -76,6 +76,7 @@ impl Engine {
                     receiver,
                     thread: "store".to_owned(),
                     notice: notice.clone(),
+                    elsewhere: None,
                     created: now,
                     links: Links { view: Some(self.console_url()), ..Links::default() },
                 });

@@ -171,6 +171,7 @@ impl Lines {
             | Actor::Owner(_)
             | Actor::Token(_)
             | Actor::Link(_)
+            | Actor::KeySource(_)
             | Actor::Stranger
             | Actor::System
             | Actor::Time) => {

@@ -27,7 +27,7 @@ pub(crate) fn message(delivery: &ClaimedDelivery) -> Message {
             None => MessageScope::Event,
         },
         sentence: sentence(notice, who.as_deref(), &what),
-        facts: facts(notice),
+        facts: facts(notice, delivery.elsewhere.as_deref()),
         writes: notice.writes.iter().rev().map(write_line).collect(),
         links: links(delivery),
         time: delivery.notice.time,
@@ -80,7 +80,7 @@ fn urgency(notice: &Notice) -> Urgency {
     }
 }
 
-fn facts(notice: &Notice) -> Vec<(String, String)> {
+fn facts(notice: &Notice, elsewhere: Option<&str>) -> Vec<(String, String)> {
     let mut facts: Vec<(String, String)> = Vec::new();
     let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
     if let Some(key) = &notice.key {
@@ -107,6 +107,9 @@ fn facts(notice: &Notice) -> Vec<(String, String)> {
         if let Some(evidence) = &lock.evidence {
             fact("Tried", evidence.clone());
         }
+    }
+    if let Some(elsewhere) = elsewhere {
+        fact("Elsewhere", elsewhere.to_owned());
     }
     if let Some(since) = notice.since {
         fact("Total", notice.count.to_string());

@@ -85,6 +85,7 @@ fn read_aloud(notice: Notice) -> String {
         },
         receiver: None,
         thread: "deletes".to_owned(),
+        elsewhere: None,
         created: notice.time,
         notice,
         links: Links { view: None, lock: None, unlock: None, stop: None },
@@ -237,7 +238,7 @@ fn a_lock_that_no_request_caused_names_no_request() {
     };
     let facts_of = |lock| {
         let notice = Notice { lock: Some(lock), ..of_write(Trigger::KeyLocked, Outcome::Applied) };
-        facts(&notice).into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        facts(&notice, None).into_iter().map(|(name, _)| name).collect::<Vec<_>>()
     };
     let of_request = ["Operation", "Address", "Outcome"].map(str::to_owned);
     for actor in [Actor::Owner("Ada".to_owned()), Actor::Link("a message".to_owned())] {

@@ -113,6 +113,7 @@ pub(crate) fn actor(actor: &Actor) -> String {
         Actor::Time => "the passing of time".to_owned(),
         Actor::Owner(name) => name.clone(),
         Actor::Token(name) => format!("the API token {name}"),
+        Actor::KeySource(name) => format!("the key source {name}"),
         Actor::Stranger => "somebody who did not prove who they are".to_owned(),
         Actor::System => "the system".to_owned(),
         Actor::Link(what) => format!("a link in a message ({what})"),

@@ -106,6 +106,10 @@ kinds! {
     TokenCreated, "token_created";
     /// A token was revoked.
     TokenRevoked, "token_revoked";
+    /// Something was changed in a key source because of a lock here, or after it.
+    KeySourceChanged, "key_source_changed";
+    /// A key source does not do what a lock here asks of it, or went its own way.
+    KeySourceProblem, "key_source_problem";
     /// The configuration was read again.
     PolicyReloaded, "policy_reloaded";
     /// The configuration had mistakes when it was read again.

@@ -1,0 +1,98 @@
+//! What is asked of key sources, and what they answer.
+//!
+//! A key source ([`KeySource`]) is another system that issues keys and stays in charge of them, while Keystile
+//! stands in front. What such a system speaks is the affair of the door that knows it. It brings the system's
+//! applications and keys over with commands of its own principal ([`Principal::KeySource`]), so the audit says
+//! who did what, and keeps them in step. The engine knows its sources only by what owners ask of them.
+//!
+//! [`KeySource`]: crate::KeySource
+//! [`Principal::KeySource`]: keystile_core::owners::principal::Principal::KeySource
+
+use keystile_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Whether a synchronization changes anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncMode {
+    /// It does.
+    #[default]
+    Apply,
+    /// It only says what it would change.
+    DryRun,
+}
+
+/// Whether many keys may go at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deletions {
+    /// Where much is gone at once, it is taken for a fault and nothing is revoked.
+    #[default]
+    Guarded,
+    /// An owner says that it is meant.
+    Confirmed,
+}
+
+/// How to synchronize.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncWanted {
+    /// Whether it changes anything.
+    #[serde(default)]
+    pub mode: SyncMode,
+    /// Whether many keys may go at once.
+    #[serde(default)]
+    pub deletions: Deletions,
+}
+
+/// What a synchronization did, or would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncReport {
+    /// The source.
+    pub source: String,
+    /// Whether it changed anything.
+    pub mode: SyncMode,
+    /// How many applications the source has.
+    pub applications: u64,
+    /// How many of them needed nothing.
+    pub unchanged: u64,
+    /// How many changes there were.
+    pub changed: u64,
+    /// How many could not be brought over, or only in part.
+    pub left: u64,
+    /// The changes, each in a sentence; only the first thousand.
+    pub changes: Vec<String>,
+    /// What could not be brought over and why, each in a sentence; only the first thousand.
+    pub problems: Vec<String>,
+}
+
+/// How a source stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySourceView {
+    /// Its name.
+    pub source: String,
+    /// Where it is; nothing that is a secret.
+    pub place: String,
+    /// How many of its applications were brought over.
+    pub applications: u64,
+    /// When it was last read to the end.
+    pub synchronized: Option<Timestamp>,
+    /// Why the last attempt to read it came to nothing, where it did.
+    pub problem: Option<String>,
+    /// Locks that it is asked to follow, and what became of that.
+    pub locks: Vec<FollowedLock>,
+}
+
+/// A lock here that a source follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowedLock {
+    /// The application's name.
+    pub application: String,
+    /// How far it is, in words.
+    pub state: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// How often it was tried in vain.
+    pub attempts: u32,
+    /// When it is tried next, where it is.
+    pub next: Option<Timestamp>,
+}
