@@ -12,6 +12,7 @@ mod console;
 pub mod control;
 pub mod demo;
 pub mod exchange;
+mod key_sources;
 pub mod local;
 pub mod log;
 pub mod probe;

@@ -14,11 +14,12 @@ use keystile_engine::{Engine, EngineSettings};
 use keystile_store::Store;
 use keystile_store::error::Error as StoreError;
 use keystile_store::files::DataDirectory;
+use keystile_threescale::drive::settings::DriveSettings;
 
 use crate::cli::Target;
 use crate::config::{self, Colors, Configuration};
 use crate::exchange::{Answer, Answerer};
-use crate::{account, control, probe, server};
+use crate::{account, control, key_sources, probe, server};
 
 /// How long a command waits for a server that is starting or stopping.
 const ANSWER_WAIT: Duration = Duration::from_secs(15);
@@ -39,6 +40,8 @@ pub struct Local {
     configuration: Option<Configuration>,
     /// Opened with the first command that no server takes.
     engine: Option<Arc<Engine>>,
+    /// What the configuration says of them, until an engine has them.
+    key_sources: Vec<DriveSettings>,
     without_server: WithoutServer,
     /// Whether the owner said that a store may be made.
     may_create: bool,
@@ -91,6 +94,7 @@ impl Local {
             data,
             configuration,
             engine: None,
+            key_sources: Vec::new(),
             without_server: WithoutServer::Open,
             may_create: false,
             runtime,
@@ -155,7 +159,7 @@ impl Local {
                 return Err(nothing_there(&self.data, if creates { OR_CREATE } else { "" }));
             }
             match self.open() {
-                Ok(engine) => self.engine.insert(engine).clone(),
+                Ok(engine) => self.take_up(engine)?,
                 Err(StoreError::InUse { .. }) => return self.once_it_answers(command),
                 Err(error) => return Err(error.into()),
             }
@@ -178,7 +182,7 @@ impl Local {
             }
             match self.open() {
                 Ok(engine) => {
-                    let engine = self.engine.insert(engine).clone();
+                    let engine = self.take_up(engine)?;
                     return self.carry_out(&engine, command);
                 }
                 // This has waited a moment.
@@ -200,6 +204,18 @@ impl Local {
         })
     }
 
+    /// Works with an engine that was just made.
+    fn take_up(&mut self, engine: Arc<Engine>) -> Result<Arc<Engine>, Failure> {
+        let sources = std::mem::take(&mut self.key_sources);
+        let engine = self.engine.insert(engine).clone();
+        key_sources::install(&engine, sources).map_err(|error| Failure {
+            kind: FailureKind::Invalid,
+            message: error.to_string(),
+            help: Some("mend the file that `ca_file` names".to_owned()),
+        })?;
+        Ok(engine)
+    }
+
     fn open(&mut self) -> Result<Arc<Engine>, StoreError> {
         probe::disk_of(&self.data)?;
         let directory = self.runtime.block_on(server::hold(&self.data))?;
@@ -210,6 +226,7 @@ impl Local {
         let (policy, settings) = match self.configuration.take() {
             Some(configuration) => {
                 let settings = server::engine_settings(&configuration);
+                self.key_sources = configuration.threescale;
                 (configuration.policy, settings)
             }
             None => (Policy::new(Vec::new(), Vec::new(), TimeZone::UTC), without_configuration()),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -24,12 +24,13 @@ use keystile_store::files::DataDirectory;
 use keystile_web::router::router;
 use keystile_web::{Web, WebSettings};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::backend::Backend;
 use crate::config::{self, Configuration, ConsoleSettings};
-use crate::{console, control, probe};
+use crate::{console, control, key_sources, probe};
 
 /// How often work that nobody asks for is done.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -107,7 +108,7 @@ fn gate_names(addresses: &[SocketAddr], tls: Option<&TlsFiles>) -> Vec<String> {
 }
 
 /// Takes a data directory for this process, waiting a moment for a command that holds it.
-pub async fn hold(data: &std::path::Path) -> Result<DataDirectory, StoreError> {
+pub async fn hold(data: &Path) -> Result<DataDirectory, StoreError> {
     for _ in 0..HOLD_TRIES {
         match DataDirectory::hold(data) {
             Err(StoreError::InUse { .. }) => tokio::time::sleep(HOLD_PAUSE).await,
@@ -150,6 +151,7 @@ impl Server {
             threescale_backend,
             policy,
             observes_all,
+            threescale,
             ..
         } = configuration;
         probe::disk_of(&data)?;
@@ -158,6 +160,7 @@ impl Server {
         store.set_timeout(store_timeout);
         let engine = Arc::new(Engine::new(store, policy, settings));
         engine.checks.set(crate::reach::CHECKS).expect("the engine was made just now");
+        let accounts = key_sources::install(&engine, threescale)?;
         // Before the first write can come.
         engine.begin_watching().await;
         let tls = gate.tls.clone();
@@ -167,11 +170,7 @@ impl Server {
             .await
             .with_context(|| format!("cannot listen on {}", console_settings.listen))?;
         let console = listener.local_addr()?;
-        let control = match control::bind(&data) {
-            // A disk that takes no writes does not keep the gate shut.
-            Err(_) if engine.store().fault().is_some() => None,
-            bound => Some(bound.context("the control socket cannot be opened")?),
-        };
+        let control = bind_control(&engine, &data)?;
         let backend = Backend::start_if(&engine, threescale_backend.as_ref()).await?;
         let info = ServerInfo {
             started: engine.store().now(),
@@ -200,6 +199,8 @@ impl Server {
             }
         };
         names.insert(tasks.spawn(controlling).id(), "the control socket");
+        let following = key_sources::follow(accounts, engine.clone());
+        names.insert(tasks.spawn(following).id(), "the work on key sources");
         let notifier = worker::start(engine.clone(), &vapid);
         let housekeeping = run_maintenance(engine.clone(), metrics, certificates);
         names.insert(tasks.spawn(housekeeping).id(), "the housekeeping");
@@ -333,6 +334,14 @@ async fn vapid(engine: &Arc<Engine>) -> anyhow::Result<VapidKey> {
     Ok(VapidKey::from_pkcs8(&kept)?)
 }
 
+/// The control socket; nothing while the disk takes no writes, which does not keep the gate shut.
+fn bind_control(engine: &Engine, data: &Path) -> anyhow::Result<Option<UnixListener>> {
+    match control::bind(data) {
+        Err(_) if engine.store().fault().is_some() => Ok(None),
+        bound => Ok(Some(bound.context("the control socket cannot be opened")?)),
+    }
+}
+
 /// The console of a server.
 fn web(
     engine: &Arc<Engine>,
@@ -408,7 +417,7 @@ async fn reload(
             tracing::info!(file = %file.display(), "the policy was read again");
             let name = file.display();
             Ok(Done(format!(
-                "Read {name} again: its APIs, plans, channels and watch rules are in force. `data`, [console], and [gate] but for key_failures change with a restart."
+                "Read {name} again: its APIs, plans, channels and watch rules are in force. `data`, [console], [threescale], and [gate] but for key_failures change with a restart."
             )))
         }
         Err(report) => {

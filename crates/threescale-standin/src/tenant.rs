@@ -161,6 +161,12 @@ impl Tenant {
         id
     }
 
+    /// Puts a token in the place of all others.
+    pub fn replace_tokens(&mut self, token: AccessToken) {
+        self.tokens.clear();
+        self.add_token(token);
+    }
+
     /// A service. As in the portal, it has the metric `hits` from the start.
     pub fn add_service(&mut self, name: &str, backend_version: BackendVersion) -> u64 {
         let (id, system_name) = (self.next_id(), system_name(name));
@@ -280,6 +286,11 @@ impl Tenant {
     pub fn application_mut(&mut self, id: u64) -> &mut Application {
         let found = self.applications.iter_mut().find(|application| application.id == id);
         found.expect("a test names an application that it added")
+    }
+
+    /// Deletes an application.
+    pub fn remove_application(&mut self, id: u64) {
+        self.applications.retain(|application| application.id != id);
     }
 
     pub(crate) fn plan(&self, id: u64) -> &Plan {

@@ -2,5 +2,6 @@
 
 pub mod account;
 pub mod backend;
+pub mod drive;
 pub mod portal;
 pub mod server;

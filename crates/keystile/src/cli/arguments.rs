@@ -9,6 +9,7 @@ mod notify;
 mod owner;
 #[cfg(test)]
 mod tests;
+mod threescale;
 mod token;
 
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ pub use key::{
 };
 pub use notify::{ListDeliveriesArguments, NotifyCommand};
 pub use owner::{OwnerCommand, RemoveOwnerArguments};
+pub use threescale::{SyncArguments, ThreescaleArguments, ThreescaleCommand};
 pub use token::{CreateTokenArguments, ScopeArgument, TokenCommand};
 
 /// Guards an HTTP API: keys, plans, exact write budgets, and a journal of every write.
@@ -122,6 +124,9 @@ pub enum StoreCommand {
     /// Test channels, and show which notifications were sent.
     #[command(subcommand)]
     Notify(NotifyCommand),
+    /// Bring keys and plans over from 3scale, and see how it stands.
+    #[command(subcommand)]
+    Threescale(ThreescaleCommand),
     /// Show the audit: what owners, budgets and tokens did.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -144,6 +149,7 @@ impl StoreCommand {
             Self::Owner(command) => &command.common().target,
             Self::Token(command) => &command.common().target,
             Self::Notify(command) => &command.common().target,
+            Self::Threescale(command) => &command.common().target,
             Self::Audit(command) => &command.common().target,
             Self::Backup(arguments) => &arguments.common.target,
         }

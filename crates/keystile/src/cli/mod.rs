@@ -24,6 +24,7 @@ pub mod restore;
 mod server;
 mod session;
 mod target;
+mod threescale;
 mod token;
 mod when;
 
@@ -69,6 +70,7 @@ pub fn dispatch(command: &StoreCommand, session: &mut Session<'_, '_>) -> ExitCo
         StoreCommand::Owner(command) => owner::dispatch(command, session),
         StoreCommand::Token(command) => token::dispatch(command, session),
         StoreCommand::Notify(command) => notify::dispatch(command, session),
+        StoreCommand::Threescale(command) => threescale::dispatch(command, session),
         StoreCommand::Audit(command) => audit::dispatch(command, session),
         StoreCommand::Backup(arguments) => server::back_up(arguments, session),
         StoreCommand::Doctor(arguments) => server::diagnose(arguments, session),

@@ -5,6 +5,7 @@
 
 mod notifications;
 mod threescale;
+mod threescale_account;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 pub(super) use notifications::{Channel, Smtp, Watch, WatchEvent, WatchOutcome};
 pub(super) use threescale::{InternalUser, ThreescaleBackend};
+pub(super) use threescale_account::{LockThere, Threescale};
 
 use super::value::{NumberOrText, OneOrMany, Spanned, TextOr};
 
@@ -63,6 +65,10 @@ pub(super) struct File {
     /// The channels that notify the owner: `[channel.owner-mail]`.
     #[schemars(with = "BTreeMap<String, Channel>")]
     pub(super) channel: BTreeMap<Spanned<String>, Channel>,
+    /// Accounts of 3scale that stay in charge of keys and plans, each under its own name:
+    /// `[threescale.main]`.
+    #[schemars(with = "BTreeMap<String, Threescale>")]
+    pub(super) threescale: BTreeMap<Spanned<String>, Threescale>,
 }
 
 /// The public listener, and the limits of its connections.

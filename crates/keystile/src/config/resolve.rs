@@ -9,6 +9,7 @@ mod pattern;
 mod plan;
 mod setting;
 mod threescale;
+mod threescale_account;
 mod upstream;
 mod watch;
 
@@ -158,6 +159,7 @@ impl Resolver<'_> {
         let threescale_backend =
             threescale_backend.map(|backend| self.threescale_backend(backend, &taken));
         let watching = self.watching(file, &plans, time_zone.clone());
+        let threescale = self.threescale(&file.threescale, &plans);
         let retention = self.retention(&file.journal, &plans);
         Configuration {
             data: self.base.join(file.data.as_ref().map_or(DATA, |data| self.data(data))),
@@ -170,6 +172,7 @@ impl Resolver<'_> {
             watching: Arc::new(watching),
             keys,
             journal: JournalSettings { retention },
+            threescale,
             warnings: Vec::new(),
         }
     }

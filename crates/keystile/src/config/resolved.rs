@@ -9,6 +9,7 @@ use keystile_core::notifications::watch::WatchRules;
 use keystile_core::policy::Policy;
 use keystile_core::time::Span;
 use keystile_proxy::settings::{GateSettings, TlsFiles};
+use keystile_threescale::drive::settings::DriveSettings;
 use keystile_threescale::server::BackendSettings;
 use keystile_web::Access;
 
@@ -37,6 +38,8 @@ pub struct Configuration {
     pub keys: KeyPrefix,
     /// The record of every write.
     pub journal: JournalSettings,
+    /// Accounts of 3scale that stay in charge of keys and plans.
+    pub threescale: Vec<DriveSettings>,
     /// What is probably not meant.
     pub warnings: Vec<Diagnostic>,
 }

@@ -153,6 +153,7 @@ pub(super) fn tables() -> Vec<Table> {
         table("[watch.NAME]", &["watch", "NAME"]),
         table("[channel.NAME]", &["channel", "NAME"]),
         table("[channel.NAME] smtp", &["channel", "NAME", "smtp"]),
+        table("[threescale.NAME]", &["threescale", "NAME"]),
     ]
 }
 

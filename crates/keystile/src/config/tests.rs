@@ -7,6 +7,7 @@ mod hostile;
 mod notifications;
 mod rules;
 mod settings;
+mod threescale;
 mod working;
 
 use std::path::Path;

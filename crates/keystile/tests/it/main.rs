@@ -32,6 +32,7 @@ mod print;
 mod quick;
 mod reload;
 mod stop;
+mod threescale;
 mod tokens;
 mod versions;
 mod windows;

@@ -129,25 +129,14 @@ impl PortalClient {
         reference: &ApplicationReference,
         service: Option<ServiceId>,
     ) -> Result<Application, PortalError> {
-        let mut query = Serializer::new(String::new());
-        let hidden = match reference {
-            ApplicationReference::Id(id) => {
-                query.append_pair("application_id", &id.to_string());
-                None
-            }
-            ApplicationReference::UserKey(key) => {
-                query.append_pair("user_key", key.reveal());
-                Some(key)
-            }
-            ApplicationReference::AppId(id) => {
-                query.append_pair("app_id", id);
-                None
-            }
+        let (name, value, hidden) = match reference {
+            ApplicationReference::Id(id) => ("application_id", id.to_string(), None),
+            ApplicationReference::UserKey(key) => ("user_key", key.reveal().to_owned(), Some(key)),
+            ApplicationReference::AppId(id) => ("app_id", id.clone(), None),
         };
-        if let Some(service) = service {
-            query.append_pair("service_id", &service.to_string());
-        }
-        let document = self.read("applications/find.json", &query.finish(), hidden).await?;
+        let service = service.map(|service| ("service_id", service.to_string()));
+        let query = pairs([(name, value)].into_iter().chain(service));
+        let document = self.read("applications/find.json", &query, hidden).await?;
         document.one("application")
     }
 
@@ -183,7 +172,7 @@ impl PortalClient {
         path: &str,
         form: &[(&str, String)],
     ) -> Result<Document, PortalError> {
-        let form = Serializer::new(String::new()).extend_pairs(form).finish();
+        let form = pairs(form.iter().cloned());
         self.call(Method::PUT, path, String::new(), Some(form), None).await
     }
 
@@ -223,11 +212,9 @@ impl PortalClient {
         filters: &[(&str, String)],
         (list, name): (&str, &str),
     ) -> Result<Page<T>, PortalError> {
-        let mut query = Serializer::new(String::new());
-        query.append_pair("page", &number.get().to_string());
-        query.append_pair("per_page", &PER_PAGE.to_string());
-        query.extend_pairs(filters);
-        let document = self.read(path, &query.finish(), None).await?;
+        let paging = [("page", number.get().to_string()), ("per_page", PER_PAGE.to_string())];
+        let query = pairs(paging.into_iter().chain(filters.iter().cloned()));
+        let document = self.read(path, &query, None).await?;
         Page::of(document, number, list, name)
     }
 
@@ -259,6 +246,11 @@ impl PortalClient {
     fn place(&self, method: Method, path: &str) -> Place {
         Place::new(method, &self.settings.address, &api_path(path))
     }
+}
+
+/// A query or a form.
+fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, String)>) -> String {
+    Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 fn api_path(path: &str) -> String {

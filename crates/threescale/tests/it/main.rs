@@ -3,7 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod backend;
+mod changes;
 mod contract;
+mod drive;
+mod faults;
 mod fixture;
 mod internal;
 mod policy;
+mod reads;
+mod secrets;
+mod setup;
+mod tls;
+mod webhooks;

@@ -175,7 +175,7 @@ impl Resolver<'_> {
         Some(setting.value.clone())
     }
 
-    fn secret(
+    pub(super) fn secret(
         &mut self,
         file: Option<&Spanned<String>>,
         variable: Option<&Spanned<String>>,

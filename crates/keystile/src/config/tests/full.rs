@@ -1,13 +1,16 @@
 //! A file that sets everything to something else than its default.
 
 use std::path::Path;
+use std::time::Duration;
 
 use http::Uri;
 use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
+use keystile_core::notifications::channel::SecretSource;
 use keystile_core::policy::PlanSpec;
 use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::operation::{CountRule, ScopedPattern, Treatment};
 use keystile_core::time::Span;
+use keystile_threescale::drive::settings::{DriveSettings, OnLock};
 use keystile_web::Access;
 
 use crate::config::{Colors, Configuration, load};
@@ -31,6 +34,7 @@ fn every_setting_arrives_where_it_belongs() {
         watching,
         keys,
         journal,
+        threescale,
         warnings,
     } = configuration;
     assert!(warnings.is_empty() && !observes_all, "{warnings:?}");
@@ -51,10 +55,23 @@ fn every_setting_arrives_where_it_belongs() {
     assert_eq!((keys.as_str(), journal.retention), ("acme", Some(Span::from_secs(90 * 86_400))));
     assert_eq!(policy.time_zone().iana_name(), Some("Europe/Berlin"));
     check_api(policy.api_named("notes").unwrap().api.spec(), folder.path());
+    check_threescale(&threescale, folder.path());
     check_plan(policy.plan("open").unwrap().spec());
     let mut told = format!("{:#?}\n{:#?}", watching.channels(), &watching.rules()[..2]);
     told = told.replace(&folder.path().display().to_string(), "FOLDER");
     insta::assert_snapshot!("every_watch_rule_and_channel", told);
+}
+
+fn check_threescale(accounts: &[DriveSettings], folder: &Path) {
+    let [account] = accounts else { panic!("{accounts:?}") };
+    assert_eq!((account.name.as_str(), account.service.get()), ("main", 2_555_417));
+    let portal = &account.portal;
+    assert_eq!(portal.address.to_string(), "https://acme-admin.3scale.net");
+    assert_eq!(portal.token, SecretSource::File(folder.join("3scale")));
+    assert_eq!(portal.ca_file, Some(folder.join("a.pem")));
+    assert_eq!(account.plans["Basic plan"], "open");
+    assert_eq!(account.default_plan.as_deref(), Some("open"));
+    assert_eq!((account.on_lock, account.refresh), (OnLock::Nothing, Duration::from_mins(1)));
 }
 
 fn check_api(spec: &ApiSpec, folder: &Path) {

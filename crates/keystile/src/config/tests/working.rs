@@ -187,8 +187,10 @@ fn the_stated_defaults_are_those_that_hold() {
             watching,
             keys,
             journal,
+            threescale,
             warnings,
         } = configuration;
+        assert!(threescale.is_empty());
         let plans: Vec<_> = policy.plans().collect();
         format!(
             "{data:?} {store_timeout} {gate:?} {console:?} {threescale_backend:?} {:?} {plans:?} {observes_all} {watching:?} {keys} {journal:?} {warnings:?}",
@@ -228,9 +230,9 @@ fn the_options_in_the_initial_file_work() {
         let line = line.strip_prefix("# ").unwrap_or(line);
         let is_toml = line.contains(" = ") && !line.contains("`behind_proxy")
             || line.starts_with(['[', ' ', ']']);
-        let needs_file = line.starts_with("tls")
-            || line.starts_with("internal")
-            || line.starts_with("trusted_certificates");
+        let needs_file = ["tls", "internal", "trusted_certificates", "ca_file"]
+            .iter()
+            .any(|key| line.starts_with(key));
         let is_alternative = line.starts_with("never_lock") || line.contains("growth");
         let is_shown = is_toml && !needs_file && !is_alternative;
         is_shown.then(|| line.to_owned() + "\n")

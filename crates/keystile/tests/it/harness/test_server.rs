@@ -101,6 +101,14 @@ impl TestServer {
         self.wait_until_ready();
     }
 
+    /// Starts a server with something in its environment, and waits until it is ready.
+    pub(crate) fn start_with_environment(&mut self, environment: &[(&str, &str)]) {
+        let mut command = keystile(self.folder(), &["run"]);
+        command.envs(environment.iter().copied());
+        self.program = Some(Program::start(command, self.folder.path(), "server"));
+        self.wait_until_ready();
+    }
+
     /// Starts a server without waiting for it.
     pub(crate) fn start_with(&mut self, arguments: &[&str]) {
         let command = keystile(self.folder(), arguments);

@@ -1,0 +1,59 @@
+//! Accounts of 3scale as they are written.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::value::{NumberOrText, Spanned};
+
+/// An account of 3scale that stays in charge of keys and plans, while Keystile stands in front.
+///
+/// The applications of one service are brought over with their keys as they are, and kept in step. Services
+/// whose applications go by user keys can be driven, and those that go by `app_id` and `app_key`, of which the
+/// `app_key` is the key here. Changes of this table take effect with a restart.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(crate) struct Threescale {
+    /// The address of the admin portal, without a path. It is `https`, but for this machine. Required.
+    #[schemars(required, extend("examples" = ["https://acme-admin.3scale.net"]))]
+    pub(crate) portal: Option<Spanned<String>>,
+    /// The file with the access token. It needs the scope `account_management`, and "Read & Write" for locks
+    /// to be followed. It is read for each call, so it can be replaced at any time. This or
+    /// `access_token_env` is required.
+    #[schemars(extend("examples" = ["/run/secrets/3scale"]))]
+    pub(crate) access_token_file: Option<Spanned<String>>,
+    /// The environment variable with the access token.
+    #[schemars(extend("examples" = ["THREESCALE_TOKEN"]))]
+    pub(crate) access_token_env: Option<Spanned<String>>,
+    /// A PEM file with certificates to trust for the portal, besides those of the system.
+    #[schemars(extend("examples" = ["internal-ca.pem"]))]
+    pub(crate) ca_file: Option<Spanned<String>>,
+    /// The number of the service, which the portal calls a product. Required.
+    #[schemars(required, extend("examples" = [2_555_417]))]
+    pub(crate) service: Option<Spanned<NumberOrText>>,
+    /// Which plan here each application plan there stands for, by their names.
+    #[schemars(with = "BTreeMap<String, String>", extend("default" = {}, "examples" = [{"Basic": "open", "Partner": "trusted"}]))]
+    pub(crate) plans: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// The plan of applications whose plan there is not named in `plans`. Without it, they stay there.
+    #[schemars(extend("examples" = ["open"]))]
+    pub(crate) default_plan: Option<Spanned<String>>,
+    /// What a lock of a key here asks for there. `suspend`: its application is suspended, and resumed when
+    /// none of its keys is locked any more; 3scale's own gateways may go on for up to a minute. `none`:
+    /// nothing.
+    #[schemars(extend("default" = "suspend"))]
+    pub(crate) on_lock: Option<Spanned<LockThere>>,
+    /// How often the portal is read for what changed there, from 10 seconds to 1 day.
+    #[schemars(extend("default" = "5 min"))]
+    pub(crate) refresh: Option<Spanned<String>>,
+}
+
+/// What a lock asks for there.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LockThere {
+    /// That the application is suspended.
+    Suspend,
+    /// Nothing.
+    None,
+}

@@ -1,0 +1,196 @@
+//! A service of a tenant of 3scale's, as a key source.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use keystile_core::owners::principal::Principal;
+use keystile_engine::command::{Failure, FailureKind, Running};
+use keystile_engine::findings::Finding;
+use keystile_engine::keys::source::{KeySourceView, SyncReport, SyncWanted};
+use keystile_engine::{Engine, KeySource};
+use keystile_store::audit::EventKind;
+use keystile_store::doors::documents::DocumentEvent;
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
+
+use crate::drive::link::{Documents, Link};
+use crate::drive::settings::{DriveSettings, OnLock};
+use crate::portal::PortalClient;
+use crate::portal::error::{PortalError, Retry};
+use crate::portal::records::ApplicationId;
+use crate::portal::settings::SettingsError;
+
+/// The links of an account, by the numbers of the applications there.
+pub(super) type Links = BTreeMap<ApplicationId, Link>;
+
+/// A service whose keys and plans 3scale is in charge of.
+#[derive(Debug)]
+pub struct DrivenAccount {
+    pub(super) name: String,
+    pub(super) settings: DriveSettings,
+    pub(super) client: PortalClient,
+    pub(super) documents: Documents,
+    /// As they are kept; nothing before they are first needed.
+    links: Mutex<Option<Links>>,
+    /// Held by who synchronizes.
+    pub(super) synchronizing: Mutex<()>,
+    /// Held by who looks at the state of an application there and acts on it.
+    pub(super) changing: Mutex<()>,
+}
+
+impl DrivenAccount {
+    /// An account, of which nothing was read yet. Fails when the certificates to trust cannot be used.
+    pub fn new(settings: DriveSettings) -> Result<Self, SettingsError> {
+        Ok(Self {
+            name: format!("3scale {}", settings.name),
+            client: PortalClient::new(settings.portal.clone())?,
+            documents: Documents::of(&settings.name),
+            settings,
+            links: Mutex::new(None),
+            synchronizing: Mutex::new(()),
+            changing: Mutex::new(()),
+        })
+    }
+
+    /// Who carries out what 3scale asks for.
+    pub(super) fn principal(&self) -> Principal {
+        Principal::KeySource { name: self.name.clone() }
+    }
+
+    /// The links. No other link changes while this is held. Fails when they cannot be read.
+    pub(super) async fn links(
+        &self,
+        engine: &Engine,
+    ) -> Result<MappedMutexGuard<'_, Links>, Failure> {
+        let mut links = self.links.lock().await;
+        if links.is_none() {
+            *links = Some(self.documents.links(engine).await?.into_iter().collect());
+        }
+        Ok(MutexGuard::map(links, |links| links.get_or_insert_default()))
+    }
+
+    /// A link as it is now.
+    pub(super) async fn link(
+        &self,
+        engine: &Engine,
+        id: ApplicationId,
+    ) -> Result<Option<Link>, Failure> {
+        Ok(self.links(engine).await?.get(&id).cloned())
+    }
+
+    /// Keeps a link that is new.
+    pub(super) async fn add_link(
+        &self,
+        engine: &Engine,
+        id: ApplicationId,
+        link: Link,
+    ) -> Result<(), Failure> {
+        let mut links = self.links(engine).await?;
+        self.documents.put_link(engine, (id, &link), None).await?;
+        links.insert(id, link);
+        Ok(())
+    }
+
+    /// Changes a link as it is now, and records an event with it. One that is gone stays so.
+    pub(super) async fn change_link(
+        &self,
+        engine: &Engine,
+        id: ApplicationId,
+        event: Option<DocumentEvent>,
+        change: impl FnOnce(&mut Link),
+    ) -> Result<(), Failure> {
+        let mut links = self.links(engine).await?;
+        if let Some(mut link) = links.get(&id).cloned() {
+            change(&mut link);
+            self.documents.put_link(engine, (id, &link), event).await?;
+            links.insert(id, link);
+        }
+        Ok(())
+    }
+
+    /// Forgets a link.
+    pub(super) async fn remove_link(
+        &self,
+        engine: &Engine,
+        id: ApplicationId,
+    ) -> Result<(), Failure> {
+        let mut links = self.links(engine).await?;
+        self.documents.delete_link(engine, id).await?;
+        links.remove(&id);
+        Ok(())
+    }
+
+    /// An event about this source.
+    pub(super) fn event(&self, kind: EventKind, detail: String) -> DocumentEvent {
+        let subject = Some(self.name.clone());
+        DocumentEvent { kind, subject, actor: self.principal().actor(), detail }
+    }
+}
+
+impl KeySource for DrivenAccount {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn synchronize<'a>(
+        &'a self,
+        engine: &'a Arc<Engine>,
+        wanted: SyncWanted,
+    ) -> Running<'a, SyncReport> {
+        Box::pin(self.read_and_follow(engine, wanted))
+    }
+
+    fn check<'a>(&'a self, engine: &'a Arc<Engine>) -> Running<'a, Vec<Finding>> {
+        Box::pin(async move { Ok(self.findings(engine).await) })
+    }
+
+    fn lock_there<'a>(
+        &'a self,
+        engine: &'a Arc<Engine>,
+        key: &'a str,
+    ) -> Running<'a, Option<String>> {
+        Box::pin(async move {
+            let links = self.links(engine).await?;
+            let is_ours = links.values().any(|link| link.keys.iter().any(|id| id == key));
+            let is_followed = is_ours && self.settings.on_lock == OnLock::Suspend;
+            Ok(is_followed.then(|| {
+                format!(
+                    "{} is asked to suspend the application; 3scale's own gateways may go on for up to a \
+                     minute.",
+                    self.name
+                )
+            }))
+        })
+    }
+
+    fn show<'a>(&'a self, engine: &'a Arc<Engine>) -> Running<'a, KeySourceView> {
+        Box::pin(async move {
+            let note = self.documents.note(engine).await?;
+            let links = self.links(engine).await?;
+            Ok(KeySourceView {
+                source: self.name.clone(),
+                place: self.settings.portal.address.to_string(),
+                applications: u64::try_from(links.len()).unwrap_or(u64::MAX),
+                synchronized: note.synchronized,
+                problem: note.problem,
+                locks: links.values().filter_map(Link::followed_lock).collect(),
+            })
+        })
+    }
+}
+
+/// Why the portal's answer, or the lack of one, ends what was asked for.
+pub(super) fn failure(error: &PortalError) -> Failure {
+    let kind = match error.retry_after() {
+        Retry::Never => FailureKind::Invalid,
+        Retry::Later | Retry::After(_) => FailureKind::Unavailable,
+    };
+    Failure { kind, message: words(error), help: None }
+}
+
+/// An error with what lies below it.
+pub(super) fn words(error: &PortalError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,139 @@
+//! Whether an account can be driven as it is set up, and what its settings miss.
+
+use keystile_engine::Engine;
+use keystile_engine::findings::{Finding, FindingLevel};
+
+use crate::drive::account::{DrivenAccount, words};
+use crate::drive::settings::OnLock;
+use crate::portal::error::PortalError;
+use crate::portal::page::PageNumber;
+use crate::portal::records::{Authentication, Service};
+
+impl DrivenAccount {
+    /// What was looked at, and how it is. The portal is asked for its services, plans, applications and
+    /// tokens; nothing is changed.
+    pub(super) async fn findings(&self, engine: &Engine) -> Vec<Finding> {
+        let services = match self.client.services().await {
+            Ok(services) => services,
+            Err(error) => return vec![self.refused(&error)],
+        };
+        let wanted = self.settings.service;
+        let Some(service) = services.iter().find(|service| service.id == wanted) else {
+            let seen: Vec<_> = services
+                .iter()
+                .map(|service| format!("{} ({})", service.id, service.name))
+                .collect();
+            let help = format!("the token's user sees: {}", seen.join(", "));
+            let message = format!("service {wanted} cannot be seen there");
+            return vec![self.finding(FindingLevel::Problem, message, Some(help))];
+        };
+        let mut findings = vec![self.authentication_finding(service)];
+        match self.client.applications(Some(wanted), PageNumber::FIRST).await {
+            Ok(_) => findings.push(self.good("the token may read applications".to_owned())),
+            Err(error) => findings.push(self.refused(&error)),
+        }
+        findings.push(self.writing().await);
+        match self.client.application_plans(wanted).await {
+            Ok(plans) => {
+                let names: Vec<_> = plans.into_iter().map(|plan| plan.name).collect();
+                findings.extend(self.mapping(engine, &names));
+            }
+            Err(error) => findings.push(self.refused(&error)),
+        }
+        findings
+    }
+
+    fn authentication_finding(&self, service: &Service) -> Finding {
+        let name = &service.name;
+        match service.authentication {
+            Authentication::UserKey => self.good(format!("{name} goes by user keys")),
+            Authentication::AppId => self.good(format!("{name} goes by app_id and app_key")),
+            Authentication::OpenIdConnect | Authentication::Unknown => self.finding(
+                FindingLevel::Problem,
+                format!("the applications of {name} do not authenticate by keys"),
+                Some(
+                    "choose a service that goes by user keys, or by app_id and app_key".to_owned(),
+                ),
+            ),
+        }
+    }
+
+    /// Whether the token may suspend and resume. The portal does not say which of a user's tokens it is.
+    async fn writing(&self) -> Finding {
+        if self.settings.on_lock == OnLock::Nothing {
+            return self.good("locks here ask for nothing there".to_owned());
+        }
+        let tokens = match self.client.access_tokens().await {
+            Ok(tokens) => tokens,
+            Err(error) => return self.refused(&error),
+        };
+        let able = tokens.iter().filter(|token| token.may_manage_accounts()).count();
+        let help = "make one with the scope `account_management` and \"Read & Write\"";
+        if able == 0 {
+            let message = "the token may not write there: locks here cannot be followed".to_owned();
+            self.finding(FindingLevel::Problem, message, Some(help.to_owned()))
+        } else if able == tokens.len() {
+            self.good("the token may suspend and resume applications".to_owned())
+        } else {
+            let message = format!(
+                "{able} of the user's {} tokens may suspend and resume applications, and the portal \
+                 does not say which of them this is",
+                tokens.len()
+            );
+            self.finding(FindingLevel::Warning, message, Some(help.to_owned()))
+        }
+    }
+
+    /// What the mapping of plans misses.
+    fn mapping(&self, engine: &Engine, there: &[String]) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let (plans, default) = (&self.settings.plans, self.settings.default_plan.as_ref());
+        let policy = engine.policy();
+        let mut here: Vec<_> = plans.values().chain(default).collect();
+        here.sort();
+        here.dedup();
+        if policy.plans().next().is_some() {
+            let lost = here.iter().filter(|plan| policy.plan(plan).is_none());
+            findings.extend(lost.map(|plan| {
+                let help = "write it into the configuration, or name another one";
+                let message = format!("there is no plan {plan} here");
+                self.finding(FindingLevel::Problem, message, Some(help.to_owned()))
+            }));
+        }
+        let stray = plans.keys().filter(|name| !there.contains(name));
+        findings.extend(stray.map(|name| {
+            let help = format!("the plans there are: {}", there.join(", "));
+            self.finding(
+                FindingLevel::Warning,
+                format!("there is no plan {name:?} there"),
+                Some(help),
+            )
+        }));
+        if default.is_none() {
+            let unnamed = there.iter().filter(|name| !plans.contains_key(*name));
+            findings.extend(unnamed.map(|name| {
+                let help = "name it in `plans`, or set `default_plan`";
+                let message = format!(
+                    "the plan {name:?} there stands for no plan here: its applications stay there"
+                );
+                self.finding(FindingLevel::Warning, message, Some(help.to_owned()))
+            }));
+        }
+        if findings.is_empty() {
+            findings.push(self.good("every plan there stands for a plan here".to_owned()));
+        }
+        findings
+    }
+
+    fn refused(&self, error: &PortalError) -> Finding {
+        self.finding(FindingLevel::Problem, words(error), None)
+    }
+
+    fn good(&self, message: String) -> Finding {
+        self.finding(FindingLevel::Good, message, None)
+    }
+
+    fn finding(&self, level: FindingLevel, message: String, help: Option<String>) -> Finding {
+        Finding { level, subject: self.name.clone(), message, help }
+    }
+}

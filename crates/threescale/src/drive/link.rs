@@ -1,0 +1,214 @@
+//! What is kept of an application that was brought over.
+
+use keystile_core::time::Timestamp;
+use keystile_engine::Engine;
+use keystile_engine::command::{Failure, FailureKind};
+use keystile_store::doors::documents::{DocumentEvent, DocumentName, ExpectedDocument};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::portal::records::ApplicationId;
+
+/// Documents that are read at once.
+const PAGE: u32 = 1_000;
+
+/// An application there, and what it is here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Link {
+    /// The id of the application here.
+    pub(super) application: String,
+    /// Its name here.
+    pub(super) name: String,
+    /// The ids of its keys here that are also there.
+    pub(super) keys: Vec<String>,
+    /// The plan here that its plan there last stood for.
+    pub(super) plan: String,
+    /// Whether it may call there, apart from what a lock here asked for.
+    pub(super) access: Access,
+    /// Whose the suspension here is.
+    #[serde(default)]
+    pub(super) suspension: Suspension,
+    /// How far 3scale is with following a lock here.
+    #[serde(default)]
+    pub(super) lock: Option<LockThere>,
+}
+
+/// Whether an application may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Access {
+    Allowed,
+    Barred,
+}
+
+/// Whether an application is suspended here because it is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Suspension {
+    /// It is not, or an owner did it.
+    #[default]
+    NotOurs,
+    /// It is, and ends with the one there.
+    Followed,
+}
+
+/// How far 3scale is with following a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LockThere {
+    pub(super) standing: Standing,
+    /// Since when it is at this standing.
+    pub(super) since: Timestamp,
+    /// How often the present step failed.
+    #[serde(default)]
+    pub(super) attempts: u32,
+    /// When it is tried, where there is something to try.
+    pub(super) next: Option<Timestamp>,
+    /// Whether a request may have been carried out whose answer was lost.
+    #[serde(default)]
+    pub(super) sent: Sent,
+    /// Why the last attempt failed.
+    #[serde(default)]
+    pub(super) said: Option<String>,
+}
+
+/// What is to be done or was done there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Standing {
+    /// It is to be suspended.
+    Asked,
+    /// It was suspended for the lock.
+    Suspended,
+    /// It could not call there already, for another reason, and is left as it is.
+    FoundBarred,
+    /// Somebody resumed it there while it is locked here.
+    Overruled,
+    /// It is to be resumed.
+    ResumeAsked,
+}
+
+/// Whether a request may have been carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Sent {
+    /// None was.
+    #[default]
+    Not,
+    /// One whose answer was lost, perhaps.
+    Perhaps,
+}
+
+/// When the portal was last read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SyncNote {
+    /// When it was read to the end.
+    #[serde(default)]
+    pub(super) synchronized: Option<Timestamp>,
+    /// Why the last attempt came to nothing, where it did.
+    #[serde(default)]
+    pub(super) problem: Option<String>,
+}
+
+impl Link {
+    /// Whether it is suspended there because of a lock here, or may be.
+    pub(super) fn is_suspended_for_lock(&self) -> bool {
+        self.lock.as_ref().is_some_and(|lock| match lock.standing {
+            Standing::Suspended | Standing::ResumeAsked => true,
+            Standing::Asked => lock.sent == Sent::Perhaps,
+            Standing::FoundBarred | Standing::Overruled => false,
+        })
+    }
+}
+
+/// The documents of one account.
+#[derive(Clone, Debug)]
+pub(super) struct Documents {
+    links: String,
+    notes: String,
+}
+
+const NOTE: &str = "synchronization";
+
+impl Documents {
+    pub(super) fn of(name: &str) -> Self {
+        Self {
+            links: format!("threescale/{name}/applications"),
+            notes: format!("threescale/{name}"),
+        }
+    }
+
+    /// All links, with the numbers of the applications there. Fails when the store or one of them cannot be
+    /// read.
+    pub(super) async fn links(
+        &self,
+        engine: &Engine,
+    ) -> Result<Vec<(ApplicationId, Link)>, Failure> {
+        let (mut links, mut after) = (Vec::new(), String::new());
+        loop {
+            let page =
+                engine.store().list_documents(self.links.clone(), after.clone(), PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(links);
+            };
+            after.clone_from(&last.id);
+            for document in page {
+                let id = document.id.parse().map_err(|_| broken(&document.id))?;
+                links.push((ApplicationId::new(id), read(&document.body, &document.id)?));
+            }
+        }
+    }
+
+    /// Keeps a link, with an event in the same transaction where there is one. Fails when the store cannot
+    /// commit.
+    pub(super) async fn put_link(
+        &self,
+        engine: &Engine,
+        (id, link): (ApplicationId, &Link),
+        event: Option<DocumentEvent>,
+    ) -> Result<(), Failure> {
+        let name = DocumentName { collection: self.links.clone(), id: id.to_string() };
+        let body = write(link)?;
+        engine.store().put_document(name, ExpectedDocument::Any, body, event).await?;
+        Ok(())
+    }
+
+    /// Forgets a link. Fails when the store cannot commit.
+    pub(super) async fn delete_link(
+        &self,
+        engine: &Engine,
+        id: ApplicationId,
+    ) -> Result<(), Failure> {
+        let name = DocumentName { collection: self.links.clone(), id: id.to_string() };
+        Ok(engine.store().delete_document(name, ExpectedDocument::Any, None).await?)
+    }
+
+    pub(super) async fn note(&self, engine: &Engine) -> Result<SyncNote, Failure> {
+        let name = DocumentName { collection: self.notes.clone(), id: NOTE.to_owned() };
+        let Some(document) = engine.store().document(name).await? else {
+            return Ok(SyncNote::default());
+        };
+        read(&document.body, NOTE)
+    }
+
+    pub(super) async fn put_note(&self, engine: &Engine, note: &SyncNote) -> Result<(), Failure> {
+        let name = DocumentName { collection: self.notes.clone(), id: NOTE.to_owned() };
+        engine.store().put_document(name, ExpectedDocument::Any, write(note)?, None).await?;
+        Ok(())
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &str, id: &str) -> Result<T, Failure> {
+    serde_json::from_str(body).map_err(|_| broken(id))
+}
+
+fn write(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|_| broken("a record"))
+}
+
+fn broken(id: &str) -> Failure {
+    Failure {
+        kind: FailureKind::Fault,
+        message: format!("what the store keeps of 3scale cannot be read at {id:?}"),
+        help: Some("see whether a newer version wrote it".to_owned()),
+    }
+}

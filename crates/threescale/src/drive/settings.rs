@@ -1,0 +1,36 @@
+//! What an owner says about an account that is driven.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::portal::records::ServiceId;
+use crate::portal::settings::PortalSettings;
+
+/// An account, and how it is followed.
+#[derive(Clone, Debug)]
+pub struct DriveSettings {
+    /// What the configuration calls it.
+    pub name: String,
+    /// Its portal.
+    pub portal: PortalSettings,
+    /// The service whose applications are brought over.
+    pub service: ServiceId,
+    /// Plans there, by name, and the plans that they are here.
+    pub plans: BTreeMap<String, String>,
+    /// The plan of applications on other plans; without it they are not brought over.
+    pub default_plan: Option<String>,
+    /// What a lock here asks for there.
+    pub on_lock: OnLock,
+    /// How often the portal is read.
+    pub refresh: Duration,
+}
+
+/// What a lock here asks for there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLock {
+    /// That the application is suspended, and resumed when the lock is gone.
+    #[default]
+    Suspend,
+    /// Nothing.
+    Nothing,
+}

@@ -1,0 +1,54 @@
+//! The work on an account that nobody asks for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keystile_engine::Engine;
+use keystile_engine::keys::source::SyncWanted;
+
+use crate::drive::account::DrivenAccount;
+
+/// How soon a lock here is asked for there.
+const LOCKS: Duration = Duration::from_secs(1);
+/// When the portal is read again after a failure, where its turn does not come before.
+const AGAIN: Duration = Duration::from_mins(1);
+
+/// Keeps an account in step, for ever: it reads the portal now and then, and has locks followed there.
+pub async fn run(account: Arc<DrivenAccount>, engine: Arc<Engine>) {
+    tokio::join!(read(&account, &engine), ask(&account, &engine));
+}
+
+async fn read(account: &DrivenAccount, engine: &Arc<Engine>) {
+    loop {
+        let refresh = account.settings.refresh;
+        let pause = match account.read_and_follow(engine, SyncWanted::default()).await {
+            Ok(report) => {
+                if report.changed > 0 || report.left > 0 {
+                    tracing::info!(
+                        source = %report.source,
+                        changed = report.changed,
+                        left = report.left,
+                        "3scale was read"
+                    );
+                }
+                refresh
+            }
+            Err(failure) => {
+                tracing::warn!(source = %account.name, problem = %failure.message, "3scale could not be read");
+                refresh.min(AGAIN)
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn ask(account: &DrivenAccount, engine: &Arc<Engine>) {
+    let mut ticks = tokio::time::interval(LOCKS);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(failure) = account.follow_locks(engine).await {
+            tracing::warn!(source = %account.name, problem = %failure.message, "locks could not be followed");
+        }
+    }
+}

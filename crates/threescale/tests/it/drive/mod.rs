@@ -1,0 +1,5 @@
+//! An account that is driven, against the stand-in.
+
+mod follow;
+mod lock;
+mod setup;
