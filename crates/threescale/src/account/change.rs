@@ -1,9 +1,10 @@
 //! Changing an account: durable first, then in force from the next call on.
 
 use keystile_store::doors::documents::{DocumentChange, DocumentName, ExpectedDocument};
+use keystile_store::doors::meters::{METERS_AT_ONCE_MAX, MeterValue};
 use keystile_store::error::Error;
 
-use super::catalog::ServiceEntry;
+use super::catalog::{ApplicationEntry, ServiceEntry};
 use super::open::{APPLICATIONS, SERVICES};
 use super::record::{ApplicationRecord, ServiceRecord};
 use super::state::Account;
@@ -80,11 +81,14 @@ impl Account {
     /// When the store cannot commit.
     pub async fn delete_service(&self, id: &str) -> Result<bool, ChangeError> {
         let _changing = self.changing.lock().await;
-        let applications: Option<Vec<String>> = self
+        let of = |entry: &ApplicationEntry| {
+            (entry.record.id.clone(), entry.counters().at_zero(&entry.owner))
+        };
+        let found = self
             .catalog()
             .service(id)
-            .map(|service| service.applications().map(|entry| entry.record.id.clone()).collect());
-        let Some(applications) = applications else { return Ok(false) };
+            .map(|service| service.applications().map(of).unzip::<_, _, Vec<_>, Vec<_>>());
+        let Some((applications, counters)) = found else { return Ok(false) };
         let document = |application: &String| {
             delete(APPLICATIONS, ApplicationRecord::document_id(id, application))
         };
@@ -93,6 +97,7 @@ impl Account {
         }
         self.store.change_documents(vec![delete(SERVICES, id.to_owned())], None).await?;
         self.catalog_to_change().remove_service(id);
+        self.forget_usage(counters.concat()).await?;
         Ok(true)
     }
 
@@ -136,15 +141,23 @@ impl Account {
     /// When the store cannot commit.
     pub async fn delete_application(&self, service: &str, id: &str) -> Result<bool, ChangeError> {
         let _changing = self.changing.lock().await;
-        let is_there = {
+        let found = {
             let catalog = self.catalog();
-            catalog.service(service).is_some_and(|entry| entry.application(id).is_some())
+            let entry = catalog.service(service).and_then(|service| service.application(id));
+            entry.map(|entry| entry.counters().at_zero(&entry.owner))
         };
-        if is_there {
-            let document = delete(APPLICATIONS, ApplicationRecord::document_id(service, id));
-            self.store.change_documents(vec![document], None).await?;
-            self.catalog_to_change().remove_application(service, id);
+        let Some(counters) = found else { return Ok(false) };
+        let document = delete(APPLICATIONS, ApplicationRecord::document_id(service, id));
+        self.store.change_documents(vec![document], None).await?;
+        self.catalog_to_change().remove_application(service, id);
+        self.forget_usage(counters).await?;
+        Ok(true)
+    }
+
+    async fn forget_usage(&self, counters: Vec<MeterValue>) -> Result<(), ChangeError> {
+        for some in counters.chunks(METERS_AT_ONCE_MAX) {
+            self.store.set_meters(some.to_vec()).await?;
         }
-        Ok(is_there)
+        Ok(())
     }
 }

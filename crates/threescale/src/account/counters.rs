@@ -135,6 +135,13 @@ impl Counters {
         taken.collect()
     }
 
+    /// All counters at nothing, as the store is to keep them of an application that is gone: one that is made
+    /// again under its id begins anew.
+    pub(super) fn at_zero(&self, owner: &Arc<str>) -> Vec<MeterValue> {
+        let zero = |counter: &Counter| MeterValue { value: 0, ..counter.meter(owner) };
+        self.all.iter().map(zero).collect()
+    }
+
     fn first(&self, now: Timestamp) -> FirstTraffic {
         let is_none = |period: Period| {
             let start = period.window(now).start;

@@ -217,3 +217,17 @@ async fn what_a_limit_refuses_takes_nothing_from_a_write_budget() {
     let reply = backend.authrep("usage[post]=1");
     assert!(reply.body.contains("<reason>usage limits are exceeded</reason>"), "{}", reply.body);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_is_made_again_begins_anew_also_after_a_crash() {
+    let backend = Backend::start(&[(Period::Eternity, 100)]).await;
+    assert_eq!(backend.authrep("usage[hits]=50").status, 200);
+    assert!(backend.account.delete_application("7", "a").await.unwrap());
+    backend.make_application("a", "ukey").await;
+    assert_eq!(current(&backend.authrep("usage[hits]=1").body), "1");
+    assert!(backend.account.delete_service("7").await.unwrap());
+    backend.make_service("1", &[(Period::Eternity, 100)]).await;
+    backend.make_application("a", "ukey").await;
+    let backend = Backend::open(backend.killed()).await;
+    assert_eq!(current(&backend.authrep("usage[hits]=2").body), "2");
+}
