@@ -127,9 +127,17 @@ impl ServiceEntry {
         Plan::new(&record.plan_id, &record.plan_name, limits.collect())
     }
 
+    fn remove_application(&mut self, id: &str) -> Option<ApplicationEntry> {
+        let entry = self.applications.remove(id)?;
+        if let Some(SecretHash(hash)) = entry.record.user_key {
+            self.user_keys.remove(&hash);
+        }
+        Some(entry)
+    }
+
+    /// Takes up an application whose id is free.
     fn keep_application(&mut self, record: ApplicationRecord, counters: Counters) {
         let id: Box<str> = record.id.as_str().into();
-        self.user_keys.retain(|_, known| *known != id);
         if let Some(SecretHash(hash)) = record.user_key {
             self.user_keys.insert(hash, id.clone());
         }
@@ -210,7 +218,7 @@ impl Catalog {
         let Some(service) = self.services.get_mut(record.service_id.as_str()) else {
             return false;
         };
-        let before = service.applications.remove(record.id.as_str());
+        let before = service.remove_application(&record.id);
         let counters = before.map(|before| before.counters.into_inner());
         let counters = counters.map(|lock| lock.unwrap_or_else(PoisonError::into_inner));
         service.keep_application(record, counters.unwrap_or_default());
@@ -220,8 +228,7 @@ impl Catalog {
     /// Forgets an application.
     pub fn remove_application(&mut self, service: &str, id: &str) {
         if let Some(service) = self.services.get_mut(service) {
-            service.applications.remove(id);
-            service.user_keys.retain(|_, known| **known != *id);
+            service.remove_application(id);
         }
     }
 }
@@ -235,6 +242,13 @@ impl Catalog {
         let found = service.and_then(|service| service.applications.get_mut(application));
         if let Some(entry) = found {
             entry.counters.get_mut().unwrap_or_else(PoisonError::into_inner).restore(meter);
+        }
+    }
+
+    /// Takes all counters for unsaved, as after a failure of the store: saving one twice changes nothing.
+    pub(super) fn mark_unsaved(&self) {
+        for entry in self.services.values().flat_map(ServiceEntry::applications) {
+            entry.counters().mark_unsaved();
         }
     }
 

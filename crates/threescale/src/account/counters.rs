@@ -124,6 +124,12 @@ impl Counters {
         }
     }
 
+    /// Takes all of them for unsaved.
+    pub(super) fn mark_unsaved(&mut self) {
+        self.all.iter_mut().for_each(|counter| counter.is_unsaved = true);
+        self.is_unsaved = true;
+    }
+
     /// What is not on its way to the store yet.
     pub(super) fn take_unsaved(&mut self, owner: &Arc<str>) -> Vec<MeterValue> {
         self.is_unsaved = false;

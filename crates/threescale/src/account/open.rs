@@ -69,7 +69,10 @@ impl Account {
     pub async fn save(&self) -> Result<()> {
         let unsaved = self.catalog().take_unsaved();
         for values in unsaved.chunks(keystile_store::doors::meters::METERS_AT_ONCE_MAX) {
-            self.store.put_meters_later(values.to_vec())?;
+            if let Err(error) = self.store.put_meters_later(values.to_vec()) {
+                self.catalog().mark_unsaved();
+                return Err(error);
+            }
         }
         self.events.save(&self.store).await?;
         self.errors.save(&self.store).await

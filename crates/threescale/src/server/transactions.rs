@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -17,6 +18,9 @@ use crate::backend::error::{BadRequest, RequestError};
 use crate::backend::options::Options;
 use crate::backend::params::QUERY_BYTES_MAX;
 use crate::backend::report::Form;
+
+/// How long the body of a report may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The header of extensions.
 const OPTIONS: HeaderName = HeaderName::from_static("3scale-options");
@@ -81,7 +85,11 @@ async fn report(account: &Account, query: &str, headers: &HeaderMap, body: Incom
         }
         Err(error) => return refuse(error),
     }
-    let Ok(form) = Limited::new(body, QUERY_BYTES_MAX).collect().await else {
+    let form = Limited::new(body, QUERY_BYTES_MAX).collect();
+    let Ok(form) = tokio::time::timeout(BODY_TIMEOUT, form).await else {
+        return reply(StatusCode::REQUEST_TIMEOUT, answer::CONTENT_TYPE, Bytes::new());
+    };
+    let Ok(form) = form else {
         return refuse(BadRequest::Size.into());
     };
     match account.report(query.as_bytes(), &form.to_bytes(), options).await {
