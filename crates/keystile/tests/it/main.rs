@@ -20,6 +20,7 @@ mod hostile;
 mod hung;
 mod journal;
 mod keys;
+mod lock_there;
 mod log;
 mod many;
 mod memory;
