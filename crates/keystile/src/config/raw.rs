@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 pub(super) use notifications::{Channel, Smtp, Watch, WatchEvent, WatchOutcome};
 pub(super) use threescale::{InternalUser, ThreescaleBackend};
-pub(super) use threescale_account::{LockThere, Threescale};
+pub(super) use threescale_account::Threescale;
 
 use super::value::{NumberOrText, OneOrMany, Spanned, TextOr};
 

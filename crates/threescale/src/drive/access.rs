@@ -49,9 +49,13 @@ impl DrivenAccount {
                 };
                 self.change_link(engine, id, Some(event), overrule).await
             }
-            Some(Step::Import { .. } | Step::Revoke { .. } | Step::ChangePlan { .. }) | None => {
-                Ok(())
-            }
+            Some(
+                Step::Import { .. }
+                | Step::Revoke { .. }
+                | Step::ChangePlan { .. }
+                | Step::NoteOtherPlan,
+            )
+            | None => Ok(()),
         }
     }
 

@@ -13,7 +13,7 @@ use keystile_store::doors::documents::DocumentEvent;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::drive::link::{Documents, Link};
-use crate::drive::settings::{DriveSettings, OnLock};
+use crate::drive::settings::DriveSettings;
 use crate::portal::PortalClient;
 use crate::portal::error::{PortalError, Retry};
 use crate::portal::records::ApplicationId;
@@ -151,14 +151,7 @@ impl KeySource for DrivenAccount {
         Box::pin(async move {
             let links = self.links(engine).await?;
             let is_ours = links.values().any(|link| link.keys.iter().any(|id| id == key));
-            let is_followed = is_ours && self.settings.on_lock == OnLock::Suspend;
-            Ok(is_followed.then(|| {
-                format!(
-                    "{} is asked to suspend the application; 3scale's own gateways may go on for up to a \
-                     minute.",
-                    self.name
-                )
-            }))
+            Ok(self.settings.on_lock.promise(&self.name).filter(|_| is_ours))
         })
     }
 

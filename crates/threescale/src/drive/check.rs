@@ -36,6 +36,7 @@ impl DrivenAccount {
         match self.client.application_plans(wanted).await {
             Ok(plans) => {
                 let names: Vec<_> = plans.into_iter().map(|plan| plan.name).collect();
+                findings.extend(self.plan_of_locks(&names));
                 findings.extend(self.mapping(engine, &names));
             }
             Err(error) => findings.push(self.refused(&error)),
@@ -58,11 +59,26 @@ impl DrivenAccount {
         }
     }
 
-    /// Whether the token may suspend and resume. The portal does not say which of a user's tokens it is.
-    async fn writing(&self) -> Finding {
-        if self.settings.on_lock == OnLock::Nothing {
-            return self.good("locks here ask for nothing there".to_owned());
+    /// Whether the plan is there that a lock here asks for.
+    fn plan_of_locks(&self, there: &[String]) -> Option<Finding> {
+        let OnLock::ChangePlan(name) = &self.settings.on_lock else {
+            return None;
+        };
+        if there.contains(name) {
+            return Some(self.good(format!("the plan {name:?}, for locks here, is there")));
         }
+        let message = format!("there is no plan {name:?} there: locks here cannot be followed");
+        let help = format!("name one of these in `on_lock`: {}", there.join(", "));
+        Some(self.finding(FindingLevel::Problem, message, Some(help)))
+    }
+
+    /// Whether the token may do what a lock here asks for. The portal does not say which of a user's tokens it is.
+    async fn writing(&self) -> Finding {
+        let may = match &self.settings.on_lock {
+            OnLock::Suspend => "suspend and resume applications",
+            OnLock::ChangePlan(_) => "put applications on another plan",
+            OnLock::Nothing => return self.good("locks here ask for nothing there".to_owned()),
+        };
         let tokens = match self.client.access_tokens().await {
             Ok(tokens) => tokens,
             Err(error) => return self.refused(&error),
@@ -73,11 +89,11 @@ impl DrivenAccount {
             let message = "the token may not write there: locks here cannot be followed".to_owned();
             self.finding(FindingLevel::Problem, message, Some(help.to_owned()))
         } else if able == tokens.len() {
-            self.good("the token may suspend and resume applications".to_owned())
+            self.good(format!("the token may {may}"))
         } else {
             let message = format!(
-                "{able} of the user's {} tokens may suspend and resume applications, and the portal \
-                 does not say which of them this is",
+                "{able} of the user's {} tokens may {may}, and the portal does not say which of them \
+                 this is",
                 tokens.len()
             );
             self.finding(FindingLevel::Warning, message, Some(help.to_owned()))

@@ -2,8 +2,8 @@
 //!
 //! Pure: who asks the portal, and who carries a step out, is elsewhere.
 
-use crate::drive::link::{Access, Link, Standing};
-use crate::portal::records::{Application, ApplicationState};
+use crate::drive::link::{Access, Link, Measure, Standing};
+use crate::portal::records::{Application, ApplicationState, PlanId};
 
 /// Something to do here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(super) enum Step {
     Resume,
     /// It was resumed there while a lock here holds.
     NoteOverruled,
+    /// It was put on another plan there than a lock here asks for.
+    NoteOtherPlan,
 }
 
 /// What is known of the keys of an application there, in their order: the ids that they have here.
@@ -61,11 +63,24 @@ pub(super) fn access_step(link: &Link, access: Access) -> Option<Step> {
         (Access::Allowed, Access::Barred) => Some(Step::Suspend),
         (Access::Barred, Access::Allowed) => Some(Step::Resume),
         (Access::Allowed, Access::Allowed) => {
-            let standing = link.lock.as_ref().map(|lock| lock.standing);
-            (standing == Some(Standing::Suspended)).then_some(Step::NoteOverruled)
+            let lock = link.lock.as_ref().filter(|lock| lock.measure == Measure::Suspend);
+            let is_done = lock.is_some_and(|lock| lock.standing == Standing::Done);
+            is_done.then_some(Step::NoteOverruled)
         }
         (Access::Barred, Access::Barred) => None,
     }
+}
+
+/// Whether its plan there is the one that a lock here asked for: no plan here follows from that.
+pub(super) fn is_plan_of_lock(link: &Link, there: PlanId) -> bool {
+    link.moved_for_lock().is_some_and(|moved| moved.to == there)
+}
+
+/// What its plan there asks for while a lock here holds, beside what the plan stands for.
+pub(super) fn plan_step(link: &Link, there: PlanId) -> Option<Step> {
+    let moved = link.moved_for_lock()?;
+    let is_done = link.lock.as_ref().is_some_and(|lock| lock.standing == Standing::Done);
+    (is_done && moved.to != there).then_some(Step::NoteOtherPlan)
 }
 
 #[cfg(test)]
@@ -73,10 +88,11 @@ mod tests {
     use keystile_core::time::Timestamp;
 
     use super::*;
-    use crate::drive::link::{LockThere, Sent, Suspension};
+    use crate::drive::link::{LockThere, Moved, Sent, Suspension};
 
     fn link(access: Access, standing: Option<Standing>) -> Link {
         let lock = standing.map(|standing| LockThere {
+            measure: Measure::Suspend,
             standing,
             since: Timestamp(0),
             attempts: 0,
@@ -134,13 +150,13 @@ mod tests {
         for (standing, there, step) in [
             (None, Barred, Some(Step::Suspend)),
             (Some(Standing::Asked), Barred, Some(Step::Suspend)),
-            (Some(Standing::FoundBarred), Barred, Some(Step::Suspend)),
+            (Some(Standing::FoundSo), Barred, Some(Step::Suspend)),
             (Some(Standing::Overruled), Barred, Some(Step::Suspend)),
-            (Some(Standing::Suspended), Barred, None),
-            (Some(Standing::ResumeAsked), Barred, None),
-            (Some(Standing::Suspended), Allowed, Some(Step::NoteOverruled)),
+            (Some(Standing::Done), Barred, None),
+            (Some(Standing::UndoAsked), Barred, None),
+            (Some(Standing::Done), Allowed, Some(Step::NoteOverruled)),
             (Some(Standing::Overruled), Allowed, None),
-            (Some(Standing::ResumeAsked), Allowed, None),
+            (Some(Standing::UndoAsked), Allowed, None),
             (Some(Standing::Asked), Allowed, None),
         ] {
             assert_eq!(
@@ -153,5 +169,31 @@ mod tests {
         let mut unsure = link(Allowed, Some(Standing::Asked));
         unsure.lock.as_mut().unwrap().sent = Sent::Perhaps;
         assert_eq!(access_step(&unsure, Barred), None);
+    }
+    #[test]
+    fn a_plan_that_a_lock_here_asked_for_is_none_of_3scales_own() {
+        let [own, of_lock, another] = [1, 2, 3].map(PlanId::new);
+        let moved = Moved { from: own, from_name: "Basic".to_owned(), to: of_lock };
+        let measure = Measure::ChangePlan { plan: "Read only".to_owned(), moved: Some(moved) };
+        for (standing, sent, is_ours, is_overruled) in [
+            (Standing::Asked, Sent::Not, false, false),
+            (Standing::Asked, Sent::Perhaps, true, false),
+            (Standing::Done, Sent::Not, true, true),
+            (Standing::UndoAsked, Sent::Not, true, false),
+            (Standing::FoundSo, Sent::Not, false, false),
+            (Standing::Overruled, Sent::Not, false, false),
+        ] {
+            let mut link = link(Access::Allowed, Some(standing));
+            let lock = link.lock.as_mut().unwrap();
+            (lock.measure, lock.sent) = (measure.clone(), sent);
+            assert_eq!(is_plan_of_lock(&link, of_lock), is_ours, "{standing:?}");
+            assert!(!is_plan_of_lock(&link, another));
+            assert_eq!(plan_step(&link, of_lock), None);
+            let noted = is_overruled.then_some(Step::NoteOtherPlan);
+            assert_eq!(plan_step(&link, another), noted, "{standing:?}");
+            // It may still be suspended there by somebody, and that is followed.
+            assert_eq!(access_step(&link, Access::Barred), Some(Step::Suspend));
+            assert_eq!(access_step(&link, Access::Allowed), None);
+        }
     }
 }

@@ -7,7 +7,8 @@ use keystile_store::doors::documents::{DocumentEvent, DocumentName, ExpectedDocu
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::portal::records::ApplicationId;
+use crate::drive::settings::OnLock;
+use crate::portal::records::{ApplicationId, PlanId};
 
 /// Documents that are read at once.
 const PAGE: u32 = 1_000;
@@ -55,6 +56,9 @@ pub(super) enum Suspension {
 /// How far 3scale is with following a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LockThere {
+    /// What is done there while the lock holds, and undone after it.
+    #[serde(default)]
+    pub(super) measure: Measure,
     pub(super) standing: Standing,
     /// Since when it is at this standing.
     pub(super) since: Timestamp,
@@ -71,20 +75,51 @@ pub(super) struct LockThere {
     pub(super) said: Option<String>,
 }
 
+/// What is done there, as it was set up when the lock came: what undoes it follows from this, and not from what
+/// is set up later.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Measure {
+    /// The application is suspended, and resumed.
+    #[default]
+    Suspend,
+    /// The application is put on another plan, and back.
+    ChangePlan {
+        /// The name of the plan.
+        plan: String,
+        /// Between which plans; known before it is asked for.
+        moved: Option<Moved>,
+    },
+}
+
+/// The plans of a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Moved {
+    /// The plan that it was on before.
+    pub(super) from: PlanId,
+    /// The name of that.
+    pub(super) from_name: String,
+    /// The plan that it is put on.
+    pub(super) to: PlanId,
+}
+
 /// What is to be done or was done there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Standing {
-    /// It is to be suspended.
+    /// The measure is to be taken.
     Asked,
-    /// It was suspended for the lock.
-    Suspended,
-    /// It could not call there already, for another reason, and is left as it is.
-    FoundBarred,
-    /// Somebody resumed it there while it is locked here.
+    /// It was taken for the lock.
+    #[serde(alias = "suspended")]
+    Done,
+    /// It was so there already, for another reason, and is left as it is.
+    #[serde(alias = "found_barred")]
+    FoundSo,
+    /// Somebody undid it there while the key is locked here.
     Overruled,
-    /// It is to be resumed.
-    ResumeAsked,
+    /// The measure is to be undone.
+    #[serde(alias = "resume_asked")]
+    UndoAsked,
 }
 
 /// Whether a request may have been carried out.
@@ -109,14 +144,41 @@ pub(super) struct SyncNote {
     pub(super) problem: Option<String>,
 }
 
+impl Measure {
+    /// What settings ask for, where they ask for something.
+    pub(super) fn of(on_lock: &OnLock) -> Option<Self> {
+        match on_lock {
+            OnLock::Suspend => Some(Self::Suspend),
+            OnLock::ChangePlan(plan) => Some(Self::ChangePlan { plan: plan.clone(), moved: None }),
+            OnLock::Nothing => None,
+        }
+    }
+}
+
+impl LockThere {
+    /// Whether the measure is in force there, or may be.
+    fn may_be_in_force(&self) -> bool {
+        match self.standing {
+            Standing::Done | Standing::UndoAsked => true,
+            Standing::Asked => self.sent == Sent::Perhaps,
+            Standing::FoundSo | Standing::Overruled => false,
+        }
+    }
+}
+
 impl Link {
     /// Whether it is suspended there because of a lock here, or may be.
     pub(super) fn is_suspended_for_lock(&self) -> bool {
-        self.lock.as_ref().is_some_and(|lock| match lock.standing {
-            Standing::Suspended | Standing::ResumeAsked => true,
-            Standing::Asked => lock.sent == Sent::Perhaps,
-            Standing::FoundBarred | Standing::Overruled => false,
-        })
+        let lock = self.lock.as_ref().filter(|lock| lock.measure == Measure::Suspend);
+        lock.is_some_and(LockThere::may_be_in_force)
+    }
+
+    /// The change of plan that a lock here asked for, where it is in force there, or may be.
+    pub(super) fn moved_for_lock(&self) -> Option<&Moved> {
+        match &self.lock.as_ref().filter(|lock| lock.may_be_in_force())?.measure {
+            Measure::ChangePlan { moved, .. } => moved.as_ref(),
+            Measure::Suspend => None,
+        }
     }
 }
 

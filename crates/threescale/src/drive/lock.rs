@@ -2,12 +2,11 @@
 //!
 //! # How
 //! Once a second what is asked of 3scale is held against the locks in the store: an application with a locked
-//! key is to be suspended there, and resumed when no key of it is locked any more. A link says how far that
-//! is, durably, before and after each request. So a crash at any point leaves something that goes on, and a
-//! lock that came and went meanwhile asks for nothing.
+//! key is to be suspended there, or put on another plan, and that is to be undone when no key of it is locked any
+//! more. A link says how far that is, durably, before and after each request. So a crash at any point leaves
+//! something that goes on, and a lock that came and went meanwhile asks for nothing.
 //!
-//! A suspension is resumed only where it was ours. An application that could not call before is left as it is;
-//! where the answer of a request was lost, and it is suspended afterwards, that was us.
+//! What is done there and undone is the affair of [`super::measure`].
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,15 +16,14 @@ use keystile_core::time::Timestamp;
 use keystile_engine::Engine;
 use keystile_engine::command::Failure;
 use keystile_engine::keys::key::{KeyFilter, ListKeys};
-use keystile_engine::keys::source::FollowedLock;
 use keystile_store::audit::EventKind;
 
-use crate::drive::account::{DrivenAccount, words};
-use crate::drive::link::{Link, LockThere, Sent, Standing};
+use crate::drive::account::DrivenAccount;
+use crate::drive::link::{Link, LockThere, Measure, Sent, Standing};
+use crate::drive::measure::{NotDone, Undone};
 use crate::drive::settings::OnLock;
-use crate::portal::ApplicationReference;
-use crate::portal::error::{PortalError, Retry};
-use crate::portal::records::{ApplicationId, ApplicationState};
+use crate::portal::error::Retry;
+use crate::portal::records::ApplicationId;
 
 /// Requests of one round; the others come with the next.
 const AT_ONCE: usize = 20;
@@ -42,56 +40,39 @@ enum Wish {
 }
 
 impl LockThere {
-    fn at(standing: Standing, now: Timestamp) -> Self {
-        let next = matches!(standing, Standing::Asked | Standing::ResumeAsked).then_some(now);
-        Self { standing, since: now, attempts: 0, next, sent: Sent::Not, said: None }
+    fn new(measure: Measure, now: Timestamp) -> Self {
+        let (sent, next) = (Sent::Not, Some(now));
+        Self { measure, standing: Standing::Asked, since: now, attempts: 0, next, sent, said: None }
+    }
+
+    /// The same at another standing.
+    pub(super) fn at(&self, standing: Standing, now: Timestamp) -> Self {
+        let next = matches!(standing, Standing::Asked | Standing::UndoAsked).then_some(now);
+        let anew = Self::new(self.measure.clone(), now);
+        Self { standing, next, ..anew }
     }
 }
 
 impl Link {
-    /// The lock that is followed there, in words.
-    pub(super) fn followed_lock(&self) -> Option<FollowedLock> {
-        let lock = self.lock.as_ref()?;
-        let state = match (lock.standing, &lock.said) {
-            (Standing::Asked, None) => "asked".to_owned(),
-            (Standing::Asked, Some(said)) => format!("failed: {said}"),
-            (Standing::Suspended, _) => "suspended there".to_owned(),
-            (Standing::FoundBarred, _) => "could not call there already".to_owned(),
-            (Standing::Overruled, _) => "resumed there while it is locked here".to_owned(),
-            (Standing::ResumeAsked, None) => "asked to resume".to_owned(),
-            (Standing::ResumeAsked, Some(said)) => format!("failed to resume: {said}"),
-        };
-        Some(FollowedLock {
-            application: self.name.clone(),
-            state,
-            since: lock.since,
-            attempts: lock.attempts,
-            next: lock.next,
-        })
-    }
-
-    /// What is asked of 3scale from now on.
-    fn wish(&self, is_locked: bool, now: Timestamp) -> Wish {
+    /// What is asked of 3scale from now on, where a lock asks for a measure, or none does.
+    fn wish(&self, wanted: Option<&Measure>, now: Timestamp) -> Wish {
         let Some(lock) = &self.lock else {
-            let asked = || Wish::Anew(LockThere::at(Standing::Asked, now));
-            return if is_locked { asked() } else { Wish::AsBefore };
+            return wanted.map_or(Wish::AsBefore, |measure| {
+                Wish::Anew(LockThere::new(measure.clone(), now))
+            });
         };
-        match (lock.standing, is_locked) {
+        match (lock.standing, wanted.is_some()) {
             (Standing::Asked, false) if lock.sent == Sent::Not => Wish::Nothing,
-            (Standing::Asked | Standing::Suspended, false) => {
-                Wish::Anew(LockThere::at(Standing::ResumeAsked, now))
+            (Standing::Asked | Standing::Done, false) => {
+                Wish::Anew(lock.at(Standing::UndoAsked, now))
             }
-            (Standing::FoundBarred | Standing::Overruled, false) => Wish::Nothing,
-            // It may be suspended there still, by us.
-            (Standing::ResumeAsked, true) => {
-                let sent = Sent::Perhaps;
-                Wish::Anew(LockThere { sent, ..LockThere::at(Standing::Asked, now) })
+            (Standing::FoundSo | Standing::Overruled, false) => Wish::Nothing,
+            // It may be in force there still.
+            (Standing::UndoAsked, true) => {
+                Wish::Anew(LockThere { sent: Sent::Perhaps, ..lock.at(Standing::Asked, now) })
             }
-            (
-                Standing::Asked | Standing::Suspended | Standing::FoundBarred | Standing::Overruled,
-                true,
-            )
-            | (Standing::ResumeAsked, false) => Wish::AsBefore,
+            (Standing::Asked | Standing::Done | Standing::FoundSo | Standing::Overruled, true)
+            | (Standing::UndoAsked, false) => Wish::AsBefore,
         }
     }
 }
@@ -101,11 +82,13 @@ impl DrivenAccount {
     /// what 3scale refuses is kept with the link.
     pub(super) async fn follow_locks(&self, engine: &Arc<Engine>) -> Result<(), Failure> {
         let locked = self.locked_keys(engine).await?;
+        let measure = Measure::of(&self.settings.on_lock);
         let now = engine.store().now();
         let (mut due, mut turned) = (BTreeSet::new(), Vec::new());
         for (id, link) in self.links(engine).await?.iter() {
             let is_locked = link.keys.iter().any(|key| locked.contains(key));
-            let next = match link.wish(is_locked, now) {
+            let wanted = measure.as_ref().filter(|_| is_locked);
+            let next = match link.wish(wanted, now) {
                 Wish::AsBefore => link.lock.as_ref().and_then(|lock| lock.next),
                 Wish::Anew(lock) => {
                     let next = lock.next;
@@ -147,78 +130,45 @@ impl DrivenAccount {
             return Ok(());
         };
         match lock.standing {
-            Standing::Asked => match self.suspend_there(engine, id, lock.sent).await? {
-                Ok(standing) => self.suspended(engine, (id, &link), standing).await,
+            Standing::Asked => match self.take_measure(engine, id, lock).await? {
+                Ok(standing) => self.taken(engine, (id, &link.name), standing).await,
                 Err(error) => self.failed(engine, (id, &link), &error).await,
             },
-            Standing::ResumeAsked => match self.client.resume(id).await {
-                Ok(_) | Err(PortalError::NotFound { .. }) => {
-                    let said = format!("Resumed {} in 3scale: it is not locked here.", link.name);
-                    let event = self.event(EventKind::KeySourceChanged, said);
+            Standing::UndoAsked => match self.undo_measure(id, &lock.measure).await {
+                Ok(undone) => {
+                    let said = lock.undone_event(undone, &link.name);
+                    let kind = match undone {
+                        Undone::AsBefore => EventKind::KeySourceChanged,
+                        Undone::LeftAsFound => EventKind::KeySourceProblem,
+                    };
+                    let event = self.event(kind, said);
                     self.change_link(engine, id, Some(event), |link| link.lock = None).await
                 }
                 Err(error) => self.failed(engine, (id, &link), &error).await,
             },
-            Standing::Suspended | Standing::FoundBarred | Standing::Overruled => Ok(()),
+            Standing::Done | Standing::FoundSo | Standing::Overruled => Ok(()),
         }
     }
 
-    /// Suspends an application, and says what came of it.
-    async fn suspend_there(
+    /// Keeps how it stands after the measure, which the link knows best.
+    async fn taken(
         &self,
         engine: &Arc<Engine>,
-        id: ApplicationId,
-        sent: Sent,
-    ) -> Result<Result<Standing, PortalError>, Failure> {
-        if sent == Sent::Not {
-            match self.client.find_application(&ApplicationReference::Id(id), None).await {
-                Ok(found) if found.state != ApplicationState::Live => {
-                    return Ok(Ok(Standing::FoundBarred));
-                }
-                Ok(_) => {}
-                Err(error) => return Ok(Err(error)),
-            }
-            // Before the request: after a crash in it nobody would know that the suspension is ours.
-            let perhaps = |link: &mut Link| {
-                if let Some(lock) = &mut link.lock {
-                    lock.sent = Sent::Perhaps;
-                }
-            };
-            self.change_link(engine, id, None, perhaps).await?;
-        }
-        Ok(self.client.suspend(id).await.map(|transition| match transition.application.state {
-            ApplicationState::Suspended => Standing::Suspended,
-            ApplicationState::Pending | ApplicationState::Live | ApplicationState::Other(_) => {
-                Standing::FoundBarred
-            }
-        }))
-    }
-
-    async fn suspended(
-        &self,
-        engine: &Arc<Engine>,
-        (id, link): (ApplicationId, &Link),
+        (id, name): (ApplicationId, &str),
         standing: Standing,
     ) -> Result<(), Failure> {
-        let said = match standing {
-            Standing::Suspended => format!(
-                "Suspended {} in 3scale, because it is locked here; 3scale's own gateways may go on for \
-                 up to a minute.",
-                link.name
-            ),
-            Standing::FoundBarred
-            | Standing::Asked
-            | Standing::Overruled
-            | Standing::ResumeAsked => format!(
-                "{} is locked here, and could not call in 3scale already: it is left as it is there.",
-                link.name
-            ),
+        let Some(lock) = self.link(engine, id).await?.and_then(|link| link.lock) else {
+            return Ok(());
         };
-        let (event, now) = (self.event(EventKind::KeySourceChanged, said), engine.store().now());
-        self.change_link(engine, id, Some(event), |link| {
-            link.lock = Some(LockThere::at(standing, now));
-        })
-        .await
+        let kind = match standing {
+            Standing::Overruled => EventKind::KeySourceProblem,
+            Standing::Done | Standing::FoundSo | Standing::Asked | Standing::UndoAsked => {
+                EventKind::KeySourceChanged
+            }
+        };
+        let event = self.event(kind, lock.done_event(standing, name));
+        let lock = lock.at(standing, engine.store().now());
+        self.change_link(engine, id, Some(event), |link| link.lock = Some(lock)).await
     }
 
     /// Keeps why an attempt failed, and when the next is due. The first failure is an event.
@@ -226,9 +176,9 @@ impl DrivenAccount {
         &self,
         engine: &Arc<Engine>,
         (id, link): (ApplicationId, &Link),
-        error: &PortalError,
+        error: &NotDone,
     ) -> Result<(), Failure> {
-        let said = words(error);
+        let said = error.to_string();
         let attempts = link.lock.as_ref().map_or(0, |lock| lock.attempts);
         let next = Timestamp(engine.store().now().0.saturating_add(pause(error, attempts)));
         let is_new = link.lock.as_ref().is_none_or(|lock| lock.said.as_ref() != Some(&said));
@@ -252,7 +202,7 @@ impl DrivenAccount {
 }
 
 /// Milliseconds until the next attempt.
-fn pause(error: &PortalError, attempts: u32) -> i64 {
+fn pause(error: &NotDone, attempts: u32) -> i64 {
     match error.retry_after() {
         Retry::Never => PAUSE_MILLIS_MAX,
         Retry::Later => PAUSE_MILLIS

@@ -7,7 +7,8 @@
 //! - [`compare`] says, without asking anybody, what an application there asks for here.
 //! - [`synchronize`] reads the portal and carries that out, [`step`] by step, with commands of its own
 //!   principal.
-//! - [`lock`] has a lock here followed there: the application is suspended, and resumed when the lock is gone.
+//! - [`lock`] has a lock here followed there: the application is suspended, or put on another plan, and that is undone
+//!   when the lock is gone ([`measure`]).
 //! - [`worker`] does both by itself.
 //!
 //! # What this protects
@@ -29,7 +30,10 @@ mod check;
 mod compare;
 mod link;
 mod lock;
+mod lock_words;
+mod measure;
 mod name;
+mod plan;
 mod report;
 pub mod settings;
 mod step;

@@ -26,11 +26,13 @@ pub struct DriveSettings {
 }
 
 /// What a lock here asks for there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OnLock {
     /// That the application is suspended, and resumed when the lock is gone.
     #[default]
     Suspend,
+    /// That the application is put on the plan of this name there, and back on its own when the lock is gone.
+    ChangePlan(String),
     /// Nothing.
     Nothing,
 }

@@ -7,7 +7,6 @@ use keystile_core::version::Expected;
 use keystile_engine::Engine;
 use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::keys::application::ShowApplication;
-use keystile_engine::keys::application_edit::ChangeApplicationPlan;
 use keystile_engine::keys::edit::RevokeKey;
 use keystile_engine::keys::import::ImportKey;
 use keystile_engine::keys::key::ShowKey;
@@ -15,7 +14,7 @@ use keystile_engine::keys::source::SyncMode;
 use keystile_store::key_cache::KeyEntry;
 
 use crate::drive::account::DrivenAccount;
-use crate::drive::compare::{Step, access, steps};
+use crate::drive::compare::{Step, access, is_plan_of_lock, plan_step, steps};
 use crate::drive::link::{Access, Link, Suspension};
 use crate::drive::name::names;
 use crate::drive::report::Report;
@@ -49,7 +48,9 @@ impl DrivenAccount {
             .iter()
             .map(|key| known_key(engine, key).map(|entry| entry.id.to_string()))
             .collect();
-        let steps = steps(&link, access(application), plan.as_deref(), &known);
+        let plan = plan.filter(|_| !is_plan_of_lock(&link, application.plan));
+        let mut steps = steps(&link, access(application), plan.as_deref(), &known);
+        steps.extend(plan_step(&link, application.plan));
         if steps.is_empty() {
             report.unchanged();
         }
@@ -64,7 +65,7 @@ impl DrivenAccount {
     }
 
     /// The plan here that its plan there stands for.
-    fn plan_of(&self, application: &Application) -> Option<String> {
+    pub(super) fn plan_of(&self, application: &Application) -> Option<String> {
         let named = application.plan_name.as_ref().and_then(|name| self.settings.plans.get(name));
         named.or(self.settings.default_plan.as_ref()).cloned()
     }
@@ -262,21 +263,8 @@ impl DrivenAccount {
                     .await?;
                 report.change(format!("A key of {name} is gone there, and is revoked."));
             }
-            Step::ChangePlan { plan } => {
-                let change = ChangeApplicationPlan {
-                    application: link.application.clone(),
-                    plan: plan.clone(),
-                    expected: Expected::default(),
-                };
-                match engine.execute(&self.principal(), change).await {
-                    Ok(_) => {
-                        report.change(format!("{name} is on the plan {plan}."));
-                        self.change_link(engine, id, None, |link| link.plan = plan).await?;
-                    }
-                    Err(failure) => {
-                        report.problem(format!("{name}: {}.", of_this_one(failure)?));
-                    }
-                }
+            Step::ChangePlan { .. } | Step::NoteOtherPlan => {
+                self.follow_plan(engine, id, report).await?;
             }
             Step::Suspend | Step::Resume | Step::NoteOverruled => {
                 self.follow_access(engine, id, report).await?;
@@ -293,7 +281,7 @@ fn known_key(engine: &Engine, key: &Credential) -> Option<Arc<KeyEntry>> {
 }
 
 /// Why something cannot be done with one application. What concerns them all is a failure.
-fn of_this_one(failure: Failure) -> Result<String, Failure> {
+pub(super) fn of_this_one(failure: Failure) -> Result<String, Failure> {
     match failure.kind {
         FailureKind::Invalid
         | FailureKind::Missing
@@ -313,5 +301,8 @@ fn would(step: &Step, link: &Link) -> String {
         Step::Suspend => format!("{name} may not call there, and would be suspended here."),
         Step::Resume => format!("{name} may call there again, and would be resumed here."),
         Step::NoteOverruled => format!("{name} was resumed in 3scale, and stays locked here."),
+        Step::NoteOtherPlan => {
+            format!("{name} was put on another plan in 3scale, and stays locked here.")
+        }
     }
 }

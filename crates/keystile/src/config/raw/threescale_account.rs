@@ -38,22 +38,13 @@ pub(crate) struct Threescale {
     /// The plan of applications whose plan there is not named in `plans`. Without it, they stay there.
     #[schemars(extend("examples" = ["open"]))]
     pub(crate) default_plan: Option<Spanned<String>>,
-    /// What a lock of a key here asks for there. `suspend`: its application is suspended, and resumed when
-    /// none of its keys is locked any more; 3scale's own gateways may go on for up to a minute. `none`:
-    /// nothing.
-    #[schemars(extend("default" = "suspend"))]
-    pub(crate) on_lock: Option<Spanned<LockThere>>,
+    /// What a lock of a key here asks for there. `suspend`: its application is suspended, and resumed when none
+    /// of its keys is locked any more. `change_plan:NAME`: it is put on the application plan of that name there,
+    /// and then back on the one before; here its plan stays. `none`: nothing. 3scale's own gateways may go on for
+    /// up to a minute.
+    #[schemars(with = "String", extend("default" = "suspend", "examples" = ["change_plan:Read only"]))]
+    pub(crate) on_lock: Option<Spanned<String>>,
     /// How often the portal is read for what changed there, from 10 seconds to 1 day.
     #[schemars(extend("default" = "5 min"))]
     pub(crate) refresh: Option<Spanned<String>>,
-}
-
-/// What a lock asks for there.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum LockThere {
-    /// That the application is suspended.
-    Suspend,
-    /// Nothing.
-    None,
 }

@@ -12,7 +12,7 @@ use keystile_threescale::portal::settings::PortalSettings;
 
 use super::Resolver;
 use super::gate::DAY;
-use crate::config::raw::{LockThere, Threescale};
+use crate::config::raw::Threescale;
 use crate::config::suggest::closest;
 use crate::config::value::{NumberOrText, Spanned};
 
@@ -66,6 +66,7 @@ impl Resolver<'_> {
             self.error(&setting.place, "`refresh` is at least \"10 s\"")
                 .help("each time the whole list of applications is read");
         }
+        let on_lock = self.on_lock(account.on_lock.as_ref());
         let mut portal = PortalSettings::new(address?, token?);
         portal.ca_file = ca_file;
         Some(DriveSettings {
@@ -74,10 +75,7 @@ impl Resolver<'_> {
             service: service?,
             plans: mapped,
             default_plan: account.default_plan.as_ref().map(|plan| plan.value.clone()),
-            on_lock: match account.on_lock.as_ref().map(|setting| setting.value) {
-                Some(LockThere::Suspend) | None => OnLock::Suspend,
-                Some(LockThere::None) => OnLock::Nothing,
-            },
+            on_lock,
             refresh: Duration::from_millis(refresh.millis().unsigned_abs()),
         })
     }
@@ -100,6 +98,28 @@ impl Resolver<'_> {
                 self.error(&setting.place, format!("{shown} is no address of a portal"))
                     .help(fault.to_string());
                 None
+            }
+        }
+    }
+
+    fn on_lock(&mut self, setting: Option<&Spanned<String>>) -> OnLock {
+        let Some(setting) = setting else {
+            return OnLock::default();
+        };
+        let plan = setting.value.strip_prefix("change_plan:").map(str::trim);
+        match (setting.value.as_str(), plan) {
+            ("suspend", _) => OnLock::Suspend,
+            ("none", _) => OnLock::Nothing,
+            (_, Some(plan)) if !plan.is_empty() => OnLock::ChangePlan(plan.to_owned()),
+            (written, _) => {
+                self.error(
+                    &setting.place,
+                    format!("{written:?} is nothing that a lock can ask for"),
+                )
+                .help(
+                    "write \"suspend\", \"none\", or \"change_plan:\" and the name of a plan there",
+                );
+                OnLock::default()
             }
         }
     }

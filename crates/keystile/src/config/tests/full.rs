@@ -71,7 +71,8 @@ fn check_threescale(accounts: &[DriveSettings], folder: &Path) {
     assert_eq!(portal.ca_file, Some(folder.join("a.pem")));
     assert_eq!(account.plans["Basic plan"], "open");
     assert_eq!(account.default_plan.as_deref(), Some("open"));
-    assert_eq!((account.on_lock, account.refresh), (OnLock::Nothing, Duration::from_mins(1)));
+    assert_eq!(account.on_lock, OnLock::ChangePlan("Read only".to_owned()));
+    assert_eq!(account.refresh, Duration::from_mins(1));
 }
 
 fn check_api(spec: &ApiSpec, folder: &Path) {

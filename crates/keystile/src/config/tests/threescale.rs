@@ -38,11 +38,24 @@ fn what_is_written_wrong_is_explained() {
             "the secret is in a file already",
             "`service` is the number of a service, not its name",
             "the plans for keys are: open",
-            "ignore",
+            "\"ignore\" is nothing that a lock can ask for",
             "`refresh` is at least \"10 s\"",
             "tokn",
         ],
     );
+}
+
+#[test]
+fn a_lock_asks_for_something_or_the_file_is_refused() {
+    for written in
+        ["", "Suspend", "change_plan", "change_plan:", "change_plan:  ", "change plan:Basic"]
+    {
+        let said = bad_plan(&format!(
+            "[threescale.main]\nportal = 'https://acme.net'\naccess_token_file = 't'\nservice = 1\n\
+             on_lock = '{written}'"
+        ));
+        assert_says(&said, &["a lock can ask for", "the name of a plan there"]);
+    }
 }
 
 #[test]

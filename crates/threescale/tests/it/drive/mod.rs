@@ -2,4 +2,6 @@
 
 mod follow;
 mod lock;
+mod plan;
+mod refused;
 mod setup;

@@ -40,6 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Driven {
     pub(super) test: TestPortal,
     pub(super) account: Arc<DrivenAccount>,
+    settings: DriveSettings,
     engine: Option<Arc<Engine>>,
     data: TempDir,
     working: Option<JoinHandle<()>>,
@@ -75,9 +76,10 @@ impl Driven {
         change: impl FnOnce(DriveSettings) -> DriveSettings,
     ) -> Self {
         let test = TestPortal::with(tenant, ids).await;
-        let account = Arc::new(DrivenAccount::new(change(settings(&test))).unwrap());
-        let mut driven =
-            Self { test, account, engine: None, data: tempfile::tempdir().unwrap(), working: None };
+        let settings = change(settings(&test));
+        let account = Arc::new(DrivenAccount::new(settings.clone()).unwrap());
+        let (data, engine, working) = (tempfile::tempdir().unwrap(), None, None);
+        let mut driven = Self { test, account, settings, engine, data, working };
         driven.open();
         driven
     }
@@ -108,7 +110,7 @@ impl Driven {
             working.await.unwrap_err();
         }
         self.engine.take().unwrap().store().close();
-        self.account = Arc::new(DrivenAccount::new(settings(&self.test)).unwrap());
+        self.account = Arc::new(DrivenAccount::new(self.settings.clone()).unwrap());
         self.open();
     }
 
