@@ -129,7 +129,10 @@ impl ServiceEntry {
 
     fn remove_application(&mut self, id: &str) -> Option<ApplicationEntry> {
         let entry = self.applications.remove(id)?;
-        if let Some(SecretHash(hash)) = entry.record.user_key {
+        // Within one change another application may have got the key before.
+        if let Some(SecretHash(hash)) = entry.record.user_key
+            && self.user_keys.get(&hash).is_some_and(|holder| **holder == *id)
+        {
             self.user_keys.remove(&hash);
         }
         Some(entry)
@@ -290,6 +293,8 @@ pub struct View<'c> {
     pub pepper: &'c Pepper,
     /// Under which provider keys and service tokens are hashed.
     pub provider_pepper: &'c Pepper,
+    /// The service token of all services, where there is one.
+    pub gateway_token: Option<SecretHash>,
     /// The keys of the gate, for their locks; `None` where these were looked at before, by what reserved the
     /// call's writes.
     pub keys: Option<&'c KeyCache>,
@@ -338,7 +343,8 @@ impl Directory for View<'_> {
 
     fn is_service_token(&self, service: &Service, presented: &str) -> bool {
         let secret = self.provider_secret(presented);
-        self.entry(service).is_some_and(|entry| entry.record.tokens.contains(&secret))
+        self.gateway_token == Some(secret)
+            || self.entry(service).is_some_and(|entry| entry.record.tokens.contains(&secret))
     }
 
     fn application(&self, service: &Service, id: &str) -> Option<&Application> {
