@@ -56,6 +56,7 @@ fn measure(periods: &[Period], length: Duration) -> Outcome<f64> {
     let settings = BackendSettings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         internal: None,
+        gateways: None,
         writes: None,
         threads: 1,
     };

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use notifications::{Channel, Smtp, Watch, WatchEvent, WatchOutcome};
-pub(super) use threescale::{InternalUser, ThreescaleBackend};
+pub(super) use threescale::{Gateways, InternalUser, ThreescaleBackend};
 pub(super) use threescale_account::Threescale;
 
 use super::value::{NumberOrText, OneOrMany, Spanned, TextOr};

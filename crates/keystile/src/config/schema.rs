@@ -143,6 +143,7 @@ pub(super) fn tables() -> Vec<Table> {
         table("[console] tls", &["console", "tls"]),
         table("[threescale_backend]", &["threescale_backend"]),
         table("[threescale_backend] internal", &["threescale_backend", "internal"]),
+        table("[threescale_backend] gateways", &["threescale_backend", "gateways"]),
         table("[keys]", &["keys"]),
         table("[journal]", &["journal"]),
         table("[api.NAME]", &["api", "NAME"]),

@@ -1,14 +1,18 @@
 //! Changing an account: durable first, then in force from the next call on.
 
+use std::sync::PoisonError;
+
 use keystile_store::doors::documents::{DocumentChange, DocumentName, ExpectedDocument};
 use keystile_store::doors::meters::{METERS_AT_ONCE_MAX, MeterValue};
 use keystile_store::error::Error;
 
 use super::catalog::{ApplicationEntry, ServiceEntry};
+use super::gateway::{self, GATEWAYS};
 use super::open::{APPLICATIONS, SERVICES};
 use super::record::{ApplicationRecord, ServiceRecord};
 use super::state::Account;
 use crate::backend::metrics::MetricsError;
+use crate::portal::records::Environment;
 
 /// The longest id of anything: three of them are part of a meter's name or owner.
 const ID_BYTES_MAX: usize = 100;
@@ -25,6 +29,9 @@ pub enum ChangeError {
     /// Another application of the service has the user key.
     #[error("another application has this user key")]
     UserKeyTaken,
+    /// The configurations of all gateways have no room.
+    #[error("the configurations of all gateways are too large together")]
+    GatewaysTooLarge,
     /// The metrics are no hierarchy.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -95,8 +102,15 @@ impl Account {
         for some in applications.chunks(keystile_store::doors::documents::DOCUMENTS_AT_ONCE_MAX) {
             self.store.change_documents(some.iter().map(document).collect(), None).await?;
         }
-        self.store.change_documents(vec![delete(SERVICES, id.to_owned())], None).await?;
+        let gateways = [Environment::Sandbox, Environment::Production]
+            .map(|environment| delete(GATEWAYS, gateway::document_id(id, environment)));
+        let documents = gateways.into_iter().chain([delete(SERVICES, id.to_owned())]).collect();
+        self.store.change_documents(documents, None).await?;
         self.catalog_to_change().remove_service(id);
+        self.gateways
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(service, _), _| service != id);
         self.forget_usage(counters.concat()).await?;
         Ok(true)
     }

@@ -10,16 +10,19 @@
 //! - [`record`] is what is kept of services and applications, [`change`](self) how it changes: first in the
 //!   store, then in memory.
 //! - [`catalog`] is the account in memory, [`counters`] what an application has used.
+//! - [`gateway`] is what gateways are told of services.
 //! - [`log`] keeps events and errors for whoever asks for them.
 //!
 //! Not here: sockets, and how calls are written down (`server`).
 
 pub mod catalog;
 mod change;
+mod change_gateway;
 mod change_many;
 pub mod counters;
 mod decide;
 pub mod event;
+pub mod gateway;
 pub mod log;
 mod open;
 pub mod record;

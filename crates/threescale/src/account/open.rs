@@ -1,6 +1,6 @@
 //! Reading an account from the store, and writing every second what nobody waits for.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use keystile_engine::Engine;
 use keystile_store::Store;
@@ -9,6 +9,7 @@ use keystile_store::error::{Error, Result};
 use serde::de::DeserializeOwned;
 
 use super::catalog::Catalog;
+use super::gateway::{GATEWAYS, GatewayRecord, Gateways};
 use super::log::Log;
 use super::record::{ApplicationRecord, ServiceRecord};
 use super::state::{Account, WriteRule};
@@ -47,6 +48,11 @@ impl Account {
         for meter in store.meters_at(store.now()).await? {
             catalog.restore(&meter);
         }
+        let mut gateways = Gateways::new();
+        for document in all(&store, GATEWAYS).await? {
+            let record: GatewayRecord = parsed(&document)?;
+            gateways.insert((record.service_id.clone(), record.environment), Arc::new(record));
+        }
         let events = Log::restored(EVENTS, EVENTS_MAX, all(&store, EVENTS).await?);
         let errors = Log::restored(ERRORS, ERRORS_MAX, all(&store, ERRORS).await?);
         let provider_pepper = store.pepper().derived("3scale provider");
@@ -56,6 +62,8 @@ impl Account {
             writes,
             provider_pepper,
             catalog: RwLock::new(catalog),
+            gateways: RwLock::new(gateways),
+            gateway_token: OnceLock::new(),
             changing: tokio::sync::Mutex::default(),
             events,
             errors,

@@ -1,6 +1,6 @@
 //! What an account consists of.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use keystile_core::keys::hash::Pepper;
 use keystile_core::time::Timestamp;
@@ -9,6 +9,7 @@ use keystile_store::Store;
 
 use super::catalog::{Catalog, View};
 use super::event::{Event, ReportError};
+use super::gateway::Gateways;
 use super::log::Log;
 use super::record::SecretHash;
 
@@ -29,6 +30,9 @@ pub struct Account {
     pub(super) writes: Option<WriteRule>,
     pub(super) provider_pepper: Pepper,
     pub(super) catalog: RwLock<Catalog>,
+    pub(super) gateways: RwLock<Gateways>,
+    /// What gateways that are configured by Keystile show, for any service.
+    pub(super) gateway_token: OnceLock<SecretHash>,
     /// Held by whoever changes the account, so that store and memory change in one order.
     pub(super) changing: tokio::sync::Mutex<()>,
     /// What happened to applications.
@@ -57,6 +61,12 @@ impl Account {
         SecretHash(self.store.pepper().hash(text.as_bytes()))
     }
 
+    /// Takes a service token for all services, from now on: that of the gateways which are configured here.
+    /// Only the first one counts.
+    pub fn accept_gateways(&self, service_token: &str) {
+        let _ = self.gateway_token.set(self.provider_secret(service_token));
+    }
+
     /// The store's time.
     pub fn now(&self) -> Timestamp {
         self.store.now()
@@ -68,6 +78,7 @@ impl Account {
             catalog,
             pepper: self.store.pepper(),
             provider_pepper: &self.provider_pepper,
+            gateway_token: self.gateway_token.get().copied(),
             keys: Some(self.store.keys()),
             now,
         }

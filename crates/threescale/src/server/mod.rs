@@ -6,6 +6,7 @@
 //! connections side by side, and nothing but a commit is waited for.
 
 mod connection;
+mod gateways;
 mod internal;
 mod respond;
 mod route;
@@ -19,6 +20,8 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
+use self::gateways::access::Access as GatewayAccess;
+pub use self::gateways::access::GatewaySettings;
 use self::internal::access::Access;
 use self::route::Served;
 use crate::account::{Account, WriteRule};
@@ -30,6 +33,8 @@ pub struct BackendSettings {
     pub listen: SocketAddr,
     /// Who may use the internal API; nobody where `None`.
     pub internal: Option<InternalUser>,
+    /// Which gateways boot from this backend; none where `None`.
+    pub gateways: Option<GatewaySettings>,
     /// Which metrics are writes; none where `None`.
     pub writes: Option<WriteRule>,
     /// How many threads serve it, at least one.
@@ -75,7 +80,12 @@ impl BackendServer {
         let alive = Arc::new(alive);
         let internal = settings.internal.as_ref();
         let internal = internal.map(|who| Access::new(account, &who.user, &who.password));
-        let served = Arc::new(Served { account: account.clone(), internal });
+        let gateways = settings.gateways.as_ref();
+        let gateways = gateways.map(|settings| {
+            account.accept_gateways(&settings.service_token);
+            GatewayAccess::new(account, settings)
+        });
+        let served = Arc::new(Served { account: account.clone(), internal, gateways });
         let mut threads = Vec::new();
         for number in 0..settings.threads.max(1) {
             let (listener, served) = (listener.try_clone()?, served.clone());

@@ -18,7 +18,7 @@ use keystile_threescale::account::record::{
 };
 use keystile_threescale::account::{Account, WriteRule};
 use keystile_threescale::backend::period::Period;
-use keystile_threescale::server::{BackendServer, BackendSettings, InternalUser};
+use keystile_threescale::server::{BackendServer, BackendSettings, GatewaySettings, InternalUser};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -27,7 +27,19 @@ use crate::policy::{policy, settings};
 /// The password of the internal API, for the user `internal`.
 pub(crate) const PASSWORD: &str = "the password of the internal API";
 
+/// What gateways show for their configuration, and what that has them show.
+pub(crate) const GATEWAY_TOKEN: &str = "the-token-of-gateways";
+pub(crate) const GATEWAY_SERVICE_TOKEN: &str = "the-service-token-of-gateways";
+
 pub(crate) const PROVIDER: &str = "provider_key=pk";
+
+fn gateways() -> GatewaySettings {
+    GatewaySettings {
+        token: GATEWAY_TOKEN.to_owned(),
+        service_token: GATEWAY_SERVICE_TOKEN.to_owned(),
+        backend: None,
+    }
+}
 
 /// A backend that serves.
 pub(crate) struct Backend {
@@ -75,6 +87,7 @@ impl Backend {
         let account = Account::open(engine.clone(), Some(writes)).await.unwrap();
         let settings = BackendSettings {
             listen: "127.0.0.1:0".parse().unwrap(),
+            gateways: internal.as_ref().map(|_| gateways()),
             internal,
             writes: None,
             threads: 2,
@@ -108,6 +121,23 @@ impl Backend {
             alert_limits: vec![50, 100],
         };
         self.account.change_service("7", |_| Some(record)).await.unwrap();
+    }
+
+    /// Another service of the same provider, without metrics.
+    pub(crate) async fn make_service_named(&self, id: &str, version: &str) {
+        let record = ServiceRecord {
+            id: id.to_owned(),
+            provider: self.account.provider_secret("pk"),
+            is_default: false,
+            backend_version: version.to_owned(),
+            state: "active".to_owned(),
+            referrer_filters_required: false,
+            metrics: Vec::new(),
+            limits: Vec::new(),
+            tokens: Vec::new(),
+            alert_limits: Vec::new(),
+        };
+        self.account.change_service(id, |_| Some(record)).await.unwrap();
     }
 
     pub(crate) async fn make_application(&self, id: &str, user_key: &str) {

@@ -8,6 +8,7 @@ mod contract;
 mod drive;
 mod faults;
 mod fixture;
+mod gateways;
 mod internal;
 mod policy;
 mod reads;

@@ -19,6 +19,8 @@ pub(crate) struct ThreescaleBackend {
     pub(crate) behind_proxy: Option<Spanned<bool>>,
     /// Who may use the internal API, which changes services and applications. Without it, nobody.
     pub(crate) internal: Option<Spanned<InternalUser>>,
+    /// Which gateways may read their configurations here, as 3scale's do from its portal. Without it, none.
+    pub(crate) gateways: Option<Spanned<Gateways>>,
     /// The API that applications of the backend write to, by its name here. Their writes then count in the
     /// budgets of their keys' plans, stand in the journal, and lock. Each is the operation `POST` and the
     /// metric's name, below the API's path.
@@ -42,4 +44,21 @@ pub(crate) struct InternalUser {
     /// A file that holds the password, at least 16 characters.
     #[schemars(required, extend("examples" = ["internal-password"]))]
     pub(crate) password_file: Option<Spanned<String>>,
+}
+
+/// What gateways show, and what they are told of this backend.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(crate) struct Gateways {
+    /// A file that holds the access token, at least 16 characters, with which a gateway reads its configuration.
+    #[schemars(required, extend("examples" = ["gateway-token"]))]
+    pub(crate) token_file: Option<Spanned<String>>,
+    /// A file that holds the service token, at least 16 characters, which configurations have gateways show to
+    /// this backend. It is good for every service.
+    #[schemars(required, extend("examples" = ["gateway-service-token"]))]
+    pub(crate) service_token_file: Option<Spanned<String>>,
+    /// Where gateways reach this backend. Without it, at the address where they ask for their configuration, over
+    /// plain HTTP.
+    #[schemars(extend("examples" = ["https://backend.example.org"]))]
+    pub(crate) url: Option<Spanned<String>>,
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use keystile_threescale::account::WriteRule;
-use keystile_threescale::server::{BackendSettings, InternalUser};
+use keystile_threescale::server::{BackendSettings, GatewaySettings, InternalUser};
 
 use super::Resolver;
 use super::gate::conflict;
@@ -13,7 +13,7 @@ use crate::config::suggest::closest;
 use crate::config::value::{OneOrMany, Spanned};
 
 const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7090));
-const PASSWORD_CHARS_MIN: usize = 16;
+const SECRET_CHARS_MIN: usize = 16;
 
 impl Resolver<'_> {
     pub(super) fn threescale_backend(
@@ -21,8 +21,15 @@ impl Resolver<'_> {
         backend: &Spanned<raw::ThreescaleBackend>,
         taken: &[SocketAddr],
     ) -> BackendSettings {
-        let raw::ThreescaleBackend { listen, behind_proxy, internal, api, writes, threads } =
-            &backend.value;
+        let raw::ThreescaleBackend {
+            listen,
+            behind_proxy,
+            internal,
+            gateways,
+            api,
+            writes,
+            threads,
+        } = &backend.value;
         let address = listen.as_ref().and_then(|text| self.socket_address(text)).unwrap_or(LISTEN);
         let place = listen.as_ref().map_or(&backend.place, |setting| &setting.place);
         if taken.iter().any(|other| conflict(*other, address)) {
@@ -40,9 +47,10 @@ impl Resolver<'_> {
             );
         }
         let internal = internal.as_ref().and_then(|user| self.internal_user(user));
+        let gateways = gateways.as_ref().and_then(|gateways| self.gateways(gateways));
         let threads = self.number("threads", threads.as_ref(), 1..=64, 1_usize);
         let writes = self.write_rule(backend, api.as_ref(), writes.as_ref());
-        BackendSettings { listen: address, internal, writes, threads }
+        BackendSettings { listen: address, internal, gateways, writes, threads }
     }
 
     fn write_rule(
@@ -95,18 +103,7 @@ impl Resolver<'_> {
             );
             return None;
         };
-        let password = match std::fs::read_to_string(self.base.join(&file.value)) {
-            Ok(password) => password.trim_end_matches(['\r', '\n']).to_owned(),
-            Err(error) => {
-                self.error(&file.place, format!("{:?} cannot be read: {error}", file.value))
-                    .help("the file holds the password and nothing else");
-                return None;
-            }
-        };
-        if password.chars().count() < PASSWORD_CHARS_MIN {
-            let message = format!("the password has fewer than {PASSWORD_CHARS_MIN} characters");
-            self.error(&file.place, message).help("make one with `openssl rand -hex 32`");
-        }
+        let password = self.secret_in(file, "password")?;
         let user = name.as_ref()?.value.clone();
         if user.is_empty() || user.contains(':') {
             let place = name.as_ref().map(|name| name.place.clone())?;
@@ -115,4 +112,56 @@ impl Resolver<'_> {
         }
         Some(InternalUser { user, password })
     }
+    fn gateways(&mut self, gateways: &Spanned<raw::Gateways>) -> Option<GatewaySettings> {
+        let raw::Gateways { token_file, service_token_file, url } = &gateways.value;
+        let mut secret = |key: &str, file: &Option<Spanned<String>>, name| {
+            let Some(file) = file else {
+                let message = format!("`gateways` has no `{key}`");
+                self.missing(&gateways.place, key, &message, &format!("{key} = \"{name}\""));
+                return None;
+            };
+            self.secret_in(file, "token")
+        };
+        let token = secret("token_file", token_file, "gateway-token");
+        let service_token =
+            secret("service_token_file", service_token_file, "gateway-service-token");
+        let backend = url.as_ref().map(|setting| {
+            if !is_root(&setting.value) {
+                self.error(
+                    &setting.place,
+                    format!("{:?} is no address of a backend", setting.value),
+                )
+                .help("write it as in url = \"https://backend.example.org\"");
+            }
+            setting.value.trim_end_matches('/').to_owned()
+        });
+        Some(GatewaySettings { token: token?, service_token: service_token?, backend })
+    }
+
+    /// The secret that a file holds.
+    fn secret_in(&mut self, file: &Spanned<String>, what: &str) -> Option<String> {
+        let secret = match std::fs::read_to_string(self.base.join(&file.value)) {
+            Ok(secret) => secret.trim_end_matches(['\r', '\n']).to_owned(),
+            Err(error) => {
+                self.error(&file.place, format!("{:?} cannot be read: {error}", file.value))
+                    .help(format!("the file holds the {what} and nothing else"));
+                return None;
+            }
+        };
+        if secret.chars().count() < SECRET_CHARS_MIN {
+            let message = format!("the {what} has fewer than {SECRET_CHARS_MIN} characters");
+            self.error(&file.place, message).help("make one with `openssl rand -hex 32`");
+        }
+        Some(secret)
+    }
+}
+
+/// Whether a text is `http` or `https`, a host and perhaps a port.
+fn is_root(text: &str) -> bool {
+    text.parse::<http::Uri>().is_ok_and(|url| {
+        matches!(url.scheme_str(), Some("http" | "https"))
+            && url.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            && url.path() == "/"
+            && url.query().is_none()
+    })
 }

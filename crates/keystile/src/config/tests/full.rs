@@ -49,6 +49,9 @@ fn every_setting_arrives_where_it_belongs() {
     let backend = threescale_backend.unwrap();
     assert_eq!((backend.listen.to_string().as_str(), backend.threads), ("10.0.0.1:7090", 2));
     assert_eq!(backend.writes.unwrap().metrics, ["post", "put"]);
+    let gateways = backend.gateways.unwrap();
+    assert_eq!(gateways.backend.as_deref(), Some("https://backend.example.org"));
+    assert_eq!(gateways.token, gateways.service_token);
     let internal = backend.internal.unwrap();
     assert_eq!(internal.user, "portal");
     assert_eq!(internal.password, "-----BEGIN CERTIFICATE-----");

@@ -217,3 +217,16 @@ fn the_backend_of_3scale_is_reached_only_where_it_should() {
       help: write it as in password_file = "internal-password"
     "#);
 }
+
+#[test]
+fn gateways_show_tokens_and_find_a_backend() {
+    insta::assert_snapshot!(bad_before("[threescale_backend]\n\
+         gateways = { token_file = 'none', url = 'backend.example.org/path' }"), @r#"
+    2:12: `gateways` has no `service_token_file`
+      help: write it as in service_token_file = "gateway-service-token"
+    2:27: "none" cannot be read: No such file or directory (os error 2)
+      help: the file holds the token and nothing else
+    2:41: "backend.example.org/path" is no address of a backend
+      help: write it as in url = "https://backend.example.org"
+    "#);
+}

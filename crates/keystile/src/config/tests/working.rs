@@ -230,7 +230,7 @@ fn the_options_in_the_initial_file_work() {
         let line = line.strip_prefix("# ").unwrap_or(line);
         let is_toml = line.contains(" = ") && !line.contains("`behind_proxy")
             || line.starts_with(['[', ' ', ']']);
-        let needs_file = ["tls", "internal", "trusted_certificates", "ca_file"]
+        let needs_file = ["tls", "internal", "gateways", "trusted_certificates", "ca_file"]
             .iter()
             .any(|key| line.starts_with(key));
         let is_alternative = line.starts_with("never_lock") || line.contains("growth");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::id::{LimitId, MetricId, PlanId, RuleId, ServiceId};
@@ -145,7 +145,8 @@ pub struct MappingRule {
 }
 
 /// Which gateways.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Environment {
     /// Those for trying it out, which the portal also calls staging.
     Sandbox,
@@ -154,6 +155,15 @@ pub enum Environment {
 }
 
 impl Environment {
+    /// The environment of a name as paths have it.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "sandbox" | "staging" => Some(Self::Sandbox),
+            "production" => Some(Self::Production),
+            _ => None,
+        }
+    }
+
     /// As paths have it.
     pub fn name(self) -> &'static str {
         match self {

@@ -27,7 +27,7 @@ impl Access {
 }
 
 /// What stands behind `Basic`: the name, a colon, the password.
-fn credentials(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn credentials(headers: &HeaderMap) -> Option<String> {
     let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = header.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

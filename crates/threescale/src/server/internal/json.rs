@@ -98,7 +98,9 @@ impl From<ChangeError> for Json {
         match error {
             ChangeError::NoService => Self::not_found("service not found"),
             ChangeError::UserKeyTaken => Self::failed(StatusCode::CONFLICT, error.to_string()),
-            ChangeError::InvalidId | ChangeError::Metrics(_) => Self::invalid(error.to_string()),
+            ChangeError::InvalidId | ChangeError::Metrics(_) | ChangeError::GatewaysTooLarge => {
+                Self::invalid(error.to_string())
+            }
             // Too large for a document, or too many for a commit.
             ChangeError::Store(Error::Conflict(text)) => Self::invalid(text),
             ChangeError::Store(error) => {
