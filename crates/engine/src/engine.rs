@@ -11,6 +11,7 @@ use keystile_core::actor::Actor;
 use keystile_core::budget::Quota;
 use keystile_core::keys::text::KeyPrefix;
 use keystile_core::notifications::watch::WatchRules;
+use keystile_core::owners::principal::Principal;
 use keystile_core::policy::Policy;
 use keystile_core::policy::example_call::{Wanted, example_call};
 use keystile_core::time::{Span, Timestamp};
@@ -23,6 +24,7 @@ use crate::checks::Checks;
 use crate::command::done::Done;
 use crate::command::failure::Failure;
 use crate::finding::Finding;
+use crate::keys::difference::Side;
 use crate::keys::fullest_budgets::FullestBudgets;
 use crate::keys::source::{KeySourceView, SyncReport, SyncWanted};
 use crate::notifications::hourly::Hourly;
@@ -108,6 +110,16 @@ pub trait KeySource: fmt::Debug + Send + Sync {
         engine: &'a Arc<Engine>,
         key: &'a str,
     ) -> FromSource<'a, Option<String>>;
+
+    /// Takes a side of a difference, by its id, for somebody who may do that; says what was done.
+    ///
+    /// Fails with `Conflict` where it is no longer as its id says, and changes nothing then.
+    fn take_side<'a>(
+        &'a self,
+        engine: &'a Arc<Engine>,
+        by: &'a Principal,
+        taken: (&'a str, Side),
+    ) -> FromSource<'a, Done>;
 
     /// How it stands, from memory and store alone.
     fn show<'a>(&'a self, engine: &'a Arc<Engine>) -> FromSource<'a, KeySourceView>;

@@ -79,6 +79,7 @@ impl Engine {
             .await?;
         findings.push(self.plans().await?);
         findings.extend(self.channel_findings().await?);
+        findings.extend(self.source_findings().await?);
         Ok(findings)
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{Authorized, Command, Failure, Running};
 use crate::engine::Engine;
+use crate::keys::source_finding::SourceStatus;
 
 /// How the server is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,9 @@ pub struct StatusView {
     pub store_bytes: u64,
     /// Whether writes can be recorded; otherwise why not.
     pub store: String,
+    /// The systems that issue keys beside this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceStatus>,
 }
 
 /// How many keys there are.
@@ -83,7 +87,7 @@ impl Command for ShowStatus {
 }
 
 impl Engine {
-    async fn status(&self) -> Result<StatusView, Failure> {
+    async fn status(self: &Arc<Self>) -> Result<StatusView, Failure> {
         let now = self.store.now();
         let policy = self.policy();
         let server = self.server.get();
@@ -116,6 +120,7 @@ impl Engine {
             writes_today,
             store_bytes: store_bytes(&self.store.directory().database()),
             store: self.store.fault().unwrap_or_else(|| "ok".to_owned()),
+            sources: self.sources_shown().await?.into_iter().map(SourceStatus::from).collect(),
         })
     }
 

@@ -24,6 +24,8 @@ pub struct KeyQuery {
     pub application: Option<String>,
     /// Only those on this plan.
     pub plan: Option<String>,
+    /// Only those that come from this system.
+    pub origin: Option<String>,
     /// Only those in this state, by its name.
     pub state: Option<String>,
     /// Only those that were issued after this one.

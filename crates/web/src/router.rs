@@ -9,7 +9,9 @@ use axum::routing::{any, get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::links::{action, stop};
-use crate::page::{application, audit, delivery, find, journal, key, now, policy, settings};
+use crate::page::{
+    application, audit, delivery, find, journal, key, now, policy, settings, source,
+};
 use crate::web::Web;
 use crate::{api, asset, device, guard, health, sign_in};
 
@@ -65,6 +67,17 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/applications/{name}/note", post(application::set_note))
         .route("/policy", get(policy::policy))
         .route("/policy/reload", post(policy::reload))
+        .route("/sources", get(source::sources))
+        .route("/sources/{source}/synchronize", post(source::synchronize))
+        .route(
+            "/sources/{source}/deletions",
+            get(source::deletions_page).post(source::follow_deletions),
+        )
+        .route("/sources/{source}/take", post(source::take))
+        .route(
+            "/sources/{source}/take/{difference}/{side}",
+            get(source::take_page).post(source::take_final),
+        )
         .route("/deliveries", get(delivery::deliveries))
         .route("/deliveries/{id}", get(delivery::delivery))
         .route("/deliveries/{id}/resend", post(delivery::resend))

@@ -22,7 +22,7 @@ use crate::keys::edit::{ChangeKeyPlan, RevokeKey, SetKeyNote};
 use crate::keys::import::ImportKey;
 use crate::keys::key::{ListKeys, ShowKey};
 use crate::keys::lock::{LockKey, UnlockKey};
-use crate::keys::source_command::{CheckKeySources, ListKeySources, SyncKeySources};
+use crate::keys::source_command::{CheckKeySources, ListKeySources, SyncKeySources, TakeSide};
 use crate::notifications::delivery::{
     ListChannels, ListDeliveries, ResendDelivery, ShowDelivery, TestChannel,
 };
@@ -85,6 +85,7 @@ wire_commands! {
     SyncKeySources,
     CheckKeySources,
     ListKeySources,
+    TakeSide,
     ListApplications,
     ShowApplicationWithKeys,
     CreateApplication,

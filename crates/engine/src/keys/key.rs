@@ -87,6 +87,9 @@ pub struct KeyFilter {
     pub application: Option<String>,
     /// Only those on this plan.
     pub plan: Option<String>,
+    /// Only those that come from this system.
+    #[serde(default)]
+    pub origin: Option<String>,
     /// Only those in this state: `active`, `locked`, `revoked`.
     pub state: Option<String>,
     /// Only those that were issued after the key with this id.
@@ -149,10 +152,11 @@ impl Command for ListKeys {
 
     fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<KeyView>> {
         Box::pin(async move {
-            let KeyFilter { application, plan, state, after, limit } = self.filter;
+            let KeyFilter { application, plan, origin, state, after, limit } = self.filter;
             let query = KeyQuery {
                 application,
                 plan,
+                origin,
                 state,
                 after: after.map(|after| engine.key_ref(&after)),
                 limit: listed_limit(limit),

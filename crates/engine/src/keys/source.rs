@@ -11,9 +11,12 @@
 use keystile_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::keys::difference::{Difference, Side, TakeableSide};
+
 /// Whether a synchronization changes anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum SyncMode {
     /// It does.
     #[default]
@@ -25,6 +28,7 @@ pub enum SyncMode {
 /// Whether many keys may go at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Deletions {
     /// Where much is gone at once, it is taken for a fault and nothing is revoked.
     #[default]
@@ -46,6 +50,7 @@ pub struct SyncWanted {
 
 /// What a synchronization did, or would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SyncReport {
     /// The source.
     pub source: String,
@@ -67,6 +72,7 @@ pub struct SyncReport {
 
 /// How a source stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeySourceView {
     /// Its name.
     pub source: String,
@@ -76,14 +82,39 @@ pub struct KeySourceView {
     pub applications: u64,
     /// When it was last read to the end.
     pub synchronized: Option<Timestamp>,
+    /// When it is read next, where a server is running.
+    pub next: Option<Timestamp>,
     /// Why the last attempt to read it came to nothing, where it did.
     pub problem: Option<String>,
+    /// Since when no attempt came to anything.
+    pub failing_since: Option<Timestamp>,
+    /// Whether so much is gone there that an owner has to confirm it before it is followed.
+    pub awaits_confirmation: bool,
+    /// What was not the same there and here when it was last read, and still is not; only the first hundred.
+    pub differences: Vec<Difference>,
+    /// How many more differences there were.
+    pub more_differences: u64,
     /// Locks that it is asked to follow, and what became of that.
     pub locks: Vec<FollowedLock>,
 }
 
+impl KeySourceView {
+    /// How many differences there are, those that are not listed included.
+    pub fn difference_count(&self) -> u64 {
+        let listed = u64::try_from(self.differences.len()).unwrap_or(u64::MAX);
+        listed.saturating_add(self.more_differences)
+    }
+
+    /// A side of a difference that is shown, where that can be taken.
+    pub fn takeable(&self, difference: &str, side: Side) -> Option<(&Difference, &TakeableSide)> {
+        let shown = self.differences.iter().find(|shown| shown.id == difference)?;
+        Some((shown, shown.side(side)?))
+    }
+}
+
 /// A lock here that a source follows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct FollowedLock {
     /// The application's name.
     pub application: String,

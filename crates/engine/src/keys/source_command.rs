@@ -5,10 +5,11 @@ use std::sync::Arc;
 use keystile_core::owners::scope::Scope;
 use serde::{Deserialize, Serialize};
 
-use crate::command::failure::missing;
-use crate::command::{Authorized, Command, Failure, Running};
+use crate::command::failure::{failure, missing};
+use crate::command::{Authorized, Command, Done, Failure, Running};
 use crate::engine::{Engine, KeySource};
 use crate::finding::Finding;
+use crate::keys::difference::Side;
 use crate::keys::source::{KeySourceView, SyncReport, SyncWanted};
 
 /// Brings over what changed in key sources.
@@ -31,6 +32,17 @@ pub struct CheckKeySources {
 /// Shows how key sources stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListKeySources;
+
+/// Takes a side of a difference between a key source and what is here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakeSide {
+    /// The source.
+    pub source: String,
+    /// The difference, by its id.
+    pub difference: String,
+    /// The side.
+    pub side: Side,
+}
 
 impl Command for SyncKeySources {
     type Answer = Vec<SyncReport>;
@@ -71,17 +83,42 @@ impl Command for ListKeySources {
         engine: &'a Arc<Engine>,
         _: &'a Authorized,
     ) -> Running<'a, Vec<KeySourceView>> {
+        Box::pin(engine.sources_shown())
+    }
+}
+
+impl Command for TakeSide {
+    type Answer = Done;
+    const SCOPE: Scope = Scope::Write;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, by: &'a Authorized) -> Running<'a, Done> {
         Box::pin(async move {
-            let mut views = Vec::new();
-            for source in engine.key_sources.get().into_iter().flatten() {
-                views.push(source.show(engine).await?);
+            if self.difference.is_empty() {
+                let help = "list the differences to see what there is";
+                return Err(failure("the difference has no name", help));
             }
-            Ok(views)
+            let [source] = &engine.sources_named(Some(&self.source))?[..] else {
+                return Err(missing(format!("there is no key source {}", self.source), NAME_FILE));
+            };
+            source.take_side(engine, by.principal(), (&self.difference, self.side)).await
         })
     }
 }
 
+const NAME_FILE: &str = "name the configuration file, and see what it sets up";
+
 impl Engine {
+    /// Whether there are any.
+    pub fn has_key_sources(&self) -> bool {
+        self.key_sources.get().is_some_and(|sources| !sources.is_empty())
+    }
+
+    /// The names of the sources that are set up.
+    pub fn key_source_names(&self) -> Vec<String> {
+        let sources = self.key_sources.get().into_iter().flatten();
+        sources.map(|source| source.name().to_owned()).collect()
+    }
+
     /// The sources that are meant: one, or all.
     fn sources_named(&self, name: Option<&str>) -> Result<Vec<Arc<dyn KeySource>>, Failure> {
         let all = self.key_sources.get().map_or(&[][..], Vec::as_slice);
@@ -90,10 +127,9 @@ impl Engine {
         if !meant.is_empty() {
             return Ok(meant);
         }
-        let help = "name the configuration file, and see what it sets up";
         Err(match name {
-            Some(name) => missing(format!("there is no key source {name}"), help),
-            None => missing("no key source is set up", help),
+            Some(name) => missing(format!("there is no key source {name}"), NAME_FILE),
+            None => missing("no key source is set up", NAME_FILE),
         })
     }
 }

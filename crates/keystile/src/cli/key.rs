@@ -140,6 +140,7 @@ fn collect(
             state: arguments.state.map(|state| state.name().to_owned()),
             after: keys.last().map(|key| key.id.clone()).or_else(|| arguments.after.clone()),
             limit: PAGE.min(missing),
+            ..KeyFilter::default()
         };
         let page = session.execute(ListKeys { filter })?;
         // A short page may be the engine's own limit; only an empty one is the end.

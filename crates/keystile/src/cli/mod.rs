@@ -10,6 +10,7 @@
 mod application;
 pub mod arguments;
 mod audit;
+mod drift;
 mod export;
 mod follow;
 mod info;

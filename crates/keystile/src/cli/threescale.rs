@@ -11,6 +11,7 @@ use keystile_engine::keys::source_command::{CheckKeySources, ListKeySources, Syn
 use super::arguments::{
     CommonArguments, Form, SyncArguments, ThreescaleArguments, ThreescaleCommand,
 };
+use super::drift;
 use super::render;
 use super::session::{Session, Stop};
 use super::when::relative;
@@ -23,12 +24,14 @@ pub(super) fn dispatch(
         ThreescaleCommand::Sync(arguments) => sync(arguments, session),
         ThreescaleCommand::Check(arguments) => check(arguments, session),
         ThreescaleCommand::Status(common) => status(common, session),
+        ThreescaleCommand::Drift(arguments) => drift::drift(arguments, session),
+        ThreescaleCommand::Take(arguments) => drift::take(arguments, session),
     }
 }
 
 /// The name of an account's key source.
 fn source(arguments: &ThreescaleArguments) -> Option<String> {
-    arguments.account.as_ref().map(|account| format!("3scale {account}"))
+    arguments.account.as_deref().map(drift::source_of)
 }
 
 fn sync(arguments: &SyncArguments, session: &mut Session<'_, '_>) -> Result<(), Stop> {
@@ -102,8 +105,18 @@ fn page(source: &KeySourceView, now: Timestamp) -> String {
         printable(&source.place),
         source.applications
     );
+    if let Some(next) = source.next {
+        let _ = writeln!(text, "  Next reading  {}", relative(next, now));
+    }
     if let Some(problem) = &source.problem {
         let _ = writeln!(text, "  Problem       {}", printable(problem));
+    }
+    if let Some(since) = source.failing_since {
+        let _ = writeln!(text, "  Since         {}", relative(since, now));
+    }
+    let differences = source.difference_count();
+    if differences > 0 {
+        let _ = writeln!(text, "  Differences   {differences}: keystile threescale drift");
     }
     for lock in &source.locks {
         let _ = write!(text, "  Lock          {}: ", printable(&lock.application));

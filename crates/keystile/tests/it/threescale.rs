@@ -146,3 +146,54 @@ fn an_account_is_brought_over_and_checked_without_a_server_too() {
         site.server.json(&["threescale", "status"])[0]["problem"].is_string()
     });
 }
+
+#[test]
+fn a_difference_is_listed_and_decided_at_the_command_line() {
+    let site = site();
+    site.server.issue("mine", "open");
+    site.server.run(&["threescale", "sync"]).good();
+    site.server.run(&["application", "suspend", NAME]).good();
+    let none = site.server.run(&["threescale", "drift"]).good();
+    assert!(none.stderr.contains("3scale main: nothing differs, as of "), "{none:?}");
+    site.server.run(&["threescale", "sync"]).good();
+    let listed = site.server.run(&["threescale", "drift", "--account", "main"]).good();
+    for said in ["whether it may call", "there  It may call.", "take here: suspend it there"] {
+        assert!(listed.stdout.contains(said), "{said}: {listed:?}");
+    }
+    let drift = site.server.json(&["threescale", "drift"]);
+    let id = drift[0]["differences"][0]["id"].as_str().unwrap().to_owned();
+    let status = site.server.run(&["status"]).good();
+    assert!(status.stdout.contains("differences: 1"), "{status:?}");
+    let odd = site.server.run(&["threescale", "take", "main", &id, "left"]);
+    assert_eq!(odd.code, Some(2), "{odd:?}");
+    let other = site.server.run(&["threescale", "take", "main", &format!("{id}0"), "here"]).bad();
+    assert!(other.contains("not as it was shown any more"), "{other}");
+    assert_eq!(site.state_there(), State::Live);
+    let done = site.server.json(&["threescale", "take", "main", &id, "here"]);
+    assert_eq!(done["done"], format!("Done: suspend it there of {NAME}."));
+    assert_eq!(site.state_there(), State::Suspended);
+    let again = site.server.run(&["threescale", "take", "main", &id, "here"]).bad();
+    assert!(again.contains("does not differ in that any more"), "{again}");
+    let audit = site.server.run(&["audit", "list"]).good();
+    assert!(audit.stdout.contains("difference settled"), "{audit:?}");
+    site.server.run(&["audit", "verify"]).good();
+}
+
+#[test]
+fn status_and_doctor_name_a_source_that_is_in_trouble() {
+    let site = site();
+    site.server.issue("mine", "open");
+    let doctor = site.server.run(&["doctor"]);
+    assert!(doctor.stdout.contains("it was not read yet"), "{doctor:?}");
+    site.server.run(&["threescale", "sync"]).good();
+    let doctor = site.server.run(&["doctor"]);
+    assert!(doctor.stdout.contains("it was read at "), "{doctor:?}");
+    site.portal.fail_on("services.json", Fault::json(500, "{}"));
+    site.server.run(&["threescale", "sync"]).bad();
+    let doctor = site.server.run(&["doctor"]);
+    assert_eq!(doctor.code, Some(1));
+    assert!(doctor.stdout.contains("it was not read to the end since "), "{doctor:?}");
+    let status = site.server.json(&["status"]);
+    assert_eq!(status["sources"][0]["name"], "3scale main");
+    assert!(status["sources"][0]["problem"].as_str().unwrap().contains("500"), "{status}");
+}

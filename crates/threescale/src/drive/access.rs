@@ -117,7 +117,7 @@ impl DrivenAccount {
     }
 
     /// What is noted at an application that is suspended because it is there.
-    fn suspension_note(&self) -> String {
+    pub(super) fn suspension_note(&self) -> String {
         format!("Suspended because it may not call in {}.", self.name)
     }
 

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use keystile_core::owners::principal::Principal;
-use keystile_engine::command::{Failure, FailureKind, Running};
+use keystile_core::time::Timestamp;
+use keystile_engine::command::{Done, Failure, FailureKind, Running};
 use keystile_engine::findings::Finding;
+use keystile_engine::keys::difference::Side;
 use keystile_engine::keys::source::{KeySourceView, SyncReport, SyncWanted};
 use keystile_engine::{Engine, KeySource};
 use keystile_store::audit::EventKind;
@@ -33,6 +36,8 @@ pub struct DrivenAccount {
     links: Mutex<Option<Links>>,
     /// Held by who synchronizes.
     pub(super) synchronizing: Mutex<()>,
+    /// When the portal is read next, in milliseconds; `i64::MAX` where nobody has said.
+    next: AtomicI64,
     /// Held by who looks at the state of an application there and acts on it.
     pub(super) changing: Mutex<()>,
 }
@@ -47,6 +52,7 @@ impl DrivenAccount {
             settings,
             links: Mutex::new(None),
             synchronizing: Mutex::new(()),
+            next: AtomicI64::new(i64::MAX),
             changing: Mutex::new(()),
         })
     }
@@ -119,6 +125,11 @@ impl DrivenAccount {
         Ok(())
     }
 
+    /// Notes when the portal is read next.
+    pub(super) fn set_next(&self, next: Timestamp) {
+        self.next.store(next.0, Ordering::Relaxed);
+    }
+
     /// An event about this source.
     pub(super) fn event(&self, kind: EventKind, detail: String) -> DocumentEvent {
         let subject = Some(self.name.clone());
@@ -155,16 +166,32 @@ impl KeySource for DrivenAccount {
         })
     }
 
+    fn take_side<'a>(
+        &'a self,
+        engine: &'a Arc<Engine>,
+        by: &'a Principal,
+        taken: (&'a str, Side),
+    ) -> Running<'a, Done> {
+        Box::pin(self.take_side_of(engine, by, taken))
+    }
+
     fn show<'a>(&'a self, engine: &'a Arc<Engine>) -> Running<'a, KeySourceView> {
         Box::pin(async move {
             let note = self.documents.note(engine).await?;
+            let (differences, more_differences) = self.differences(engine).await?;
+            let next = self.next.load(Ordering::Relaxed);
             let links = self.links(engine).await?;
             Ok(KeySourceView {
                 source: self.name.clone(),
                 place: self.settings.portal.address.to_string(),
                 applications: u64::try_from(links.len()).unwrap_or(u64::MAX),
                 synchronized: note.synchronized,
+                next: (next != i64::MAX).then_some(Timestamp(next)),
                 problem: note.problem,
+                failing_since: note.failing_since,
+                awaits_confirmation: note.awaits_confirmation,
+                differences,
+                more_differences,
                 locks: links.values().filter_map(Link::followed_lock).collect(),
             })
         })

@@ -142,6 +142,12 @@ pub(super) struct SyncNote {
     /// Why the last attempt came to nothing, where it did.
     #[serde(default)]
     pub(super) problem: Option<String>,
+    /// Since when no attempt came to anything.
+    #[serde(default)]
+    pub(super) failing_since: Option<Timestamp>,
+    /// Whether an owner has to confirm that much is gone there.
+    #[serde(default)]
+    pub(super) awaits_confirmation: bool,
 }
 
 impl Measure {
@@ -245,16 +251,35 @@ impl Documents {
     }
 
     pub(super) async fn note(&self, engine: &Engine) -> Result<SyncNote, Failure> {
-        let name = DocumentName { collection: self.notes.clone(), id: NOTE.to_owned() };
-        let Some(document) = engine.store().document(name).await? else {
-            return Ok(SyncNote::default());
-        };
-        read(&document.body, NOTE)
+        self.record(engine, NOTE).await
     }
 
     pub(super) async fn put_note(&self, engine: &Engine, note: &SyncNote) -> Result<(), Failure> {
-        let name = DocumentName { collection: self.notes.clone(), id: NOTE.to_owned() };
-        engine.store().put_document(name, ExpectedDocument::Any, write(note)?, None).await?;
+        self.put_record(engine, (NOTE, note), None).await
+    }
+
+    /// What is kept of the account under an id. Fails when the store or the record cannot be read.
+    pub(super) async fn record<T: DeserializeOwned + Default>(
+        &self,
+        engine: &Engine,
+        id: &str,
+    ) -> Result<T, Failure> {
+        let name = DocumentName { collection: self.notes.clone(), id: id.to_owned() };
+        match engine.store().document(name).await? {
+            Some(document) => read(&document.body, id),
+            None => Ok(T::default()),
+        }
+    }
+
+    /// Keeps it, with an event in the same transaction where there is one. Fails when the store cannot commit.
+    pub(super) async fn put_record(
+        &self,
+        engine: &Engine,
+        (id, record): (&str, &(impl Serialize + Sync)),
+        event: Option<DocumentEvent>,
+    ) -> Result<(), Failure> {
+        let name = DocumentName { collection: self.notes.clone(), id: id.to_owned() };
+        engine.store().put_document(name, ExpectedDocument::Any, write(record)?, event).await?;
         Ok(())
     }
 }

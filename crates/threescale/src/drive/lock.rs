@@ -40,7 +40,7 @@ enum Wish {
 }
 
 impl LockThere {
-    fn new(measure: Measure, now: Timestamp) -> Self {
+    pub(super) fn new(measure: Measure, now: Timestamp) -> Self {
         let (sent, next) = (Sent::Not, Some(now));
         Self { measure, standing: Standing::Asked, since: now, attempts: 0, next, sent, said: None }
     }
@@ -112,7 +112,10 @@ impl DrivenAccount {
     }
 
     /// The ids of the keys that are locked, where locks are followed.
-    async fn locked_keys(&self, engine: &Arc<Engine>) -> Result<BTreeSet<String>, Failure> {
+    pub(super) async fn locked_keys(
+        &self,
+        engine: &Arc<Engine>,
+    ) -> Result<BTreeSet<String>, Failure> {
         if self.settings.on_lock == OnLock::Nothing || engine.locked_keys() == 0 {
             return Ok(BTreeSet::new());
         }

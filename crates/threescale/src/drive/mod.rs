@@ -9,7 +9,9 @@
 //!   principal.
 //! - [`lock`] has a lock here followed there: the application is suspended, or put on another plan, and that is undone
 //!   when the lock is gone ([`measure`]).
-//! - [`worker`] does both by itself.
+//! - [`difference`] says what a synchronization leaves as it is because an owner has to decide it, [`drift`]
+//!   finds and keeps that, and [`take`] carries out what an owner decided.
+//! - [`worker`] reads and asks by itself.
 //!
 //! # What this protects
 //! - Every step can be repeated. A key that was imported before a crash, and is not in any link yet, is found
@@ -28,6 +30,8 @@ mod access;
 mod account;
 mod check;
 mod compare;
+mod difference;
+mod drift;
 mod link;
 mod lock;
 mod lock_words;
@@ -38,6 +42,7 @@ mod report;
 pub mod settings;
 mod step;
 mod synchronize;
+mod take;
 pub mod worker;
 
 pub use account::DrivenAccount;

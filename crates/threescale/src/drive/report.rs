@@ -49,6 +49,16 @@ impl Report {
         }
     }
 
+    /// How many sentences there are about what could not be done.
+    pub(super) fn problem_count(&self) -> usize {
+        self.0.problems.len()
+    }
+
+    /// Those of them that came after so many others.
+    pub(super) fn problems_after(&self, count: usize) -> &[String] {
+        self.0.problems.get(count..).unwrap_or_default()
+    }
+
     pub(super) fn finish(self) -> SyncReport {
         self.0
     }

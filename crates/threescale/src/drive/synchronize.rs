@@ -8,6 +8,7 @@ use keystile_engine::command::{Failure, FailureKind};
 use keystile_engine::keys::source::{Deletions, SyncMode, SyncReport, SyncWanted};
 
 use crate::drive::account::{DrivenAccount, failure};
+use crate::drive::difference::Seen;
 use crate::drive::link::SyncNote;
 use crate::drive::report::Report;
 use crate::portal::ApplicationReference;
@@ -35,10 +36,15 @@ impl DrivenAccount {
         if wanted.mode == SyncMode::Apply {
             let before = self.documents.note(engine).await?;
             let note = match &result {
-                Ok(_) => SyncNote { synchronized: Some(engine.store().now()), problem: None },
-                Err(failure) => {
-                    SyncNote { problem: Some(failure.message.clone()), ..before.clone() }
+                Ok(_) => {
+                    SyncNote { synchronized: Some(engine.store().now()), ..SyncNote::default() }
                 }
+                Err(failure) => SyncNote {
+                    synchronized: before.synchronized,
+                    problem: Some(failure.message.clone()),
+                    failing_since: before.failing_since.or(Some(engine.store().now())),
+                    awaits_confirmation: failure.kind == FailureKind::Conflict,
+                },
             };
             if note != before {
                 self.documents.put_note(engine, &note).await?;
@@ -57,9 +63,10 @@ impl DrivenAccount {
         let mut report = Report::new(&self.name, wanted.mode);
         report.applications(there.len());
         let missing = self.missing(engine, &there, wanted.deletions).await?;
+        let mut seen = Vec::new();
         for application in there.values() {
             let keys = self.credentials(application, &authentication).await?;
-            self.follow(engine, application, &keys, &mut report).await?;
+            seen.push(self.follow_and_see(engine, application, &keys, &mut report).await?);
         }
         for id in missing {
             // The list may have lost it while it was read.
@@ -67,7 +74,7 @@ impl DrivenAccount {
             match self.client.find_application(&reference, None).await {
                 Ok(found) if found.service == self.settings.service => {
                     let keys = self.credentials(&found, &authentication).await?;
-                    self.follow(engine, &found, &keys, &mut report).await?;
+                    seen.push(self.follow_and_see(engine, &found, &keys, &mut report).await?);
                 }
                 Ok(_) | Err(PortalError::NotFound { .. }) => {
                     self.let_go(engine, id, &mut report).await?;
@@ -75,7 +82,23 @@ impl DrivenAccount {
                 Err(error) => return Err(failure(&error)),
             }
         }
+        if wanted.mode == SyncMode::Apply {
+            self.keep_differences(engine, seen).await?;
+        }
         Ok(report.finish())
+    }
+
+    /// Follows an application, and says what was seen of it.
+    async fn follow_and_see(
+        &self,
+        engine: &Arc<Engine>,
+        application: &Application,
+        keys: &[Credential],
+        report: &mut Report,
+    ) -> Result<Seen, Failure> {
+        let before = report.problem_count();
+        self.follow(engine, application, keys, report).await?;
+        self.seen(engine, application, (keys, report.problems_after(before))).await
     }
 
     /// How the service's applications authenticate. Fails when it cannot be seen, or has no keys.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use keystile_core::time::Timestamp;
 use keystile_engine::Engine;
 use keystile_engine::keys::source::SyncWanted;
 
@@ -38,6 +39,8 @@ async fn read(account: &DrivenAccount, engine: &Arc<Engine>) {
                 refresh.min(AGAIN)
             }
         };
+        let millis = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        account.set_next(Timestamp(engine.store().now().0.saturating_add(millis)));
         tokio::time::sleep(pause).await;
     }
 }

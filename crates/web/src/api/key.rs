@@ -82,6 +82,7 @@ pub(super) async fn list(
         state: query.state.map(|state| state.name().to_owned()),
         after: query.cursor,
         limit: limit + 1,
+        ..KeyFilter::default()
     };
     let keys = caller.execute(&web, ListKeys { filter }).await?;
     Ok(Json(Listed::page(keys, limit, |key| key.id.clone())))

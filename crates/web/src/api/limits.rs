@@ -59,6 +59,7 @@ fn of_bodies() -> Vec<(&'static str, &'static str, Value)> {
         ("Rolling", "grace", span()),
         ("TokenToCreate", "name", name("token_")),
         ("TokenToCreate", "for", span()),
+        ("SideToTake", "difference", some()),
     ]
 }
 

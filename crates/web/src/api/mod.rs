@@ -24,6 +24,7 @@ mod owner;
 mod policy;
 pub(crate) mod problem;
 mod record;
+mod source;
 mod status;
 mod token;
 
@@ -62,6 +63,7 @@ use crate::web::Web;
         (name = "owners", description = "Who signs in at the console."),
         (name = "tokens", description = "What programs show to this API."),
         (name = "policy", description = "Plans and what they allow. The configuration file stays the source."),
+        (name = "sources", description = "Systems that issue keys and stay in charge of them, and where they and Keystile differ."),
         (name = "deliveries", description = "What is told to whom: channels, deliveries, devices."),
         (name = "backups", description = "Copies of the store."),
     ),
@@ -100,6 +102,9 @@ fn operations() -> OpenApiRouter<Arc<Web>> {
         .routes(routes!(token::revoke))
         .routes(routes!(policy::policy))
         .routes(routes!(policy::reload))
+        .routes(routes!(source::list))
+        .routes(routes!(source::synchronize))
+        .routes(routes!(source::take))
         .routes(routes!(channel::list))
         .routes(routes!(channel::test))
         .routes(routes!(channel::resume_digests))

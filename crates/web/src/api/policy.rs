@@ -121,6 +121,12 @@ pub(super) struct Done {
     message: String,
 }
 
+impl Done {
+    pub(super) fn of(done: keystile_engine::command::Done) -> Self {
+        Self { message: done.0 }
+    }
+}
+
 /// Reads the configuration file again and puts its policy in force
 ///
 /// A file with mistakes changes nothing.
@@ -133,6 +139,5 @@ pub(super) async fn reload(
     State(web): State<Arc<Web>>,
     caller: Caller<Admin>,
 ) -> Result<Json<Done>, Problem> {
-    let message = caller.execute(&web, Reload).await?.0;
-    Ok(Json(Done { message }))
+    Ok(Json(Done::of(caller.execute(&web, Reload).await?)))
 }

@@ -88,6 +88,8 @@ struct ApplicationPage {
     keys: Vec<KeyView>,
     more_keys: bool,
     events: Vec<AuditEvent>,
+    /// The key sources that its keys come from and that stay in charge of it.
+    sources: Vec<String>,
 }
 
 pub(crate) async fn application(
@@ -120,11 +122,19 @@ pub(crate) async fn application(
         is_active: application.state == ApplicationState::Active,
         plans: plans_of_keys(&web),
         plan_hint: "New keys get this plan, and so do its keys that are on its present one. Keys with a plan of their own keep it.",
+        sources: sources_of(&web, &keys),
         application,
         keys,
         more_keys,
         events,
     }))
+}
+
+/// The sources that are set up and that some keys come from.
+fn sources_of(web: &Web, keys: &[KeyView]) -> Vec<String> {
+    let mut sources = web.engine.key_source_names();
+    sources.retain(|source| keys.iter().any(|key| key.origin.as_ref() == Some(source)));
+    sources
 }
 
 pub(crate) async fn suspend_page(

@@ -23,6 +23,7 @@ pub(crate) mod key;
 pub(crate) mod now;
 pub(crate) mod policy;
 pub(crate) mod settings;
+pub(crate) mod source;
 
 /// The screens that the header leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,7 @@ pub(crate) enum Screen {
     Keys,
     Applications,
     Policy,
+    Sources,
     Audit,
     Deliveries,
     Settings,
@@ -49,6 +51,15 @@ pub(crate) struct Frame {
     pub(crate) version: &'static str,
     screen: Screen,
     locked: u64,
+    /// Whether the header leads to key sources.
+    sources: Sources,
+}
+
+/// Whether key sources are set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sources {
+    Some,
+    None,
 }
 
 /// An entry of the header.
@@ -68,6 +79,7 @@ impl Frame {
             flash: web.flashes.take(owner.session()),
             fault: web.engine.store().fault(),
             locked: web.engine.locked_keys(),
+            sources: if web.engine.has_key_sources() { Sources::Some } else { Sources::None },
             ..Self::bare(screen, title)
         }
     }
@@ -82,6 +94,7 @@ impl Frame {
             version: env!("CARGO_PKG_VERSION"),
             screen,
             locked: 0,
+            sources: Sources::None,
         }
     }
 
@@ -92,6 +105,7 @@ impl Frame {
             (Screen::Keys, "/keys", "Keys"),
             (Screen::Applications, "/applications", "Applications"),
             (Screen::Policy, "/policy", "Policy"),
+            (Screen::Sources, "/sources", "Sources"),
             (Screen::Deliveries, "/deliveries", "Deliveries"),
             (Screen::Audit, "/audit", "Audit"),
             (Screen::Settings, "/settings", "Settings"),
@@ -102,7 +116,10 @@ impl Frame {
             is_here: screen == self.screen,
             count: if screen == Screen::Keys { self.locked } else { 0 },
         };
-        places.into_iter().map(place).collect()
+        let is_shown = |(screen, _, _): &(Screen, _, _)| {
+            *screen != Screen::Sources || self.sources == Sources::Some
+        };
+        places.into_iter().filter(is_shown).map(place).collect()
     }
 
     /// Whether a form failed a moment ago, and is to be shown open.

@@ -68,6 +68,8 @@ async fn every_operation_answers_404_to_a_name_that_nobody_has() {
             (_, "/lock") => ask.json(json!({ "level": "all", "reason": "x" })),
             (_, "/unlock") => ask.json(json!({ "budgets": "keep" })),
             (_, "/roll") => ask.json(json!({ "grace": "1 day" })),
+            (_, "/take") => ask.json(json!({ "difference": "plan-1-a", "side": "here" })),
+            (_, "/synchronize") => ask.json(json!({})),
             (_, _) => ask,
         };
         let told = ask.send().await;

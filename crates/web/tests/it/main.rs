@@ -10,6 +10,7 @@ mod forms;
 mod limits;
 mod pages;
 mod problems;
+mod sources;
 mod stream;
 mod test_console;
 mod versions;

@@ -1,8 +1,9 @@
 //! Arguments of `threescale`.
 
 use clap::{Args, Subcommand};
+use keystile_engine::keys::difference::Side;
 
-use super::form::CommonArguments;
+use super::form::{CommonArguments, ConsentArguments};
 
 /// What to do with accounts of 3scale.
 #[derive(Debug, Subcommand)]
@@ -21,14 +22,29 @@ Examples:
     Check(ThreescaleArguments),
     /// Show when accounts were last read, and how far they are with following locks.
     Status(CommonArguments),
+    /// List where 3scale and Keystile differ and somebody has to decide it.
+    #[command(after_help = "\
+What a reading of 3scale follows by itself is not listed. Differences are those of the last reading; \
+`keystile threescale sync` reads at once.")]
+    Drift(ThreescaleArguments),
+    /// Take a side of a difference: how it is here, or how it is there.
+    #[command(after_help = "\
+The application is looked up in 3scale once more: where the difference is not as listed any more, nothing is \
+done.
+
+Examples:
+  keystile threescale take main plan-41-5d41402a there
+  keystile threescale take main access-41-7d793037 here")]
+    Take(TakeArguments),
 }
 
 impl ThreescaleCommand {
     pub(super) fn common(&self) -> &CommonArguments {
         match self {
             Self::Sync(arguments) => &arguments.account.common,
-            Self::Check(arguments) => &arguments.common,
+            Self::Check(arguments) | Self::Drift(arguments) => &arguments.common,
             Self::Status(common) => common,
+            Self::Take(arguments) => &arguments.common,
         }
     }
 }
@@ -56,4 +72,24 @@ pub struct SyncArguments {
     /// Which account.
     #[command(flatten)]
     pub account: ThreescaleArguments,
+}
+
+/// Arguments of `threescale take`.
+#[derive(Debug, Args)]
+pub struct TakeArguments {
+    /// The account, as [threescale.NAME] calls it.
+    #[arg(value_name = "NAME")]
+    pub account: String,
+    /// The difference, by its id in `drift`.
+    #[arg(value_name = "DIFFERENCE")]
+    pub difference: String,
+    /// The side that is right: `here` changes 3scale, `there` changes Keystile.
+    #[arg(value_name = "here|there")]
+    pub side: Side,
+    /// Whether to ask first.
+    #[command(flatten)]
+    pub consent: ConsentArguments,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonArguments,
 }

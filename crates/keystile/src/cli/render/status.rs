@@ -2,6 +2,7 @@
 
 use indicatif::{HumanBytes, HumanCount};
 use keystile_engine::findings::{Finding, FindingLevel};
+use keystile_engine::keys::source_finding::SourceStatus;
 use keystile_engine::status::{ApiView, StatusView};
 
 use super::super::session::Screen;
@@ -37,6 +38,7 @@ pub(crate) fn status(status: &StatusView, screen: &Screen) -> String {
         ("Journal", Cell::new(journal(status))),
         ("Store", Cell::new(format!("{}, {}", status.store, HumanBytes(status.store_bytes)))),
     ]);
+    rows.extend(status.sources.iter().map(|source| ("Source", self::source(source, screen))));
     let mut page = details(screen, &rows);
     if !status.apis.is_empty() {
         page.push_str(&section("APIs", &apis(&status.apis, screen)));
@@ -53,6 +55,22 @@ fn server(status: &StatusView, screen: &Screen) -> Cell {
         }
         (true, None) => Cell::new(format!("running, version {version}")).tone(Tone::Good),
         (false, _) => Cell::new("not running; this was read from the store").tone(Tone::Warning),
+    }
+}
+
+fn source(source: &SourceStatus, screen: &Screen) -> Cell {
+    let SourceStatus { name, synchronized, problem, differences } = source;
+    let differences = match differences {
+        0 => String::new(),
+        count => format!("; differences: {count}"),
+    };
+    match (problem, synchronized) {
+        (Some(problem), _) => Cell::new(format!("{name}: {problem}{differences}")).tone(Tone::Bad),
+        (None, None) => Cell::new(format!("{name}: not read yet")).tone(Tone::Warning),
+        (None, Some(time)) => {
+            let read = exact_and_relative(*time, screen.now);
+            Cell::new(format!("{name}: read at {read}{differences}"))
+        }
     }
 }
 

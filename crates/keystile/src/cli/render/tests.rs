@@ -7,6 +7,7 @@ use keystile_engine::audit::{AuditFault, AuditReport};
 use keystile_engine::findings::{Finding, FindingLevel};
 use keystile_engine::keys::application::{ApplicationDetails, ApplicationView};
 use keystile_engine::keys::key::KeyView;
+use keystile_engine::keys::source_finding::SourceStatus;
 use keystile_engine::owners::owner::OwnerView;
 use keystile_engine::owners::token::TokenView;
 use keystile_engine::status::{ApiView, KeyCounts, StatusView};
@@ -199,6 +200,12 @@ fn the_server() {
         writes_today: 4321,
         store_bytes: 84_000_000,
         store: "writes are recorded".into(),
+        sources: vec![SourceStatus {
+            name: "3scale main".into(),
+            synchronized: Some(at("2026-11-24T09:00:00Z")),
+            problem: None,
+            differences: 2,
+        }],
     };
     insta::assert_snapshot!(pages(|screen| super::status(&status, screen)));
 }

@@ -110,6 +110,8 @@ kinds! {
     KeySourceChanged, "key_source_changed";
     /// A key source does not do what a lock here asks of it, or went its own way.
     KeySourceProblem, "key_source_problem";
+    /// Somebody took a side where a key source and what is here differed.
+    DifferenceSettled, "difference_settled";
     /// The configuration was read again.
     PolicyReloaded, "policy_reloaded";
     /// The configuration had mistakes when it was read again.

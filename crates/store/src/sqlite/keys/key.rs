@@ -94,6 +94,8 @@ pub(crate) struct KeyScan {
     pub(crate) application_row: Option<i64>,
     /// Only those on this plan.
     pub(crate) plan: Option<String>,
+    /// Only those that come from this system.
+    pub(crate) origin: Option<String>,
     /// Only those with a higher row number.
     pub(crate) after_row: i64,
     /// At most so many.
@@ -134,11 +136,11 @@ pub(crate) fn list_keys(connection: &Connection, query: &KeyScan) -> Result<Vec<
     let locked = if query.only_locked { "AND key.lock IS NOT NULL" } else { "" };
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {KEY_COLUMNS} WHERE key.id > ?1 AND (?2 IS NULL OR key.application = ?2)
-         AND (?3 IS NULL OR key.plan = ?3) {locked} ORDER BY key.id LIMIT ?4"
+         AND (?3 IS NULL OR key.plan = ?3) AND (?5 IS NULL OR key.origin = ?5) {locked} ORDER BY key.id LIMIT ?4"
     ))?;
     statement
         .query_and_then(
-            params![query.after_row, query.application_row, query.plan, query.limit],
+            params![query.after_row, query.application_row, query.plan, query.limit, query.origin],
             key_row,
         )?
         .collect()

@@ -26,6 +26,7 @@ pub(crate) fn list(
             .map(|name| key::application_row_of(connection, name))
             .transpose()?,
         plan: query.plan.clone(),
+        origin: query.origin.clone(),
         after_row: after.map_or(0, |after| after.row),
         // A key's state depends on the time, so it is filtered here, a page at a time: one locked key may
         // stand behind many others.

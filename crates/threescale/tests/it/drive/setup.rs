@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
+use keystile_core::keys::application::ApplicationState;
 use keystile_core::keys::lock::{Budgets, LockLevel};
 use keystile_core::keys::text::KeyPrefix;
 use keystile_core::owners::principal::Principal;
 use keystile_core::policy::Policy;
 use keystile_core::version::Expected;
 use keystile_engine::audit::ListEvents;
-use keystile_engine::command::{Command, Failure};
+use keystile_engine::command::{Command, Done, Failure};
 use keystile_engine::keys::application::{
     ApplicationDetails, ListApplications, ShowApplicationWithKeys,
 };
+use keystile_engine::keys::application_edit::{ChangeApplicationPlan, SetApplicationState};
+use keystile_engine::keys::difference::{Difference, Side};
 use keystile_engine::keys::key::{KeyView, ListKeys};
 use keystile_engine::keys::lock::{LockKey, UnlockKey};
 use keystile_engine::keys::source::{Deletions, KeySourceView, SyncMode, SyncReport, SyncWanted};
@@ -139,6 +142,34 @@ impl Driven {
 
     pub(super) async fn show(&self) -> KeySourceView {
         self.account.show(self.engine()).await.unwrap()
+    }
+
+    pub(super) async fn differences(&self) -> Vec<Difference> {
+        self.show().await.differences
+    }
+
+    /// The one difference that there is.
+    pub(super) async fn difference(&self) -> Difference {
+        let mut all = self.differences().await;
+        assert_eq!(all.len(), 1, "{all:#?}");
+        all.remove(0)
+    }
+
+    pub(super) async fn take(&self, difference: &Difference, side: Side) -> Result<Done, Failure> {
+        self.account.take_side(self.engine(), &shell(), (&difference.id, side)).await
+    }
+
+    /// As an owner does.
+    pub(super) async fn set_state(&self, name: &str, state: ApplicationState) {
+        let (application, expected) = (name.to_owned(), Expected::default());
+        self.execute(SetApplicationState { application, state, expected }).await.unwrap();
+    }
+
+    /// As an owner does.
+    pub(super) async fn set_plan(&self, name: &str, plan: &str) {
+        let (application, plan) = (name.to_owned(), plan.to_owned());
+        let expected = Expected::default();
+        self.execute(ChangeApplicationPlan { application, plan, expected }).await.unwrap();
     }
 
     pub(super) async fn application(&self, name: &str) -> ApplicationDetails {

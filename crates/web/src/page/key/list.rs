@@ -59,6 +59,7 @@ pub(crate) async fn keys(
         state: query.state.clone(),
         after: query.after.clone(),
         limit: PAGE,
+        ..KeyFilter::default()
     };
     let listed = web.engine.execute(&owner.principal(), ListKeys { filter }).await;
     let (keys, mistake) = match listed {

@@ -33,6 +33,8 @@ struct KeyPage {
     /// When there is room again, soonest last.
     frees: Vec<Timestamp>,
     is_plan_known: bool,
+    /// Whether what it was imported from stays in charge of it.
+    is_of_source: bool,
     plans: Vec<String>,
     spark: Svg,
     records: Vec<WriteRecord>,
@@ -70,6 +72,11 @@ pub(crate) async fn key(
         clock: clock(&web),
         is_plan_known: web.engine.policy().plan(&details.key.plan).is_some(),
         plans: plans_of_keys(&web),
+        is_of_source: details
+            .key
+            .origin
+            .as_ref()
+            .is_some_and(|origin| web.engine.key_source_names().contains(origin)),
         spark: chart::sparkline(&lately.slots, "Writes in the last seven days"),
         key: details.key,
         budgets: details.budgets,
