@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use keystile_engine::{Engine, EngineSettings};
-use keystile_threescale::account::Account;
+use keystile_threescale::account::{Account, own_principal};
 use keystile_threescale::account::record::{
     ApplicationRecord, LimitRecord, MetricRecord, ServiceRecord,
 };
@@ -58,6 +58,7 @@ fn measure(periods: &[Period], length: Duration) -> Outcome<f64> {
         internal: None,
         gateways: None,
         writes: None,
+        mirror: None,
         threads: 1,
     };
     let server = BackendServer::start(&account, &settings)?;
@@ -78,7 +79,7 @@ fn measure(periods: &[Period], length: Duration) -> Outcome<f64> {
 }
 
 async fn account(engine: Arc<Engine>, periods: &[Period]) -> Outcome<Arc<Account>> {
-    let account = Account::open(engine, None).await?;
+    let account = Account::open(engine, None, None).await?;
     let limit = |period: &Period| LimitRecord {
         plan_id: "1".to_owned(),
         metric_id: "1".to_owned(),
@@ -98,12 +99,13 @@ async fn account(engine: Arc<Engine>, periods: &[Period]) -> Outcome<Arc<Account
         tokens: vec![account.provider_secret("token")],
         alert_limits: Vec::new(),
     };
-    account.change_service("7", |_| Some(service)).await?;
+    account.change_service(&own_principal(), "7", |_| Some(service)).await?;
     for number in 0..APPLICATIONS {
         let id = number.to_string();
         let application = ApplicationRecord {
             service_id: "7".to_owned(),
             id: id.clone(),
+            name: None,
             state: "active".to_owned(),
             plan_id: "1".to_owned(),
             plan_name: "Basic".to_owned(),
@@ -112,7 +114,7 @@ async fn account(engine: Arc<Engine>, periods: &[Period]) -> Outcome<Arc<Account
             referrer_filters: Vec::new(),
             redirect_url: None,
         };
-        account.change_application("7", &id, |_| Some(application)).await?;
+        account.change_application(&own_principal(), "7", &id, |_| Some(application)).await?;
     }
     Ok(account)
 }

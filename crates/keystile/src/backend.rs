@@ -33,7 +33,9 @@ impl Backend {
 
     /// Reads the account that the store keeps, and serves it.
     async fn start(engine: &Arc<Engine>, settings: &BackendSettings) -> anyhow::Result<Self> {
-        let account = Account::open(engine.clone(), settings.writes.clone()).await?;
+        let (writes, mirror) = (settings.writes.clone(), settings.mirror.clone());
+        let account = Account::open(engine.clone(), writes, mirror).await?;
+        account.follow_all().await?;
         let server = BackendServer::start(&account, settings)
             .with_context(|| format!("cannot serve the 3scale backend on {}", settings.listen))?;
         Ok(Self { account, server })

@@ -3,5 +3,7 @@
 pub mod account;
 pub mod backend;
 pub mod drive;
+mod name;
+mod pair;
 pub mod portal;
 pub mod server;

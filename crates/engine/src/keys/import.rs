@@ -60,6 +60,12 @@ impl Command for ImportKey {
     }
 }
 
+/// What listings show of a key whose text shows nothing of itself.
+pub(super) fn stand_in(id: KeyId) -> String {
+    let id = id.to_string();
+    format!("imported_{}", &id[id.len().saturating_sub(STAND_IN_CHARS)..])
+}
+
 fn taken(error: Error) -> Failure {
     match error {
         Error::Exists(what) => {
@@ -72,14 +78,10 @@ fn taken(error: Error) -> Failure {
 impl Engine {
     fn imported_key(&self, text: &ImportedText, plan: String, origin: String) -> NewKeyRow {
         let id = KeyId::new(Uuid::now_v7());
-        let stand_in = || {
-            let id = id.to_string();
-            format!("imported_{}", &id[id.len().saturating_sub(STAND_IN_CHARS)..])
-        };
         NewKeyRow {
             id,
             hash: self.store.pepper().hash(text.expose().as_bytes()),
-            prefix: text.hint().map_or_else(stand_in, str::to_owned),
+            prefix: text.hint().map_or_else(|| stand_in(id), str::to_owned),
             plan,
             origin: Some(origin),
         }

@@ -11,5 +11,6 @@ pub mod import;
 pub mod key;
 pub mod lock;
 pub mod source;
+pub mod source_change;
 pub mod source_command;
 pub mod source_finding;

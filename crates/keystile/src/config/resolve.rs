@@ -157,7 +157,7 @@ impl Resolver<'_> {
         let taken: Vec<_> = gate.listen.iter().copied().chain([console.listen]).collect();
         let threescale_backend = file.threescale_backend.as_ref();
         let threescale_backend =
-            threescale_backend.map(|backend| self.threescale_backend(backend, &taken));
+            threescale_backend.map(|backend| self.threescale_backend(backend, &taken, &plans));
         let watching = self.watching(file, &plans, time_zone.clone());
         let threescale = self.threescale(&file.threescale, &plans);
         let retention = self.retention(&file.journal, &plans);

@@ -8,6 +8,7 @@
 )]
 
 mod audit;
+mod backend;
 mod backup;
 mod burst;
 mod commands;

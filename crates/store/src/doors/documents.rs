@@ -18,7 +18,7 @@ pub const DOCUMENT_NAME_BYTES_MAX: usize = 255;
 /// The longest body of a document, in bytes.
 pub const DOCUMENT_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// The most documents that are changed in one transaction.
-pub const DOCUMENTS_AT_ONCE_MAX: usize = 1_000;
+pub const DOCUMENTS_AT_ONCE_MAX: usize = 2_000;
 /// The longest bodies of one transaction taken together, in bytes.
 pub const DOCUMENTS_AT_ONCE_BYTES_MAX: usize = 16 * 1024 * 1024;
 

@@ -2,3 +2,4 @@
 
 pub mod documents;
 pub mod meters;
+pub mod source_change;

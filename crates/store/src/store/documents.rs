@@ -1,10 +1,14 @@
 //! Documents: what a part of the program keeps of its own.
 
+use keystile_core::actor::Actor;
+
 use crate::doors::documents::{
     Document, DocumentChange, DocumentEvent, DocumentName, DocumentVersion, ExpectedDocument,
 };
+use crate::doors::source_change::SourceChange;
 use crate::error::Result;
 use crate::sqlite::documents;
+use crate::sqlite::keys::source_change;
 use crate::store::Store;
 
 impl Store {
@@ -71,5 +75,15 @@ impl Store {
     ) -> Result<DocumentVersion> {
         documents::check(&changes)?;
         self.write(move |tx| documents::change(tx, &changes, event.as_ref())).await
+    }
+
+    /// Makes a change of a key source: its documents, and what follows of applications and keys. Says which keys
+    /// could not be taken over and why, each in a sentence.
+    ///
+    /// # Errors
+    /// As [`Store::change_documents`]; `Missing` where an application that follows is not there.
+    pub async fn change_source(&self, change: SourceChange, actor: Actor) -> Result<Vec<String>> {
+        source_change::check(&change)?;
+        self.write(move |tx| source_change::make(tx, &change, &actor)).await
     }
 }

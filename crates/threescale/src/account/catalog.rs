@@ -160,11 +160,24 @@ impl ServiceEntry {
             owner: owner(&record.service_id, &record.id),
             counters: Mutex::new(counters),
             stopped: Application { state: State::Suspended, ..application.clone() },
-            gate_keys: record.user_key.iter().chain(&record.keys).map(|key| key.0).collect(),
+            gate_keys: gate_keys(self.service.backend_version, &record),
             application,
             record,
         };
         self.applications.insert(id, entry);
+    }
+}
+
+/// Under which hashes the gate would know the keys of an application by which its service knows it. An owner may also
+/// have taken an application key over without its `app_id`.
+fn gate_keys(version: BackendVersion, record: &ApplicationRecord) -> Vec<KeyHash> {
+    match version {
+        BackendVersion::One => record.user_key.iter().map(|key| key.0).collect(),
+        BackendVersion::Two | BackendVersion::Oauth => {
+            let both =
+                record.keys.iter().flat_map(|known| known.pair.into_iter().chain([known.key]));
+            both.map(|key| key.0).collect()
+        }
     }
 }
 
@@ -237,14 +250,19 @@ impl Catalog {
 }
 
 impl Catalog {
-    /// Takes up a counter that the store kept; that of an application which is gone is passed over.
-    pub(super) fn restore(&mut self, meter: &MeterValue) {
-        let names = meter.owner.strip_prefix(OWNER_PREFIX).and_then(|rest| rest.split_once('/'));
-        let Some((service, application)) = names else { return };
-        let service = self.services.get_mut(service);
-        let found = service.and_then(|service| service.applications.get_mut(application));
-        if let Some(entry) = found {
-            entry.counters.get_mut().unwrap_or_else(PoisonError::into_inner).restore(meter);
+    /// Takes up a counter that the store kept. `false` for one of an application or a metric that is gone.
+    pub(super) fn restore(&mut self, meter: &MeterValue) -> bool {
+        let Some(rest) = meter.owner.strip_prefix(OWNER_PREFIX) else { return true };
+        let names = rest.split_once('/').zip(meter.name.rsplit_once('/'));
+        let Some(((service, application), (metric, _))) = names else { return true };
+        let Some(service) = self.services.get_mut(service) else { return false };
+        let is_counted = service.record.metrics.iter().any(|known| known.id == metric);
+        match service.applications.get_mut(application) {
+            Some(entry) if is_counted => {
+                entry.counters.get_mut().unwrap_or_else(PoisonError::into_inner).restore(meter);
+                true
+            }
+            Some(_) | None => false,
         }
     }
 
@@ -363,6 +381,6 @@ impl Directory for View<'_> {
     fn is_app_key(&self, service: &Service, application: &Application, presented: &str) -> bool {
         let hash = self.key(presented);
         let entry = self.entry(service).and_then(|entry| entry.application(&application.id));
-        entry.is_some_and(|entry| entry.record.keys.contains(&hash))
+        entry.is_some_and(|entry| entry.record.keys.iter().any(|known| known.key == hash))
     }
 }

@@ -148,6 +148,18 @@ impl Counters {
         self.all.iter().map(zero).collect()
     }
 
+    /// Takes out the counters of metrics that are gone, as the store is to keep them: at nothing.
+    pub(super) fn take_metrics(&mut self, owner: &Arc<str>, metrics: &[String]) -> Vec<MeterValue> {
+        let is_gone = |counter: &Counter| {
+            let metric = counter.name.rsplit_once('/').map(|(metric, _)| metric);
+            metric.is_some_and(|metric| metrics.iter().any(|gone| gone == metric))
+        };
+        let (gone, kept) = std::mem::take(&mut self.all).into_iter().partition(is_gone);
+        self.all = kept;
+        let gone: Vec<Counter> = gone;
+        gone.iter().map(|counter| MeterValue { value: 0, ..counter.meter(owner) }).collect()
+    }
+
     fn first(&self, now: Timestamp) -> FirstTraffic {
         let is_none = |period: Period| {
             let start = period.window(now).start;

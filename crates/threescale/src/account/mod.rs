@@ -9,6 +9,8 @@
 //!
 //! - [`record`] is what is kept of services and applications, [`change`](self) how it changes: first in the
 //!   store, then in memory.
+//! - [`mirror`] says which of its applications are applications of Keystile as well, [`commit`](self) keeps a change
+//!   with what follows of it here, and [`difference`] says what the audit tells of it.
 //! - [`catalog`] is the account in memory, [`counters`] what an application has used.
 //! - [`gateway`] is what gateways are told of services.
 //! - [`log`] keeps events and errors for whoever asks for them.
@@ -19,16 +21,22 @@ pub mod catalog;
 mod change;
 mod change_gateway;
 mod change_many;
+mod commit;
 pub mod counters;
 mod decide;
+mod difference;
 pub mod event;
 pub mod gateway;
 pub mod log;
+mod mirror;
 mod open;
 pub mod record;
 mod state;
 mod write;
 
 pub use self::change::ChangeError;
+pub use self::commit::own_principal;
+pub(crate) use self::commit::portal_principal;
 pub use self::decide::{NotRecorded, Question};
+pub use self::mirror::{MirrorRule, ORIGIN};
 pub use self::state::{Account, WriteRule};

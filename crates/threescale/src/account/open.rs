@@ -1,21 +1,24 @@
 //! Reading an account from the store, and writing every second what nobody waits for.
 
-use std::sync::{Arc, OnceLock, RwLock};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use keystile_engine::Engine;
 use keystile_store::Store;
 use keystile_store::doors::documents::Document;
+use keystile_store::doors::meters::{METERS_AT_ONCE_MAX, MeterValue};
 use keystile_store::error::{Error, Result};
 use serde::de::DeserializeOwned;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, ServiceEntry};
+use super::change::{ChangeError, FOLLOWED_AT_ONCE};
+use super::commit::{Draft, own_principal};
 use super::gateway::{GATEWAYS, GatewayRecord, Gateways};
 use super::log::Log;
-use super::record::{ApplicationRecord, ServiceRecord};
+use super::mirror::{Link, Links, MirrorRule};
+use super::record::{APPLICATIONS, ApplicationRecord, LINKS, SERVICES, ServiceRecord};
 use super::state::{Account, WriteRule};
 
-pub(super) const SERVICES: &str = "3scale-service";
-pub(super) const APPLICATIONS: &str = "3scale-application";
 const EVENTS: &str = "3scale-event";
 const ERRORS: &str = "3scale-error";
 
@@ -27,11 +30,16 @@ const ERRORS_MAX: usize = 10_000;
 const READ_AT_ONCE: u32 = 1_000;
 
 impl Account {
-    /// Reads what the store has of an account; `writes` says which of its metrics are writes.
+    /// Reads what the store has of an account; `writes` says which of its metrics are writes, `mirror` which of its
+    /// applications are here as well.
     ///
     /// # Errors
     /// When the store cannot be read, or what it has is not an account.
-    pub async fn open(engine: Arc<Engine>, writes: Option<WriteRule>) -> Result<Arc<Self>> {
+    pub async fn open(
+        engine: Arc<Engine>,
+        writes: Option<WriteRule>,
+        mirror: Option<MirrorRule>,
+    ) -> Result<Arc<Self>> {
         let store = engine.store().clone();
         let mut catalog = Catalog::default();
         for document in all(&store, SERVICES).await? {
@@ -45,8 +53,20 @@ impl Account {
             // The application of a service that is gone goes with it.
             catalog.keep_application(record);
         }
+        let mut orphans = Vec::new();
         for meter in store.meters_at(store.now()).await? {
-            catalog.restore(&meter);
+            if !catalog.restore(&meter) {
+                orphans.push(MeterValue { value: 0, ..meter });
+            }
+        }
+        // Of what was deleted in the moment before a crash.
+        for some in orphans.chunks(METERS_AT_ONCE_MAX) {
+            store.set_meters(some.to_vec()).await?;
+        }
+        let mut links = Links::new();
+        for document in all(&store, LINKS).await? {
+            let link: Link = parsed(&document)?;
+            links.insert(document.id, link);
         }
         let mut gateways = Gateways::new();
         for document in all(&store, GATEWAYS).await? {
@@ -61,13 +81,64 @@ impl Account {
             store,
             writes,
             provider_pepper,
+            mirror,
             catalog: RwLock::new(catalog),
             gateways: RwLock::new(gateways),
             gateway_token: OnceLock::new(),
+            links: Mutex::new(links),
             changing: tokio::sync::Mutex::default(),
             events,
             errors,
         }))
+    }
+
+    /// Has applications here follow those of the account that changed while nobody looked: all of them, where the
+    /// configuration mirrors them for the first time. Call it before the account is served.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    pub async fn follow_all(&self) -> std::result::Result<(), ChangeError> {
+        let Some(mirror) = &self.mirror else {
+            tracing::info!(
+                "applications of the 3scale backend are not applications of Keystile's: [threescale_backend] has \
+                 neither `plans` nor `default_plan`"
+            );
+            return Ok(());
+        };
+        let _changing = self.changing.lock().await;
+        let by = own_principal();
+        let (services, there, left) = {
+            let catalog = self.catalog();
+            let services: Vec<String> =
+                catalog.services().map(|entry| entry.record.id.clone()).collect();
+            let records = || catalog.services().flat_map(ServiceEntry::applications);
+            let id = |record: &ApplicationRecord| {
+                ApplicationRecord::document_id(&record.service_id, &record.id)
+            };
+            let there: HashSet<String> = records().map(|entry| id(&entry.record)).collect();
+            let left = records().filter(|entry| mirror.plan_of(&entry.record).is_none()).count();
+            (services, there, left)
+        };
+        let mut followed = 0_usize;
+        for service in services {
+            followed = followed.saturating_add(self.follow_service(&by, &service).await?);
+        }
+        let gone: Vec<String> =
+            self.links().keys().filter(|id| !there.contains(*id)).cloned().collect();
+        for some in gone.chunks(FOLLOWED_AT_ONCE) {
+            let mut draft = Draft::default();
+            some.iter().for_each(|id| self.let_go(&mut draft, id.clone()));
+            if draft.followed() > 0 {
+                self.record(&by, draft).await?;
+            }
+        }
+        tracing::info!(
+            applications = there.len(),
+            followed,
+            without_plan = left,
+            "applications of the 3scale backend are applications of Keystile's"
+        );
+        Ok(())
     }
 
     /// Writes what was counted and listed since the last time. Call it every second, and before the end.
@@ -76,7 +147,7 @@ impl Account {
     /// When the store cannot commit; what was not written is tried again with the next call.
     pub async fn save(&self) -> Result<()> {
         let unsaved = self.catalog().take_unsaved();
-        for values in unsaved.chunks(keystile_store::doors::meters::METERS_AT_ONCE_MAX) {
+        for values in unsaved.chunks(METERS_AT_ONCE_MAX) {
             if let Err(error) = self.store.put_meters_later(values.to_vec()) {
                 self.catalog().mark_unsaved();
                 return Err(error);

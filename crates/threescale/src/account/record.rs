@@ -7,6 +7,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::backend::period::Period;
 
+/// The collection of services.
+pub(super) const SERVICES: &str = "3scale-service";
+/// The collection of applications.
+pub(super) const APPLICATIONS: &str = "3scale-application";
+/// The collection of what applications are here.
+pub(super) const LINKS: &str = "3scale-application-here";
+
 /// A service, with its metrics, tokens and the limits of its plans.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceRecord {
@@ -68,6 +75,9 @@ pub struct ApplicationRecord {
     pub service_id: String,
     /// The id that calls use.
     pub id: String,
+    /// What people call it, where that is known: the portal does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// `active`, or anything else for an application that may not call.
     pub state: String,
     /// Its plan.
@@ -79,7 +89,7 @@ pub struct ApplicationRecord {
     pub user_key: Option<SecretHash>,
     /// Its application keys.
     #[serde(default)]
-    pub keys: Vec<SecretHash>,
+    pub keys: Vec<AppKeyRecord>,
     /// Which referrers are in order.
     #[serde(default)]
     pub referrer_filters: Vec<String>,
@@ -92,6 +102,34 @@ impl ApplicationRecord {
     /// The id of its document. No id of the portal holds a slash.
     pub(super) fn document_id(service: &str, application: &str) -> String {
         format!("{service}/{application}")
+    }
+}
+
+/// An application key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredAppKey")]
+pub struct AppKeyRecord {
+    /// The key alone, as calls of gateways show it beside the `app_id`.
+    pub key: SecretHash,
+    /// Both together, as the gate knows them; not known of keys from before the gate read pairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pair: Option<SecretHash>,
+}
+
+/// The same as it may be stored: versions before kept the first part alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredAppKey {
+    Alone(SecretHash),
+    Pair { key: SecretHash, pair: Option<SecretHash> },
+}
+
+impl From<StoredAppKey> for AppKeyRecord {
+    fn from(stored: StoredAppKey) -> Self {
+        match stored {
+            StoredAppKey::Alone(key) => Self { key, pair: None },
+            StoredAppKey::Pair { key, pair } => Self { key, pair },
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an account consists of.
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use keystile_core::keys::hash::Pepper;
 use keystile_core::time::Timestamp;
@@ -11,7 +11,9 @@ use super::catalog::{Catalog, View};
 use super::event::{Event, ReportError};
 use super::gateway::Gateways;
 use super::log::Log;
-use super::record::SecretHash;
+use super::mirror::{Links, MirrorRule};
+use super::record::{AppKeyRecord, SecretHash};
+use crate::pair;
 
 /// Which metrics are writes, and of which API of Keystile's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +31,13 @@ pub struct Account {
     pub(super) store: Arc<Store>,
     pub(super) writes: Option<WriteRule>,
     pub(super) provider_pepper: Pepper,
+    pub(super) mirror: Option<MirrorRule>,
     pub(super) catalog: RwLock<Catalog>,
     pub(super) gateways: RwLock<Gateways>,
     /// What gateways that are configured by Keystile show, for any service.
     pub(super) gateway_token: OnceLock<SecretHash>,
+    /// Which applications are here as well.
+    pub(super) links: Mutex<Links>,
     /// Held by whoever changes the account, so that store and memory change in one order.
     pub(super) changing: tokio::sync::Mutex<()>,
     /// What happened to applications.
@@ -56,7 +61,7 @@ impl Account {
         SecretHash(self.provider_pepper.hash(text.as_bytes()))
     }
 
-    /// What is kept of a user key or an application key; the gate keeps the same of it.
+    /// What is kept of a user key; the gate keeps the same of it.
     pub fn key(&self, text: &str) -> SecretHash {
         SecretHash(self.store.pepper().hash(text.as_bytes()))
     }
@@ -65,6 +70,12 @@ impl Account {
     /// Only the first one counts.
     pub fn accept_gateways(&self, service_token: &str) {
         let _ = self.gateway_token.set(self.provider_secret(service_token));
+    }
+
+    /// What is kept of an application key.
+    pub fn app_key(&self, application: &str, text: &str) -> AppKeyRecord {
+        let pair = self.key(&pair::text(application, text));
+        AppKeyRecord { key: self.key(text), pair: Some(pair) }
     }
 
     /// The store's time.

@@ -1,12 +1,10 @@
 //! What an application that is brought over is called here.
 
-use keystile_core::label::{Label, NAME_CHARS_MAX};
-use keystile_core::text::printable;
+use keystile_core::label::NAME_CHARS_MAX;
 
+use crate::name::kept;
 use crate::portal::records::Application;
 
-/// What ids of applications begin with, and names must not.
-const ID_PREFIX: &str = "app_";
 /// What a name can be longer by where another application has it: blanks, brackets and the number.
 const NUMBER_CHARS: usize = 31;
 
@@ -16,16 +14,15 @@ pub(super) fn names(application: &Application) -> [String; 2] {
     let known = [&application.org_name, &application.name];
     let known: Vec<&str> = known.into_iter().flatten().map(|name| name.trim()).collect();
     let name = if known.is_empty() { number.clone() } else { known.join(" – ") };
-    let line = name.split_whitespace().collect::<Vec<_>>().join(" ");
-    let name = printable(&line).into_owned();
-    let name: String = name.chars().take(NAME_CHARS_MAX - NUMBER_CHARS).collect();
-    let name = name.trim();
-    let is_name = Label::Name.check(name).is_ok() && !name.starts_with(ID_PREFIX);
-    if is_name { [name.to_owned(), format!("{name} ({number})")] } else { [number.clone(), number] }
+    match kept(&name, NAME_CHARS_MAX - NUMBER_CHARS) {
+        Some(name) => [name.clone(), format!("{name} ({number})")],
+        None => [number.clone(), number],
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use keystile_core::label::Label;
     use serde_json::json;
 
     use super::*;
@@ -55,7 +52,7 @@ mod tests {
         ] {
             for name in names_of(org, name) {
                 assert_eq!(Label::Name.check(&name), Ok(()), "{name}");
-                assert!(!name.starts_with(ID_PREFIX));
+                assert!(!name.starts_with("app_"));
             }
         }
     }

@@ -24,7 +24,7 @@ use self::gateways::access::Access as GatewayAccess;
 pub use self::gateways::access::GatewaySettings;
 use self::internal::access::Access;
 use self::route::Served;
-use crate::account::{Account, WriteRule};
+use crate::account::{Account, MirrorRule, WriteRule};
 
 /// How the backend is served.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct BackendSettings {
     pub gateways: Option<GatewaySettings>,
     /// Which metrics are writes; none where `None`.
     pub writes: Option<WriteRule>,
+    /// Which of its applications are here as well; none where `None`.
+    pub mirror: Option<MirrorRule>,
     /// How many threads serve it, at least one.
     pub threads: usize,
 }

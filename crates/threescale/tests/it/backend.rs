@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keystile_threescale::account::event::EventKind;
+use keystile_threescale::account::own_principal;
 use keystile_threescale::backend::period::Period;
 
 use crate::fixture::{Backend, PROVIDER, exchange};
@@ -222,10 +223,10 @@ async fn what_a_limit_refuses_takes_nothing_from_a_write_budget() {
 async fn an_application_that_is_made_again_begins_anew_also_after_a_crash() {
     let backend = Backend::start(&[(Period::Eternity, 100)]).await;
     assert_eq!(backend.authrep("usage[hits]=50").status, 200);
-    assert!(backend.account.delete_application("7", "a").await.unwrap());
+    assert!(backend.account.delete_application(&own_principal(), "7", "a").await.unwrap());
     backend.make_application("a", "ukey").await;
     assert_eq!(current(&backend.authrep("usage[hits]=1").body), "1");
-    assert!(backend.account.delete_service("7").await.unwrap());
+    assert!(backend.account.delete_service(&own_principal(), "7").await.unwrap());
     backend.make_service("1", &[(Period::Eternity, 100)]).await;
     backend.make_application("a", "ukey").await;
     let backend = Backend::open(backend.killed()).await;

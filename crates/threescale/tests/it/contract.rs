@@ -1,5 +1,6 @@
 //! What the reference's clients see of an answer beside its body.
 
+use keystile_threescale::account::own_principal;
 use keystile_threescale::account::record::ApplicationRecord;
 use keystile_threescale::backend::period::Period;
 
@@ -35,13 +36,13 @@ async fn extensions_of_the_header_shape_the_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_of_application_keys_shows_none_of_them() {
     let backend = Backend::start(&[]).await;
-    let key = backend.account.key("secret");
+    let key = backend.account.app_key("a", "secret");
     let with_key = |record: Option<ApplicationRecord>| {
         let mut record = record?;
         record.keys.push(key);
         Some(record)
     };
-    backend.account.change_application("7", "a", with_key).await.unwrap();
+    backend.account.change_application(&own_principal(), "7", "a", with_key).await.unwrap();
     backend.make_service("2", &[]).await;
     let path = format!("/transactions/authorize.xml?{PROVIDER}&app_id=a&app_key=secret");
     let reply = ask(&backend, "GET", &path, "3scale-options: list_app_keys=1\r\n");

@@ -16,7 +16,7 @@ use keystile_store::keys::{ImportedKey, KeyEdit, KeyRef, NewKeyRow, NewLock};
 use keystile_threescale::account::record::{
     ApplicationRecord, LimitRecord, MetricRecord, ServiceRecord,
 };
-use keystile_threescale::account::{Account, WriteRule};
+use keystile_threescale::account::{Account, MirrorRule, WriteRule, own_principal};
 use keystile_threescale::backend::period::Period;
 use keystile_threescale::server::{BackendServer, BackendSettings, GatewaySettings, InternalUser};
 use tempfile::TempDir;
@@ -44,6 +44,7 @@ fn gateways() -> GatewaySettings {
 /// A backend that serves.
 pub(crate) struct Backend {
     pub(crate) account: Arc<Account>,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) store: Arc<Store>,
     server: BackendServer,
     pub(crate) folder: TempDir,
@@ -77,23 +78,37 @@ impl Backend {
 
     pub(crate) async fn open(folder: TempDir) -> Self {
         let user = InternalUser { user: "internal".to_owned(), password: PASSWORD.to_owned() };
-        Self::open_for(folder, Some(user)).await
+        Self::open_for(folder, Some(user), None).await
     }
 
-    pub(crate) async fn open_for(folder: TempDir, internal: Option<InternalUser>) -> Self {
+    /// One whose applications are here as well, on the plan `open`; those on the plan `Gold` are on `strict`.
+    pub(crate) async fn open_mirrored(folder: TempDir) -> Self {
+        let user = InternalUser { user: "internal".to_owned(), password: PASSWORD.to_owned() };
+        let plans = [("Gold".to_owned(), "strict".to_owned())].into();
+        let mirror = MirrorRule { plans, default_plan: Some("open".to_owned()) };
+        Self::open_for(folder, Some(user), Some(mirror)).await
+    }
+
+    pub(crate) async fn open_for(
+        folder: TempDir,
+        internal: Option<InternalUser>,
+        mirror: Option<MirrorRule>,
+    ) -> Self {
         let (store, _) = Store::open(DataDirectory::hold(folder.path()).unwrap()).unwrap();
         let engine = Arc::new(Engine::new(store.clone(), policy(), settings()));
         let writes = WriteRule { api: "notes".to_owned(), metrics: vec!["post".to_owned()] };
-        let account = Account::open(engine.clone(), Some(writes)).await.unwrap();
+        let account = Account::open(engine.clone(), Some(writes), mirror).await.unwrap();
+        account.follow_all().await.unwrap();
         let settings = BackendSettings {
             listen: "127.0.0.1:0".parse().unwrap(),
             gateways: internal.as_ref().map(|_| gateways()),
             internal,
             writes: None,
+            mirror: None,
             threads: 2,
         };
         let server = BackendServer::start(&account, &settings).unwrap();
-        Self { account, store, server, folder }
+        Self { account, engine, store, server, folder }
     }
 
     pub(crate) async fn make_service(&self, version: &str, limits: &[(Period, u64)]) {
@@ -120,7 +135,7 @@ impl Backend {
             tokens: vec![self.account.provider_secret("token")],
             alert_limits: vec![50, 100],
         };
-        self.account.change_service("7", |_| Some(record)).await.unwrap();
+        self.account.change_service(&own_principal(), "7", |_| Some(record)).await.unwrap();
     }
 
     /// Another service of the same provider, without metrics.
@@ -144,6 +159,7 @@ impl Backend {
         let record = ApplicationRecord {
             service_id: "7".to_owned(),
             id: id.to_owned(),
+            name: None,
             state: "active".to_owned(),
             plan_id: "p".to_owned(),
             plan_name: "Basic & <more>".to_owned(),
@@ -152,7 +168,7 @@ impl Backend {
             referrer_filters: Vec::new(),
             redirect_url: None,
         };
-        self.account.change_application("7", id, |_| Some(record)).await.unwrap();
+        self.account.change_application(&own_principal(), "7", id, |_| Some(record)).await.unwrap();
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -161,7 +177,7 @@ impl Backend {
 
     /// Stops as a process that is killed does: nothing is written any more.
     pub(crate) fn killed(self) -> TempDir {
-        let Self { account, store, server, folder } = self;
+        let Self { account, store, server, folder, .. } = self;
         server.stop();
         let copy = tempfile::tempdir().unwrap();
         copy_files(folder.path(), copy.path());

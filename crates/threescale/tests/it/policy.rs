@@ -42,7 +42,8 @@ pub(crate) fn policy() -> Policy {
         rate_limits: Vec::new(),
         lock: LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked },
     };
-    Policy::new(vec![api], vec![plan], TimeZone::UTC)
+    let strict = PlanSpec { name: "strict".to_owned(), ..plan.clone() };
+    Policy::new(vec![api], vec![plan, strict], TimeZone::UTC)
 }
 
 pub(crate) fn settings() -> EngineSettings {

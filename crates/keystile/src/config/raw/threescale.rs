@@ -1,5 +1,7 @@
 //! 3scale's backend as it is written.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -29,6 +31,14 @@ pub(crate) struct ThreescaleBackend {
     /// The metrics that are writes, by their system names. Needs `api`.
     #[schemars(extend("default" = [], "examples" = [["post", "put", "delete"]]))]
     pub(crate) writes: Option<OneOrMany<String>>,
+    /// Which plan here each application plan of the account stands for, by their names. The applications on these
+    /// plans are applications of Keystile as well, with their keys: owners see and lock them like any other.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>", extend("default" = {}, "examples" = [{"Basic": "open", "Partner": "trusted"}]))]
+    pub(crate) plans: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// The plan of applications whose plan is not named in `plans`. Without it, only the backend knows them.
+    #[schemars(extend("examples" = ["open"]))]
+    pub(crate) default_plan: Option<Spanned<String>>,
     /// Threads that serve calls, from 1 to 64.
     #[schemars(extend("default" = 1))]
     pub(crate) threads: Option<Spanned<i64>>,

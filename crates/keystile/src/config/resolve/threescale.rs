@@ -1,8 +1,10 @@
 //! 3scale's backend.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use keystile_threescale::account::WriteRule;
+use keystile_core::policy::PlanSpec;
+use keystile_threescale::account::{MirrorRule, WriteRule};
 use keystile_threescale::server::{BackendSettings, GatewaySettings, InternalUser};
 
 use super::Resolver;
@@ -20,6 +22,7 @@ impl Resolver<'_> {
         &mut self,
         backend: &Spanned<raw::ThreescaleBackend>,
         taken: &[SocketAddr],
+        plans: &[PlanSpec],
     ) -> BackendSettings {
         let raw::ThreescaleBackend {
             listen,
@@ -28,6 +31,8 @@ impl Resolver<'_> {
             gateways,
             api,
             writes,
+            plans: mapped,
+            default_plan,
             threads,
         } = &backend.value;
         let address = listen.as_ref().and_then(|text| self.socket_address(text)).unwrap_or(LISTEN);
@@ -50,7 +55,23 @@ impl Resolver<'_> {
         let gateways = gateways.as_ref().and_then(|gateways| self.gateways(gateways));
         let threads = self.number("threads", threads.as_ref(), 1..=64, 1_usize);
         let writes = self.write_rule(backend, api.as_ref(), writes.as_ref());
-        BackendSettings { listen: address, internal, gateways, writes, threads }
+        let mirror = self.mirror(mapped, default_plan.as_ref(), plans);
+        BackendSettings { listen: address, internal, gateways, writes, mirror, threads }
+    }
+
+    fn mirror(
+        &mut self,
+        mapped: &BTreeMap<Spanned<String>, Spanned<String>>,
+        default_plan: Option<&Spanned<String>>,
+        plans: &[PlanSpec],
+    ) -> Option<MirrorRule> {
+        for plan in mapped.values().chain(default_plan) {
+            self.check_key_plan(plan, plans);
+        }
+        let named = mapped.iter().map(|(there, here)| (there.value.clone(), here.value.clone()));
+        let default_plan = default_plan.map(|plan| plan.value.clone());
+        let rule = MirrorRule { plans: named.collect(), default_plan };
+        (rule != MirrorRule::default()).then_some(rule)
     }
 
     fn write_rule(

@@ -141,7 +141,7 @@ impl Resolver<'_> {
     }
 
     /// Whether keys can be on a plan that is named.
-    fn check_key_plan(&mut self, named: &Spanned<String>, plans: &[PlanSpec]) {
+    pub(super) fn check_key_plan(&mut self, named: &Spanned<String>, plans: &[PlanSpec]) {
         let keyed = plans.iter().filter(|plan| !plan.is_keyless).map(|plan| plan.name.as_str());
         let keyed: Vec<_> = keyed.collect();
         if keyed.contains(&named.value.as_str()) || self.is_lost(&["plan", &named.value]) {

@@ -112,6 +112,12 @@ kinds! {
     KeySourceProblem, "key_source_problem";
     /// Somebody took a side where a key source and what is here differed.
     DifferenceSettled, "difference_settled";
+    /// An application of a key source was made, changed or deleted at its source.
+    SourceApplicationChanged, "source_application_changed";
+    /// What a key source counts, limits or serves was changed.
+    SourceTermsChanged, "source_terms_changed";
+    /// Who may ask a key source was changed.
+    SourceAccessChanged, "source_access_changed";
     /// The configuration was read again.
     PolicyReloaded, "policy_reloaded";
     /// The configuration had mistakes when it was read again.

@@ -23,7 +23,17 @@ impl WriteTx<'_> {
         plan: &str,
         actor: &Actor,
     ) -> Result<Arc<ApplicationEntry>> {
-        let id = ApplicationId::new(Uuid::now_v7());
+        self.create_application_as(ApplicationId::new(Uuid::now_v7()), name, plan, actor)
+    }
+
+    /// Creates an application whose id was drawn before.
+    pub(crate) fn create_application_as(
+        &mut self,
+        id: ApplicationId,
+        name: &str,
+        plan: &str,
+        actor: &Actor,
+    ) -> Result<Arc<ApplicationEntry>> {
         let entry = key::insert_application(
             self.connection,
             &mut self.memory.rows,

@@ -7,3 +7,4 @@ mod key_change;
 pub(crate) mod key_edit;
 pub(crate) mod key_list;
 pub(crate) mod lock;
+pub(crate) mod source_change;

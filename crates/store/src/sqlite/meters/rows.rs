@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::sqlite::meters::PutRule;
 use crate::sqlite::meters::batch::{MeterKey, Pending};
 
-/// Brings values into the table.
+/// Brings values into the table. A meter that is set to nothing is none: its row goes.
 pub(crate) fn write<'v>(
     connection: &Connection,
     values: impl Iterator<Item = (&'v MeterKey, &'v Pending)>,
@@ -20,7 +20,13 @@ pub(crate) fn write<'v>(
         connection.prepare_cached(&format!("{insert} WHERE excluded.value > value"))?;
     let mut replace =
         connection.prepare_cached(&format!("{insert} WHERE excluded.value <> value"))?;
+    let mut delete = connection
+        .prepare_cached("DELETE FROM meter WHERE owner = ?1 AND name = ?2 AND starts = ?3")?;
     for ((owner, name, starts), Pending { ends, value, rule }) in values {
+        if (*rule, *value) == (PutRule::Replace, 0) {
+            delete.execute(params![&**owner, &**name, starts])?;
+            continue;
+        }
         let statement = match rule {
             PutRule::KeepLarger => &mut keep_larger,
             PutRule::Replace => &mut replace,

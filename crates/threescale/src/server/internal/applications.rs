@@ -42,6 +42,7 @@ impl Sent {
         let mut record = before.unwrap_or_else(|| ApplicationRecord {
             service_id: service.to_owned(),
             id: id.to_owned(),
+            name: None,
             state: String::new(),
             plan_id: String::new(),
             plan_name: String::new(),
@@ -96,7 +97,7 @@ pub(super) async fn create(call: &Call<'_>, service: &str, id: &str) -> Answered
         result = record.as_ref().map(shown).map_err(Clone::clone);
         record.ok()
     };
-    call.account.change_application(service, id, change).await?;
+    call.account.change_application(call.by, service, id, change).await?;
     Ok(Json::created().with("application", result?))
 }
 
@@ -110,14 +111,14 @@ pub(super) async fn change(call: &Call<'_>, service: &str, id: &str) -> Answered
         }
         Some(sent.applied((service, id), before))
     };
-    let kept = call.account.change_application(service, id, change).await?;
+    let kept = call.account.change_application(call.by, service, id, change).await?;
     let kept = kept.as_ref().map(shown).unwrap_or_default();
     Ok(Json::kept(done).with("application", kept))
 }
 
 /// `DELETE /services/:service_id/applications/:id`: with its keys and filters.
 pub(super) async fn delete(call: &Call<'_>, service: &str, id: &str) -> Answered {
-    if call.account.delete_application(service, id).await? {
+    if call.account.delete_application(call.by, service, id).await? {
         Ok(Json::deleted())
     } else {
         Err(Json::not_found("application not found"))

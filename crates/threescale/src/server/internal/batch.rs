@@ -136,7 +136,7 @@ pub(super) async fn keep(call: &Call<'_>, service: &str) -> Answered {
         }
         Ok::<_, Json>(draft.changed.into_values().collect())
     };
-    call.account.change_applications(service, change).await?;
+    call.account.change_applications(call.by, service, change).await?;
     Ok(results.answer())
 }
 

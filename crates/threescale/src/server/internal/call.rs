@@ -1,5 +1,7 @@
 //! A request to the internal API, once it may be one.
 
+use keystile_core::owners::principal::Principal;
+
 use super::fields::Fields;
 use super::json::Json;
 use crate::account::record::{ApplicationRecord, ServiceRecord};
@@ -9,6 +11,8 @@ use crate::account::{Account, ChangeError};
 #[derive(Debug)]
 pub(super) struct Call<'c> {
     pub(super) account: &'c Account,
+    /// Who asks.
+    pub(super) by: &'c Principal,
     /// Its parameters.
     pub(super) fields: Fields<'c>,
 }
@@ -32,7 +36,7 @@ impl<'c> Call<'c> {
             result = change(&mut record);
             (result.is_ok() && record != before).then_some(record)
         };
-        self.account.change_service(id, changed).await?;
+        self.account.change_service(self.by, id, changed).await?;
         result
     }
 
@@ -50,7 +54,7 @@ impl<'c> Call<'c> {
             result = change(&mut record);
             (result.is_ok() && record != before).then_some(record)
         };
-        match self.account.change_application(service, id, changed).await {
+        match self.account.change_application(self.by, service, id, changed).await {
             // As the reference says it, for which services and applications have nothing to do with each other.
             Err(ChangeError::NoService) => Err(Json::not_found("application not found")),
             changed => {

@@ -1,7 +1,7 @@
 //! What the internal API answers: a status, and an object.
 
 use http::StatusCode;
-use keystile_store::error::Error;
+use keystile_engine::command::FailureKind;
 use serde_json::{Map, Value};
 
 use crate::account::ChangeError;
@@ -102,8 +102,12 @@ impl From<ChangeError> for Json {
                 Self::invalid(error.to_string())
             }
             // Too large for a document, or too many for a commit.
-            ChangeError::Store(Error::Conflict(text)) => Self::invalid(text),
-            ChangeError::Store(error) => {
+            ChangeError::Failed(failure)
+                if matches!(failure.kind, FailureKind::Conflict | FailureKind::Invalid) =>
+            {
+                Self::invalid(failure.message)
+            }
+            ChangeError::Failed(error) => {
                 tracing::warn!(%error, "a change of the 3scale account could not be recorded");
                 Self::failed(
                     StatusCode::SERVICE_UNAVAILABLE,

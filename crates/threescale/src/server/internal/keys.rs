@@ -18,8 +18,8 @@ pub(super) fn add(call: &Call<'_>, record: &mut ApplicationRecord, key: &str) ->
     if key.is_empty() || key.len() > KEY_BYTES_MAX {
         return Err(Json::invalid(format!("an application key has 1 to {KEY_BYTES_MAX} bytes")));
     }
-    let hash = call.account.key(key);
-    if !record.keys.contains(&hash) {
+    let hash = call.account.app_key(&record.id, key);
+    if !record.keys.iter().any(|known| known.key == hash.key) {
         if record.keys.len() >= KEYS_MAX {
             return Err(Json::invalid(format!("an application has at most {KEYS_MAX} keys")));
         }
@@ -63,7 +63,7 @@ pub(super) async fn delete(call: &Call<'_>, service: &str, id: &str, key: &str) 
     let hash = call.account.key(key);
     call.change_application(service, id, |record| {
         let before = record.keys.len();
-        record.keys.retain(|known| *known != hash);
+        record.keys.retain(|known| known.key != hash);
         if record.keys.len() < before {
             Ok(Json::deleted())
         } else {

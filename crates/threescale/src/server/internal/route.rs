@@ -55,7 +55,7 @@ pub(crate) async fn answer(
         return reply;
     }
     let answered = match read(body).await {
-        Ok(body) => answer_read(account, parts, &body).await,
+        Ok(body) => answer_read(account, access, parts, &body).await,
         Err(failed) => Err(failed),
     };
     written(&answered.unwrap_or_else(|failed| failed))
@@ -72,11 +72,11 @@ async fn read(body: Incoming) -> Result<Bytes, Json> {
     }
 }
 
-async fn answer_read(account: &Account, parts: &Parts, body: &[u8]) -> Answered {
+async fn answer_read(account: &Account, access: &Access, parts: &Parts, body: &[u8]) -> Answered {
     let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let query = parts.uri.query().unwrap_or_default();
     let values = fields::read(query, media_type.unwrap_or_default(), body)?;
-    let call = Call { account, fields: Fields::of_request(&values) };
+    let call = Call { account, by: access.principal(), fields: Fields::of_request(&values) };
     let rest = behind_root(parts.uri.path()).unwrap_or_default();
     // A slash at the end makes no difference; in the reference it must be there, or must not.
     let rest = rest.strip_prefix('/').unwrap_or(rest);

@@ -83,7 +83,7 @@ pub(super) async fn create(call: &Call<'_>) -> Answered {
             }
         }
     };
-    call.account.change_services(|catalog| changed(catalog, &pairs, add)).await?;
+    call.account.change_services(call.by, |catalog| changed(catalog, &pairs, add)).await?;
     Ok(Json::created())
 }
 
@@ -108,6 +108,6 @@ pub(super) async fn delete(call: &Call<'_>) -> Answered {
             deleted = deleted.saturating_add(before.saturating_sub(record.tokens.len()));
         })
     };
-    call.account.change_services(change).await?;
+    call.account.change_services(call.by, change).await?;
     Ok(Json::deleted().with("count", deleted))
 }

@@ -123,7 +123,7 @@ async fn keep(call: &Call<'_>, id: &str, sent: &Sent, unnamed: Unnamed) -> Resul
         kept = records.first().map_or(Value::Null, |record| shown(record, provider_key));
         Ok::<_, Json>(records)
     };
-    call.account.change_services(change).await?;
+    call.account.change_services(call.by, change).await?;
     Ok(kept)
 }
 
@@ -166,7 +166,7 @@ pub(super) async fn change_provider_key(call: &Call<'_>, key: &str) -> Answered 
         }
         Ok(records)
     };
-    call.account.change_services(change).await?;
+    call.account.change_services(call.by, change).await?;
     Ok(Json::ok())
 }
 
@@ -184,7 +184,7 @@ pub(super) async fn delete(call: &Call<'_>, id: &str) -> Answered {
             return Err(Json::refused(error));
         }
     }
-    if !call.account.delete_service(id).await? {
+    if !call.account.delete_service(call.by, id).await? {
         return Err(unknown());
     }
     call.account.errors.remove(|_, error| error.service_id == id);

@@ -43,7 +43,7 @@ async fn nothing_is_answered_without_name_and_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_internal_api_is_closed_where_nobody_may_use_it() {
-    let backend = Backend::open_for(tempfile::tempdir().unwrap(), None).await;
+    let backend = Backend::open_for(tempfile::tempdir().unwrap(), None, None).await;
     let reply = send(&backend, "GET", "/status", ("application/json", ""));
     assert_eq!(reply.status, 403);
     assert_eq!(

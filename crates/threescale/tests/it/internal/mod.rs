@@ -3,6 +3,7 @@
 mod access;
 mod applications;
 mod batch;
+mod mirror;
 mod services;
 mod tokens;
 mod traffic;

@@ -1,0 +1,261 @@
+//! Applications and keys that follow their source, in the transaction of what it keeps of its own.
+//!
+//! Every step looks at what is there and changes what differs, so a change may be made twice.
+
+use std::sync::Arc;
+
+use keystile_core::actor::Actor;
+use keystile_core::keys::application::{ApplicationId, ApplicationState};
+use keystile_core::keys::hash::KeyHash;
+use keystile_core::keys::lock::Lock;
+use rusqlite::{OptionalExtension, params};
+
+use crate::applications::Progress;
+use crate::doors::documents::{DocumentChange, DocumentEvent, DocumentName, ExpectedDocument};
+use crate::doors::source_change::{
+    FOLLOWED_AT_ONCE_MAX, FollowedApplication, NewApplication, SourceChange, SourceEvent,
+};
+use crate::error::{Error, Result};
+use crate::key_cache::ApplicationEntry;
+use crate::keys::{KeyRow, NewKeyRow};
+use crate::random::random;
+use crate::sqlite::audit::event::{Event, EventKind, actor_from};
+use crate::sqlite::documents;
+use crate::sqlite::keys::key;
+use crate::sqlite::writer::write_tx::WriteTx;
+
+/// What the audit says of a key that its source no longer has; by this it is told from one that an owner revoked.
+const GONE: &str = "gone where it comes from";
+/// Locks of keys that ended while their application had no other, by the application's id.
+const LOCKS: &str = "lock-without-key";
+/// Keys put on another plan at once.
+const ON_PLAN_AT_ONCE: u32 = 2_000;
+
+/// Refuses changes that the store does not make.
+pub(crate) fn check(change: &SourceChange) -> Result<()> {
+    let many = change.applications.len();
+    if many > FOLLOWED_AT_ONCE_MAX {
+        return Err(Error::Conflict(format!(
+            "{many} applications are too many at once: {FOLLOWED_AT_ONCE_MAX} is the most"
+        )));
+    }
+    documents::check(&change.documents)
+}
+
+/// Makes a change. Says which keys could not be taken over and why, each in a sentence.
+pub(crate) fn make(
+    tx: &mut WriteTx<'_>,
+    change: &SourceChange,
+    actor: &Actor,
+) -> Result<Vec<String>> {
+    let mut left = Vec::new();
+    if !change.documents.is_empty() {
+        documents::change(tx, &change.documents, None)?;
+    }
+    for application in &change.applications {
+        follow(tx, application, actor, &mut left)?;
+    }
+    for SourceEvent { event, application } in &change.events {
+        let DocumentEvent { kind, subject, actor, detail } = event;
+        let application = application.map(|id| row_of(tx, id)).transpose()?;
+        let event = Event::named(*kind, subject.as_deref(), actor, detail);
+        tx.record_event(&Event { application, ..event })?;
+    }
+    Ok(left)
+}
+
+fn row_of(tx: &WriteTx<'_>, id: ApplicationId) -> Result<i64> {
+    key::application_row_of(tx.connection, &id.to_string())
+}
+
+fn follow(
+    tx: &mut WriteTx<'_>,
+    followed: &FollowedApplication,
+    actor: &Actor,
+    left: &mut Vec<String>,
+) -> Result<()> {
+    let application = match &followed.new {
+        Some(new) => create(tx, followed.id, new, actor)?,
+        None => tx.application_entry(row_of(tx, followed.id)?)?,
+    };
+    if let Some(plan) = &followed.plan {
+        put_on(tx, application.row, plan, actor)?;
+    }
+    let mut locks = end(tx, &application, &followed.ended, actor)?;
+    for new in &followed.added {
+        if let Err(why) = take_over(tx, &application, new, &mut locks, actor)? {
+            left.push(why);
+        }
+    }
+    pass_on(tx, &application, &followed.keys, locks)?;
+    if let Some(state) = followed.state {
+        set_state(tx, &application, state, actor)?;
+    }
+    Ok(())
+}
+
+fn create(
+    tx: &mut WriteTx<'_>,
+    id: ApplicationId,
+    new: &NewApplication,
+    actor: &Actor,
+) -> Result<Arc<ApplicationEntry>> {
+    let last = new.names.last().map(|name| format!("{name} {}", id.uuid().simple()));
+    for name in new.names.iter().chain(&last) {
+        match tx.create_application_as(id, name, &new.plan, actor) {
+            Err(Error::Exists(_)) => {}
+            created => return created,
+        }
+    }
+    Err(Error::Conflict("an application needs a name".to_owned()))
+}
+
+fn put_on(tx: &mut WriteTx<'_>, application: i64, plan: &str, actor: &Actor) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let (_, progress) =
+            tx.set_application_plan(application, plan, (after, ON_PLAN_AT_ONCE), actor)?;
+        match progress {
+            Progress::Unfinished { after: last } => after = last,
+            Progress::Done => return Ok(()),
+        }
+    }
+}
+
+/// Ends those of the keys that are this application's and came from a source. Gives the locks that were on them.
+fn end(
+    tx: &mut WriteTx<'_>,
+    application: &ApplicationEntry,
+    ended: &[KeyHash],
+    actor: &Actor,
+) -> Result<Vec<Lock>> {
+    let mut locks = Vec::new();
+    for hash in ended {
+        let Some(row) = found(tx, hash)? else { continue };
+        let is_its = row.application_row == application.row && row.origin.is_some();
+        if !is_its || row.revoked.is_some() {
+            continue;
+        }
+        locks.extend(row.lock_at(tx.now).cloned());
+        let entry = tx.entry(row.row)?;
+        tx.revoke_key(&entry, actor, GONE)?;
+    }
+    Ok(locks)
+}
+
+fn found(tx: &WriteTx<'_>, hash: &KeyHash) -> Result<Option<KeyRow>> {
+    match key::find_key_by_hash(tx.connection, hash) {
+        Ok(row) => Ok(Some(row)),
+        Err(Error::Missing(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes a key over. One that had ended at its source comes back as a new key; says why where it cannot.
+fn take_over(
+    tx: &mut WriteTx<'_>,
+    application: &Arc<ApplicationEntry>,
+    new: &NewKeyRow,
+    locks: &mut Vec<Lock>,
+    actor: &Actor,
+) -> Result<std::result::Result<(), String>> {
+    if let Some(known) = found(tx, &new.hash)? {
+        let KeyRow { prefix, application: home, .. } = &known;
+        if known.revoked.is_none() {
+            let is_its = known.application_row == application.row;
+            let why =
+                format!("a key of {} is known here already: {prefix} of {home}", application.name);
+            return Ok(if is_its { Ok(()) } else { Err(why) });
+        }
+        if !has_gone(tx, &known)? {
+            return Ok(Err(format!("a key of {home} was revoked here and stays so: {prefix}")));
+        }
+        let mut statement =
+            tx.connection.prepare_cached("UPDATE key SET hash = ?2 WHERE id = ?1")?;
+        statement.execute(params![known.row, random::<32>().as_slice()])?;
+    }
+    let plan = tx
+        .connection
+        .prepare_cached("SELECT plan FROM application WHERE id = ?1")?
+        .query_row([application.row], |row| row.get(0))?;
+    tx.create_key(application, &NewKeyRow { plan, ..new.clone() }, actor)?;
+    locks.extend(kept_lock(tx, application)?);
+    Ok(Ok(()))
+}
+
+/// Whether a key was revoked because its source no longer had it.
+fn has_gone(tx: &WriteTx<'_>, key: &KeyRow) -> Result<bool> {
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT detail FROM event WHERE key = ?1 AND kind = ?2 ORDER BY id DESC LIMIT 1",
+    )?;
+    let kind = EventKind::KeyRevoked.name();
+    let detail = statement.query_row(params![key.row, kind], |row| row.get::<_, String>(0));
+    Ok(detail.optional()?.as_deref() == Some(GONE))
+}
+
+fn lock_document(application: &ApplicationEntry) -> DocumentName {
+    DocumentName { collection: LOCKS.to_owned(), id: application.id.to_string() }
+}
+
+fn kept_lock(tx: &WriteTx<'_>, application: &ApplicationEntry) -> Result<Option<Lock>> {
+    let kept = documents::find(tx.connection, &lock_document(application))?;
+    let lock = kept.map(|kept| key::lock_from(&kept.body)).transpose()?;
+    Ok(lock.filter(|lock| lock.holds_at(tx.now)))
+}
+
+/// Puts the locks of keys that ended on those that are left, or keeps them for the next.
+fn pass_on(
+    tx: &mut WriteTx<'_>,
+    application: &ApplicationEntry,
+    keys: &[KeyHash],
+    locks: Vec<Lock>,
+) -> Result<()> {
+    let joined = locks.into_iter().reduce(|lock, other| lock.joined_with(Some(other)).0);
+    let Some(lock) = joined else { return Ok(()) };
+    let mut is_passed = false;
+    for hash in keys {
+        let Some(row) = found(tx, hash)? else { continue };
+        if row.application_row == application.row && !row.is_revoked_at(tx.now) {
+            let entry = tx.entry(row.row)?;
+            tx.lock_key(&entry, lock.clone())?;
+            is_passed = true;
+        }
+    }
+    let (name, expected) = (lock_document(application), ExpectedDocument::Any);
+    let kept = if is_passed {
+        DocumentChange::Delete { name, expected }
+    } else {
+        let body = serde_json::to_string(&lock).expect("a lock is texts and numbers");
+        DocumentChange::Put { name, expected, body }
+    };
+    documents::change(tx, &[kept], None)?;
+    Ok(())
+}
+
+fn set_state(
+    tx: &mut WriteTx<'_>,
+    application: &ApplicationEntry,
+    state: ApplicationState,
+    actor: &Actor,
+) -> Result<()> {
+    let row = key::find_application(tx.connection, &application.id.to_string())?;
+    let is_ours = match state {
+        ApplicationState::Suspended => true,
+        ApplicationState::Active => was_suspended_by_source(tx, application)?,
+    };
+    if row.state == state || !is_ours {
+        return Ok(());
+    }
+    tx.set_application_state(application.row, state, actor)
+}
+
+/// Whether the suspension of an application is a key source's.
+fn was_suspended_by_source(tx: &WriteTx<'_>, application: &ApplicationEntry) -> Result<bool> {
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT actor FROM event WHERE application = ?1 AND kind = ?2 ORDER BY id DESC LIMIT 1",
+    )?;
+    let kind = EventKind::ApplicationSuspended.name();
+    let actor = statement.query_row(params![application.row, kind], |row| row.get::<_, String>(0));
+    let Some(actor) = actor.optional()? else { return Ok(false) };
+    Ok(matches!(actor_from(&actor)?, Actor::KeySource(_)))
+}
