@@ -1,6 +1,6 @@
 """ThreeScalePY, one call for each line of JSON on standard input, answered with a line on standard output.
 
-usage: client.py BACKEND
+usage: client.py ADDRESS
 """
 
 import json
@@ -9,7 +9,7 @@ import time
 
 import ThreeScalePY
 
-backend = "http://" + sys.argv[1]
+backend = sys.argv[1]
 
 
 def usage_of(response):

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use crate::tls::Trust;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 const USER: &str = "portal";
 const PASSWORD: &str = "a password of the portal";
@@ -18,9 +20,15 @@ const PASSWORD: &str = "a password of the portal";
 /// A running Keystile.
 pub struct Backend {
     process: Child,
-    /// As in `127.0.0.1:40001`.
-    pub address: String,
+    pub(crate) place: Place,
     _folder: tempfile::TempDir,
+}
+
+/// How a backend is spoken to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    Plain,
+    Tls,
 }
 
 fn free_port() -> Result<u16> {
@@ -40,14 +48,21 @@ fn program() -> PathBuf {
 }
 
 impl Backend {
-    pub fn start() -> Result<Self> {
+    pub fn start(wire: Wire) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let [gate, console, backend, api] = std::array::from_fn(|_| free_port());
         let (gate, console, backend, api) = (gate?, console?, backend?, api?);
         std::fs::write(folder.path().join("password"), PASSWORD)?;
+        let (trust, tls) = match wire {
+            Wire::Plain => (None, ""),
+            Wire::Tls => {
+                let tls = "tls = { certificate = \"cert.pem\", key = \"key.pem\" }\n";
+                (Some(Trust::make(folder.path())?), tls)
+            }
+        };
         let text = format!(
             "data = \"data\"\n[gate]\nlisten = [\"127.0.0.1:{gate}\"]\n[console]\nlisten = \"127.0.0.1:{console}\"\n\
-             [threescale_backend]\nlisten = \"127.0.0.1:{backend}\"\n\
+             [threescale_backend]\nlisten = \"127.0.0.1:{backend}\"\n{tls}\
              internal = {{ user = \"{USER}\", password_file = \"password\" }}\n\
              [api.notes]\nupstream = [\"http://127.0.0.1:{api}\"]\n\
              [plan.open]\nallow = [\"notes: *\"]\nwrite_budget = [\"3 per hour\"]\n"
@@ -72,7 +87,7 @@ impl Backend {
             }
             pause();
         }
-        Ok(Self { process, address, _folder: folder })
+        Ok(Self { process, place: Place { address, trust }, _folder: folder })
     }
 
     /// Asks the internal API for something that it does.
@@ -82,10 +97,10 @@ impl Backend {
         let request = format!(
             "{method} /internal{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {credentials}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            self.address,
+            self.place.address,
             body.len()
         );
-        let answer = exchange(&self.address, &request)?;
+        let answer = self.place.exchange(&request)?;
         if !answer.starts_with("HTTP/1.1 20") {
             bail!("{method} {path} {body}: {answer}");
         }
@@ -136,12 +151,29 @@ impl Drop for Backend {
     }
 }
 
-/// Sends a request as it is; the whole answer.
-pub(crate) fn exchange(address: &str, request: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
+/// Where a backend is, for a client that lives as long as it does.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) address: String,
+    trust: Option<Trust>,
+}
+
+impl Place {
+    /// Sends a request as it is; the whole answer.
+    pub(crate) fn exchange(&self, request: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        if let Some(trust) = &self.trust {
+            return trust.exchange(stream, request);
+        }
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// The certificate of whoever vouches for it, where it speaks TLS.
+    pub(crate) fn authority(&self) -> Option<&Path> {
+        self.trust.as_ref().map(|trust| trust.authority.as_path())
+    }
 }

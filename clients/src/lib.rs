@@ -4,11 +4,12 @@
 mod backend;
 mod program;
 mod rust;
+mod tls;
 
 use anyhow::Result;
 use serde_json::Value;
 
-pub use self::backend::Backend;
+pub use self::backend::{Backend, Wire};
 pub use self::program::{node, python};
 pub use self::rust::ThreeScalers;
 

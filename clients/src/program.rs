@@ -14,18 +14,17 @@ pub struct Program {
     process: Child,
     calls: ChildStdin,
     answers: BufReader<ChildStdout>,
-    _folder: Option<tempfile::TempDir>,
 }
 
 impl Program {
-    fn start(command: &mut Command, folder: Option<tempfile::TempDir>) -> Result<Self> {
+    fn start(command: &mut Command) -> Result<Self> {
         let mut process =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().with_context(|| {
                 format!("{command:?} does not start: clients/setup installs it")
             })?;
         let calls = process.stdin.take().context("a pipe")?;
         let answers = BufReader::new(process.stdout.take().context("a pipe")?);
-        Ok(Self { process, calls, answers, _folder: folder })
+        Ok(Self { process, calls, answers })
     }
 }
 
@@ -52,28 +51,23 @@ impl Drop for Program {
 pub fn python(backend: &Backend) -> Result<Program> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(home.join("target/python/bin/python"));
-    Program::start(command.arg(home.join("python/client.py")).arg(&backend.address), None)
+    command.arg(home.join("python/client.py"));
+    let address = &backend.place.address;
+    match backend.place.authority() {
+        None => command.arg(format!("http://{address}")),
+        Some(authority) => command
+            .arg(format!("https://{}", address.replace("127.0.0.1", "localhost")))
+            .env("SSL_CERT_FILE", authority)
+            .env("REQUESTS_CA_BUNDLE", authority),
+    };
+    Program::start(&mut command)
 }
 
-/// 3scale, from the npm registry.
+/// 3scale, from the npm registry, which speaks only TLS.
 pub fn node(backend: &Backend) -> Result<Program> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = tempfile::tempdir()?;
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
-        .args(["-keyout", "key.pem", "-out", "certificate.pem"])
-        .current_dir(folder.path())
-        .output()?;
-    if !made.status.success() {
-        bail!("openssl: {}", String::from_utf8_lossy(&made.stderr));
-    }
-    let certificate = folder.path().join("certificate.pem");
+    let authority = backend.place.authority().context("this client speaks only TLS")?;
     let mut command = Command::new("node");
-    command
-        .arg(home.join("node/client.js"))
-        .arg(&backend.address)
-        .args([&certificate, &folder.path().join("key.pem")])
-        .env("NODE_EXTRA_CA_CERTS", &certificate);
-    Program::start(&mut command, Some(folder))
+    command.arg(home.join("node/client.js")).arg(&backend.place.address);
+    Program::start(command.env("NODE_EXTRA_CA_CERTS", authority))
 }

@@ -14,23 +14,23 @@ use threescalers::service::Service;
 use threescalers::transaction::Transaction;
 use threescalers::usage::Usage;
 
-use crate::backend::exchange;
+use crate::backend::Place;
 use crate::{Backend, Client};
 
 /// The client.
 pub struct ThreeScalers {
-    address: String,
+    place: Place,
 }
 
 impl ThreeScalers {
     pub fn new(backend: &Backend) -> Self {
-        Self { address: backend.address.clone() }
+        Self { place: backend.place.clone() }
     }
 
     fn send(&self, request: &Request) -> Result<String> {
         let (target, body) = request.uri_and_body();
         let method = request.method.as_str();
-        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", self.address);
+        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", self.place.address);
         for (name, value) in request.headers.iter() {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -38,7 +38,7 @@ impl ThreeScalers {
         let body = body.unwrap_or_default();
         let length = body.len();
         text.push_str(&format!("Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"));
-        exchange(&self.address, &text)
+        self.place.exchange(&text)
     }
 }
 

@@ -2,7 +2,7 @@
 //! what 3scale's own backend lets it tell.
 
 use anyhow::Result;
-use keystile_clients::{Backend, Client, ThreeScalers, node, python};
+use keystile_clients::{Backend, Client, ThreeScalers, Wire, node, python};
 use serde_json::{Value, json};
 
 /// What a report of a client comes to.
@@ -21,8 +21,8 @@ struct Scenario<C> {
 }
 
 impl<C: Client> Scenario<C> {
-    fn new(client: impl FnOnce(&Backend) -> Result<C>) -> Result<Self> {
-        let backend = Backend::start()?;
+    fn new(wire: Wire, client: impl FnOnce(&Backend) -> Result<C>) -> Result<Self> {
+        let backend = Backend::start(wire)?;
         backend.fill()?;
         let client = client(&backend)?;
         Ok(Self { backend, client })
@@ -128,27 +128,27 @@ impl<C: Client> Scenario<C> {
 
 #[test]
 fn threescalepy_counts_to_the_limit_and_stops_at_a_suspended_application() -> Result<()> {
-    Scenario::new(python)?.user_key_is_followed(Reports::Counted)
+    Scenario::new(Wire::Plain, python)?.user_key_is_followed(Reports::Counted)
 }
 
 #[test]
 fn threescalepy_tells_what_is_wrong_with_a_call() -> Result<()> {
-    Scenario::new(python)?.mistakes_are_told()
+    Scenario::new(Wire::Plain, python)?.mistakes_are_told()
 }
 
 #[test]
 fn npm_3scale_counts_to_the_limit_and_stops_at_a_suspended_application() -> Result<()> {
-    Scenario::new(node)?.user_key_is_followed(Reports::Counted)
+    Scenario::new(Wire::Tls, node)?.user_key_is_followed(Reports::Counted)
 }
 
 #[test]
 fn npm_3scale_tells_what_is_wrong_with_a_call() -> Result<()> {
-    Scenario::new(node)?.mistakes_are_told()
+    Scenario::new(Wire::Tls, node)?.mistakes_are_told()
 }
 
 #[test]
 fn npm_3scale_is_told_that_its_report_names_no_provider() -> Result<()> {
-    let mut scenario = Scenario::new(node)?;
+    let mut scenario = Scenario::new(Wire::Tls, node)?;
     let call = json!({ "call": "report", "application": { "user_key": "user-key" }, "usage": { "hits": 1 },
         "credentials": { "service_token": "service-token", "service_id": "7" } });
     let answer = scenario.client.call(&call)?;
@@ -158,18 +158,18 @@ fn npm_3scale_is_told_that_its_report_names_no_provider() -> Result<()> {
 
 #[test]
 fn threescalers_counts_to_the_limit_and_stops_at_a_suspended_application() -> Result<()> {
-    Scenario::new(|backend| Ok(ThreeScalers::new(backend)))?
+    Scenario::new(Wire::Plain, |backend| Ok(ThreeScalers::new(backend)))?
         .user_key_is_followed(Reports::WithoutUsage)
 }
 
 #[test]
 fn threescalers_tells_what_is_wrong_with_a_call() -> Result<()> {
-    Scenario::new(|backend| Ok(ThreeScalers::new(backend)))?.mistakes_are_told()
+    Scenario::new(Wire::Plain, |backend| Ok(ThreeScalers::new(backend)))?.mistakes_are_told()
 }
 
 #[test]
 fn threescalers_reads_the_hierarchy_of_metrics() -> Result<()> {
-    let mut scenario = Scenario::new(|backend| Ok(ThreeScalers::new(backend)))?;
+    let mut scenario = Scenario::new(Wire::Plain, |backend| Ok(ThreeScalers::new(backend)))?;
     let application = json!({ "app_id": "a8", "app_key": "app-key" });
     let answer = scenario.call("authorize", &application, &json!({ "hits": 1 }))?;
     assert_eq!(answer["has_hierarchy"], true, "{answer}");
@@ -178,7 +178,7 @@ fn threescalers_reads_the_hierarchy_of_metrics() -> Result<()> {
 
 #[test]
 fn clients_side_by_side_get_exactly_what_the_limit_allows() -> Result<()> {
-    let backend = Backend::start()?;
+    let backend = Backend::start(Wire::Tls)?;
     backend.fill()?;
     let mut clients: Vec<Box<dyn Client + Send>> = Vec::new();
     for _ in 0..3 {

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use keystile_engine::{Engine, EngineSettings};
-use keystile_threescale::account::{Account, own_principal};
 use keystile_threescale::account::record::{
     ApplicationRecord, LimitRecord, MetricRecord, ServiceRecord,
 };
+use keystile_threescale::account::{Account, own_principal};
 use keystile_threescale::backend::period::Period;
 use keystile_threescale::server::{BackendServer, BackendSettings};
 
@@ -59,9 +59,10 @@ fn measure(periods: &[Period], length: Duration) -> Outcome<f64> {
         gateways: None,
         writes: None,
         mirror: None,
+        tls: None,
         threads: 1,
     };
-    let server = BackendServer::start(&account, &settings)?;
+    let server = BackendServer::start(&account, &settings, None)?;
     let (passed, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     let began = Instant::now();
     std::thread::scope(|scope| {

@@ -6,17 +6,31 @@ use std::time::Duration;
 
 use anyhow::Context;
 use keystile_engine::Engine;
+use keystile_proxy::settings::TlsFiles;
+use keystile_proxy::tls::{Certificates, server_config};
 use keystile_threescale::account::Account;
 use keystile_threescale::server::{BackendServer, BackendSettings};
+use rustls::ServerConfig;
 
 /// How often what nobody waits for is written.
 const SAVING: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether the certificate is another.
+const LOOKING: Duration = Duration::from_secs(10);
 
 /// A backend that serves.
 #[derive(Debug)]
 pub(crate) struct Backend {
     account: Arc<Account>,
     server: BackendServer,
+    certificates: Option<Arc<Certificates>>,
+}
+
+/// What the backend offers: HTTP/1.1 alone, which is what its clients speak.
+fn tls(certificates: Arc<Certificates>) -> Arc<ServerConfig> {
+    let mut config = server_config(certificates);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
 }
 
 impl Backend {
@@ -36,9 +50,14 @@ impl Backend {
         let (writes, mirror) = (settings.writes.clone(), settings.mirror.clone());
         let account = Account::open(engine.clone(), writes, mirror).await?;
         account.follow_all().await?;
-        let server = BackendServer::start(&account, settings)
+        let certificates = settings.tls.as_ref().map(|files| {
+            let (certificate, key) = (files.certificate.clone(), files.key.clone());
+            Certificates::read(&TlsFiles { certificate, key })
+        });
+        let certificates = certificates.transpose()?;
+        let server = BackendServer::start(&account, settings, certificates.clone().map(tls))
             .with_context(|| format!("cannot serve the 3scale backend on {}", settings.listen))?;
-        Ok(Self { account, server })
+        Ok(Self { account, server, certificates })
     }
 
     /// Where it listens.
@@ -46,15 +65,24 @@ impl Backend {
         self.server.address()
     }
 
-    /// Writes what nobody waits for, every second.
+    /// Writes what nobody waits for, every second, and reads certificates again now and then.
     pub(crate) fn saving(&self) -> impl Future<Output = ()> + Send + 'static {
-        let account = self.account.clone();
+        let (account, certificates) = (self.account.clone(), self.certificates.clone());
         async move {
             let mut seconds = tokio::time::interval(SAVING);
+            let mut looks = tokio::time::interval(LOOKING);
             loop {
-                seconds.tick().await;
-                if let Err(error) = account.save().await {
-                    tracing::debug!(%error, "usage could not be written; it will be");
+                tokio::select! {
+                    _ = seconds.tick() => {
+                        if let Err(error) = account.save().await {
+                            tracing::debug!(%error, "usage could not be written; it will be");
+                        }
+                    }
+                    _ = looks.tick() => {
+                        if let Some(Err(error)) = certificates.as_ref().map(|pair| pair.refresh()) {
+                            tracing::warn!(%error, "the 3scale backend's certificate stays");
+                        }
+                    }
                 }
             }
         }
@@ -70,7 +98,7 @@ impl Backend {
 
     /// Lets calls under way finish, and writes what was counted.
     pub(crate) async fn stop(self) {
-        let Self { account, server } = self;
+        let Self { account, server, .. } = self;
         if tokio::task::spawn_blocking(move || server.stop()).await.is_err() {
             tracing::error!("the 3scale backend did not end in order");
         }

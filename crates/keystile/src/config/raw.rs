@@ -6,6 +6,7 @@
 mod notifications;
 mod threescale;
 mod threescale_account;
+mod tls;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use serde::Deserialize;
 pub(super) use notifications::{Channel, Smtp, Watch, WatchEvent, WatchOutcome};
 pub(super) use threescale::{Gateways, InternalUser, ThreescaleBackend};
 pub(super) use threescale_account::Threescale;
+pub(super) use tls::Tls;
 
 use super::value::{NumberOrText, OneOrMany, Spanned, TextOr};
 
@@ -129,18 +131,6 @@ pub(super) struct Gate {
     /// address is answered with 429 for a while, so that keys cannot be guessed.
     #[schemars(extend("default" = "300 per minute"))]
     pub(super) key_failures: Option<Spanned<String>>,
-}
-
-/// Files of a TLS server, PEM. They are read again when they change, without a restart.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub(super) struct Tls {
-    /// The certificate chain, the server's own certificate first.
-    #[schemars(required, extend("examples" = ["cert.pem"]))]
-    pub(super) certificate: Option<Spanned<String>>,
-    /// The private key of the first certificate.
-    #[schemars(required, extend("examples" = ["key.pem"]))]
-    pub(super) key: Option<Spanned<String>>,
 }
 
 /// The owner's listener: console, admin API, health and metrics.

@@ -142,6 +142,7 @@ pub(super) fn tables() -> Vec<Table> {
         table("[console]", &["console"]),
         table("[console] tls", &["console", "tls"]),
         table("[threescale_backend]", &["threescale_backend"]),
+        table("[threescale_backend] tls", &["threescale_backend", "tls"]),
         table("[threescale_backend] internal", &["threescale_backend", "internal"]),
         table("[threescale_backend] gateways", &["threescale_backend", "gateways"]),
         table("[keys]", &["keys"]),

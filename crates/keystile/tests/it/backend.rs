@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
-use crate::harness::{Caller, Dice, TestServer, free_port, pause};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::harness::{Caller, Dice, TestServer, free_port, pause, wait_until};
 
 const PASSWORD: &str = "a password of the portal";
 /// `portal` and the password, as HTTP Basic has them.
@@ -111,6 +114,50 @@ fn an_application_of_the_backend_is_locked_and_suspended_like_any_other() {
     let said =
         format!("{}{}", site.server.log(), site.server.run(&["audit", "list"]).good().stdout);
     assert!(!said.contains("USERKEY123") && !said.contains(PASSWORD), "{said}");
+}
+
+/// Sends a request over TLS; the answer.
+fn over_tls(address: SocketAddr, certificate: &[u8], request: &str) -> String {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.to_vec().into()).unwrap();
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let session = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut stream = StreamOwned::new(session, TcpStream::connect(address).unwrap());
+    // A certificate that is not trusted is told here.
+    let _ = stream.write_all(request.as_bytes());
+    let mut answer = Vec::new();
+    // The end may come without TLS's own.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8(answer).unwrap()
+}
+
+#[test]
+fn the_backend_speaks_tls_and_takes_another_certificate_while_it_serves() {
+    let port = free_port();
+    let pair = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let mut server = TestServer::new(&format!(
+        "[plan.open]\nallow = \"bookmarks: *\"\n[threescale_backend]\nlisten = \"127.0.0.1:{port}\"\n\
+         tls = {{ certificate = \"cert.pem\", key = \"key.pem\" }}\n"
+    ));
+    let write = |pair: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        std::fs::write(server.path("cert.pem"), pair.cert.pem()).unwrap();
+        std::fs::write(server.path("key.pem"), pair.signing_key.serialize_pem()).unwrap();
+    };
+    let first = pair();
+    write(&first);
+    let second = pair();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let request = "GET /check.txt HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    server.start();
+    let answer = over_tls(address, first.cert.der(), request);
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("ok"), "{answer}");
+    assert!(exchange(address, request).is_err(), "nothing is said in the clear");
+    std::fs::write(server.path("cert.pem"), second.cert.pem()).unwrap();
+    std::fs::write(server.path("key.pem"), second.signing_key.serialize_pem()).unwrap();
+    wait_until("the other certificate is there", || {
+        over_tls(address, second.cert.der(), request).ends_with("ok")
+    });
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn lines(contract: &str) -> Vec<Vec<&str>> {
 #[test]
 fn each_line_of_the_contract_with_3scale_says_how_and_names_its_tests() {
     let contract = read(CONTRACT);
-    let sources = files(&["crates/threescale"], "rs");
+    let sources = files(&["crates/threescale", "crates/keystile/tests/it"], "rs");
     let tests = sources.iter().map(SourceFile::test_part).collect::<Vec<_>>();
     let lines = lines(&contract);
     assert!(lines.len() > 90, "the contract is long");

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::change::{ChangeError, put};
+use keystile_engine::command::Failure;
+
+use super::change::ChangeError;
+use super::commit::put;
 use super::gateway::{GATEWAYS, GatewayRecord, document_id};
 use super::state::Account;
 use crate::portal::records::Environment;
@@ -44,7 +47,8 @@ impl Account {
             return Err(ChangeError::GatewaysTooLarge);
         }
         let id = document_id(&record.service_id, record.environment);
-        self.store.change_documents(vec![put(GATEWAYS, id, &record)], None).await?;
+        let documents = vec![put(GATEWAYS, id, &record)];
+        self.store.change_documents(documents, None).await.map_err(Failure::from)?;
         let mut gateways = self.gateways.write().unwrap_or_else(PoisonError::into_inner);
         gateways.insert(key, Arc::new(record));
         Ok(())

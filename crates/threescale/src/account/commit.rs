@@ -4,6 +4,7 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use keystile_core::actor::Actor;
+use keystile_core::keys::hash::KeyHash;
 use keystile_core::owners::principal::Principal;
 use keystile_engine::command::Failure;
 use keystile_engine::keys::source_change::ChangeSource;
@@ -56,6 +57,10 @@ impl Account {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn link(&self, id: &str) -> Option<Link> {
+        self.links().get(id).cloned()
+    }
+
     /// The plan here of an application there; none where it is not mirrored.
     fn plan_here(&self, record: &ApplicationRecord) -> Option<String> {
         let plan = self.mirror.as_ref()?.plan_of(record)?;
@@ -76,8 +81,32 @@ impl Account {
         }
         let id = ApplicationRecord::document_id(&record.service_id, &record.id);
         let plan = self.plan_here(record);
-        let followed = mirror::follow(service, record, self.links().get(&id), plan.as_deref());
-        draft.followed.extend(followed.map(|(link, followed)| (id, link, followed)));
+        let followed = mirror::follow(service, record, self.link(&id).as_ref(), plan.as_deref());
+        if let Some((link, followed)) = followed {
+            self.hand_over(draft, (&record.service_id, &record.id), &followed.ended);
+            draft.followed.push((id, link, followed));
+        }
+    }
+
+    /// Adds that keys which end go on as those of another service's application that has the same.
+    fn hand_over(
+        &self,
+        draft: &mut Draft,
+        (service, application): (&str, &str),
+        ended: &[KeyHash],
+    ) {
+        let catalog = self.catalog();
+        let others = catalog.services().filter(|other| other.record.id != service);
+        for (other, hash) in others.flat_map(|other| ended.iter().map(move |hash| (other, hash))) {
+            let Some(heir) = other.application_with_gate_key(application, hash) else { continue };
+            let id = ApplicationRecord::document_id(&heir.record.service_id, &heir.record.id);
+            let link = self.link(&id);
+            let is_first = draft.followed.iter().all(|(known, ..)| *known != id);
+            if let (Some(link), true) = (link, is_first) {
+                let followed = mirror::take_again(&link, *hash);
+                draft.followed.push((id, link, followed));
+            }
+        }
     }
 
     /// Adds an application as it is to be.
@@ -105,8 +134,10 @@ impl Account {
     /// Adds the end of an application here.
     pub(super) fn let_go(&self, draft: &mut Draft, id: String) {
         if self.mirror.is_some()
-            && let Some((link, followed)) = self.links().get(&id).and_then(mirror::let_go)
+            && let Some((link, followed)) = self.link(&id).as_ref().and_then(mirror::let_go)
         {
+            let (service, application) = id.split_once('/').unwrap_or_default();
+            self.hand_over(draft, (service, application), &followed.ended);
             draft.followed.push((id, link, followed));
         }
     }

@@ -22,7 +22,7 @@ use crate::backend::options::Options;
 use crate::backend::params::Params;
 use crate::backend::period::Period;
 use crate::backend::query::Query;
-use crate::backend::report::{Hierarchy, Report, Transaction};
+use crate::backend::report::{Form, Hierarchy, Report, Transaction};
 use crate::backend::usage::Usage;
 
 /// A call that asks whether it may pass.
@@ -156,7 +156,7 @@ impl Account {
         Ok((answer, counted))
     }
 
-    /// Takes a report: `form` is its body, whose parameters hold before those of `query`.
+    /// Takes a report: `form` is its body and the type of that, whose parameters hold before those of `query`.
     ///
     /// The answer is an error, or that it was taken; what is wrong with its transactions is listed as an error
     /// of the service.
@@ -166,7 +166,7 @@ impl Account {
     pub async fn report(
         &self,
         query: &[u8],
-        form: &[u8],
+        form: (&str, &[u8]),
         options: Option<&[u8]>,
     ) -> Result<Result<(), Answer>, NotRecorded> {
         match self.count_report(query, form, options) {
@@ -178,12 +178,17 @@ impl Account {
     fn count_report(
         &self,
         query: &[u8],
-        form: &[u8],
+        (content_type, form): (&str, &[u8]),
         options: Option<&[u8]>,
     ) -> Result<Vec<PendingCount>, (RequestError, Options)> {
         let none = Options::default();
         let query = Query::parse(query).map_err(|error| (error, none))?;
-        let form = Query::parse(form).map_err(|error| (error, none))?;
+        let form = match Form::of_content_type(Some(content_type)) {
+            Ok(Form::UrlEncoded) => Query::parse(form),
+            Ok(Form::Multipart) => Query::parse_multipart(content_type, form),
+            Err(error) => Err(error),
+        };
+        let form = form.map_err(|error| (error, none))?;
         let query = query.with_form(form);
         let now = self.now();
         let catalog = self.catalog();

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use keystile_core::keys::application::{ApplicationId, ApplicationState};
+use keystile_core::keys::hash::KeyHash;
 use keystile_engine::keys::source_change::{hashed_key, new_application_id};
 use keystile_store::doors::source_change::{FollowedApplication, NewApplication};
 use serde::{Deserialize, Serialize};
@@ -115,6 +116,19 @@ pub(super) fn let_go(link: &Link) -> Option<(Link, FollowedApplication)> {
         keys: Vec::new(),
     };
     Some((Link { keys: Vec::new(), ..link.clone() }, followed))
+}
+
+/// What follows where a key of an application was another's here, and is that no more.
+pub(super) fn take_again(link: &Link, key: KeyHash) -> FollowedApplication {
+    FollowedApplication {
+        id: link.application,
+        new: None,
+        plan: None,
+        state: None,
+        ended: Vec::new(),
+        added: vec![hashed_key(key, ORIGIN)],
+        keys: link.keys.iter().map(|key| key.0).collect(),
+    }
 }
 
 fn set(keys: &[SecretHash]) -> HashSet<SecretHash> {

@@ -11,7 +11,7 @@
 //!   store, then in memory.
 //! - [`mirror`] says which of its applications are applications of Keystile as well, [`commit`](self) keeps a change
 //!   with what follows of it here, and [`difference`] says what the audit tells of it.
-//! - [`catalog`] is the account in memory, [`counters`] what an application has used.
+//! - [`catalog`] is the account in memory, [`view`] how a call sees it, [`counters`] what an application has used.
 //! - [`gateway`] is what gateways are told of services.
 //! - [`log`] keeps events and errors for whoever asks for them.
 //!
@@ -32,6 +32,7 @@ mod mirror;
 mod open;
 pub mod record;
 mod state;
+mod view;
 mod write;
 
 pub use self::change::ChangeError;

@@ -127,7 +127,9 @@ impl Account {
             self.links().keys().filter(|id| !there.contains(*id)).cloned().collect();
         for some in gone.chunks(FOLLOWED_AT_ONCE) {
             let mut draft = Draft::default();
-            some.iter().for_each(|id| self.let_go(&mut draft, id.clone()));
+            for id in some {
+                self.let_go(&mut draft, id.clone());
+            }
             if draft.followed() > 0 {
                 self.record(&by, draft).await?;
             }

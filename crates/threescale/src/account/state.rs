@@ -7,12 +7,13 @@ use keystile_core::time::Timestamp;
 use keystile_engine::Engine;
 use keystile_store::Store;
 
-use super::catalog::{Catalog, View};
+use super::catalog::Catalog;
 use super::event::{Event, ReportError};
 use super::gateway::Gateways;
 use super::log::Log;
 use super::mirror::{Links, MirrorRule};
 use super::record::{AppKeyRecord, SecretHash};
+use super::view::View;
 use crate::pair;
 
 /// Which metrics are writes, and of which API of Keystile's.

@@ -87,6 +87,8 @@ pub enum BadRequest {
     },
     /// Brackets inside of brackets, [`DEPTH_MAX`] times.
     Depth,
+    /// A form in several parts that is none.
+    Multipart,
 }
 
 impl From<BadRequest> for RequestError {
@@ -207,6 +209,7 @@ impl fmt::Display for BadRequest {
                 f,
                 "total number of query parameters ({found}) exceeds limit ({PARAMETERS_MAX})"
             ),
+            Self::Multipart => f.write_str("the parts of the form cannot be told apart"),
             Self::Depth => write!(f, "depth of query parameters exceeds limit ({DEPTH_MAX})"),
         }
     }

@@ -12,7 +12,7 @@
 //! answers of 500, amounts that are shown and not counted.
 //!
 //! # Not here
-//! Sockets, counters, secrets, and the clock: time is an argument. Forms in several parts.
+//! Sockets, counters, secrets, and the clock: time is an argument.
 
 mod access;
 pub mod alerts;
@@ -23,6 +23,7 @@ pub mod decide;
 pub mod error;
 pub mod limit_headers;
 pub mod metrics;
+mod multipart;
 pub mod options;
 pub mod params;
 pub mod period;

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::error::{BadRequest, RequestError};
+use super::multipart;
 use super::params::{DEPTH_MAX, PARAMETERS_MAX, Params, QUERY_BYTES_MAX, Value};
 
 /// What a query or form says.
@@ -38,6 +39,23 @@ impl<'a> Query<'a> {
         let mut query = Self::default();
         for pair in bytes.split(|byte| *byte == b'&') {
             query.add(behind_spaces(pair))?;
+        }
+        Ok(query)
+    }
+
+    /// Reads a form in several parts, by its header `Content-Type`. Names make hashes and arrays as elsewhere.
+    ///
+    /// Fails as [`Self::parse`], and where the parts are none.
+    pub fn parse_multipart(content_type: &str, bytes: &'a [u8]) -> Result<Self, RequestError> {
+        if bytes.len() > QUERY_BYTES_MAX {
+            return Err(BadRequest::Size.into());
+        }
+        let mut query = Self::default();
+        let Some(boundary) = multipart::boundary(content_type)? else { return Ok(query) };
+        for (name, value) in multipart::parts(boundary, bytes)? {
+            let (name, value) = (query.text(name), query.text(Cow::Borrowed(value)));
+            let whole = 0..name.len();
+            insert(&mut query.params, &Name(name), whole, Value::Text(value), 0)?;
         }
         Ok(query)
     }
@@ -100,6 +118,19 @@ impl<'a> Query<'a> {
             Ok(text) => Cow::Owned(text),
             Err(error) => self.replaced(error.as_bytes()),
         })
+    }
+
+    fn text(&mut self, bytes: Cow<'a, [u8]>) -> Cow<'a, str> {
+        match bytes {
+            Cow::Borrowed(bytes) => match str::from_utf8(bytes) {
+                Ok(text) => Cow::Borrowed(text),
+                Err(_) => self.replaced(bytes),
+            },
+            Cow::Owned(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => Cow::Owned(text),
+                Err(error) => self.replaced(error.as_bytes()),
+            },
+        }
     }
 
     fn replaced(&mut self, bytes: &[u8]) -> Cow<'a, str> {

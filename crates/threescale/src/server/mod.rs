@@ -5,25 +5,31 @@
 //! Heads, bodies and connections are bounded, and a slow client holds up nobody: each thread serves its
 //! connections side by side, and nothing but a commit is waited for.
 
+mod body;
 mod connection;
 mod gateways;
 mod internal;
 mod respond;
 mod route;
+mod served;
 mod transactions;
 
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use rustls::ServerConfig;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
+use self::body::BodyRoom;
 use self::gateways::access::Access as GatewayAccess;
 pub use self::gateways::access::GatewaySettings;
 use self::internal::access::Access;
-use self::route::Served;
+use self::served::Served;
 use crate::account::{Account, MirrorRule, WriteRule};
 
 /// How the backend is served.
@@ -39,8 +45,19 @@ pub struct BackendSettings {
     pub writes: Option<WriteRule>,
     /// Which of its applications are here as well; none where `None`.
     pub mirror: Option<MirrorRule>,
+    /// Certificate and key for TLS; without, it is served in the clear.
+    pub tls: Option<TlsFiles>,
     /// How many threads serve it, at least one.
     pub threads: usize,
+}
+
+/// Where certificate and key for TLS are, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain.
+    pub certificate: PathBuf,
+    /// The private key of its first certificate.
+    pub key: PathBuf,
 }
 
 /// Who may use the internal API, by HTTP Basic.
@@ -69,11 +86,15 @@ pub struct BackendServer {
 }
 
 impl BackendServer {
-    /// Listens and serves; once this returns, calls are answered.
+    /// Listens and serves, with TLS where there is some to serve with; once this returns, calls are answered.
     ///
     /// # Errors
     /// When the address cannot be listened on, or a thread cannot be started.
-    pub fn start(account: &Arc<Account>, settings: &BackendSettings) -> io::Result<Self> {
+    pub fn start(
+        account: &Arc<Account>,
+        settings: &BackendSettings,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -85,18 +106,21 @@ impl BackendServer {
         let gateways = settings.gateways.as_ref();
         let gateways = gateways.map(|settings| {
             account.accept_gateways(&settings.service_token);
-            GatewayAccess::new(account, settings)
+            GatewayAccess::new(account, settings, if tls.is_some() { "https" } else { "http" })
         });
-        let served = Arc::new(Served { account: account.clone(), internal, gateways });
+        let room = BodyRoom::default();
+        let served = Arc::new(Served { account: account.clone(), internal, gateways, room });
+        let acceptor = tls.map(TlsAcceptor::from);
         let mut threads = Vec::new();
         for number in 0..settings.threads.max(1) {
             let (listener, served) = (listener.try_clone()?, served.clone());
-            let (stop, alive) = (stop.clone(), alive.clone());
+            let (stop, alive, acceptor) = (stop.clone(), alive.clone(), acceptor.clone());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread = std::thread::Builder::new().name(format!("backend-{number}"));
             threads.push(thread.spawn(move || {
                 let _alive = alive;
-                if let Err(error) = runtime.block_on(connection::serve(listener, served, stop)) {
+                let serving = connection::serve(listener, served, acceptor, stop);
+                if let Err(error) = runtime.block_on(serving) {
                     tracing::error!(%error, "the 3scale backend ended");
                 }
             })?);

@@ -1,26 +1,21 @@
 //! The Service Management API: authorizations, reports, and whether the backend is there.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
+use super::body::BodyFault;
 use super::respond::{Reply, of_answer, reply, unavailable};
-use crate::account::{Account, Question};
+use super::served::Served;
+use crate::account::Question;
 use crate::backend::answer::{self, Answer};
 use crate::backend::call::Operation;
 use crate::backend::error::{BadRequest, RequestError};
 use crate::backend::options::Options;
-use crate::backend::params::QUERY_BYTES_MAX;
 use crate::backend::report::Form;
-
-/// How long the body of a report may take.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The header of extensions.
 const OPTIONS: HeaderName = HeaderName::from_static("3scale-options");
@@ -41,11 +36,7 @@ const CORS: [(&str, &str); 5] = [
 ];
 
 /// Answers a request.
-pub(super) async fn answer(
-    account: &Arc<Account>,
-    request: Request<Incoming>,
-    address: IpAddr,
-) -> Reply {
+pub(super) async fn answer(served: &Served, request: Request<Incoming>, address: IpAddr) -> Reply {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let query = parts.uri.query().unwrap_or_default();
@@ -55,11 +46,11 @@ pub(super) async fn answer(
     if let Some(operation) = Operation::at(path).filter(|_| parts.method == Method::GET) {
         let options = options_of(&parts.headers);
         let question = Question { operation, query: query.as_bytes(), options };
-        let answered = account.authorize(question, address).await;
+        let answered = served.account.authorize(question, address).await;
         return answered.map_or_else(|_| unavailable(), of_answer);
     }
     match (&parts.method, path) {
-        (&Method::POST, "/transactions.xml") => report(account, query, &parts.headers, body).await,
+        (&Method::POST, "/transactions.xml") => report(served, query, &parts.headers, body).await,
         (&Method::GET, "/check.txt") => reply(StatusCode::OK, "text/plain", "ok"),
         (&Method::GET, "/status") => reply(StatusCode::OK, "application/json", STATUS),
         (&Method::GET | &Method::HEAD, "/available") => {
@@ -73,26 +64,27 @@ fn options_of(headers: &HeaderMap) -> Option<&[u8]> {
     headers.get(OPTIONS).map(HeaderValue::as_bytes)
 }
 
-async fn report(account: &Account, query: &str, headers: &HeaderMap, body: Incoming) -> Reply {
-    let options = options_of(headers);
+async fn report(
+    Served { account, room, .. }: &Served,
+    query: &str,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Reply {
     let refuse = |error: RequestError| of_answer(Answer::of_error(&error, Options::default()));
     let media_type = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
-    match Form::of_content_type(media_type) {
-        Ok(Form::UrlEncoded) => {}
-        // Nobody's client sends one, and the reference reads it only because its framework does.
-        Ok(Form::Multipart) => {
-            return refuse(RequestError::ContentTypeInvalid("multipart/form-data".to_owned()));
-        }
-        Err(error) => return refuse(error),
+    if let Err(error) = Form::of_content_type(media_type) {
+        return refuse(error);
     }
-    let form = Limited::new(body, QUERY_BYTES_MAX).collect();
-    let Ok(form) = tokio::time::timeout(BODY_TIMEOUT, form).await else {
-        return reply(StatusCode::REQUEST_TIMEOUT, answer::CONTENT_TYPE, Bytes::new());
+    let body = match room.read(body).await {
+        Ok(body) => body,
+        Err(BodyFault::Size) => return refuse(BadRequest::Size.into()),
+        Err(BodyFault::NoRoom) => return unavailable(),
+        Err(BodyFault::Slow) => {
+            return reply(StatusCode::REQUEST_TIMEOUT, answer::CONTENT_TYPE, Bytes::new());
+        }
     };
-    let Ok(form) = form else {
-        return refuse(BadRequest::Size.into());
-    };
-    match account.report(query.as_bytes(), &form.to_bytes(), options).await {
+    let form = (media_type.unwrap_or_default(), body.bytes.as_slice());
+    match account.report(query.as_bytes(), form, options_of(headers)).await {
         Ok(Ok(())) => reply(StatusCode::ACCEPTED, answer::CONTENT_TYPE, Bytes::new()),
         Ok(Err(answer)) => of_answer(answer),
         Err(_) => unavailable(),

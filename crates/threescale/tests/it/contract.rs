@@ -81,14 +81,37 @@ async fn answers_have_the_fields_of_the_reference() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_in_several_parts_is_refused() {
-    let backend = Backend::start(&[]).await;
-    for media_type in ["multipart/form-data; boundary=x", "application/json"] {
-        let fields = format!("content-type: {media_type}\r\ncontent-length: 0\r\n");
-        let reply = ask(&backend, "POST", "/transactions.xml", &fields);
-        assert_eq!(reply.status, 400);
-        assert!(reply.body.contains("code=\"content_type_invalid\""), "{}", reply.body);
-    }
+async fn a_report_in_several_parts_counts_like_any_other() {
+    let backend = Backend::start(&[(Period::Eternity, 10)]).await;
+    let parts = [
+        ("provider_key", "pk"),
+        ("transactions[0][user_key]", "ukey"),
+        ("transactions[0][usage][hits]", "4"),
+    ];
+    let part = |(name, value): &(&str, &str)| {
+        format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let body = format!("{}--x--\r\n", parts.iter().map(part).collect::<String>());
+    let report = |media_type: &str, body: &str| {
+        let length = body.len();
+        let fields = format!(
+            "content-type: {media_type}\r\ncontent-length: {length}\r\nconnection: close\r\n"
+        );
+        let head = format!("POST /transactions.xml HTTP/1.1\r\nhost: b\r\n{fields}\r\n");
+        exchange(backend.address(), &format!("{head}{body}"))
+    };
+    assert_eq!(report("multipart/form-data; boundary=x", &body).status, 202);
+    assert!(backend.authrep("usage[hits]=0").body.contains("<current_value>4<"));
+    let cut = report("multipart/form-data; boundary=x", &body[..body.len() - 8]);
+    assert!(cut.status == 400 && cut.body.contains("code=\"bad_request\""), "{}", cut.body);
+    // Without a boundary there are no parts, so nobody says who reports.
+    assert_eq!(report("multipart/form-data", &body).status, 403);
+    let json = report("application/json", "{}");
+    assert!(
+        json.status == 400 && json.body.contains("code=\"content_type_invalid\""),
+        "{}",
+        json.body
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,9 +105,10 @@ impl Backend {
             internal,
             writes: None,
             mirror: None,
+            tls: None,
             threads: 2,
         };
-        let server = BackendServer::start(&account, &settings).unwrap();
+        let server = BackendServer::start(&account, &settings, None).unwrap();
         Self { account, engine, store, server, folder }
     }
 
@@ -152,7 +153,7 @@ impl Backend {
             tokens: Vec::new(),
             alert_limits: Vec::new(),
         };
-        self.account.change_service(id, |_| Some(record)).await.unwrap();
+        self.account.change_service(&own_principal(), id, |_| Some(record)).await.unwrap();
     }
 
     pub(crate) async fn make_application(&self, id: &str, user_key: &str) {

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use keystile_threescale::account::ChangeError;
 use keystile_threescale::account::gateway::{GatewayContent, GatewayRecord};
+use keystile_threescale::account::own_principal;
 use keystile_threescale::portal::records::Environment;
 use serde_json::{Value, json};
 
@@ -195,7 +196,7 @@ async fn a_configuration_is_shown_to_nobody_without_the_token() {
         (200, 403, 400)
     );
     assert_eq!(ask_as(&backend, GATEWAY_TOKEN, &format!("{ALL}?access_token=wrong")).status, 403);
-    let closed = Backend::open_for(tempfile::tempdir().unwrap(), None).await;
+    let closed = Backend::open_for(tempfile::tempdir().unwrap(), None, None).await;
     let reply = ask_as(&closed, GATEWAY_TOKEN, ALL);
     assert_eq!(reply.status, 403);
     assert!(reply.body.contains("`threescale_backend` has no `gateways`"), "{}", reply.body);
@@ -207,7 +208,7 @@ async fn what_gateways_are_told_outlives_a_crash_and_goes_with_its_service() {
     let before = ask(&backend, ALL);
     let backend = Backend::open(backend.killed()).await;
     assert_eq!(ask(&backend, ALL), before);
-    assert!(backend.account.delete_service("7").await.unwrap());
+    assert!(backend.account.delete_service(&own_principal(), "7").await.unwrap());
     let nothing = (200, json!({ "proxy_configs": [] }));
     assert_eq!(ask(&backend, ALL), nothing);
     let lost = backend.account.keep_gateway(record(Environment::Production, 4)).await;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::config::raw::tls::Tls;
 use crate::config::value::{OneOrMany, Spanned};
 
 /// 3scale's backend, served by Keystile in its place: the Service Management API for gateways and clients, and the
@@ -12,10 +13,12 @@ use crate::config::value::{OneOrMany, Spanned};
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(crate) struct ThreescaleBackend {
-    /// The one address to listen on. Provider keys and service tokens come in the clear, so an address that
-    /// other machines can reach needs `behind_proxy`.
+    /// The one address to listen on. Provider keys and service tokens would come in the clear, so an address that
+    /// other machines can reach needs `tls` or `behind_proxy`.
     #[schemars(extend("default" = "127.0.0.1:7090"))]
     pub(crate) listen: Option<Spanned<String>>,
+    /// Certificate and key for HTTPS.
+    pub(crate) tls: Option<Spanned<Tls>>,
     /// States that only a trusted network or a proxy with TLS can reach this address.
     #[schemars(extend("default" = false))]
     pub(crate) behind_proxy: Option<Spanned<bool>>,

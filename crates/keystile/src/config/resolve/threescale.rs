@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use keystile_core::policy::PlanSpec;
 use keystile_threescale::account::{MirrorRule, WriteRule};
-use keystile_threescale::server::{BackendSettings, GatewaySettings, InternalUser};
+use keystile_threescale::server::{BackendSettings, GatewaySettings, InternalUser, TlsFiles};
 
 use super::Resolver;
 use super::gate::conflict;
@@ -26,6 +26,7 @@ impl Resolver<'_> {
     ) -> BackendSettings {
         let raw::ThreescaleBackend {
             listen,
+            tls,
             behind_proxy,
             internal,
             gateways,
@@ -41,14 +42,18 @@ impl Resolver<'_> {
             let message = format!("{address} is taken by another listener already");
             self.error(place, message).help("change the port");
         }
-        if !address.ip().is_loopback() && !flag(behind_proxy.as_ref()) {
+        let tls = self.tls(tls.as_ref());
+        let tls = tls.map(|files| TlsFiles { certificate: files.certificate, key: files.key });
+        let is_lost = self.is_lost(&["threescale_backend", "tls"]);
+        let is_guarded = tls.is_some() || flag(behind_proxy.as_ref()) || is_lost;
+        if !address.ip().is_loopback() && !is_guarded {
             let message = format!(
                 "{} can be reached by other machines, and keys would go over the network in the clear",
                 address.ip()
             );
             self.error(place, message).help(
-                "listen on \"127.0.0.1:7090\", or set `behind_proxy = true` where only a trusted network or a \
-                 proxy with TLS reaches it",
+                "listen on \"127.0.0.1:7090\", or set `tls`, or `behind_proxy = true` where only a trusted network \
+                 or a proxy with TLS reaches it",
             );
         }
         let internal = internal.as_ref().and_then(|user| self.internal_user(user));
@@ -56,7 +61,7 @@ impl Resolver<'_> {
         let threads = self.number("threads", threads.as_ref(), 1..=64, 1_usize);
         let writes = self.write_rule(backend, api.as_ref(), writes.as_ref());
         let mirror = self.mirror(mapped, default_plan.as_ref(), plans);
-        BackendSettings { listen: address, internal, gateways, writes, mirror, threads }
+        BackendSettings { listen: address, internal, gateways, writes, mirror, tls, threads }
     }
 
     fn mirror(

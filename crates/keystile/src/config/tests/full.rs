@@ -52,6 +52,7 @@ fn every_setting_arrives_where_it_belongs() {
     let gateways = backend.gateways.unwrap();
     assert_eq!(gateways.backend.as_deref(), Some("https://backend.example.org"));
     assert_eq!(gateways.token, gateways.service_token);
+    assert!(backend.tls.unwrap().certificate.ends_with("a.pem"));
     let mirror = backend.mirror.unwrap();
     assert_eq!(mirror.plans["Basic"], "open");
     assert_eq!(mirror.default_plan.as_deref(), Some("open"));

@@ -195,7 +195,7 @@ fn the_backend_of_3scale_is_reached_only_where_it_should() {
          threads = 65\n\
          internal = { password_file = 'no-such-file' }"), @r#"
     2:10: 0.0.0.0 can be reached by other machines, and keys would go over the network in the clear
-      help: listen on "127.0.0.1:7090", or set `behind_proxy = true` where only a trusted network or a proxy with TLS reaches it
+      help: listen on "127.0.0.1:7090", or set `tls`, or `behind_proxy = true` where only a trusted network or a proxy with TLS reaches it
     3:11: `threads` is a number from 1 to 64
     4:12: `internal` has no `user`
       help: write it as in user = "internal"

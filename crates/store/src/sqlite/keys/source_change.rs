@@ -2,6 +2,7 @@
 //!
 //! Every step looks at what is there and changes what differs, so a change may be made twice.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use keystile_core::actor::Actor;
@@ -52,8 +53,14 @@ pub(crate) fn make(
     if !change.documents.is_empty() {
         documents::change(tx, &change.documents, None)?;
     }
-    for application in &change.applications {
-        follow(tx, application, actor, &mut left)?;
+    // A key may go from one application to another, so all that end do so first.
+    let mut ended = Ended::new();
+    let mut begun = Vec::new();
+    for followed in &change.applications {
+        begun.push(begin(tx, followed, &mut ended, actor)?);
+    }
+    for (followed, (application, locks)) in change.applications.iter().zip(begun) {
+        finish(tx, followed, &application, (locks, &ended), actor, &mut left)?;
     }
     for SourceEvent { event, application } in &change.events {
         let DocumentEvent { kind, subject, actor, detail } = event;
@@ -68,12 +75,16 @@ fn row_of(tx: &WriteTx<'_>, id: ApplicationId) -> Result<i64> {
     key::application_row_of(tx.connection, &id.to_string())
 }
 
-fn follow(
+/// Locks of keys that ended in this change.
+type Ended = HashMap<KeyHash, Lock>;
+
+/// Makes an application, puts it on its plan, and ends keys. Gives the locks that were on them.
+fn begin(
     tx: &mut WriteTx<'_>,
     followed: &FollowedApplication,
+    ended: &mut Ended,
     actor: &Actor,
-    left: &mut Vec<String>,
-) -> Result<()> {
+) -> Result<(Arc<ApplicationEntry>, Vec<Lock>)> {
     let application = match &followed.new {
         Some(new) => create(tx, followed.id, new, actor)?,
         None => tx.application_entry(row_of(tx, followed.id)?)?,
@@ -81,15 +92,32 @@ fn follow(
     if let Some(plan) = &followed.plan {
         put_on(tx, application.row, plan, actor)?;
     }
-    let mut locks = end(tx, &application, &followed.ended, actor)?;
+    let locks = end(tx, &application, &followed.ended, actor)?;
+    ended.extend(locks.iter().cloned());
+    Ok((application, locks.into_iter().map(|(_, lock)| lock).collect()))
+}
+
+/// Takes keys over, and passes locks on to them.
+fn finish(
+    tx: &mut WriteTx<'_>,
+    followed: &FollowedApplication,
+    application: &Arc<ApplicationEntry>,
+    (mut locks, ended): (Vec<Lock>, &Ended),
+    actor: &Actor,
+    left: &mut Vec<String>,
+) -> Result<()> {
     for new in &followed.added {
-        if let Err(why) = take_over(tx, &application, new, &mut locks, actor)? {
-            left.push(why);
+        match take_over(tx, application, new, actor)? {
+            Ok(()) => locks.extend(ended.get(&new.hash).cloned()),
+            Err(why) => left.push(why),
         }
     }
-    pass_on(tx, &application, &followed.keys, locks)?;
+    if !followed.added.is_empty() {
+        locks.extend(kept_lock(tx, application)?);
+    }
+    pass_on(tx, application, &followed.keys, locks)?;
     if let Some(state) = followed.state {
-        set_state(tx, &application, state, actor)?;
+        set_state(tx, application, state, actor)?;
     }
     Ok(())
 }
@@ -128,7 +156,7 @@ fn end(
     application: &ApplicationEntry,
     ended: &[KeyHash],
     actor: &Actor,
-) -> Result<Vec<Lock>> {
+) -> Result<Vec<(KeyHash, Lock)>> {
     let mut locks = Vec::new();
     for hash in ended {
         let Some(row) = found(tx, hash)? else { continue };
@@ -136,7 +164,7 @@ fn end(
         if !is_its || row.revoked.is_some() {
             continue;
         }
-        locks.extend(row.lock_at(tx.now).cloned());
+        locks.extend(row.lock_at(tx.now).map(|lock| (*hash, lock.clone())));
         let entry = tx.entry(row.row)?;
         tx.revoke_key(&entry, actor, GONE)?;
     }
@@ -156,7 +184,6 @@ fn take_over(
     tx: &mut WriteTx<'_>,
     application: &Arc<ApplicationEntry>,
     new: &NewKeyRow,
-    locks: &mut Vec<Lock>,
     actor: &Actor,
 ) -> Result<std::result::Result<(), String>> {
     if let Some(known) = found(tx, &new.hash)? {
@@ -179,7 +206,6 @@ fn take_over(
         .prepare_cached("SELECT plan FROM application WHERE id = ?1")?
         .query_row([application.row], |row| row.get(0))?;
     tx.create_key(application, &NewKeyRow { plan, ..new.clone() }, actor)?;
-    locks.extend(kept_lock(tx, application)?);
     Ok(Ok(()))
 }
 

@@ -301,6 +301,21 @@ fn meters_that_ended_long_enough_ago_are_deleted_and_no_others() {
 }
 
 #[test]
+fn a_meter_without_an_end_is_gone_once_it_is_set_to_nothing() {
+    let mut fixture = fixture();
+    wait(fixture.store().put_meters(vec![endless("gone", 4), endless("kept", 5)])).unwrap();
+    follow(&fixture);
+    wait(fixture.store().set_meters(vec![endless("gone", 0)])).unwrap();
+    follow(&fixture);
+    assert_eq!(rows(&fixture, "meter"), 1);
+    fixture.reopen();
+    assert_eq!((value_of(&fixture, "gone"), value_of(&fixture, "kept")), (None, Some(5)));
+    wait(fixture.store().put_meters(vec![endless("gone", 1)])).unwrap();
+    follow(&fixture);
+    assert_eq!(value_of(&fixture, "gone"), Some(1));
+}
+
+#[test]
 fn no_acknowledged_value_is_lost_when_the_process_is_killed() {
     let mut fixture = fixture();
     let mut dice = Dice(0x2545_F491_4F6C_DD1D);

@@ -35,6 +35,8 @@ pub(crate) struct Access {
     token: SecretHash,
     pub(super) service_token: String,
     pub(super) backend: Option<String>,
+    /// `https` where the listener speaks TLS.
+    pub(super) scheme: &'static str,
 }
 
 impl fmt::Debug for Access {
@@ -44,9 +46,10 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
-    pub(crate) fn new(account: &Account, settings: &GatewaySettings) -> Self {
+    /// For a listener that speaks TLS, or does not.
+    pub(crate) fn new(account: &Account, settings: &GatewaySettings, scheme: &'static str) -> Self {
         let GatewaySettings { token, service_token, backend } = settings.clone();
-        Self { token: account.provider_secret(&token), service_token, backend }
+        Self { token: account.provider_secret(&token), service_token, backend, scheme }
     }
 
     /// Whether a request is from a gateway. As in the portal a parameter wins, and of HTTP Basic the first half

@@ -41,7 +41,7 @@ pub(crate) fn answer(account: &Account, access: Option<&Access>, parts: &Parts) 
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return not_found();
     }
-    let url = access.backend.clone().or_else(|| reached_at(&parts.headers));
+    let url = access.backend.clone().or_else(|| reached_at(&parts.headers, access.scheme));
     let Some(url) = url else {
         let error = "a request names the host that it is for";
         return json_reply(StatusCode::BAD_REQUEST, &json!({ "error": error }));
@@ -61,11 +61,11 @@ fn refused(is_master: bool) -> Reply {
 }
 
 /// Where a gateway reached this backend to ask.
-fn reached_at(headers: &HeaderMap) -> Option<String> {
+fn reached_at(headers: &HeaderMap, scheme: &str) -> Option<String> {
     let host = headers.get(HOST)?.to_str().ok()?;
     let is_authority = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     let is_host = !host.is_empty() && host.bytes().all(is_authority);
-    is_host.then(|| format!("http://{host}"))
+    is_host.then(|| format!("{scheme}://{host}"))
 }
 
 fn route(account: &Account, backend: &Backend<'_>, params: &Params<'_>, path: &[&str]) -> Reply {

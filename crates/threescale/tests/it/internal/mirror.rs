@@ -217,6 +217,42 @@ async fn a_key_that_is_known_here_already_stays_where_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_goes_from_one_application_to_another_with_its_lock() {
+    let backend = mirrored("1").await;
+    backend.lock(&backend.hashed("ukey")).await;
+    // From one to the other and back: what follows has no order within a batch.
+    for moved in [[("a", "other"), ("b", "ukey")], [("b", "third"), ("a", "ukey")]] {
+        let entry = |(id, key)| json!({"id": id, "state": "active", "user_key": key});
+        let entries: Vec<_> = moved.into_iter().map(entry).collect();
+        let batch = json!({ "applications": entries });
+        let (_, body) = backend.put("PUT", &format!("{APPS}/batch"), batch);
+        assert_eq!(body["successful"], 2, "{body}");
+        for (application, key) in moved {
+            let key = backend.store.key(backend.hashed(key)).await.unwrap();
+            assert_eq!(key.application, application);
+            assert_eq!(key.state_at(backend.store.now()), "locked");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_two_services_goes_on_while_one_of_them_has_it() {
+    let backend = mirrored("1").await;
+    let service = json!({"service": {"provider_key": "pk", "backend_version": "1"}});
+    assert_eq!(backend.put("PUT", "/services/8", service).0, 200);
+    let application = json!({"application": {"state": "active"}});
+    assert_eq!(backend.put("PUT", "/services/8/applications/z", application).0, 200);
+    assert_eq!(backend.ask("PUT", "/services/8/applications/z/key/ukey").0, 200);
+    assert_eq!(backend.keys("z").await, []);
+    assert_eq!(backend.ask("DELETE", &format!("{APPS}/a")).0, 200);
+    assert_eq!(backend.keys("z").await, pairs(&[("active", "open")]));
+    let other = format!("/transactions/authrep.xml?{PROVIDER}&service_id=8&user_key=ukey");
+    assert_eq!(backend.get(&other).status, 200);
+    assert_eq!(backend.ask("DELETE", "/services/8").0, 200);
+    assert_eq!(backend.keys("z").await, pairs(&[("revoked", "open")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_there_before_comes_over_at_the_next_start_once_and_whole() {
     let backend = Backend::open(tempfile::tempdir().unwrap()).await;
     backend.make_service("1", &[]).await;
