@@ -35,10 +35,13 @@ pub enum CallerState<'a> {
         /// The address's use of the keyless plan's rate limits.
         rate: &'a RateState,
         /// What such a caller lacks where no keyless plan includes the operation.
-        lacks: Reason,
+        lacks: &'a Refusal,
     },
     /// A key that was never issued here.
-    Unknown,
+    Unknown {
+        /// Why it is refused: it is not known, or whoever may know it does not answer.
+        why: &'a Refusal,
+    },
     /// A key that was.
     Key {
         /// Which one.
@@ -79,6 +82,17 @@ pub enum Permit {
     Write(PermittedWrite),
     /// Only its body tells.
     Body(PermittedBody),
+}
+
+impl Permit {
+    /// Why the request would have been refused, were its API not only observed.
+    pub fn objection(&self) -> Option<Reason> {
+        match self {
+            Self::Read(permit) => permit.objection,
+            Self::Write(permit) => permit.terms.objection,
+            Self::Body(permit) => permit.terms.objection,
+        }
+    }
 }
 
 /// A call that may read.
@@ -207,7 +221,7 @@ pub fn decide(policy: &Policy, call: &Call<'_>) -> Result<Permit, Refusal> {
 fn plan_of<'a>(policy: &'a Policy, caller: CallerState<'_>) -> Option<&'a Arc<Plan>> {
     match caller {
         CallerState::Keyless { .. } => policy.keyless_plan(),
-        CallerState::Unknown => None,
+        CallerState::Unknown { .. } => None,
         CallerState::Key { plan, .. } => policy.plan(plan),
     }
 }
@@ -249,7 +263,7 @@ fn check(plan: Option<&Arc<Plan>>, call: &Call<'_>) -> Result<(), Refusal> {
         CallerState::Keyless { rate, lacks } => {
             (plan.filter(allows).ok_or_else(|| lacking(lacks, call))?, rate)
         }
-        CallerState::Unknown => return Err(Reason::KeyUnknown.into()),
+        CallerState::Unknown { why } => return Err(why.clone()),
         CallerState::Key { state, application, rate, .. } => {
             check_state(state, application, &call.operation.charge, call.now)?;
             (plan.filter(allows).ok_or(Reason::OperationNotInPlan)?, rate)
@@ -259,13 +273,11 @@ fn check(plan: Option<&Arc<Plan>>, call: &Call<'_>) -> Result<(), Refusal> {
         .map_err(|seconds| Refusal::new(Reason::RateLimited).retry_after_secs(seconds))
 }
 
-fn lacking(reason: Reason, call: &Call<'_>) -> Refusal {
-    match reason {
-        Reason::KeyMissing => {
-            Refusal::new(reason).because(call.api.api.spec().credential.how_to_send())
-        }
-        _ => reason.into(),
+fn lacking(refusal: &Refusal, call: &Call<'_>) -> Refusal {
+    if refusal.reason == Reason::KeyMissing {
+        return Refusal::new(refusal.reason).because(call.api.api.spec().credential.how_to_send());
     }
+    refusal.clone()
 }
 
 fn check_state(

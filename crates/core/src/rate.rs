@@ -56,6 +56,13 @@ impl RateState {
             Limit::of(first, window, now).admit(quota.amount, now)
         })
     }
+
+    /// Whether a call would be admitted just now. Takes nothing.
+    pub fn has_room(&self, limits: &[Quota], now: Timestamp) -> bool {
+        limits.iter().zip(&self.limits).all(|(quota, first)| {
+            Limit::of(first, quota.window.span_max(), now).has_room(quota.amount, now)
+        })
+    }
 }
 
 const fn packed(slice: u32, total: u32) -> u64 {
@@ -152,6 +159,16 @@ impl Limit {
         }
     }
 
+    /// Whether a call would be admitted.
+    fn has_room(&self, amount: u32, now: Timestamp) -> bool {
+        let (last, total) = unpacked(self.present.load(Ordering::Acquire));
+        let slice = later(last, self.slice_at(now).0);
+        self.note_ends(last, slice, total);
+        let left = slice.wrapping_sub(SLICES);
+        let (found, base) = unpacked(self.end(left).load(Ordering::Acquire));
+        found != left || total.wrapping_sub(base) < amount
+    }
+
     fn end(&self, slice: u32) -> &AtomicU64 {
         &self.ends[(slice % RING) as usize]
     }
@@ -213,6 +230,16 @@ mod tests {
         assert_eq!(state.admit(&limits, Timestamp(START)), Err(2));
         assert_eq!(state.admit(&limits, Timestamp(START + 100)), Err(1));
         assert_eq!(state.admit(&limits, Timestamp(START + 1_040)), Ok(()));
+    }
+
+    #[test]
+    fn asking_for_room_takes_none_and_says_what_a_call_would_be_told() {
+        let (state, limits) = (RateState::default(), limit("2 per 10 seconds"));
+        for millis in [0, 1, 2, 3_000, 10_600, 10_700, 10_701, 20_000, 50_000] {
+            let now = Timestamp(START + millis);
+            let has_room = (0..3).all(|_| state.has_room(&limits, now));
+            assert_eq!(has_room, state.admit(&limits, now).is_ok(), "after {millis} ms");
+        }
     }
 
     #[test]

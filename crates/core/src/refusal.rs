@@ -92,6 +92,9 @@ reasons! {
     KeyUnknown = "key_unknown", 401, "Key not known",
         "This API key is not known.",
         "The key is malformed, mistyped, or was never issued here; all three are answered alike.";
+    KeySourceUnavailable = "key_source_unavailable", 503, "Key cannot be checked",
+        "This API key cannot be checked at the moment. Wait for the time given in Retry-After.",
+        "Another system issues keys, and it is asked about a key that is not known here. It did not answer, or was asked too often of late (`look_ups`); or it could not be read for longer than `keep_known`, and the key is one of its. The status of the key source says why. Keys that were brought over wait for nothing.";
     KeyRevoked = "key_revoked", 403, "Key revoked",
         "This API key has been revoked and will not work again.",
         "Revocation is final. Create a new key for the application.";

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use keystile_core::actor::Actor;
 use keystile_core::budget::Quota;
+use keystile_core::keys::imported::ImportedText;
 use keystile_core::keys::text::KeyPrefix;
 use keystile_core::notifications::watch::WatchRules;
 use keystile_core::owners::principal::Principal;
@@ -26,6 +27,8 @@ use crate::command::failure::Failure;
 use crate::finding::Finding;
 use crate::keys::difference::Side;
 use crate::keys::fullest_budgets::FullestBudgets;
+use crate::keys::look_up::answer::FoundThere;
+use crate::keys::look_up::look_ups::LookUps;
 use crate::keys::source::{KeySourceView, SyncReport, SyncWanted};
 use crate::notifications::hourly::Hourly;
 use crate::notifications::refusal_burst::RefusalBursts;
@@ -99,6 +102,19 @@ pub trait KeySource: fmt::Debug + Send + Sync {
         engine: &'a Arc<Engine>,
         wanted: SyncWanted,
     ) -> FromSource<'a, SyncReport>;
+
+    /// What bounds the look-ups of keys that are unknown here, and remembers what came of them.
+    fn look_ups(&self) -> &LookUps;
+
+    /// Asks there for a key that is unknown here, and brings it over. Only [`LookUps::carry_out`] calls this, which
+    /// bounds how often.
+    ///
+    /// Fails when the source cannot be asked, or what it says cannot be kept.
+    fn look_up<'a>(
+        &'a self,
+        engine: &'a Arc<Engine>,
+        key: &'a ImportedText,
+    ) -> FromSource<'a, FoundThere>;
 
     /// Whether it can be used as it is set up, and what the settings miss.
     fn check<'a>(&'a self, engine: &'a Arc<Engine>) -> FromSource<'a, Vec<Finding>>;

@@ -1,6 +1,7 @@
 //! The use cases of Keystile: the only place where things happen in order.
 //!
-//! Every door asks [`Engine::admit`] about a request. A read may then be sent. A write needs
+//! Every door asks [`Engine::admit`] about a request. A key that is unknown here may have to be looked up first, by
+//! [`Engine::look_up_key`], before [`Engine::admit_looked_up`] decides. A read may then be sent. A write needs
 //! [`Engine::reserve`], which returns once its intent is durable, and ends with
 //! [`OpenWrite::settle`]. What owners ask for is a [`command::Command`], carried out by
 //! [`Engine::execute`].
@@ -32,6 +33,7 @@ pub use admission::permit::{AdmittedRequest, SendGrant};
 pub use admission::refused::Refused;
 pub use admission::reserve::Reservation;
 pub use admission::settle::OpenWrite;
+pub use admission::unknown_key::{LookedUp, UnknownKey};
 pub use engine::{Engine, EngineSettings, FromSource, KeySource, Reloader, Reloading, ServerInfo};
 pub use journal::KeyActivity;
 pub use keystile_store::journal::RecordPage;

@@ -4,7 +4,7 @@
 //!
 //! `listen` accepts it on one core, where it stays. `connection` and `scan` watch its bytes on their way to
 //! hyper's parser. `serve` takes a request from there; `request` hands its head to the engine, which
-//! admits it or not. `read` sends what may be sent at once; `write` has the engine count the body if it
+//! admits it or not, or has its key looked up where another system may know it. `read` sends what may be sent at once; `write` has the engine count the body if it
 //! must, and reserve room, before. `outgoing` makes the request that goes out, and `forward` sends it
 //! through `upstream`, once. `answer` is what the upstream says, `response` what Keystile says itself.
 //! `linger` ends the connection.

@@ -26,5 +26,9 @@ pub fn describe() {
         "keystile_refusals_total",
         "Requests that Keystile answered itself, by API and reason."
     );
+    metrics::describe_counter!(
+        "keystile_key_look_ups_total",
+        "Look-ups of unknown keys in a key source, by source and result."
+    );
     metrics::describe_gauge!("keystile_connections", "Connections of callers that are open.");
 }

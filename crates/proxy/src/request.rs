@@ -6,7 +6,7 @@ use http::request::Parts;
 use keystile_core::refusal::Refusal;
 use keystile_core::request::head::{Fields, RequestHead, Target, fields_of};
 use keystile_engine::admission::permit::{BodyPermit, WritePermit};
-use keystile_engine::{Admission, AdmittedRequest, Engine, Refused};
+use keystile_engine::{Admission, AdmittedRequest, Engine, LookedUp, Refused};
 
 use crate::worker::{Peer, Worker};
 
@@ -68,6 +68,17 @@ pub(crate) fn admit(
         Some(fault) => Admission::Refused(worker.engine.refuse_head(head, &caller, fault)),
         None => worker.engine.admit(head, &caller),
     })
+}
+
+/// Decides on a head whose key was looked up.
+pub(crate) fn admit_looked_up(
+    worker: &Worker,
+    peer: &Peer,
+    parts: &Parts,
+    looked_up: LookedUp,
+) -> Admission {
+    let caller = peer.caller(worker);
+    with_head(parts, |head| worker.engine.admit_looked_up(head, &caller, looked_up))
 }
 
 /// The host that an admitted request is for.

@@ -3,6 +3,7 @@
 //! ```text
 //! head ── admit ──┬── a page of Keystile's own
 //!                 ├── refused ── problem document
+//!                 ├── unknown ─── look up ─────── admit once more
 //!                 ├── read ────────────────────── exchange ── answer
 //!                 ├── write ───── reserve ─────── exchange ── settle ── answer
 //!                 └── counted ─── hold, count ─── as one of the two
@@ -18,8 +19,9 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use keystile_engine::admission::refused::NextRequest;
-use keystile_engine::{Admission, Refused};
+use keystile_core::problem::Problem;
+use keystile_engine::admission::refused::{NextRequest, count_refusal};
+use keystile_engine::{Admission, Refused, UnknownKey};
 use tokio::sync::oneshot;
 
 use crate::body::answer::AnswerBody;
@@ -38,6 +40,15 @@ enum Begun {
     Answered(Answer),
     Read(Granted, Parts, CallerBody, UnderWay),
     Write(oneshot::Receiver<Answer>),
+    UnknownKey(Box<WaitsForKey>),
+}
+
+/// A request that waits for its key to be looked up. Nothing of it was sent, so its caller may leave.
+struct WaitsForKey {
+    key: UnknownKey,
+    parts: Parts,
+    body: CallerBody,
+    under_way: UnderWay,
 }
 
 /// Serves a request. Its head is read, and a write begun, before the future is polled: hyper may find
@@ -58,37 +69,57 @@ pub(crate) fn serve(
             Begun::Write(answer) => {
                 answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
             }
+            Begun::UnknownKey(waits) => Box::pin(serve_looked_up(&worker, &peer, waits)).await,
         })
     }
 }
 
-/// The same for a stream of HTTP/2, which needs a place. What comes after that is boxed, so that many
-/// that wait take little memory.
+/// The same for a stream of HTTP/2, which needs a place.
 pub(crate) fn serve_stream(
     worker: Rc<Worker>,
     peer: Rc<Peer>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Answer, Infallible>> {
     let begun = begin(&worker, &peer, request);
-    async move {
-        Ok(match begun {
-            Begun::Answered(answer) => answer,
-            Begun::Read(granted, parts, body, mut under_way) => {
-                if let Err(refusal) = under_way.enter(&parts).await {
-                    return Ok(declined(&granted.1, refusal).map(|body| body.of(under_way)));
-                }
-                if body.may_belie_its_length(&parts) {
-                    let read = read_without_body(&worker, &peer, granted, parts, body, under_way);
-                    return Ok(Box::pin(read).await);
-                }
-                let body = InboundBody::Streaming(body);
-                Box::pin(answer_read(&worker, &peer, granted, parts, body, under_way)).await
+    async move { Ok(answer_begun(&worker, &peer, begun).await) }
+}
+
+/// The answer to a request that has begun, with a place where it needs one. What comes after that is boxed, so
+/// that many that wait take little memory.
+async fn answer_begun(worker: &Rc<Worker>, peer: &Rc<Peer>, begun: Begun) -> Answer {
+    match begun {
+        Begun::Answered(answer) => answer,
+        Begun::Read(granted, parts, body, mut under_way) => {
+            if let Err(refusal) = under_way.enter(&parts).await {
+                return declined(&granted.1, refusal).map(|body| body.of(under_way));
             }
-            Begun::Write(answer) => {
-                answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
+            if body.may_belie_its_length(&parts) {
+                let read = read_without_body(worker, peer, granted, parts, body, under_way);
+                return Box::pin(read).await;
             }
-        })
+            let body = InboundBody::Streaming(body);
+            Box::pin(answer_read(worker, peer, granted, parts, body, under_way)).await
+        }
+        Begun::Write(answer) => {
+            answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
+        }
+        Begun::UnknownKey(waits) => Box::pin(serve_looked_up(worker, peer, waits)).await,
     }
+}
+
+/// Has a key looked up, and serves its request by what came of it.
+async fn serve_looked_up(worker: &Rc<Worker>, peer: &Rc<Peer>, waits: Box<WaitsForKey>) -> Answer {
+    let WaitsForKey { key, parts, body, mut under_way } = *waits;
+    // Over HTTP/2 it holds its place while it waits, like one that is under way.
+    if let Err(refusal) = under_way.enter(&parts).await {
+        count_refusal("", refusal.reason);
+        let answer = own_answer::problem(&Problem::new(refusal, ""), Connection::Stays);
+        return answer.map(|body| AnswerBody::held(body).of(under_way));
+    }
+    let looked_up = worker.engine.look_up_key(key).await;
+    let admission = request::admit_looked_up(worker, peer, &parts, looked_up);
+    let begun = proceed(worker, peer, admission, parts, body, under_way);
+    answer_begun(worker, peer, begun).await
 }
 
 fn begin(worker: &Rc<Worker>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begun {
@@ -100,11 +131,24 @@ fn begin(worker: &Rc<Worker>, peer: &Rc<Peer>, request: Request<Incoming>) -> Be
     if body.is_end_stream() {
         peer.progress.end_body();
     }
+    let admission = request::admit(worker, peer, &parts, fault);
+    proceed(worker, peer, admission, parts, body, under_way)
+}
+
+/// Begins what was decided on a request.
+fn proceed(
+    worker: &Rc<Worker>,
+    peer: &Rc<Peer>,
+    admission: Admission,
+    parts: Parts,
+    body: CallerBody,
+    under_way: UnderWay,
+) -> Begun {
     let pending = |permit, parts: Parts, body, under_way| {
         let write = Box::new(PendingWrite { permit, host: host_of(&parts) });
         Begun::Write(begin_write(worker.clone(), peer.clone(), write, parts, body, under_way))
     };
-    match request::admit(worker, peer, &parts, fault) {
+    match admission {
         Admission::Page(page) => {
             let page = own_answer::page(page);
             Begun::Answered(page.map(|page| AnswerBody::held(page).of(under_way)))
@@ -112,6 +156,9 @@ fn begin(worker: &Rc<Worker>, peer: &Rc<Peer>, request: Request<Incoming>) -> Be
         Admission::Refused(refused) => {
             let answer = refuse(&refused, parts.version, &body);
             Begun::Answered(answer.map(|body| body.of(under_way)))
+        }
+        Admission::UnknownKey(key) => {
+            Begun::UnknownKey(Box::new(WaitsForKey { key, parts, body, under_way }))
         }
         Admission::Read(permit) => {
             let host = host_of(&parts);

@@ -21,6 +21,8 @@ pub enum Fault {
     },
     /// The right answer, that much later.
     Slow(Duration),
+    /// The answer that is right now, that much later, when it may not be right any more.
+    Stale(Duration),
     /// The request is carried out, and the connection ends in the middle of the answer's body.
     CutBody,
     /// The request is carried out, and the connection ends before the answer.

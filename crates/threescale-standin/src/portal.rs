@@ -190,6 +190,11 @@ async fn respond(
     let answer = || answer(&mut lock(&shared.tenant), &request);
     match fault {
         None | Some(Fault::Slow(_)) => Ok(written(answer())),
+        Some(Fault::Stale(pause)) => {
+            let answer = answer();
+            tokio::time::sleep(pause).await;
+            Ok(written(answer))
+        }
         Some(Fault::CutHead) => {
             answer();
             Err(HungUp)

@@ -3,6 +3,7 @@
 //! ```text
 //! head ── grammar ── API ── credential ── operation ── decision ──┬── a page of Keystile's own
 //!                                                                 ├── refused: problem, journal line
+//!                                                                 ├── unknown: look the key up, then ask again
 //!                                                                 ├── read:    may be sent
 //!                                                                 ├── write:   reserve, then send
 //!                                                                 └── counted: count its body, then one of the two
@@ -32,6 +33,7 @@ use crate::admission::permit::{
     AdmittedRequest, Attempt, BodyPermit, ForwardedTarget, ReadPermit, WritePermit,
 };
 use crate::admission::refused::{NextRequest, Refused};
+use crate::admission::unknown_key::{LookedUp, UnknownKey};
 use crate::engine::Engine;
 
 /// The longest path, user agent and method that a record keeps of a refused request.
@@ -47,6 +49,9 @@ pub enum Admission {
     Page(Page),
     /// It may not pass. It is on record.
     Refused(Refused),
+    /// Its key is not known here, and a key source may know it: the door has it looked up, and asks once more. A
+    /// door that cannot wait refuses the request as one with an unknown key.
+    UnknownKey(UnknownKey),
     /// It may be sent.
     Read(ReadPermit),
     /// It may be sent once its write is reserved.
@@ -58,6 +63,25 @@ pub enum Admission {
 impl Engine {
     /// Decides on a request, from memory. What is refused is put on record.
     pub fn admit(&self, head: &RequestHead<'_>, caller: &Caller<'_>) -> Admission {
+        self.admit_as(head, caller, None)
+    }
+
+    /// Decides on a request whose key was looked up, once and for all.
+    pub fn admit_looked_up(
+        &self,
+        head: &RequestHead<'_>,
+        caller: &Caller<'_>,
+        looked_up: LookedUp,
+    ) -> Admission {
+        self.admit_as(head, caller, Some(looked_up))
+    }
+
+    fn admit_as(
+        &self,
+        head: &RequestHead<'_>,
+        caller: &Caller<'_>,
+        looked_up: Option<LookedUp>,
+    ) -> Admission {
         let canonical = match grammar::canonical(head, &caller.rules.grammar) {
             Ok(canonical) => canonical,
             Err(refusal) => return Admission::Refused(self.refuse_head(head, caller, refusal)),
@@ -78,7 +102,7 @@ impl Engine {
         };
         let address = caller.address(head.fields);
         let reading = Reading { engine: self, head, caller, address, canonical: &canonical, api };
-        reading.admit(&policy)
+        reading.admit(&policy, looked_up)
     }
 
     /// Refuses a head that has no one reading, as a door's parser found, or repaired without asking.
@@ -135,7 +159,7 @@ struct Reading<'r, 'a> {
 }
 
 impl Reading<'_, '_> {
-    fn admit(&self, policy: &Arc<Policy>) -> Admission {
+    fn admit(&self, policy: &Arc<Policy>, looked_up: Option<LookedUp>) -> Admission {
         let spec = self.api.api.spec();
         let (presented, operation) = if spec.mode == Mode::Off {
             (Presented::Nothing, OperationMatch::unguarded())
@@ -144,14 +168,19 @@ impl Reading<'_, '_> {
             let presented = credential::find(self.head.fields, *query, &spec.credential);
             (presented, self.api.api.operation(method, path, folded))
         };
-        let Decided { identity, decision } = self.engine.decide(&Incoming {
+        let decided = self.engine.decide(&Incoming {
             policy,
             api: self.api,
             operation: &operation,
             presented: &presented,
             objection: self.objection(&operation).as_ref(),
             address: self.address,
+            looked_up,
         });
+        let Decided { identity, decision } = match decided {
+            Ok(decided) => decided,
+            Err(unknown) => return Admission::UnknownKey(unknown),
+        };
         // What is no key of ours is the API's, and goes on to it, whatever it was meant for.
         let place = match (&identity, &presented) {
             (Identity::Key(_), Presented::Key(key) | Presented::Other(key)) => Some(key.place),

@@ -1,4 +1,7 @@
-//! Whether a call may go on: who calls is looked up, and core decides, in [`keystile_core::decision`].
+//! Whether a call may go on: who calls is found in memory, and core decides, in [`keystile_core::decision`].
+//!
+//! Where all that speaks against a call is that its key is not known here, a key source may know it. Then
+//! nothing is decided, and the door has it looked up there before it asks again.
 
 use std::net::IpAddr;
 
@@ -9,6 +12,7 @@ use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::request::credential::Presented;
 
 use crate::admission::identity::Identity;
+use crate::admission::unknown_key::{LookedUp, UnknownKey};
 use crate::engine::Engine;
 
 /// A request whose head was read.
@@ -26,6 +30,8 @@ pub(super) struct Incoming<'a> {
     pub(super) objection: Option<&'a Refusal>,
     /// Where it came from.
     pub(super) address: IpAddr,
+    /// What key sources said of its key, once they were asked.
+    pub(super) looked_up: Option<LookedUp>,
 }
 
 /// What was decided on a request.
@@ -39,8 +45,15 @@ pub(super) struct Decided {
 
 impl Engine {
     /// Decides on a request, from memory.
-    pub(super) fn decide(&self, incoming: &Incoming<'_>) -> Decided {
+    ///
+    /// # Errors
+    /// When a key source may know the key that is unknown here, and was not asked yet; nothing is decided then.
+    pub(super) fn decide(&self, incoming: &Incoming<'_>) -> Result<Decided, UnknownKey> {
         let (identity, lacks) = self.identify(incoming.presented);
+        let lacks = match incoming.looked_up {
+            Some(looked_up) if lacks == Reason::KeyUnknown => looked_up.refusal(),
+            Some(_) | None => lacks.into(),
+        };
         let (keyless, plan);
         let now = self.store.now();
         if let Identity::Key(key) = &identity {
@@ -59,9 +72,9 @@ impl Engine {
             }
             Identity::Keyless => {
                 keyless = self.keyless.state(incoming.address);
-                CallerState::Keyless { rate: &keyless, lacks }
+                CallerState::Keyless { rate: &keyless, lacks: &lacks }
             }
-            Identity::Unknown => CallerState::Unknown,
+            Identity::Unknown => CallerState::Unknown { why: &lacks },
         };
         let twice = Refusal::new(Reason::CredentialRepeated);
         let is_twice = matches!(incoming.presented, Presented::Twice);
@@ -69,11 +82,24 @@ impl Engine {
         let Incoming { api, operation, .. } = *incoming;
         let call = Call { api, operation, caller, objection, now };
         let mut decision = decide(incoming.policy, &call);
-        if let Err(refusal) = &mut decision
-            && refusal.reason == Reason::KeyUnknown
-        {
-            self.slow_down_guessing(incoming.address, refusal);
+        if objection_of(&decision) == Some(Reason::KeyUnknown) {
+            if incoming.looked_up.is_none()
+                && let Some(unknown) = self.unknown_key(incoming.presented, incoming.address)
+            {
+                return Err(unknown);
+            }
+            if let Err(refusal) = &mut decision {
+                self.slow_down_guessing(incoming.address, refusal);
+            }
         }
-        Decided { identity, decision }
+        Ok(Decided { identity, decision })
+    }
+}
+
+/// What speaks against a call, whether or not it may pass in spite of it.
+fn objection_of(decision: &Result<Permit, Refusal>) -> Option<Reason> {
+    match decision {
+        Ok(permit) => permit.objection(),
+        Err(refusal) => Some(refusal.reason),
     }
 }

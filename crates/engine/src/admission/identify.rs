@@ -26,13 +26,13 @@ impl Engine {
         !is_locked && key.application.state() == ApplicationState::Active
     }
 
-    /// Who calls, and what a caller without a key lacks.
+    /// Who calls, and what a caller without a known key lacks.
     pub(super) fn identify(&self, presented: &Presented<'_>) -> (Identity, Reason) {
         match presented {
             Presented::Nothing => (Identity::Keyless, Reason::KeyMissing),
-            Presented::Key(credential) => (self.look_up(&credential.text), Reason::KeyUnknown),
+            Presented::Key(credential) => (self.find_key(&credential.text), Reason::KeyUnknown),
             // Where it may not pass without a key, whoever sent it meant one. It takes the way of one.
-            Presented::Other(credential) => match self.look_up(&credential.text) {
+            Presented::Other(credential) => match self.find_key(&credential.text) {
                 Identity::Unknown | Identity::Keyless => (Identity::Keyless, Reason::KeyUnknown),
                 key @ Identity::Key(_) => (key, Reason::KeyUnknown),
             },
@@ -43,7 +43,7 @@ impl Engine {
     /// Every text takes the same way, hash and lookup included, whether it is malformed, unknown, or a key that
     /// another system issued, so that the time of the answer tells nothing. What form a key has is asked only
     /// once its hash was found, and whoever has the text of a key knows its form.
-    fn look_up(&self, text: &[u8]) -> Identity {
+    fn find_key(&self, text: &[u8]) -> Identity {
         let hash = self.store.pepper().hash(text);
         match self.store.keys().find(&hash) {
             Some(key) if key.form.fits(text) => Identity::Key(key),
@@ -57,6 +57,12 @@ impl Engine {
                 .because("Too many requests with unknown keys came from this address.")
                 .retry_after_secs(seconds);
         }
+    }
+
+    /// Whether so many unknown keys came from an address that another one is only told to wait.
+    pub(super) fn has_guessed_enough(&self, address: IpAddr) -> bool {
+        let limit = self.settings.load().key_failures;
+        !self.failures.state(address).has_room(slice::from_ref(&limit), self.store.now())
     }
 
     /// Counts a secret that is none against the address it came from; says how many seconds to wait where

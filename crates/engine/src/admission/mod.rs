@@ -15,3 +15,4 @@ pub mod refused;
 pub mod relayed;
 pub mod reserve;
 pub mod settle;
+pub mod unknown_key;

@@ -10,6 +10,7 @@ pub(crate) mod fullest_budgets;
 pub mod import;
 pub mod key;
 pub mod lock;
+pub mod look_up;
 pub mod source;
 pub mod source_change;
 pub mod source_command;

@@ -234,6 +234,7 @@ fn no_head_passes_that_has_two_readings_and_none_breaks_the_engine() {
                     assert!(serde_json::from_str::<serde_json::Value>(&document).is_ok());
                     return Ok(());
                 }
+                Admission::UnknownKey(_) => panic!("there is no key source"),
                 Admission::Read(permit) => {
                     assert!(is_safe || mode == Mode::Off);
                     permit.grant().1

@@ -23,6 +23,7 @@ mod journal;
 mod keys;
 mod lock_there;
 mod log;
+mod look_up;
 mod many;
 mod memory;
 mod messages;

@@ -79,7 +79,7 @@ impl UnderWay {
     /// Takes a place for it, which is needed over HTTP/2; waits for one for as long as for a head.
     pub(crate) async fn enter(&mut self, parts: &Parts) -> Result<(), Refusal> {
         let progress = &self.progress;
-        if progress.phase() != OPAQUE {
+        if progress.phase() != OPAQUE || self.place.is_some() {
             return Ok(());
         }
         self.place = progress.requests.try_enter(parts);

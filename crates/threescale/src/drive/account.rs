@@ -1,14 +1,17 @@
 //! A service of a tenant of 3scale's, as a key source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use keystile_core::keys::imported::ImportedText;
 use keystile_core::owners::principal::Principal;
 use keystile_core::time::Timestamp;
 use keystile_engine::command::{Done, Failure, FailureKind, Running};
 use keystile_engine::findings::Finding;
 use keystile_engine::keys::difference::Side;
+use keystile_engine::keys::look_up::answer::FoundThere;
+use keystile_engine::keys::look_up::look_ups::LookUps;
 use keystile_engine::keys::source::{KeySourceView, SyncReport, SyncWanted};
 use keystile_engine::{Engine, KeySource};
 use keystile_store::audit::EventKind;
@@ -19,7 +22,7 @@ use crate::drive::link::{Documents, Link};
 use crate::drive::settings::DriveSettings;
 use crate::portal::PortalClient;
 use crate::portal::error::{PortalError, Retry};
-use crate::portal::records::ApplicationId;
+use crate::portal::records::{ApplicationId, Authentication};
 use crate::portal::settings::SettingsError;
 
 /// The links of an account, by the numbers of the applications there.
@@ -40,6 +43,12 @@ pub struct DrivenAccount {
     next: AtomicI64,
     /// Held by who looks at the state of an application there and acts on it.
     pub(super) changing: Mutex<()>,
+    /// Held by who brings an application or its keys over: applications that look-ups changed since the list was
+    /// begun to be read. What the list says of them may be older than they are.
+    pub(super) looked_up: Mutex<BTreeSet<ApplicationId>>,
+    /// How the service's applications authenticate, as it was last read.
+    pub(super) authentication: Mutex<Option<Authentication>>,
+    look_ups: LookUps,
 }
 
 impl DrivenAccount {
@@ -49,11 +58,14 @@ impl DrivenAccount {
             name: format!("3scale {}", settings.name),
             client: PortalClient::new(settings.portal.clone())?,
             documents: Documents::of(&settings.name),
+            look_ups: LookUps::new(settings.look_ups),
             settings,
             links: Mutex::new(None),
             synchronizing: Mutex::new(()),
             next: AtomicI64::new(i64::MAX),
             changing: Mutex::new(()),
+            looked_up: Mutex::default(),
+            authentication: Mutex::default(),
         })
     }
 
@@ -148,6 +160,18 @@ impl KeySource for DrivenAccount {
         wanted: SyncWanted,
     ) -> Running<'a, SyncReport> {
         Box::pin(self.read_and_follow(engine, wanted))
+    }
+
+    fn look_ups(&self) -> &LookUps {
+        &self.look_ups
+    }
+
+    fn look_up<'a>(
+        &'a self,
+        engine: &'a Arc<Engine>,
+        key: &'a ImportedText,
+    ) -> Running<'a, FoundThere> {
+        Box::pin(self.look_up_there(engine, key))
     }
 
     fn check<'a>(&'a self, engine: &'a Arc<Engine>) -> Running<'a, Vec<Finding>> {

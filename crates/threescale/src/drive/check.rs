@@ -32,6 +32,7 @@ impl DrivenAccount {
             Ok(_) => findings.push(self.good("the token may read applications".to_owned())),
             Err(error) => findings.push(self.refused(&error)),
         }
+        findings.push(self.looking_up());
         findings.push(self.writing().await);
         match self.client.application_plans(wanted).await {
             Ok(plans) => {
@@ -57,6 +58,14 @@ impl DrivenAccount {
                 ),
             ),
         }
+    }
+
+    fn looking_up(&self) -> Finding {
+        self.good(match self.settings.look_ups.per_second {
+            0 => "keys that are unknown here are not looked up there".to_owned(),
+            1 => "one key a second that is unknown here is looked up there".to_owned(),
+            most => format!("up to {most} keys a second that are unknown here are looked up there"),
+        })
     }
 
     /// Whether the plan is there that a lock here asks for.

@@ -24,6 +24,20 @@ pub(super) enum Step {
     NoteOtherPlan,
 }
 
+impl Step {
+    /// Whether the portal is asked about the application once more before it is carried out.
+    pub(super) fn asks_again(&self) -> bool {
+        match self {
+            Self::ChangePlan { .. }
+            | Self::Suspend
+            | Self::Resume
+            | Self::NoteOverruled
+            | Self::NoteOtherPlan => true,
+            Self::Import { .. } | Self::Revoke { .. } => false,
+        }
+    }
+}
+
 /// What is known of the keys of an application there, in their order: the ids that they have here.
 pub(super) type KnownKeys = [Option<String>];
 

@@ -11,7 +11,8 @@
 //!   when the lock is gone ([`measure`]).
 //! - [`difference`] says what a synchronization leaves as it is because an owner has to decide it, [`drift`]
 //!   finds and keeps that, and [`take`] carries out what an owner decided.
-//! - [`worker`] reads and asks by itself.
+//! - [`look_up`] asks for one key that is unknown here, when somebody calls with it.
+//! - [`worker`] reads, asks and looks up by itself.
 //!
 //! # What this protects
 //! - Every step can be repeated. A key that was imported before a crash, and is not in any link yet, is found
@@ -35,6 +36,7 @@ mod drift;
 mod link;
 mod lock;
 mod lock_words;
+mod look_up;
 mod measure;
 mod name;
 mod plan;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use keystile_engine::keys::look_up::look_ups::LookUpLimits;
+
 use crate::portal::records::ServiceId;
 use crate::portal::settings::PortalSettings;
 
@@ -23,6 +25,8 @@ pub struct DriveSettings {
     pub on_lock: OnLock,
     /// How often the portal is read.
     pub refresh: Duration,
+    /// How often it is asked about keys that are unknown here.
+    pub look_ups: LookUpLimits,
 }
 
 /// What a lock here asks for there.

@@ -37,6 +37,11 @@ impl DrivenAccount {
         report: &mut Report,
     ) -> Result<(), Failure> {
         let plan = self.plan_of(application);
+        let turn = self.looked_up.lock().await;
+        if turn.contains(&application.id) {
+            report.unchanged();
+            return Ok(());
+        }
         let Some(link) = self.link(engine, application.id).await? else {
             if access(application) == Access::Barred {
                 report.unchanged();
@@ -54,14 +59,34 @@ impl DrivenAccount {
         if steps.is_empty() {
             report.unchanged();
         }
-        for step in steps {
-            let (id, about) = (application.id, &link);
-            match report.mode() {
-                SyncMode::DryRun => report.change(would(&step, about)),
-                SyncMode::Apply => self.take(engine, (id, about), step, keys, report).await?,
-            }
+        let about = (application.id, &link);
+        let (asking, others): (Vec<_>, _) = steps.into_iter().partition(Step::asks_again);
+        for step in others {
+            self.take_or_say(engine, about, step, keys, report).await?;
+        }
+        // No look-up has to wait for the portal.
+        drop(turn);
+        for step in asking {
+            self.take_or_say(engine, about, step, keys, report).await?;
         }
         Ok(())
+    }
+
+    async fn take_or_say(
+        &self,
+        engine: &Arc<Engine>,
+        about: (ApplicationId, &Link),
+        step: Step,
+        keys: &[Credential],
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        match report.mode() {
+            SyncMode::DryRun => {
+                report.change(would(&step, about.1));
+                Ok(())
+            }
+            SyncMode::Apply => self.take(engine, about, step, keys, report).await,
+        }
     }
 
     /// The plan here that its plan there stands for.
@@ -70,7 +95,8 @@ impl DrivenAccount {
         named.or(self.settings.default_plan.as_ref()).cloned()
     }
 
-    async fn bring_over(
+    /// Brings an application over that is new here. `looked_up` is to be held.
+    pub(super) async fn bring_over(
         &self,
         engine: &Arc<Engine>,
         application: &Application,
@@ -203,6 +229,25 @@ impl DrivenAccount {
         }
     }
 
+    /// Brings a key over that is new at an application. `looked_up` is to be held.
+    pub(super) async fn import(
+        &self,
+        engine: &Arc<Engine>,
+        (id, link): (ApplicationId, &Link),
+        key: &Credential,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        let name = &link.name;
+        match self.take_key(engine, key, name, &link.plan).await? {
+            Taken::Key { id: key, .. } => {
+                self.change_link(engine, id, None, |link| link.keys.push(key)).await?;
+                report.change(format!("{name} has another key."));
+            }
+            Taken::NotPossible(why) => report.problem(format!("{name}: {why}.")),
+        }
+        Ok(())
+    }
+
     /// Revokes the keys of an application that is gone there.
     pub(super) async fn let_go(
         &self,
@@ -246,15 +291,8 @@ impl DrivenAccount {
         let name = &link.name;
         match step {
             Step::Import { place } => {
-                let Some(key) = keys.get(place) else {
-                    return Ok(());
-                };
-                match self.take_key(engine, key, name, &link.plan).await? {
-                    Taken::Key { id: key, .. } => {
-                        self.change_link(engine, id, None, |link| link.keys.push(key)).await?;
-                        report.change(format!("{name} has another key."));
-                    }
-                    Taken::NotPossible(why) => report.problem(format!("{name}: {why}.")),
+                if let Some(key) = keys.get(place) {
+                    self.import(engine, (id, link), key, report).await?;
                 }
             }
             Step::Revoke { key } => {
@@ -275,7 +313,7 @@ impl DrivenAccount {
 }
 
 /// The key here that has this text.
-fn known_key(engine: &Engine, key: &Credential) -> Option<Arc<KeyEntry>> {
+pub(super) fn known_key(engine: &Engine, key: &Credential) -> Option<Arc<KeyEntry>> {
     let store = engine.store();
     store.keys().find(&store.pepper().hash(key.reveal().as_bytes()))
 }

@@ -59,6 +59,7 @@ impl DrivenAccount {
         wanted: SyncWanted,
     ) -> Result<SyncReport, Failure> {
         let authentication = self.authentication().await?;
+        self.looked_up.lock().await.clear();
         let there = self.applications().await?;
         let mut report = Report::new(&self.name, wanted.mode);
         report.applications(there.len());
@@ -101,8 +102,24 @@ impl DrivenAccount {
         self.seen(engine, application, (keys, report.problems_after(before))).await
     }
 
-    /// How the service's applications authenticate. Fails when it cannot be seen, or has no keys.
+    /// How the service's applications authenticate, as it was last read; it is read where it never was. Fails
+    /// when it cannot be seen, or has no keys.
+    pub(super) async fn known_authentication(&self) -> Result<Authentication, Failure> {
+        let mut known = self.authentication.lock().await;
+        if let Some(known) = &*known {
+            return Ok(known.clone());
+        }
+        let read = self.read_authentication().await?;
+        Ok(known.insert(read).clone())
+    }
+
     async fn authentication(&self) -> Result<Authentication, Failure> {
+        let read = self.read_authentication().await?;
+        *self.authentication.lock().await = Some(read.clone());
+        Ok(read)
+    }
+
+    async fn read_authentication(&self) -> Result<Authentication, Failure> {
         let services = self.client.services().await.map_err(|error| failure(&error))?;
         let wanted = self.settings.service;
         let Some(service) = services.iter().find(|service| service.id == wanted) else {
@@ -156,7 +173,7 @@ impl DrivenAccount {
     }
 
     /// What an application authenticates with.
-    async fn credentials(
+    pub(super) async fn credentials(
         &self,
         application: &Application,
         authentication: &Authentication,

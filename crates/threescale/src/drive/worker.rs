@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keystile_core::time::Timestamp;
-use keystile_engine::Engine;
+use keystile_engine::keys::look_up::look_ups::LookUps;
 use keystile_engine::keys::source::SyncWanted;
+use keystile_engine::{Engine, KeySource};
 
 use crate::drive::account::DrivenAccount;
 
@@ -14,9 +15,12 @@ const LOCKS: Duration = Duration::from_secs(1);
 /// When the portal is read again after a failure, where its turn does not come before.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// Keeps an account in step, for ever: it reads the portal now and then, and has locks followed there.
+/// Keeps an account in step, for ever: it reads the portal now and then, has locks followed there, and looks up
+/// keys that are unknown here.
 pub async fn run(account: Arc<DrivenAccount>, engine: Arc<Engine>) {
-    tokio::join!(read(&account, &engine), ask(&account, &engine));
+    let source: Arc<dyn KeySource> = account.clone();
+    let looking_up = LookUps::carry_out(source, engine.clone());
+    tokio::join!(read(&account, &engine), ask(&account, &engine), looking_up);
 }
 
 async fn read(account: &DrivenAccount, engine: &Arc<Engine>) {

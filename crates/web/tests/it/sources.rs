@@ -2,12 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
+use keystile_core::keys::imported::ImportedText;
 use keystile_core::owners::principal::Principal;
 use keystile_core::owners::scope::Scope;
-use keystile_core::time::Timestamp;
+use keystile_core::time::{Span, Timestamp};
 use keystile_engine::command::{Done, Failure, FailureKind};
 use keystile_engine::findings::Finding;
 use keystile_engine::keys::difference::{Difference, Reversal, Side, TakeableSide};
+use keystile_engine::keys::look_up::answer::FoundThere;
+use keystile_engine::keys::look_up::look_ups::{LookUpLimits, LookUps};
 use keystile_engine::keys::source::{
     Deletions, FollowedLock, KeySourceView, SyncMode, SyncReport, SyncWanted,
 };
@@ -24,6 +27,7 @@ const PATH: &str = "/sources/elsewhere%20%3Cmain%3E%2F1";
 struct TestSource {
     view: Mutex<KeySourceView>,
     requests: Mutex<Vec<String>>,
+    look_ups: LookUps,
 }
 
 impl TestSource {
@@ -74,6 +78,18 @@ impl KeySource for TestSource {
         })
     }
 
+    fn look_ups(&self) -> &LookUps {
+        &self.look_ups
+    }
+
+    fn look_up<'a>(
+        &'a self,
+        _: &'a Arc<Engine>,
+        _: &'a ImportedText,
+    ) -> FromSource<'a, FoundThere> {
+        Box::pin(async { Ok(FoundThere::Unknown) })
+    }
+
     fn check<'a>(&'a self, _: &'a Arc<Engine>) -> FromSource<'a, Vec<Finding>> {
         Box::pin(async { Ok(Vec::new()) })
     }
@@ -122,7 +138,9 @@ fn console() -> (TestConsole, Arc<TestSource>) {
         locks: Vec::new(),
     };
     let console = TestConsole::new();
-    let source = Arc::new(TestSource { view: Mutex::new(view), requests: Mutex::default() });
+    let (view, requests) = (Mutex::new(view), Mutex::default());
+    let limits = LookUpLimits { per_second: 0, unknown_for: Span::from_secs(1) };
+    let source = Arc::new(TestSource { view, requests, look_ups: LookUps::new(limits) });
     console.engine().key_sources.set(vec![source.clone()]).unwrap();
     (console, source)
 }

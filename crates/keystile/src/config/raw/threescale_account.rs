@@ -47,4 +47,11 @@ pub(crate) struct Threescale {
     /// How often the portal is read for what changed there, from 10 seconds to 1 day.
     #[schemars(extend("default" = "5 min"))]
     pub(crate) refresh: Option<Spanned<String>>,
+    /// How many keys that are unknown here the portal is asked about in any second; none where 0. A key that was
+    /// issued there a moment ago then works with its first call. Callers beyond that are told to come again.
+    #[schemars(extend("default" = 10))]
+    pub(crate) look_ups: Option<Spanned<i64>>,
+    /// How long a key that the portal does not know is refused without asking again, up to 1 day.
+    #[schemars(extend("default" = "1 min"))]
+    pub(crate) unknown_for: Option<Spanned<String>>,
 }

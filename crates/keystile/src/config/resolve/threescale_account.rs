@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use keystile_core::policy::PlanSpec;
 use keystile_core::time::Span;
+use keystile_engine::keys::look_up::look_ups::LookUpLimits;
 use keystile_threescale::drive::settings::{DriveSettings, OnLock};
 use keystile_threescale::portal::address::{AddressFault, PortalAddress};
 use keystile_threescale::portal::records::ServiceId;
@@ -18,6 +19,10 @@ use crate::config::value::{NumberOrText, Spanned};
 
 const REFRESH: Span = Span::from_secs(5 * 60);
 const REFRESH_MIN: Span = Span::from_secs(10);
+const LOOK_UPS: u32 = 10;
+/// More would be a flood that the owner asked for.
+const LOOK_UPS_MAX: i64 = 1_000;
+const UNKNOWN_FOR: Span = Span::from_secs(60);
 
 impl Resolver<'_> {
     /// The accounts in the order of the file. One with a mistake is not among them.
@@ -67,6 +72,7 @@ impl Resolver<'_> {
                 .help("each time the whole list of applications is read");
         }
         let on_lock = self.on_lock(account.on_lock.as_ref());
+        let look_ups = self.look_ups(account);
         let mut portal = PortalSettings::new(address?, token?);
         portal.ca_file = ca_file;
         Some(DriveSettings {
@@ -77,7 +83,15 @@ impl Resolver<'_> {
             default_plan: account.default_plan.as_ref().map(|plan| plan.value.clone()),
             on_lock,
             refresh: Duration::from_millis(refresh.millis().unsigned_abs()),
+            look_ups,
         })
+    }
+
+    fn look_ups(&mut self, account: &Threescale) -> LookUpLimits {
+        let asked = account.look_ups.as_ref();
+        let per_second = self.number("look_ups", asked, 0..=LOOK_UPS_MAX, LOOK_UPS);
+        let unknown_for = self.span(account.unknown_for.as_ref(), UNKNOWN_FOR, DAY);
+        LookUpLimits { per_second, unknown_for }
     }
 
     fn portal(&mut self, name: &Spanned<String>, account: &Threescale) -> Option<PortalAddress> {

@@ -80,6 +80,8 @@ fn check_threescale(accounts: &[DriveSettings], folder: &Path) {
     assert_eq!(account.default_plan.as_deref(), Some("open"));
     assert_eq!(account.on_lock, OnLock::ChangePlan("Read only".to_owned()));
     assert_eq!(account.refresh, Duration::from_mins(1));
+    let look_ups = account.look_ups;
+    assert_eq!((look_ups.per_second, look_ups.unknown_for), (20, Span::from_secs(300)));
 }
 
 fn check_api(spec: &ApiSpec, folder: &Path) {

@@ -82,6 +82,11 @@ impl Http2 {
         Ok(id)
     }
 
+    /// Ends a body.
+    pub(crate) fn end(&mut self, id: u32) -> io::Result<()> {
+        self.stream.write_all(&frame(DATA, END_STREAM, id, b""))
+    }
+
     /// Sends some of a body.
     pub(crate) fn data(&mut self, id: u32, bytes: &[u8]) -> io::Result<()> {
         for part in bytes.chunks(16_384) {

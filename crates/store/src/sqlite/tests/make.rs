@@ -131,6 +131,7 @@ pub(crate) fn write(
     let mut found = api.api.operation(&method.parse().unwrap(), path, path);
     found.charge = Charge::Writes(cost);
     let keyless = RateState::default();
+    let (lacks, why) = (Reason::KeyMissing.into(), Reason::KeyUnknown.into());
     let plan;
     let caller = match &requester {
         Requester::Key(key) => {
@@ -143,8 +144,8 @@ pub(crate) fn write(
                 rate: &key.rate,
             }
         }
-        Requester::Address(_) => CallerState::Keyless { rate: &keyless, lacks: Reason::KeyMissing },
-        Requester::Nobody => CallerState::Unknown,
+        Requester::Address(_) => CallerState::Keyless { rate: &keyless, lacks: &lacks },
+        Requester::Nobody => CallerState::Unknown { why: &why },
     };
     let permit = decide(
         policy,

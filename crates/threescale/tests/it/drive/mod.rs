@@ -3,6 +3,7 @@
 mod drift;
 mod follow;
 mod lock;
+mod look_up;
 mod plan;
 mod refused;
 mod setup;

@@ -10,6 +10,7 @@ use keystile_core::keys::lock::{Budgets, LockLevel};
 use keystile_core::keys::text::KeyPrefix;
 use keystile_core::owners::principal::Principal;
 use keystile_core::policy::Policy;
+use keystile_core::time::Span;
 use keystile_core::version::Expected;
 use keystile_engine::audit::ListEvents;
 use keystile_engine::command::{Command, Done, Failure};
@@ -20,6 +21,8 @@ use keystile_engine::keys::application_edit::{ChangeApplicationPlan, SetApplicat
 use keystile_engine::keys::difference::{Difference, Side};
 use keystile_engine::keys::key::{KeyView, ListKeys};
 use keystile_engine::keys::lock::{LockKey, UnlockKey};
+use keystile_engine::keys::look_up::answer::FoundThere;
+use keystile_engine::keys::look_up::look_ups::LookUpLimits;
 use keystile_engine::keys::source::{Deletions, KeySourceView, SyncMode, SyncReport, SyncWanted};
 use keystile_engine::{Engine, EngineSettings, KeySource as _};
 use keystile_store::Store;
@@ -64,6 +67,7 @@ fn settings(test: &TestPortal) -> DriveSettings {
         default_plan: Some("other".to_owned()),
         on_lock: OnLock::Suspend,
         refresh: Duration::from_hours(1),
+        look_ups: LookUpLimits { per_second: 10, unknown_for: Span::from_secs(60) },
     }
 }
 
@@ -133,6 +137,11 @@ impl Driven {
 
     pub(super) async fn sync(&self) -> SyncReport {
         self.try_sync(SyncWanted::default()).await.unwrap()
+    }
+
+    /// Looks a key up, as the account's own worker does when somebody calls with it.
+    pub(super) async fn look_up(&self, key: &str) -> Result<FoundThere, Failure> {
+        self.account.look_up(self.engine(), &key.parse().unwrap()).await
     }
 
     pub(super) async fn dry_run(&self) -> SyncReport {
