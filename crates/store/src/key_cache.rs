@@ -204,6 +204,7 @@ impl LockedCount {
 #[derive(Debug, Default)]
 pub struct KeyCache {
     by_hash: papaya::HashMap<KeyHash, Arc<KeyEntry>>,
+    applications: papaya::HashMap<ApplicationId, Arc<ApplicationEntry>>,
     /// How many entries there are; the map counts only with an effort.
     len: AtomicU64,
     pub(crate) locked: Arc<LockedCount>,
@@ -220,6 +221,11 @@ impl KeyCache {
         self.by_hash.pin().get(hash).cloned()
     }
 
+    /// The application with an id, for a door that knows one that may have no key.
+    pub fn application(&self, id: ApplicationId) -> Option<Arc<ApplicationEntry>> {
+        self.applications.pin().get(&id).cloned()
+    }
+
     /// How many keys there are, of any state.
     pub fn len(&self) -> u64 {
         self.len.load(Ordering::Relaxed)
@@ -228,6 +234,10 @@ impl KeyCache {
     /// Whether no key was ever issued.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    pub(crate) fn insert_application(&self, entry: Arc<ApplicationEntry>) {
+        self.applications.pin().insert(entry.id, entry);
     }
 
     pub(crate) fn insert(&self, hash: KeyHash, entry: Arc<KeyEntry>) {

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use keystile_core::keys::application::ApplicationState;
 use keystile_core::keys::hash::KeyHash;
 use keystile_store::doors::meters::MeterValue;
 
@@ -50,7 +51,12 @@ pub struct ApplicationEntry {
     stopped: Application,
     /// Under which hashes the gate would know its keys.
     gate_keys: Vec<KeyHash>,
+    /// The application of Keystile's that it is as well.
+    here: Option<Here>,
 }
+
+/// An application of Keystile's, as calls see it.
+type Here = Arc<keystile_store::key_cache::ApplicationEntry>;
 
 impl ServiceEntry {
     /// A service without applications.
@@ -146,7 +152,11 @@ impl ServiceEntry {
     }
 
     /// Takes up an application whose id is free.
-    fn keep_application(&mut self, record: ApplicationRecord, counters: Counters) {
+    fn keep_application(
+        &mut self,
+        record: ApplicationRecord,
+        (counters, here): (Counters, Option<Here>),
+    ) {
         let id: Box<str> = record.id.as_str().into();
         if let Some(SecretHash(hash)) = record.user_key {
             self.user_keys.insert(hash, id.clone());
@@ -168,6 +178,7 @@ impl ServiceEntry {
             counters: Mutex::new(counters),
             stopped: Application { state: State::Suspended, ..application.clone() },
             gate_keys: gate_keys(self.service.backend_version, &record),
+            here,
             application,
             record,
         };
@@ -222,9 +233,9 @@ impl Catalog {
         let before = self.services.remove(entry.service.id.as_ref());
         let applications = before.map(|before| before.applications).unwrap_or_default();
         for (_, application) in applications {
-            let counters =
-                application.counters.into_inner().unwrap_or_else(PoisonError::into_inner);
-            entry.keep_application(application.record, counters);
+            let ApplicationEntry { record, counters, here, .. } = application;
+            let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner);
+            entry.keep_application(record, (counters, here));
         }
         self.services.insert(entry.service.id.clone(), entry);
         Ok(())
@@ -242,10 +253,19 @@ impl Catalog {
             return false;
         };
         let before = service.remove_application(&record.id);
-        let counters = before.map(|before| before.counters.into_inner());
-        let counters = counters.map(|lock| lock.unwrap_or_else(PoisonError::into_inner));
-        service.keep_application(record, counters.unwrap_or_default());
+        let kept = before.map(|ApplicationEntry { counters, here, .. }| {
+            (counters.into_inner().unwrap_or_else(PoisonError::into_inner), here)
+        });
+        service.keep_application(record, kept.unwrap_or_default());
         true
+    }
+
+    /// Says which application of Keystile's one is as well.
+    pub(super) fn set_here(&mut self, service: &str, id: &str, here: Option<Here>) {
+        let service = self.services.get_mut(service);
+        if let Some(entry) = service.and_then(|service| service.applications.get_mut(id)) {
+            entry.here = here;
+        }
     }
 
     /// Forgets an application.
@@ -301,6 +321,11 @@ impl ApplicationEntry {
     /// As calls see it while none of its keys is locked.
     pub const fn application(&self) -> &Application {
         &self.application
+    }
+
+    /// Whether it is suspended here.
+    pub(super) fn is_suspended_here(&self) -> bool {
+        self.here.as_ref().is_some_and(|here| here.state() == ApplicationState::Suspended)
     }
 
     /// As calls see it while one of its keys is locked.

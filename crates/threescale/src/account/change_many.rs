@@ -126,10 +126,15 @@ impl Account {
             return Ok(());
         }
         self.record(by, draft).await.map_err(ChangeError::from)?;
-        let mut catalog = self.catalog_to_change();
-        for record in records {
-            catalog.keep_application(record);
+        let id = |record: &ApplicationRecord| ApplicationRecord::document_id(service, &record.id);
+        let ids: Vec<String> = records.iter().map(id).collect();
+        {
+            let mut catalog = self.catalog_to_change();
+            for record in records {
+                catalog.keep_application(record);
+            }
         }
+        self.note_here(ids.iter());
         Ok(())
     }
 }

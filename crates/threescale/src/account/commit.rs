@@ -165,8 +165,22 @@ impl Account {
         for why in self.engine.execute(by, ChangeSource { change }).await? {
             tracing::warn!(%why, "a key of the 3scale backend could not be taken over");
         }
+        let ids: Vec<String> = known.keys().cloned().collect();
         self.links().extend(known);
+        self.note_here(ids.iter());
         Ok(())
+    }
+
+    /// Has the catalog know which applications of Keystile's some of its own are as well.
+    pub(super) fn note_here<'i>(&self, ids: impl Iterator<Item = &'i String>) {
+        let mut catalog = self.catalog_to_change();
+        let links = self.links();
+        for id in ids {
+            let (service, application) = id.split_once('/').unwrap_or_default();
+            let link = links.get(id);
+            let here = link.and_then(|link| self.store.keys().application(link.application));
+            catalog.set_here(service, application, here);
+        }
     }
 }
 

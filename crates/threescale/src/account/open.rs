@@ -76,7 +76,7 @@ impl Account {
         let events = Log::restored(EVENTS, EVENTS_MAX, all(&store, EVENTS).await?);
         let errors = Log::restored(ERRORS, ERRORS_MAX, all(&store, ERRORS).await?);
         let provider_pepper = store.pepper().derived("3scale provider");
-        Ok(Arc::new(Self {
+        let account = Arc::new(Self {
             engine,
             store,
             writes,
@@ -89,7 +89,10 @@ impl Account {
             changing: tokio::sync::Mutex::default(),
             events,
             errors,
-        }))
+        });
+        let ids: Vec<String> = account.links().keys().cloned().collect();
+        account.note_here(ids.iter());
+        Ok(account)
     }
 
     /// Has applications here follow those of the account that changed while nobody looked: all of them, where the

@@ -50,7 +50,12 @@ impl View<'_> {
                     || key.application.state() != ApplicationState::Active
             })
         };
-        if entry.gate_keys().any(is_stopped) { entry.stopped() } else { entry.application() }
+        let is_looked_at = self.keys.is_some();
+        if is_looked_at && (entry.is_suspended_here() || entry.gate_keys().any(is_stopped)) {
+            entry.stopped()
+        } else {
+            entry.application()
+        }
     }
 
     fn entry(&self, service: &Service) -> Option<&ServiceEntry> {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use keystile_core::keys::hash::KeyHash;
 use keystile_core::refusal::Reason;
 use keystile_engine::Reservation;
 use keystile_engine::admission::relayed::RelayedWrite;
@@ -38,13 +39,24 @@ impl Account {
         let (metric, cost) = writes_of(&prepared, &call, rule)?;
         let service = catalog.service(&prepared.service().id)?;
         let entry = service.application(&prepared.application().id)?;
-        let key = entry.gate_keys().find_map(|hash| self.store.keys().find(hash))?;
+        let shown = self.shown(&call, &entry.record.id);
+        let shown = shown.iter().filter(|hash| entry.gate_keys().any(|known| known == *hash));
+        let keys = shown.chain(entry.gate_keys());
+        let key = keys.into_iter().find_map(|hash| self.store.keys().find(hash))?;
         let counters = entry.counters();
         let metrics = &service.service().metrics;
         let decision = prepared.decide(now, |limit, window| {
             counters.value(&metrics.metric(limit.metric).id, limit.period, window)
         });
         decision.rejection.is_none().then_some(Write { key, metric, cost })
+    }
+
+    /// What the gate would know of the credentials that a call shows, the whole of a pair first.
+    fn shown(&self, call: &Call<'_>, application: &str) -> Vec<KeyHash> {
+        let pair = call.app_key.map(|key| self.app_key(application, key));
+        let user_key = call.user_key.map(|key| self.key(key));
+        let both = pair.into_iter().flat_map(|known| known.pair.into_iter().chain([known.key]));
+        both.chain(user_key).map(|key| key.0).collect()
     }
 
     /// Takes writes from the budgets of their key.

@@ -44,6 +44,8 @@ impl WriteTx<'_> {
         )?;
         let detail = format!("created with the plan {plan}");
         self.record_of_application(EventKind::ApplicationCreated, entry.row, actor, &detail)?;
+        let (table, shared) = (self.memory.keys.clone(), entry.clone());
+        self.after_commit(move || table.insert_application(shared));
         Ok(entry)
     }
 

@@ -25,7 +25,9 @@ pub(crate) fn load(connection: &Connection, table: &KeyCache) -> Result<Rows> {
     while let Some(row) = applications.next()? {
         let id = parsed(&row.get::<_, String>(1)?)?;
         let (name, state): (String, _) = (row.get(2)?, state_from(row.get_ref(3)?));
-        rows.add_application(Arc::new(ApplicationEntry::new(row.get(0)?, id, &name, state)));
+        let entry = Arc::new(ApplicationEntry::new(row.get(0)?, id, &name, state));
+        table.insert_application(entry.clone());
+        rows.add_application(entry);
     }
     let mut statement = connection
         .prepare("SELECT id, uid, application, plan, hash, expires, revoked, lock, origin IS NOT NULL FROM key")?;

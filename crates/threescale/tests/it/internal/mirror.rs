@@ -202,6 +202,41 @@ async fn the_key_of_a_pair_is_both_parts_and_follows_the_version_of_the_service(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_application_without_a_key_is_suspended_here_too() {
+    let backend = mirrored("2").await;
+    let authrep = format!("/transactions/authrep.xml?{PROVIDER}&app_id=a");
+    assert_eq!(backend.get(&authrep).status, 200);
+    set_state(&backend, ApplicationState::Suspended).await;
+    assert_eq!(backend.get(&authrep).status, 409);
+    let backend = Backend::open_mirrored(backend.killed()).await;
+    backend.make_service("oauth", &[]).await;
+    assert_eq!(backend.keep("a", "active", "Gold"), 200);
+    assert_eq!(backend.get(&authrep).status, 409);
+    set_state(&backend, ApplicationState::Active).await;
+    assert_eq!(backend.get(&authrep).status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_are_those_of_the_key_that_the_call_shows() {
+    let backend = mirrored("2").await;
+    for key in ["first", "second"] {
+        let key = json!({"application_key": {"value": key}});
+        assert_eq!(backend.put("POST", &format!("{APPS}/a/keys"), key).0, 201);
+    }
+    let post = |key: &str| {
+        let path = "/transactions/authrep.xml";
+        let query = format!("{PROVIDER}&app_id=a&app_key={key}&usage[post]=10");
+        backend.get(&format!("{path}?{query}")).status
+    };
+    // Ten writes a day each.
+    assert_eq!((post("first"), post("second")), (200, 200));
+    assert_eq!(post("second"), 409);
+    let state = |text: &str| backend.store.key(backend.hashed(text));
+    assert_eq!(state("a:first").await.unwrap().lock, None);
+    assert!(state("a:second").await.unwrap().lock.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_known_here_already_stays_where_it_is() {
     let backend = Backend::open_mirrored(tempfile::tempdir().unwrap()).await;
     backend.make_service("1", &[]).await;
