@@ -22,6 +22,19 @@ pub struct Diagnose;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListChannelFindings;
 
+/// Looks how the systems stand that issue keys beside this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListSourceFindings;
+
+impl Command for ListSourceFindings {
+    type Answer = Vec<Finding>;
+    const SCOPE: Scope = Scope::Read;
+
+    fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<Finding>> {
+        Box::pin(engine.source_findings())
+    }
+}
+
 impl Command for ListFindings {
     type Answer = Vec<Finding>;
     const SCOPE: Scope = Scope::Read;

@@ -98,10 +98,12 @@ impl DrivenAccount {
                 self.set_note(engine, link, "").await?;
             }
             report.change(format!("{name} may call there again, and is resumed here."));
-        } else {
+        } else if here.application.state == ApplicationState::Suspended {
             report.change(format!(
                 "{name} may call there again; its suspension here is not 3scale's, and stays."
             ));
+        } else {
+            report.change(format!("{name} may call there again."));
         }
         let locked = here.keys_list.iter().filter(|key| key.lock.is_some()).count();
         let mut event = None;

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use keystile_core::keys::application::ApplicationState;
 use keystile_core::keys::key::KeyState;
 use keystile_engine::Engine;
 use keystile_engine::command::{Failure, FailureKind};
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::drive::account::DrivenAccount;
 use crate::drive::difference::{Found, Here, PlanMap, Seen, SeenState, differences, gone};
-use crate::drive::link::Link;
+use crate::drive::link::{Link, Suspension};
 use crate::drive::name::names;
 use crate::portal::records::{Application, ApplicationId, Credential};
 
@@ -113,7 +114,13 @@ impl DrivenAccount {
             .iter()
             .filter_map(known)
             .filter(|key| key.state(now) == KeyState::Revoked && is_linked(&key.id.to_string()));
-        let [name, _] = names(application);
+        let named = names(application);
+        let reason = |said: &String| {
+            let named = named.iter().find_map(|name| said.strip_prefix(name)?.strip_prefix(": "));
+            short(&capital(named.unwrap_or(said)))
+        };
+        let left = left.iter().take(REASONS_MAX).map(reason).collect();
+        let [name, _] = named.clone();
         Ok(Seen {
             number: application.id.get(),
             name,
@@ -122,7 +129,7 @@ impl DrivenAccount {
             state: SeenState::of(application),
             revoked: revoked.count(),
             came_over: link.is_some(),
-            left: left.iter().take(REASONS_MAX).map(|reason| short(reason)).collect(),
+            left,
         })
     }
 
@@ -137,6 +144,7 @@ impl DrivenAccount {
         let here: BTreeMap<_, _> = here.iter().map(|view| (view.id.as_str(), view)).collect();
         let locked = self.locked_keys(engine).await?;
         let (mut kept, mut linked) = (Kept::default(), BTreeSet::new());
+        let mut resumed = Vec::new();
         {
             let links = self.links(engine).await?;
             for seen in seen {
@@ -146,6 +154,11 @@ impl DrivenAccount {
                     Some(Here::from_view(here.get(link.application.as_str())?, is_locked))
                 };
                 let is = link.and_then(of_link);
+                if link.is_some_and(|link| link.suspension == Suspension::Followed)
+                    && is.as_ref().is_some_and(|is| is.state == ApplicationState::Active)
+                {
+                    resumed.push(ApplicationId::new(seen.number));
+                }
                 let count = differences(self.plan_map(), &seen, (link, is.as_ref())).len();
                 if count > 0 && kept.seen.len() < KEPT_MAX {
                     kept.seen.push(seen);
@@ -154,6 +167,11 @@ impl DrivenAccount {
                 }
             }
             linked.extend(links.values().flat_map(|link| link.keys.iter().cloned()));
+        }
+        // An owner ended that suspension: the next one that they make is theirs.
+        for id in resumed {
+            let disown = |link: &mut Link| link.suspension = Suspension::NotOurs;
+            self.change_link(engine, id, None, disown).await?;
         }
         for application in self.gone_applications(engine, &linked).await? {
             if kept.gone.len() < KEPT_MAX {
@@ -271,6 +289,12 @@ impl DrivenAccount {
             Err(failure) => Err(failure),
         }
     }
+}
+
+/// A sentence that begins as one.
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn short(text: &str) -> String {

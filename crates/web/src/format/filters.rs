@@ -9,9 +9,10 @@
     reason = "a macro writes the filters around these functions, in the form that templates call"
 )]
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 
 use askama::Values;
+use askama::filters::{Html, Safe, escape};
 use keystile_core::actor::Actor;
 use keystile_core::keys::application::ApplicationState;
 
@@ -27,6 +28,23 @@ pub(crate) fn words_of(name: impl Display, _: &dyn Values) -> askama::Result<Str
 #[askama::filter_fn]
 pub(crate) fn sentence(text: &str, _: &dyn Values) -> askama::Result<String> {
     Ok(format::capital(text))
+}
+
+/// A sentence in which what stands between backticks is what one types.
+#[askama::filter_fn]
+pub(crate) fn coded(text: &str, _: &dyn Values) -> askama::Result<Safe<String>> {
+    let mut html = String::new();
+    for (place, part) in text.split('`').enumerate() {
+        let part = escape(part, Html)?;
+        // A mark without its other half is only a mark.
+        let is_code = place % 2 == 1 && place < text.matches('`').count();
+        match (is_code, place % 2) {
+            (true, _) => write!(html, "<code>{part}</code>")?,
+            (false, 1) => write!(html, "`{part}")?,
+            (false, _) => write!(html, "{part}")?,
+        }
+    }
+    Ok(Safe(html))
 }
 
 /// A number that is easy to read.

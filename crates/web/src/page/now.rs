@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::State;
 use keystile_core::journal::WriteRecord;
 use keystile_core::policy::example_call::Wanted;
-use keystile_engine::findings::{Finding, FindingLevel, ListChannelFindings};
+use keystile_engine::findings::{Finding, FindingLevel, ListChannelFindings, ListSourceFindings};
 use keystile_engine::journal::{ListLastDay, PageRecords, RecordFilter};
 use keystile_engine::keys::budget_warnings::{BudgetWarning, ListBudgetWarnings};
 use keystile_engine::keys::key::{KeyFilter, KeyView, ListKeys};
@@ -44,6 +44,8 @@ struct NowPage {
     deliveries: Vec<DeliveryView>,
     /// Channels that cannot send, and why.
     unable: Vec<String>,
+    /// Key sources in trouble.
+    troubled: Vec<Finding>,
     /// A call that writes, with KEY for the key.
     curl: Option<String>,
 }
@@ -63,6 +65,9 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
     let records = records.map_err(failure_page(&web, &owner))?.records;
     let channels = web.engine.execute(&principal, ListChannelFindings).await;
     let unable = unable(channels.map_err(failure_page(&web, &owner))?);
+    let sources = web.engine.execute(&principal, ListSourceFindings).await;
+    let mut troubled = sources.map_err(failure_page(&web, &owner))?;
+    troubled.retain(|finding| finding.level == FindingLevel::Problem);
     let filter = DeliveryFilter { limit: TOLD_SHOWN, ..DeliveryFilter::default() };
     let deliveries = web.engine.execute(&owner.principal(), ListDeliveries { filter }).await;
     let deliveries = deliveries.map_err(failure_page(&web, &owner))?;
@@ -80,7 +85,9 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
     let locked_count = web.engine.locked_keys();
     let (well, summary) = match web.engine.store().warning() {
         Some(warning) if frame.fault.is_none() => (false, format!("Writes go on, but {warning}.")),
-        Some(_) | None => summary(&frame, locked_count, (near.len(), unable.len()), &flow),
+        Some(_) | None => {
+            summary(&frame, locked_count, (near.len(), unable.len(), troubled.len()), &flow)
+        }
     };
     Ok(page(&NowPage {
         well,
@@ -96,6 +103,7 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
         records,
         deliveries,
         unable,
+        troubled,
         curl: curl(&web),
         frame,
         clock,
@@ -111,7 +119,7 @@ fn unable(findings: Vec<Finding>) -> Vec<String> {
 fn summary(
     frame: &Frame,
     locked: u64,
-    (near, unable): (usize, usize),
+    (near, unable, troubled): (usize, usize, usize),
     flow: &Flow,
 ) -> (bool, String) {
     let traffic = match flow.reads + flow.writes {
@@ -126,6 +134,7 @@ fn summary(
         (2.., _) => (false, format!("{locked} keys are locked. {traffic}")),
         (0, _) if unable == 1 => (false, format!("A channel cannot send alerts. {traffic}")),
         (0, _) if unable > 1 => (false, format!("{unable} channels cannot send alerts. {traffic}")),
+        (0, _) if troubled > 0 => (false, format!("A key source is in trouble. {traffic}")),
         (0, 0) => (true, format!("All is well. {traffic}")),
         (0, 1) => {
             (true, format!("All is well; one key has used most of a budget, or all. {traffic}"))

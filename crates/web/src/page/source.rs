@@ -47,13 +47,28 @@ async fn synchronize_with(
     deletions: Deletions,
 ) -> Response {
     let wanted = SyncWanted { deletions, ..SyncWanted::default() };
-    let sync = SyncKeySources { source: Some(source), wanted };
+    let sync = SyncKeySources { source: Some(source.clone()), wanted };
     let flash = match web.engine.execute(&owner.principal(), sync).await {
         Ok(reports) => Flash::done(reports.iter().map(sentence).collect::<Vec<_>>().join("\n")),
-        Err(failure) => Flash::failed(&failure),
+        Err(failure) => failed(&source, &failure),
     };
     web.flashes.put(owner.session(), flash);
     redirect(BACK)
+}
+
+/// That a source could not be read. Why stands with it on the page.
+fn failed(source: &str, failure: &Failure) -> Flash {
+    match failure.kind {
+        FailureKind::Missing | FailureKind::Forbidden => Flash::failed(failure),
+        FailureKind::Invalid
+        | FailureKind::Conflict
+        | FailureKind::Stale
+        | FailureKind::Unavailable
+        | FailureKind::Fault => {
+            let message = format!("{source} was not followed; why is said with it.");
+            Flash::failed(&Failure { message, ..failure.clone() })
+        }
+    }
 }
 
 /// What a synchronization did.

@@ -159,7 +159,7 @@ fn difference(id: &str, sides: &[(Side, Reversal)]) -> Difference {
         there: "It is on the plan A.".to_owned(),
         here: "It is on the plan B.".to_owned(),
         sides: sides.iter().map(takeable).collect(),
-        advice: Some("Mend it <there>.".to_owned()),
+        advice: Some("Say in `plans` what <it> is.".to_owned()),
     }
 }
 
@@ -220,7 +220,15 @@ async fn a_source_says_whether_it_works_and_since_when_it_does_not() {
         view.failing_since = Some(Timestamp(now.0 - 7_200_000));
     });
     let page = console.page(&cookie).await;
-    for said in ["■ problem", "The access token is refused", "2 h ago", "It is read again"] {
+    for said in ["■ problem", "The access token is refused", "2 h ago", "it is read again"] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    for (path, said) in [
+        ("/", "A key source is in trouble."),
+        ("/", "it was not read to the end since"),
+        ("/settings", "✗ elsewhere &#60;main&#62;/1</b>: it was not read to the end since"),
+    ] {
+        let page = console.get(path).cookie(&cookie).send().await.text;
         assert!(page.contains(said), "{said}: {page}");
     }
     assert!(!page.contains("/deletions"), "{page}");
@@ -248,7 +256,7 @@ async fn differences_show_both_sides_and_only_buttons_that_do_something() {
         "It is on the plan A.",
         "It is on the plan B.",
         "Do what is right there",
-        "Mend it &#60;there&#62;.",
+        "Say in <code>plans</code> what &#60;it&#62; is.",
         "And 4 more",
         &format!("href=\"{PATH}/take/gone-2-bb/there\""),
     ] {
@@ -314,7 +322,8 @@ async fn a_source_is_synchronized_and_many_deletions_are_confirmed_on_a_page_of_
     assert_eq!(source.requests(), [format!("synchronize {guarded:?}")]);
     source.set(|view| view.awaits_confirmation = true);
     let page = console.sent(&cookie, &format!("{PATH}/synchronize"), &[]).await;
-    assert!(page.contains("20 of 40 are gone") && page.contains("see whether"), "{page}");
+    assert!(page.contains("was not followed; why is said with it"), "{page}");
+    assert!(page.contains("see whether that is meant"), "{page}");
     source.requests();
     let deletions = format!("{PATH}/deletions");
     let page = console.get(&deletions).cookie(&cookie).send().await.text;

@@ -103,7 +103,7 @@ async fn an_application_whose_plan_stands_for_none_here_is_shown_until_it_comes_
     let found = driven.difference().await;
     assert_eq!(found.application, "Acme Ltd – Reader");
     assert_eq!((found.about.as_str(), found.application_id), ("not brought over", None));
-    assert!(found.here.contains("\"Unlimited\" there stands for no plan here"), "{}", found.here);
+    assert_eq!(found.here, "Its plan \"Unlimited\" there stands for no plan here.");
     assert_eq!(
         found.advice.as_deref(),
         Some("Say in `plans` what \"Unlimited\" stands for, or set `default_plan`.")

@@ -287,3 +287,44 @@ async fn a_plan_that_a_lock_asked_for_and_somebody_changed_goes_either_way() {
     assert_eq!(driven.there().0, driven.test.ids.other_plan);
     driven.is_settled().await;
 }
+
+#[tokio::test]
+async fn of_two_owners_who_take_different_sides_at_once_one_is_told() {
+    let driven = followed().await;
+    driven.set_state(NAME, Suspended).await;
+    driven.sync().await;
+    let found = driven.difference().await;
+    let (one, other) =
+        tokio::join!(driven.take(&found, Side::There), driven.take(&found, Side::Here));
+    let failure = one.and(other).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Conflict, "{failure}");
+    driven.is_settled().await;
+}
+
+#[tokio::test]
+async fn a_suspension_that_an_owner_makes_after_ending_3scales_is_theirs() {
+    let (driven, _) = suspended_there().await;
+    driven.set_state(NAME, Suspended).await;
+    driven.sync().await;
+    driven.set_there(State::Live);
+    driven.sync().await;
+    assert_eq!(driven.application(NAME).await.application.state, Suspended);
+    let found = driven.difference().await;
+    assert_eq!((found.there.as_str(), found.here.as_str()), ("It may call.", "It is suspended."));
+}
+
+#[tokio::test]
+async fn a_crash_after_the_portal_was_asked_leaves_what_the_next_reading_puts_right() {
+    for fault in [Fault::CutHead, Fault::CutBody] {
+        let (mut driven, found) = suspended_there().await;
+        driven.test.portal.fail_on("/resume.json", fault);
+        // It was carried out there, and nobody here has read the answer.
+        driven.take(&found, Side::Here).await.unwrap_err();
+        assert_eq!(driven.there().1, State::Live);
+        driven.restart().await;
+        driven.sync().await;
+        assert_eq!(driven.application(NAME).await.application.state, Active);
+        assert_eq!(driven.differences().await, []);
+        assert_eq!(driven.sync().await.changed, 0);
+    }
+}
