@@ -15,6 +15,8 @@ fuzz_target!(|bytes: &[u8]| {
         Call::read(Operation::Authrep, query).expect("the parameters are texts");
         let _ = Options::read(Some(bytes), params);
     }
+    // The same bytes as parts, behind the shortest boundary.
+    let _ = Query::parse_multipart("multipart/form-data; boundary=x", bytes);
     if !bytes.contains(&b'%') {
         let escaped = bytes.iter().flat_map(|byte| match byte {
             b'&' | b'=' | b'+' | b' ' => vec![*byte],

@@ -131,6 +131,9 @@ fn value_of(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     const TWO: &[u8] = b"--x\r\nContent-Disposition: form-data; name=\"a[b]\"\r\n\r\n1\r\n\
@@ -154,6 +157,40 @@ mod tests {
         assert_eq!(read(b"--x--"), Ok(Vec::new()));
         let quoted = b"--x\r\nContent-Disposition: form-data; name=\"a\\\"b\"\r\n\r\n\r\n--x--";
         assert_eq!(read(quoted), Ok(vec![pair("a\"b", "")]));
+    }
+
+    proptest! {
+        #[test]
+        fn values_read_back_whatever_is_in_them(
+            written in vec(("[a-z\\[\\]\"\\\\ ;=]{1,12}", vec(any::<u8>(), 0..40)), 0..8),
+        ) {
+            let boundary = b"\r\n--x";
+            let fits = |value: &[u8]| !value.windows(boundary.len()).any(|part| part == boundary);
+            prop_assume!(written.iter().all(|(_, value)| fits(value)));
+            let mut body = Vec::new();
+            for (name, value) in &written {
+                let name = name.replace('\\', "\\\\").replace('"', "\\\"");
+                let head = format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+                body.extend_from_slice(head.as_bytes());
+                body.extend_from_slice(value);
+                body.extend_from_slice(b"\r\n");
+            }
+            body.extend_from_slice(b"--x--");
+            let read = parts("x", &body).unwrap();
+            let read = read.iter().map(|(name, value)| (name.as_ref(), *value));
+            let expected = written.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
+            prop_assert!(read.eq(expected));
+        }
+
+        #[test]
+        fn no_bytes_are_read_past_their_end(
+            pieces in vec(prop_oneof![
+                Just(&b"--x"[..]), Just(&b"\r\n"[..]), Just(&b"--"[..]), Just(&b"\""[..]), Just(&b"\\"[..]),
+                Just(&b"Content-Disposition: form-data; name="[..]), Just(&b";"[..]), Just(&b"a"[..]),
+            ], 0..24),
+        ) {
+            let _ = parts("x", &pieces.concat());
+        }
     }
 
     #[test]

@@ -61,6 +61,17 @@ async fn reports_of_strangers_have_a_bound_all_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_come_is_waited_for_ten_seconds() {
+    let backend = Backend::start(&[]).await;
+    let mut stream = TcpStream::connect(backend.address()).unwrap();
+    let head = "POST /transactions.xml HTTP/1.1\r\nhost: b\r\ncontent-length: 10\r\n\r\na";
+    stream.write_all(head.as_bytes()).unwrap();
+    assert_eq!(backend.authrep("usage[hits]=1").status, 200);
+    let answer = begins_with(&mut stream, Duration::from_secs(15));
+    assert_eq!(answer.as_deref(), Some("HTTP/1.1 408"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_head_has_a_bound() {
     let backend = Backend::start(&[]).await;
     let path = format!("/transactions/authrep.xml?{PROVIDER}&user_key=ukey&referrer=");

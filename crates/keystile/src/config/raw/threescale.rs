@@ -71,7 +71,7 @@ pub(crate) struct Gateways {
     #[schemars(required, extend("examples" = ["gateway-service-token"]))]
     pub(crate) service_token_file: Option<Spanned<String>>,
     /// Where gateways reach this backend. Without it, at the address where they ask for their configuration, over
-    /// plain HTTP.
+    /// HTTPS where there is `tls`.
     #[schemars(extend("examples" = ["https://backend.example.org"]))]
     pub(crate) url: Option<Spanned<String>>,
 }
