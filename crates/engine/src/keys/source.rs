@@ -96,6 +96,41 @@ pub struct KeySourceView {
     pub more_differences: u64,
     /// Locks that it is asked to follow, and what became of that.
     pub locks: Vec<FollowedLock>,
+    /// How far it has been told of the calls of its keys; nothing where it is not told of them.
+    #[serde(default)]
+    pub usage: Option<UsageStanding>,
+}
+
+/// How far a source has been told of the calls of its keys, counted in calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageStanding {
+    /// Calls that it is still to be told of.
+    pub waiting: u64,
+    /// Calls that it was told of, since it is told at all.
+    pub reported: u64,
+    /// Calls that it may have been told of or not. They are not told again, so none counts twice.
+    pub uncertain: u64,
+    /// Calls that it was not told of, and will not be.
+    pub unreported: u64,
+    /// The last two by what they count as there.
+    pub missing: Vec<MissingUsage>,
+    /// When it last took a report.
+    pub last: Option<Timestamp>,
+    /// Why the last report was not taken, where it was not.
+    pub problem: Option<String>,
+}
+
+/// Calls that a source may lack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingUsage {
+    /// What they count as there.
+    pub name: String,
+    /// Those that it may have been told of or not.
+    pub uncertain: u64,
+    /// Those that it was not told of.
+    pub unreported: u64,
+    /// When the first of them was made.
+    pub since: Timestamp,
 }
 
 impl KeySourceView {

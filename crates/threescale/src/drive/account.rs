@@ -217,6 +217,7 @@ impl KeySource for DrivenAccount {
                 differences,
                 more_differences,
                 locks: links.values().filter_map(Link::followed_lock).collect(),
+                usage: None,
             })
         })
     }
