@@ -34,6 +34,8 @@ pub(crate) async fn answer_read(
 ) -> Answer {
     let (grant, forwarding) = granted;
     let call = grant.call();
+    // Before its parts are gone. A caller who leaves meanwhile drops it, and the read counts.
+    let sent = worker.engine.count_when_sent(&forwarding.request.identity, &parts.method);
     let mut outgoing = Outgoing::of(worker, peer, grant, &forwarding, parts, body);
     let switch = |caller| Switch::new(caller, worker, &forwarding.request, call);
     let upgrade = outgoing.upgrade.take().map(switch);
@@ -46,7 +48,12 @@ pub(crate) async fn answer_read(
     };
     match exchanged {
         Ok((response, lease)) => deliver(response, lease, upgrade, Some(under_way)),
-        Err(failure) => declined(&forwarding, failure.refusal).map(|body| body.of(under_way)),
+        Err(failure) => {
+            if failure.sent == Sent::No {
+                sent.was_not();
+            }
+            declined(&forwarding, failure.refusal).map(|body| body.of(under_way))
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
 use keystile_core::keys::application::{ApplicationId, ApplicationState};
@@ -12,7 +12,10 @@ use keystile_core::keys::key::{KeyForm, KeyId, KeyState};
 use keystile_core::keys::lock::LockLevel;
 use keystile_core::rate::RateState;
 use keystile_core::refusal::LockNotice;
+use keystile_core::request::call_method::CallMethod;
 use keystile_core::time::Timestamp;
+
+use crate::sent::reads::{ReadCounts, SentReads};
 
 /// An application, as requests see it.
 #[derive(Debug)]
@@ -22,12 +25,19 @@ pub struct ApplicationEntry {
     /// Its name.
     pub name: Box<str>,
     is_suspended: AtomicBool,
+    /// Reads of its imported keys; nothing where none went out or nobody is told of them.
+    sent_reads: OnceLock<Box<SentReads>>,
 }
 
 impl ApplicationEntry {
     pub(crate) fn new(row: i64, id: ApplicationId, name: &str, state: ApplicationState) -> Self {
         let is_suspended = AtomicBool::new(state == ApplicationState::Suspended);
-        Self { row, id, name: name.into(), is_suspended }
+        Self { row, id, name: name.into(), is_suspended, sent_reads: OnceLock::new() }
+    }
+
+    /// Takes the counts of reads that went out since they were last taken.
+    pub fn take_sent_reads(&self) -> Option<ReadCounts> {
+        self.sent_reads.get().and_then(|reads| reads.take())
     }
 
     /// Whether it may call.
@@ -163,6 +173,11 @@ impl KeyEntry {
         (known != i64::MIN).then_some(Timestamp(known))
     }
 
+    /// Counts a read of its application that went out, in whatever state.
+    pub fn note_sent_read(&self, method: CallMethod) {
+        self.application.sent_reads.get_or_init(Box::default).note(method);
+    }
+
     pub(crate) fn set_lock(&self, lock: Option<LockNotice>, count: &LockedCount) {
         let Some(lock) = lock else {
             count.note(self.standing.swap(ACTIVE, Ordering::AcqRel), ACTIVE);
@@ -208,6 +223,8 @@ pub struct KeyCache {
     /// How many entries there are; the map counts only with an effort.
     len: AtomicU64,
     pub(crate) locked: Arc<LockedCount>,
+    /// Whether somebody is told of the reads of imported keys.
+    counts_reads: AtomicBool,
 }
 
 impl KeyCache {
@@ -238,6 +255,16 @@ impl KeyCache {
 
     pub(crate) fn insert_application(&self, entry: Arc<ApplicationEntry>) {
         self.applications.pin().insert(entry.id, entry);
+    }
+
+    /// Counts the reads of imported keys from now on.
+    pub fn count_reads(&self) {
+        self.counts_reads.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether reads with this key are counted.
+    pub fn counts_reads_of(&self, key: &KeyEntry) -> bool {
+        key.form == KeyForm::Imported && self.counts_reads.load(Ordering::Relaxed)
     }
 
     pub(crate) fn insert(&self, hash: KeyHash, entry: Arc<KeyEntry>) {

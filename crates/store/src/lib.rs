@@ -11,7 +11,8 @@
 //! - [`Store`] is the handle that everyone shares, with typed operations by noun; the rows that they speak
 //!   of are in a file of the noun ([`owners::tokens`], [`reservation`]).
 //! - [`key_cache`] is what requests are looked up in, [`completion_queue`] how a core gets its answers,
-//!   [`departure`] and [`clock`] say when something happened.
+//!   [`departure`] and [`clock`] say when something happened, [`sent`] counts what went out, where
+//!   somebody is told of it.
 //! - [`doors`] is what a door keeps in its own words: meters that it decides on in memory, and documents.
 //! - [`sqlite`] keeps the rows. `writer` commits in groups, `ledger` counts budgets, `journal` keeps records and
 //!   finds them again, `audit` chains events, `files` looks after the data directory.
@@ -33,6 +34,7 @@ pub mod keys;
 pub mod owners;
 mod random;
 pub mod reservation;
+pub mod sent;
 mod sqlite;
 mod store;
 

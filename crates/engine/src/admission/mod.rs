@@ -14,5 +14,6 @@ pub(crate) mod refusal_log;
 pub mod refused;
 pub mod relayed;
 pub mod reserve;
+pub mod sent_read;
 pub mod settle;
 pub mod unknown_key;

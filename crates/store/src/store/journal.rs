@@ -7,10 +7,11 @@ use keystile_core::time::{Span, Timestamp};
 use crate::error::Result;
 use crate::journal::RecordOwner;
 use crate::keys::KeyRef;
+use crate::sent::writes::{JournalPosition, PageLimits, SentWritesPage};
 use crate::sqlite::journal::hour::{self};
 use crate::sqlite::journal::listing::{self, RecordPage};
 use crate::sqlite::journal::query::RecordQuery;
-use crate::sqlite::journal::{named, retention};
+use crate::sqlite::journal::{named, retention, sent};
 use crate::store::Store;
 
 impl Store {
@@ -42,6 +43,28 @@ impl Store {
             listing::page(connection, &query)
         })
         .await
+    }
+
+    /// Where the journal ends, for whoever counts writes from now on.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn journal_end(&self) -> Result<JournalPosition> {
+        self.query(sent::end).await
+    }
+
+    /// Counts the writes after a position that went out with imported keys of an origin, as far as a page goes.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn sent_writes(
+        &self,
+        origin: String,
+        from: JournalPosition,
+        limits: PageLimits,
+    ) -> Result<SentWritesPage> {
+        let now = self.now();
+        self.query(move |connection| sent::count(connection, &origin, &from, now, limits)).await
     }
 
     /// How many records lie between two.

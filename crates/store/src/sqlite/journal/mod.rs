@@ -11,5 +11,6 @@ pub(crate) mod order;
 pub(crate) mod query;
 pub(crate) mod record;
 pub(crate) mod retention;
+pub(crate) mod sent;
 pub(crate) mod subject;
 pub(crate) mod subject_index;

@@ -33,3 +33,4 @@ mod owner;
 mod past;
 mod plan;
 mod restart;
+mod sent;
