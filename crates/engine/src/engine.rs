@@ -139,6 +139,11 @@ pub trait KeySource: fmt::Debug + Send + Sync {
 
     /// How it stands, from memory and store alone.
     fn show<'a>(&'a self, engine: &'a Arc<Engine>) -> FromSource<'a, KeySourceView>;
+
+    /// Writes down what it has only in memory, when the server ends and nothing calls any more.
+    fn finish<'a>(&'a self, _: &'a Arc<Engine>) -> FromSource<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// The use cases over one store and the present policy.

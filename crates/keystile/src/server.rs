@@ -314,6 +314,7 @@ impl Server {
         }
         self.notifier.stop().await;
         self.tasks.shutdown().await;
+        self.engine.finish_key_sources().await;
         self.engine.write_refused();
         self.engine.finish_refused_links().await;
         self.engine.finish_sign_ins().await;

@@ -6,4 +6,5 @@ pub mod drive;
 mod name;
 mod pair;
 pub mod portal;
+pub mod reports;
 pub mod server;

@@ -119,6 +119,15 @@ impl Engine {
         sources.map(|source| source.name().to_owned()).collect()
     }
 
+    /// Lets key sources write down what they have only in memory, when the server ends.
+    pub async fn finish_key_sources(self: &Arc<Self>) {
+        for source in self.key_sources.get().into_iter().flatten() {
+            if let Err(failure) = source.finish(self).await {
+                tracing::warn!(source = source.name(), problem = %failure.message, "the end of a key source");
+            }
+        }
+    }
+
     /// The sources that are meant: one, or all.
     fn sources_named(&self, name: Option<&str>) -> Result<Vec<Arc<dyn KeySource>>, Failure> {
         let all = self.key_sources.get().map_or(&[][..], Vec::as_slice);

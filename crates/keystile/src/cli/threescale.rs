@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use keystile_core::text::printable;
 use keystile_core::time::Timestamp;
 use keystile_engine::findings::FindingLevel;
-use keystile_engine::keys::source::{Deletions, KeySourceView, SyncMode, SyncReport, SyncWanted};
+use keystile_engine::keys::source::{
+    Deletions, KeySourceView, SyncMode, SyncReport, SyncWanted, UsageStanding,
+};
 use keystile_engine::keys::source_command::{CheckKeySources, ListKeySources, SyncKeySources};
 
 use super::arguments::{
@@ -123,6 +125,31 @@ fn page(source: &KeySourceView, now: Timestamp) -> String {
         let _ = write!(text, "{}, {}", printable(&lock.state), relative(lock.since, now));
         let next = lock.next.map(|next| format!("; tried again {}", relative(next, now)));
         let _ = writeln!(text, "{}", next.unwrap_or_default());
+    }
+    if let Some(usage) = &source.usage {
+        text += &usage_lines(usage, now);
+    }
+    text
+}
+
+fn usage_lines(usage: &UsageStanding, now: Timestamp) -> String {
+    let last = usage.last.map_or_else(|| "never".to_owned(), |time| relative(time, now));
+    let mut text = format!(
+        "  Usage         calls reported: {}, waiting: {}; last report {last}\n",
+        usage.reported, usage.waiting
+    );
+    if let Some(problem) = &usage.problem {
+        let _ = writeln!(text, "  Last problem  {}", printable(problem));
+    }
+    for missing in &usage.missing {
+        let _ = writeln!(
+            text,
+            "  Missing       {}: {} calls may count there or not, {} do not, since {}",
+            printable(&missing.name),
+            missing.uncertain,
+            missing.unreported,
+            missing.since.readable()
+        );
     }
     text
 }

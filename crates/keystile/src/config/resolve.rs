@@ -10,6 +10,7 @@ mod plan;
 mod setting;
 mod threescale;
 mod threescale_account;
+mod threescale_usage;
 mod upstream;
 mod watch;
 

@@ -36,6 +36,7 @@ mod quick;
 mod reload;
 mod stop;
 mod threescale;
+mod threescale_usage;
 mod tokens;
 mod versions;
 mod windows;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use keystile_core::keys::imported::ImportedText;
 use keystile_core::owners::principal::Principal;
@@ -20,6 +20,7 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::drive::link::{Documents, Link};
 use crate::drive::settings::DriveSettings;
+use crate::drive::usage::reports::UsageReports;
 use crate::portal::PortalClient;
 use crate::portal::error::{PortalError, Retry};
 use crate::portal::records::{ApplicationId, Authentication};
@@ -37,6 +38,10 @@ pub struct DrivenAccount {
     pub(super) documents: Documents,
     /// As they are kept; nothing before they are first needed.
     links: Mutex<Option<Links>>,
+    /// How often an application came over or went.
+    links_changed: AtomicU64,
+    /// What is reported of usage, where it is.
+    pub(super) usage: Option<UsageReports>,
     /// Held by who synchronizes.
     pub(super) synchronizing: Mutex<()>,
     /// When the portal is read next, in milliseconds; `i64::MAX` where nobody has said.
@@ -54,6 +59,9 @@ pub struct DrivenAccount {
 impl DrivenAccount {
     /// An account, of which nothing was read yet. Fails when the certificates to trust cannot be used.
     pub fn new(settings: DriveSettings) -> Result<Self, SettingsError> {
+        let usage = settings.usage.as_ref().map(|usage| {
+            UsageReports::new(&settings.name, usage, &settings.portal, settings.service)
+        });
         Ok(Self {
             name: format!("3scale {}", settings.name),
             client: PortalClient::new(settings.portal.clone())?,
@@ -61,6 +69,8 @@ impl DrivenAccount {
             look_ups: LookUps::new(settings.look_ups),
             settings,
             links: Mutex::new(None),
+            links_changed: AtomicU64::new(0),
+            usage: usage.transpose()?,
             synchronizing: Mutex::new(()),
             next: AtomicI64::new(i64::MAX),
             changing: Mutex::new(()),
@@ -105,7 +115,13 @@ impl DrivenAccount {
         let mut links = self.links(engine).await?;
         self.documents.put_link(engine, (id, &link), None).await?;
         links.insert(id, link);
+        self.links_changed.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// How often an application came over or went since the start.
+    pub(super) fn links_changed(&self) -> u64 {
+        self.links_changed.load(Ordering::Relaxed)
     }
 
     /// Changes a link as it is now, and records an event with it. One that is gone stays so.
@@ -134,6 +150,7 @@ impl DrivenAccount {
         let mut links = self.links(engine).await?;
         self.documents.delete_link(engine, id).await?;
         links.remove(&id);
+        self.links_changed.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -202,6 +219,10 @@ impl KeySource for DrivenAccount {
     fn show<'a>(&'a self, engine: &'a Arc<Engine>) -> Running<'a, KeySourceView> {
         Box::pin(async move {
             let note = self.documents.note(engine).await?;
+            let usage = match &self.usage {
+                Some(usage) => Some(usage.standing(engine).await?),
+                None => None,
+            };
             let (differences, more_differences) = self.differences(engine).await?;
             let next = self.next.load(Ordering::Relaxed);
             let links = self.links(engine).await?;
@@ -217,9 +238,13 @@ impl KeySource for DrivenAccount {
                 differences,
                 more_differences,
                 locks: links.values().filter_map(Link::followed_lock).collect(),
-                usage: None,
+                usage,
             })
         })
+    }
+
+    fn finish<'a>(&'a self, engine: &'a Arc<Engine>) -> Running<'a, ()> {
+        Box::pin(self.finish_usage(engine))
     }
 }
 

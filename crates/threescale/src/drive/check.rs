@@ -42,6 +42,7 @@ impl DrivenAccount {
             }
             Err(error) => findings.push(self.refused(&error)),
         }
+        findings.extend(self.usage_findings().await);
         findings
     }
 
@@ -154,11 +155,16 @@ impl DrivenAccount {
         self.finding(FindingLevel::Problem, words(error), None)
     }
 
-    fn good(&self, message: String) -> Finding {
+    pub(super) fn good(&self, message: String) -> Finding {
         self.finding(FindingLevel::Good, message, None)
     }
 
-    fn finding(&self, level: FindingLevel, message: String, help: Option<String>) -> Finding {
+    pub(super) fn finding(
+        &self,
+        level: FindingLevel,
+        message: String,
+        help: Option<String>,
+    ) -> Finding {
         Finding { level, subject: self.name.clone(), message, help }
     }
 }

@@ -284,15 +284,15 @@ impl Documents {
     }
 }
 
-fn read<T: DeserializeOwned>(body: &str, id: &str) -> Result<T, Failure> {
+pub(super) fn read<T: DeserializeOwned>(body: &str, id: &str) -> Result<T, Failure> {
     serde_json::from_str(body).map_err(|_| broken(id))
 }
 
-fn write(value: &impl Serialize) -> Result<String, Failure> {
+pub(super) fn write(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(value).map_err(|_| broken("a record"))
 }
 
-fn broken(id: &str) -> Failure {
+pub(super) fn broken(id: &str) -> Failure {
     Failure {
         kind: FailureKind::Fault,
         message: format!("what the store keeps of 3scale cannot be read at {id:?}"),

@@ -12,7 +12,8 @@
 //! - [`difference`] says what a synchronization leaves as it is because an owner has to decide it, [`drift`]
 //!   finds and keeps that, and [`take`] carries out what an owner decided.
 //! - [`look_up`] asks for one key that is unknown here, when somebody calls with it.
-//! - [`worker`] reads, asks and looks up by itself.
+//! - [`usage`] tells 3scale what its applications use here.
+//! - [`worker`] reads, asks, looks up and reports by itself.
 //!
 //! # What this protects
 //! - Every step can be repeated. A key that was imported before a crash, and is not in any link yet, is found
@@ -45,6 +46,7 @@ pub mod settings;
 mod step;
 mod synchronize;
 mod take;
+pub mod usage;
 pub mod worker;
 
 pub use account::DrivenAccount;

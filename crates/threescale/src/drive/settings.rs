@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use keystile_core::notifications::channel::SecretSource;
 use keystile_engine::keys::look_up::look_ups::LookUpLimits;
 
+use crate::drive::usage::mapping::UsageMap;
+use crate::portal::address::PortalAddress;
 use crate::portal::records::ServiceId;
 use crate::portal::settings::PortalSettings;
 
@@ -27,6 +30,19 @@ pub struct DriveSettings {
     pub refresh: Duration,
     /// How often it is asked about keys that are unknown here.
     pub look_ups: LookUpLimits,
+    /// How usage is reported, where it is.
+    pub usage: Option<UsageSettings>,
+}
+
+/// Where usage is reported, and as what.
+#[derive(Clone, Debug)]
+pub struct UsageSettings {
+    /// The backend of the account.
+    pub backend: PortalAddress,
+    /// Where the service token is. It is read for each report.
+    pub service_token: SecretSource,
+    /// What calls count as.
+    pub map: UsageMap,
 }
 
 /// What a lock here asks for there.

@@ -61,6 +61,9 @@ impl DrivenAccount {
         let authentication = self.authentication().await?;
         self.looked_up.lock().await.clear();
         let there = self.applications().await?;
+        if let Some(usage) = &self.usage {
+            usage.note_applications(there.values());
+        }
         let mut report = Report::new(&self.name, wanted.mode);
         report.applications(there.len());
         let missing = self.missing(engine, &there, wanted.deletions).await?;

@@ -15,12 +15,13 @@ const LOCKS: Duration = Duration::from_secs(1);
 /// When the portal is read again after a failure, where its turn does not come before.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// Keeps an account in step, for ever: it reads the portal now and then, has locks followed there, and looks up
-/// keys that are unknown here.
+/// Keeps an account in step, for ever: it reads the portal now and then, has locks followed there, looks up keys
+/// that are unknown here, and reports usage.
 pub async fn run(account: Arc<DrivenAccount>, engine: Arc<Engine>) {
     let source: Arc<dyn KeySource> = account.clone();
     let looking_up = LookUps::carry_out(source, engine.clone());
-    tokio::join!(read(&account, &engine), ask(&account, &engine), looking_up);
+    let reporting = account.follow_usage(&engine);
+    tokio::join!(read(&account, &engine), ask(&account, &engine), looking_up, reporting);
 }
 
 async fn read(account: &DrivenAccount, engine: &Arc<Engine>) {

@@ -39,7 +39,7 @@ impl PortalAddress {
     }
 
     /// The host and the port as a `Host` field has them.
-    pub(super) fn authority(&self) -> &str {
+    pub(crate) fn authority(&self) -> &str {
         &self.url[url::Position::BeforeHost..url::Position::AfterPort]
     }
 

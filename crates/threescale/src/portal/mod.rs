@@ -27,12 +27,12 @@ mod client;
 mod document;
 pub mod error;
 pub mod page;
-mod place;
+pub(crate) mod place;
 pub mod quote;
 pub mod records;
 pub mod settings;
-mod token;
-mod transport;
+pub(crate) mod token;
+pub(crate) mod transport;
 
 pub use changes::{Change, Transition};
 pub use client::{ApplicationReference, PortalClient};

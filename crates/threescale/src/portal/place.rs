@@ -20,7 +20,7 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    pub(super) fn new(method: Method, portal: &PortalAddress, path: &str) -> Self {
+    pub(crate) fn new(method: Method, portal: &PortalAddress, path: &str) -> Self {
         Self { method, url: format!("{portal}{path}") }
     }
 
@@ -28,7 +28,7 @@ impl Place {
         &self.method
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 

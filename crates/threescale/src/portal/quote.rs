@@ -29,7 +29,7 @@ impl fmt::Display for Quoted {
 }
 
 /// Knows what must not be repeated.
-pub(super) struct Quoter {
+pub(crate) struct Quoter {
     secrets: Vec<String>,
 }
 
@@ -40,11 +40,11 @@ impl fmt::Debug for Quoter {
 }
 
 impl Quoter {
-    pub(super) fn hiding(secrets: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn hiding(secrets: impl IntoIterator<Item = String>) -> Self {
         Self { secrets: secrets.into_iter().filter(|secret| !secret.is_empty()).collect() }
     }
 
-    pub(super) fn quote(&self, text: &str) -> Quoted {
+    pub(crate) fn quote(&self, text: &str) -> Quoted {
         let hide = |text: String, secret: &String| text.replace(secret.as_str(), "[redacted]");
         // Before it is cut, so that no half of a secret is left at the end.
         let text = self.secrets.iter().fold(text.to_owned(), hide);

@@ -38,7 +38,7 @@ pub enum TokenFault {
 }
 
 /// An access token. It prints nothing of itself.
-pub(super) struct Token(String);
+pub(crate) struct Token(String);
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,7 +48,7 @@ impl fmt::Debug for Token {
 
 impl Token {
     /// The token as it is now. Fails when it is not there or cannot be one.
-    pub(super) fn read(source: &SecretSource) -> Result<Self, TokenFault> {
+    pub(crate) fn read(source: &SecretSource) -> Result<Self, TokenFault> {
         let (text, place) = match source {
             SecretSource::File(path) => {
                 let fault = |source| TokenFault::File { path: path.clone(), source };
@@ -94,8 +94,13 @@ impl Token {
         field
     }
 
+    /// The token, for a form.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
     /// Every form in which the token could come back.
-    pub(super) fn forms(&self) -> [String; 2] {
+    pub(crate) fn forms(&self) -> [String; 2] {
         [self.0.clone(), self.encoded()]
     }
 

@@ -1,4 +1,4 @@
-//! One request to the portal, within its bounds.
+//! One request to 3scale, within its bounds.
 //!
 //! A connection for each call: calls are few, and a connection that is kept may be dead just when a change
 //! is sent on it. Nothing is read beyond [`ANSWER_BYTES_MAX`], and nothing takes longer than the settings
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT,
 };
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -26,6 +26,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::address::PortalAddress;
 use super::answer::Answer;
@@ -53,8 +54,20 @@ pub(super) struct Call {
     pub(super) quoter: Quoter,
 }
 
-/// Sends calls to one portal.
-pub(super) struct Transport {
+/// As much of a body that only says more of its status as is waited for.
+const START_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is wanted of an answer's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// All of it, where the status is a success.
+    Whole,
+    /// What comes of it soon: the status says what there is to know.
+    Start,
+}
+
+/// Sends requests to one host.
+pub(crate) struct Transport {
     address: PortalAddress,
     connect_timeout: Duration,
     total_timeout: Duration,
@@ -62,7 +75,7 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new(settings: &PortalSettings) -> Result<Self, SettingsError> {
+    pub(crate) fn new(settings: &PortalSettings) -> Result<Self, SettingsError> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if let Some(path) = &settings.ca_file {
@@ -84,32 +97,50 @@ impl Transport {
 
     /// Sends a call and reads its whole answer.
     pub(super) async fn send(&self, call: Call, token: &Token) -> Result<Answer, PortalError> {
-        let deadline = Instant::now() + self.total_timeout;
-        match timeout_at(deadline, self.answer(&call, token)).await {
-            Ok(Ok((head, body))) => Ok(Answer {
+        let request = request(&self.address, &call, token);
+        match self.exchange(request, Wanted::Whole).await {
+            Ok((head, body)) => Ok(Answer {
                 status: head.0,
                 headers: head.1,
                 body,
                 place: call.place,
                 quoter: call.quoter,
             }),
-            Ok(Err(fault)) => Err(fault.at(call)),
-            Err(_) => Err(PortalError::TimedOut { place: call.place, limit: self.total_timeout }),
+            Err(fault) => Err(fault.at(call)),
         }
     }
 
-    async fn answer(&self, call: &Call, token: &Token) -> Result<(Head, Bytes), Fault> {
+    /// Sends a request and reads its answer. What fails before there is a connection, or an encrypted one, is
+    /// `Unreachable` or `Untrusted`: nothing of the request was sent then.
+    pub(crate) async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        wanted: Wanted,
+    ) -> Result<(Head, Bytes), Fault> {
+        let deadline = Instant::now() + self.total_timeout;
+        let connection = timeout_at(deadline, self.connection()).await;
+        let connection =
+            connection.map_err(|_| Fault::Unreachable(io::ErrorKind::TimedOut.into()))??;
+        let answer = async {
+            match connection {
+                Stream::Plain(stream) => exchange(TokioIo::new(stream), request, wanted).await,
+                Stream::Encrypted(stream) => exchange(TokioIo::new(*stream), request, wanted).await,
+            }
+        };
+        timeout_at(deadline, answer).await.unwrap_or(Err(Fault::TimedOut(self.total_timeout)))
+    }
+
+    async fn connection(&self) -> Result<Stream, Fault> {
         let stream = self.connect().await?;
-        let request = request(&self.address, call, token);
         if !self.address.is_encrypted() {
-            return exchange(TokioIo::new(stream), request).await;
+            return Ok(Stream::Plain(stream));
         }
         let host = self.address.host().to_owned();
         let name = ServerName::try_from(host)
             .map_err(|error| Fault::Unreachable(io::Error::other(error)))?;
         let handshake = timeout(self.connect_timeout, self.tls.connect(name, stream)).await;
         let stream = handshake.map_err(|_| Fault::Unreachable(io::ErrorKind::TimedOut.into()))?;
-        exchange(TokioIo::new(stream.map_err(untrusted)?), request).await
+        stream.map(|stream| Stream::Encrypted(Box::new(stream))).map_err(untrusted)
     }
 
     /// A connection to the first address of the host that answers.
@@ -163,16 +194,23 @@ fn request(address: &PortalAddress, call: &Call, token: &Token) -> Request<Full<
     built.expect("paths are constants and numbers, queries are encoded")
 }
 
+/// What a request is sent on.
+enum Stream {
+    Plain(TcpStream),
+    Encrypted(Box<TlsStream<TcpStream>>),
+}
+
 /// Status and fields.
-type Head = (http::StatusCode, HeaderMap);
+pub(crate) type Head = (http::StatusCode, HeaderMap);
 
 /// Why there is no answer, before it is known what for.
 #[derive(Debug)]
-enum Fault {
+pub(crate) enum Fault {
     Unreachable(io::Error),
     Untrusted(io::Error),
     Cut(hyper::Error),
     TooLarge,
+    TimedOut(Duration),
 }
 
 impl Fault {
@@ -186,6 +224,7 @@ impl Fault {
                 PortalError::Untrusted { place, fault: quoter.quote(&error.to_string()) }
             }
             Self::Cut(error) => PortalError::Cut { place, fault: quoter.quote(&error.to_string()) },
+            Self::TimedOut(limit) => PortalError::TimedOut { place, limit },
             Self::TooLarge => PortalError::TooLarge { place, bytes_max: ANSWER_BYTES_MAX },
         }
     }
@@ -213,6 +252,7 @@ impl Drop for Connection {
 async fn exchange<S>(
     stream: TokioIo<S>,
     request: Request<Full<Bytes>>,
+    wanted: Wanted,
 ) -> Result<(Head, Bytes), Fault>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -221,28 +261,37 @@ where
     let (mut sender, connection) = builder.handshake(stream).await.map_err(Fault::Cut)?;
     let _connection = Connection(tokio::spawn(async move { drop(connection.await) }));
     let answer = sender.send_request(request).await.map_err(Fault::Cut)?;
-    read(answer).await
+    let (head, body) = answer.into_parts();
+    let is_result = head.status.is_success() && wanted == Wanted::Whole;
+    let body = if is_result {
+        read_whole(body).await?
+    } else {
+        let mut start = Vec::new();
+        // The status has said it all, whether or not there is more.
+        drop(timeout(START_PATIENCE, read_start(body, &mut start)).await);
+        start.into()
+    };
+    Ok(((head.status, head.headers), body))
 }
 
-async fn read(answer: Response<Incoming>) -> Result<(Head, Bytes), Fault> {
-    let (head, mut body) = answer.into_parts();
-    let is_result = head.status.is_success();
-    let bytes_max = if is_result { ANSWER_BYTES_MAX } else { REFUSAL_BYTES_MAX };
+async fn read_whole(mut body: Incoming) -> Result<Bytes, Fault> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let data = match frame {
-            Ok(frame) => frame.into_data().unwrap_or_default(),
-            Err(error) if is_result => return Err(Fault::Cut(error)),
-            // The status has said it all.
-            Err(_) => break,
-        };
-        if data.len() > bytes_max.saturating_sub(bytes.len()) {
-            if is_result {
-                return Err(Fault::TooLarge);
-            }
-            break;
+        let data = frame.map_err(Fault::Cut)?.into_data().unwrap_or_default();
+        if data.len() > ANSWER_BYTES_MAX.saturating_sub(bytes.len()) {
+            return Err(Fault::TooLarge);
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(((head.status, head.headers), bytes.into()))
+    Ok(bytes.into())
+}
+
+async fn read_start(mut body: Incoming, start: &mut Vec<u8>) {
+    while let Some(Ok(frame)) = body.frame().await {
+        let data = frame.into_data().unwrap_or_default();
+        if data.len() > REFUSAL_BYTES_MAX.saturating_sub(start.len()) {
+            return;
+        }
+        start.extend_from_slice(&data);
+    }
 }

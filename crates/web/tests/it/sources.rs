@@ -136,6 +136,7 @@ fn console() -> (TestConsole, Arc<TestSource>) {
         differences: Vec::new(),
         more_differences: 0,
         locks: Vec::new(),
+        usage: None,
     };
     let console = TestConsole::new();
     let (view, requests) = (Mutex::new(view), Mutex::default());

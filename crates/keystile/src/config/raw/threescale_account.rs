@@ -54,4 +54,19 @@ pub(crate) struct Threescale {
     /// How long a key that the portal does not know is refused without asking again, up to 1 day.
     #[schemars(extend("default" = "1 min"))]
     pub(crate) unknown_for: Option<Spanned<String>>,
+    /// The address of the backend that is told what the applications use here, without a path. It is `https`, but
+    /// for this machine. Needs `usage`.
+    #[schemars(extend("examples" = ["https://su1.3scale.net"]))]
+    pub(crate) backend: Option<Spanned<String>>,
+    /// The file with the service token, with which usage is reported. It is read for each report. This or
+    /// `service_token_env` is required with `backend`.
+    #[schemars(extend("examples" = ["/run/secrets/3scale-service"]))]
+    pub(crate) service_token_file: Option<Spanned<String>>,
+    /// The environment variable with the service token.
+    #[schemars(extend("examples" = ["THREESCALE_SERVICE_TOKEN"]))]
+    pub(crate) service_token_env: Option<Spanned<String>>,
+    /// Which metric or method there calls count as, by their system names: of `reads`, of `writes`, and of calls with
+    /// a method, as `DELETE`, which then do not count as the others. Calls that stand for nothing are not reported.
+    #[schemars(with = "BTreeMap<String, String>", extend("default" = {}, "examples" = [{"reads": "hits", "writes": "writes", "DELETE": "deletions"}]))]
+    pub(crate) usage: BTreeMap<Spanned<String>, Spanned<String>>,
 }

@@ -17,6 +17,7 @@ use crate::config::raw::Threescale;
 use crate::config::suggest::closest;
 use crate::config::value::{NumberOrText, Spanned};
 
+const PORTAL: &str = "a portal";
 const REFRESH: Span = Span::from_secs(5 * 60);
 const REFRESH_MIN: Span = Span::from_secs(10);
 const LOOK_UPS: u32 = 10;
@@ -63,6 +64,7 @@ impl Resolver<'_> {
         if let Some(plan) = &account.default_plan {
             self.check_key_plan(plan, plans);
         }
+        let usage = self.usage(name, account);
         let ca_file = account.ca_file.as_ref().map(|file| self.pem(file, "certificate"));
         let refresh = self.span(account.refresh.as_ref(), REFRESH, DAY);
         if let Some(setting) = &account.refresh
@@ -84,6 +86,7 @@ impl Resolver<'_> {
             on_lock,
             refresh: Duration::from_millis(refresh.millis().unsigned_abs()),
             look_ups,
+            usage,
         })
     }
 
@@ -99,6 +102,15 @@ impl Resolver<'_> {
             self.account_lacks(name, "portal", "portal = \"https://acme-admin.3scale.net\"");
             return None;
         };
+        self.address_in_3scale(setting, PORTAL)
+    }
+
+    /// The address of a part of 3scale.
+    pub(super) fn address_in_3scale(
+        &mut self,
+        setting: &Spanned<String>,
+        part: &str,
+    ) -> Option<PortalAddress> {
         match setting.value.parse::<PortalAddress>() {
             Ok(address) => Some(address),
             Err(fault) => {
@@ -109,8 +121,13 @@ impl Resolver<'_> {
                         format!("{:?}", setting.value)
                     }
                 };
-                self.error(&setting.place, format!("{shown} is no address of a portal"))
-                    .help(fault.to_string());
+                let help = match fault {
+                    AddressFault::NotUrl | AddressFault::Path(_) if part != PORTAL => {
+                        "write scheme and host only, as in https://su1.3scale.net".to_owned()
+                    }
+                    fault => fault.to_string(),
+                };
+                self.error(&setting.place, format!("{shown} is no address of {part}")).help(help);
                 None
             }
         }
@@ -168,7 +185,7 @@ impl Resolver<'_> {
         self.error(&named.place, format!("there is no plan {:?} for keys", named.value)).help(help);
     }
 
-    fn account_lacks(&mut self, name: &Spanned<String>, key: &str, example: &str) {
+    pub(super) fn account_lacks(&mut self, name: &Spanned<String>, key: &str, example: &str) {
         if !self.is_lost(&["threescale", &name.value, key]) {
             self.error(&name.place, format!("[threescale.{}] needs `{key}`", name.value))
                 .help(format!("write it as in {example}"));

@@ -9,6 +9,7 @@ use keystile_core::notifications::channel::SecretSource;
 use keystile_core::policy::PlanSpec;
 use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::operation::{CountRule, ScopedPattern, Treatment};
+use keystile_core::request::call_method::CallMethod;
 use keystile_core::time::Span;
 use keystile_threescale::drive::settings::{DriveSettings, OnLock};
 use keystile_web::Access;
@@ -82,6 +83,11 @@ fn check_threescale(accounts: &[DriveSettings], folder: &Path) {
     assert_eq!(account.refresh, Duration::from_mins(1));
     let look_ups = account.look_ups;
     assert_eq!((look_ups.per_second, look_ups.unknown_for), (20, Span::from_secs(300)));
+    let usage = account.usage.as_ref().unwrap();
+    assert_eq!(usage.backend.to_string(), "https://su1.3scale.net");
+    assert_eq!(usage.service_token, SecretSource::File(folder.join("3scale-service")));
+    assert_eq!((usage.map.reads.as_deref(), usage.map.writes.as_deref()), (Some("hits"), None));
+    assert_eq!(usage.map.methods[&CallMethod::Delete], "deletions");
 }
 
 fn check_api(spec: &ApiSpec, folder: &Path) {

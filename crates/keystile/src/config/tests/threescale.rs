@@ -59,6 +59,37 @@ fn a_lock_asks_for_something_or_the_file_is_refused() {
 }
 
 #[test]
+fn usage_that_cannot_be_reported_is_explained() {
+    let account = "[threescale.main]\nportal = 'https://acme-admin.3scale.net'\n\
+                   access_token_file = 'token'\nservice = 1\n";
+    let said = bad_plan(&format!("{account}usage = {{ reads = 'hits' }}"));
+    assert_says(&said, &["usage is reported to a `backend`, and there is none"]);
+    let said = bad_plan(&format!("{account}backend = 'http://su1.3scale.net/transactions'"));
+    assert_says(
+        &said,
+        &[
+            "is no address of a backend",
+            "use https",
+            "[threescale.main] needs `service_token_file`",
+            "[threescale.main] needs `usage`",
+        ],
+    );
+    let said = bad_plan(&format!(
+        "{account}backend = 'https://su1.3scale.net'\nservice_token_env = 'TOKEN'\n\
+         usage = {{ write = 'hits', get = 'hits', POST = 'a b', PURGE = 'hits' }}"
+    ));
+    assert_says(
+        &said,
+        &[
+            "did you mean \"writes\"?",
+            "did you mean \"GET\"?",
+            "\"a b\" is no name of a metric",
+            "PURGE",
+        ],
+    );
+}
+
+#[test]
 fn a_token_in_the_address_of_a_portal_is_not_repeated_by_what_is_said_of_it() {
     let said = bad_plan(
         "[threescale.main]\nportal = 'https://TOPSECRET@acme.net'\naccess_token_file = 't'\n\

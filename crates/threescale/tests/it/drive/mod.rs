@@ -6,5 +6,7 @@ mod lock;
 mod look_up;
 mod plan;
 mod refused;
+mod report_peer;
 mod setup;
 mod take;
+mod usage;

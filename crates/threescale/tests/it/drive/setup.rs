@@ -68,6 +68,7 @@ fn settings(test: &TestPortal) -> DriveSettings {
         on_lock: OnLock::Suspend,
         refresh: Duration::from_hours(1),
         look_ups: LookUpLimits { per_second: 10, unknown_for: Span::from_secs(60) },
+        usage: None,
     }
 }
 
@@ -118,6 +119,12 @@ impl Driven {
         }
         self.engine.take().unwrap().store().close();
         self.account = Arc::new(DrivenAccount::new(self.settings.clone()).unwrap());
+        // A request that is on its way ends first.
+        let begun = Instant::now();
+        while DataDirectory::hold(self.data.path()).is_err() {
+            assert!(begun.elapsed() < PATIENCE, "something holds the store");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         self.open();
     }
 
