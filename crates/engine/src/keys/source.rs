@@ -103,6 +103,7 @@ pub struct KeySourceView {
 
 /// How far a source has been told of the calls of its keys, counted in calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UsageStanding {
     /// Calls that it is still to be told of.
     pub waiting: u64,
@@ -122,6 +123,7 @@ pub struct UsageStanding {
 
 /// Calls that a source may lack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct MissingUsage {
     /// What they count as there.
     pub name: String,

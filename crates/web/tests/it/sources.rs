@@ -12,7 +12,8 @@ use keystile_engine::keys::difference::{Difference, Reversal, Side, TakeableSide
 use keystile_engine::keys::look_up::answer::FoundThere;
 use keystile_engine::keys::look_up::look_ups::{LookUpLimits, LookUps};
 use keystile_engine::keys::source::{
-    Deletions, FollowedLock, KeySourceView, SyncMode, SyncReport, SyncWanted,
+    Deletions, FollowedLock, KeySourceView, MissingUsage, SyncMode, SyncReport, SyncWanted,
+    UsageStanding,
 };
 use keystile_engine::{Engine, FromSource, KeySource};
 use serde_json::json;
@@ -236,6 +237,41 @@ async fn a_source_says_whether_it_works_and_since_when_it_does_not() {
     source.set(|view| view.awaits_confirmation = true);
     let page = console.page(&cookie).await;
     assert!(page.contains(&format!("href=\"{PATH}/deletions\"")), "{page}");
+}
+
+#[tokio::test]
+async fn usage_that_a_source_may_lack_is_shown_with_its_amount() {
+    let (console, source) = console();
+    let cookie = console.cookie("Ada").await;
+    assert!(!console.page(&cookie).await.contains("Usage reported there"));
+    let now = console.engine().store().now();
+    source.set(|view| {
+        let missing = MissingUsage {
+            name: "hits<b>".to_owned(),
+            uncertain: 1_234,
+            unreported: 56,
+            since: Timestamp(now.0 - 7_200_000),
+        };
+        view.usage = Some(UsageStanding {
+            waiting: 78,
+            reported: 910_111,
+            missing: vec![missing],
+            problem: Some("the backend fails".to_owned()),
+            ..UsageStanding::default()
+        });
+    });
+    let page = console.page(&cookie).await;
+    for said in [
+        "910\u{202f}111",
+        ">78<",
+        "hits&#60;b&#62;",
+        "1\u{202f}234",
+        ">56<",
+        "2 h ago",
+        "The backend fails",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
 }
 
 #[tokio::test]
