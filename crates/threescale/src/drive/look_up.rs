@@ -96,6 +96,9 @@ impl DrivenAccount {
             return Ok(());
         }
         looked_up.insert(application.id);
+        if let Some(usage) = &self.usage {
+            usage.note_application(application);
+        }
         match self.link(engine, application.id).await? {
             None => self.bring_over(engine, application, keys, report).await,
             Some(link) => self.import(engine, (application.id, &link), key, report).await,

@@ -69,13 +69,16 @@ impl UsageReports {
         &self,
         applications: impl Iterator<Item = &'a Application>,
     ) {
-        let references = applications.filter_map(|application| {
-            let user_key = application.user_key.clone().map(Reference::UserKey);
-            let reference = user_key.or(application.app_id.clone().map(Reference::AppId))?;
-            Some((application.id, reference))
-        });
-        let references = Arc::new(references.collect());
+        let references = Arc::new(applications.filter_map(reference).collect());
         *self.references.lock().unwrap_or_else(PoisonError::into_inner) = Some(references);
+    }
+
+    /// The same for one that came over since the portal was last read.
+    pub(crate) fn note_application(&self, application: &Application) {
+        let mut references = self.references.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(known), Some((id, reference))) = (&mut *references, reference(application)) {
+            Arc::make_mut(known).insert(id, reference);
+        }
     }
 
     pub(super) fn references(&self) -> Option<Arc<BTreeMap<ApplicationId, Reference>>> {
@@ -86,4 +89,10 @@ impl UsageReports {
     pub(crate) async fn standing(&self, engine: &Engine) -> Result<UsageStanding, Failure> {
         Ok(self.store.lock().await.kept(engine).await?.standing())
     }
+}
+
+fn reference(application: &Application) -> Option<(ApplicationId, Reference)> {
+    let user_key = application.user_key.clone().map(Reference::UserKey);
+    let reference = user_key.or(application.app_id.clone().map(Reference::AppId))?;
+    Some((application.id, reference))
 }
