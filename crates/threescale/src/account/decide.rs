@@ -125,6 +125,7 @@ impl Account {
         }
         let prepared = prepare(&view, &call, options).map_err(|error| (error, options))?;
         let (service, entry) = entries(&catalog, prepared.service(), prepared.application());
+        self.note_call(&call, entry, now);
         let metrics = &service.service().metrics;
         let mut counters = entry.counters();
         let mut decision = prepared.decide(now, |limit, window| {

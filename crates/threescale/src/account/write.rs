@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use keystile_core::keys::hash::KeyHash;
 use keystile_core::refusal::Reason;
+use keystile_core::time::Timestamp;
 use keystile_engine::Reservation;
 use keystile_engine::admission::relayed::RelayedWrite;
 use keystile_store::key_cache::KeyEntry;
 
+use super::catalog::ApplicationEntry;
 use super::decide::Question;
 use super::state::{Account, WriteRule};
 use crate::backend::call::Call;
@@ -57,6 +59,19 @@ impl Account {
         let user_key = call.user_key.map(|key| self.key(key));
         let both = pair.into_iter().flat_map(|known| known.pair.into_iter().chain([known.key]));
         both.chain(user_key).map(|key| key.0).collect()
+    }
+
+    /// Takes note that a key called, where it is one here: owners see which keys are in use.
+    pub(super) fn note_call(&self, call: &Call<'_>, entry: &ApplicationEntry, now: Timestamp) {
+        // By its user key an application was found, so there is nothing to hash again.
+        let shown = match (call.user_key, call.app_key) {
+            (Some(_), _) => entry.gate_keys().next().copied(),
+            (None, Some(key)) => self.app_key(&entry.record.id, key).pair.map(|pair| pair.0),
+            (None, None) => None,
+        };
+        if let Some(key) = shown.and_then(|hash| self.store.keys().find(&hash)) {
+            key.note_call(now);
+        }
     }
 
     /// Takes writes from the budgets of their key.
