@@ -15,6 +15,7 @@ use keystile_core::refusal::LockNotice;
 use keystile_core::request::call_method::CallMethod;
 use keystile_core::time::Timestamp;
 
+use crate::key_origin::{KeyOrigin, Origins};
 use crate::sent::reads::{ReadCounts, SentReads};
 
 /// An application, as requests see it.
@@ -77,6 +78,8 @@ pub struct KeyEntry {
     pub id: KeyId,
     /// Whose form its text has.
     pub form: KeyForm,
+    /// The system that it comes from, where that is another one.
+    origin: Option<Arc<KeyOrigin>>,
     /// Its application.
     pub application: Arc<ApplicationEntry>,
     plan: ArcSwap<Box<str>>,
@@ -104,14 +107,15 @@ impl KeyEntry {
     pub(crate) fn new(
         row: i64,
         id: KeyId,
-        form: KeyForm,
+        origin: Option<Arc<KeyOrigin>>,
         application: Arc<ApplicationEntry>,
         plan: SharedName,
     ) -> Self {
         Self {
             row,
             id,
-            form,
+            form: if origin.is_some() { KeyForm::Imported } else { KeyForm::Own },
+            origin,
             application,
             plan: ArcSwap::new(plan),
             rate: RateState::default(),
@@ -125,6 +129,12 @@ impl KeyEntry {
     /// Its number, counted from 1 in the order of issue.
     pub fn number(&self) -> i64 {
         self.row
+    }
+
+    /// Whether the system that it comes from still vouches for it; one of ours needs nobody to.
+    pub fn is_vouched_for(&self, now: Timestamp) -> bool {
+        let origin = self.origin.as_ref();
+        origin.is_none_or(|origin| origin.works_at(now))
     }
 
     /// The name of its plan. Readers it writes nothing that other cores read.
@@ -223,11 +233,17 @@ pub struct KeyCache {
     /// How many entries there are; the map counts only with an effort.
     len: AtomicU64,
     pub(crate) locked: Arc<LockedCount>,
+    pub(crate) origins: Arc<Origins>,
     /// Whether somebody is told of the reads of imported keys.
     counts_reads: AtomicBool,
 }
 
 impl KeyCache {
+    /// A system that keys come from, whether or not it has any here yet.
+    pub fn origin(&self, name: &str) -> Arc<KeyOrigin> {
+        self.origins.named(name)
+    }
+
     /// How many keys carry a lock, one that has just run out included.
     pub fn locked(&self) -> u64 {
         self.locked.0.load(Ordering::Relaxed)
@@ -280,12 +296,14 @@ pub(crate) struct Rows {
     applications: HashMap<i64, Arc<ApplicationEntry>>,
     plans: HashMap<String, SharedName>,
     pub(crate) locked: Arc<LockedCount>,
+    pub(crate) origins: Arc<Origins>,
 }
 
 impl Rows {
     /// No keys yet, whose locks will be counted in a table.
     pub(crate) fn of(table: &KeyCache) -> Self {
-        Self { locked: table.locked.clone(), ..Self::default() }
+        let (locked, origins) = (table.locked.clone(), table.origins.clone());
+        Self { locked, origins, ..Self::default() }
     }
 
     pub(crate) fn key(&self, row: i64) -> Option<&Arc<KeyEntry>> {
@@ -331,12 +349,36 @@ mod tests {
             ApplicationState::Active,
         );
         let (id, plan) = (KeyId::new(Uuid::nil()), Arc::new("p".into()));
-        let key = KeyEntry::new(1, id, KeyForm::Own, Arc::new(application), plan);
+        let key = KeyEntry::new(1, id, None, Arc::new(application), plan);
         assert_eq!(key.last_call(), None);
         for (call, known) in [(5_000, 5_000), (5_999, 5_000), (6_000, 6_000), (4_000, 6_000)] {
             key.note_call(Timestamp(call));
             assert_eq!(key.last_call(), Some(Timestamp(known)));
         }
+    }
+
+    #[test]
+    fn keys_of_a_system_that_nobody_hears_of_stop_all_at_once_and_others_go_on() {
+        let application = Arc::new(ApplicationEntry::new(
+            1,
+            ApplicationId::new(Uuid::nil()),
+            "a",
+            ApplicationState::Active,
+        ));
+        let cache = KeyCache::default();
+        let key = |origin: Option<&str>| {
+            let origin = origin.map(|name| cache.origins.named(name));
+            let (id, plan) = (KeyId::new(Uuid::nil()), Arc::new("p".into()));
+            KeyEntry::new(1, id, origin, application.clone(), plan)
+        };
+        let keys = [key(Some("a")), key(Some("a")), key(Some("b")), key(None)];
+        let vouched = |now| keys.each_ref().map(|key| key.is_vouched_for(Timestamp(now)));
+        assert_eq!(vouched(i64::MAX - 1), [true; 4]);
+        cache.origin("a").set_works_until(Some(Timestamp(10)));
+        assert_eq!(vouched(9), [true; 4]);
+        assert_eq!(vouched(10), [false, false, true, true]);
+        cache.origin("a").set_works_until(None);
+        assert_eq!(vouched(10), [true; 4]);
     }
 
     #[test]
@@ -348,7 +390,7 @@ mod tests {
             ApplicationState::Active,
         );
         let (id, plan) = (KeyId::new(Uuid::nil()), Arc::new("p".into()));
-        let key = KeyEntry::new(1, id, KeyForm::Own, Arc::new(application), plan);
+        let key = KeyEntry::new(1, id, None, Arc::new(application), plan);
         let count = LockedCount::default();
         let counted = || count.0.load(Ordering::Relaxed);
         let lock = |level| Some(LockNotice { level, until: None });

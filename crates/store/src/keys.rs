@@ -3,7 +3,7 @@
 use keystile_core::actor::Actor;
 use keystile_core::budget::Quota;
 use keystile_core::keys::hash::KeyHash;
-use keystile_core::keys::key::{KeyForm, KeyId};
+use keystile_core::keys::key::KeyId;
 use keystile_core::keys::lock::{Lock, LockChange, LockLevel};
 use keystile_core::time::{Span, Timestamp};
 use keystile_core::version::{Expected, version_of};
@@ -107,13 +107,6 @@ pub struct NewKeyRow {
     pub plan: String,
     /// Where it comes from, for a key that another system issued.
     pub origin: Option<String>,
-}
-
-impl NewKeyRow {
-    /// Whose form its text has.
-    pub(crate) fn form(&self) -> KeyForm {
-        if self.origin.is_some() { KeyForm::Imported } else { KeyForm::Own }
-    }
 }
 
 /// Keys to issue for one application.

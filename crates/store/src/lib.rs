@@ -30,6 +30,7 @@ pub mod error;
 pub mod files;
 pub mod journal;
 pub mod key_cache;
+pub mod key_origin;
 pub mod keys;
 pub mod owners;
 mod random;

@@ -11,7 +11,7 @@ use keystile_core::policy::{ApiRef, Policy};
 use keystile_core::refusal::{Reason, Refusal};
 use keystile_core::request::credential::Presented;
 
-use crate::admission::identity::Identity;
+use crate::admission::identity::{Identity, key_source_unavailable};
 use crate::admission::unknown_key::{LookedUp, UnknownKey};
 use crate::engine::Engine;
 
@@ -79,6 +79,8 @@ impl Engine {
         let twice = Refusal::new(Reason::CredentialRepeated);
         let is_twice = matches!(incoming.presented, Presented::Twice);
         let objection = incoming.objection.or(is_twice.then_some(&twice));
+        let unheard = identity.lacks_its_source(now).then(key_source_unavailable);
+        let objection = objection.or(unheard.as_ref());
         let Incoming { api, operation, .. } = *incoming;
         let call = Call { api, operation, caller, objection, now };
         let mut decision = decide(incoming.policy, &call);

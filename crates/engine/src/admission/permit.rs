@@ -69,7 +69,7 @@ impl ForwardedTarget {
         place: Option<CredentialPlace>,
         rule: &CredentialRule,
     ) -> Self {
-        let strips_query = place == Some(CredentialPlace::Query);
+        let strips_query = place.is_some_and(credential::may_stand_in_query);
         if !strips_query && head.raw_path() == path {
             return Self::AsSent;
         }

@@ -16,7 +16,7 @@ use keystile_core::request::grammar::fold_path;
 use keystile_store::key_cache::KeyEntry;
 use keystile_store::reservation::{Sender, Settlement};
 
-use crate::admission::identity::Identity;
+use crate::admission::identity::{Identity, key_source_unavailable};
 use crate::admission::permit::{AdmittedRequest, Attempt, ForwardedTarget, WritePermit};
 use crate::admission::reserve::Reservation;
 use crate::engine::Engine;
@@ -79,7 +79,8 @@ impl Engine {
             user_agent: None,
             request_bytes: None,
         };
-        let call = Call { api, operation: &found, caller, objection: None, now };
+        let unheard = identity.lacks_its_source(now).then(key_source_unavailable);
+        let call = Call { api, operation: &found, caller, objection: unheard.as_ref(), now };
         let permit = match decide(&policy, &call) {
             Ok(Permit::Write(permit)) => permit,
             // Its charge says that it writes.

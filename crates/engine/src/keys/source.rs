@@ -88,6 +88,9 @@ pub struct KeySourceView {
     pub problem: Option<String>,
     /// Since when no attempt came to anything.
     pub failing_since: Option<Timestamp>,
+    /// Until when its keys work here, where it cannot be read.
+    #[serde(default)]
+    pub keys_work_until: Option<Timestamp>,
     /// Whether so much is gone there that an owner has to confirm it before it is followed.
     pub awaits_confirmation: bool,
     /// What was not the same there and here when it was last read, and still is not; only the first hundred.

@@ -60,9 +60,11 @@ fn findings(view: &KeySourceView) -> Vec<Finding> {
             let since = view
                 .failing_since
                 .map_or_else(String::new, |since| format!(" since {}", since.readable()));
-            let help =
-                "mend what it says; it is read again by itself, and keys that came over go on";
-            let message = format!("it was not read to the end{since}: {problem}");
+            let help = "mend what it says; it is read again by itself";
+            let until = view.keys_work_until.map_or_else(String::new, |until| {
+                format!("; its keys work here until {}", until.readable())
+            });
+            let message = format!("it was not read to the end{since}: {problem}{until}");
             finding(FindingLevel::Problem, message, Some(help))
         }
         (None, None) => {

@@ -116,6 +116,9 @@ fn page(source: &KeySourceView, now: Timestamp) -> String {
     if let Some(since) = source.failing_since {
         let _ = writeln!(text, "  Since         {}", relative(since, now));
     }
+    if let Some(until) = source.keys_work_until {
+        let _ = writeln!(text, "  Its keys work {}", relative(until, now));
+    }
     let differences = source.difference_count();
     if differences > 0 {
         let _ = writeln!(text, "  Differences   {differences}: keystile threescale drift");

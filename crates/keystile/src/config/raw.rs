@@ -3,6 +3,7 @@
 //! Every field is optional here, also where a value is needed: what is missing is reported when the
 //! file is resolved, together with everything else that is wrong.
 
+mod key_pair;
 mod notifications;
 mod threescale;
 mod threescale_account;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(super) use key_pair::{KeyPair, PairPlace};
 pub(super) use notifications::{Channel, Smtp, Watch, WatchEvent, WatchOutcome};
 pub(super) use threescale::{Gateways, InternalUser, ThreescaleBackend};
 pub(super) use threescale_account::Threescale;
@@ -238,6 +240,10 @@ pub(super) struct Api {
     /// in a URL ends up there with it.
     #[schemars(extend("examples" = ["api_key"]))]
     pub(super) key_query_parameter: Option<Spanned<String>>,
+    /// Where a key is read that comes in two parts, as an id with a secret. It is looked up as both with a colon
+    /// between them, which is also its text for `keystile key import`. With `key_header = "Authorization"` it is
+    /// read from Basic authentication too.
+    pub(super) key_pair: Option<Spanned<KeyPair>>,
     /// Forwards the key to the upstream instead of removing it. The application, key id and plan are
     /// forwarded in X-Keystile-* fields in either case.
     #[schemars(extend("default" = false))]

@@ -2,6 +2,7 @@
 
 mod api;
 mod channel;
+mod credential;
 mod gate;
 mod operation;
 mod overlap;

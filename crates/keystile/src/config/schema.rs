@@ -148,6 +148,7 @@ pub(super) fn tables() -> Vec<Table> {
         table("[keys]", &["keys"]),
         table("[journal]", &["journal"]),
         table("[api.NAME]", &["api", "NAME"]),
+        table("[api.NAME] key_pair", &["api", "NAME", "key_pair"]),
         table("[[api.NAME.operation]]", &["api", "NAME", "operation", "0"]),
         table("[plan.NAME]", &["plan", "NAME"]),
         table("[plan.NAME] write_budget", &["plan", "NAME", "write_budget", "0"]),

@@ -1,5 +1,7 @@
 //! A key that is unknown here is looked up in the account of 3scale that stays in charge, while its caller waits.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,8 +26,13 @@ struct Site {
 
 /// A server that drives an account over TLS, in which nothing is yet. It has read that once, and will not again.
 fn site(settings: &str) -> Site {
+    site_of(BackendVersion::UserKey, "key_header = \"X-API-Key\"", settings)
+}
+
+/// The same with a service whose applications authenticate so, and an API that reads their keys so.
+fn site_of(version: BackendVersion, api: &str, settings: &str) -> Site {
     let mut tenant = Tenant::with_token(TOKEN);
-    let service = tenant.add_service("Bookmarks", BackendVersion::UserKey);
+    let service = tenant.add_service("Bookmarks", version);
     let plan = tenant.add_plan(service, "Basic");
     let account = tenant.add_account("Acme Ltd");
     let runtime = Runtime::new().unwrap();
@@ -34,7 +41,7 @@ fn site(settings: &str) -> Site {
     let mut server = TestServer::of_text(&format!(
         "[gate]\nlisten = \"127.0.0.1:7070\"\nkey_failures = \"100000 per minute\"\n\
          [console]\nlisten = \"127.0.0.1:7080\"\n[api.bookmarks]\nupstream = \"http://127.0.0.1:7071\"\n\
-         key_header = \"X-API-Key\"\n[plan.open]\nallow = \"bookmarks: *\"\n\
+         {api}\n[plan.open]\nallow = \"bookmarks: *\"\n\
          write_budget = \"100 per day\"\n[threescale.main]\nportal = {portal_address:?}\n\
          access_token_file = \"token\"\nca_file = \"ca.pem\"\nservice = {service}\n\
          plans = {{ Basic = \"open\" }}\nrefresh = \"1 day\"\n{settings}",
@@ -281,4 +288,85 @@ fn killed_in_the_middle_of_a_look_up_nothing_is_left_half_done() {
     assert_eq!(keys.len(), 6);
     assert!(keys.iter().all(|key| key["state"] == "active"), "{keys:?}");
     site.server.run(&["audit", "verify"]).good();
+}
+
+#[test]
+fn an_app_id_with_its_app_key_is_one_key_and_neither_goes_on_to_the_api() {
+    let pair =
+        "key_header = \"Authorization\"\nkey_pair = { id = \"app_id\", secret = \"app_key\" }";
+    let site = site_of(BackendVersion::AppId, pair, "");
+    for name in ["One", "Other"] {
+        let mut tenant = site.portal.tenant();
+        let id = tenant.add_application(site.account, site.plan, name);
+        let application = tenant.application_mut(id);
+        (application.app_id, application.keys) =
+            (format!("id-of-{name}"), vec![format!("key-of-{name}")]);
+    }
+    let (one, other) = ("id-of-One", "id-of-Other");
+    let stranger = site.server.stranger();
+    let call = |query: &str| stranger.get(&format!("/a?{query}")).status_and_reason();
+    let unknown = (401, "key_unknown".to_owned());
+    for query in [
+        &format!("app_id={one}&app_key=key-of-Other"),
+        &format!("app_id={other}&app_key=key-of-One"),
+        &format!("app_id={one}"),
+        "app_key=key-of-One",
+        &format!("app_id={one}:key-of&app_key=One"),
+    ] {
+        assert_eq!(call(query), unknown, "{query}");
+    }
+    let twice = format!("app_id={one}&app_key=key-of-One&app_key=key-of-One");
+    assert_eq!(call(&twice), (400, "credential_repeated".to_owned()));
+    let right = format!("/right?x=1&app%5Fid={one}&app_key=key-of-One&y=2");
+    assert_eq!(stranger.get(&right).status, 200);
+    assert_eq!(stranger.post(&right).status, 200);
+    assert_eq!(site.server.upstream.times("/right?x=1&y=2"), 2, "without the key");
+    let listed = site.server.json(&["key", "list"]);
+    assert_eq!(listed[0]["application"], "Acme Ltd – One");
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    // The same key from Basic authentication, locked as one.
+    let basic = "aWQtb2YtT25lOmtleS1vZi1PbmU=";
+    let head = format!(
+        "POST /basic HTTP/1.1\r\nhost: api.test\r\nauthorization: Basic {basic}\r\n\
+         content-length: 0\r\nconnection: close\r\n\r\n"
+    );
+    assert!(raw(&site, &head).starts_with("HTTP/1.1 200"));
+    let key = listed[0]["id"].as_str().unwrap();
+    site.server.run(&["key", "lock", key, "--reason", "a test"]).good();
+    assert!(raw(&site, &head).contains("key_locked"));
+    assert_eq!(stranger.post(&right).status_and_reason(), (403, "key_locked".to_owned()));
+    let log = site.server.log();
+    assert!(!log.contains("key-of-"), "{log}");
+}
+
+fn raw(site: &Site, head: &str) -> String {
+    let mut stream = TcpStream::connect(site.server.gate).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn keys_of_an_account_that_cannot_be_read_for_too_long_are_refused_and_others_go_on() {
+    let site = site("keep_known = \"1 s\"\n");
+    site.issue("known-before");
+    let (known, own) = (site.caller("known-before"), site.server.issue("mine", "open"));
+    let own = site.server.caller(&own);
+    assert_eq!(known.get("/a").status, 200);
+    pause(1_200);
+    assert_eq!(known.get("/a").status, 200, "the account can be read as far as anybody knows");
+    std::fs::write(site.server.path("token"), "not-the-token").unwrap();
+    site.server.run(&["threescale", "sync"]).bad();
+    for method in ["GET", "POST"] {
+        assert_eq!(told_to_wait(&known.call(method, "/b").unwrap()), 60);
+        assert_eq!(own.call(method, "/b").unwrap().status, 200);
+    }
+    let status = site.server.run(&["threescale", "status"]).good();
+    assert!(status.stdout.contains("Its keys work"), "{status:?}");
+    let checked = site.server.run(&["threescale", "check"]);
+    assert!(checked.stdout.contains("its keys work here until"), "{checked:?}");
+    std::fs::write(site.server.path("token"), TOKEN).unwrap();
+    site.server.run(&["threescale", "sync"]).good();
+    assert_eq!(known.get("/a").status, 200);
 }

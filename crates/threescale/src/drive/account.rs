@@ -18,7 +18,7 @@ use keystile_store::audit::EventKind;
 use keystile_store::doors::documents::DocumentEvent;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-use crate::drive::link::{Documents, Link};
+use crate::drive::link::{Documents, Link, SyncNote};
 use crate::drive::settings::DriveSettings;
 use crate::drive::usage::reports::UsageReports;
 use crate::portal::PortalClient;
@@ -159,6 +159,21 @@ impl DrivenAccount {
         self.next.store(next.0, Ordering::Relaxed);
     }
 
+    /// Until when its keys work here: for ever while it is read, and for a while after it was read for the last
+    /// time. That owners have to confirm deletions is no reason to stop all others.
+    pub(super) fn keys_work_until(&self, note: &SyncNote) -> Option<Timestamp> {
+        if note.problem.is_none() || note.awaits_confirmation {
+            return None;
+        }
+        note.synchronized.or(note.failing_since).map(|last| last.plus(self.settings.keep_known))
+    }
+
+    /// Has the gate refuse its keys from then on.
+    pub(super) fn limit_keys(&self, engine: &Engine, note: &SyncNote) {
+        let origin = engine.store().keys().origin(&self.name);
+        origin.set_works_until(self.keys_work_until(note));
+    }
+
     /// An event about this source.
     pub(super) fn event(&self, kind: EventKind, detail: String) -> DocumentEvent {
         let subject = Some(self.name.clone());
@@ -232,6 +247,7 @@ impl KeySource for DrivenAccount {
                 applications: u64::try_from(links.len()).unwrap_or(u64::MAX),
                 synchronized: note.synchronized,
                 next: (next != i64::MAX).then_some(Timestamp(next)),
+                keys_work_until: self.keys_work_until(&note),
                 problem: note.problem,
                 failing_since: note.failing_since,
                 awaits_confirmation: note.awaits_confirmation,

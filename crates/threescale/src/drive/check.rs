@@ -1,5 +1,6 @@
 //! Whether an account can be driven as it is set up, and what its settings miss.
 
+use http::header::AUTHORIZATION;
 use keystile_engine::Engine;
 use keystile_engine::findings::{Finding, FindingLevel};
 
@@ -15,7 +16,10 @@ impl DrivenAccount {
     pub(super) async fn findings(&self, engine: &Engine) -> Vec<Finding> {
         let services = match self.client.services().await {
             Ok(services) => services,
-            Err(error) => return vec![self.refused(&error)],
+            Err(error) => {
+                let in_doubt = self.keys_in_doubt(engine).await;
+                return [self.refused(&error)].into_iter().chain(in_doubt).collect();
+            }
         };
         let wanted = self.settings.service;
         let Some(service) = services.iter().find(|service| service.id == wanted) else {
@@ -28,6 +32,8 @@ impl DrivenAccount {
             return vec![self.finding(FindingLevel::Problem, message, Some(help))];
         };
         let mut findings = vec![self.authentication_finding(service)];
+        findings.extend(self.reading_pairs(engine, service));
+        findings.extend(self.keys_in_doubt(engine).await);
         match self.client.applications(Some(wanted), PageNumber::FIRST).await {
             Ok(_) => findings.push(self.good("the token may read applications".to_owned())),
             Err(error) => findings.push(self.refused(&error)),
@@ -59,6 +65,37 @@ impl DrivenAccount {
                 ),
             ),
         }
+    }
+
+    /// Whether the gate reads keys as callers of the service send them, where they come in two parts.
+    fn reading_pairs(&self, engine: &Engine, service: &Service) -> Option<Finding> {
+        let policy = engine.policy();
+        let reads_none = policy.apis().iter().all(|api| {
+            let rule = &api.spec().credential;
+            rule.pair.is_none() && rule.header != AUTHORIZATION
+        });
+        let is_missed = service.authentication == Authentication::AppId
+            && !policy.apis().is_empty()
+            && reads_none;
+        is_missed.then(|| {
+            let message = "no API here reads keys in two parts: its callers are refused".to_owned();
+            let help =
+                "write it into the API, as key_pair = { id = \"app_id\", secret = \"app_key\" }";
+            self.finding(FindingLevel::Problem, message, Some(help.to_owned()))
+        })
+    }
+
+    /// Until when its keys work here, where it cannot be read.
+    async fn keys_in_doubt(&self, engine: &Engine) -> Option<Finding> {
+        let note = self.documents.note(engine).await.ok()?;
+        let (since, until) = (note.failing_since?, self.keys_work_until(&note)?);
+        let message = format!(
+            "it could not be read since {}: its keys work here until {}",
+            since.readable(),
+            until.readable()
+        );
+        let help = "see why with `keystile threescale status`; `keep_known` says how long that is";
+        Some(self.finding(FindingLevel::Warning, message, Some(help.to_owned())))
     }
 
     fn looking_up(&self) -> Finding {

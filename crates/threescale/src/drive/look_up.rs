@@ -18,6 +18,7 @@ use crate::drive::compare::access;
 use crate::drive::link::Access;
 use crate::drive::report::Report;
 use crate::drive::step::known_key;
+use crate::pair::parts;
 use crate::portal::ApplicationReference;
 use crate::portal::error::PortalError;
 use crate::portal::records::{Application, Authentication, Credential};
@@ -63,11 +64,11 @@ impl DrivenAccount {
         key: &Credential,
     ) -> Result<Option<(Application, Vec<Credential>)>, Failure> {
         let authentication = self.known_authentication().await?;
-        let reference = match authentication {
-            Authentication::UserKey => ApplicationReference::UserKey(key.clone()),
-            Authentication::AppId | Authentication::OpenIdConnect | Authentication::Unknown => {
-                return Ok(None);
-            }
+        let reference = match (&authentication, parts(key.reveal())) {
+            (Authentication::UserKey, _) => ApplicationReference::UserKey(key.clone()),
+            (Authentication::AppId, Some((id, _))) => ApplicationReference::AppId(id.to_owned()),
+            (Authentication::AppId, None)
+            | (Authentication::OpenIdConnect | Authentication::Unknown, _) => return Ok(None),
         };
         let service = self.settings.service;
         let found = match self.client.find_application(&reference, Some(service)).await {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use keystile_core::notifications::channel::SecretSource;
+use keystile_core::time::Span;
 use keystile_engine::keys::look_up::look_ups::LookUpLimits;
 
 use crate::drive::usage::mapping::UsageMap;
@@ -28,6 +29,8 @@ pub struct DriveSettings {
     pub on_lock: OnLock,
     /// How often the portal is read.
     pub refresh: Duration,
+    /// How long its keys work here after the portal was last read, where it cannot be read.
+    pub keep_known: Span,
     /// How often it is asked about keys that are unknown here.
     pub look_ups: LookUpLimits,
     /// How usage is reported, where it is.

@@ -132,7 +132,7 @@ impl DrivenAccount {
         }
         if !is_created {
             if keys.is_empty() {
-                report.problem(format!("{name}: it has no key there."));
+                report.problem(format!("{name}: {}.", no_key(application)));
             }
             return Ok(());
         }
@@ -342,5 +342,16 @@ fn would(step: &Step, link: &Link) -> String {
         Step::NoteOtherPlan => {
             format!("{name} was put on another plan in 3scale, and stays locked here.")
         }
+    }
+}
+
+/// Why an application without a key stays there.
+fn no_key(application: &Application) -> &'static str {
+    match &application.app_id {
+        Some(app_id) if app_id.contains(':') => {
+            "its app_id holds a colon, so that its keys could be mistaken for others"
+        }
+        Some(_) => "it has no app_key there, and its app_id alone is no secret, so it stays there",
+        None => "it has no key there",
     }
 }

@@ -11,6 +11,7 @@ use crate::drive::account::{DrivenAccount, failure};
 use crate::drive::difference::Seen;
 use crate::drive::link::SyncNote;
 use crate::drive::report::Report;
+use crate::pair::unmistakable_text;
 use crate::portal::ApplicationReference;
 use crate::portal::error::PortalError;
 use crate::portal::page::PageNumber;
@@ -46,6 +47,7 @@ impl DrivenAccount {
                     awaits_confirmation: failure.kind == FailureKind::Conflict,
                 },
             };
+            self.limit_keys(engine, &note);
             if note != before {
                 self.documents.put_note(engine, &note).await?;
             }
@@ -175,7 +177,7 @@ impl DrivenAccount {
         Ok(applications)
     }
 
-    /// What an application authenticates with.
+    /// What an application authenticates with: its user key, or its `app_id` with each of its keys.
     pub(super) async fn credentials(
         &self,
         application: &Application,
@@ -186,7 +188,9 @@ impl DrivenAccount {
         }
         let keys = self.client.application_keys(application.account, application.id).await;
         let keys = keys.map_err(|error| failure(&error))?;
-        Ok(keys.into_iter().map(|key| key.value).collect())
+        let app_id = application.app_id.as_deref().unwrap_or_default();
+        let texts = keys.iter().filter_map(|key| unmistakable_text(app_id, key.value.reveal()));
+        Ok(texts.map(Credential::new).collect())
     }
 
     /// What was brought over and is not in the list. Fails when that is so much that it must be a fault.

@@ -25,6 +25,10 @@ pub async fn run(account: Arc<DrivenAccount>, engine: Arc<Engine>) {
 }
 
 async fn read(account: &DrivenAccount, engine: &Arc<Engine>) {
+    // What was true before a restart still is, however long the portal takes now.
+    if let Ok(note) = account.documents.note(engine).await {
+        account.limit_keys(engine, &note);
+    }
     loop {
         let refresh = account.settings.refresh;
         let pause = match account.read_and_follow(engine, SyncWanted::default()).await {

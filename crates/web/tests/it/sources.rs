@@ -133,6 +133,7 @@ fn console() -> (TestConsole, Arc<TestSource>) {
         next: None,
         problem: None,
         failing_since: None,
+        keys_work_until: None,
         awaits_confirmation: false,
         differences: Vec::new(),
         more_differences: 0,

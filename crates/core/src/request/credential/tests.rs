@@ -1,8 +1,10 @@
 //! Which credentials are ours, and what becomes of them.
 
+use super::places::BASE64;
 use super::*;
 use crate::request::head::fields_of;
-use http::HeaderValue;
+use base64::Engine as _;
+use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
@@ -260,6 +262,91 @@ fn only_the_parameter_leaves_the_query() {
     assert!(matches!(untouched, Some(Cow::Borrowed("api_key=k"))));
 }
 
+fn pair_in_query() -> CredentialRule {
+    let pair = PairRule::Query { id: "app_id".into(), secret: "app_key".into() };
+    CredentialRule { pair: Some(pair), ..with_query() }
+}
+
+fn pair_in_headers() -> CredentialRule {
+    let [id, secret] = ["app-id", "app-key"].map(HeaderName::from_static);
+    CredentialRule { pair: Some(PairRule::Headers { id, secret }), ..with_query() }
+}
+
+#[test]
+fn a_key_in_two_parts_is_one_text_wherever_they_stand() {
+    let rule = pair_in_query();
+    for (query, expected) in [
+        ("app_id=a&app_key=k", "key Pair a:k"),
+        ("x=1&app%5Fkey=k%2B%3a&y&app_id=%61", "key Pair a:k+:"),
+        ("app_id=&app_key=", "nothing"),
+        ("app_id", "nothing"),
+        // Half of one is meant as a key, and is none; so is one that two pairs would read as.
+        ("app_id=a", "key Pair "),
+        ("app_id=a&app_key=", "key Pair "),
+        ("app_key=k", "key Pair "),
+        ("app_id=a:b&app_key=k", "key Pair "),
+        ("app_id=a&app_key=k&app_id=a", "twice"),
+        ("app_id=a&app_key=k&app_key", "twice"),
+        ("api_key=k&app_id=a&app_key=k", "twice"),
+    ] {
+        assert_eq!(seen(&[], query, &rule), expected, "{query}");
+    }
+    let rule = pair_in_headers();
+    for (fields, expected) in [
+        (&[("app-id", "a"), ("app-key", " k ")][..], "key Pair a:k"),
+        (&[("app-id", ""), ("app-key", " ")], "nothing"),
+        (&[("app-id", "a")], "key Pair "),
+        (&[("app-id", "a"), ("app-key", "k"), ("app-key", "k")], "twice"),
+        (&[("app-id", "a"), ("app-key", "k"), ("x-api-key", KEY)], "twice"),
+    ] {
+        assert_eq!(seen(fields, "", &rule), expected, "{fields:?}");
+    }
+    let long = "k".repeat(254);
+    assert_eq!(seen(&[], &format!("app_id=a&app_key={long}"), &pair_in_query()), "key Pair ");
+    let fits = format!("app_id=a&app_key={}", &long[1..]);
+    assert_eq!(seen(&[], &fits, &pair_in_query()), format!("key Pair a:{}", &long[1..]));
+}
+
+#[test]
+fn basic_authentication_carries_both_parts_where_keys_come_in_two() {
+    let chosen = pair_in_query().in_header(AUTHORIZATION, "Authorization");
+    for (basic, expected) in [
+        ("a:k", "key Authorization a:k"),
+        ("a:k:l", "key Authorization a:k:l"),
+        ("user-key:", "key Authorization user-key"),
+        ("user-key", "key Authorization user-key"),
+        (&format!("a:{KEY}"), &format!("key Authorization {KEY}")),
+        (&format!("{KEY}:x"), &format!("key Authorization {KEY}")),
+        (":k", "key Authorization "),
+    ] {
+        let field = format!("Basic {}", base64(basic));
+        assert_eq!(seen(&[("authorization", &field)], "", &chosen), expected, "{basic}");
+        // Elsewhere what speaks of no key is the API's own.
+        if !basic.contains(KEY) {
+            assert_eq!(seen(&[("authorization", &field)], "", &pair_in_query()), "nothing");
+        }
+    }
+}
+
+#[test]
+fn both_parts_of_a_key_are_taken_out_and_all_else_stays() {
+    let rule = pair_in_query();
+    let left = strip_query("a=1&app_id=a&b&app%5fkey=k&api_key=", &rule);
+    assert_eq!(left.as_deref(), Some("a=1&b"));
+    assert_eq!(strip_query("app_id=a&app_key=k", &rule), None);
+    let mut fields = headers(&[("app-id", "a"), ("app-key", "k"), ("accept", "a/b")]);
+    strip(&mut fields, CredentialPlace::Pair, &pair_in_headers());
+    assert_eq!(fields, headers(&[("accept", "a/b")]));
+    assert_eq!(strip_query("app_id=a", &pair_in_headers()).as_deref(), Some("app_id=a"));
+}
+
+#[test]
+fn a_caller_without_a_key_is_told_of_both_parts() {
+    insta::assert_snapshot!(pair_in_query().how_to_send(), @"An API key is needed. Send it in the X-API-Key header, as a bearer token, in the query parameter api_key, or as the query parameters app_id and app_key together.");
+    let rule = CredentialRule { query_parameter: None, ..pair_in_headers() };
+    insta::assert_snapshot!(rule.how_to_send(), @"An API key is needed. Send it in the X-API-Key header, as a bearer token, or in the headers app-id and app-key together.");
+}
+
 #[test]
 fn a_credential_does_not_print_its_text() {
     let text = Cow::Borrowed(&b"secret"[..]);
@@ -270,16 +357,17 @@ fn a_credential_does_not_print_its_text() {
 proptest! {
     #[test]
     fn no_key_is_found_in_a_stripped_request(
-        query in "[a&=%5Fapi_key+]{0,40}",
+        query in "([a&=%5Fapi_key+]|app_id=|app_key=|&){0,40}",
         scheme in "(Bearer|Basic|Digest)? ?(ks_)?[a-zA-Z0-9=:]{0,12}",
+        has_pair in any::<bool>(),
     ) {
-        let rule = with_query();
+        let rule = if has_pair { pair_in_query() } else { with_query() };
         let mut fields = headers(&[("authorization", &scheme)]);
         let sent = fields.clone();
         if let Presented::Key(found) = find(Fields(&fields_of(&sent)), Some(&query), &rule) {
             strip(&mut fields, found.place, &rule);
             let left = strip_query(&query, &rule);
-            let left = left.as_deref().filter(|_| found.place == CredentialPlace::Query);
+            let left = left.as_deref().filter(|_| may_stand_in_query(found.place));
             let list = fields_of(&fields);
             prop_assert_eq!(find(Fields(&list), left, &rule), Presented::Nothing);
         }
@@ -294,8 +382,10 @@ proptest! {
         if let Ok(value) = HeaderValue::from_bytes(&value) {
             fields.insert(AUTHORIZATION, value);
         }
-        let _ = find(Fields(&fields_of(&fields)), Some(&query), &with_query());
-        let _ = strip_query(&query, &with_query());
+        for rule in [with_query(), pair_in_query(), pair_in_headers()] {
+            let _ = find(Fields(&fields_of(&fields)), Some(&query), &rule);
+            let _ = strip_query(&query, &rule);
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use crate::config::value::{NumberOrText, Spanned};
 /// An account of 3scale that stays in charge of keys and plans, while Keystile stands in front.
 ///
 /// The applications of one service are brought over with their keys as they are, and kept in step. Services
-/// whose applications go by user keys can be driven, and those that go by `app_id` and `app_key`, of which the
-/// `app_key` is the key here. Changes of this table take effect with a restart.
+/// whose applications go by user keys can be driven, and those that go by `app_id` and `app_key`, which are
+/// one key here: see `key_pair` of the API. Changes of this table take effect with a restart.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(crate) struct Threescale {
@@ -47,6 +47,10 @@ pub(crate) struct Threescale {
     /// How often the portal is read for what changed there, from 10 seconds to 1 day.
     #[schemars(extend("default" = "5 min"))]
     pub(crate) refresh: Option<Spanned<String>>,
+    /// How long keys that came over work after the portal was last read, where it cannot be read any more: nobody
+    /// would hear of it if they were revoked there. Up to 1 year.
+    #[schemars(extend("default" = "1 day"))]
+    pub(crate) keep_known: Option<Spanned<String>>,
     /// How many keys that are unknown here the portal is asked about in any second; none where 0. A key that was
     /// issued there a moment ago then works with its first call. Callers beyond that are told to come again.
     #[schemars(extend("default" = 10))]

@@ -1,11 +1,9 @@
-//! APIs: which requests belong to them, and where those carry their key.
+//! APIs: which requests belong to them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use http::HeaderName;
 use keystile_core::policy::api::{ApiSpec, Mode};
-use keystile_core::request::credential::CredentialRule;
 
 use super::Resolver;
 use super::setting::flag;
@@ -14,18 +12,6 @@ use crate::config::value::Spanned;
 
 const MIB: u64 = 1 << 20;
 const COUNT_BYTES_MAX: u64 = 1 << 30;
-
-/// Fields that the gate reads, sets or takes out for another purpose.
-const FIELDS_IN_USE: [&str; 8] = [
-    "host",
-    "content-length",
-    "content-type",
-    "idempotency-key",
-    "te",
-    "trailer",
-    "expect",
-    "cookie",
-];
 
 impl Resolver<'_> {
     pub(super) fn apis(
@@ -170,46 +156,6 @@ impl Resolver<'_> {
             }
         }
         hosts
-    }
-
-    fn credential(&mut self, api: &raw::Api) -> CredentialRule {
-        let mut rule = CredentialRule::default();
-        if let Some(setting) = &api.key_header {
-            let name = setting.value.to_ascii_lowercase();
-            let is_in_use = FIELDS_IN_USE.contains(&name.as_str())
-                || keystile_core::request::grammar::is_untrusted(&name);
-            match name.parse::<HeaderName>() {
-                Ok(_) if name.contains('_') => {
-                    let message =
-                        "a header field with `_` never passes: servers read it in different ways";
-                    self.error(&setting.place, message)
-                        .help(format!("did you mean {:?}?", setting.value.replace('_', "-")));
-                }
-                Ok(_) if is_in_use => {
-                    let message = format!(
-                        "the field {:?} has another purpose and cannot carry the key",
-                        setting.value
-                    );
-                    self.error(&setting.place, message)
-                        .help("write another field, as in \"X-API-Key\"");
-                }
-                Ok(header) => rule = rule.in_header(header, &setting.value),
-                Err(_) => {
-                    let message = format!("{:?} is not the name of a header field", setting.value);
-                    self.error(&setting.place, message).help("write a name, as in \"X-API-Key\"");
-                }
-            }
-        }
-        if let Some(setting) = &api.key_query_parameter {
-            let is_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~');
-            if setting.value.is_empty() || !setting.value.chars().all(is_char) {
-                let message = format!("{:?} is not the name of a query parameter", setting.value);
-                self.error(&setting.place, message)
-                    .help("write letters, digits, `_`, `-`, `.` or `~`, as in \"api_key\"");
-            }
-            rule.query_parameter = Some(setting.value.as_str().into());
-        }
-        rule
     }
 
     /// Two APIs with a host and path in common: one of them would never be asked.

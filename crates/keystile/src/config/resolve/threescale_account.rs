@@ -23,6 +23,7 @@ const REFRESH_MIN: Span = Span::from_secs(10);
 const LOOK_UPS: u32 = 10;
 /// More would be a flood that the owner asked for.
 const LOOK_UPS_MAX: i64 = 1_000;
+const YEAR: Span = Span::from_secs(366 * 86_400);
 const UNKNOWN_FOR: Span = Span::from_secs(60);
 
 impl Resolver<'_> {
@@ -75,6 +76,7 @@ impl Resolver<'_> {
         }
         let on_lock = self.on_lock(account.on_lock.as_ref());
         let look_ups = self.look_ups(account);
+        let keep_known = self.span(account.keep_known.as_ref(), DAY, YEAR);
         let mut portal = PortalSettings::new(address?, token?);
         portal.ca_file = ca_file;
         Some(DriveSettings {
@@ -85,6 +87,7 @@ impl Resolver<'_> {
             default_plan: account.default_plan.as_ref().map(|plan| plan.value.clone()),
             on_lock,
             refresh: Duration::from_millis(refresh.millis().unsigned_abs()),
+            keep_known,
             look_ups,
             usage,
         })

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use http::Uri;
+use http::{HeaderName, Uri};
 use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::notifications::channel::SecretSource;
 use keystile_core::policy::PlanSpec;
 use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::operation::{CountRule, ScopedPattern, Treatment};
 use keystile_core::request::call_method::CallMethod;
+use keystile_core::request::credential::PairRule;
 use keystile_core::time::Span;
 use keystile_threescale::drive::settings::{DriveSettings, OnLock};
 use keystile_web::Access;
@@ -81,6 +82,7 @@ fn check_threescale(accounts: &[DriveSettings], folder: &Path) {
     assert_eq!(account.default_plan.as_deref(), Some("open"));
     assert_eq!(account.on_lock, OnLock::ChangePlan("Read only".to_owned()));
     assert_eq!(account.refresh, Duration::from_mins(1));
+    assert_eq!(account.keep_known, Span::from_secs(7 * 86_400));
     let look_ups = account.look_ups;
     assert_eq!((look_ups.per_second, look_ups.unknown_for), (20, Span::from_secs(300)));
     let usage = account.usage.as_ref().unwrap();
@@ -98,6 +100,8 @@ fn check_api(spec: &ApiSpec, folder: &Path) {
     );
     assert_eq!(spec.credential.header, "x-token");
     assert_eq!(spec.credential.query_parameter.as_deref(), Some("token"));
+    let [id, secret] = ["app-id", "app-key"].map(HeaderName::from_static);
+    assert_eq!(spec.credential.pair, Some(PairRule::Headers { id, secret }));
     assert_eq!((spec.body_bytes_max, spec.count_bytes_max), (Some(1000), 65_536));
     let upstream = UpstreamRule {
         origins: ["https://a.example.org", "https://b.example.org:8443"]

@@ -211,6 +211,29 @@ fn hosts_and_paths_are_checked() {
 }
 
 #[test]
+fn keys_in_two_parts_are_checked() {
+    insta::assert_snapshot!(bad_api("key_pair = { id = 'app_id' }"), @r#"
+    5:12: `key_pair` has no `secret`
+      help: write it as in secret = "app_key"
+    "#);
+    insta::assert_snapshot!(bad_api("key_pair = { id = 'app_id', secret = 'a b' }"), @r#"
+    5:38: "a b" is not the name of a query parameter
+      help: write letters, digits, `_`, `-`, `.` or `~`, as in "app_key"
+    "#);
+    insta::assert_snapshot!(bad_api("key_pair = { id = 'app_id', secret = 'Cookie', in = 'header' }"), @r#"
+    5:19: a header field with `_` never passes: servers read it in different ways
+      help: did you mean "app-id"?
+    5:38: the field "Cookie" has another purpose and cannot carry the key
+      help: write another field, as in "X-API-Key"
+    "#);
+    insta::assert_snapshot!(bad_api("key_query_parameter = 'user_key'\n\
+         key_pair = { id = 'app_id', secret = 'user_key' }"), @r"
+    6:12: two parts of a key cannot have one name, nor that of a whole key
+      help: give each place that a key is read from a name of its own
+    ");
+}
+
+#[test]
 fn costs_are_checked() {
     insta::assert_snapshot!(bad_api("[[api.bookmarks.operation]]\n\
          match = 'POST /a'\n\

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use keystile_core::keys::application::{ApplicationId, ApplicationState};
 use keystile_core::keys::hash::KeyHash;
-use keystile_core::keys::key::KeyForm;
 use keystile_core::keys::lock::Lock;
 use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;
@@ -29,8 +28,9 @@ pub(crate) fn load(connection: &Connection, table: &KeyCache) -> Result<Rows> {
         table.insert_application(entry.clone());
         rows.add_application(entry);
     }
-    let mut statement = connection
-        .prepare("SELECT id, uid, application, plan, hash, expires, revoked, lock, origin IS NOT NULL FROM key")?;
+    let mut statement = connection.prepare(
+        "SELECT id, uid, application, plan, hash, expires, revoked, lock, origin FROM key",
+    )?;
     let mut keys = statement.query([])?;
     while let Some(row) = keys.next()? {
         load_key(row, &mut rows, table)?;
@@ -43,11 +43,12 @@ fn load_key(row: &Row<'_>, rows: &mut Rows, table: &KeyCache) -> Result<()> {
         rows.application(row.get(2)?).ok_or_else(|| corrupt("a key has no application"))?.clone();
     let hash = hash_of(row.get_ref(4)?)?;
     let plan = rows.plan(&row.get::<_, String>(3)?);
-    let form = if row.get(8)? { KeyForm::Imported } else { KeyForm::Own };
+    let origin = row.get_ref(8)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+    let origin = origin.map(|name| rows.origins.named(name));
     let entry = Arc::new(KeyEntry::new(
         row.get(0)?,
         parsed(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
-        form,
+        origin,
         application,
         plan,
     ));
@@ -279,7 +280,8 @@ pub(crate) fn insert_key(
     ])?;
     let plan = rows.plan(&key.plan);
     let row = connection.last_insert_rowid();
-    let entry = Arc::new(KeyEntry::new(row, key.id, key.form(), application.clone(), plan));
+    let origin = key.origin.as_ref().map(|name| rows.origins.named(name));
+    let entry = Arc::new(KeyEntry::new(row, key.id, origin, application.clone(), plan));
     rows.add_key(entry.clone());
     Ok(entry)
 }

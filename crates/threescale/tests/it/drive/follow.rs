@@ -214,6 +214,11 @@ async fn a_key_that_is_known_here_from_elsewhere_stays_where_it_is() {
     assert_eq!(driven.names().await, ["by hand"]);
 }
 
+/// An application that was made meanwhile; its number.
+fn tenant_application(driven: &Driven, plan: u64, name: &str) -> u64 {
+    driven.test.portal.tenant().add_application(driven.test.ids.account, plan, name)
+}
+
 #[tokio::test]
 async fn keys_beside_an_app_id_come_over_one_by_one() {
     let (mut tenant, mut ids) = tenant();
@@ -222,9 +227,17 @@ async fn keys_beside_an_app_id_come_over_one_by_one() {
     let id = tenant.add_application(ids.account, plan, "Viewer");
     tenant.application_mut(id).keys = vec!["first-key".to_owned(), "second-key".to_owned()];
     let driven = Driven::with(tenant, ids, |settings| settings).await;
-    driven.sync().await;
+    let keyless = tenant_application(&driven, plan, "Keyless");
+    let report = driven.sync().await;
+    assert_eq!((report.changed, report.left), (1, 1), "{report:?}");
+    assert!(report.problems[0].contains("no app_key"), "{keyless}: {report:?}");
     let here = driven.application("Acme Ltd – Viewer").await;
     assert_eq!(here.keys_list.len(), 2);
+    let app_id = driven.test.portal.tenant().application(id).app_id.clone();
+    let (pepper, keys) = (driven.engine().store().pepper(), driven.engine().store().keys());
+    let knows = |text: &str| keys.find(&pepper.hash(text.as_bytes())).is_some();
+    assert!(knows(&format!("{app_id}:first-key")) && knows(&format!("{app_id}:second-key")));
+    assert!(!knows("first-key") && !knows("another:first-key") && !knows(&app_id));
     driven.test.portal.tenant().application_mut(id).keys.remove(0);
     driven.sync().await;
     let here = driven.application("Acme Ltd – Viewer").await;

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use keystile_core::time::Span;
+use keystile_engine::KeySource as _;
 use keystile_engine::command::FailureKind;
 use keystile_engine::keys::look_up::answer::FoundThere;
+use keystile_engine::keys::source::SyncWanted;
 use keystile_threescale::drive::settings::DriveSettings;
 use keystile_threescale_standin::fault::Fault;
-use keystile_threescale_standin::tenant::State;
+use keystile_threescale_standin::tenant::{BackendVersion, State};
 
 use super::setup::{Driven, TOO_LATE};
 use crate::setup::{TOKEN, tenant};
@@ -146,4 +149,93 @@ async fn an_answer_about_another_key_is_not_taken_for_this_one() {
     driven.test.portal.fail_on("find.json", Fault::json(200, &other));
     assert_eq!(driven.look_up("never-issued").await, Ok(FoundThere::Unknown));
     assert!(driven.names().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_app_id_and_its_app_key_are_looked_up_together() {
+    let (mut tenant, mut ids) = tenant();
+    ids.service = tenant.add_service("Photos", BackendVersion::AppId);
+    let plan = tenant.add_plan(ids.service, "Basic");
+    let [viewer, other] = ["Viewer", "Other"].map(|name| {
+        let id = tenant.add_application(ids.account, plan, name);
+        let application = tenant.application_mut(id);
+        application.keys = vec![format!("key-of-{name}")];
+        application.app_id.clone()
+    });
+    let driven = Driven::with(tenant, ids, |settings| settings).await;
+    for (id, key) in [
+        (viewer.as_str(), "key-of-Other"),
+        (&other, "key-of-Viewer"),
+        ("never-made", "key-of-Viewer"),
+        (&viewer, "key-of-Viewer:"),
+    ] {
+        let found = driven.look_up(&format!("{id}:{key}")).await;
+        assert_eq!(found, Ok(FoundThere::Unknown), "{id}:{key}");
+    }
+    driven.test.portal.take_received();
+    // What are no two parts is known without a question.
+    for text in ["key-of-Viewer", &format!("{viewer}:"), ":key-of-Viewer"] {
+        assert_eq!(driven.look_up(text).await, Ok(FoundThere::Unknown), "{text}");
+    }
+    assert_eq!(driven.test.portal.take_received(), []);
+    assert!(driven.names().await.is_empty());
+    let right = format!("{viewer}:key-of-Viewer");
+    assert_eq!(driven.look_up(&right).await, Ok(FoundThere::Imported));
+    assert_eq!(driven.names().await, ["Acme Ltd – Viewer"]);
+    let report = driven.sync().await;
+    assert_eq!((report.unchanged, report.changed, report.left), (1, 1, 0), "{report:?}");
+}
+
+#[tokio::test]
+async fn keys_of_a_portal_that_cannot_be_read_stop_in_time_and_work_again_once_it_was() {
+    let (tenant, ids) = tenant();
+    let keep_known = Span::from_secs(1);
+    let mut driven =
+        Driven::with(tenant, ids, |settings| DriveSettings { keep_known, ..settings }).await;
+    driven.sync().await;
+    let works = |driven: &Driven| {
+        let store = driven.engine().store();
+        let hash = store.pepper().hash(driven.user_key().as_bytes());
+        store.keys().find(&hash).unwrap().is_vouched_for(store.now())
+    };
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert!(works(&driven), "nobody says that it cannot be read");
+    driven.test.portal.fail_on("services.json", Fault::json(500, "{}"));
+    driven.try_sync(SyncWanted::default()).await.unwrap_err();
+    assert!(!works(&driven));
+    let shown = driven.show().await;
+    let until = shown.synchronized.unwrap().plus(keep_known);
+    assert_eq!((shown.keys_work_until, shown.failing_since.is_some()), (Some(until), true));
+    let checked = driven.account.check(driven.engine()).await.unwrap();
+    assert!(checked.iter().any(|found| found.message.contains("its keys work here until")));
+    // A restart forgets nothing of it, whatever the portal does meanwhile.
+    driven.restart().await;
+    driven.test.portal.fail_on("services.json", Fault::Slow(TOO_LATE));
+    driven.work();
+    let begun = std::time::Instant::now();
+    while works(&driven) {
+        assert!(begun.elapsed() < Duration::from_millis(1_500));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    driven.sync().await;
+    assert!(works(&driven));
+    assert_eq!(driven.show().await.keys_work_until, None);
+}
+
+#[tokio::test]
+async fn deletions_that_wait_to_be_confirmed_stop_no_other_key() {
+    let (mut tenant, ids) = tenant();
+    for number in 1..40 {
+        tenant.add_application(ids.account, ids.plan, &format!("App {number}"));
+    }
+    let keep_known = Span::from_secs(1);
+    let driven =
+        Driven::with(tenant, ids, |settings| DriveSettings { keep_known, ..settings }).await;
+    driven.sync().await;
+    for id in ids.application + 1..ids.application + 21 {
+        driven.test.portal.tenant().remove_application(id);
+    }
+    driven.try_sync(SyncWanted::default()).await.unwrap_err();
+    let shown = driven.show().await;
+    assert_eq!((shown.awaits_confirmation, shown.keys_work_until), (true, None));
 }

@@ -67,6 +67,7 @@ fn settings(test: &TestPortal) -> DriveSettings {
         default_plan: Some("other".to_owned()),
         on_lock: OnLock::Suspend,
         refresh: Duration::from_hours(1),
+        keep_known: Span::from_secs(86_400),
         look_ups: LookUpLimits { per_second: 10, unknown_for: Span::from_secs(60) },
         usage: None,
     }
