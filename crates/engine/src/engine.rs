@@ -25,11 +25,12 @@ use crate::checks::Checks;
 use crate::command::done::Done;
 use crate::command::failure::Failure;
 use crate::finding::Finding;
+use crate::keys::account::{AccountPart, PartReport};
 use crate::keys::difference::Side;
 use crate::keys::fullest_budgets::FullestBudgets;
 use crate::keys::look_up::answer::FoundThere;
 use crate::keys::look_up::look_ups::LookUps;
-use crate::keys::source::{KeySourceView, SyncReport, SyncWanted};
+use crate::keys::source::{KeySourceView, SyncMode, SyncReport, SyncWanted};
 use crate::notifications::hourly::Hourly;
 use crate::notifications::refusal_burst::RefusalBursts;
 use crate::notifications::refused_links::RefusedLinks;
@@ -146,6 +147,19 @@ pub trait KeySource: fmt::Debug + Send + Sync {
     }
 }
 
+/// A door that keeps an account of another system itself, into which one can be taken over.
+pub trait AccountKeeper: fmt::Debug + Send + Sync {
+    /// Takes over a part of an account for somebody. What was taken before changes nothing.
+    ///
+    /// Fails when the part is none, or it cannot be recorded; then nothing of it was taken.
+    fn take_over<'a>(
+        &'a self,
+        by: &'a Principal,
+        part: AccountPart,
+        mode: SyncMode,
+    ) -> FromSource<'a, PartReport>;
+}
+
 /// The use cases over one store and the present policy.
 #[derive(Debug)]
 pub struct Engine {
@@ -172,6 +186,8 @@ pub struct Engine {
     pub reloader: OnceLock<Reloader>,
     /// The systems that issue keys beside this one; set by the program, empty where there are none.
     pub key_sources: OnceLock<Vec<Arc<dyn KeySource>>>,
+    /// The door that keeps an account of another system; set by the program, empty where there is none.
+    pub account_keeper: OnceLock<Arc<dyn AccountKeeper>>,
     /// When the policy was read, and what came of the last attempt to read it again.
     pub(crate) policy_note: ArcSwap<String>,
 }
@@ -200,6 +216,7 @@ impl Engine {
             checks: OnceLock::new(),
             reloader: OnceLock::new(),
             key_sources: OnceLock::new(),
+            account_keeper: OnceLock::new(),
             policy_note: ArcSwap::from_pointee(note),
         }
     }

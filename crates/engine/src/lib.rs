@@ -34,6 +34,8 @@ pub use admission::refused::Refused;
 pub use admission::reserve::Reservation;
 pub use admission::settle::OpenWrite;
 pub use admission::unknown_key::{LookedUp, UnknownKey};
-pub use engine::{Engine, EngineSettings, FromSource, KeySource, Reloader, Reloading, ServerInfo};
+pub use engine::{
+    AccountKeeper, Engine, EngineSettings, FromSource, KeySource, Reloader, Reloading, ServerInfo,
+};
 pub use journal::KeyActivity;
 pub use keystile_store::journal::RecordPage;

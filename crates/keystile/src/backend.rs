@@ -8,6 +8,7 @@ use anyhow::Context;
 use keystile_engine::Engine;
 use keystile_proxy::settings::TlsFiles;
 use keystile_proxy::tls::{Certificates, server_config};
+use keystile_store::error::Error as StoreError;
 use keystile_threescale::account::Account;
 use keystile_threescale::server::{BackendServer, BackendSettings};
 use rustls::ServerConfig;
@@ -45,10 +46,21 @@ impl Backend {
         }
     }
 
-    /// Reads the account that the store keeps, and serves it.
-    async fn start(engine: &Arc<Engine>, settings: &BackendSettings) -> anyhow::Result<Self> {
+    /// The account that the store keeps, into which another system's can be taken over.
+    pub(crate) async fn account(
+        engine: &Arc<Engine>,
+        settings: &BackendSettings,
+    ) -> Result<Arc<Account>, StoreError> {
         let (writes, mirror) = (settings.writes.clone(), settings.mirror.clone());
         let account = Account::open(engine.clone(), writes, mirror).await?;
+        let kept = engine.account_keeper.set(account.clone());
+        kept.expect("an engine gets its account once, when it is made");
+        Ok(account)
+    }
+
+    /// Reads the account that the store keeps, and serves it.
+    async fn start(engine: &Arc<Engine>, settings: &BackendSettings) -> anyhow::Result<Self> {
+        let account = Self::account(engine, settings).await?;
         account.follow_all().await?;
         let certificates = settings.tls.as_ref().map(|files| {
             let (certificate, key) = (files.certificate.clone(), files.key.clone());

@@ -26,8 +26,9 @@ use crate::exchange::{self, Answer, Received};
 const TURN_MAX: Duration = Duration::from_secs(30);
 /// What it has to take in that time.
 const PART_BYTES: usize = 64 * 1024;
-/// The longest request line; commands are small.
-const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+/// The longest request line. Commands are small; the longest are parts of an account that is taken over, in which
+/// what gateways are told of a service may have a mebibyte.
+const REQUEST_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
 /// How often a server that works on a command says that it still does.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);

@@ -15,7 +15,9 @@ use keystile_store::Store;
 use keystile_store::error::Error as StoreError;
 use keystile_store::files::DataDirectory;
 use keystile_threescale::drive::settings::DriveSettings;
+use keystile_threescale::server::BackendSettings;
 
+use crate::backend::Backend;
 use crate::cli::Target;
 use crate::config::{self, Colors, Configuration};
 use crate::exchange::{Answer, Answerer};
@@ -42,6 +44,8 @@ pub struct Local {
     engine: Option<Arc<Engine>>,
     /// What the configuration says of them, until an engine has them.
     key_sources: Vec<DriveSettings>,
+    /// What it says of 3scale's backend, whose account is read only where a command is for it.
+    backend: Option<BackendSettings>,
     without_server: WithoutServer,
     /// Whether the owner said that a store may be made.
     may_create: bool,
@@ -95,6 +99,7 @@ impl Local {
             configuration,
             engine: None,
             key_sources: Vec::new(),
+            backend: None,
             without_server: WithoutServer::Open,
             may_create: false,
             runtime,
@@ -167,7 +172,16 @@ impl Local {
         self.carry_out(&engine, command)
     }
 
-    fn carry_out(&self, engine: &Arc<Engine>, command: &WireCommand) -> Result<Answer, Failure> {
+    fn carry_out(
+        &mut self,
+        engine: &Arc<Engine>,
+        command: &WireCommand,
+    ) -> Result<Answer, Failure> {
+        if matches!(command, WireCommand::TakeOverAccount(_))
+            && let Some(settings) = self.backend.take()
+        {
+            self.runtime.block_on(Backend::account(engine, &settings))?;
+        }
         let principal = account::of_process();
         let value = self.runtime.block_on(engine.execute_wire(&principal, command.clone()))?;
         Ok(Answer { value, by: Answerer::Itself })
@@ -227,6 +241,7 @@ impl Local {
             Some(configuration) => {
                 let settings = server::engine_settings(&configuration);
                 self.key_sources = configuration.threescale;
+                self.backend = configuration.threescale_backend;
                 (configuration.policy, settings)
             }
             None => (Policy::new(Vec::new(), Vec::new(), TimeZone::UTC), without_configuration()),

@@ -189,3 +189,17 @@ pub(crate) fn token((id, token): &(u64, AccessToken)) -> Value {
         "expires_at": token.expires_at,
     }})
 }
+
+pub(crate) fn usage(service: u64, backend: u64) -> Value {
+    json!({ "backend_usage": {
+        "id": backend, "path": "/", "service_id": service, "backend_id": backend,
+    }})
+}
+
+pub(crate) fn feature(name: &str) -> Value {
+    json!({ "feature": { "id": 1, "name": name, "scope": "application_plan", "visible": true } })
+}
+
+pub(crate) fn pricing(plan: u64) -> Value {
+    json!({ "pricing_rule": { "id": plan, "metric_id": 1, "cost_per_unit": "0.1", "min": 1, "max": null } })
+}

@@ -102,6 +102,17 @@ fn read(
             let limits = tenant.limits.iter().filter(|limit| limit.plan == plan);
             paged("limits", limits.map(render::limit).collect())
         }
+        ["application_plans", plan, "pricing_rules"] => {
+            let plan = id_in(plan, &tenant.plans, |plan| plan.id)?;
+            let rules = tenant.pricing.iter().filter(|of| **of == plan);
+            Some(all("pricing_rules", rules.map(|plan| render::pricing(*plan))))
+        }
+        ["backend_apis", backend, "metrics"] => {
+            let (_, backend) =
+                tenant.usages.iter().find(|(_, known)| known.to_string() == backend)?;
+            let metrics = tenant.metrics.iter().filter(|metric| metric.service == *backend);
+            paged("metrics", metrics.map(render::metric).collect())
+        }
         ["accounts", account, "applications", application, list] => {
             let found = application_of(tenant, account, application)?;
             match list {
@@ -132,6 +143,15 @@ fn read_service(tenant: &Tenant, service: u64, parts: &[&str]) -> Option<Answer>
             Some(all("plans", plans.map(render::plan)))
         }
         ["metrics"] => Some(all("metrics", metrics.map(render::metric))),
+        ["features"] => {
+            let features = tenant.features.iter().filter(|(of, _)| *of == service);
+            Some(all("features", features.map(|(_, name)| render::feature(name))))
+        }
+        ["backend_usages"] => {
+            let usages = tenant.usages.iter().filter(|(of, _)| *of == service);
+            let usages = usages.map(|(service, backend)| render::usage(*service, *backend));
+            Some(Answer::json(200, &usages.collect()))
+        }
         ["metrics", metric, "methods"] => {
             let metrics = metrics.collect::<Vec<_>>();
             let metric = id_in(metric, &metrics, |metric| metric.id)?;

@@ -139,6 +139,12 @@ pub struct Tenant {
     pub(crate) accounts: Vec<Account>,
     pub(crate) applications: Vec<Application>,
     pub(crate) configs: Vec<ProxyConfig>,
+    /// Services, and the backends that they use.
+    pub(crate) usages: Vec<(u64, u64)>,
+    /// Services, and the names of their features.
+    pub(crate) features: Vec<(u64, String)>,
+    /// Plans that have a pricing rule.
+    pub(crate) pricing: Vec<u64>,
 }
 
 impl Tenant {
@@ -187,6 +193,24 @@ impl Tenant {
         let (id, system_name) = (self.next_id(), system_name.to_owned());
         self.metrics.push(Metric { id, service, system_name, parent: Some(parent) });
         id
+    }
+
+    /// A backend that a service uses; it has the metric `hits` with its number.
+    pub fn add_backend(&mut self, service: u64) -> u64 {
+        let id = self.next_id();
+        self.usages.push((service, id));
+        self.add_metric(id, &format!("hits.{id}"));
+        id
+    }
+
+    /// A feature of a service.
+    pub fn add_feature(&mut self, service: u64, name: &str) {
+        self.features.push((service, name.to_owned()));
+    }
+
+    /// A pricing rule of a plan.
+    pub fn add_pricing(&mut self, plan: u64) {
+        self.pricing.push(plan);
     }
 
     /// The metric `hits` of a service.

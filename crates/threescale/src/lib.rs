@@ -3,6 +3,7 @@
 pub mod account;
 pub mod backend;
 pub mod drive;
+pub mod import;
 mod name;
 mod pair;
 pub mod portal;

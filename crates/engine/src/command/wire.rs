@@ -13,6 +13,7 @@ use crate::backup::BackUp;
 use crate::engine::Engine;
 use crate::findings::Diagnose;
 use crate::journal::ListRecords;
+use crate::keys::account_command::TakeOverAccount;
 use crate::keys::application::{CreateApplication, ListApplications, ShowApplicationWithKeys};
 use crate::keys::application_edit::{
     ChangeApplicationPlan, SetApplicationNote, SetApplicationState,
@@ -86,6 +87,7 @@ wire_commands! {
     CheckKeySources,
     ListKeySources,
     TakeSide,
+    TakeOverAccount,
     ListApplications,
     ShowApplicationWithKeys,
     CreateApplication,

@@ -1,5 +1,7 @@
 //! Applications and keys: what owners see of them and do with them.
 
+pub mod account;
+pub mod account_command;
 pub mod application;
 pub mod application_edit;
 pub mod budget_warnings;

@@ -32,7 +32,10 @@ pub use key::{
 };
 pub use notify::{ListDeliveriesArguments, NotifyCommand};
 pub use owner::{OwnerCommand, RemoveOwnerArguments};
-pub use threescale::{SyncArguments, TakeArguments, ThreescaleArguments, ThreescaleCommand};
+pub use threescale::{
+    ExportAccountArguments, ImportArguments, PortalArguments, SyncArguments, TakeArguments,
+    ThreescaleArguments, ThreescaleCommand,
+};
 pub use token::{CreateTokenArguments, ScopeArgument, TokenCommand};
 
 /// Guards an HTTP API: keys, plans, exact write budgets, and a journal of every write.

@@ -1,5 +1,8 @@
 //! `keystile threescale`.
 
+mod import;
+mod source;
+
 use std::fmt::Write as _;
 
 use keystile_core::text::printable;
@@ -28,6 +31,8 @@ pub(super) fn dispatch(
         ThreescaleCommand::Status(common) => status(common, session),
         ThreescaleCommand::Drift(arguments) => drift::drift(arguments, session),
         ThreescaleCommand::Take(arguments) => drift::take(arguments, session),
+        ThreescaleCommand::Import(arguments) => import::import(arguments, session),
+        ThreescaleCommand::Export(arguments) => import::export(arguments, session),
     }
 }
 

@@ -19,6 +19,7 @@ mod export;
 mod harness;
 mod hostile;
 mod hung;
+mod import;
 mod journal;
 mod keys;
 mod lock_there;

@@ -96,7 +96,7 @@ impl Account {
             draft.documents.push(delete(GATEWAYS, gateway::document_id(id, environment)));
         }
         let detail = format!("deleted, with {} applications", applications.len());
-        draft.record_end(EventKind::SourceTermsChanged, id.to_owned(), detail);
+        draft.note(EventKind::SourceTermsChanged, id.to_owned(), detail);
         self.record(by, draft).await?;
         self.catalog_to_change().remove_service(id);
         self.gateways
@@ -149,7 +149,7 @@ impl Account {
         self.let_application_go(&mut draft, service, id);
         let subject = ApplicationRecord::document_id(service, id);
         let kind = EventKind::SourceApplicationChanged;
-        draft.record_end(kind, subject, "deleted".to_owned());
+        draft.note(kind, subject, "deleted".to_owned());
         self.record(by, draft).await?;
         self.catalog_to_change().remove_application(service, id);
         self.forget_usage(counters).await?;

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, PoisonError};
 
-use keystile_engine::command::Failure;
+use keystile_core::owners::principal::Principal;
+use keystile_store::audit::EventKind;
 
 use super::change::ChangeError;
-use super::commit::put;
+use super::commit::{Draft, put};
 use super::gateway::{GATEWAYS, GatewayRecord, document_id};
 use super::state::Account;
 use crate::portal::records::Environment;
@@ -31,7 +32,11 @@ impl Account {
     ///
     /// # Errors
     /// When its service is not there, it is too large, or the store cannot commit.
-    pub async fn keep_gateway(&self, record: GatewayRecord) -> Result<(), ChangeError> {
+    pub async fn keep_gateway(
+        &self,
+        by: &Principal,
+        record: GatewayRecord,
+    ) -> Result<(), ChangeError> {
         let _changing = self.changing.lock().await;
         if self.catalog().service(&record.service_id).is_none() {
             return Err(ChangeError::NoService);
@@ -47,8 +52,12 @@ impl Account {
             return Err(ChangeError::GatewaysTooLarge);
         }
         let id = document_id(&record.service_id, record.environment);
-        let documents = vec![put(GATEWAYS, id, &record)];
-        self.store.change_documents(documents, None).await.map_err(Failure::from)?;
+        let (name, version) = (record.environment.name(), record.version);
+        let detail = format!("gateways ({name}) are told version {version}");
+        let mut draft = Draft::default();
+        draft.documents.push(put(GATEWAYS, id, &record));
+        draft.note(EventKind::SourceTermsChanged, record.service_id.clone(), detail);
+        self.record(by, draft).await?;
         let mut gateways = self.gateways.write().unwrap_or_else(PoisonError::into_inner);
         gateways.insert(key, Arc::new(record));
         Ok(())

@@ -198,8 +198,8 @@ impl Draft {
         }
     }
 
-    /// Says that something is gone.
-    pub(super) fn record_end(&mut self, kind: EventKind, subject: String, detail: String) {
+    /// Says what happened beside changes of records: mostly that something is gone.
+    pub(super) fn note(&mut self, kind: EventKind, subject: String, detail: String) {
         self.differences.push((Difference { kind, detail }, subject, None));
     }
 

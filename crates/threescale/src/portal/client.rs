@@ -12,9 +12,9 @@ use super::page::{PER_PAGE, Page, PageNumber};
 use super::place::Place;
 use super::quote::Quoter;
 use super::records::{
-    Account, AccountId, Application, ApplicationId, ApplicationKey, ApplicationPlan, Credential,
-    Environment, MappingRule, Metric, MetricId, PlanId, ProxyConfig, ReferrerFilter, Service,
-    ServiceId, TokenFacts, UsageLimit,
+    Account, AccountId, Application, ApplicationId, ApplicationKey, ApplicationPlan, BackendId,
+    BackendUsage, Credential, Environment, MappingRule, Metric, MetricId, PlanId, ProxyConfig,
+    ReferrerFilter, Service, ServiceId, TokenFacts, Unused, UsageLimit,
 };
 use super::settings::{PortalSettings, SettingsError};
 use super::token::Token;
@@ -81,6 +81,33 @@ impl PortalClient {
     ) -> Result<Vec<Metric>, PortalError> {
         let path = format!("services/{service}/metrics/{metric}/methods.json");
         self.list(&path, "methods", "method").await
+    }
+
+    /// The backends that a service uses.
+    pub async fn backend_usages(
+        &self,
+        service: ServiceId,
+    ) -> Result<Vec<BackendUsage>, PortalError> {
+        let path = format!("services/{service}/backend_usages.json");
+        self.read(&path, "", None).await?.bare_list("backend_usage")
+    }
+
+    /// The metrics of a backend, and its methods.
+    pub async fn backend_metrics(&self, backend: BackendId) -> Result<Vec<Metric>, PortalError> {
+        let path = format!("backend_apis/{backend}/metrics.json");
+        self.all_pages(&path, "metrics", "metric").await
+    }
+
+    /// The features of a service, which people read and no gateway does.
+    pub async fn features(&self, service: ServiceId) -> Result<Vec<Unused>, PortalError> {
+        let path = format!("services/{service}/features.json");
+        self.list(&path, "features", "feature").await
+    }
+
+    /// What a plan costs by use.
+    pub async fn pricing_rules(&self, plan: PlanId) -> Result<Vec<Unused>, PortalError> {
+        let path = format!("application_plans/{plan}/pricing_rules.json");
+        self.list(&path, "pricing_rules", "pricing_rule").await
     }
 
     /// The usage limits of a plan, also those on metrics of the service's backends.

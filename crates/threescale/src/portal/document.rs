@@ -31,6 +31,15 @@ impl Document {
         self.record(record, name)
     }
 
+    /// The records of a list that has no name. Fails when one of them lacks what it must have.
+    pub(super) fn bare_list<T: DeserializeOwned>(
+        mut self,
+        name: &str,
+    ) -> Result<Vec<T>, PortalError> {
+        self.root = serde_json::json!({ "list": self.root.take() });
+        self.many("list", name)
+    }
+
     /// The list and its records of this kind. Fails when one of them lacks what it must have.
     pub(super) fn many<T: DeserializeOwned>(
         &mut self,

@@ -2,9 +2,8 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use keystile_threescale::account::ChangeError;
 use keystile_threescale::account::gateway::{GatewayContent, GatewayRecord};
-use keystile_threescale::account::own_principal;
+use keystile_threescale::account::{ChangeError, own_principal};
 use keystile_threescale::portal::records::Environment;
 use serde_json::{Value, json};
 
@@ -43,7 +42,11 @@ fn record(environment: Environment, version: u64) -> GatewayRecord {
 
 async fn backend() -> Backend {
     let backend = Backend::start(&[]).await;
-    backend.account.keep_gateway(record(Environment::Production, 3)).await.unwrap();
+    backend
+        .account
+        .keep_gateway(&own_principal(), record(Environment::Production, 3))
+        .await
+        .unwrap();
     backend
 }
 
@@ -156,7 +159,7 @@ async fn configurations_are_found_by_host_version_and_environment() {
         let path = ALL.replace("production", environment);
         assert_eq!(count(&path), (200, Some(0)), "{environment}");
     }
-    backend.account.keep_gateway(record(Environment::Sandbox, 9)).await.unwrap();
+    backend.account.keep_gateway(&own_principal(), record(Environment::Sandbox, 9)).await.unwrap();
     assert_eq!(count(&ALL.replace("production", "staging")), (200, Some(1)));
     let invalid = json!({ "error": "invalid environment" });
     for (path, status) in [
@@ -211,7 +214,8 @@ async fn what_gateways_are_told_outlives_a_crash_and_goes_with_its_service() {
     assert!(backend.account.delete_service(&own_principal(), "7").await.unwrap());
     let nothing = (200, json!({ "proxy_configs": [] }));
     assert_eq!(ask(&backend, ALL), nothing);
-    let lost = backend.account.keep_gateway(record(Environment::Production, 4)).await;
+    let lost =
+        backend.account.keep_gateway(&own_principal(), record(Environment::Production, 4)).await;
     assert!(matches!(lost, Err(ChangeError::NoService)), "{lost:?}");
     let backend = Backend::open(backend.killed()).await;
     backend.make_service("1", &[]).await;
@@ -232,7 +236,7 @@ async fn configurations_have_a_bound_together() {
             content: content.clone(),
             ..record(Environment::Production, 1)
         };
-        match backend.account.keep_gateway(record).await {
+        match backend.account.keep_gateway(&own_principal(), record).await {
             Ok(()) => assert!(number < 34, "{number}"),
             Err(error) => {
                 assert!(matches!(error, ChangeError::GatewaysTooLarge), "{error}");

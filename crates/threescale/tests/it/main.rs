@@ -10,6 +10,7 @@ mod drive;
 mod faults;
 mod fixture;
 mod gateways;
+mod import;
 mod internal;
 mod policy;
 mod reads;

@@ -1,5 +1,7 @@
 //! Arguments of `threescale`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use keystile_engine::keys::difference::Side;
 
@@ -17,6 +19,25 @@ Examples:
   keystile threescale sync --dry-run
   keystile threescale sync --account main")]
     Sync(SyncArguments),
+    /// Bring a whole account over, into the backend that Keystile serves in 3scale's place.
+    #[command(after_help = "\
+Services, metrics, methods, limits, tokens, applications and keys come over as they are, and what gateways \
+are told of services. Done again, it shows what changed there since and brings that over. What has no \
+counterpart is named. Needs [threescale_backend] in the configuration.
+
+Examples:
+  keystile threescale import --from main --dry-run
+  keystile threescale import --from main --policy apis.toml
+  keystile threescale import acme.json")]
+    Import(ImportArguments),
+    /// Write what an account holds into a file that `import` reads.
+    #[command(after_help = "\
+The file holds the keys and tokens of the account as they are: keep it from others, and delete it after the \
+import.
+
+Example:
+  keystile threescale export --from main --output acme.json")]
+    Export(ExportAccountArguments),
     /// Check whether an account can be used as it is set up, and what the mapping of plans misses.
     #[command(after_help = "Exits with 1 when it finds a problem.")]
     Check(ThreescaleArguments),
@@ -43,6 +64,8 @@ impl ThreescaleCommand {
         match self {
             Self::Sync(arguments) => &arguments.account.common,
             Self::Check(arguments) | Self::Drift(arguments) => &arguments.common,
+            Self::Import(arguments) => &arguments.common,
+            Self::Export(arguments) => &arguments.common,
             Self::Status(common) => common,
             Self::Take(arguments) => &arguments.common,
         }
@@ -89,6 +112,51 @@ pub struct TakeArguments {
     /// Whether to ask first.
     #[command(flatten)]
     pub consent: ConsentArguments,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// From which portal.
+#[derive(Debug, Args)]
+pub struct PortalArguments {
+    /// Read the portal of this account, as [threescale.NAME] calls it; with just one, "portal" will do.
+    #[arg(long, value_name = "NAME")]
+    pub from: Option<String>,
+    /// Only this service, by its number; may be repeated. By default all that the token's user may see.
+    #[arg(long, value_name = "ID", requires = "from")]
+    pub service: Vec<u64>,
+}
+
+/// Arguments of `threescale import`.
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// A file that `keystile threescale export` wrote.
+    #[arg(value_name = "FILE", required_unless_present = "from", conflicts_with = "from")]
+    pub file: Option<PathBuf>,
+    /// Which portal, where it is not a file.
+    #[command(flatten)]
+    pub portal: PortalArguments,
+    /// Change nothing, and say what would be changed.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write APIs, operations and plans into this new file, as a configuration has them.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// Arguments of `threescale export`.
+#[derive(Debug, Args)]
+pub struct ExportAccountArguments {
+    /// Which portal.
+    #[command(flatten)]
+    pub portal: PortalArguments,
+    /// Write into this new file, which only you can read, instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// What every command takes.
     #[command(flatten)]
     pub common: CommonArguments,

@@ -1,6 +1,6 @@
 //! Accounts, their applications, and what those authenticate with.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::credential::Credential;
 use super::id::{AccountId, ApplicationId, PlanId, ServiceId};
@@ -47,8 +47,26 @@ impl<'de> Deserialize<'de> for ApplicationState {
     }
 }
 
+impl ApplicationState {
+    /// The portal's name of it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Pending => "pending",
+            Self::Live => "live",
+            Self::Suspended => "suspended",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl Serialize for ApplicationState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// An application of an account.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Application {
     /// Its number.
     pub id: ApplicationId,
@@ -87,6 +105,9 @@ pub struct Application {
     /// What it is known by elsewhere; it may have keys beside it.
     #[serde(rename = "application_id", default, deserialize_with = "maybe_text")]
     pub app_id: Option<String>,
+    /// Where an identity provider sends its users.
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub redirect_url: Option<String>,
     /// When it first called, in RFC 3339.
     #[serde(default, deserialize_with = "maybe_text")]
     pub first_traffic_at: Option<String>,
@@ -102,7 +123,7 @@ pub struct Application {
 }
 
 /// A key of an application beside its `app_id`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApplicationKey {
     /// The key.
     pub value: Credential,
@@ -112,7 +133,7 @@ pub struct ApplicationKey {
 }
 
 /// Where the calls of an application may come from.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReferrerFilter {
     /// A host or address, in which `*` stands for anything.
     #[serde(deserialize_with = "text")]

@@ -43,6 +43,10 @@ id! {
     ServiceId
 }
 id! {
+    /// Names a backend, which services use.
+    BackendId
+}
+id! {
     /// Names an application plan.
     PlanId
 }

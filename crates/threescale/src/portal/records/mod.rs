@@ -12,9 +12,11 @@ mod tokens;
 
 pub use applications::{Account, Application, ApplicationKey, ApplicationState, ReferrerFilter};
 pub use credential::Credential;
-pub use id::{AccountId, ApplicationId, LimitId, MetricId, PlanId, RuleId, ServiceId, TokenId};
+pub use id::{
+    AccountId, ApplicationId, BackendId, LimitId, MetricId, PlanId, RuleId, ServiceId, TokenId,
+};
 pub use products::{
-    ApplicationPlan, Authentication, Environment, MappingRule, Metric, ProxyConfig, Service,
-    UsageLimit,
+    ApplicationPlan, Authentication, BackendUsage, Environment, MappingRule, Metric, ProxyConfig,
+    Service, Unused, UsageLimit,
 };
 pub use tokens::{TokenFacts, TokenPermission};

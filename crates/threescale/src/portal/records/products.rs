@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::id::{LimitId, MetricId, PlanId, RuleId, ServiceId};
+use super::id::{BackendId, LimitId, MetricId, PlanId, RuleId, ServiceId};
 use super::lenient::{flag, maybe_number, maybe_text, number, text};
 
 /// An API product of the tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// Its number.
     pub id: ServiceId,
@@ -44,6 +44,24 @@ pub enum Authentication {
     Unknown,
 }
 
+impl Authentication {
+    /// The portal's name of it; empty where it is not known.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::UserKey => "1",
+            Self::AppId => "2",
+            Self::OpenIdConnect => "oidc",
+            Self::Unknown => "",
+        }
+    }
+}
+
+impl Serialize for Authentication {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 impl<'de> Deserialize<'de> for Authentication {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let version = maybe_text(deserializer)?;
@@ -57,7 +75,7 @@ impl<'de> Deserialize<'de> for Authentication {
 }
 
 /// A plan that applications are on.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApplicationPlan {
     /// Its number.
     pub id: PlanId,
@@ -82,7 +100,7 @@ pub struct ApplicationPlan {
 }
 
 /// What is counted: a metric, or a method below one.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metric {
     /// Its number.
     pub id: MetricId,
@@ -101,7 +119,7 @@ pub struct Metric {
 }
 
 /// How much of a metric an application on a plan has in each period.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageLimit {
     /// Its number.
     pub id: LimitId,
@@ -120,7 +138,7 @@ pub struct UsageLimit {
 }
 
 /// What calls of a method and pattern count as.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MappingRule {
     /// Its number.
     pub id: RuleId,
@@ -175,8 +193,11 @@ impl Environment {
 
 /// What the gateways of an environment are told of a service. Its content has secrets, so that it does not
 /// print.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProxyConfig {
+    /// Its number.
+    #[serde(default, deserialize_with = "maybe_number")]
+    pub id: Option<u64>,
     /// Its version, which counts up in each environment.
     #[serde(deserialize_with = "number")]
     pub version: u64,
@@ -194,4 +215,20 @@ impl fmt::Debug for ProxyConfig {
             .field("environment", &self.environment)
             .finish_non_exhaustive()
     }
+}
+
+/// That a service uses a backend, whose metrics are also its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct BackendUsage {
+    /// The backend.
+    #[serde(rename = "backend_id")]
+    pub backend: BackendId,
+}
+
+/// Something that has no counterpart here, of which only the name counts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Unused {
+    /// Its name, where it has one.
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub name: Option<String>,
 }

@@ -1,0 +1,255 @@
+//! Taking a part over into the account that is kept here.
+//!
+//! What the portal says of a service or an application holds from then on. What the account has beside it stays:
+//! tokens, the provider key, alert levels, and applications that the portal does not name.
+
+use std::collections::HashSet;
+use std::future::ready;
+
+use keystile_core::owners::principal::Principal;
+use keystile_engine::command::{Failure, FailureKind};
+use keystile_engine::keys::account::{AccountPart, PartReport};
+use keystile_engine::keys::source::SyncMode;
+use keystile_engine::{AccountKeeper, FromSource};
+
+use super::parts::{ApplicationPart, Part, ServicePart};
+use crate::account::catalog::{Catalog, ServiceEntry};
+use crate::account::gateway::GatewayRecord;
+use crate::account::record::{ApplicationRecord, ServiceRecord};
+use crate::account::{Account, ChangeError};
+use crate::backend::catalog::State;
+
+impl AccountKeeper for Account {
+    fn take_over<'a>(
+        &'a self,
+        by: &'a Principal,
+        part: AccountPart,
+        mode: SyncMode,
+    ) -> FromSource<'a, PartReport> {
+        match serde_json::from_value::<Part>(part.0) {
+            Ok(part) => Box::pin(async move { take(self, by, part, mode).await }),
+            // What serde says may quote a key.
+            Err(_) => Box::pin(ready(Err(Failure {
+                kind: FailureKind::Invalid,
+                message: "this is no part of an account that this version knows".to_owned(),
+                help: Some("give the command with the program that the server runs".to_owned()),
+            }))),
+        }
+    }
+}
+
+async fn take(
+    account: &Account,
+    by: &Principal,
+    part: Part,
+    mode: SyncMode,
+) -> Result<PartReport, Failure> {
+    let taken = match part {
+        Part::Service(part) => take_service(account, by, part, mode).await,
+        Part::Gateway(record) => take_gateway(account, by, record, mode).await,
+        Part::Applications { service, applications } => {
+            take_applications(account, by, (&service, applications), mode).await
+        }
+    };
+    taken.map_err(failure)
+}
+
+fn failure(error: ChangeError) -> Failure {
+    match error {
+        ChangeError::Failed(failure) => failure,
+        other => Failure { kind: FailureKind::Conflict, message: other.to_string(), help: None },
+    }
+}
+
+async fn take_service(
+    account: &Account,
+    by: &Principal,
+    part: ServicePart,
+    mode: SyncMode,
+) -> Result<PartReport, ChangeError> {
+    let mut report = PartReport::default();
+    let (id, name) = (part.id.clone(), part.name.clone());
+    let change = |catalog: &Catalog| {
+        let before = catalog.service(&id).map(|entry| &entry.record);
+        let record = service_of(account, part, before);
+        match before {
+            Some(before) if *before == record => {
+                report.unchanged = 1;
+                return Ok(Vec::new());
+            }
+            Some(before) => report.changes.push(format!(
+                "The service {name} ({id}) is other than before: {}.",
+                service_differences(before, &record).join(", ")
+            )),
+            None => report.changes.push(format!(
+                "The service {name} ({id}) is new, with {} metrics and {} limits.",
+                record.metrics.len(),
+                record.limits.len()
+            )),
+        }
+        report.changed = 1;
+        Ok::<_, ChangeError>(if mode == SyncMode::Apply { vec![record] } else { Vec::new() })
+    };
+    account.change_services(by, change).await?;
+    Ok(report)
+}
+
+fn service_of(
+    account: &Account,
+    part: ServicePart,
+    before: Option<&ServiceRecord>,
+) -> ServiceRecord {
+    let ServicePart { id, backend_version, metrics, limits, .. } = part;
+    let mut tokens = before.map(|before| before.tokens.clone()).unwrap_or_default();
+    for token in part.tokens {
+        let token = account.provider_secret(token.reveal());
+        if !tokens.contains(&token) {
+            tokens.push(token);
+        }
+    }
+    ServiceRecord {
+        id,
+        // Nobody can show an empty key, so this is the key of nobody.
+        provider: before.map_or_else(|| account.provider_secret(""), |before| before.provider),
+        is_default: before.is_some_and(|before| before.is_default),
+        backend_version,
+        state: State::Active.name().to_owned(),
+        referrer_filters_required: part.referrer_filters_required,
+        metrics,
+        limits,
+        tokens,
+        alert_limits: before.map(|before| before.alert_limits.clone()).unwrap_or_default(),
+    }
+}
+
+fn service_differences(before: &ServiceRecord, now: &ServiceRecord) -> Vec<&'static str> {
+    [
+        (before.backend_version != now.backend_version, "how its applications authenticate"),
+        (before.state != now.state, "that it takes calls"),
+        (
+            before.referrer_filters_required != now.referrer_filters_required,
+            "whether it looks at referrers",
+        ),
+        (before.metrics != now.metrics, "its metrics"),
+        (before.limits != now.limits, "its limits"),
+        (before.tokens != now.tokens, "its tokens"),
+    ]
+    .into_iter()
+    .filter_map(|(is_other, what)| is_other.then_some(what))
+    .collect()
+}
+
+async fn take_gateway(
+    account: &Account,
+    by: &Principal,
+    record: GatewayRecord,
+    mode: SyncMode,
+) -> Result<PartReport, ChangeError> {
+    let mut report = PartReport::default();
+    let (service, environment) = (record.service_id.clone(), record.environment);
+    if account.gateway(&service, environment).is_some_and(|before| *before == record) {
+        report.unchanged = 1;
+        return Ok(report);
+    }
+    report.changed = 1;
+    report.changes.push(format!(
+        "What gateways ({}) of the service {service} are told is version {}.",
+        environment.name(),
+        record.version
+    ));
+    if mode == SyncMode::Apply {
+        account.keep_gateway(by, record).await?;
+    }
+    Ok(report)
+}
+
+async fn take_applications(
+    account: &Account,
+    by: &Principal,
+    (service, parts): (&str, Vec<ApplicationPart>),
+    mode: SyncMode,
+) -> Result<PartReport, ChangeError> {
+    let mut report = PartReport::default();
+    if mode == SyncMode::DryRun && account.catalog().service(service).is_none() {
+        // It would be new too.
+        report.added = u64::try_from(parts.len()).unwrap_or(u64::MAX);
+        return Ok(report);
+    }
+    let ids: HashSet<String> = parts.iter().map(|part| part.id.clone()).collect();
+    let change = |entry: &ServiceEntry| {
+        let mut records = Vec::new();
+        for part in parts {
+            let name = part.name.clone();
+            let record = application_of(account, service, part);
+            if let Some(holder) = holder(entry, &record, &ids) {
+                report.problems.push(format!(
+                    "{name} stays there: its user key is the application {holder:?}'s here."
+                ));
+                continue;
+            }
+            let before = entry.application(&record.id).map(|entry| &entry.record);
+            match before {
+                Some(before) if *before == record => {
+                    report.unchanged = report.unchanged.saturating_add(1);
+                    continue;
+                }
+                Some(before) => {
+                    report.changed = report.changed.saturating_add(1);
+                    let other = application_differences(before, &record).join(", ");
+                    report.changes.push(format!("{name} is other than before: {other}."));
+                }
+                None => report.added = report.added.saturating_add(1),
+            }
+            records.push(record);
+        }
+        Ok::<_, ChangeError>(if mode == SyncMode::Apply { records } else { Vec::new() })
+    };
+    account.change_applications(by, service, change).await?;
+    Ok(report)
+}
+
+/// Who has the user key of an application here, where it is none of those that come over with it.
+fn holder(
+    entry: &ServiceEntry,
+    record: &ApplicationRecord,
+    coming: &HashSet<String>,
+) -> Option<String> {
+    let holder = entry.application_with_user_key(&record.user_key?.0)?;
+    let holder = &holder.record.id;
+    (*holder != record.id && !coming.contains(holder)).then(|| holder.clone())
+}
+
+fn application_of(account: &Account, service: &str, part: ApplicationPart) -> ApplicationRecord {
+    let state = if part.is_active { State::Active } else { State::Suspended };
+    let keys = part.keys.iter().map(|key| account.app_key(&part.id, key.reveal()));
+    ApplicationRecord {
+        service_id: service.to_owned(),
+        keys: keys.collect(),
+        id: part.id,
+        name: Some(part.name),
+        state: state.name().to_owned(),
+        plan_id: part.plan_id,
+        plan_name: part.plan_name,
+        user_key: part.user_key.map(|key| account.key(key.reveal())),
+        referrer_filters: part.referrer_filters,
+        redirect_url: part.redirect_url,
+    }
+}
+
+fn application_differences(before: &ApplicationRecord, now: &ApplicationRecord) -> Vec<String> {
+    let plan = format!("its plan is {:?}", now.plan_name);
+    let state = format!("it is {}", now.state);
+    [
+        (before.name != now.name, "its name"),
+        (before.state != now.state, state.as_str()),
+        ((&before.plan_id, &before.plan_name) != (&now.plan_id, &now.plan_name), plan.as_str()),
+        (before.user_key != now.user_key, "its user key"),
+        (before.keys != now.keys, "its keys"),
+        (before.referrer_filters != now.referrer_filters, "its referrer filters"),
+        (before.redirect_url != now.redirect_url, "its redirect URL"),
+    ]
+    .into_iter()
+    .filter(|(is_other, _)| *is_other)
+    .map(|(_, what)| what.to_owned())
+    .collect()
+}
