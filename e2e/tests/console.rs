@@ -8,13 +8,14 @@ use thirtyfour::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-const SCREENS: [&str; 9] = [
+const SCREENS: [&str; 10] = [
     "/",
     "/journal",
     "/keys",
     "/keys/new",
     "/applications",
     "/policy",
+    "/sources",
     "/audit",
     "/settings",
     "/prove",

@@ -86,6 +86,11 @@ fn findings(view: &KeySourceView) -> Vec<Finding> {
         let help = "mend what it says; it is tried again by itself";
         found.push(finding(FindingLevel::Problem, message, Some(help)));
     }
+    if let Some(problem) = view.usage.as_ref().and_then(|usage| usage.problem.as_ref()) {
+        let message = format!("the last report of usage was not taken: {problem}");
+        let help = "mend what it says; what waits is reported by itself";
+        found.push(finding(FindingLevel::Problem, message, Some(help)));
+    }
     let count = view.difference_count();
     if count > 0 {
         let message = match count {

@@ -23,6 +23,7 @@ use crate::drive::account::DrivenAccount;
 use crate::drive::difference::{Found, Here, PlanMap, Seen, SeenState, differences, gone};
 use crate::drive::link::{Link, Suspension};
 use crate::drive::name::names;
+use crate::drive::step::known_key;
 use crate::portal::records::{Application, ApplicationId, Credential};
 
 /// Applications whose differences are kept; of more there is only the number.
@@ -105,14 +106,12 @@ impl DrivenAccount {
         application: &Application,
         (keys, left): (&[Credential], &[String]),
     ) -> Result<Seen, Failure> {
-        let (store, now) = (engine.store(), engine.store().now());
-        let known =
-            |key: &Credential| store.keys().find(&store.pepper().hash(key.reveal().as_bytes()));
+        let now = engine.store().now();
         let link = self.link(engine, application.id).await?;
         let is_linked = |id: &String| link.as_ref().is_some_and(|link| link.keys.contains(id));
         let revoked = keys
             .iter()
-            .filter_map(known)
+            .filter_map(|key| known_key(engine, key))
             .filter(|key| key.state(now) == KeyState::Revoked && is_linked(&key.id.to_string()));
         let named = names(application);
         let reason = |said: &String| {

@@ -65,7 +65,7 @@ fn failed(source: &str, failure: &Failure) -> Flash {
         | FailureKind::Stale
         | FailureKind::Unavailable
         | FailureKind::Fault => {
-            let message = format!("{source} was not followed; why is said with it.");
+            let message = format!("{source} was not synchronized; the reason is below.");
             Flash::failed(&Failure { message, ..failure.clone() })
         }
     }

@@ -360,7 +360,7 @@ async fn a_source_is_synchronized_and_many_deletions_are_confirmed_on_a_page_of_
     assert_eq!(source.requests(), [format!("synchronize {guarded:?}")]);
     source.set(|view| view.awaits_confirmation = true);
     let page = console.sent(&cookie, &format!("{PATH}/synchronize"), &[]).await;
-    assert!(page.contains("was not followed; why is said with it"), "{page}");
+    assert!(page.contains("was not synchronized; the reason is below"), "{page}");
     assert!(page.contains("see whether that is meant"), "{page}");
     source.requests();
     let deletions = format!("{PATH}/deletions");

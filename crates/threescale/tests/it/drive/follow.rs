@@ -159,11 +159,16 @@ async fn when_much_is_gone_at_once_nothing_is_revoked_until_an_owner_confirms_it
     assert_eq!(failure.kind, FailureKind::Conflict);
     assert!(failure.message.contains("20 of 40"), "{failure}");
     assert!(driven.keys().await.iter().all(|key| key.state == "active"));
-    assert_eq!(driven.show().await.problem, Some(failure.message));
+    let shown = driven.show().await;
+    assert_eq!((shown.problem, shown.awaits_confirmation), (Some(failure.message), true));
+    let since = shown.failing_since.unwrap();
+    driven.try_sync(SyncWanted::default()).await.unwrap_err();
+    assert_eq!(driven.show().await.failing_since, Some(since), "since the first failure");
     let confirmed = SyncWanted { deletions: Deletions::Confirmed, ..SyncWanted::default() };
     assert_eq!(driven.try_sync(confirmed).await.unwrap().changed, 20);
     let shown = driven.show().await;
     assert_eq!((shown.applications, shown.problem), (20, None));
+    assert_eq!((shown.failing_since, shown.awaits_confirmation), (None, false));
 }
 
 #[tokio::test]
