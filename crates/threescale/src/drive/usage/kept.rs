@@ -131,6 +131,12 @@ impl Kept {
             changes.push(change(collections.slot(*place), body));
         }
         self.version = Some(engine.store().change_documents(changes, event).await?);
+        self.make(draft);
+        Ok(())
+    }
+
+    /// Makes the changes of a draft in memory.
+    pub(super) fn make(&mut self, draft: Draft) {
         self.state = draft.state;
         match draft.batch {
             BatchChange::Stays => {}
@@ -143,7 +149,11 @@ impl Kept {
                 None => self.slots.remove(&place),
             };
         }
-        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(state: State, slots: BTreeMap<Place, Slot>) -> Self {
+        Self { version: None, state, slots, batch: None }
     }
 
     pub(super) fn standing(&self) -> UsageStanding {

@@ -4,7 +4,7 @@
 //! - [`mapping`] says what a call counts as there.
 //! - [`collect`] counts calls that went out: writes from the journal, reads from memory. They wait as one sum for
 //!   each application, metric and hour, so an outage costs no more room than its hours.
-//! - [`send`] sends them in reports, each of which counts once.
+//! - [`send`] sends them in reports ([`batch`]), each of which counts once.
 //! - [`record`] is what is kept of all that, [`kept`] and [`store`] keep it in memory as in the store.
 //!
 //! # What this protects
@@ -15,6 +15,7 @@
 //! # Not here
 //! The protocol ([`crate::reports`]).
 
+mod batch;
 mod collect;
 mod findings;
 mod kept;

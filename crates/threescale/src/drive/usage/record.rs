@@ -78,6 +78,14 @@ pub(super) struct Batch {
     pub(super) transactions: Vec<Transaction>,
 }
 
+impl Batch {
+    pub(super) fn calls(&self) -> u64 {
+        self.transactions
+            .iter()
+            .fold(0, |all: u64, transaction| all.saturating_add(sum(&transaction.slot.calls)))
+    }
+}
+
 /// How far a report is. When it was taken it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -96,11 +104,24 @@ pub(super) struct Transaction {
     pub(super) slot: Slot,
 }
 
+/// Tells one commit from all others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CommitId(u64);
+
+impl CommitId {
+    pub(super) fn random() -> Self {
+        Self(u64::from_ne_bytes(keystile_store::random()))
+    }
+}
+
 /// How reports stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     /// Numbers what is kept: each commit has the next one.
     pub(super) serial: u64,
+    /// The last commit.
+    #[serde(default)]
+    pub(super) commit: CommitId,
     /// How far writes were counted; nothing before they are.
     #[serde(default)]
     pub(super) position: Option<JournalPosition>,

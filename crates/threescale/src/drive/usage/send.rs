@@ -12,15 +12,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keystile_core::time::Timestamp;
 use keystile_engine::Engine;
 use keystile_engine::command::Failure;
 use keystile_store::audit::EventKind;
 use tokio::time::Instant;
 
+use super::batch::{Fate, gather, sort_out};
 use super::collect::is_too_old;
-use super::kept::{BatchChange, Draft, Kept};
-use super::record::{Batch, Hour, Lost, Progress, Slot, Transaction, sum};
+use super::kept::BatchChange;
+use super::record::{Batch, Lost, Progress, Slot};
 use super::reports::UsageReports;
 use super::store::UsageStore;
 use crate::drive::account::{DrivenAccount, words};
@@ -281,72 +281,5 @@ impl DrivenAccount {
         );
         let event = self.event(EventKind::KeySourceProblem, detail);
         usage_store.commit(engine, draft, Some(event)).await
-    }
-}
-
-/// What becomes of calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Reported,
-    Waits,
-    Lost,
-}
-
-/// Takes calls into a report, those of the earliest hours first.
-fn gather(
-    draft: &mut Draft,
-    kept: &Kept,
-    fate: impl Fn(ApplicationId, &Slot) -> Fate,
-) -> Vec<Transaction> {
-    let (mut transactions, mut metrics) = (Vec::new(), 0_usize);
-    for (place, slot) in &kept.slots {
-        let more = metrics.saturating_add(slot.calls.len());
-        if draft.is_full() || !reports::fits(transactions.len().saturating_add(1), more) {
-            break;
-        }
-        match fate(place.1, slot) {
-            Fate::Waits => continue,
-            Fate::Lost => draft.state.miss_slot(slot, Lost::Unreported),
-            Fate::Reported => {
-                let application = place.1.get();
-                transactions.push(Transaction { application, slot: slot.clone() });
-                metrics = more;
-            }
-        }
-        draft.slots.insert(*place, None);
-    }
-    transactions
-}
-
-/// Leaves out of a report that did not count what cannot be reported any more, or not now.
-fn sort_out(
-    draft: &mut Draft,
-    kept: &Kept,
-    batch: &Batch,
-    fate: impl Fn(ApplicationId, &Slot) -> Fate,
-) -> Vec<Transaction> {
-    let mut transactions = Vec::new();
-    for transaction in &batch.transactions {
-        let (id, slot) = (ApplicationId::new(transaction.application), &transaction.slot);
-        match fate(id, slot) {
-            Fate::Reported => transactions.push(transaction.clone()),
-            Fate::Lost => draft.state.miss_slot(slot, Lost::Unreported),
-            Fate::Waits => {
-                let times: (Timestamp, Timestamp) = (slot.first, slot.last);
-                let waiting = draft.slot(kept, (Hour::of(slot.last), id), Slot::at(slot.last));
-                for (metric, calls) in &slot.calls {
-                    waiting.add(metric, *calls, times);
-                }
-            }
-        }
-    }
-    transactions
-}
-
-impl Batch {
-    fn calls(&self) -> u64 {
-        self.transactions
-            .iter()
-            .fold(0, |all: u64, transaction| all.saturating_add(sum(&transaction.slot.calls)))
     }
 }

@@ -1,8 +1,8 @@
 //! The one place through which what is kept of usage changes.
 //!
 //! Reads are counted in memory until they are kept, so this also knows those that were taken from memory and of
-//! which it is not certain that they were committed. Every commit numbers the state. When it is read again after
-//! a commit whose answer is not known, its number says which commit was the last to come through.
+//! which it is not certain that they were committed. Every commit leaves its own mark. What is read again after a
+//! commit whose answer is not known says by it which commit was the last to come through.
 
 use keystile_engine::Engine;
 use keystile_engine::command::Failure;
@@ -11,6 +11,7 @@ use keystile_store::sent::reads::ReadCounts;
 use keystile_store::sent::writes::JournalPosition;
 
 use super::kept::{Collections, Draft, Kept};
+use super::record::CommitId;
 use crate::portal::records::ApplicationId;
 
 /// Reads that were taken from memory.
@@ -30,8 +31,8 @@ pub(super) struct UsageStore {
 #[derive(Debug)]
 struct Doubt {
     reads: TakenReads,
-    /// The numbers of all commits that had them.
-    serials: Vec<u64>,
+    /// All commits that had them.
+    commits: Vec<CommitId>,
 }
 
 impl UsageStore {
@@ -43,9 +44,8 @@ impl UsageStore {
     pub(super) async fn kept(&mut self, engine: &Engine) -> Result<&Kept, Failure> {
         if self.kept.is_none() {
             let kept = Kept::read(engine, &self.collections).await?;
-            let serial = kept.state.serial;
-            self.doubt.take_if(|doubt| doubt.serials.contains(&serial));
-            self.serial = self.serial.max(serial);
+            self.doubt.take_if(|doubt| doubt.commits.contains(&kept.state.commit));
+            self.serial = self.serial.max(kept.state.serial);
             self.kept = Some(kept);
         }
         Ok(self.kept.as_ref().expect("it was read just now"))
@@ -62,11 +62,21 @@ impl UsageStore {
     pub(super) async fn commit(
         &mut self,
         engine: &Engine,
+        draft: Draft,
+        event: Option<DocumentEvent>,
+    ) -> Result<(), Failure> {
+        self.commit_as(CommitId::random(), engine, draft, event).await
+    }
+
+    async fn commit_as(
+        &mut self,
+        id: CommitId,
+        engine: &Engine,
         mut draft: Draft,
         event: Option<DocumentEvent>,
     ) -> Result<(), Failure> {
         self.serial = self.serial.saturating_add(1);
-        draft.state.serial = self.serial;
+        (draft.state.serial, draft.state.commit) = (self.serial, id);
         let kept = self.kept.as_mut().expect("a draft is of what was read");
         let committed = kept.commit(engine, &self.collections, draft, event).await;
         if committed.is_err() {
@@ -87,10 +97,111 @@ impl UsageStore {
         draft: Draft,
         reads: TakenReads,
     ) -> Result<(), Failure> {
-        let doubt = self.doubt.get_or_insert(Doubt { reads, serials: Vec::new() });
-        doubt.serials.push(self.serial.saturating_add(1));
-        self.commit(engine, draft, None).await?;
+        let id = CommitId::random();
+        self.doubt.get_or_insert(Doubt { reads, commits: Vec::new() }).commits.push(id);
+        self.commit_as(id, engine, draft, None).await?;
         self.doubt = None;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::tz::TimeZone;
+    use keystile_core::keys::text::KeyPrefix;
+    use keystile_core::policy::Policy;
+    use keystile_core::time::Timestamp;
+    use keystile_engine::EngineSettings;
+    use keystile_store::Store;
+    use keystile_store::files::DataDirectory;
+
+    use super::*;
+    use crate::drive::usage::record::{Hour, Slot, sum};
+
+    fn engine(folder: &tempfile::TempDir) -> Arc<Engine> {
+        let (store, _) = Store::open(DataDirectory::hold(folder.path()).unwrap()).unwrap();
+        let settings = EngineSettings {
+            key_prefix: KeyPrefix::default(),
+            retention: None,
+            key_failures: "300 per minute".parse().unwrap(),
+            console_url: "https://console.example.org".to_owned(),
+            gate: Vec::new(),
+            watching: Arc::default(),
+        };
+        let policy = Policy::new(Vec::new(), Vec::new(), TimeZone::UTC);
+        Arc::new(Engine::new(store, policy, settings))
+    }
+
+    fn usage_store() -> UsageStore {
+        UsageStore::new(Collections::of("main"))
+    }
+
+    fn one_read() -> TakenReads {
+        vec![(ApplicationId::new(1), [1, 0, 0, 0, 0, 0, 0, 0, 0])]
+    }
+
+    /// Keeps reads, as whoever collects them does.
+    async fn keep(
+        usage_store: &mut UsageStore,
+        engine: &Engine,
+        reads: TakenReads,
+    ) -> Result<(), Failure> {
+        let now = Timestamp(1_000);
+        let kept = usage_store.kept(engine).await?;
+        let mut draft = kept.draft();
+        for (there, counts) in &reads {
+            let slot = draft.slot(kept, (Hour::of(now), *there), Slot::at(now));
+            slot.add("hits", counts.iter().sum(), (now, now));
+        }
+        usage_store.commit_reads(engine, draft, reads).await
+    }
+
+    async fn counted(usage_store: &mut UsageStore, engine: &Engine) -> u64 {
+        let kept = usage_store.kept(engine).await.unwrap();
+        kept.slots.values().map(|slot| sum(&slot.calls)).sum()
+    }
+
+    #[tokio::test]
+    async fn reads_of_a_commit_whose_answer_was_lost_count_once_whether_it_was_made_or_not() {
+        for was_made in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let engine = engine(&folder);
+            let mut usage_store = usage_store();
+            keep(&mut usage_store, &engine, one_read()).await.unwrap();
+            let mut commit = CommitId::random();
+            if was_made {
+                keep(&mut usage_store, &engine, one_read()).await.unwrap();
+                commit = usage_store.kept(&engine).await.unwrap().state.commit;
+            }
+            // The answer was lost.
+            usage_store.doubt = Some(Doubt { reads: one_read(), commits: vec![commit] });
+            usage_store.kept = None;
+            usage_store.kept(&engine).await.unwrap();
+            assert_eq!(usage_store.reads_in_doubt().is_none(), was_made);
+            if let Some(reads) = usage_store.reads_in_doubt() {
+                keep(&mut usage_store, &engine, reads).await.unwrap();
+            }
+            assert_eq!(usage_store.reads_in_doubt(), None);
+            assert_eq!(counted(&mut usage_store, &engine).await, 2, "{was_made}");
+            engine.store().close();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_commit_on_a_state_that_changed_meanwhile_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(&folder);
+        let (mut first, mut second) = (usage_store(), usage_store());
+        keep(&mut first, &engine, one_read()).await.unwrap();
+        second.kept(&engine).await.unwrap();
+        keep(&mut first, &engine, one_read()).await.unwrap();
+        keep(&mut second, &engine, one_read()).await.unwrap_err();
+        assert_eq!(counted(&mut second, &engine).await, 2);
+        let reads = second.reads_in_doubt().unwrap();
+        keep(&mut second, &engine, reads).await.unwrap();
+        assert_eq!(counted(&mut second, &engine).await, 3);
+        engine.store().close();
     }
 }
