@@ -141,6 +141,13 @@ pub trait KeySource: fmt::Debug + Send + Sync {
     /// How it stands, from memory and store alone.
     fn show<'a>(&'a self, engine: &'a Arc<Engine>) -> FromSource<'a, KeySourceView>;
 
+    /// The secret that the system shows when it says that something changed there, as it is now; nothing where
+    /// it does not say so, or the secret cannot be read.
+    fn hint_secret(&self) -> Option<String>;
+
+    /// Takes what the system says that changed there, and looks at it soon. Whatever the body is, it is a hint.
+    fn take_hint(&self, engine: &Engine, body: &[u8]);
+
     /// Writes down what it has only in memory, when the server ends and nothing calls any more.
     fn finish<'a>(&'a self, _: &'a Arc<Engine>) -> FromSource<'a, ()> {
         Box::pin(async { Ok(()) })
@@ -184,8 +191,8 @@ pub struct Engine {
     pub checks: OnceLock<Checks>,
     /// How the configuration is read again; set by a program that serves.
     pub reloader: OnceLock<Reloader>,
-    /// The systems that issue keys beside this one; set by the program, empty where there are none.
-    pub key_sources: OnceLock<Vec<Arc<dyn KeySource>>>,
+    /// The systems that issue keys beside this one; empty where there are none.
+    pub(crate) key_sources: ArcSwap<Vec<Arc<dyn KeySource>>>,
     /// The door that keeps an account of another system; set by the program, empty where there is none.
     pub account_keeper: OnceLock<Arc<dyn AccountKeeper>>,
     /// When the policy was read, and what came of the last attempt to read it again.
@@ -215,7 +222,7 @@ impl Engine {
             server: OnceLock::new(),
             checks: OnceLock::new(),
             reloader: OnceLock::new(),
-            key_sources: OnceLock::new(),
+            key_sources: ArcSwap::default(),
             account_keeper: OnceLock::new(),
             policy_note: ArcSwap::from_pointee(note),
         }
@@ -229,6 +236,16 @@ impl Engine {
     /// The store.
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// The systems that issue keys beside this one.
+    pub fn key_sources(&self) -> Arc<Vec<Arc<dyn KeySource>>> {
+        self.key_sources.load_full()
+    }
+
+    /// Puts other systems in their place.
+    pub fn set_key_sources(&self, sources: Vec<Arc<dyn KeySource>>) {
+        self.key_sources.store(Arc::new(sources));
     }
 
     /// A line for a shell that calls with a key of a plan; `None` where no call is known that would pass.

@@ -1,5 +1,8 @@
 //! A running server: store, engine, gate, console and control socket, from start to orderly end.
 
+mod engine_settings;
+mod reload;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,16 +10,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use keystile_core::actor::Actor;
 use keystile_core::owners::principal::Principal;
-use keystile_engine::command::{Done, Failure, FailureKind};
+use keystile_engine::command::Failure;
 use keystile_engine::owners::claim::{ClaimLink, MakeClaimLink};
 use keystile_engine::reload::Reload;
-use keystile_engine::{Engine, EngineSettings, Reloader, ServerInfo};
+use keystile_engine::{Engine, ServerInfo};
 use keystile_notify::VapidKey;
 use keystile_notify::worker::{self, Notifier};
 use keystile_proxy::Gate;
-use keystile_proxy::settings::TlsFiles;
 use keystile_proxy::tls::Certificates;
 use keystile_store::Store;
 use keystile_store::error::Error as StoreError;
@@ -28,9 +29,13 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
+pub use self::engine_settings::engine_settings;
+use self::engine_settings::gate_names;
+use self::reload::Configured;
 use crate::backend::Backend;
-use crate::config::{self, Configuration, ConsoleSettings};
-use crate::{console, control, key_sources, probe};
+use crate::config::{Configuration, ConsoleSettings};
+use crate::key_sources::KeySources;
+use crate::{console, control, probe};
 
 /// How often work that nobody asks for is done.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -78,35 +83,6 @@ impl Signals {
     }
 }
 
-/// What a reload reads.
-#[derive(Debug)]
-struct Configured {
-    /// The file; `None` for a server without one.
-    file: Option<PathBuf>,
-    observes_all: bool,
-}
-
-/// What the engine takes from a configuration.
-pub fn engine_settings(configuration: &Configuration) -> EngineSettings {
-    EngineSettings {
-        key_prefix: configuration.keys.clone(),
-        retention: configuration.journal.retention,
-        key_failures: configuration.gate.key_failures,
-        console_url: configuration.console.url(configuration.console.listen),
-        gate: gate_names(&configuration.gate.listen, configuration.gate.tls.as_ref()),
-        watching: configuration.watching.clone(),
-    }
-}
-
-/// What callers use to reach a gate: its addresses, with a scheme where that is not plain HTTP.
-fn gate_names(addresses: &[SocketAddr], tls: Option<&TlsFiles>) -> Vec<String> {
-    let name = |address: &SocketAddr| match tls {
-        Some(_) => format!("https://{address}"),
-        None => address.to_string(),
-    };
-    addresses.iter().map(name).collect()
-}
-
 /// Takes a data directory for this process, waiting a moment for a command that holds it.
 pub async fn hold(data: &Path) -> Result<DataDirectory, StoreError> {
     for _ in 0..HOLD_TRIES {
@@ -141,8 +117,7 @@ impl Server {
         configuration: Configuration,
         file: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
-        let metrics = metrics_handle();
-        let settings = engine_settings(&configuration);
+        let (metrics, settings) = (metrics_handle(), engine_settings(&configuration));
         let Configuration {
             data,
             store_timeout,
@@ -160,7 +135,9 @@ impl Server {
         store.set_timeout(store_timeout);
         let engine = Arc::new(Engine::new(store, policy, settings));
         engine.checks.set(crate::reach::CHECKS).expect("the engine was made just now");
-        let accounts = key_sources::install(&engine, threescale)?;
+        let (key_sources, account_tasks) = KeySources::new();
+        let accounts = key_sources.prepare(threescale).await?;
+        accounts.install(&engine);
         // Before the first write can come.
         engine.begin_watching().await;
         let tls = gate.tls.clone();
@@ -179,14 +156,16 @@ impl Server {
             console_url: console_settings.url(console),
         };
         engine.server.set(info).expect("the engine was made just now");
-        let configured = Arc::new(Configured { file: file.clone(), observes_all });
-        let reloader =
-            Reloader::new(move |engine, actor| Box::pin(reload(configured.clone(), engine, actor)));
-        engine.reloader.set(reloader).expect("the engine was made just now");
         let vapid = vapid(&engine).await?;
         let push_key = vapid.public_base64();
-        let web = web(&engine, file, &console_settings, (console, metrics.clone(), push_key));
+        let web =
+            web(&engine, file.clone(), &console_settings, (console, metrics.clone(), push_key));
         let (mut tasks, mut names) = (JoinSet::new(), HashMap::new());
+        let following = account_tasks.run(engine.clone());
+        names.insert(tasks.spawn(following).id(), "the work on key sources");
+        key_sources.put_in_force(&engine, accounts).await;
+        let configured = Configured { file, observes_all, key_sources };
+        engine.reloader.set(configured.reloader()).expect("the engine was made just now");
         let serving =
             console::serve(listener, router(web.clone()), certificates.clone(), console_settings);
         names.insert(tasks.spawn(serving).id(), "the console");
@@ -199,8 +178,6 @@ impl Server {
             }
         };
         names.insert(tasks.spawn(controlling).id(), "the control socket");
-        let following = key_sources::follow(accounts, engine.clone());
-        names.insert(tasks.spawn(following).id(), "the work on key sources");
         let notifier = worker::start(engine.clone(), &vapid);
         let housekeeping = run_maintenance(engine.clone(), metrics, certificates);
         names.insert(tasks.spawn(housekeeping).id(), "the housekeeping");
@@ -386,61 +363,6 @@ async fn run_maintenance(
         metrics.run_upkeep();
         if let Some(Err(error)) = certificates.as_ref().map(|certificates| certificates.refresh()) {
             tracing::warn!(%error, "the console's certificate could not be read again; the present one stays");
-        }
-    }
-}
-
-/// Reads the configuration again and puts it in force.
-async fn reload(
-    configured: Arc<Configured>,
-    engine: Arc<Engine>,
-    actor: Actor,
-) -> Result<Done, Failure> {
-    let Some(file) = &configured.file else {
-        return Err(Failure {
-            kind: FailureKind::Invalid,
-            message: "this server was started without a configuration file".to_owned(),
-            help: Some(
-                "write one with `keystile init`, then `keystile run --config keystile.toml`"
-                    .to_owned(),
-            ),
-        });
-    };
-    match config::load(file) {
-        Ok(configuration) => {
-            let configuration =
-                if configured.observes_all { configuration.observing() } else { configuration };
-            let settings = engine_settings(&configuration);
-            engine.store().set_timeout(configuration.store_timeout);
-            engine.replace_policy(configuration.policy, settings);
-            engine.begin_watching().await;
-            engine.note_reload(actor).await;
-            tracing::info!(file = %file.display(), "the policy was read again");
-            let name = file.display();
-            Ok(Done(format!(
-                "Read {name} again: its APIs, plans, channels and watch rules are in force. `data`, [console], [threescale], and [gate] but for key_failures change with a restart."
-            )))
-        }
-        Err(report) => {
-            let problems = report.render(100, config::Colors::Off);
-            let summary = report
-                .problems()
-                .first()
-                .map(|problem| problem.message().to_owned())
-                .unwrap_or_default();
-            tracing::error!(file = %file.display(), problem = %summary, "the configuration has mistakes; the policy in force stays");
-            engine.note_failed_reload(&summary, actor).await;
-            Err(Failure {
-                kind: FailureKind::Invalid,
-                message: format!(
-                    "the configuration {} has mistakes; the policy in force stays\n\n{problems}",
-                    file.display()
-                ),
-                help: Some(format!(
-                    "mend them, try `keystile check {}`, and reload again",
-                    file.display()
-                )),
-            })
         }
     }
 }

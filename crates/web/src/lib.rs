@@ -5,7 +5,8 @@
 //! - [`Web`] is what every handler sees: the engine, the settings, and what lives only in memory
 //!   (flashes, the feed's watchers).
 //! - `router.rs` shows every route on one page.
-//! - `guard.rs` stands in front of all of them: which Host, which origin, which headers.
+//! - `guard.rs` stands in front of all of them: which Host, which origin, which headers. Health, metrics and hooks
+//!   (`hook.rs`) are for machines, and go without.
 //! - `sign_in/session.rs` says who is signed in; a handler that takes [`sign_in::session::SignedIn`] cannot be
 //!   reached without. The other files of `sign_in/` are the ways to get there, one for each ceremony.
 //! - `page/` has one file for each screen, `templates/` its HTML; `api/` the same actions as JSON.
@@ -28,6 +29,7 @@ mod form;
 mod format;
 mod guard;
 mod health;
+mod hook;
 mod links;
 mod page;
 mod peer;

@@ -13,7 +13,7 @@ use crate::page::{
     application, audit, delivery, find, journal, key, now, policy, settings, source,
 };
 use crate::web::Web;
-use crate::{api, asset, device, guard, health, sign_in};
+use crate::{api, asset, device, guard, health, hook, sign_in};
 
 /// The largest body; forms are small, and anybody may send one.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -117,6 +117,8 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
+        // For systems that issue keys: the secret in the path is what they show.
+        .route("/hooks/keys/{secret}", post(hook::take))
         .merge(guarded)
         .layer(CompressionLayer::new())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -56,14 +56,15 @@ impl Engine {
         let (Presented::Key(credential) | Presented::Other(credential)) = presented else {
             return None;
         };
-        if self.sources().is_empty() || self.has_guessed_enough(address) {
+        let sources = self.key_sources();
+        if sources.is_empty() || self.has_guessed_enough(address) {
             return None;
         }
         let text: ImportedText = std::str::from_utf8(&credential.text).ok()?.parse().ok()?;
         let hash = self.store.pepper().hash(text.expose().as_bytes());
         let now = self.store.now();
         let may_know = |source: &Arc<dyn KeySource>| source.look_ups().may_find(&hash, now);
-        self.sources().iter().any(may_know).then_some(UnknownKey(LookUpKey { text, hash }))
+        sources.iter().any(may_know).then_some(UnknownKey(LookUpKey { text, hash }))
     }
 
     /// Has a key looked up by all sources that may know it. Whoever stops waiting ends the look-up for nobody.
@@ -72,7 +73,7 @@ impl Engine {
         let now = self.store.now();
         // All are asked before the first is waited for.
         let asked: Vec<_> =
-            self.sources().iter().map(|source| source.look_ups().ask(&key, now)).collect();
+            self.key_sources().iter().map(|source| source.look_ups().ask(&key, now)).collect();
         let mut found = FoundThere::Unknown;
         for answer in asked {
             found = found.or(answer.await);
@@ -81,9 +82,5 @@ impl Engine {
             }
         }
         LookedUp(found)
-    }
-
-    fn sources(&self) -> &[Arc<dyn KeySource>] {
-        self.key_sources.get().map_or(&[], Vec::as_slice)
     }
 }

@@ -9,6 +9,7 @@ pub mod create;
 pub mod difference;
 pub mod edit;
 pub(crate) mod fullest_budgets;
+pub mod hint;
 pub mod import;
 pub mod key;
 pub mod lock;

@@ -102,6 +102,9 @@ pub struct KeySourceView {
     /// How far it has been told of the calls of its keys; nothing where it is not told of them.
     #[serde(default)]
     pub usage: Option<UsageStanding>,
+    /// How it says that something changed there; nothing where it does not.
+    #[serde(default)]
+    pub hints: Option<HintView>,
 }
 
 /// How far a source has been told of the calls of its keys, counted in calls.
@@ -136,6 +139,20 @@ pub struct MissingUsage {
     pub unreported: u64,
     /// When the first of them was made.
     pub since: Timestamp,
+}
+
+/// How a source says that something changed there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct HintView {
+    /// The address that it posts to, up to the secret that ends it.
+    pub address: String,
+    /// Where the secret is.
+    pub secret: String,
+    /// Why the secret cannot be used, where that is so.
+    pub problem: Option<String>,
+    /// When the last hint came, since the start.
+    pub last: Option<Timestamp>,
 }
 
 impl KeySourceView {

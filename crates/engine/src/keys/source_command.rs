@@ -110,18 +110,17 @@ const NAME_FILE: &str = "name the configuration file, and see what it sets up";
 impl Engine {
     /// Whether there are any.
     pub fn has_key_sources(&self) -> bool {
-        self.key_sources.get().is_some_and(|sources| !sources.is_empty())
+        !self.key_sources().is_empty()
     }
 
     /// The names of the sources that are set up.
     pub fn key_source_names(&self) -> Vec<String> {
-        let sources = self.key_sources.get().into_iter().flatten();
-        sources.map(|source| source.name().to_owned()).collect()
+        self.key_sources().iter().map(|source| source.name().to_owned()).collect()
     }
 
     /// Lets key sources write down what they have only in memory, when the server ends.
     pub async fn finish_key_sources(self: &Arc<Self>) {
-        for source in self.key_sources.get().into_iter().flatten() {
+        for source in self.key_sources().iter() {
             if let Err(failure) = source.finish(self).await {
                 tracing::warn!(source = source.name(), problem = %failure.message, "the end of a key source");
             }
@@ -130,7 +129,7 @@ impl Engine {
 
     /// The sources that are meant: one, or all.
     fn sources_named(&self, name: Option<&str>) -> Result<Vec<Arc<dyn KeySource>>, Failure> {
-        let all = self.key_sources.get().map_or(&[][..], Vec::as_slice);
+        let all = self.key_sources();
         let is_meant = |source: &&Arc<dyn KeySource>| name.is_none_or(|name| source.name() == name);
         let meant: Vec<_> = all.iter().filter(is_meant).cloned().collect();
         if !meant.is_empty() {

@@ -36,7 +36,7 @@ impl Engine {
     /// How all key sources stand. Fails when the store cannot be read.
     pub(crate) async fn sources_shown(self: &Arc<Self>) -> Result<Vec<KeySourceView>, Failure> {
         let mut views = Vec::new();
-        for source in self.key_sources.get().into_iter().flatten() {
+        for source in self.key_sources().iter() {
             views.push(source.show(self).await?);
         }
         Ok(views)

@@ -62,7 +62,7 @@ impl Engine {
     /// What becomes of a lock in the system that its key comes from.
     async fn lock_elsewhere(self: &Arc<Self>, notice: &Notice) -> Option<String> {
         let key = notice.key.as_ref()?;
-        for source in self.key_sources.get()? {
+        for source in self.key_sources().iter() {
             match source.lock_there(self, &key.id).await {
                 Ok(None) => {}
                 Ok(said) => return said,

@@ -9,7 +9,7 @@ use keystile_core::text::printable;
 use keystile_core::time::Timestamp;
 use keystile_engine::findings::FindingLevel;
 use keystile_engine::keys::source::{
-    Deletions, KeySourceView, SyncMode, SyncReport, SyncWanted, UsageStanding,
+    Deletions, HintView, KeySourceView, SyncMode, SyncReport, SyncWanted, UsageStanding,
 };
 use keystile_engine::keys::source_command::{CheckKeySources, ListKeySources, SyncKeySources};
 
@@ -127,6 +127,18 @@ fn page(source: &KeySourceView, now: Timestamp) -> String {
     let differences = source.difference_count();
     if differences > 0 {
         let _ = writeln!(text, "  Differences   {differences}: keystile threescale drift");
+    }
+    if let Some(hints) = &source.hints {
+        let HintView { address, secret, problem, last } = hints;
+        let last = last.map_or_else(
+            || "none came yet".to_owned(),
+            |time| format!("the last came {}", relative(time, now)),
+        );
+        let _ = writeln!(text, "  Webhooks      {}SECRET; {last}", printable(address));
+        let _ = writeln!(text, "                SECRET is what {} holds", printable(secret));
+        if let Some(problem) = problem {
+            let _ = writeln!(text, "  Problem       {}", printable(problem));
+        }
     }
     for lock in &source.locks {
         let _ = write!(text, "  Lock          {}: ", printable(&lock.application));

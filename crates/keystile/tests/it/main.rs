@@ -7,6 +7,7 @@
     reason = "a test ends at the first thing that goes wrong, and says what it did not try"
 )]
 
+mod accounts;
 mod audit;
 mod backend;
 mod backup;

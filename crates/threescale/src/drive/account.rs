@@ -10,17 +10,21 @@ use keystile_core::time::Timestamp;
 use keystile_engine::command::{Done, Failure, FailureKind, Running};
 use keystile_engine::findings::Finding;
 use keystile_engine::keys::difference::Side;
+use keystile_engine::keys::hint::HINT_PATH;
 use keystile_engine::keys::look_up::answer::FoundThere;
 use keystile_engine::keys::look_up::look_ups::LookUps;
-use keystile_engine::keys::source::{KeySourceView, SyncReport, SyncWanted};
+use keystile_engine::keys::source::{HintView, KeySourceView, SyncReport, SyncWanted};
 use keystile_engine::{Engine, KeySource};
 use keystile_store::audit::EventKind;
 use keystile_store::doors::documents::DocumentEvent;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
+use crate::drive::hint::Hints;
 use crate::drive::link::{Documents, Link, SyncNote};
 use crate::drive::settings::DriveSettings;
 use crate::drive::usage::reports::UsageReports;
+use crate::drive::webhook::hint_of;
+use crate::drive::webhook_secret::{place, webhook_secret};
 use crate::portal::PortalClient;
 use crate::portal::error::{PortalError, Retry};
 use crate::portal::records::{ApplicationId, Authentication};
@@ -37,23 +41,26 @@ pub struct DrivenAccount {
     pub(super) client: PortalClient,
     pub(super) documents: Documents,
     /// As they are kept; nothing before they are first needed.
-    links: Mutex<Option<Links>>,
+    links: Arc<Mutex<Option<Links>>>,
     /// How often an application came over or went.
-    links_changed: AtomicU64,
+    links_changed: Arc<AtomicU64>,
     /// What is reported of usage, where it is.
-    pub(super) usage: Option<UsageReports>,
+    pub(super) usage: Option<Arc<UsageReports>>,
     /// Held by who synchronizes.
-    pub(super) synchronizing: Mutex<()>,
+    pub(super) synchronizing: Arc<Mutex<()>>,
     /// When the portal is read next, in milliseconds; `i64::MAX` where nobody has said.
-    next: AtomicI64,
+    next: Arc<AtomicI64>,
+    /// Held by who holds the locks here against what is asked there.
+    pub(super) following: Arc<Mutex<()>>,
     /// Held by who looks at the state of an application there and acts on it.
-    pub(super) changing: Mutex<()>,
+    pub(super) changing: Arc<Mutex<()>>,
     /// Held by who brings an application or its keys over: applications that look-ups changed since the list was
     /// begun to be read. What the list says of them may be older than they are.
-    pub(super) looked_up: Mutex<BTreeSet<ApplicationId>>,
+    pub(super) looked_up: Arc<Mutex<BTreeSet<ApplicationId>>>,
     /// How the service's applications authenticate, as it was last read.
     pub(super) authentication: Mutex<Option<Authentication>>,
     look_ups: LookUps,
+    pub(super) hints: Arc<Hints>,
 }
 
 impl DrivenAccount {
@@ -68,14 +75,53 @@ impl DrivenAccount {
             documents: Documents::of(&settings.name),
             look_ups: LookUps::new(settings.look_ups),
             settings,
-            links: Mutex::new(None),
-            links_changed: AtomicU64::new(0),
-            usage: usage.transpose()?,
-            synchronizing: Mutex::new(()),
-            next: AtomicI64::new(i64::MAX),
-            changing: Mutex::new(()),
-            looked_up: Mutex::default(),
+            links: Arc::default(),
+            links_changed: Arc::default(),
+            usage: usage.transpose()?.map(Arc::new),
+            synchronizing: Arc::default(),
+            next: Arc::new(AtomicI64::new(i64::MAX)),
+            following: Arc::default(),
+            changing: Arc::default(),
+            looked_up: Arc::default(),
             authentication: Mutex::default(),
+            hints: Arc::default(),
+        })
+    }
+
+    /// The same account with other settings. What is known of its applications is in one place for both, and
+    /// what one of them is at, the other waits for. Fails when the certificates to trust cannot be used.
+    ///
+    /// What is reported of usage goes on as it began: a call that is counted once must not be counted by two.
+    pub fn with(&self, settings: DriveSettings) -> Result<Self, SettingsError> {
+        let unreported = DriveSettings { usage: None, ..settings.clone() };
+        Ok(Self {
+            settings: DriveSettings { usage: self.settings.usage.clone(), ..settings },
+            links: self.links.clone(),
+            links_changed: self.links_changed.clone(),
+            usage: self.usage.clone(),
+            synchronizing: self.synchronizing.clone(),
+            next: self.next.clone(),
+            following: self.following.clone(),
+            changing: self.changing.clone(),
+            looked_up: self.looked_up.clone(),
+            hints: self.hints.clone(),
+            ..Self::new(unreported)?
+        })
+    }
+
+    /// What it was made of.
+    pub fn settings(&self) -> &DriveSettings {
+        &self.settings
+    }
+
+    /// How 3scale's webhooks come here, where they do.
+    pub(super) fn hint_view(&self, engine: &Engine) -> Option<HintView> {
+        let source = self.settings.webhook_secret.as_ref()?;
+        Some(HintView {
+            address: format!("{}{HINT_PATH}", engine.console_url()),
+            secret: place(source),
+            problem: webhook_secret(source).err().map(|fault| fault.to_string()),
+            last: self.hints.last(),
         })
     }
 
@@ -89,11 +135,17 @@ impl DrivenAccount {
         &self,
         engine: &Engine,
     ) -> Result<MappedMutexGuard<'_, Links>, Failure> {
+        let links = self.links_read(engine).await?;
+        Ok(MutexGuard::map(links, |links| links.get_or_insert_default()))
+    }
+
+    /// The links where they are kept, with all that the store has.
+    async fn links_read(&self, engine: &Engine) -> Result<MutexGuard<'_, Option<Links>>, Failure> {
         let mut links = self.links.lock().await;
         if links.is_none() {
             *links = Some(self.documents.links(engine).await?.into_iter().collect());
         }
-        Ok(MutexGuard::map(links, |links| links.get_or_insert_default()))
+        Ok(links)
     }
 
     /// A link as it is now.
@@ -112,16 +164,28 @@ impl DrivenAccount {
         id: ApplicationId,
         link: Link,
     ) -> Result<(), Failure> {
-        let mut links = self.links(engine).await?;
+        let (mut kept, mut links) = self.take_links(engine).await?;
         self.documents.put_link(engine, (id, &link), None).await?;
         links.insert(id, link);
         self.links_changed.fetch_add(1, Ordering::Relaxed);
+        *kept = Some(links);
         Ok(())
     }
 
     /// How often an application came over or went since the start.
     pub(super) fn links_changed(&self) -> u64 {
         self.links_changed.load(Ordering::Relaxed)
+    }
+
+    /// The links, to change one in the store and then here. Nothing is in memory until they are put back: where
+    /// that does not come, because the store failed or nobody waits any more, the store is read anew.
+    async fn take_links(
+        &self,
+        engine: &Engine,
+    ) -> Result<(MutexGuard<'_, Option<Links>>, Links), Failure> {
+        let mut kept = self.links_read(engine).await?;
+        let links = kept.take().unwrap_or_default();
+        Ok((kept, links))
     }
 
     /// Changes a link as it is now, and records an event with it. One that is gone stays so.
@@ -132,12 +196,12 @@ impl DrivenAccount {
         event: Option<DocumentEvent>,
         change: impl FnOnce(&mut Link),
     ) -> Result<(), Failure> {
-        let mut links = self.links(engine).await?;
-        if let Some(mut link) = links.get(&id).cloned() {
-            change(&mut link);
-            self.documents.put_link(engine, (id, &link), event).await?;
-            links.insert(id, link);
+        let (mut kept, mut links) = self.take_links(engine).await?;
+        if let Some(link) = links.get_mut(&id) {
+            change(link);
+            self.documents.put_link(engine, (id, link), event).await?;
         }
+        *kept = Some(links);
         Ok(())
     }
 
@@ -147,10 +211,11 @@ impl DrivenAccount {
         engine: &Engine,
         id: ApplicationId,
     ) -> Result<(), Failure> {
-        let mut links = self.links(engine).await?;
+        let (mut kept, mut links) = self.take_links(engine).await?;
         self.documents.delete_link(engine, id).await?;
         links.remove(&id);
         self.links_changed.fetch_add(1, Ordering::Relaxed);
+        *kept = Some(links);
         Ok(())
     }
 
@@ -172,6 +237,11 @@ impl DrivenAccount {
     pub(super) fn limit_keys(&self, engine: &Engine, note: &SyncNote) {
         let origin = engine.store().keys().origin(&self.name);
         origin.set_works_until(self.keys_work_until(note));
+    }
+
+    /// Lets its keys work however long it is not read, because it is no source any more.
+    pub fn let_go_of_keys(&self, engine: &Engine) {
+        engine.store().keys().origin(&self.name).set_works_until(None);
     }
 
     /// An event about this source.
@@ -255,8 +325,17 @@ impl KeySource for DrivenAccount {
                 more_differences,
                 locks: links.values().filter_map(Link::followed_lock).collect(),
                 usage,
+                hints: self.hint_view(engine),
             })
         })
+    }
+
+    fn hint_secret(&self) -> Option<String> {
+        webhook_secret(self.settings.webhook_secret.as_ref()?).ok()
+    }
+
+    fn take_hint(&self, engine: &Engine, body: &[u8]) {
+        self.hints.add(hint_of(body), engine.store().now());
     }
 
     fn finish<'a>(&'a self, engine: &'a Arc<Engine>) -> Running<'a, ()> {

@@ -3,6 +3,7 @@
 use http::header::AUTHORIZATION;
 use keystile_engine::Engine;
 use keystile_engine::findings::{Finding, FindingLevel};
+use keystile_engine::keys::source::HintView;
 
 use crate::drive::account::{DrivenAccount, words};
 use crate::drive::settings::OnLock;
@@ -40,6 +41,7 @@ impl DrivenAccount {
         }
         findings.push(self.looking_up());
         findings.push(self.writing().await);
+        findings.extend(self.webhooks(engine));
         match self.client.application_plans(wanted).await {
             Ok(plans) => {
                 let names: Vec<_> = plans.into_iter().map(|plan| plan.name).collect();
@@ -145,6 +147,20 @@ impl DrivenAccount {
             );
             self.finding(FindingLevel::Warning, message, Some(help.to_owned()))
         }
+    }
+
+    /// Where the portal is to send webhooks, and whether the secret in that address can be used.
+    fn webhooks(&self, engine: &Engine) -> Option<Finding> {
+        let HintView { address, secret, problem, .. } = self.hint_view(engine)?;
+        Some(match problem {
+            None => self.good(format!(
+                "webhooks are taken at {address}SECRET, where SECRET is what {secret} holds"
+            )),
+            Some(problem) => {
+                let help = "make one with `openssl rand -hex 32`";
+                self.finding(FindingLevel::Problem, problem, Some(help.to_owned()))
+            }
+        })
     }
 
     /// What the mapping of plans misses.

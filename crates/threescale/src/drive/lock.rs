@@ -81,6 +81,7 @@ impl DrivenAccount {
     /// Holds what is asked of 3scale against the locks, and asks for what is due. Fails when the store does;
     /// what 3scale refuses is kept with the link.
     pub(super) async fn follow_locks(&self, engine: &Arc<Engine>) -> Result<(), Failure> {
+        let _round = self.following.lock().await;
         let locked = self.locked_keys(engine).await?;
         let measure = Measure::of(&self.settings.on_lock);
         let now = engine.store().now();

@@ -13,7 +13,8 @@
 //!   finds and keeps that, and [`take`] carries out what an owner decided.
 //! - [`look_up`] asks for one key that is unknown here, when somebody calls with it.
 //! - [`usage`] tells 3scale what its applications use here.
-//! - [`worker`] reads, asks, looks up and reports by itself.
+//! - A [`webhook`] says that something changed there, as a [`hint`] to look at it, which [`hinted`] does.
+//! - [`worker`] does all of it by itself.
 //!
 //! # What this protects
 //! - Every step can be repeated. A key that was imported before a crash, and is not in any link yet, is found
@@ -34,6 +35,8 @@ mod check;
 mod compare;
 mod difference;
 mod drift;
+mod hint;
+mod hinted;
 mod link;
 mod lock;
 mod lock_words;
@@ -47,6 +50,8 @@ mod step;
 mod synchronize;
 mod take;
 pub mod usage;
+mod webhook;
+mod webhook_secret;
 pub mod worker;
 
 pub use account::DrivenAccount;

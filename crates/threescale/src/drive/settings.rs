@@ -13,7 +13,7 @@ use crate::portal::records::ServiceId;
 use crate::portal::settings::PortalSettings;
 
 /// An account, and how it is followed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriveSettings {
     /// What the configuration calls it.
     pub name: String,
@@ -33,12 +33,14 @@ pub struct DriveSettings {
     pub keep_known: Span,
     /// How often it is asked about keys that are unknown here.
     pub look_ups: LookUpLimits,
+    /// Where the secret is that ends the address for webhooks; none are taken without.
+    pub webhook_secret: Option<SecretSource>,
     /// How usage is reported, where it is.
     pub usage: Option<UsageSettings>,
 }
 
 /// Where usage is reported, and as what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageSettings {
     /// The backend of the account.
     pub backend: PortalAddress,

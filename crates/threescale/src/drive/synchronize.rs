@@ -118,7 +118,8 @@ impl DrivenAccount {
         Ok(known.insert(read).clone())
     }
 
-    async fn authentication(&self) -> Result<Authentication, Failure> {
+    /// The same, as it is now.
+    pub(super) async fn authentication(&self) -> Result<Authentication, Failure> {
         let read = self.read_authentication().await?;
         *self.authentication.lock().await = Some(read.clone());
         Ok(read)

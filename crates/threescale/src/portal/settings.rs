@@ -8,7 +8,7 @@ use keystile_core::notifications::channel::SecretSource;
 use super::address::PortalAddress;
 
 /// How to reach a portal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortalSettings {
     /// Where it is.
     pub address: PortalAddress,

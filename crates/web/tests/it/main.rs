@@ -7,6 +7,7 @@ mod description;
 mod docs;
 mod doors;
 mod forms;
+mod hooks;
 mod limits;
 mod pages;
 mod problems;

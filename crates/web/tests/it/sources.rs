@@ -121,6 +121,14 @@ impl KeySource for TestSource {
     fn show<'a>(&'a self, _: &'a Arc<Engine>) -> FromSource<'a, KeySourceView> {
         Box::pin(async { Ok(self.view.lock().unwrap().clone()) })
     }
+
+    fn hint_secret(&self) -> Option<String> {
+        None
+    }
+
+    fn take_hint(&self, _: &Engine, _: &[u8]) {
+        unreachable!("it has no secret for hints");
+    }
 }
 
 /// A console with a source that was never read.
@@ -139,12 +147,13 @@ fn console() -> (TestConsole, Arc<TestSource>) {
         more_differences: 0,
         locks: Vec::new(),
         usage: None,
+        hints: None,
     };
     let console = TestConsole::new();
     let (view, requests) = (Mutex::new(view), Mutex::default());
     let limits = LookUpLimits { per_second: 0, unknown_for: Span::from_secs(1) };
     let source = Arc::new(TestSource { view, requests, look_ups: LookUps::new(limits) });
-    console.engine().key_sources.set(vec![source.clone()]).unwrap();
+    console.engine().set_key_sources(vec![source.clone()]);
     (console, source)
 }
 
@@ -344,7 +353,7 @@ async fn a_side_is_taken_for_the_owner_and_a_final_one_only_after_a_page_that_as
     assert_eq!(source.requests(), Vec::<String>::new());
     // Later, an owner has to confirm their identity first.
     console.later(3_600_000);
-    console.engine().key_sources.set(vec![source.clone()]).unwrap();
+    console.engine().set_key_sources(vec![source.clone()]);
     let told = console.post(&asks).cookie(&cookie).form(&[]).send().await;
     assert!(told.header("location").starts_with("/prove?next="), "{told:?}");
     assert_eq!(source.requests(), Vec::<String>::new());
@@ -434,7 +443,7 @@ async fn programs_read_sources_synchronize_them_and_take_sides() {
     source.requests();
     // An owner with a session that is older may do what can be taken back.
     console.later(3_600_000);
-    console.engine().key_sources.set(vec![source.clone()]).unwrap();
+    console.engine().set_key_sources(vec![source.clone()]);
     let post = |body| console.post(&format!("{path}/take")).cookie(&cookie).json(body);
     post(side("plan-1-aa", "here")).send().await.good();
     post(side("gone-2-bb", "there")).send().await.problem(403);

@@ -11,7 +11,7 @@ use crate::config::value::{NumberOrText, Spanned};
 ///
 /// The applications of one service are brought over with their keys as they are, and kept in step. Services
 /// whose applications go by user keys can be driven, and those that go by `app_id` and `app_key`, which are
-/// one key here: see `key_pair` of the API. Changes of this table take effect with a restart.
+/// one key here: see `key_pair` of the API. Changes of this table take effect with a reload.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(crate) struct Threescale {
@@ -44,6 +44,15 @@ pub(crate) struct Threescale {
     /// up to a minute.
     #[schemars(with = "String", extend("default" = "suspend", "examples" = ["change_plan:Read only"]))]
     pub(crate) on_lock: Option<Spanned<String>>,
+    /// The file with a secret that ends the address to which the portal sends its webhooks: then what changes
+    /// there is known here within seconds. It has 20 to 128 letters, digits, `-` and `_`, as `openssl rand -hex 32`
+    /// prints them; `keystile threescale check` says the address. It is read for each webhook, so it can be
+    /// replaced at any time.
+    #[schemars(extend("examples" = ["/run/secrets/3scale-webhook"]))]
+    pub(crate) webhook_secret_file: Option<Spanned<String>>,
+    /// The environment variable with that secret.
+    #[schemars(extend("examples" = ["THREESCALE_WEBHOOK"]))]
+    pub(crate) webhook_secret_env: Option<Spanned<String>>,
     /// How often the portal is read for what changed there, from 10 seconds to 1 day.
     #[schemars(extend("default" = "5 min"))]
     pub(crate) refresh: Option<Spanned<String>>,

@@ -66,6 +66,8 @@ impl Resolver<'_> {
             self.check_key_plan(plan, plans);
         }
         let usage = self.usage(name, account);
+        let webhook_secret =
+            self.secret(account.webhook_secret_file.as_ref(), account.webhook_secret_env.as_ref());
         let ca_file = account.ca_file.as_ref().map(|file| self.pem(file, "certificate"));
         let refresh = self.span(account.refresh.as_ref(), REFRESH, DAY);
         if let Some(setting) = &account.refresh
@@ -90,6 +92,7 @@ impl Resolver<'_> {
             keep_known,
             look_ups,
             usage,
+            webhook_secret,
         })
     }
 

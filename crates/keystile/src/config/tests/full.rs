@@ -90,6 +90,7 @@ fn check_threescale(accounts: &[DriveSettings], folder: &Path) {
     assert_eq!(usage.service_token, SecretSource::File(folder.join("3scale-service")));
     assert_eq!((usage.map.reads.as_deref(), usage.map.writes.as_deref()), (Some("hits"), None));
     assert_eq!(usage.map.methods[&CallMethod::Delete], "deletions");
+    assert_eq!(account.webhook_secret, Some(SecretSource::File(folder.join("hook"))));
 }
 
 fn check_api(spec: &ApiSpec, folder: &Path) {

@@ -1,7 +1,9 @@
 //! An account that is driven, against the stand-in.
 
+mod change;
 mod drift;
 mod follow;
+mod hints;
 mod lock;
 mod look_up;
 mod plan;

@@ -32,6 +32,7 @@ use keystile_threescale::drive::{DrivenAccount, worker};
 use keystile_threescale::portal::records::ServiceId;
 use keystile_threescale_standin::tenant::Tenant;
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::setup::{Ids, TestPortal, tenant};
@@ -50,6 +51,7 @@ pub(super) struct Driven {
     engine: Option<Arc<Engine>>,
     data: TempDir,
     working: Option<JoinHandle<()>>,
+    running: watch::Sender<()>,
 }
 
 pub(super) fn shell() -> Principal {
@@ -70,6 +72,7 @@ fn settings(test: &TestPortal) -> DriveSettings {
         keep_known: Span::from_secs(86_400),
         look_ups: LookUpLimits { per_second: 10, unknown_for: Span::from_secs(60) },
         usage: None,
+        webhook_secret: None,
     }
 }
 
@@ -88,7 +91,8 @@ impl Driven {
         let settings = change(settings(&test));
         let account = Arc::new(DrivenAccount::new(settings.clone()).unwrap());
         let (data, engine, working) = (tempfile::tempdir().unwrap(), None, None);
-        let mut driven = Self { test, account, settings, engine, data, working };
+        let running = watch::Sender::new(());
+        let mut driven = Self { test, account, settings, engine, data, working, running };
         driven.open();
         driven
     }
@@ -131,8 +135,25 @@ impl Driven {
 
     /// Lets the account work by itself.
     pub(super) fn work(&mut self) {
-        let work = worker::run(self.account.clone(), self.engine().clone());
-        self.working = Some(tokio::spawn(work));
+        self.running = watch::Sender::new(());
+        let running = self.running.subscribe();
+        let (account, engine) = (self.account.clone(), self.engine().clone());
+        let reporting = worker::report(account.clone(), engine.clone());
+        let work = worker::run(account, engine, running);
+        self.working = Some(tokio::spawn(async {
+            tokio::join!(work, reporting);
+        }));
+    }
+
+    /// Ends the work in order, and goes on with other settings, as after a reload.
+    pub(super) async fn change(&mut self, change: impl FnOnce(&mut DriveSettings)) {
+        change(&mut self.settings);
+        self.account = Arc::new(self.account.with(self.settings.clone()).unwrap());
+        let before = self.working.take();
+        self.work();
+        if let Some(before) = before {
+            before.await.unwrap();
+        }
     }
 
     pub(super) async fn execute<C: Command>(&self, command: C) -> Result<C::Answer, Failure> {
