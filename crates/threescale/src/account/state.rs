@@ -75,8 +75,9 @@ impl Account {
 
     /// What is kept of an application key.
     pub fn app_key(&self, application: &str, text: &str) -> AppKeyRecord {
-        let pair = self.key(&pair::text(application, text));
-        AppKeyRecord { key: self.key(text), pair: Some(pair) }
+        // A text that may be that of two pairs is the key of neither at the gate.
+        let pair = pair::unmistakable_text(application, text).map(|text| self.key(&text));
+        AppKeyRecord { key: self.key(text), pair }
     }
 
     /// The store's time.
