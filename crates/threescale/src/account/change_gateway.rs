@@ -22,6 +22,16 @@ impl Account {
         of.cloned().collect()
     }
 
+    /// The services of which gateways are told nothing, by their ids.
+    pub fn services_without_gateways(&self) -> Vec<String> {
+        let of = |service: &str, environment| self.gateway(service, environment).is_some();
+        let catalog = self.catalog();
+        let ids = catalog.services().map(|entry| &entry.record.id);
+        let without =
+            ids.filter(|id| !of(id, Environment::Production) && !of(id, Environment::Sandbox));
+        without.cloned().collect()
+    }
+
     /// What gateways of an environment are told of a service.
     pub fn gateway(&self, service: &str, environment: Environment) -> Option<Arc<GatewayRecord>> {
         let gateways = self.gateways.read().unwrap_or_else(PoisonError::into_inner);

@@ -199,7 +199,10 @@ mod tests {
     fn a_file_that_is_none_names_the_place_and_no_key() {
         let application = json!({"application": {"id": 1, "state": "live", "service_id": "TOPSECRET",
             "plan_id": 1, "account_id": 1}});
-        assert_eq!(Snapshot::parse(b"[]"), Err(FileFault::Format));
+        // What 3scale's toolbox writes of a product is YAML, without numbers and applications.
+        for other in ["[]", "apiVersion: v1\nkind: List\nitems: []\n"] {
+            assert_eq!(Snapshot::parse(other.as_bytes()), Err(FileFault::Format));
+        }
         for (file, said) in [
             ("{".to_owned(), "line 1, column 1: EOF while parsing an object"),
             (

@@ -1,7 +1,7 @@
 //! Taking a part over into the account that is kept here.
 //!
 //! What the portal says of a service or an application holds from then on. What the account has beside it stays:
-//! tokens, the provider key, alert levels, and applications that the portal does not name.
+//! tokens, the provider key, alert levels, whether a service takes calls, and applications that the portal does not name.
 
 use std::collections::HashSet;
 use std::future::ready;
@@ -113,7 +113,7 @@ fn service_of(
         provider: before.map_or_else(|| account.provider_secret(""), |before| before.provider),
         is_default: before.is_some_and(|before| before.is_default),
         backend_version,
-        state: State::Active.name().to_owned(),
+        state: before.map_or(State::Active.name(), |before| &before.state).to_owned(),
         referrer_filters_required: part.referrer_filters_required,
         metrics,
         limits,
@@ -125,7 +125,6 @@ fn service_of(
 fn service_differences(before: &ServiceRecord, now: &ServiceRecord) -> Vec<&'static str> {
     [
         (before.backend_version != now.backend_version, "how its applications authenticate"),
-        (before.state != now.state, "that it takes calls"),
         (
             before.referrer_filters_required != now.referrer_filters_required,
             "whether it looks at referrers",

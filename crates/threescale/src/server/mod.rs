@@ -85,6 +85,19 @@ pub struct BackendServer {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Says which services gateways cannot serve.
+fn warn_of_services_without_gateways(account: &Account) {
+    let services = account.services_without_gateways();
+    if !services.is_empty() {
+        let services = services.join(", ");
+        tracing::warn!(
+            services,
+            "gateways are told nothing of these services: no configuration of theirs was brought over by \
+             `keystile threescale import`"
+        );
+    }
+}
+
 impl BackendServer {
     /// Listens and serves, with TLS where there is some to serve with; once this returns, calls are answered.
     ///
@@ -106,6 +119,7 @@ impl BackendServer {
         let gateways = settings.gateways.as_ref();
         let gateways = gateways.map(|settings| {
             account.accept_gateways(&settings.service_token);
+            warn_of_services_without_gateways(account);
             GatewayAccess::new(account, settings, if tls.is_some() { "https" } else { "http" })
         });
         let room = BodyRoom::default();

@@ -124,6 +124,7 @@ async fn services_are_listed_also_where_gateways_are_told_nothing_of_them() {
     let metadata = json!({"per_page": 1, "total_entries": 2, "total_pages": 2, "current_page": 2});
     assert_eq!(status, 200);
     assert_eq!(first, json!({ "services": [expected[1]], "metadata": metadata }));
+    assert_eq!(backend.account.services_without_gateways(), ["8"]);
     assert_eq!(ask(&backend, ALL).1["proxy_configs"].as_array().unwrap().len(), 1);
     let (status, none) =
         ask(&backend, "/admin/api/services/8/proxy/configs/production/latest.json");
