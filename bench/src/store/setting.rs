@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::Method;
 use jiff::tz::TimeZone;
 use keystile_core::actor::Actor;
+use keystile_core::budget::Per;
 use keystile_core::decision::{Call, CallerState, Permit, decide};
 use keystile_core::journal::RequestFacts;
 use keystile_core::keys::key::KeyId;
@@ -54,7 +55,7 @@ pub fn policy() -> Outcome<Policy> {
     };
     let budget = |quota: &str, on: &[&str]| -> Outcome<BudgetSpec> {
         let on = on.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        Ok(BudgetSpec { name: None, quota: quota.parse()?, on })
+        Ok(BudgetSpec { name: None, quota: quota.parse()?, on, per: Per::Key })
     };
     let plan = PlanSpec {
         name: "open".to_owned(),

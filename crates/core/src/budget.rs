@@ -18,7 +18,7 @@ mod quota;
 
 pub use self::account::{Account, BudgetStanding, Departure, Exhausted, ExhaustedBy, Hold};
 pub use self::counter::Counter;
-pub use self::debit::{BudgetAmount, Debit, Subject};
+pub use self::debit::{Amounts, BudgetAmount, Debit, Debits, InvalidPer, Per, Subject, Writer};
 pub use self::quota::{CalendarUnit, InvalidQuota, Quota, Window};
 
 #[cfg(test)]

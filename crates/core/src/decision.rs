@@ -328,11 +328,13 @@ pub fn budgets_of_record(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::lock::LockTarget;
 
     #[test]
     fn a_lock_for_a_time_says_how_long_to_wait_and_one_until_unlocked_does_not() {
         let now = Timestamp(1_000);
-        let until = |until| locked(LockNotice { level: LockLevel::All, until }, now);
+        let until =
+            |until| locked(LockNotice { level: LockLevel::All, until, on: LockTarget::Key }, now);
         assert_eq!(until(Some(Timestamp(61_000))).retry_after_secs, Some(60));
         assert_eq!(until(None).retry_after_secs, None);
     }

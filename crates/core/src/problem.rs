@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use crate::journal::RecordId;
-use crate::keys::lock::LockLevel;
+use crate::keys::lock::{LockLevel, LockTarget};
 use crate::refusal::{LockNotice, Reason, Refusal};
 
 mod page;
@@ -46,12 +46,9 @@ impl Problem {
     /// absolute links; it may be empty.
     pub fn new(refusal: Refusal, base: &str) -> Self {
         let Refusal { reason, detail, retry_after_secs, lock } = refusal;
-        let stops_writes = lock.is_some_and(|lock| lock.level == LockLevel::Writes);
-        let detail = if stops_writes {
-            "This API key is locked for writes. Reads still work.".into()
-        } else {
-            detail.unwrap_or(Cow::Borrowed(reason.caller_text()))
-        };
+        let of_lock = lock.and_then(said_of);
+        let usual = || detail.unwrap_or(Cow::Borrowed(reason.caller_text()));
+        let detail = of_lock.map_or_else(usual, Cow::Borrowed);
         let type_uri = format!("{base}{PROBLEM_PAGES}{reason}");
         Self { reason, type_uri, detail, retry_after_secs, lock, unknown_write: None }
     }
@@ -121,6 +118,22 @@ impl Problem {
     }
 }
 
+/// What the caller is told of a lock, where the reason's own text would say too little.
+fn said_of(lock: LockNotice) -> Option<&'static str> {
+    match (lock.level, lock.on) {
+        (LockLevel::Writes, LockTarget::Key) => {
+            Some("This API key is locked for writes. Reads still work.")
+        }
+        (LockLevel::Writes, LockTarget::Application) => {
+            Some("All keys of this application are locked for writes. Reads still work.")
+        }
+        (LockLevel::All, LockTarget::Application) => {
+            Some("All keys of this application are locked.")
+        }
+        (LockLevel::All, LockTarget::Key) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,7 +155,8 @@ mod tests {
 
     #[test]
     fn a_lock_on_writes_says_that_reads_go_on_and_when_it_opens() {
-        let lock = LockNotice { level: LockLevel::Writes, until: Some(Timestamp(61_000)) };
+        let (level, until) = (LockLevel::Writes, Some(Timestamp(61_000)));
+        let lock = LockNotice { level, until, on: LockTarget::Key };
         let refusal = crate::decision::locked(lock, Timestamp(1_000));
         let problem = Problem::new(refusal, "").of_unknown_write(Some(RecordId(7)));
         let document: serde_json::Value = serde_json::from_str(&problem.document()).unwrap();
@@ -150,6 +164,9 @@ mod tests {
         assert_eq!(document["level"], "writes");
         assert_eq!(document["retry_after"], 60);
         assert_eq!(document["write"], "write_7");
+        let shared = LockNotice { on: LockTarget::Application, ..lock };
+        let shared = Problem::new(crate::decision::locked(shared, Timestamp(1_000)), "");
+        assert!(shared.detail.contains("All keys of this application are locked for writes."));
         let names: Vec<_> = problem.fields().iter().map(|(name, _)| *name).collect();
         let expected =
             ["content-type", "cache-control", "retry-after", "keystile-outcome", WRITE_FIELD];

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::keys::lock::LockLevel;
+use crate::keys::lock::{Lock, LockLevel, LockTarget};
 use crate::time::Timestamp;
 
 macro_rules! reasons {
@@ -103,7 +103,7 @@ reasons! {
         "An owner suspended the application, and can resume it.";
     KeyLocked = "key_locked", 403, "Key locked",
         "This API key is locked.",
-        "The key went over its write budget, or was locked by hand. What is on record of the key gives the reason and the request that did it; an owner can unlock it.";
+        "The key went over its write budget, or was locked by hand, or its application went over a budget that several keys share, which locks all of its keys. What is on record of the key gives the reason and the request that did it; an owner can unlock the key, or the application.";
     OperationNotInPlan = "operation_not_in_plan", 403, "Operation not in plan",
         "The plan of this key does not include this operation.",
         "No `allow` rule of the plan matches the method and path.";
@@ -163,6 +163,27 @@ pub struct LockNotice {
     pub level: LockLevel,
     /// When it opens by itself; `None` until the owner acts.
     pub until: Option<Timestamp>,
+    /// What the lock is on.
+    pub on: LockTarget,
+}
+
+impl LockNotice {
+    /// What waits for a caller whom two locks stop: the stricter level and the later end.
+    #[must_use]
+    pub fn joined_with(self, other: Self) -> Self {
+        let on = if other.level > self.level { other.on } else { self.on };
+        let until = match (self.until, other.until) {
+            (Some(one), Some(other)) => Some(one.max(other)),
+            (None, _) | (_, None) => None,
+        };
+        Self { level: self.level.max(other.level), until, on }
+    }
+}
+
+impl From<&Lock> for LockNotice {
+    fn from(lock: &Lock) -> Self {
+        Self { level: lock.level, until: lock.until, on: lock.on }
+    }
 }
 
 /// A request that may not pass, with all that its answer needs.

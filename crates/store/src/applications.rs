@@ -2,6 +2,7 @@
 
 use keystile_core::actor::Actor;
 use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::lock::Lock;
 use keystile_core::time::Timestamp;
 use keystile_core::version::{Expected, version_of};
 
@@ -23,13 +24,20 @@ pub struct ApplicationRow {
     pub keys: u32,
     /// What an owner noted about it.
     pub note: Option<String>,
+    /// The lock that is on it and so on all of its keys, which may have run out.
+    pub lock: Option<Lock>,
 }
 
 impl ApplicationRow {
+    /// The lock that holds at a time.
+    pub fn lock_at(&self, now: Timestamp) -> Option<&Lock> {
+        self.lock.as_ref().filter(|lock| lock.holds_at(now))
+    }
+
     /// The version of what can be edited of it.
-    pub fn version(&self) -> String {
+    pub fn version_at(&self, now: Timestamp) -> String {
         let Self { id, name, plan, state, note, .. } = self;
-        version_of(&(id, name, plan, state, note))
+        version_of(&(id, name, plan, state, note, self.lock_at(now)))
     }
 }
 
@@ -65,4 +73,13 @@ pub enum Progress {
     },
     /// All is done.
     Done,
+}
+
+/// An application that is not locked.
+#[derive(Clone, Debug)]
+pub struct UnlockedApplication {
+    /// The application as it is now.
+    pub application: ApplicationRow,
+    /// Whether it carried a lock before.
+    pub was_locked: bool,
 }

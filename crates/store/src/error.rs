@@ -84,6 +84,11 @@ pub enum Error {
     /// What was asked makes no sense in the present state.
     #[error("{0}")]
     Conflict(String),
+    /// A key is to be unlocked that is locked with its whole application, which is named.
+    #[error(
+        "the key carries no lock of its own: its application {0} is locked, with all of its keys"
+    )]
+    LockedApplication(String),
     /// What was to be changed is not as the one who asks last saw it.
     #[error("the {0} was changed since you looked at it")]
     Stale(String),
@@ -222,6 +227,9 @@ impl Error {
             Self::Sqlite(_) if self.is_of_disk() => Some(
                 "make room on the disk, or make it writable for this user; `df` and `mount` say more".into(),
             ),
+            Self::LockedApplication(name) => {
+                Some(format!("unlock the application: keystile application unlock {name:?}"))
+            }
             Self::Exists(_) | Self::Missing(_) | Self::Conflict(_) | Self::Sqlite(_) => None,
         }
     }

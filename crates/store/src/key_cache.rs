@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
 use keystile_core::keys::application::{ApplicationId, ApplicationState};
 use keystile_core::keys::hash::KeyHash;
 use keystile_core::keys::key::{KeyForm, KeyId, KeyState};
-use keystile_core::keys::lock::LockLevel;
+use keystile_core::keys::lock::LockTarget;
 use keystile_core::rate::RateState;
 use keystile_core::refusal::LockNotice;
 use keystile_core::request::call_method::CallMethod;
@@ -17,6 +17,10 @@ use keystile_core::time::Timestamp;
 
 use crate::key_origin::{KeyOrigin, Origins};
 use crate::sent::reads::{ReadCounts, SentReads};
+
+pub(crate) mod lock;
+
+use self::lock::{LockCell, LockedCount, joined};
 
 /// An application, as requests see it.
 #[derive(Debug)]
@@ -28,12 +32,20 @@ pub struct ApplicationEntry {
     is_suspended: AtomicBool,
     /// Reads of its imported keys; nothing where none went out or nobody is told of them.
     sent_reads: OnceLock<Box<SentReads>>,
+    lock: LockCell,
 }
 
 impl ApplicationEntry {
     pub(crate) fn new(row: i64, id: ApplicationId, name: &str, state: ApplicationState) -> Self {
         let is_suspended = AtomicBool::new(state == ApplicationState::Suspended);
-        Self { row, id, name: name.into(), is_suspended, sent_reads: OnceLock::new() }
+        Self {
+            row,
+            id,
+            name: name.into(),
+            is_suspended,
+            sent_reads: OnceLock::new(),
+            lock: LockCell::default(),
+        }
     }
 
     /// Takes the counts of reads that went out since they were last taken.
@@ -52,6 +64,15 @@ impl ApplicationEntry {
 
     pub(crate) fn set_state(&self, state: ApplicationState) {
         self.is_suspended.store(state == ApplicationState::Suspended, Ordering::Release);
+    }
+
+    /// The lock that is on the application at a time, and so on all of its keys.
+    pub(crate) fn lock(&self, now: Timestamp) -> Option<LockNotice> {
+        self.lock.notice(LockTarget::Application, now)
+    }
+
+    pub(crate) fn set_lock(&self, lock: Option<LockNotice>, count: &LockedCount) {
+        self.lock.set(lock, count);
     }
 }
 
@@ -85,9 +106,7 @@ pub struct KeyEntry {
     plan: ArcSwap<Box<str>>,
     /// Its use of the plan's rate limits.
     pub rate: RateState,
-    standing: AtomicU8,
-    /// When the lock opens by itself, `i64::MAX` for one that does not.
-    locked_until: AtomicI64,
+    lock: LockCell,
     /// When a rolled key stops working, `i64::MAX` for never.
     expires: AtomicI64,
     /// When it last called, to the second; `i64::MIN` where it has not since the start.
@@ -96,11 +115,6 @@ pub struct KeyEntry {
 
 /// The last call is noted no more often than this.
 const LAST_CALL_MILLIS: i64 = 1_000;
-
-const ACTIVE: u8 = 0;
-const WRITES_LOCKED: u8 = 1;
-const ALL_LOCKED: u8 = 2;
-const REVOKED: u8 = 3;
 
 impl KeyEntry {
     /// A key that may be used.
@@ -119,8 +133,7 @@ impl KeyEntry {
             application,
             plan: ArcSwap::new(plan),
             rate: RateState::default(),
-            standing: AtomicU8::new(ACTIVE),
-            locked_until: AtomicI64::new(i64::MAX),
+            lock: LockCell::default(),
             expires: AtomicI64::new(i64::MAX),
             last_call: AtomicI64::new(i64::MIN),
         }
@@ -146,25 +159,20 @@ impl KeyEntry {
         self.plan.store(plan);
     }
 
-    /// Whether it may be used at a time.
+    /// Whether it may be used at a time, by what is on it and on its application.
     pub fn state(&self, now: Timestamp) -> KeyState {
+        joined(self.own_state(now), self.application.lock(now))
+    }
+
+    /// The same, by what is on the key itself.
+    pub(crate) fn own_state(&self, now: Timestamp) -> KeyState {
         if now.0 >= self.expires.load(Ordering::Relaxed) {
             return KeyState::Revoked;
         }
-        let level = match self.standing.load(Ordering::Acquire) {
-            ACTIVE => return KeyState::Active,
-            WRITES_LOCKED => LockLevel::Writes,
-            ALL_LOCKED => LockLevel::All,
-            _ => return KeyState::Revoked,
-        };
-        let until = self.locked_until.load(Ordering::Acquire);
-        if now.0 >= until {
-            return KeyState::Active;
+        if self.lock.is_revoked() {
+            return KeyState::Revoked;
         }
-        KeyState::Locked(LockNotice {
-            level,
-            until: (until != i64::MAX).then_some(Timestamp(until)),
-        })
+        self.lock.notice(LockTarget::Key, now).map_or(KeyState::Active, KeyState::Locked)
     }
 
     /// Takes note of a call. Written only when a second has passed, so that the cores which share a busy
@@ -189,39 +197,15 @@ impl KeyEntry {
     }
 
     pub(crate) fn set_lock(&self, lock: Option<LockNotice>, count: &LockedCount) {
-        let Some(lock) = lock else {
-            count.note(self.standing.swap(ACTIVE, Ordering::AcqRel), ACTIVE);
-            return;
-        };
-        self.locked_until.store(lock.until.map_or(i64::MAX, |until| until.0), Ordering::Release);
-        let standing = match lock.level {
-            LockLevel::Writes => WRITES_LOCKED,
-            LockLevel::All => ALL_LOCKED,
-        };
-        count.note(self.standing.swap(standing, Ordering::AcqRel), standing);
+        self.lock.set(lock, count);
     }
 
     pub(crate) fn set_revoked(&self, count: &LockedCount) {
-        count.note(self.standing.swap(REVOKED, Ordering::AcqRel), REVOKED);
+        self.lock.revoke(count);
     }
 
     pub(crate) fn set_expires(&self, at: Timestamp) {
         self.expires.store(at.0, Ordering::Release);
-    }
-}
-
-/// How many keys carry a lock, one that has just run out included.
-#[derive(Debug, Default)]
-pub(crate) struct LockedCount(AtomicU64);
-
-impl LockedCount {
-    fn note(&self, before: u8, now: u8) {
-        let is_locked = |standing| matches!(standing, WRITES_LOCKED | ALL_LOCKED);
-        match (is_locked(before), is_locked(now)) {
-            (false, true) => self.0.fetch_add(1, Ordering::Relaxed),
-            (true, false) => self.0.fetch_sub(1, Ordering::Relaxed),
-            (true, true) | (false, false) => return,
-        };
     }
 }
 
@@ -233,6 +217,7 @@ pub struct KeyCache {
     /// How many entries there are; the map counts only with an effort.
     len: AtomicU64,
     pub(crate) locked: Arc<LockedCount>,
+    pub(crate) locked_applications: Arc<LockedCount>,
     pub(crate) origins: Arc<Origins>,
     /// Whether somebody is told of the reads of imported keys.
     counts_reads: AtomicBool,
@@ -246,7 +231,12 @@ impl KeyCache {
 
     /// How many keys carry a lock, one that has just run out included.
     pub fn locked(&self) -> u64 {
-        self.locked.0.load(Ordering::Relaxed)
+        self.locked.number()
+    }
+
+    /// How many applications carry a lock, one that has just run out included.
+    pub fn locked_applications(&self) -> u64 {
+        self.locked_applications.number()
     }
 
     /// The key with a hash.
@@ -297,13 +287,15 @@ pub(crate) struct Rows {
     plans: HashMap<String, SharedName>,
     pub(crate) locked: Arc<LockedCount>,
     pub(crate) origins: Arc<Origins>,
+    pub(crate) locked_applications: Arc<LockedCount>,
 }
 
 impl Rows {
     /// No keys yet, whose locks will be counted in a table.
     pub(crate) fn of(table: &KeyCache) -> Self {
         let (locked, origins) = (table.locked.clone(), table.origins.clone());
-        Self { locked, origins, ..Self::default() }
+        let locked_applications = table.locked_applications.clone();
+        Self { locked, origins, locked_applications, ..Self::default() }
     }
 
     pub(crate) fn key(&self, row: i64) -> Option<&Arc<KeyEntry>> {
@@ -336,6 +328,7 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use keystile_core::keys::application::ApplicationState;
+    use keystile_core::keys::lock::LockLevel;
     use uuid::Uuid;
 
     use super::*;
@@ -392,8 +385,8 @@ mod tests {
         let (id, plan) = (KeyId::new(Uuid::nil()), Arc::new("p".into()));
         let key = KeyEntry::new(1, id, None, Arc::new(application), plan);
         let count = LockedCount::default();
-        let counted = || count.0.load(Ordering::Relaxed);
-        let lock = |level| Some(LockNotice { level, until: None });
+        let counted = || count.number();
+        let lock = |level| Some(LockNotice { level, until: None, on: LockTarget::Key });
         key.set_lock(lock(LockLevel::Writes), &count);
         key.set_lock(lock(LockLevel::All), &count);
         assert_eq!(counted(), 1);

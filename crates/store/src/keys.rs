@@ -1,10 +1,10 @@
 //! Keys as the store gives and takes them.
 
 use keystile_core::actor::Actor;
-use keystile_core::budget::Quota;
+use keystile_core::budget::{Per, Quota};
 use keystile_core::keys::hash::KeyHash;
 use keystile_core::keys::key::KeyId;
-use keystile_core::keys::lock::{Lock, LockChange, LockLevel};
+use keystile_core::keys::lock::{Lock, LockChange, LockLevel, LockTarget};
 use keystile_core::time::{Span, Timestamp};
 use keystile_core::version::{Expected, version_of};
 
@@ -28,6 +28,8 @@ pub struct KeyQuery {
     pub origin: Option<String>,
     /// Only those in this state, by its name.
     pub state: Option<String>,
+    /// Only those that are locked by a lock on this: on themselves, or on their application.
+    pub locked_on: Option<LockTarget>,
     /// Only those that were issued after this one.
     pub after: Option<KeyRef>,
     /// At most so many.
@@ -60,6 +62,8 @@ pub struct KeyRow {
     pub revoked: Option<Timestamp>,
     /// The lock that is on it, which may have run out.
     pub lock: Option<Lock>,
+    /// The same on its application, which locks every key of it.
+    pub application_lock: Option<Lock>,
     /// How often a budget locked it.
     pub locks: u32,
     /// Records up to this one no longer count in its budgets.
@@ -74,8 +78,15 @@ impl KeyRow {
         self.revoked.is_some() || self.expires.is_some_and(|expires| expires <= now)
     }
 
-    /// The lock that holds at a time.
+    /// The lock that holds at a time, its own or its application's: the stricter one where both do.
     pub fn lock_at(&self, now: Timestamp) -> Option<&Lock> {
+        let shared = self.application_lock.as_ref();
+        let shared = shared.filter(|lock| !self.is_revoked_at(now) && lock.holds_at(now));
+        Lock::stricter(self.own_lock_at(now), shared)
+    }
+
+    /// The lock of its own that holds at a time.
+    pub fn own_lock_at(&self, now: Timestamp) -> Option<&Lock> {
         self.lock.as_ref().filter(|lock| !self.is_revoked_at(now) && lock.holds_at(now))
     }
 
@@ -189,6 +200,8 @@ pub struct CountedBudget {
     pub name: String,
     /// Its quota.
     pub quota: Quota,
+    /// Whose writes it counts together.
+    pub per: Per,
     /// What counts now.
     pub used: u64,
     /// When the first of that leaves the window.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use keystile_core::budget::BudgetStanding;
-use keystile_core::budget::{self, Debit};
+use keystile_core::budget::{Debit, Debits, Writer};
 use keystile_core::decision::PermittedWrite;
 use keystile_core::journal::{Outcome, RecordId, RequestFacts};
 use keystile_core::policy::api::Mode;
@@ -29,11 +29,11 @@ pub enum Requester {
 }
 
 impl Requester {
-    /// Whose budgets they are, where they are somebody's.
-    pub(crate) fn of_budgets(&self) -> Option<budget::Subject> {
+    /// Who it is to budgets, where they count it.
+    pub(crate) fn writer(&self) -> Option<Writer> {
         match self {
-            Self::Key(key) => Some(budget::Subject::Key(key.row)),
-            Self::Address(address) => Some(budget::Subject::Address(counted_address(*address))),
+            Self::Key(key) => Some(Writer::Key { key: key.row, application: key.application.row }),
+            Self::Address(address) => Some(Writer::Address(counted_address(*address))),
             Self::Nobody => None,
         }
     }
@@ -70,6 +70,13 @@ impl ReserveRequest {
     }
 }
 
+/// What a write took from budgets of another plan than its own.
+#[derive(Debug)]
+pub(crate) struct DebitElsewhere {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) debit: Debit,
+}
+
 /// Room for one write, on record: the write may be sent, once.
 #[derive(Debug)]
 pub struct Reserved {
@@ -86,8 +93,10 @@ pub struct Reserved {
     pub(crate) policy: Arc<Policy>,
     /// Its subject in the journal.
     pub(crate) subject: i64,
-    /// What it took from its budgets, where somebody's count it.
-    pub(crate) debit: Option<Debit>,
+    /// What it took from budgets.
+    pub(crate) debits: Debits,
+    /// What it took from budgets of other plans, which it does not have to fit into.
+    pub(crate) elsewhere: Vec<DebitElsewhere>,
     pub(crate) cost: u32,
     pub(crate) is_observed: bool,
     /// When it began to leave, which is when it counts.
@@ -112,7 +121,7 @@ pub struct ReserveRefused {
     pub plan: Option<Arc<Plan>>,
     /// How its budgets stand.
     pub standings: Vec<BudgetStanding>,
-    /// Whether the refusal is on record already, because it locked the key.
+    /// Whether the refusal is on record already, because it locked the key or its application.
     pub is_recorded: bool,
 }
 

@@ -10,7 +10,8 @@ use tower_http::compression::CompressionLayer;
 
 use crate::links::{action, stop};
 use crate::page::{
-    application, audit, delivery, find, journal, key, now, policy, settings, source,
+    application, application_lock, audit, delivery, find, journal, key, now, policy, settings,
+    source,
 };
 use crate::web::Web;
 use crate::{api, asset, device, guard, health, hook, sign_in};
@@ -63,6 +64,14 @@ pub fn router(web: Arc<Web>) -> Router {
             get(application::suspend_page).post(application::suspend),
         )
         .route("/applications/{name}/resume", post(application::resume))
+        .route(
+            "/applications/{name}/unlock",
+            get(application_lock::unlock_page).post(application_lock::unlock),
+        )
+        .route(
+            "/applications/{name}/more-room",
+            get(application_lock::reset_budgets_page).post(application_lock::reset_budgets),
+        )
         .route("/applications/{name}/plan", post(application::change_plan))
         .route("/applications/{name}/note", post(application::set_note))
         .route("/policy", get(policy::policy))

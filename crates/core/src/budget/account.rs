@@ -9,13 +9,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
-use smallvec::SmallVec;
-
 use super::counter::Counter;
-use super::debit::BudgetAmount;
+use super::debit::{Amounts, BudgetAmount};
 use super::quota::{Quota, Window};
 use crate::time::Timestamp;
+use jiff::tz::TimeZone;
 
 /// A write that began to leave this long after its reservation was late.
 const LATE_MILLIS: i64 = 15;
@@ -42,7 +40,7 @@ pub struct Hold<D> {
     /// When it was reserved.
     pub reserved: Timestamp,
     /// What it takes from which budgets.
-    pub amounts: SmallVec<[BudgetAmount; 4]>,
+    pub amounts: Amounts,
     /// When its write began to leave.
     pub departure: D,
 }

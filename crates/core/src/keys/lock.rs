@@ -71,7 +71,19 @@ impl LockUntil {
     }
 }
 
-/// A lock that is on a key.
+/// What a lock is on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum LockTarget {
+    /// One key.
+    #[default]
+    Key,
+    /// An application: all the keys that it has, and every one that it gets.
+    Application,
+}
+
+/// A lock that is on a key or on an application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Lock {
@@ -87,6 +99,9 @@ pub struct Lock {
     pub until: Option<Timestamp>,
     /// The request that went over the budget, as in `DELETE /bookmarks/41 from 192.0.2.7`.
     pub evidence: Option<String>,
+    /// What it is on.
+    #[serde(default)]
+    pub on: LockTarget,
 }
 
 /// What a lock that was asked for made of the key's present one.
@@ -106,7 +121,16 @@ impl Lock {
         self.until.is_none_or(|until| now < until)
     }
 
-    /// The lock of a key that may carry one: the stricter level and the later end of the two, so that no
+    /// Of two locks that stop the same calls the one that is stricter, or else holds longer.
+    pub fn stricter<'a>(one: Option<&'a Self>, other: Option<&'a Self>) -> Option<&'a Self> {
+        let rank = |lock: &Self| (lock.level, lock.until.map_or(i64::MAX, |until| until.0));
+        match (one, other) {
+            (Some(one), Some(other)) => Some(if rank(other) > rank(one) { other } else { one }),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// The lock of a key or application that may carry one: the stricter level and the later end of the two, so that no
     /// lock ever weakens another. Where the present one is as strict, it stays as it is.
     #[must_use]
     pub fn joined_with(self, present: Option<Self>) -> (Self, LockChange) {
@@ -150,6 +174,7 @@ mod tests {
             since: Timestamp(since),
             until: until.map(Timestamp),
             evidence: None,
+            on: LockTarget::Key,
         };
         let levels = [LockLevel::Writes, LockLevel::All];
         for (present_level, asked_level) in levels.into_iter().flat_map(|a| levels.map(|b| (a, b)))

@@ -23,6 +23,9 @@ pub struct Notice {
     pub count: u64,
     /// The key that it concerns.
     pub key: Option<NoticeKey>,
+    /// The application that it concerns as a whole, all of its keys.
+    #[serde(default)]
+    pub application: Option<NoticeApplication>,
     /// The write budget that it concerns.
     pub budget: Option<NoticeBudget>,
     /// The lock that is on the key.
@@ -49,6 +52,7 @@ impl Notice {
             since: None,
             count: 1,
             key: None,
+            application: None,
             budget: None,
             lock: None,
             writes: Vec::new(),
@@ -71,6 +75,15 @@ pub struct NoticeKey {
     pub application: String,
     /// Its plan.
     pub plan: String,
+}
+
+/// An application, as messages name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct NoticeApplication {
+    pub id: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// A write budget, and what is used of it.

@@ -81,6 +81,7 @@ fn row(of_api: ApiRef<'_>, plans: &[&Plan], operation: String, method: &Method, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Per;
     use crate::keys::lock::LockRule;
     use crate::policy::api::tests::spec;
     use crate::policy::{BudgetSpec, PlanSpec};
@@ -96,6 +97,7 @@ mod tests {
                     name: None,
                     quota: quota.parse().unwrap(),
                     on: on.iter().map(|pattern| pattern.parse().unwrap()).collect(),
+                    per: Per::Key,
                 })
                 .collect(),
             rate_limits: Vec::new(),

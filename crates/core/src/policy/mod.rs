@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use crate::budget::Quota;
+use crate::budget::{BudgetAmount, Debits, Per, Quota, Writer};
 use crate::keys::lock::LockRule;
 use crate::policy::api::{Api, ApiSpec};
 use crate::policy::operation::ScopedPattern;
@@ -48,6 +48,8 @@ pub struct BudgetSpec {
     pub quota: Quota,
     /// The writes that count; all where empty.
     pub on: Vec<ScopedPattern>,
+    /// Whose writes it counts together.
+    pub per: Per,
 }
 
 /// A plan, ready to be asked about requests.
@@ -66,6 +68,8 @@ pub struct Budget {
     pub name: String,
     /// How many writes in which window.
     pub quota: Quota,
+    /// Whose writes it counts together.
+    pub per: Per,
     /// Whether it counts all writes, or only those of some operations.
     pub is_scoped: bool,
 }
@@ -209,7 +213,8 @@ impl Plan {
     fn new(spec: PlanSpec, apis: &[Arc<Api>]) -> Self {
         let budgets = spec.write_budgets.iter().scan(Vec::new(), |names, budget| {
             let name = unique(&budget.name.clone().unwrap_or_else(|| budget_name(budget)), names);
-            Some(Budget { name, quota: budget.quota, is_scoped: !budget.on.is_empty() })
+            let BudgetSpec { quota, per, .. } = *budget;
+            Some(Budget { name, quota, per, is_scoped: !budget.on.is_empty() })
         });
         let budgets = budgets.collect();
         let by_api = apis.iter().map(|api| {
@@ -244,6 +249,13 @@ impl Plan {
         &self.budgets
     }
 
+    /// What a write takes from its budgets, by whose they are.
+    pub fn debits(&self, writer: Writer, amounts: &[BudgetAmount]) -> Debits {
+        Debits::new(writer, amounts, |place| {
+            self.budgets.get(place).map_or(Per::Key, |budget| budget.per)
+        })
+    }
+
     /// Whether it includes an operation of the API at a place. Only the path as written may allow.
     pub(crate) fn allows(&self, api_place: usize, exact: &IndexSet) -> bool {
         self.by_api.get(api_place).is_some_and(|rules| rules.allow.intersects(exact))
@@ -258,7 +270,8 @@ impl Plan {
     }
 }
 
-/// `writes-day` for a budget on all writes, `bookmarks-delete-day` for one on some operations.
+/// `writes-day` for a budget on all writes, `bookmarks-delete-day` for one on some operations, and
+/// `application-writes-day` for one that the keys of an application share.
 fn budget_name(budget: &BudgetSpec) -> String {
     let subject = match budget.on.as_slice() {
         [] => "writes".to_owned(),
@@ -269,7 +282,12 @@ fn budget_name(budget: &BudgetSpec) -> String {
             words.collect::<Vec<_>>().join("-")
         }
     };
-    format!("{subject}-{}", budget.quota.window.slug())
+    let whose = match budget.per {
+        Per::Key => "",
+        Per::Application => "application-",
+        Per::Plan => "plan-",
+    };
+    format!("{whose}{subject}-{}", budget.quota.window.slug())
 }
 
 fn unique(name: &str, taken: &mut Vec<String>) -> String {

@@ -53,7 +53,9 @@ impl From<Error> for Failure {
 fn kind_of(error: &Error) -> FailureKind {
     match error {
         Error::Missing(_) => FailureKind::Missing,
-        Error::Exists(_) | Error::Conflict(_) => FailureKind::Conflict,
+        Error::Exists(_) | Error::Conflict(_) | Error::LockedApplication(_) => {
+            FailureKind::Conflict
+        }
         Error::Stale(_) => FailureKind::Stale,
         Error::Unavailable | Error::Unanswered | Error::NoAnswer { .. } => FailureKind::Unavailable,
         Error::Directory { .. }

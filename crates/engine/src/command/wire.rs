@@ -18,6 +18,7 @@ use crate::keys::application::{CreateApplication, ListApplications, ShowApplicat
 use crate::keys::application_edit::{
     ChangeApplicationPlan, SetApplicationNote, SetApplicationState,
 };
+use crate::keys::application_lock::UnlockApplication;
 use crate::keys::create::{CreateKeys, RollKey};
 use crate::keys::edit::{ChangeKeyPlan, RevokeKey, SetKeyNote};
 use crate::keys::import::ImportKey;
@@ -94,6 +95,7 @@ wire_commands! {
     SetApplicationState,
     ChangeApplicationPlan,
     SetApplicationNote,
+    UnlockApplication,
     ListRecords,
     ListEvents,
     VerifyAudit,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::lock::Lock;
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
 use keystile_core::version::version_of;
@@ -15,6 +16,7 @@ use crate::command::input::{LISTED_MAX, check_name};
 use crate::command::{Authorized, Command, Failure, Running};
 use crate::engine::Engine;
 use crate::keys::key::KeyView;
+use crate::keys::shared_budgets::SharedBudgetView;
 
 /// An application as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,9 @@ pub struct ApplicationView {
     pub keys: u32,
     /// What an owner noted about it.
     pub note: Option<String>,
+    /// The lock that is on it, and so on all of its keys.
+    #[serde(default)]
+    pub lock: Option<Lock>,
 }
 
 /// An application with its keys.
@@ -42,13 +47,19 @@ pub struct ApplicationDetails {
     /// The application.
     #[serde(flatten)]
     pub application: ApplicationView,
+    /// The write budgets that its keys share, among themselves or with others on their plans.
+    #[serde(default)]
+    pub budgets: Vec<SharedBudgetView>,
     /// Its keys.
     pub keys_list: Vec<KeyView>,
 }
 
-impl From<ApplicationRow> for ApplicationView {
-    fn from(row: ApplicationRow) -> Self {
+impl ApplicationView {
+    /// An application at a time.
+    pub(crate) fn of(row: ApplicationRow, now: Timestamp) -> Self {
+        let lock = row.lock_at(now).cloned();
         Self {
+            lock,
             id: row.id,
             name: row.name,
             plan: row.plan,
@@ -58,13 +69,11 @@ impl From<ApplicationRow> for ApplicationView {
             note: row.note,
         }
     }
-}
 
-impl ApplicationView {
     /// The version of what can be edited of the application.
     pub fn version(&self) -> String {
-        let Self { id, name, plan, state, note, .. } = self;
-        version_of(&(id, name, plan, state, note))
+        let Self { id, name, plan, state, note, lock, .. } = self;
+        version_of(&(id, name, plan, state, note, lock))
     }
 }
 
@@ -114,7 +123,8 @@ impl Command for ListApplications {
         Box::pin(async move {
             let limit = self.limit.unwrap_or(u32::MAX);
             let rows = engine.store.list_applications(self.after, limit).await?;
-            Ok(rows.into_iter().map(ApplicationView::from).collect())
+            let now = engine.store.now();
+            Ok(rows.into_iter().map(|row| ApplicationView::of(row, now)).collect())
         })
     }
 }
@@ -125,7 +135,8 @@ impl Command for ShowApplication {
 
     fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, ApplicationView> {
         Box::pin(async move {
-            engine.application_row(self.application).await.map(ApplicationView::from)
+            let row = engine.application_row(self.application).await?;
+            Ok(ApplicationView::of(row, engine.store.now()))
         })
     }
 }
@@ -160,8 +171,8 @@ impl Command for CreateApplication {
             check_name(&name)?;
             engine.check_plan(&plan)?;
             let row = engine.store.create_application(name, plan, by.actor().clone()).await?;
-            let application = ApplicationView::from(row);
-            Ok(ApplicationDetails { application, keys_list: Vec::new() })
+            let application = ApplicationView::of(row, engine.store.now());
+            Ok(ApplicationDetails { application, budgets: Vec::new(), keys_list: Vec::new() })
         })
     }
 }
@@ -180,6 +191,8 @@ impl Engine {
         };
         let keys = self.store.list_keys(query).await?;
         let keys_list = keys.into_iter().map(|key| self.key_view(key)).collect();
-        Ok(ApplicationDetails { application: ApplicationView::from(row), keys_list })
+        let budgets = self.shared_budgets(&row).await?;
+        let application = ApplicationView::of(row, self.store.now());
+        Ok(ApplicationDetails { application, budgets, keys_list })
     }
 }

@@ -72,7 +72,7 @@ impl Command for SetApplicationState {
                     format!("Suspended {}: none of its keys may call.", row.name)
                 }
             };
-            Ok(Edited { done, now: ApplicationView::from(row) })
+            Ok(Edited { done, now: ApplicationView::of(row, engine.store.now()) })
         })
     }
 }
@@ -115,7 +115,10 @@ impl Command for ChangeApplicationPlan {
             } else {
                 format!("{} is on the plan {plan}; {keys}.", row.name)
             };
-            Ok(Edited { done, now: ApplicationView { plan, ..ApplicationView::from(row) } })
+            Ok(Edited {
+                done,
+                now: ApplicationView { plan, ..ApplicationView::of(row, engine.store.now()) },
+            })
         })
     }
 }
@@ -132,7 +135,10 @@ impl Command for SetApplicationNote {
             let noted = engine.store.set_application_note(edit, note).await;
             let row = noted.map_err(application_failure)?;
             let said = if row.note.is_some() { "Noted for" } else { "Removed the note of" };
-            Ok(Edited { done: format!("{said} {}.", row.name), now: ApplicationView::from(row) })
+            Ok(Edited {
+                done: format!("{said} {}.", row.name),
+                now: ApplicationView::of(row, engine.store.now()),
+            })
         })
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use keystile_core::audit::AuditEvent;
+use keystile_core::budget::Per;
 use keystile_core::keys::key::KeyForm;
-use keystile_core::keys::lock::Lock;
+use keystile_core::keys::lock::{Lock, LockTarget};
 use keystile_core::keys::text::well_formed;
 use keystile_core::owners::scope::Scope;
 use keystile_core::time::Timestamp;
@@ -36,7 +37,7 @@ pub struct KeyView {
     pub plan: String,
     /// `active`, `locked` or `revoked`.
     pub state: String,
-    /// The lock that is on it.
+    /// The lock that is on it, or on its application and so on all of its keys.
     pub lock: Option<Lock>,
     /// When it was issued.
     pub created: Timestamp,
@@ -72,12 +73,28 @@ pub struct BudgetView {
     pub name: String,
     /// As in `100 per day`.
     pub quota: String,
+    /// Whose writes count in it together.
+    #[serde(default)]
+    pub per: Per,
     /// What counts now.
     pub used: u64,
     /// What is left.
     pub remaining: u64,
     /// When the first of what counts leaves the window, if anything does.
     pub frees_at: Option<Timestamp>,
+}
+
+impl From<CountedBudget> for BudgetView {
+    fn from(budget: CountedBudget) -> Self {
+        Self {
+            name: budget.name,
+            quota: budget.quota.to_string(),
+            per: budget.per,
+            used: budget.used,
+            remaining: u64::from(budget.quota.amount).saturating_sub(budget.used),
+            frees_at: budget.frees_at,
+        }
+    }
 }
 
 /// Which keys to list.
@@ -92,6 +109,9 @@ pub struct KeyFilter {
     pub origin: Option<String>,
     /// Only those in this state: `active`, `locked`, `revoked`.
     pub state: Option<String>,
+    /// Only those that are locked by a lock on this: on themselves, or on their application.
+    #[serde(default)]
+    pub locked_on: Option<LockTarget>,
     /// Only those that were issued after the key with this id.
     pub after: Option<String>,
     /// At most so many; as many as a listing may have, where it is 0.
@@ -152,12 +172,14 @@ impl Command for ListKeys {
 
     fn run<'a>(self, engine: &'a Arc<Engine>, _: &'a Authorized) -> Running<'a, Vec<KeyView>> {
         Box::pin(async move {
-            let KeyFilter { application, plan, origin, state, after, limit } = self.filter;
+            let KeyFilter { application, plan, origin, state, locked_on, after, limit } =
+                self.filter;
             let query = KeyQuery {
                 application,
                 plan,
                 origin,
                 state,
+                locked_on,
                 after: after.map(|after| engine.key_ref(&after)),
                 limit: listed_limit(limit),
             };
@@ -222,9 +244,14 @@ impl Engine {
         self.key_view(ListedKey { key, last_write })
     }
 
-    /// How many keys are locked.
+    /// How many keys carry a lock of their own.
     pub fn locked_keys(&self) -> u64 {
         self.store.keys().locked()
+    }
+
+    /// How many applications are locked, each with all of its keys.
+    pub fn locked_applications(&self) -> u64 {
+        self.store.keys().locked_applications()
     }
 
     /// How the write budgets of a key stand; none where the policy does not have its plan.
@@ -235,13 +262,6 @@ impl Engine {
         };
         let key = KeyRef::Named(row.id.clone());
         let counted = self.store.key_budgets(key, policy, plan).await?;
-        let view = |budget: CountedBudget| BudgetView {
-            name: budget.name,
-            quota: budget.quota.to_string(),
-            used: budget.used,
-            remaining: u64::from(budget.quota.amount).saturating_sub(budget.used),
-            frees_at: budget.frees_at,
-        };
-        Ok(counted.into_iter().map(view).collect())
+        Ok(counted.into_iter().map(BudgetView::from).collect())
     }
 }

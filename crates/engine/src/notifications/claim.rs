@@ -111,6 +111,12 @@ impl Engine {
 
     fn links(&self, notice: &Notice, id: DeliveryId, created: Timestamp) -> Links {
         let console = self.console_url();
+        if let Some(application) = &notice.application {
+            let view = format!("{console}/applications/{}", application.id);
+            let unlock = format!("{view}/unlock");
+            let unlock = (notice.trigger == Trigger::KeyLocked).then_some(unlock);
+            return Links { view: Some(view), unlock, ..Links::default() };
+        }
         let Some(key) = &notice.key else {
             let place = match notice.trigger {
                 Trigger::DeliveryFailed => "/deliveries?state=failed",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use keystile_core::budget::Per;
 use keystile_core::journal::Outcome;
 use keystile_core::keys::lock::LockRule;
 use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
@@ -52,7 +53,8 @@ pub(crate) fn policy(mode: Mode, quota: &str) -> Policy {
         },
         operations: vec![counted],
     };
-    let budget = BudgetSpec { name: None, quota: quota.parse().unwrap(), on: Vec::new() };
+    let budget =
+        BudgetSpec { name: None, quota: quota.parse().unwrap(), on: Vec::new(), per: Per::Key };
     let plan = PlanSpec {
         name: "anybody".to_owned(),
         is_keyless: true,

@@ -13,5 +13,6 @@ mod notifications;
 mod owner;
 mod rate;
 mod session;
+mod shared_lock;
 mod test_engine;
 mod token;

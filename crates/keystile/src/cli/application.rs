@@ -1,6 +1,8 @@
 //! `keystile application`.
 
 use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::lock::Budgets;
+use keystile_core::text::printable;
 use keystile_core::version::Expected;
 use keystile_engine::keys::application::{
     CreateApplication, ListApplications, ShowApplicationWithKeys,
@@ -9,7 +11,10 @@ use keystile_engine::keys::application_edit::{
     ChangeApplicationPlan, SetApplicationNote, SetApplicationState,
 };
 
+use keystile_engine::keys::application_lock::UnlockApplication;
+
 use super::arguments::{ApplicationArguments, ApplicationCommand, Form};
+use super::key::used_up_text;
 use super::render;
 use super::session::{Session, Stop};
 
@@ -35,6 +40,10 @@ pub(super) fn dispatch(
             let (application, note) = (application.application.clone(), note.clone());
             let expected = Expected::Any;
             session.edit(SetApplicationNote { application, note, expected }, form)
+        }
+        ApplicationCommand::Unlock { application, reset_budget } => {
+            let budgets = if *reset_budget { Budgets::Reset } else { Budgets::Keep };
+            unlock(application, budgets, session)
         }
         ApplicationCommand::Suspend(arguments) => {
             set_state(arguments, ApplicationState::Suspended, session)
@@ -82,6 +91,35 @@ fn show(arguments: &ApplicationArguments, session: &mut Session<'_, '_>) -> Resu
             let page = render::application(&details, &session.terminal.screen);
             session.terminal.stdout.write_all(page.as_bytes())?;
         }
+    }
+    Ok(())
+}
+
+fn unlock(
+    arguments: &ApplicationArguments,
+    budgets: Budgets,
+    session: &mut Session<'_, '_>,
+) -> Result<(), Stop> {
+    let (application, form) = (arguments.application.clone(), arguments.common.form());
+    let command =
+        UnlockApplication { application: application.clone(), budgets, expected: Expected::Any };
+    session.edit(command, form)?;
+    if (form, budgets) != (Form::Text, Budgets::Keep) {
+        return Ok(());
+    }
+    let details = session.execute(ShowApplicationWithKeys { application })?;
+    let now = session.terminal.screen.now;
+    let used_up = details.budgets.iter().filter(|shared| shared.budget.remaining == 0);
+    let mut said: Vec<String> = used_up.map(|shared| used_up_text(&shared.budget, now)).collect();
+    if !said.is_empty() {
+        said.push(format!(
+            "A write that counts there before then locks the application again. To let the budgets that its \
+             keys share begin anew:\n  keystile application unlock {} --reset-budget",
+            printable(&details.application.name)
+        ));
+    }
+    for line in said {
+        session.terminal.say(&line)?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `keystile key`.
 
+use keystile_core::budget::Per;
 use keystile_core::keys::lock::{Budgets, LockLevel};
 use keystile_core::time::{Span, Timestamp};
 use keystile_core::version::Expected;
@@ -138,6 +139,7 @@ fn collect(
             application: arguments.application.clone(),
             plan: arguments.plan.clone(),
             state: arguments.state.map(|state| state.name().to_owned()),
+            locked_on: None,
             after: keys.last().map(|key| key.id.clone()).or_else(|| arguments.after.clone()),
             limit: PAGE.min(missing),
             ..KeyFilter::default()
@@ -211,8 +213,18 @@ fn warn_of_budgets(key: &str, session: &mut Session<'_, '_>) -> Result<(), Stop>
     if used_up.peek().is_none() {
         return Ok(());
     }
+    let mut is_own = false;
     for budget in used_up {
+        is_own |= budget.per == Per::Key;
         session.terminal.say(&used_up_text(budget, now))?;
+    }
+    if !is_own {
+        session.terminal.say(&format!(
+            "A write that counts there before then locks the application and all of its keys: \
+             keystile application show {}",
+            printable(&details.key.application)
+        ))?;
+        return Ok(());
     }
     session.terminal.say(&format!(
         "A write that counts there before then locks the key again. To let its budgets begin anew:\n  \
@@ -222,14 +234,19 @@ fn warn_of_budgets(key: &str, session: &mut Session<'_, '_>) -> Result<(), Stop>
     Ok(())
 }
 
-fn used_up_text(budget: &BudgetView, now: Timestamp) -> String {
-    let BudgetView { name, quota, frees_at, .. } = budget;
+pub(super) fn used_up_text(budget: &BudgetView, now: Timestamp) -> String {
+    let BudgetView { name, quota, per, frees_at, .. } = budget;
+    let whose = match per {
+        Per::Key => "Its",
+        Per::Application => "The application's",
+        Per::Plan => "The plan's",
+    };
     let until = frees_at
         .map_or_else(String::new, |time| format!(" until {}", exact_and_relative(time, now)));
     if name == quota {
-        format!("Its write budget of {quota} is still used up{until}.")
+        format!("{whose} write budget of {quota} is still used up{until}.")
     } else {
-        format!("Its write budget {name} of {quota} is still used up{until}.")
+        format!("{whose} write budget {name} of {quota} is still used up{until}.")
     }
 }
 

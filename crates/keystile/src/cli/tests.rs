@@ -12,7 +12,7 @@ use clap::Parser as _;
 use keystile_core::actor::Actor;
 use keystile_core::audit::AuditEvent;
 use keystile_core::journal::{Outcome, RecordId, WriteRecord};
-use keystile_core::keys::lock::{Lock, LockLevel};
+use keystile_core::keys::lock::{Lock, LockLevel, LockTarget};
 use keystile_core::time::Timestamp;
 use keystile_engine::command::wire::WireCommand;
 use keystile_engine::command::{Edited, Failure, FailureKind};
@@ -91,12 +91,14 @@ pub(super) fn a_locked_key() -> KeyDetails {
         since,
         until: None,
         evidence: Some("DELETE /bookmarks/41 from 192.0.2.7".into()),
+        on: LockTarget::Key,
     };
     let key =
         KeyView { state: "locked".into(), lock: Some(lock), last_write: Some(since), ..a_key(7) };
     let budget = |name: &str, used, remaining, frees_at| BudgetView {
         name: name.into(),
         quota: name.into(),
+        per: keystile_core::budget::Per::Key,
         used,
         remaining,
         frees_at,

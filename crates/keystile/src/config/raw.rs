@@ -381,7 +381,7 @@ pub(super) struct Plan {
     /// Required.
     #[schemars(required, extend("examples" = [["bookmarks: GET *", "bookmarks: POST /bookmarks"]]))]
     pub(super) allow: Option<OneOrMany<String>>,
-    /// How many writes a key may make; exceeding any of these budgets locks it. Each is `"N per <unit>"`
+    /// How many writes a key may make, or several keys together; exceeding any of these budgets locks. Each is `"N per <unit>"`
     /// or `"N per <k> <units>"`, from second to year: any interval of that length holds at most N writes.
     /// With `calendar` after it, the window is the current minute, hour, day, week, month or year in
     /// `time_zone`. A table is a budget that counts only some operations. Every budget that counts a
@@ -418,6 +418,20 @@ pub(super) struct Budget {
     /// default it is made from the operations and the window, as in `bookmarks-delete-day`.
     #[schemars(extend("examples" = ["deletes"]))]
     pub(super) name: Option<Spanned<String>>,
+    /// Whose writes count together: those of one `key`; those of all keys of one `application`, so that
+    /// another key is no way around it; or those of everybody on the `plan`. Exceeding one of the latter two
+    /// locks the application whose write did not fit, and with it all of its keys.
+    #[schemars(extend("default" = "key", "examples" = ["application"]))]
+    pub(super) per: Option<Spanned<Per>>,
+}
+
+/// Whose writes a budget counts together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Per {
+    Key,
+    Application,
+    Plan,
 }
 
 /// How a key is locked.

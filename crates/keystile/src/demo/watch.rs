@@ -202,6 +202,7 @@ mod tests {
         let budget = |used| BudgetView {
             name: String::new(),
             quota: "20 per minute".to_owned(),
+            per: keystile_core::budget::Per::Key,
             used,
             remaining: 20 - used,
             frees_at: None,

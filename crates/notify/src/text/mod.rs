@@ -15,7 +15,8 @@ use self::sentence::{sentence, state, what};
 /// What a delivery says.
 pub(crate) fn message(delivery: &ClaimedDelivery) -> Message {
     let notice = &*alone(&delivery.notice);
-    let who = notice.key.as_ref().map(|key| key.application.clone());
+    let of_key = notice.key.as_ref().map(|key| key.application.clone());
+    let who = of_key.or_else(|| notice.application.as_ref().map(|whole| whole.name.clone()));
     let state = state(notice);
     let what = what(notice);
     Message {
@@ -87,6 +88,8 @@ fn facts(notice: &Notice, elsewhere: Option<&str>) -> Vec<(String, String)> {
         fact("Key", key.prefix.clone());
         fact("Application", key.application.clone());
         fact("Plan", key.plan.clone());
+    } else if let Some(application) = &notice.application {
+        fact("Application", application.name.clone());
     }
     // A lock that no request caused comes with the writes before it, none of which it is about.
     let is_of_write = notice.lock.as_ref().is_none_or(|lock| lock.evidence.is_some());

@@ -161,11 +161,22 @@ fn single_sentence(notice: &Notice, who: Option<&str>, what: &str) -> String {
             write_sentence(notice, who, what, ", the first write of this operation")
         }
         Trigger::KeyLocked => {
-            let stops = match notice.lock.as_ref().map(|lock| lock.level) {
-                Some(LockLevel::All) => "all its calls stop",
-                Some(LockLevel::Writes) | None => "its writes stop and its reads go on",
-            };
-            format!("A key of {key_of} was locked: {stops}.")
+            let is_all = notice.lock.as_ref().is_some_and(|lock| lock.level == LockLevel::All);
+            match (&notice.application, is_all) {
+                (None, true) => format!("A key of {key_of} was locked: all its calls stop."),
+                (None, false) => {
+                    format!("A key of {key_of} was locked: its writes stop and its reads go on.")
+                }
+                (Some(_), true) => {
+                    format!("All keys of {key_of} were locked: all their calls stop.")
+                }
+                (Some(_), false) => format!(
+                    "All keys of {key_of} were locked: their writes stop and their reads go on."
+                ),
+            }
+        }
+        Trigger::KeyUnlocked if notice.application.is_some() => {
+            format!("The keys of {key_of} were unlocked.")
         }
         Trigger::KeyUnlocked => format!("A key of {key_of} was unlocked."),
         Trigger::BudgetLevel => ended(format!("A key of {key_of} has {}", notice.detail)),

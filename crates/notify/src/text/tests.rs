@@ -2,7 +2,7 @@
 
 use keystile_core::actor::Actor;
 use keystile_core::journal::{Outcome, RecordId};
-use keystile_core::keys::lock::{Lock, LockLevel};
+use keystile_core::keys::lock::{Lock, LockLevel, LockTarget};
 use keystile_core::notifications::channel::{Audience, ChannelRule, ChannelSettings, ChannelSpec};
 use keystile_core::notifications::notice::{NoticeBudget, NoticeEvent, NoticeOffender};
 use keystile_core::time::Timestamp;
@@ -201,6 +201,7 @@ fn what_is_told_alone_names_budget_lock_and_reason() {
         since: NOW,
         until: None,
         evidence: evidence.map(str::to_owned),
+        on: LockTarget::Key,
     };
     let with_detail = |trigger, keyed, detail: &str| Notice {
         detail: detail.to_owned(),
@@ -235,6 +236,7 @@ fn a_lock_that_no_request_caused_names_no_request() {
         since: NOW,
         until: None,
         evidence: evidence.map(str::to_owned),
+        on: LockTarget::Key,
     };
     let facts_of = |lock| {
         let notice = Notice { lock: Some(lock), ..of_write(Trigger::KeyLocked, Outcome::Applied) };

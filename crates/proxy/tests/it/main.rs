@@ -32,6 +32,7 @@ mod refusals_arrive;
 mod reload;
 mod room;
 mod sending;
+mod shared_budgets;
 mod slow;
 mod streaming;
 mod upstream_http2;

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::sqlite::audit;
 use crate::sqlite::audit::ChainCheck;
 use crate::sqlite::audit::event::{self, Event, EventKind, EventQuery};
-use crate::sqlite::keys::key;
+use crate::sqlite::keys::{application, key};
 use crate::store::Store;
 
 impl Store {
@@ -24,8 +24,9 @@ impl Store {
         self.query(move |connection| {
             let EventOwner { key, application } = owner;
             let key = key.map(|key| key::find(connection, &key)).transpose()?;
-            let application =
-                application.map(|name| key::application_row_of(connection, &name)).transpose()?;
+            let application = application
+                .map(|name| application::application_row_of(connection, &name))
+                .transpose()?;
             let (key_row, application_row) = (key.map(|key| key.row), application);
             event::list(connection, &EventQuery { key_row, application_row, ..query })
         })

@@ -117,7 +117,8 @@ impl DrivenAccount {
         &self,
         engine: &Arc<Engine>,
     ) -> Result<BTreeSet<String>, Failure> {
-        if self.settings.on_lock == OnLock::Nothing || engine.locked_keys() == 0 {
+        let locked = engine.locked_keys() + engine.locked_applications();
+        if self.settings.on_lock == OnLock::Nothing || locked == 0 {
             return Ok(BTreeSet::new());
         }
         let filter = KeyFilter { state: Some("locked".to_owned()), ..KeyFilter::default() };

@@ -209,6 +209,44 @@ async fn writes_count_in_the_budget_of_the_keys_plan_and_the_one_too_many_locks(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn writes_of_several_keys_count_together_in_a_budget_that_their_application_shares() {
+    let backend = Backend::start(&[(Period::Eternity, 1_000)]).await;
+    backend.make_application("b", "other").await;
+    for user_key in ["ukey", "other"] {
+        backend.import_key_on("team", user_key).await;
+    }
+    let passed = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for caller in 0..8 {
+            let user_key = ["ukey", "other"][caller % 2];
+            let (backend, passed) = (&backend, &passed);
+            scope.spawn(move || {
+                let call = format!(
+                    "/transactions/authrep.xml?{PROVIDER}&user_key={user_key}&usage[post]=1"
+                );
+                for _ in 0..3 {
+                    if backend.get(&call).status == 200 {
+                        passed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(passed.into_inner(), 10, "ten a day, whichever key they come with");
+    for user_key in ["ukey", "other"] {
+        let call =
+            format!("/transactions/authrep.xml?{PROVIDER}&user_key={user_key}&usage[hits]=1");
+        let reply = backend.get(&call);
+        assert_eq!(reply.status, 409);
+        assert!(
+            reply.body.contains("<reason>application is not active</reason>"),
+            "{}",
+            reply.body
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_limit_refuses_takes_nothing_from_a_write_budget() {
     let backend = Backend::start(&[(Period::Eternity, 3)]).await;
     backend.import_key("ukey").await;

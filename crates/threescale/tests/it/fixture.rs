@@ -189,11 +189,16 @@ impl Backend {
 
     /// Takes a user key over as a key of the gate.
     pub(crate) async fn import_key(&self, text: &str) -> KeyRef {
+        self.import_key_on("open", text).await
+    }
+
+    /// A key of the application `reader` on a plan of the gate.
+    pub(crate) async fn import_key_on(&self, plan: &str, text: &str) -> KeyRef {
         let key = NewKeyRow {
             id: KeyId::new(Uuid::now_v7()),
             hash: self.store.pepper().hash(text.as_bytes()),
             prefix: "uk".to_owned(),
-            plan: "open".to_owned(),
+            plan: plan.to_owned(),
             origin: Some("3scale".to_owned()),
         };
         let new = ImportedKey { application: "reader".to_owned(), key, note: None };

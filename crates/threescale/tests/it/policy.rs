@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use keystile_core::budget::Per;
 use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::{BudgetSpec, PlanSpec, Policy};
@@ -10,7 +11,8 @@ use keystile_core::request::credential::CredentialRule;
 use keystile_core::time::Span;
 use keystile_engine::EngineSettings;
 
-/// Ten writes a day; the eleventh locks.
+/// Ten writes a day, of each key on the plan `open` and of all keys of an application on `team`; the eleventh
+/// locks.
 pub(crate) fn policy() -> Policy {
     let api = ApiSpec {
         name: "notes".to_owned(),
@@ -33,17 +35,23 @@ pub(crate) fn policy() -> Policy {
         },
         operations: Vec::new(),
     };
-    let budget = BudgetSpec { name: None, quota: "10 per day".parse().unwrap(), on: Vec::new() };
-    let plan = PlanSpec {
-        name: "open".to_owned(),
+    let budget = BudgetSpec {
+        name: None,
+        quota: "10 per day".parse().unwrap(),
+        on: Vec::new(),
+        per: Per::Key,
+    };
+    let plan = |name: &str, per| PlanSpec {
+        name: name.to_owned(),
         is_keyless: false,
         allow: vec!["notes: *".parse().unwrap()],
-        write_budgets: vec![budget],
+        write_budgets: vec![BudgetSpec { per, ..budget.clone() }],
         rate_limits: Vec::new(),
         lock: LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked },
     };
-    let strict = PlanSpec { name: "strict".to_owned(), ..plan.clone() };
-    Policy::new(vec![api], vec![plan, strict], TimeZone::UTC)
+    let plans =
+        vec![plan("open", Per::Key), plan("strict", Per::Key), plan("team", Per::Application)];
+    Policy::new(vec![api], plans, TimeZone::UTC)
 }
 
 pub(crate) fn settings() -> EngineSettings {

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::lock::Budgets;
 use keystile_engine::command::{Command, Edited};
 use keystile_engine::keys::application::{
     ApplicationDetails, ApplicationView, CreateApplication, ListApplications,
@@ -14,13 +15,15 @@ use keystile_engine::keys::application::{
 use keystile_engine::keys::application_edit::{
     ChangeApplicationPlan, SetApplicationNote, SetApplicationState,
 };
+use keystile_engine::keys::application_lock::UnlockApplication;
+use keystile_engine::keys::shared_budgets::{ListPlanBudgets, SharedBudgetView};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{created, tagged};
 use super::caller::{Caller, Read, Write};
 use super::input::{ApiQuery, Body, IfMatch, Named, page_of};
-use super::key::Change;
+use super::key::{Change, Unlocking};
 use super::listed::Listed;
 use super::problem::Problem;
 use crate::web::Web;
@@ -186,4 +189,45 @@ pub(super) async fn resume(
 ) -> Result<Response, Problem> {
     let state = ApplicationState::Active;
     edit(&web, &caller, SetApplicationState { application, state, expected }).await
+}
+
+/// Unlocks an application, and with it all of its keys that carry no lock of their own
+///
+/// An application is locked by a budget that its keys share.
+#[utoipa::path(
+    post, path = "/applications/{application}/unlock", tag = "applications",
+    operation_id = "unlock_application",
+    params(
+        ("application" = String, Path, description = "Its name or id."),
+        ("if-match" = Option<String>, Header, description = "The ETag that it was shown with."),
+    ),
+    request_body = Unlocking,
+    responses((status = OK, body = ApplicationView), Problem),
+    security(("token" = ["write"]), ("session" = ["write"])),
+)]
+pub(super) async fn unlock(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Write>,
+    Named(application): Named,
+    IfMatch(expected): IfMatch,
+    Body(Unlocking { budgets }): Body<Unlocking>,
+) -> Result<Response, Problem> {
+    match budgets {
+        Budgets::Keep => {}
+        Budgets::Reset => caller.check_recent_authentication()?,
+    }
+    edit(&web, &caller, UnlockApplication { application, budgets, expected }).await
+}
+
+/// The write budgets that everybody on a plan shares, of all plans that have such
+#[utoipa::path(
+    get, path = "/plan-budgets", tag = "applications", operation_id = "list_plan_budgets",
+    responses((status = OK, body = Vec<SharedBudgetView>), Problem),
+    security(("token" = ["read"]), ("session" = ["read"])),
+)]
+pub(super) async fn plan_budgets(
+    State(web): State<Arc<Web>>,
+    caller: Caller<Read>,
+) -> Result<Json<Vec<SharedBudgetView>>, Problem> {
+    Ok(Json(caller.execute(&web, ListPlanBudgets).await?))
 }

@@ -80,6 +80,7 @@ pub(super) async fn list(
         application: query.application,
         plan: query.plan,
         state: query.state.map(|state| state.name().to_owned()),
+        locked_on: None,
         after: query.cursor,
         limit: limit + 1,
         ..KeyFilter::default()
@@ -275,12 +276,12 @@ pub(super) async fn lock(
     edit(&web, &caller, key, command).await
 }
 
-/// How to unlock a key.
+/// How to unlock a key or an application.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Unlocking {
     /// Whether its budgets begin anew. An owner must have authenticated recently for `reset`.
-    budgets: Budgets,
+    pub(super) budgets: Budgets,
 }
 
 /// Unlocks a key

@@ -83,6 +83,8 @@ fn operations() -> OpenApiRouter<Arc<Web>> {
         .routes(routes!(application::show, application::change))
         .routes(routes!(application::suspend))
         .routes(routes!(application::resume))
+        .routes(routes!(application::unlock))
+        .routes(routes!(application::plan_budgets))
         .routes(routes!(key::list, key::create))
         .routes(routes!(key::show, key::change))
         .routes(routes!(key::activity))

@@ -1,7 +1,7 @@
 //! Rules in words that a person reads at a glance.
 
 use keystile_core::actor::Actor;
-use keystile_core::budget::Window;
+use keystile_core::budget::{Per, Window};
 use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::policy::{BudgetSpec, PlanSpec};
 use keystile_core::time::Span;
@@ -24,7 +24,12 @@ fn quota(budget: &BudgetSpec) -> String {
     };
     let text = budget.quota.to_string();
     let unit = text.split_once(" per ").map_or("window", |(_, unit)| unit);
-    format!("{amount} {what} {calendar} {}", unit.trim_end_matches(" calendar"))
+    let whose = match budget.per {
+        Per::Key => "",
+        Per::Application => ", of all keys of an application together",
+        Per::Plan => ", of everybody on this plan together",
+    };
+    format!("{amount} {what} {calendar} {}{whose}", unit.trim_end_matches(" calendar"))
 }
 
 /// What happens past the budgets: `then writes stop until you unlock the key`.
@@ -207,11 +212,17 @@ mod tests {
             is_keyless: false,
             allow: Vec::new(),
             write_budgets: vec![
-                BudgetSpec { name: None, quota: "20 per day".parse().unwrap(), on: Vec::new() },
+                BudgetSpec {
+                    name: None,
+                    quota: "20 per day".parse().unwrap(),
+                    on: Vec::new(),
+                    per: Per::Key,
+                },
                 BudgetSpec {
                     name: None,
                     quota: "3 per day calendar".parse().unwrap(),
                     on: vec!["bookmarks: DELETE *".parse().unwrap()],
+                    per: Per::Application,
                 },
             ],
             rate_limits: vec!["50 per second".parse().unwrap()],
@@ -221,7 +232,7 @@ mod tests {
             plan(&spec),
             [
                 "20 writes in any day",
-                "3 of bookmarks: DELETE * in each day",
+                "3 of bookmarks: DELETE * in each day, of all keys of an application together",
                 "Then writes stop (reads go on) until you unlock the key",
                 "At most 50 per second; faster calls are refused for a moment (429)",
             ]

@@ -15,6 +15,7 @@ use keystile_engine::keys::application_edit::{
     ChangeApplicationPlan, SetApplicationNote, SetApplicationState,
 };
 use keystile_engine::keys::key::{KeyFilter, KeyView, ListKeys};
+use keystile_engine::keys::shared_budgets::{ListApplicationBudgets, SharedBudgetView};
 use serde::Deserialize;
 
 use super::{
@@ -85,6 +86,7 @@ struct ApplicationPage {
     is_active: bool,
     plans: Vec<String>,
     plan_hint: &'static str,
+    budgets: Vec<SharedBudgetView>,
     keys: Vec<KeyView>,
     more_keys: bool,
     events: Vec<AuditEvent>,
@@ -100,6 +102,9 @@ pub(crate) async fn application(
     let principal = owner.principal();
     let application = web.engine.execute(&principal, ShowApplication { application: name }).await;
     let application = application.map_err(failure_page(&web, &owner))?;
+    let shared = ListApplicationBudgets { application: application.id.clone() };
+    let budgets = web.engine.execute(&principal, shared).await;
+    let budgets = budgets.map_err(failure_page(&web, &owner))?;
     let of_application = KeyFilter {
         application: Some(application.name.clone()),
         limit: KEYS_SHOWN + 1,
@@ -124,6 +129,7 @@ pub(crate) async fn application(
         plan_hint: "New keys get this plan, and so do its keys that are on its present one. Keys with a plan of their own keep it.",
         sources: sources_of(&web, &keys),
         application,
+        budgets,
         keys,
         more_keys,
         events,
@@ -158,7 +164,7 @@ pub(crate) async fn suspend_page(
     }))
 }
 
-fn path(name: &str) -> String {
+pub(super) fn path(name: &str) -> String {
     format!("/applications/{}", crate::form::path_segment(name))
 }
 

@@ -15,6 +15,7 @@ use crate::sign_in::session::{self, SignedIn};
 use crate::web::Web;
 
 pub(crate) mod application;
+pub(crate) mod application_lock;
 pub(crate) mod audit;
 pub(crate) mod delivery;
 pub(crate) mod find;
@@ -51,6 +52,7 @@ pub(crate) struct Frame {
     pub(crate) version: &'static str,
     screen: Screen,
     locked: u64,
+    locked_applications: u64,
     /// Whether the header leads to key sources.
     sources: Sources,
 }
@@ -80,6 +82,7 @@ impl Frame {
             fault: web.engine.store().fault(),
             locked: web.engine.locked_keys(),
             sources: if web.engine.has_key_sources() { Sources::Some } else { Sources::None },
+            locked_applications: web.engine.locked_applications(),
             ..Self::bare(screen, title)
         }
     }
@@ -95,6 +98,7 @@ impl Frame {
             screen,
             locked: 0,
             sources: Sources::None,
+            locked_applications: 0,
         }
     }
 
@@ -114,7 +118,11 @@ impl Frame {
             path,
             name,
             is_here: screen == self.screen,
-            count: if screen == Screen::Keys { self.locked } else { 0 },
+            count: match screen {
+                Screen::Keys => self.locked,
+                Screen::Applications => self.locked_applications,
+                _ => 0,
+            },
         };
         let is_shown = |(screen, _, _): &(Screen, _, _)| {
             *screen != Screen::Sources || self.sources == Sources::Some

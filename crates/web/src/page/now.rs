@@ -5,9 +5,12 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use keystile_core::journal::WriteRecord;
+use keystile_core::keys::lock::LockTarget;
 use keystile_core::policy::example_call::Wanted;
 use keystile_engine::findings::{Finding, FindingLevel, ListChannelFindings, ListSourceFindings};
 use keystile_engine::journal::{ListLastDay, PageRecords, RecordFilter};
+use keystile_engine::keys::application::ApplicationView;
+use keystile_engine::keys::application_lock::ListLockedApplications;
 use keystile_engine::keys::budget_warnings::{BudgetWarning, ListBudgetWarnings};
 use keystile_engine::keys::key::{KeyFilter, KeyView, ListKeys};
 use keystile_engine::notifications::delivery::{DeliveryFilter, DeliveryView, ListDeliveries};
@@ -38,6 +41,7 @@ struct NowPage {
     spark: Svg,
     locked: Vec<KeyView>,
     locked_more: u64,
+    applications: Vec<ApplicationView>,
     near: Vec<BudgetWarning>,
     chart: Svg,
     records: Vec<WriteRecord>,
@@ -54,10 +58,13 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
     let frame = Frame::of(&web, &owner, Screen::Now, "Now");
     let clock = clock(&web);
     let filter =
-        KeyFilter { state: Some("locked".to_owned()), limit: LOCKED_SHOWN, ..KeyFilter::default() };
+        KeyFilter { locked_on: Some(LockTarget::Key), limit: LOCKED_SHOWN, ..KeyFilter::default() };
     let listed = web.engine.execute(&owner.principal(), ListKeys { filter }).await;
     let locked = listed.map_err(failure_page(&web, &owner))?;
     let principal = owner.principal();
+    let listed = ListLockedApplications { limit: LOCKED_SHOWN };
+    let applications = web.engine.execute(&principal, listed).await;
+    let applications = applications.map_err(failure_page(&web, &owner))?;
     let hours = web.engine.execute(&principal, ListLastDay { now: clock.now }).await;
     let hours = hours.map_err(failure_page(&web, &owner))?;
     let filter = RecordFilter { limit: RECORDS_SHOWN, ..RecordFilter::default() };
@@ -83,10 +90,12 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
     let near = near.map_err(failure_page(&web, &owner))?;
     let flow = web.traffic.flow();
     let locked_count = web.engine.locked_keys();
+    let locked_of_each = (locked_count, web.engine.locked_applications());
     let (well, summary) = match web.engine.store().warning() {
         Some(warning) if frame.fault.is_none() => (false, format!("Writes go on, but {warning}.")),
         Some(_) | None => {
-            summary(&frame, locked_count, (near.len(), unable.len(), troubled.len()), &flow)
+            let warnings = (near.len(), unable.len(), troubled.len());
+            summary(&frame, locked_of_each, warnings, &flow)
         }
     };
     Ok(page(&NowPage {
@@ -98,6 +107,7 @@ pub(crate) async fn now(State(web): State<Arc<Web>>, owner: SignedIn) -> PageRes
         flow,
         locked_more: locked_count.saturating_sub(locked.len() as u64),
         locked,
+        applications,
         near,
         chart: chart::bars(&bars),
         records,
@@ -118,7 +128,7 @@ fn unable(findings: Vec<Finding>) -> Vec<String> {
 /// The one sentence that an owner reads first.
 fn summary(
     frame: &Frame,
-    locked: u64,
+    (locked, applications): (u64, u64),
     (near, unable, troubled): (usize, usize, usize),
     flow: &Flow,
 ) -> (bool, String) {
@@ -128,6 +138,11 @@ fn summary(
     };
     if frame.fault.is_some() {
         return (false, "Writes are refused: the store cannot record them.".to_owned());
+    }
+    match applications {
+        0 => {}
+        1 => return (false, format!("One application is locked. {traffic}")),
+        2.. => return (false, format!("{applications} applications are locked. {traffic}")),
     }
     match (locked, near) {
         (1, _) => (false, format!("One key is locked. {traffic}")),

@@ -13,6 +13,8 @@ use keystile_core::policy::matrix::{self, Cell};
 use keystile_core::policy::{Plan, Policy};
 use keystile_core::time::Timestamp;
 use keystile_engine::journal::{PageRecords, RecordFilter};
+use keystile_engine::keys::key::BudgetView;
+use keystile_engine::keys::shared_budgets::{ListPlanBudgets, SharedBudgetView};
 use keystile_engine::policy::{PolicyInForce, ShowPolicy};
 use keystile_engine::reload::Reload;
 
@@ -48,6 +50,8 @@ struct PlanShown {
     name: String,
     is_keyless: bool,
     sentences: Vec<String>,
+    /// How what all on it share stands.
+    budgets: Vec<BudgetView>,
     line: Option<usize>,
 }
 
@@ -92,6 +96,8 @@ pub(crate) async fn policy(State(web): State<Arc<Web>>, owner: SignedIn) -> Page
         Some(file) => text_of(file).await,
         None => None,
     };
+    let budgets = web.engine.execute(&owner.principal(), ListPlanBudgets).await;
+    let budgets = budgets.map_err(failure_page(&web, &owner))?;
     let mut plans: Vec<&Arc<Plan>> = policy.plans().collect();
     plans.sort_by(|a, b| a.name().cmp(b.name()));
     let unnamed = unnamed(&records);
@@ -101,7 +107,7 @@ pub(crate) async fn policy(State(web): State<Arc<Web>>, owner: SignedIn) -> Page
         note: format::capital(&format!("{note}.")),
         has_file: web.settings.file.is_some(),
         file: web.settings.file.as_ref().map(|file| file.display().to_string()),
-        plans: plans.iter().map(|plan| shown(plan, text.as_deref())).collect(),
+        plans: plans.iter().map(|plan| shown(plan, &budgets, text.as_deref())).collect(),
         rows: rows(&policy, &plans),
         example: example(unnamed.first(), &policy),
         unnamed,
@@ -110,12 +116,14 @@ pub(crate) async fn policy(State(web): State<Arc<Web>>, owner: SignedIn) -> Page
     }))
 }
 
-fn shown(plan: &Plan, text: Option<&str>) -> PlanShown {
+fn shown(plan: &Plan, budgets: &[SharedBudgetView], text: Option<&str>) -> PlanShown {
+    let own = budgets.iter().filter(|shared| shared.plan == plan.name());
     let head = format!("[plan.{}]", plan.name());
     PlanShown {
         name: plan.name().to_owned(),
         is_keyless: plan.spec().is_keyless,
         sentences: format::plan(plan.spec()),
+        budgets: own.map(|shared| shared.budget.clone()).collect(),
         line: text
             .and_then(|text| text.lines().position(|line| line.trim() == head))
             .map(|place| place + 1),

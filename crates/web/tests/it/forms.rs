@@ -155,6 +155,8 @@ async fn what_a_button_will_do_is_said_as_something_to_come() {
         format!("/keys/{key}/more-room"),
         format!("/keys/{key}/revoke"),
         "/applications/reader/suspend".to_owned(),
+        "/applications/reader/unlock".to_owned(),
+        "/applications/reader/more-room".to_owned(),
         "/settings/owners/Bob/remove".to_owned(),
     ] {
         let page = console.get(&path).cookie(&cookie).send().await.text;

@@ -11,6 +11,7 @@ mod hooks;
 mod limits;
 mod pages;
 mod problems;
+mod shared_budgets;
 mod sources;
 mod stream;
 mod test_console;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
+use keystile_core::budget::Per;
 use keystile_core::journal::{Outcome, RequestFacts};
 use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::keys::text::KeyPrefix;
@@ -47,22 +48,24 @@ pub(crate) fn shell() -> Principal {
     Principal::CommandLine { account: "ada".to_owned() }
 }
 
-fn plan(name: &str, quota: &str) -> PlanSpec {
+fn plan(name: &str, quotas: &[(&str, Per)]) -> PlanSpec {
+    let budget = |(quota, per): &(&str, Per)| BudgetSpec {
+        name: None,
+        quota: quota.parse().unwrap(),
+        on: Vec::new(),
+        per: *per,
+    };
     PlanSpec {
         name: name.to_owned(),
         is_keyless: false,
         allow: vec!["*: *".parse().unwrap()],
-        write_budgets: vec![BudgetSpec {
-            name: None,
-            quota: quota.parse().unwrap(),
-            on: Vec::new(),
-        }],
+        write_budgets: quotas.iter().map(budget).collect(),
         rate_limits: Vec::new(),
         lock: LockRule::Lock { level: LockLevel::Writes, until: LockUntil::Unlocked },
     }
 }
 
-fn policy() -> Policy {
+fn policy(more: Option<PlanSpec>) -> Policy {
     let api = ApiSpec {
         name: "notes".to_owned(),
         hosts: Vec::new(),
@@ -84,21 +87,28 @@ fn policy() -> Policy {
         },
         operations: vec![OperationRule::new("DELETE /notes/{id}".parse().unwrap())],
     };
-    let plans = vec![plan("open", "20 per day"), plan("trusted", "1000 per day")];
+    let mut plans = vec![
+        plan("open", &[("20 per day", Per::Key)]),
+        plan("trusted", &[("1000 per day", Per::Key)]),
+    ];
+    plans.extend(more);
     Policy::new(vec![api], plans, jiff::tz::TimeZone::UTC)
 }
 
-fn engine_on(folder: &std::path::Path) -> Arc<Engine> {
-    let (store, _) = Store::open(DataDirectory::hold(folder).unwrap()).unwrap();
-    let settings = EngineSettings {
+fn engine_settings() -> EngineSettings {
+    EngineSettings {
         key_prefix: KeyPrefix::default(),
         retention: None,
         key_failures: "20 per minute".parse().unwrap(),
         console_url: "http://localhost:7080".to_owned(),
         gate: vec!["127.0.0.1:7070".to_owned()],
         watching: Arc::default(),
-    };
-    Arc::new(Engine::new(store, policy(), settings))
+    }
+}
+
+fn engine_on(folder: &std::path::Path) -> Arc<Engine> {
+    let (store, _) = Store::open(DataDirectory::hold(folder).unwrap()).unwrap();
+    Arc::new(Engine::new(store, policy(None), engine_settings()))
 }
 
 fn web_of(engine: &Arc<Engine>, port: u16) -> Arc<Web> {
@@ -129,6 +139,14 @@ impl TestConsole {
         let folder = tempfile::tempdir().unwrap();
         let engine = engine_on(folder.path());
         Self { folder, router: router(web_of(&engine, 7080)), engine: Some(engine) }
+    }
+
+    /// One with a further plan, whose budgets count together whose writes they say.
+    pub(crate) fn with_plan(name: &str, quotas: &[(&str, Per)]) -> Self {
+        let console = Self::new();
+        let policy = policy(Some(plan(name, quotas)));
+        console.engine().replace_policy(policy, engine_settings());
+        console
     }
 
     /// One with other settings.

@@ -21,7 +21,7 @@ fn quotas(texts: &[&str]) -> Vec<Quota> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-fn amounts(of: &[(usize, u32)]) -> SmallVec<[BudgetAmount; 4]> {
+fn amounts(of: &[(usize, u32)]) -> Amounts {
     of.iter().map(|(place, amount)| BudgetAmount { place: *place, amount: *amount }).collect()
 }
 

@@ -47,6 +47,18 @@ Example:
         #[arg(value_name = "TEXT")]
         note: String,
     },
+    /// Unlock an application that went over a budget which its keys share, and with it all of its keys.
+    #[command(after_help = "\
+What was counted stays counted: where a budget is used up, the next write of any of its keys locks it again.
+A key that carries a lock of its own keeps it: `keystile key unlock`.")]
+    Unlock {
+        /// The application.
+        #[command(flatten)]
+        application: ApplicationArguments,
+        /// Reset the write budgets that its keys share; they can then write more than the plan says.
+        #[arg(long)]
+        reset_budget: bool,
+    },
     /// Stop all calls of an application.
     Suspend(ApplicationArguments),
     /// Allow an application's calls again.
@@ -57,9 +69,9 @@ impl ApplicationCommand {
     pub(super) fn common(&self) -> &CommonArguments {
         match self {
             Self::Create { common, .. } | Self::List(common) => common,
-            Self::Change { application, .. } | Self::Note { application, .. } => {
-                &application.common
-            }
+            Self::Change { application, .. }
+            | Self::Note { application, .. }
+            | Self::Unlock { application, .. } => &application.common,
             Self::Show(arguments) | Self::Suspend(arguments) | Self::Resume(arguments) => {
                 &arguments.common
             }

@@ -1,7 +1,7 @@
 //! Keys for people.
 
 use keystile_core::audit::AuditEvent;
-use keystile_core::keys::lock::Lock;
+use keystile_core::keys::lock::{Lock, LockTarget};
 use keystile_core::time::Timestamp;
 use keystile_engine::keys::key::{BudgetView, KeyDetails, KeyView};
 
@@ -22,6 +22,7 @@ const KEY_COLUMNS: &[Column] = &[
 const BUDGET_COLUMNS: &[Column] = &[
     Column::new("BUDGET"),
     Column::new("QUOTA"),
+    Column::new("PER").from(80),
     Column::new("USED").whole(),
     Column::new("LEFT").whole(),
     Column::new("FREES"),
@@ -87,16 +88,18 @@ fn shown(key: &KeyView) -> Cell {
     }
 }
 
-fn lock_rows(lock: &Lock, now: Timestamp) -> Vec<(&'static str, Cell)> {
+pub(super) fn lock_rows(lock: &Lock, now: Timestamp) -> Vec<(&'static str, Cell)> {
     let until = lock
         .until
         .map_or_else(|| "it is unlocked".to_owned(), |until| exact_and_relative(until, now));
-    let mut rows = vec![
+    let shared = (lock.on == LockTarget::Application).then_some("all keys of the application");
+    let mut rows: Vec<_> = shared.into_iter().map(|on| ("  On", Cell::new(on))).collect();
+    rows.extend([
         ("  Reason", Cell::new(&lock.reason)),
         ("  By", Cell::new(lock.actor.to_string())),
         ("  Since", Cell::new(exact_and_relative(lock.since, now))),
         ("  Until", Cell::new(until)),
-    ];
+    ]);
     if let Some(evidence) = &lock.evidence {
         rows.push(("  Request", Cell::new(evidence)));
     }
@@ -117,13 +120,14 @@ fn state(key: &KeyView, now: Timestamp) -> Cell {
     }
 }
 
-fn budget_table(budgets: &[BudgetView], screen: &Screen) -> String {
+pub(super) fn budget_table(budgets: &[BudgetView], screen: &Screen) -> String {
     let row = |budget: &BudgetView| {
         let tone = if budget.remaining == 0 { Tone::Bad } else { Tone::Plain };
         let frees = budget.frees_at.map_or_else(String::new, |time| relative(time, screen.now));
         vec![
             Cell::new(&budget.name),
             Cell::new(&budget.quota),
+            Cell::new(budget.per.name()),
             Cell::new(budget.used.to_string()),
             Cell::new(budget.remaining.to_string()).tone(tone),
             Cell::new(frees),

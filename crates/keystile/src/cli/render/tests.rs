@@ -1,12 +1,15 @@
 use keystile_core::actor::Actor;
+use keystile_core::budget::Per;
 use keystile_core::journal::{Outcome, WriteRecord};
 use keystile_core::keys::application::ApplicationState;
+use keystile_core::keys::lock::{Lock, LockLevel, LockTarget};
 use keystile_core::owners::scope::Scope;
 use keystile_core::refusal::Reason;
 use keystile_engine::audit::{AuditFault, AuditReport};
 use keystile_engine::findings::{Finding, FindingLevel};
 use keystile_engine::keys::application::{ApplicationDetails, ApplicationView};
-use keystile_engine::keys::key::KeyView;
+use keystile_engine::keys::key::{BudgetView, KeyView};
+use keystile_engine::keys::shared_budgets::SharedBudgetView;
 use keystile_engine::keys::source_finding::SourceStatus;
 use keystile_engine::owners::owner::OwnerView;
 use keystile_engine::owners::token::TokenView;
@@ -164,12 +167,40 @@ fn applications() {
         created: at("2026-11-20T09:00:00Z"),
         keys: 2,
         note: None,
+        lock: None,
+    };
+    let lock = Lock {
+        level: LockLevel::Writes,
+        reason:
+            "the application went over its write budget shared, 100 per day for all of its keys"
+                .into(),
+        actor: Actor::Budget("shared".into()),
+        since: at("2026-11-24T09:00:00Z"),
+        until: None,
+        evidence: Some("POST /bookmarks from 192.0.2.7".into()),
+        on: LockTarget::Application,
     };
     let listed = [
         application("reader", ApplicationState::Active),
         application("crawler", ApplicationState::Suspended),
+        ApplicationView { lock: Some(lock), ..application("team", ApplicationState::Active) },
     ];
-    let details = ApplicationDetails { application: listed[0].clone(), keys_list: some_keys() };
+    let budget = |name: &str, per| SharedBudgetView {
+        plan: "open".into(),
+        budget: BudgetView {
+            name: name.into(),
+            quota: "100 per day".into(),
+            per,
+            used: 100,
+            remaining: 0,
+            frees_at: Some(at("2026-11-25T09:00:00Z")),
+        },
+    };
+    let details = ApplicationDetails {
+        application: listed[2].clone(),
+        budgets: vec![budget("shared", Per::Application), budget("everybody", Per::Plan)],
+        keys_list: some_keys(),
+    };
     insta::assert_snapshot!(pages(|screen| {
         format!(
             "{}\n{}",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use keystile_core::budget::Quota;
+use keystile_core::budget::{Per, Quota};
 use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::policy::{BudgetSpec, PlanSpec, RATE_LIMITS_MAX};
 use keystile_core::time::SPAN_MAX;
@@ -76,7 +76,7 @@ impl Resolver<'_> {
     fn write_budgets(&mut self, plan_name: &Spanned<String>, plan: &raw::Plan) -> Vec<BudgetSpec> {
         let mut budgets: Vec<BudgetSpec> = Vec::new();
         for setting in plan.write_budget.iter().flat_map(|setting| &setting.values) {
-            let Some(budget) = self.budget(plan_name, setting) else {
+            let Some(budget) = self.budget((plan_name, plan), setting) else {
                 continue;
             };
             let scope = |budget: &BudgetSpec| {
@@ -85,7 +85,9 @@ impl Resolver<'_> {
                 scope
             };
             let is_twin = |other: &&BudgetSpec| {
-                other.quota.window == budget.quota.window && scope(other) == scope(&budget)
+                other.quota.window == budget.quota.window
+                    && other.per == budget.per
+                    && scope(other) == scope(&budget)
             };
             if let Some(twin) = budgets.iter().find(is_twin) {
                 let message = format!(
@@ -109,14 +111,14 @@ impl Resolver<'_> {
 
     fn budget(
         &mut self,
-        plan_name: &Spanned<String>,
+        (plan_name, plan): (&Spanned<String>, &raw::Plan),
         setting: &Spanned<TextOr<raw::Budget>>,
     ) -> Option<BudgetSpec> {
         let budget = match &setting.value {
             TextOr::Text(text) => {
                 let text = Spanned { value: text.clone(), place: setting.place.clone() };
                 let quota = self.budget_quota(plan_name, &text)?;
-                return Some(BudgetSpec { name: None, quota, on: Vec::new() });
+                return Some(BudgetSpec { name: None, quota, on: Vec::new(), per: Per::Key });
             }
             TextOr::Table(table) => table,
         };
@@ -134,6 +136,7 @@ impl Resolver<'_> {
             self.error(&empty.place, "`on` is empty, so this budget would count nothing")
                 .help("leave out `on` to count every write");
         }
+        let per = self.per(plan, budget);
         if let Some(name) = &budget.name {
             let is_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
             if name.value.is_empty() || name.value.len() > 64 || !name.value.chars().all(is_char) {
@@ -148,7 +151,25 @@ impl Resolver<'_> {
             name: budget.name.as_ref().map(|name| name.value.clone()),
             quota: quota?,
             on,
+            per,
         })
+    }
+
+    fn per(&mut self, plan: &raw::Plan, budget: &raw::Budget) -> Per {
+        let Some(per) = &budget.per else {
+            return Per::Key;
+        };
+        match per.value {
+            raw::Per::Key => Per::Key,
+            raw::Per::Plan => Per::Plan,
+            raw::Per::Application => {
+                if flag(plan.keyless.as_ref()) {
+                    self.error(&per.place, "callers without a key have no application")
+                        .help("leave out `per` to count each address, or write per = \"plan\"");
+                }
+                Per::Application
+            }
+        }
     }
 
     fn budget_quota(

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use http::{HeaderName, Uri};
+use keystile_core::budget::Per;
 use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::notifications::channel::SecretSource;
 use keystile_core::policy::PlanSpec;
@@ -132,11 +133,12 @@ fn check_plan(spec: &PlanSpec) {
     let texts =
         |patterns: &[ScopedPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(texts(&spec.allow), ["notes: *", "*: GET *"]);
-    let [heavy, all] = spec.write_budgets.as_slice() else { panic!("{spec:?}") };
+    let [heavy, all, shared] = spec.write_budgets.as_slice() else { panic!("{spec:?}") };
     assert_eq!(heavy.name.as_deref(), Some("heavy"));
     assert_eq!(heavy.quota.to_string(), "10 per month calendar");
     assert_eq!(texts(&heavy.on), ["notes: DELETE *", "notes: PUT *"]);
     assert_eq!((all.quota.to_string().as_str(), all.on.len()), ("1000 per 2 hours", 0));
+    assert_eq!([heavy.per, all.per, shared.per], [Per::Key, Per::Key, Per::Application]);
     let limits: Vec<_> = spec.rate_limits.iter().map(ToString::to_string).collect();
     assert_eq!(limits, ["5 per second", "100 per hour"]);
     let hour = Span::from_secs(3600);

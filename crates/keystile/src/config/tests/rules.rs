@@ -296,3 +296,21 @@ fn locks_are_checked() {
     5:54: `growth` is a number from 1 to 100
     ");
 }
+
+#[test]
+fn whose_writes_a_budget_counts_is_checked() {
+    insta::assert_snapshot!(bad_plan("keyless = true\n\
+         write_budget = [{ quota = '5 per day', per = 'application' }, { quota = '6 per day', per = 'plan' }]"), @r#"
+    6:46: callers without a key have no application
+      help: leave out `per` to count each address, or write per = "plan"
+    "#);
+    let said = bad_plan("write_budget = [{ quota = '5 per day', per = 'aplication' }]");
+    assert!(said.contains("5:46:") && said.contains("\"application\""), "{said}");
+    let twins = "{ quota = '5 per day', per = 'plan' }, { quota = '9 per day', per = 'plan' }";
+    let said = bad_plan(&format!("write_budget = [{twins}, '7 per day']"));
+    assert!(
+        said.contains("\"5 per day\" bounds the same writes over the same window already"),
+        "{said}"
+    );
+    assert!(!said.contains("7 per day"), "a budget of each key is another one: {said}");
+}

@@ -76,6 +76,7 @@ fn locked() -> KeyView {
             since: at("2026-11-24T11:56:30.5Z"),
             until: None,
             evidence: Some("DELETE /bookmarks/41 from 127.0.0.1".to_owned()),
+            on: keystile_core::keys::lock::LockTarget::Key,
         }),
         created: Timestamp(0),
         expires: None,

@@ -1,5 +1,6 @@
 //! APIs, plans and settings as the tests need them.
 
+use keystile_core::budget::Per;
 use keystile_core::keys::lock::{LockLevel, LockRule, LockUntil};
 use keystile_core::policy::api::{ApiSpec, Mode, UpstreamRule};
 use keystile_core::policy::operation::OperationRule;
@@ -35,8 +36,12 @@ pub(crate) fn api(origins: &[String]) -> ApiSpec {
 
 /// A plan that allows everything; the key locks for writes until it is unlocked.
 pub(crate) fn plan(name: &str, budgets: &[&str]) -> PlanSpec {
-    let budget =
-        |quota: &&str| BudgetSpec { name: None, quota: quota.parse().unwrap(), on: Vec::new() };
+    let budget = |quota: &&str| BudgetSpec {
+        name: None,
+        quota: quota.parse().unwrap(),
+        on: Vec::new(),
+        per: Per::Key,
+    };
     PlanSpec {
         name: name.to_owned(),
         is_keyless: false,

@@ -60,6 +60,10 @@ kinds! {
     ApplicationResumed, "application_resumed";
     /// An application, and its keys on its plan, got another plan.
     ApplicationPlanChanged, "application_plan_changed";
+    /// An application went over a budget that its keys share: all of them are locked.
+    ApplicationLocked, "application_locked" notifies KeyLocked;
+    /// It was unlocked.
+    ApplicationUnlocked, "application_unlocked" notifies KeyUnlocked;
     /// An owner noted something about an application.
     ApplicationNoteChanged, "application_note_changed";
     /// A key was issued.
@@ -155,6 +159,11 @@ impl EventKind {
     pub fn stored_as(name: &str) -> Option<Self> {
         let is_it = |kind: &Self| kind.name() == name || kind.former_name() == Some(name);
         Self::ALL.iter().copied().find(is_it)
+    }
+
+    /// Whether it concerns an application as a whole, and rules wait for it.
+    pub(crate) fn is_of_application(self) -> bool {
+        matches!(self, Self::ApplicationLocked | Self::ApplicationUnlocked)
     }
 
     /// The name of today for a stored one. The audit itself never changes.

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0009_amounts.sql"),
     include_str!("../migrations/0010_meters_and_documents.sql"),
     include_str!("../migrations/0011_imported_keys.sql"),
+    include_str!("../migrations/0012_shared_budgets.sql"),
 ];
 
 /// The first version that has an audit.

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::keys::KeyRef;
 use crate::sqlite::journal::activity::{activity_of_subject, addresses_of_subject};
 use crate::sqlite::journal::query::RecordQuery;
-use crate::sqlite::keys::key;
+use crate::sqlite::keys::{application, key};
 
 /// A query for the records of a key and of an application.
 pub(crate) fn resolve(
@@ -18,7 +18,7 @@ pub(crate) fn resolve(
 ) -> Result<RecordQuery> {
     let key = key.map(|key| key::find(connection, &key)).transpose()?;
     let application =
-        application.map(|name| key::application_row_of(connection, &name)).transpose()?;
+        application.map(|name| application::application_row_of(connection, &name)).transpose()?;
     Ok(RecordQuery { subject: key.map(|key| key.row), application, ..query })
 }
 

@@ -8,8 +8,10 @@
 //! The time of a row here is that from which its write counts: when it began to leave, which is known once
 //! it is settled. Rows are therefore merged when they are, unless one keeps too many waiting.
 
+use std::collections::HashSet;
+
 use keystile_core::time::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::departure::BEGINS_WITHIN_MILLIS;
 use crate::error::Result;
@@ -40,6 +42,15 @@ pub(crate) struct RecordedDebit {
     pub(crate) cost: u32,
     /// What it took from each budget, where that is not its cost.
     pub(crate) amounts: Option<Box<str>>,
+}
+
+fn debit_row(row: &Row<'_>) -> Result<RecordedDebit> {
+    Ok(RecordedDebit {
+        id: row.get(0)?,
+        time: Timestamp(row.get(1)?),
+        cost: row.get(2)?,
+        amounts: row.get(3)?,
+    })
 }
 
 /// The rows that are not yet in the table.
@@ -146,11 +157,11 @@ impl SubjectIndex {
         Ok(())
     }
 
-    /// What a subject's rows took from budgets, after a row and since a time.
+    /// What rows of some subjects took from budgets, after a row and since a time.
     pub(crate) fn debits(
         &self,
         connection: &Connection,
-        subject: i64,
+        subjects: &[i64],
         after: i64,
         since: Timestamp,
     ) -> Result<Vec<RecordedDebit>> {
@@ -159,23 +170,53 @@ impl SubjectIndex {
             "SELECT id, time, cost, amounts FROM journal_by_subject
              WHERE subject = ?1 AND id BETWEEN ?2 AND ?3 AND cost > 0",
         )?;
-        let mut found: Vec<RecordedDebit> = statement
-            .query_and_then(params![subject, first, self.indexed_to], |row| {
-                Ok(RecordedDebit {
-                    id: row.get(0)?,
-                    time: Timestamp(row.get(1)?),
-                    cost: row.get(2)?,
-                    amounts: row.get(3)?,
-                })
-            })?
-            .collect::<Result<_>>()?;
-        let of_subject = self.merging.partition_point(|entry| entry.subject < subject);
-        let merging =
-            self.merging[of_subject..].iter().take_while(|entry| entry.subject == subject);
-        let tail = self.tail.iter().filter(|entry| entry.subject == subject);
-        let waiting = merging.chain(tail).filter(|entry| entry.id >= first && entry.cost > 0);
-        found.extend(waiting.map(Entry::debit));
+        let mut found = Vec::new();
+        for subject in subjects {
+            let rows =
+                statement.query_and_then(params![subject, first, self.indexed_to], debit_row)?;
+            for debit in rows {
+                found.push(debit?);
+            }
+        }
+        let wanted: HashSet<i64> = subjects.iter().copied().collect();
+        found.extend(self.waiting(first, |entry| wanted.contains(&entry.subject)));
         Ok(found)
+    }
+
+    /// What all rows of a plan took from budgets, since a time. There is no list of them by plan, so this
+    /// reads the journal from then on.
+    pub(crate) fn debits_of_plan(
+        &self,
+        connection: &Connection,
+        plan: &str,
+        since: Timestamp,
+    ) -> Result<Vec<RecordedDebit>> {
+        let first = order::first_id_at(connection, since)?;
+        // By the primary keys of both.
+        let mut statement = connection.prepare_cached(
+            "SELECT journal.id, by_subject.time, by_subject.cost, by_subject.amounts
+             FROM journal JOIN journal_by_subject AS by_subject
+                  ON by_subject.subject = journal.subject AND by_subject.id = journal.id
+             WHERE journal.id BETWEEN ?1 AND ?2 AND journal.plan = ?3 AND by_subject.cost > 0",
+        )?;
+        let mut found: Vec<RecordedDebit> = statement
+            .query_and_then(params![first, self.indexed_to, plan], debit_row)?
+            .collect::<Result<_>>()?;
+        let mut statement =
+            connection.prepare_cached("SELECT id FROM journal WHERE id >= ?1 AND plan = ?2")?;
+        let waits_from = first.max(self.indexed_to.saturating_add(1));
+        let of_plan: HashSet<i64> = statement
+            .query_map(params![waits_from, plan], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        found.extend(self.waiting(first, |entry| of_plan.contains(&entry.id)));
+        Ok(found)
+    }
+
+    /// Rows that are not in the table yet.
+    fn waiting(&self, first: i64, is_wanted: impl Fn(&Entry) -> bool) -> Vec<RecordedDebit> {
+        let rows = self.merging.iter().chain(&self.tail);
+        let waiting = rows.filter(|entry| entry.id >= first && entry.cost > 0 && is_wanted(entry));
+        waiting.map(Entry::debit).collect()
     }
 
     /// Whether a merge has something to do, with rows up to one that are settled.

@@ -11,7 +11,7 @@ use crate::applications::Progress;
 use crate::error::{Error, Result};
 use crate::key_cache::ApplicationEntry;
 use crate::sqlite::audit::event::{Event, EventKind};
-use crate::sqlite::keys::key;
+use crate::sqlite::keys::application;
 use crate::sqlite::keys::key_change::note_detail;
 use crate::sqlite::writer::write_tx::WriteTx;
 
@@ -34,7 +34,7 @@ impl WriteTx<'_> {
         plan: &str,
         actor: &Actor,
     ) -> Result<Arc<ApplicationEntry>> {
-        let entry = key::insert_application(
+        let entry = application::insert_application(
             self.connection,
             &mut self.memory.rows,
             id,
@@ -56,7 +56,7 @@ impl WriteTx<'_> {
         plan: Option<&str>,
         actor: &Actor,
     ) -> Result<(Arc<ApplicationEntry>, String)> {
-        match (key::find_application(self.connection, name), plan) {
+        match (application::find_application(self.connection, name), plan) {
             (Ok(known), plan) => {
                 let plan = plan.map_or(known.plan, str::to_owned);
                 Ok((self.application_entry(known.row)?, plan))
@@ -111,7 +111,7 @@ impl WriteTx<'_> {
         if before == plan {
             return Ok((0, Progress::Done));
         }
-        let keys = key::some_on_plan(self.connection, row, &before, (after, limit))?;
+        let keys = application::some_on_plan(self.connection, row, &before, (after, limit))?;
         for key in &keys {
             let entry = self.entry(*key)?;
             self.set_key_plan(&entry, plan, actor)?;

@@ -5,13 +5,13 @@ use keystile_core::keys::application::ApplicationState;
 
 use crate::applications::{ApplicationEdit, ApplicationRow, PlanChange, Progress};
 use crate::error::{Error, Result};
-use crate::sqlite::keys::key;
+use crate::sqlite::keys::application;
 use crate::sqlite::writer::write_tx::WriteTx;
 
 /// The application to edit, where it is as expected.
-fn begin(tx: &WriteTx<'_>, edit: &ApplicationEdit) -> Result<ApplicationRow> {
-    let row = key::find_application(tx.connection, &edit.application)?;
-    if !edit.expected.allows(|| row.version()) {
+pub(super) fn begin(tx: &WriteTx<'_>, edit: &ApplicationEdit) -> Result<ApplicationRow> {
+    let row = application::find_application(tx.connection, &edit.application)?;
+    if !edit.expected.allows(|| row.version_at(tx.now)) {
         return Err(Error::Stale("application".to_owned()));
     }
     Ok(row)
@@ -25,7 +25,7 @@ pub(crate) fn create(
     actor: &Actor,
 ) -> Result<ApplicationRow> {
     tx.create_application(name, plan, actor)?;
-    key::find_application(tx.connection, name)
+    application::find_application(tx.connection, name)
 }
 
 /// Suspends or resumes an application.

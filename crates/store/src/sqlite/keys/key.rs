@@ -2,29 +2,33 @@
 
 use std::sync::Arc;
 
-use keystile_core::keys::application::{ApplicationId, ApplicationState};
 use keystile_core::keys::hash::KeyHash;
 use keystile_core::keys::lock::Lock;
 use keystile_core::refusal::LockNotice;
 use keystile_core::time::Timestamp;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
-use crate::applications::ApplicationRow;
 use crate::error::{Error, Result};
 use crate::key_cache::{ApplicationEntry, KeyCache, KeyEntry, Rows};
 use crate::keys::{KeyRef, KeyRow, NewKeyRow};
+use crate::sqlite::keys::application;
+use crate::sqlite::keys::stored_lock::lock_from;
 use crate::sqlite::row::parsed;
 
 /// Reads all keys into memory.
 pub(crate) fn load(connection: &Connection, table: &KeyCache) -> Result<Rows> {
     let mut rows = Rows::of(table);
-    let mut statement = connection.prepare("SELECT id, uid, name, state FROM application")?;
+    let mut statement = connection.prepare("SELECT id, uid, name, state, lock FROM application")?;
     let mut applications = statement.query([])?;
     while let Some(row) = applications.next()? {
         let id = parsed(&row.get::<_, String>(1)?)?;
-        let (name, state): (String, _) = (row.get(2)?, state_from(row.get_ref(3)?));
+        let (name, state): (String, _) = (row.get(2)?, application::state_from(row.get_ref(3)?));
         let entry = Arc::new(ApplicationEntry::new(row.get(0)?, id, &name, state));
+        if let Some(lock) = row.get::<_, Option<String>>(4)? {
+            let lock = LockNotice::from(&lock_from(&lock)?);
+            entry.set_lock(Some(lock), &table.locked_applications);
+        }
         table.insert_application(entry.clone());
         rows.add_application(entry);
     }
@@ -57,8 +61,7 @@ fn load_key(row: &Row<'_>, rows: &mut Rows, table: &KeyCache) -> Result<()> {
     }
     if let Some(lock) = row.get::<_, Option<String>>(7)? {
         let lock = lock_from(&lock)?;
-        let notice = LockNotice { level: lock.level, until: lock.until };
-        entry.set_lock(Some(notice), &table.locked);
+        entry.set_lock(Some(LockNotice::from(&lock)), &table.locked);
     }
     if row.get::<_, Option<i64>>(6)?.is_some() {
         entry.set_revoked(&table.locked);
@@ -73,21 +76,8 @@ fn hash_of(column: ValueRef<'_>) -> Result<KeyHash> {
         .ok_or_else(|| corrupt("a key's hash has another length"))
 }
 
-fn state_from(column: ValueRef<'_>) -> ApplicationState {
-    if column.as_str() == Ok("suspended") {
-        ApplicationState::Suspended
-    } else {
-        ApplicationState::Active
-    }
-}
-
 fn corrupt(fault: &str) -> Error {
     Error::Corrupt(fault.to_owned())
-}
-
-pub(crate) fn lock_from(json: &str) -> Result<Lock> {
-    serde_json::from_str(json)
-        .map_err(|error| Error::Corrupt(format!("a lock cannot be read: {error}")))
 }
 
 /// A step through the table of keys.
@@ -103,17 +93,48 @@ pub(crate) struct KeyScan {
     pub(crate) after_row: i64,
     /// At most so many.
     pub(crate) limit: u32,
-    /// Only those that carry a lock, one that has just run out included.
-    pub(crate) only_locked: bool,
+    /// Only those that are locked.
+    pub(crate) locked: LockedOnly,
+}
+
+/// Which keys of those that a scan passes are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LockedOnly {
+    /// Locked or not.
+    #[default]
+    No,
+    /// Those that carry a lock or whose application does, one that has just run out included.
+    WithApplication,
+    /// Those that carry one themselves.
+    Themselves,
+}
+
+impl LockedOnly {
+    /// The condition, for the partial indexes on locks where only those are wanted.
+    fn sql(self) -> &'static str {
+        match self {
+            Self::No => "",
+            Self::Themselves => "AND key.lock IS NOT NULL",
+            Self::WithApplication => {
+                "AND key.id IN (SELECT id FROM key WHERE lock IS NOT NULL UNION ALL
+                     SELECT own.id FROM application AS locked
+                     JOIN key AS own ON own.application = locked.id WHERE locked.lock IS NOT NULL)"
+            }
+        }
+    }
 }
 
 const KEY_COLUMNS: &str =
     "key.id, key.uid, key.prefix, key.application, application.name, key.plan, key.created,
-    key.expires, key.revoked, key.lock, key.locks, key.counts_after, key.note, key.hash, key.origin
+    key.expires, key.revoked, key.lock, key.locks, key.counts_after, key.note, key.hash, key.origin,
+    application.lock
     FROM key JOIN application ON application.id = key.application";
 
 fn key_row(row: &Row<'_>) -> Result<KeyRow> {
-    let lock: Option<String> = row.get(9)?;
+    let lock = |column| -> Result<Option<Lock>> {
+        let lock: Option<String> = row.get(column)?;
+        lock.as_deref().map(lock_from).transpose()
+    };
     Ok(KeyRow {
         row: row.get(0)?,
         id: row.get(1)?,
@@ -126,7 +147,8 @@ fn key_row(row: &Row<'_>) -> Result<KeyRow> {
         created: Timestamp(row.get(6)?),
         expires: row.get::<_, Option<i64>>(7)?.map(Timestamp),
         revoked: row.get::<_, Option<i64>>(8)?.map(Timestamp),
-        lock: lock.as_deref().map(lock_from).transpose()?,
+        lock: lock(9)?,
+        application_lock: lock(15)?,
         locks: row.get(10)?,
         counts_after: row.get(11)?,
         note: row.get(12)?,
@@ -135,8 +157,7 @@ fn key_row(row: &Row<'_>) -> Result<KeyRow> {
 
 /// Keys by row number.
 pub(crate) fn list_keys(connection: &Connection, query: &KeyScan) -> Result<Vec<KeyRow>> {
-    // By the partial index on locks where only those are wanted, by the table otherwise.
-    let locked = if query.only_locked { "AND key.lock IS NOT NULL" } else { "" };
+    let locked = query.locked.sql();
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {KEY_COLUMNS} WHERE key.id > ?1 AND (?2 IS NULL OR key.application = ?2)
          AND (?3 IS NULL OR key.plan = ?3) AND (?5 IS NULL OR key.origin = ?5) {locked} ORDER BY key.id LIMIT ?4"
@@ -181,81 +202,6 @@ pub(crate) fn find_key_by_hash(connection: &Connection, hash: &KeyHash) -> Resul
     found.next().unwrap_or_else(|| Err(Error::Missing("key with this text".to_owned())))
 }
 
-/// Applications by name, after one, at most so many.
-pub(crate) fn list_applications(
-    connection: &Connection,
-    after: &str,
-    limit: u32,
-) -> Result<Vec<ApplicationRow>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, uid, name, plan, state, created,
-                (SELECT count(*) FROM key WHERE key.application = application.id AND revoked IS NULL), note
-         FROM application WHERE name > ?1 ORDER BY name LIMIT ?2",
-    )?;
-    statement.query_and_then(params![after, limit], application_row)?.collect()
-}
-
-/// The application with a name or id.
-pub(crate) fn find_application(
-    connection: &Connection,
-    name_or_id: &str,
-) -> Result<ApplicationRow> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, uid, name, plan, state, created,
-                (SELECT count(*) FROM key WHERE key.application = application.id AND revoked IS NULL), note
-         FROM application WHERE name = ?1 OR uid = ?1 ORDER BY name = ?1 DESC LIMIT 1",
-    )?;
-    let found = statement.query_and_then([name_or_id], application_row)?.next();
-    found.unwrap_or_else(|| Err(Error::Missing(format!("application {name_or_id}"))))
-}
-
-/// The row number of the application with a name or id. Unlike [`find_application`] it counts no keys.
-pub(crate) fn application_row_of(connection: &Connection, name_or_id: &str) -> Result<i64> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id FROM application WHERE name = ?1 OR uid = ?1 ORDER BY name = ?1 DESC LIMIT 1",
-    )?;
-    let found = statement.query_row([name_or_id], |row| row.get(0)).optional()?;
-    found.ok_or_else(|| Error::Missing(format!("application {name_or_id}")))
-}
-
-fn application_row(row: &Row<'_>) -> Result<ApplicationRow> {
-    Ok(ApplicationRow {
-        row: row.get(0)?,
-        id: row.get(1)?,
-        name: row.get(2)?,
-        plan: row.get(3)?,
-        state: state_from(row.get_ref(4)?),
-        created: Timestamp(row.get(5)?),
-        keys: row.get(6)?,
-        note: row.get(7)?,
-    })
-}
-
-/// Inserts an application.
-pub(crate) fn insert_application(
-    connection: &Connection,
-    rows: &mut Rows,
-    id: ApplicationId,
-    name: &str,
-    plan: &str,
-    now: Timestamp,
-) -> Result<Arc<ApplicationEntry>> {
-    let taken = connection
-        .query_row("SELECT 1 FROM application WHERE name = ?1", [name], |_| Ok(()))
-        .optional()?;
-    if taken.is_some() {
-        return Err(Error::Exists(format!("an application named {name}")));
-    }
-    connection.execute(
-        "INSERT INTO application (uid, name, plan, state, created) VALUES (?1, ?2, ?3, 'active', ?4)",
-        params![id.to_string(), name, plan, now.0],
-    )?;
-    let row = connection.last_insert_rowid();
-    let entry = Arc::new(ApplicationEntry::new(row, id, name, ApplicationState::Active));
-    rows.add_application(entry.clone());
-    Ok(entry)
-}
-
 /// Inserts a key; its entry is to be put into the table once the transaction is durable.
 pub(crate) fn insert_key(
     connection: &Connection,
@@ -286,22 +232,6 @@ pub(crate) fn insert_key(
     Ok(entry)
 }
 
-/// Keys of an application on a plan that are not revoked, some at once.
-pub(crate) fn some_on_plan(
-    connection: &Connection,
-    application_row: i64,
-    plan: &str,
-    (after, limit): (i64, u32),
-) -> Result<Vec<i64>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id FROM key WHERE application = ?1 AND plan = ?2 AND revoked IS NULL AND id > ?3
-         ORDER BY id LIMIT ?4",
-    )?;
-    let rows =
-        statement.query_map(params![application_row, plan, after, limit], |row| row.get(0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
 /// The lock that a key carries, which may have run out.
 pub(crate) fn lock_of(connection: &Connection, row: i64) -> Result<Option<Lock>> {
     let mut statement = connection.prepare_cached("SELECT lock FROM key WHERE id = ?1")?;
@@ -315,7 +245,10 @@ pub(crate) fn count_states(connection: &Connection, now: Timestamp) -> Result<[u
     let counted = connection.query_row(
         "SELECT (SELECT count(*) FROM key WHERE (revoked IS NOT NULL OR expires IS NOT NULL)
                         AND (revoked IS NOT NULL OR expires <= ?1)),
-                (SELECT count(*) FROM key WHERE lock IS NOT NULL
+                (SELECT count(*) FROM key WHERE key.id IN
+                        (SELECT id FROM key WHERE lock IS NOT NULL UNION ALL
+                         SELECT own.id FROM application AS locked
+                         JOIN key AS own ON own.application = locked.id WHERE locked.lock IS NOT NULL)
                         AND revoked IS NULL AND coalesce(expires > ?1, 1)),
                 (SELECT count(*) FROM key)",
         [now.0],

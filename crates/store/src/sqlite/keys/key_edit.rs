@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use keystile_core::actor::Actor;
-use keystile_core::budget::Subject;
-use keystile_core::keys::lock::{Budgets, Lock};
-use keystile_core::policy::{Budget, Plan, Policy};
+use keystile_core::budget::Writer;
+use keystile_core::keys::lock::{Budgets, Lock, LockTarget};
+use keystile_core::policy::{Plan, Policy};
 
 use crate::error::{Error, Result};
 use crate::key_cache::KeyEntry;
@@ -14,8 +14,8 @@ use crate::keys::{
     UnlockedKey,
 };
 use crate::sqlite::keys::key;
-use crate::sqlite::ledger::Terms;
-use crate::sqlite::writer::write_tx::{WriteTx, WriterState};
+use crate::sqlite::ledger::standing::{self, Whose};
+use crate::sqlite::writer::write_tx::WriteTx;
 
 /// The key to edit, and the entry that requests see, where it is as expected.
 fn begin(tx: &WriteTx<'_>, edit: &KeyEdit) -> Result<(KeyRow, Arc<KeyEntry>)> {
@@ -32,7 +32,7 @@ fn now(tx: &WriteTx<'_>, row: &KeyRow) -> Result<KeyRow> {
     key::find_key(tx.connection, &row.id)
 }
 
-/// How all budgets of a key stand.
+/// How all budgets stand that count what a key writes.
 pub(crate) fn budgets(
     tx: &mut WriteTx<'_>,
     key: &KeyRef,
@@ -40,20 +40,8 @@ pub(crate) fn budgets(
     plan: &Arc<Plan>,
 ) -> Result<Vec<CountedBudget>> {
     let row = key::find(tx.connection, key)?;
-    let WriterState { ledger, index, open, .. } = &mut *tx.memory;
-    let (subject, terms) = (Subject::Key(row.row), Terms { policy, plan });
-    let account = ledger.open(tx.connection, (index, open), subject, terms, tx.now)?;
-    let places = 0..plan.budgets().len();
-    let standings = account.standings(places, tx.now, policy.time_zone());
-    Ok(standings
-        .into_iter()
-        .map(|standing| {
-            let Budget { name, quota, .. } = plan.budgets()[standing.place].clone();
-            let used = standing.used;
-            let frees_at = (used > 0).then_some(standing.frees_at);
-            CountedBudget { name, quota, used, frees_at }
-        })
-        .collect())
+    let writer = Writer::Key { key: row.row, application: row.application_row };
+    standing::budgets(tx, Whose::Key(writer), policy, plan)
 }
 
 /// Issues keys for an application, which is created where it is new.
@@ -96,6 +84,7 @@ pub(crate) fn lock(tx: &mut WriteTx<'_>, edit: &KeyEdit, new: NewLock) -> Result
         since: tx.now,
         until: new.span.map(|span| tx.now.plus(span)),
         evidence: None,
+        on: LockTarget::Key,
     };
     let (lock, change) = tx.lock_key(&entry, lock)?;
     Ok(LockedKey { key: now(tx, &row)?, lock, change })
@@ -115,7 +104,12 @@ pub(crate) fn unlock(
     }
     let was_locked = row.lock.is_some();
     match budgets {
-        Budgets::Keep if !was_locked => {}
+        Budgets::Keep if !was_locked => {
+            let shared = row.application_lock.as_ref().filter(|lock| lock.holds_at(tx.now));
+            if shared.is_some() {
+                return Err(Error::LockedApplication(row.application));
+            }
+        }
         Budgets::Keep => {
             tx.unlock_key(&entry, &edit.actor, "unlocked; what was counted stays counted")?;
         }

@@ -1,6 +1,7 @@
 //! Listing keys, and one key with its history.
 
 use keystile_core::audit::AuditEvent;
+use keystile_core::keys::lock::LockTarget;
 use keystile_core::time::Timestamp;
 use rusqlite::Connection;
 
@@ -8,7 +9,8 @@ use crate::error::Result;
 use crate::keys::{KeyQuery, KeyRef, ListedKey};
 use crate::sqlite::audit::event;
 use crate::sqlite::journal::activity;
-use crate::sqlite::keys::key::{self, KeyScan};
+use crate::sqlite::keys::application;
+use crate::sqlite::keys::key::{self, KeyScan, LockedOnly};
 
 /// Keys that are read at once while one state is looked for.
 const SCANNED_AT_ONCE: u32 = 10_000;
@@ -23,15 +25,25 @@ pub(crate) fn list(
     let application = query.application.as_deref();
     let mut scan = KeyScan {
         application_row: application
-            .map(|name| key::application_row_of(connection, name))
+            .map(|name| application::application_row_of(connection, name))
             .transpose()?,
         plan: query.plan.clone(),
         origin: query.origin.clone(),
         after_row: after.map_or(0, |after| after.row),
         // A key's state depends on the time, so it is filtered here, a page at a time: one locked key may
         // stand behind many others.
-        limit: if query.state.is_some() { SCANNED_AT_ONCE } else { query.limit },
-        only_locked: query.state.as_deref() == Some("locked"),
+        limit: if query.state.is_some() || query.locked_on.is_some() {
+            SCANNED_AT_ONCE
+        } else {
+            query.limit
+        },
+        locked: match (query.state.as_deref(), query.locked_on) {
+            (_, Some(LockTarget::Key)) => LockedOnly::Themselves,
+            (Some("locked"), None) | (_, Some(LockTarget::Application)) => {
+                LockedOnly::WithApplication
+            }
+            (_, None) => LockedOnly::No,
+        },
     };
     let mut found = Vec::new();
     while found.len() < query.limit as usize {
@@ -41,7 +53,9 @@ pub(crate) fn list(
         };
         let is_last_page = page.len() < scan.limit as usize;
         for key in page {
-            if query.state.as_ref().is_none_or(|state| *state == key.state_at(now)) {
+            let is_state = query.state.as_ref().is_none_or(|state| *state == key.state_at(now));
+            let is_on = |on| key.lock_at(now).is_some_and(|lock| lock.on == on);
+            if is_state && query.locked_on.is_none_or(is_on) {
                 let last_write = activity::last_of_subject(connection, key.row)?;
                 found.push(ListedKey { key, last_write });
             }

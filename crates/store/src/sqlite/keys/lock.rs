@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keystile_core::actor::Actor;
-use keystile_core::budget::Subject;
+use keystile_core::budget::{Per, Subject};
 use keystile_core::keys::key::KeyState;
 use keystile_core::keys::lock::{Lock, LockChange};
 use keystile_core::notifications::notice::NoticeBudget;
@@ -15,8 +15,9 @@ use crate::error::{Error, Result};
 use crate::key_cache::KeyEntry;
 use crate::keys::KeyRow;
 use crate::sqlite::audit::event::{Event, EventKind, Facts};
-use crate::sqlite::keys::key;
-use crate::sqlite::notifications::budget_level;
+use crate::sqlite::keys::stored_lock::lock_from;
+use crate::sqlite::keys::{application_lock, key};
+use crate::sqlite::notifications::budget_level::{self, level_subject};
 use crate::sqlite::writer::write_tx::WriteTx;
 
 impl WriteTx<'_> {
@@ -69,7 +70,7 @@ impl WriteTx<'_> {
         if change == LockChange::Unchanged {
             return Ok((lock, change));
         }
-        let notice = LockNotice { level: lock.level, until: lock.until };
+        let notice = LockNotice::from(&lock);
         self.locks.insert(key.row, Some(notice));
         let (key, locked) = (key.clone(), self.memory.rows.locked.clone());
         self.after_commit(move || key.set_lock(Some(notice), &locked));
@@ -94,7 +95,7 @@ impl WriteTx<'_> {
         self.locks.insert(key.row, None);
         let (key, locked) = (key.clone(), self.memory.rows.locked.clone());
         self.after_commit(move || {
-            if key.state(Timestamp(i64::MIN)) != KeyState::Revoked {
+            if key.own_state(Timestamp(i64::MIN)) != KeyState::Revoked {
                 key.set_lock(None, &locked);
             }
         });
@@ -110,7 +111,7 @@ impl WriteTx<'_> {
             self.connection.prepare_cached("UPDATE key SET counts_after = ?2 WHERE id = ?1")?;
         statement.execute(params![key.row, self.memory.last_id])?;
         self.memory.ledger.forget(Subject::Key(key.row));
-        budget_level::forget_levels(self, key.row)
+        budget_level::forget_levels(self, &level_subject(Per::Key, key.row, ""))
     }
 
     /// Revokes a key for good.
@@ -173,18 +174,24 @@ pub(crate) fn open_expired(tx: &mut WriteTx<'_>) -> Result<()> {
         .query_and_then([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_>>()?;
     for (row, lock) in locked {
-        if !key::lock_from(&lock)?.holds_at(tx.now) {
+        if !lock_from(&lock)?.holds_at(tx.now) {
             let entry = tx.entry(row)?;
             tx.unlock_key(&entry, &Actor::Time, "the lock's time ran out")?;
         }
     }
-    Ok(())
+    application_lock::open_expired(tx)
 }
 
-/// Whether a key carries a lock that ends by itself.
+/// Whether a key or an application carries a lock that ends by itself.
 pub(crate) fn is_any_timed(connection: &Connection) -> bool {
-    let found = connection
-        .prepare_cached("SELECT count(*) FROM key WHERE lock IS NOT NULL AND json_extract(lock, '$.until') IS NOT NULL")
-        .and_then(|mut statement| statement.query_row([], |row| row.get::<_, u32>(0)));
-    found.is_ok_and(|count| count > 0)
+    let is_timed = |table: &str| {
+        let sql = format!(
+            "SELECT count(*) FROM {table} WHERE lock IS NOT NULL AND json_extract(lock, '$.until') IS NOT NULL"
+        );
+        let found = connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.query_row([], |row| row.get::<_, u32>(0)));
+        found.is_ok_and(|count| count > 0)
+    };
+    is_timed("key") || is_timed("application")
 }

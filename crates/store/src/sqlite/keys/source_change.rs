@@ -22,7 +22,8 @@ use crate::keys::{KeyRow, NewKeyRow};
 use crate::random::random;
 use crate::sqlite::audit::event::{Event, EventKind, actor_from};
 use crate::sqlite::documents;
-use crate::sqlite::keys::key;
+use crate::sqlite::keys::stored_lock::lock_from;
+use crate::sqlite::keys::{application, key};
 use crate::sqlite::writer::write_tx::WriteTx;
 
 /// What the audit says of a key that its source no longer has; by this it is told from one that an owner revoked.
@@ -72,7 +73,7 @@ pub(crate) fn make(
 }
 
 fn row_of(tx: &WriteTx<'_>, id: ApplicationId) -> Result<i64> {
-    key::application_row_of(tx.connection, &id.to_string())
+    application::application_row_of(tx.connection, &id.to_string())
 }
 
 /// Locks of keys that ended in this change.
@@ -164,7 +165,7 @@ fn end(
         if !is_its || row.revoked.is_some() {
             continue;
         }
-        locks.extend(row.lock_at(tx.now).map(|lock| (*hash, lock.clone())));
+        locks.extend(row.own_lock_at(tx.now).map(|lock| (*hash, lock.clone())));
         let entry = tx.entry(row.row)?;
         tx.revoke_key(&entry, actor, GONE)?;
     }
@@ -225,7 +226,7 @@ fn lock_document(application: &ApplicationEntry) -> DocumentName {
 
 fn kept_lock(tx: &WriteTx<'_>, application: &ApplicationEntry) -> Result<Option<Lock>> {
     let kept = documents::find(tx.connection, &lock_document(application))?;
-    let lock = kept.map(|kept| key::lock_from(&kept.body)).transpose()?;
+    let lock = kept.map(|kept| lock_from(&kept.body)).transpose()?;
     Ok(lock.filter(|lock| lock.holds_at(tx.now)))
 }
 
@@ -264,7 +265,7 @@ fn set_state(
     state: ApplicationState,
     actor: &Actor,
 ) -> Result<()> {
-    let row = key::find_application(tx.connection, &application.id.to_string())?;
+    let row = application::find_application(tx.connection, &application.id.to_string())?;
     let is_ours = match state {
         ApplicationState::Suspended => true,
         ApplicationState::Active => was_suspended_by_source(tx, application)?,

@@ -7,26 +7,25 @@
 
 use std::collections::BTreeMap;
 
-use keystile_core::budget::{BudgetAmount, Debit};
+use keystile_core::budget::{Amounts, BudgetAmount, Debits};
 use keystile_core::policy::{Budget, Plan};
-use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 
 /// What the record of a debit says beside its cost; `None` where it takes that from each budget that counts
 /// it, and from no other.
 pub(crate) fn beside_cost(
-    debit: &Debit,
+    amounts: &[BudgetAmount],
     plan: &Plan,
     counting: &[usize],
     cost: u32,
 ) -> Option<String> {
-    if *debit == Debit::of_each(debit.subject, counting, cost) {
+    if *amounts == *Debits::of_each(counting, cost) {
         return None;
     }
     let mut named: BTreeMap<&str, u32> =
         plan.budgets().iter().map(|budget| (budget.name.as_str(), 0)).collect();
-    for taken in &debit.amounts {
+    for taken in amounts {
         if let Some(budget) = plan.budgets().get(taken.place) {
             named.insert(&budget.name, taken.amount);
         }
@@ -40,7 +39,7 @@ pub(crate) fn on_record(
     counting: &[usize],
     cost: u32,
     beside_cost: Option<&str>,
-) -> Result<SmallVec<[BudgetAmount; 4]>> {
+) -> Result<Amounts> {
     let of_each = || counting.iter().map(|place| BudgetAmount { place: *place, amount: cost });
     let Some(text) = beside_cost else {
         return Ok(of_each().collect());

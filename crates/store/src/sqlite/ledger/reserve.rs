@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use keystile_core::budget::{Debit, Exhausted, Subject};
+use keystile_core::budget::{BudgetAmount, Debits, Exhausted, Subject};
 use keystile_core::decision::locked;
 use keystile_core::journal::{Outcome, RecordId};
+use keystile_core::keys::lock::LockTarget;
 use keystile_core::notifications::notice::NoticeBudget;
 use keystile_core::policy::Plan;
 use keystile_core::refusal::{LockNotice, Reason, Refusal};
@@ -13,7 +14,7 @@ use keystile_core::reservation;
 use crate::departure::WriteDeparture;
 use crate::error::Result;
 use crate::key_cache::KeyEntry;
-use crate::reservation::BudgetStanding;
+use crate::reservation::{BudgetStanding, DebitElsewhere};
 pub(crate) use crate::reservation::{
     RefusedRecord, Requester, ReserveAnswer, ReserveRefused, ReserveRequest, Reserved, Sender,
 };
@@ -21,22 +22,22 @@ use crate::sqlite::journal::record::{self, NewRecord};
 use crate::sqlite::journal::subject;
 use crate::sqlite::journal::subject_index::RecordedDebit;
 use crate::sqlite::ledger::debit::{self, PastBudget};
+use crate::sqlite::ledger::elsewhere::Taken;
 use crate::sqlite::ledger::{Terms, amounts};
 use crate::sqlite::notifications::budget_level::record_levels;
 use crate::sqlite::writer::write_tx::WriteTx;
 
 /// Reserves the cost of a write in each budget that counts it.
 pub(crate) fn reserve(work: &mut WriteTx<'_>, request: &ReserveRequest) -> Result<ReserveAnswer> {
-    let (places, cost) = (request.permit.budgets(), request.permit.cost());
-    let debit = request.requester.of_budgets().map(|subject| Debit::of_each(subject, places, cost));
-    reserve_debit(work, request, debit)
+    let amounts = Debits::of_each(request.permit.budgets(), request.permit.cost());
+    reserve_amounts(work, request, &amounts)
 }
 
-/// Reserves what a debit says, which may be another amount in each budget.
-pub(crate) fn reserve_debit(
+/// Reserves what is to be taken from budgets, which may be another amount in each.
+pub(crate) fn reserve_amounts(
     work: &mut WriteTx<'_>,
     request: &ReserveRequest,
-    debit: Option<Debit>,
+    amounts: &[BudgetAmount],
 ) -> Result<ReserveAnswer> {
     let mut objection = request.permit.objection();
     let cost = request.permit.cost();
@@ -48,28 +49,29 @@ pub(crate) fn reserve_debit(
         objection = objection.or(Some(refusal.reason));
     }
     let departure = Arc::new(WriteDeparture::new(work.memory.clock));
-    let debit = debit.filter(|_| request.permit.plan().is_some());
-    let (mut standings, mut amounts) = (Vec::new(), None);
-    if let (Some(plan), Some(wanted)) = (request.permit.plan(), &debit) {
+    let (mut standings, mut beside_cost, mut debits) = (Vec::new(), None, Debits::default());
+    if let (Some(plan), Some(writer)) = (request.permit.plan(), request.requester.writer()) {
+        debits = plan.debits(writer, amounts);
         let terms = Terms { policy: &request.policy, plan };
         let past = if request.is_observed() { PastBudget::Counted } else { PastBudget::Refused };
-        let debited = debit::debit_all(work, terms, wanted, &departure, past)?;
-        if let Some(exhausted) = debited.exhausted {
+        let debited = debit::debit_all(work, terms, &debits, &departure, past)?;
+        if let Some((subject, exhausted)) = debited.exhausted {
             if !request.is_observed() {
-                let past = (wanted.subject, &exhausted);
+                let past = (subject, &exhausted);
                 return over_budget(work, request, plan, past, debited.standings).map(Err);
             }
             let lock_rule = plan.spec().lock;
-            objection = objection.or(Some(reservation::objection(lock_rule, wanted.subject)));
+            objection = objection.or(Some(reservation::objection(lock_rule, subject)));
         }
         standings = debited.standings;
-        amounts = amounts::beside_cost(wanted, plan, request.permit.budgets(), cost);
+        beside_cost = amounts::beside_cost(amounts, plan, request.permit.budgets(), cost);
         if let Requester::Key(key) = &request.requester {
             let budgets = (&*request.policy, &**plan);
-            record_levels(work, key, budgets, &standings, wanted)?;
+            record_levels(work, key, budgets, &standings, &debits)?;
         }
     }
-    let id = insert(work, request, Outcome::Pending, objection, (cost, amounts))?;
+    let elsewhere = debit_elsewhere(work, request, beside_cost.as_deref(), &departure)?;
+    let id = insert(work, request, Outcome::Pending, objection, (cost, beside_cost))?;
     if request.sender == Sender::OtherGateway {
         record::set_pending_elsewhere(work.connection, id)?;
     }
@@ -82,11 +84,33 @@ pub(crate) fn reserve_debit(
         count: request.permit.count(),
         policy: request.policy.clone(),
         subject: number_of(&request.requester),
-        debit,
+        debits,
+        elsewhere,
         cost,
         is_observed: request.is_observed(),
         departure,
     })))
+}
+
+/// Counts a write that is about to get its record in budgets of other plans that its application's keys share.
+fn debit_elsewhere(
+    work: &mut WriteTx<'_>,
+    request: &ReserveRequest,
+    beside_cost: Option<&str>,
+    departure: &Arc<WriteDeparture>,
+) -> Result<Vec<DebitElsewhere>> {
+    let Requester::Key(key) = &request.requester else {
+        return Ok(Vec::new());
+    };
+    let taken = Taken {
+        application: key.application.row,
+        request,
+        beside_cost,
+        record: work.memory.last_id + 1,
+        reserved: work.now,
+        departure,
+    };
+    work.memory.ledger.debit_elsewhere(request.permit.plan().map(|plan| &**plan), &taken)
 }
 
 /// The lock check that counts: the decision's came from memory, some time ago.
@@ -107,7 +131,7 @@ fn refused(
     ReserveRefused { refusal, plan: plan.cloned(), standings, is_recorded: false }
 }
 
-/// Refuses the attempt past the budget and, where the plan says so, locks the key.
+/// Refuses the attempt past the budget and, where the plan says so, locks the key or its application.
 fn over_budget(
     work: &mut WriteTx<'_>,
     request: &ReserveRequest,
@@ -121,8 +145,9 @@ fn over_budget(
         return Ok(Box::new(refused(reservation::refusal(exhausted), Some(plan), standings)));
     };
     let budget = &plan.budgets()[exhausted.place];
-    let earlier_locks = earlier_locks(work, key)?;
-    let lock = reservation::budget_lock(budget, lock, earlier_locks, &request.facts, work.now);
+    let earlier_locks = earlier_locks(work, key, lock.on)?;
+    let lock =
+        reservation::budget_lock((plan, budget), lock, earlier_locks, &request.facts, work.now);
     let used = standings.iter().find(|standing| standing.place == exhausted.place);
     let over = NoticeBudget {
         name: budget.name.clone(),
@@ -131,20 +156,29 @@ fn over_budget(
         used: used.map_or(0, |standing| standing.used),
         level: None,
     };
-    let (lock, _) = work.lock_key_over_budget(key, lock, Some(over))?;
+    let lock = match lock.on {
+        LockTarget::Key => work.lock_key_over_budget(key, lock, Some(over))?.0,
+        LockTarget::Application => work.lock_application(key, lock, over)?,
+    };
     insert(work, request, Outcome::Refused, Some(Reason::KeyLocked), (0, None))?;
-    let refusal = locked(LockNotice { level: lock.level, until: lock.until }, work.now);
+    let refusal = locked(LockNotice::from(&lock), work.now);
     Ok(Box::new(ReserveRefused { is_recorded: true, ..refused(refusal, Some(plan), standings) }))
 }
 
 /// The subject's number in the journal.
 fn number_of(requester: &Requester) -> i64 {
-    requester.of_budgets().and_then(subject::number).unwrap_or(subject::NOBODY)
+    requester.writer().map_or(subject::NOBODY, subject::number)
 }
 
-fn earlier_locks(work: &WriteTx<'_>, key: &KeyEntry) -> Result<u32> {
-    let mut statement = work.connection.prepare_cached("SELECT locks FROM key WHERE id = ?1")?;
-    Ok(statement.query_row([key.row], |row| row.get(0))?)
+fn earlier_locks(work: &WriteTx<'_>, key: &KeyEntry, on: LockTarget) -> Result<u32> {
+    let (sql, row) = match on {
+        LockTarget::Key => ("SELECT locks FROM key WHERE id = ?1", key.row),
+        LockTarget::Application => {
+            ("SELECT locks FROM application WHERE id = ?1", key.application.row)
+        }
+    };
+    let mut statement = work.connection.prepare_cached(sql)?;
+    Ok(statement.query_row([row], |row| row.get(0))?)
 }
 
 fn insert(

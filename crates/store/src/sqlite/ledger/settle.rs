@@ -21,6 +21,7 @@ pub(crate) fn settle(
         // Where nobody noted it.
         reserved.departure.note();
     }
+    let terms = reserved.plan.as_ref().map(|plan| Terms { policy: &reserved.policy, plan });
     let is_given_back = reserved.is_given_back(settlement.outcome);
     if reserved.cost > 0
         && !is_given_back
@@ -28,17 +29,18 @@ pub(crate) fn settle(
     {
         let row = (reserved.subject, id);
         work.memory.index.set_time(work.connection, row, began)?;
-        if let Some(debit) = &reserved.debit {
-            work.memory.ledger.note_departures(debit.subject, &reserved.policy);
+        if let Some(terms) = terms {
+            for debit in reserved.debits.iter() {
+                work.memory.ledger.note_departures(debit.subject, terms);
+            }
         }
     }
     if is_given_back && reserved.cost > 0 {
         record::forgive(work.connection, id)?;
         work.memory.index.forgive(work.connection, reserved.subject, id)?;
-        if let (Some(plan), Some(debit)) = (&reserved.plan, &reserved.debit) {
-            let terms = Terms { policy: &reserved.policy, plan };
-            work.memory.ledger.give_back(debit, terms, id, &reserved.departure);
-        }
+        let key = work.memory.rows.key(reserved.subject);
+        let application = key.map(|key| key.application.row);
+        work.memory.ledger.give_back_all(reserved, application);
     }
     work.memory.open.remove(&id);
     Ok(())

@@ -2,7 +2,7 @@
 
 use keystile_core::actor::Actor;
 use keystile_core::keys::key::KeyId;
-use keystile_core::keys::lock::{Lock, LockLevel};
+use keystile_core::keys::lock::{Lock, LockLevel, LockTarget};
 use keystile_core::owners::secret::SecretHash;
 use keystile_core::time::Timestamp;
 use rusqlite::{Connection, params};
@@ -48,6 +48,7 @@ pub(crate) fn lock(tx: &mut WriteTx<'_>, link: &LinkLock, actor: &Actor) -> Resu
         since: tx.now,
         until: None,
         evidence: None,
+        on: LockTarget::Key,
     };
     tx.lock_key(&entry, lock)?;
     let (row, _) = tx.find_key(&id)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keystile_core::actor::Actor;
-use keystile_core::budget::Debit;
+use keystile_core::budget::{Debits, Per};
 use keystile_core::notifications::notice::NoticeBudget;
 use keystile_core::notifications::plan::NotedLevel;
 use keystile_core::notifications::trigger::Trigger;
@@ -22,6 +22,9 @@ use crate::sqlite::writer::write_tx::WriteTx;
 struct Reached {
     /// The rule's place.
     rule: usize,
+    /// Whose the budget is: those who share it reach a level once, and not one by one.
+    subject: String,
+    per: Per,
     budget: NoticeBudget,
     level: u8,
     /// When the budget's window has passed.
@@ -35,7 +38,7 @@ pub(crate) fn record_levels(
     key: &KeyEntry,
     (policy, plan): (&Policy, &Plan),
     standings: &[BudgetStanding],
-    taken: &Debit,
+    taken: &Debits,
 ) -> Result<()> {
     let rules = tx.memory.watching.load();
     let Some(lowest) = rules.lowest_level() else {
@@ -62,6 +65,12 @@ pub(crate) fn record_levels(
             };
             let reached = Reached {
                 rule: place,
+                subject: match budget.per {
+                    Per::Key => level_subject(Per::Key, key.row, ""),
+                    Per::Application => level_subject(Per::Application, key.application.row, ""),
+                    Per::Plan => level_subject(Per::Plan, 0, plan.name()),
+                },
+                per: budget.per,
                 budget: NoticeBudget {
                     name: budget.name.clone(),
                     quota: budget.quota.to_string(),
@@ -79,19 +88,24 @@ pub(crate) fn record_levels(
 }
 
 fn record_level(tx: &mut WriteTx<'_>, key: &KeyEntry, rule: &str, reached: Reached) -> Result<()> {
-    let Reached { rule: place, budget, level, until } = reached;
-    let noted = noted(tx, key, rule, &budget.name)?;
+    let Reached { rule: place, subject, per, budget, level, until } = reached;
+    let noted = noted(tx, &subject, rule, &budget.name)?;
     if !NotedLevel::is_news(noted, level, tx.now) {
         return Ok(());
     }
     tx.connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO level_told (rule, key, budget, level, until)
+            "INSERT OR REPLACE INTO budget_level (rule, subject, budget, level, until)
              VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
-        .execute(params![rule, key.row, budget.name, level, until.0])?;
+        .execute(params![rule, subject, budget.name, level, until.0])?;
+    let shared = match per {
+        Per::Key => "",
+        Per::Application => ", which all keys of the application share",
+        Per::Plan => ", which all keys of the plan share",
+    };
     let detail = format!(
-        "used {} of {}, {level} % of the write budget {}",
+        "used {} of {}, {level} % of the write budget {}{shared}",
         budget.used, budget.quota, budget.name
     );
     let actor = Actor::Budget(budget.name.clone());
@@ -100,18 +114,28 @@ fn record_level(tx: &mut WriteTx<'_>, key: &KeyEntry, rule: &str, reached: Reach
 }
 
 /// The level of which a rule has notified last. By the primary key.
-fn noted(tx: &WriteTx<'_>, key: &KeyEntry, rule: &str, budget: &str) -> Result<Option<NotedLevel>> {
+fn noted(tx: &WriteTx<'_>, subject: &str, rule: &str, budget: &str) -> Result<Option<NotedLevel>> {
     let mut statement = tx.connection.prepare_cached(
-        "SELECT level, until FROM level_told WHERE rule = ?1 AND key = ?2 AND budget = ?3",
+        "SELECT level, until FROM budget_level WHERE rule = ?1 AND subject = ?2 AND budget = ?3",
     )?;
-    let found = statement.query_row(params![rule, key.row, budget], |row| {
+    let found = statement.query_row(params![rule, subject, budget], |row| {
         Ok(NotedLevel { level: row.get(0)?, until: Timestamp(row.get(1)?) })
     });
     Ok(found.optional()?)
 }
 
+/// Whose budgets reach levels, as a text: by row number, or by name for a plan.
+pub(crate) fn level_subject(per: Per, row: i64, plan: &str) -> String {
+    match per {
+        Per::Key | Per::Application => format!("{per}:{row}"),
+        Per::Plan => format!("{per}:{plan}"),
+    }
+}
+
 /// Budgets that begin anew reach their levels anew.
-pub(crate) fn forget_levels(tx: &WriteTx<'_>, key_row: i64) -> Result<()> {
-    tx.connection.prepare_cached("DELETE FROM level_told WHERE key = ?1")?.execute([key_row])?;
+pub(crate) fn forget_levels(tx: &WriteTx<'_>, subject: &str) -> Result<()> {
+    tx.connection
+        .prepare_cached("DELETE FROM budget_level WHERE subject = ?1")?
+        .execute([subject])?;
     Ok(())
 }

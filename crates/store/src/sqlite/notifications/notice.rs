@@ -3,7 +3,7 @@
 use keystile_core::journal::RecordId;
 use keystile_core::notifications::digest::{DigestCounts, Occurrence};
 use keystile_core::notifications::notice::{
-    Notice, NoticeEvent, NoticeKey, NoticeOffender, NoticeWrite,
+    Notice, NoticeApplication, NoticeEvent, NoticeKey, NoticeOffender, NoticeWrite,
 };
 use keystile_core::notifications::trigger::Trigger;
 use keystile_core::notifications::watch::KeyFacts;
@@ -107,6 +107,19 @@ pub(crate) fn notice_key(connection: &Connection, subject: i64) -> Result<Option
             application: row.get(2)?,
             plan: row.get(3)?,
         })
+    });
+    Ok(found.optional()?)
+}
+
+/// An application as messages name it, and its plan.
+pub(crate) fn notice_application(
+    connection: &Connection,
+    row: i64,
+) -> Result<Option<(NoticeApplication, String)>> {
+    let mut statement =
+        connection.prepare_cached("SELECT uid, name, plan FROM application WHERE id = ?1")?;
+    let found = statement.query_row([row], |row| {
+        Ok((NoticeApplication { id: row.get(0)?, name: row.get(1)? }, row.get(2)?))
     });
     Ok(found.optional()?)
 }

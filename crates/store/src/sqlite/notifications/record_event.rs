@@ -10,12 +10,14 @@ use keystile_core::notifications::notice::Notice;
 use keystile_core::notifications::plan::{self, Content, Plan};
 use keystile_core::notifications::subscription::SubscriptionId;
 use keystile_core::notifications::trigger::Trigger;
-use keystile_core::notifications::watch::WatchRules;
+use keystile_core::notifications::watch::{KeyFacts, WatchRules};
 use keystile_core::time::Timestamp;
 
 use crate::error::Result;
 use crate::sqlite::audit::event::{Event, Facts};
-use crate::sqlite::notifications::notice::{digest_notice, key_facts, notice_key};
+use crate::sqlite::notifications::notice::{
+    digest_notice, key_facts, notice_application, notice_key,
+};
 use crate::sqlite::notifications::outbox::NewMessage;
 use crate::sqlite::notifications::window;
 use crate::sqlite::writer::write_tx::WriteTx;
@@ -40,6 +42,9 @@ impl WriteTx<'_> {
             return Ok(());
         }
         let key = event.key.map(|row| notice_key(self.connection, row)).transpose()?.flatten();
+        let whole = event.application.filter(|_| event.kind.is_of_application());
+        let whole =
+            whole.map(|row| notice_application(self.connection, row)).transpose()?.flatten();
         let waiting = match &event.facts {
             Facts::Level { rule, .. } => vec![*rule],
             Facts::Nothing
@@ -47,7 +52,14 @@ impl WriteTx<'_> {
             | Facts::Lock { .. }
             | Facts::Unlock
             | Facts::FailedChannel => {
-                let facts = event.key.map(|_| key_facts(key.as_ref()));
+                let facts = match &whole {
+                    Some((whole, plan)) => {
+                        let facts = key_facts(key.as_ref());
+                        let plan = facts.plan.or(Some(plan));
+                        Some(KeyFacts { application: Some(&whole.name), plan, ..facts })
+                    }
+                    None => event.key.map(|_| key_facts(key.as_ref())),
+                };
                 rules.waiting_for(trigger, facts).map(|(place, _)| place).collect()
             }
         };
@@ -67,11 +79,15 @@ impl WriteTx<'_> {
                 count: 1,
                 sample: self.memory.audit.last_event(),
             },
-            thread: key.as_ref().map(|key| key.id.clone()),
+            thread: match &whole {
+                Some((whole, _)) => Some(whole.id.clone()),
+                None => key.as_ref().map(|key| key.id.clone()),
+            },
             except,
         };
         let mut notice = notice_of(trigger, event, self.now);
         notice.key = key;
+        notice.application = whole.map(|(whole, _)| whole);
         self.notify(&rules, &[planned], |_, _| Ok(notice.clone()))
     }
 

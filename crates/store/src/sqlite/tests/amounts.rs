@@ -1,6 +1,6 @@
 //! A debit whose amounts differ is counted as it was made, whatever happens to the process in between.
 
-use keystile_core::budget::{self, BudgetAmount, Debit};
+use keystile_core::budget::{Amounts, BudgetAmount};
 use keystile_core::journal::Outcome;
 use keystile_core::keys::hash::KeyHash;
 use keystile_core::keys::lock::LockRule;
@@ -8,7 +8,7 @@ use keystile_core::policy::PlanSpec;
 use keystile_core::refusal::Reason;
 
 use crate::reservation::ReserveAnswer;
-use crate::sqlite::ledger::reserve::reserve_debit;
+use crate::sqlite::ledger::reserve::reserve_amounts;
 use crate::sqlite::tests::make::{plan, requester, write};
 use crate::sqlite::tests::test_store::TestStore;
 
@@ -26,8 +26,8 @@ fn take(fixture: &TestStore, key: KeyHash, amounts: &[(usize, u32)]) -> ReserveA
     let request = write(&fixture.policy, requester(&entry), POST, 1);
     let amounts =
         amounts.iter().map(|(place, amount)| BudgetAmount { place: *place, amount: *amount });
-    let debit = Debit { subject: budget::Subject::Key(entry.row), amounts: amounts.collect() };
-    fixture.change(move |work| reserve_debit(work, &request, Some(debit))).unwrap()
+    let amounts: Amounts = amounts.collect();
+    fixture.change(move |work| reserve_amounts(work, &request, &amounts)).unwrap()
 }
 
 /// What a crash leaves: the files as they are. A stop would end the merge into the list by subject.

@@ -2,7 +2,7 @@
 
 use keystile_core::keys::hash::KeyHash;
 use keystile_core::keys::key::KeyState;
-use keystile_core::keys::lock::{Lock, LockLevel};
+use keystile_core::keys::lock::{Lock, LockLevel, LockTarget};
 use keystile_core::refusal::Reason;
 use tokio::task::JoinSet;
 
@@ -28,6 +28,7 @@ pub(crate) fn lock(work: &WriteTx<'_>) -> Lock {
         since: work.now(),
         until: None,
         evidence: None,
+        on: LockTarget::Key,
     }
 }
 

@@ -8,15 +8,18 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use keystile_core::budget::Per;
 use keystile_core::journal::{Outcome, WriteRecord};
 use keystile_core::keys::key::KeyState;
-use keystile_core::keys::lock::LockRule;
+use keystile_core::keys::lock::{Budgets, LockRule};
 use keystile_core::policy::PlanSpec;
 use tokio::task::JoinSet;
 
 use crate::Store;
 use crate::keys::KeyRow;
-use crate::sqlite::tests::make::{LOCKS, owner, plan, policy, requester, settlement, write};
+use crate::sqlite::tests::make::{
+    LOCKS, owner, plan, policy, requester, settlement, sharing, write,
+};
 use crate::sqlite::tests::test_store::{Dice, TestStore, open, wait};
 
 const DIRECTORY: &str = "KEYSTILE_TEST_CRASH_DIRECTORY";
@@ -25,9 +28,12 @@ const KEYS: [&[u8]; 2] = [b"locking", b"never"];
 const QUOTA: u64 = 150;
 
 fn plans() -> Vec<PlanSpec> {
+    let shared: &[(&str, &[&str], Per)] =
+        &[("150 per day", &[], Per::Application), ("1000000 per day", &[], Per::Plan)];
     vec![
         plan("locking", &[("150 per day", &[])], LOCKS),
         plan("never", &[("1000000 per day", &[])], LockRule::Never),
+        sharing("shared", shared, LOCKS),
     ]
 }
 
@@ -179,4 +185,40 @@ fn no_admitted_write_and_no_lock_is_lost_when_the_process_is_killed() {
         fixture.events_named(keys[0], "key_locked"),
         fixture.events_named(keys[0], "key_unlocked") + usize::from(fixture.is_locked(keys[0]))
     );
+}
+
+#[test]
+fn a_budget_that_two_keys_share_is_exact_and_their_lock_holds_when_the_process_is_killed() {
+    let mut fixture = TestStore::new(&plans());
+    let keys = KEYS.map(|text| fixture.issue_to("team", "shared", text));
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    let (mut counts_after, mut locks) = (0, 0);
+    for _ in 0..16 {
+        fixture.stop();
+        let pause = Duration::from_micros(u64::try_from(dice.roll(4_000)).unwrap());
+        let said = run_and_kill(&fixture, 1 + dice.roll(200), pause);
+        fixture.start();
+        let journal = fixture.journal();
+        let on_record: BTreeSet<_> = journal
+            .iter()
+            .filter(|record| record.outcome != Outcome::Refused)
+            .map(|record| record.id.0)
+            .collect();
+        assert!(said.admitted.iter().all(|admitted| on_record.is_superset(admitted)));
+        let counting = journal.iter().filter(|record| record.id.0 > counts_after);
+        let charged: u64 = counting.map(|record| u64::from(record.cost)).sum();
+        let all: u64 = journal.iter().map(|record| u64::from(record.cost)).sum();
+        assert!(charged <= QUOTA, "{charged} of both keys");
+        assert_eq!(keys.map(|key| fixture.used(key)), [[charged, all], [charged, all]]);
+        let is_locked = fixture.application("team").lock.is_some();
+        assert_eq!(keys.map(|key| fixture.is_locked(key)), [is_locked, is_locked]);
+        if said.is_locked {
+            assert!(is_locked, "the lock is lost");
+            assert_eq!(charged, QUOTA);
+            locks += 1;
+            fixture.unlock_application("team", Budgets::Reset);
+            counts_after = journal.last().unwrap().id.0;
+        }
+    }
+    assert!(locks > 0, "no round came as far as a lock");
 }

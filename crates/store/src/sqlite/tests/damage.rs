@@ -157,6 +157,7 @@ fn any_of(fault: &Error) -> &'static str {
         | Error::NoAnswer { .. }
         | Error::Unanswered
         | Error::Stale(_)
+        | Error::LockedApplication(_)
         | Error::Unavailable => "help",
         // Their message names all that is known; what to do follows from the command that met them.
         Error::Exists(_) | Error::Missing(_) | Error::Conflict(_) | Error::Sqlite(_) => "message",
@@ -184,6 +185,7 @@ fn every_error_says_something_of_use() {
         Error::Missing("key k".to_owned()),
         Error::Conflict("a revoked key needs no lock".to_owned()),
         Error::Stale("key".to_owned()),
+        Error::LockedApplication("reader".to_owned()),
         Error::Unavailable,
         Error::Sqlite(rusqlite::Error::InvalidQuery),
     ];

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keystile_core::actor::Actor;
+use keystile_core::budget::Per;
 use keystile_core::decision::{Call, CallerState, Permit, decide};
 use keystile_core::journal::{Outcome, RequestFacts};
 use keystile_core::keys::application::ApplicationState;
@@ -33,10 +34,17 @@ pub(crate) fn locks_for(millis: i64) -> LockRule {
 
 /// A plan that allows everything; each budget is a quota and the operations that it counts.
 pub(crate) fn plan(name: &str, budgets: &[(&str, &[&str])], lock: LockRule) -> PlanSpec {
-    let budget = |(quota, on): &(&str, &[&str])| BudgetSpec {
+    let own: Vec<_> = budgets.iter().map(|(quota, on)| (*quota, *on, Per::Key)).collect();
+    sharing(name, &own, lock)
+}
+
+/// The same, with whose writes each budget counts together.
+pub(crate) fn sharing(name: &str, budgets: &[(&str, &[&str], Per)], lock: LockRule) -> PlanSpec {
+    let budget = |(quota, on, per): &(&str, &[&str], Per)| BudgetSpec {
         name: None,
         quota: quota.parse().unwrap(),
         on: on.iter().map(|pattern| pattern.parse().unwrap()).collect(),
+        per: *per,
     };
     PlanSpec {
         name: name.to_owned(),

@@ -34,3 +34,5 @@ mod past;
 mod plan;
 mod restart;
 mod sent;
+mod shared;
+mod shared_oracle;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use keystile_core::actor::Actor;
-use keystile_core::keys::lock::{Lock, LockLevel};
+use keystile_core::keys::lock::{Lock, LockLevel, LockTarget};
 use keystile_core::notifications::channel::{Audience, ChannelRule, ChannelSettings, ChannelSpec};
 use keystile_core::notifications::delivery::{AttemptOutcome, DeliveryState, TRIED_FOR};
 use keystile_core::notifications::subscription::SubscriptionId;
@@ -81,6 +81,7 @@ fn lock(fixture: &TestStore) -> Lock {
         since: fixture.store().now(),
         until: None,
         evidence: None,
+        on: LockTarget::Key,
     }
 }
 

@@ -3,7 +3,7 @@
 use keystile_core::journal::Outcome;
 use keystile_core::keys::application::ApplicationState;
 use keystile_core::keys::key::{KeyId, KeyState};
-use keystile_core::keys::lock::{Lock, LockLevel, LockRule};
+use keystile_core::keys::lock::{Lock, LockLevel, LockRule, LockTarget};
 use keystile_core::refusal::{LockNotice, Reason};
 use keystile_core::time::Timestamp;
 use uuid::Uuid;
@@ -36,6 +36,7 @@ fn a_lock_and_its_story_survive_a_restart() {
                 since: work.now(),
                 until: Some(Timestamp(until)),
                 evidence: None,
+                on: LockTarget::Key,
             };
             work.lock_key(&entry, lock).map(|_| ())
         })
@@ -45,9 +46,10 @@ fn a_lock_and_its_story_survive_a_restart() {
     assert_eq!((fixture.row(busy), fixture.row(by_hand)), rows);
     assert_eq!(
         fixture.state(busy),
-        KeyState::Locked(LockNotice { level: LockLevel::Writes, until: None })
+        KeyState::Locked(LockNotice { level: LockLevel::Writes, until: None, on: LockTarget::Key })
     );
-    let notice = LockNotice { level: LockLevel::All, until: Some(Timestamp(until)) };
+    let until = Some(Timestamp(until));
+    let notice = LockNotice { level: LockLevel::All, until, on: LockTarget::Key };
     assert_eq!(fixture.state(by_hand), KeyState::Locked(notice));
     assert_eq!(fixture.reserve(busy).unwrap_err().refusal.reason, Reason::KeyLocked);
     assert_eq!(fixture.reserve(by_hand).unwrap_err().refusal.lock, Some(notice));

@@ -8,13 +8,17 @@ use keystile_core::audit::AuditEvent;
 use keystile_core::journal::{Outcome, WriteRecord};
 use keystile_core::keys::hash::KeyHash;
 use keystile_core::keys::key::{KeyId, KeyState};
+use keystile_core::keys::lock::Budgets;
 use keystile_core::policy::{PlanSpec, Policy};
+use keystile_core::time::Span;
+use keystile_core::version::Expected;
 use uuid::Uuid;
 
+use crate::applications::{ApplicationEdit, ApplicationRow, PlanChange, UnlockedApplication};
 use crate::error::Result;
 use crate::journal::{Direction, RecordQuery};
 use crate::key_cache::KeyEntry;
-use crate::keys::{KeyRef, KeyRow, NewKeyRow};
+use crate::keys::{KeyEdit, KeyRef, KeyRow, NewKeyRow, Successor};
 use crate::reservation::{Requester, ReserveAnswer, Reserved};
 use crate::sqlite::audit::event::{self};
 use crate::sqlite::files::directory::DataDirectory;
@@ -119,17 +123,66 @@ impl TestStore {
 
     /// A key whose text the test knows.
     pub(crate) fn issue_text(&self, plan: &str, text: &[u8]) -> KeyHash {
-        let hash = self.store().pepper().hash(text);
-        let id = KeyId::new(Uuid::now_v7());
-        let row =
-            NewKeyRow { id, hash, prefix: format!("ks_{id}"), plan: plan.to_owned(), origin: None };
-        let plan = plan.to_owned();
+        self.issue_to(plan, plan, text)
+    }
+
+    /// A key of an application, by name.
+    pub(crate) fn issue_for(&self, application: &str, plan: &str) -> KeyHash {
+        self.issue_to(application, plan, &crate::random::<32>())
+    }
+
+    pub(crate) fn issue_to(&self, application: &str, plan: &str, text: &[u8]) -> KeyHash {
+        let (row, application) = (self.new_key(plan, text), application.to_owned());
+        let hash = row.hash;
         self.change(move |work| {
-            let (application, _) = work.application_or_new(&plan, Some(&plan), &owner())?;
+            let (application, _) =
+                work.application_or_new(&application, Some(&row.plan), &owner())?;
             work.create_key(&application, &row, &owner()).map(|_| ())
         })
         .unwrap();
         hash
+    }
+
+    fn new_key(&self, plan: &str, text: &[u8]) -> NewKeyRow {
+        let hash = self.store().pepper().hash(text);
+        let id = KeyId::new(Uuid::now_v7());
+        NewKeyRow { id, hash, prefix: format!("ks_{id}"), plan: plan.to_owned(), origin: None }
+    }
+
+    /// Rolls a key; the old one ends at once.
+    pub(crate) fn roll(&self, key: KeyHash) -> KeyHash {
+        let new = self.new_key("", &crate::random::<32>());
+        let hash = new.hash;
+        let successor = Successor { key: new, grace: Span::from_millis(1).unwrap() };
+        wait(self.store().roll_key(Self::edit(key), successor)).unwrap();
+        hash
+    }
+
+    pub(crate) fn edit(key: KeyHash) -> KeyEdit {
+        KeyEdit { key: KeyRef::Hashed(key), expected: Expected::Any, actor: owner() }
+    }
+
+    pub(crate) fn edit_application(name: &str) -> ApplicationEdit {
+        let application = name.to_owned();
+        ApplicationEdit { application, expected: Expected::Any, actor: owner() }
+    }
+
+    pub(crate) fn put_on(&self, key: KeyHash, plan: &str) {
+        wait(self.store().set_key_plan(Self::edit(key), plan.to_owned())).unwrap();
+    }
+
+    /// Puts an application on another plan, with all of its keys.
+    pub(crate) fn put_application_on(&self, name: &str, plan: &str) {
+        let change = PlanChange { plan: plan.to_owned(), after: 0, limit: 1_000 };
+        wait(self.store().set_application_plan(Self::edit_application(name), change)).unwrap();
+    }
+
+    pub(crate) fn unlock_application(&self, name: &str, budgets: Budgets) -> UnlockedApplication {
+        wait(self.store().unlock_application(Self::edit_application(name), budgets)).unwrap()
+    }
+
+    pub(crate) fn application(&self, name: &str) -> ApplicationRow {
+        wait(self.store().application(name.to_owned())).unwrap()
     }
 
     pub(crate) fn entry(&self, key: KeyHash) -> Arc<KeyEntry> {

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::clock::StoreClock;
 use crate::departure::WriteDeparture;
 use crate::error::{Error, Result};
+use crate::key_cache::lock::joined;
 use crate::key_cache::{ApplicationEntry, KeyCache, KeyEntry, Rows};
 use crate::sqlite::audit::event::Event;
 use crate::sqlite::audit::{AuditHead, Position};
@@ -65,6 +66,8 @@ pub(crate) struct WriteTx<'w> {
     pub(crate) now: Timestamp,
     /// Locks and unlocks of this transaction, which the shared entries do not show yet.
     pub(crate) locks: HashMap<i64, Option<LockNotice>>,
+    /// The same of applications.
+    pub(crate) application_locks: HashMap<i64, Option<LockNotice>>,
     /// Keys that this transaction revoked.
     pub(crate) revoked: HashSet<i64>,
     effects: Vec<Box<dyn FnOnce() + Send>>,
@@ -74,6 +77,8 @@ pub(crate) struct WriteTx<'w> {
 #[derive(Debug)]
 struct Savepoint {
     locks: HashMap<i64, Option<LockNotice>>,
+    application_locks: HashMap<i64, Option<LockNotice>>,
+    ledger: u64,
     pub(crate) revoked: HashSet<i64>,
     effects: usize,
     audit: Position,
@@ -96,6 +101,7 @@ impl<'w> WriteTx<'w> {
             memory,
             now,
             locks: HashMap::new(),
+            application_locks: HashMap::new(),
             revoked: HashSet::new(),
             effects: Vec::new(),
         }
@@ -121,6 +127,8 @@ impl<'w> WriteTx<'w> {
     fn mark(&self) -> Savepoint {
         Savepoint {
             locks: self.locks.clone(),
+            application_locks: self.application_locks.clone(),
+            ledger: self.memory.ledger.changes(),
             revoked: self.revoked.clone(),
             effects: self.effects.len(),
             audit: self.memory.audit.position(),
@@ -130,11 +138,15 @@ impl<'w> WriteTx<'w> {
     /// Forgets what was done since a mark, as the database did.
     fn rollback_to(&mut self, mark: Savepoint) {
         self.locks = mark.locks;
+        self.application_locks = mark.application_locks;
         self.revoked = mark.revoked;
         self.effects.truncate(mark.effects);
         self.memory.audit.rollback_to(mark.audit);
-        // What was counted since may follow from what is no longer there.
-        self.memory.ledger.clear();
+        // What was counted since may follow from what is no longer there. A command that fails before it
+        // changed anything costs nobody their account: to count one anew can take long.
+        if self.memory.ledger.changes() != mark.ledger {
+            self.memory.ledger.clear();
+        }
     }
 
     /// Makes a change that leaves nothing behind where it fails.
@@ -168,12 +180,28 @@ impl<'w> WriteTx<'w> {
 
     /// Whether a key may be used, with what this transaction did to it.
     pub(crate) fn state_of(&self, key: &KeyEntry) -> KeyState {
-        let shared =
-            if self.revoked.contains(&key.row) { KeyState::Revoked } else { key.state(self.now) };
+        joined(self.own_state_of(key), self.lock_of_application(&key.application))
+    }
+
+    /// The same, by what is on the key itself and not on its application.
+    pub(crate) fn own_state_of(&self, key: &KeyEntry) -> KeyState {
+        let shared = if self.revoked.contains(&key.row) {
+            KeyState::Revoked
+        } else {
+            key.own_state(self.now)
+        };
         match (shared, self.locks.get(&key.row)) {
             (KeyState::Revoked, _) | (_, None) => shared,
             (KeyState::Active | KeyState::Locked(_), Some(None)) => KeyState::Active,
             (KeyState::Active | KeyState::Locked(_), Some(Some(lock))) => KeyState::Locked(*lock),
+        }
+    }
+
+    /// The lock that is on an application, with what this transaction did to it.
+    fn lock_of_application(&self, application: &ApplicationEntry) -> Option<LockNotice> {
+        match self.application_locks.get(&application.row) {
+            Some(lock) => *lock,
+            None => application.lock(self.now),
         }
     }
 

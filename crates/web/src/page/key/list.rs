@@ -56,6 +56,7 @@ pub(crate) async fn keys(
     let filter = KeyFilter {
         application: query.application.clone(),
         plan: query.plan.clone(),
+        locked_on: None,
         state: query.state.clone(),
         after: query.after.clone(),
         limit: PAGE,

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use keystile_core::audit::AuditEvent;
 use keystile_core::journal::WriteRecord;
 use keystile_core::journal::counts::AddressUse;
+use keystile_core::keys::lock::LockTarget;
 use keystile_core::time::{Span, Timestamp};
 use keystile_engine::journal::{KeyActivity, PageRecords, RecordFilter, ShowKeyActivity};
 use keystile_engine::keys::key::{BudgetView, KeyView, ShowKey};
