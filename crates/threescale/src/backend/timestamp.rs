@@ -3,6 +3,8 @@
 //! The reference reads whatever Ruby's `Date` makes of a text, and takes the present where that is nothing.
 //! The forms that clients send are read here; what is not one of them is the present too.
 
+use std::num::IntErrorKind;
+
 use jiff::civil::{Date, DateTime, Time};
 use jiff::fmt::rfc2822;
 use jiff::tz::Offset;
@@ -16,7 +18,15 @@ pub(super) fn parse(text: &str) -> Option<Timestamp> {
 }
 
 fn unix(text: &str) -> Option<Timestamp> {
-    let secs = text.parse::<i64>().ok()?;
+    let secs = match text.parse::<i64>() {
+        Ok(secs) => secs,
+        Err(error) => match error.kind() {
+            // A time all the same, and far from any that counts.
+            IntErrorKind::PosOverflow => i64::MAX,
+            IntErrorKind::NegOverflow => i64::MIN,
+            _ => return None,
+        },
+    };
     Some(Timestamp(secs.saturating_mul(1000)))
 }
 

@@ -43,7 +43,9 @@ pub(super) async fn answer(served: &Served, request: Request<Incoming>, address:
     if parts.method == Method::OPTIONS {
         return preflight();
     }
-    if let Some(operation) = Operation::at(path).filter(|_| parts.method == Method::GET) {
+    // Sinatra answers HEAD wherever there is GET: the same is done, and the body is left out.
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+    if let Some(operation) = Operation::at(path).filter(|_| is_read) {
         let options = options_of(&parts.headers);
         let question = Question { operation, query: query.as_bytes(), options };
         let answered = served.account.authorize(question, address).await;
@@ -51,8 +53,10 @@ pub(super) async fn answer(served: &Served, request: Request<Incoming>, address:
     }
     match (&parts.method, path) {
         (&Method::POST, "/transactions.xml") => report(served, query, &parts.headers, body).await,
-        (&Method::GET, "/check.txt") => reply(StatusCode::OK, "text/plain", "ok"),
-        (&Method::GET, "/status") => reply(StatusCode::OK, "application/json", STATUS),
+        (&Method::GET | &Method::HEAD, "/check.txt") => reply(StatusCode::OK, "text/plain", "ok"),
+        (&Method::GET | &Method::HEAD, "/status") => {
+            reply(StatusCode::OK, "application/json", STATUS)
+        }
         (&Method::GET | &Method::HEAD, "/available") => {
             reply(StatusCode::OK, "text/plain", Bytes::new())
         }

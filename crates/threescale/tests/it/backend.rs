@@ -120,7 +120,13 @@ async fn what_is_no_call_is_answered_as_the_reference_does() {
     ] {
         let reply = backend.get(path);
         assert_eq!((reply.status, reply.body.as_str()), (status, body), "{path}");
+        let head = format!("HEAD {path} HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n");
+        let reply = exchange(backend.address(), &head);
+        assert_eq!((reply.status, reply.body.as_str()), (status, ""), "HEAD {path}");
     }
+    let asked = format!("/transactions/authorize.xml?{PROVIDER}&user_key=ukey");
+    let head = format!("HEAD {asked} HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n");
+    assert_eq!(exchange(backend.address(), &head).status, 200);
     let options =
         "OPTIONS /transactions/authrep.xml HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n";
     let reply = exchange(backend.address(), options);

@@ -151,6 +151,9 @@ fn a_transaction_is_at_most_a_day_old_and_an_hour_early() {
     for (timestamp, code) in [
         ("2026-11-23T05:30:22", "transaction_timestamp_too_old"),
         ("2026-11-24T06:30:24", "transaction_timestamp_too_new"),
+        ("9223372036854775807", "transaction_timestamp_too_new"),
+        ("9223372036854775808", "transaction_timestamp_too_new"),
+        ("-9223372036854775809", "transaction_timestamp_too_old"),
     ] {
         let form = format!(
             "transactions[0][app_id]=app&transactions[0][usage][hits]=1&transactions[0][timestamp]={timestamp}"
