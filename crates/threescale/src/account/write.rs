@@ -15,9 +15,10 @@ use super::decide::Question;
 use super::state::{Account, WriteRule};
 use crate::backend::call::Call;
 use crate::backend::decide::{Prepared, prepare};
+use crate::backend::metrics::MetricIndex;
 use crate::backend::options::Options;
 use crate::backend::query::Query;
-use crate::backend::usage::Amount;
+use crate::backend::usage::Usage;
 
 /// Writes of one call.
 pub(super) struct Write {
@@ -38,7 +39,7 @@ impl Account {
         let catalog = self.catalog();
         let view = self.view(&catalog, now);
         let prepared = prepare(&view, &call, options).ok()?;
-        let (metric, cost) = writes_of(&prepared, &call, rule)?;
+        let (metric, cost) = writes_of(&prepared, &call, (rule, options))?;
         let service = catalog.service(&prepared.service().id)?;
         let entry = service.application(&prepared.application().id)?;
         let shown = self.shown(&call, &entry.record.id);
@@ -88,15 +89,28 @@ impl Account {
 }
 
 /// What a call writes: the first metric that is one, and how many writes all of them are.
-fn writes_of(prepared: &Prepared<'_>, call: &Call<'_>, rule: &WriteRule) -> Option<(String, u32)> {
+///
+/// What is used of a metric is used of all above it, so a metric below a write is one as well: of the nearest that
+/// is named. Each amount counts once, however many writes stand above it; one that is set counts as what it says.
+fn writes_of(
+    prepared: &Prepared<'_>,
+    call: &Call<'_>,
+    (rule, options): (&WriteRule, Options),
+) -> Option<(String, u32)> {
     let metrics = &prepared.service().metrics;
-    let named = crate::backend::usage::Usage::named(call.usage?, metrics).ok()?;
-    let mut writes = named.iter().filter_map(|(index, amount)| {
-        let name = &metrics.metric(index).name;
-        let Amount::Add(more) = amount else { return None };
-        let is_write = more > 0 && rule.metrics.iter().any(|known| **known == **name);
-        is_write.then_some((name, more))
-    });
+    let is_write = |index: &MetricIndex| {
+        let name = &metrics.metric(*index).name;
+        rule.metrics.iter().any(|known| **known == **name)
+    };
+    let nearest = |index| {
+        let above = metrics.ancestors(index).filter(|_| !options.flat_usage);
+        std::iter::once(index).chain(above).find(is_write)
+    };
+    let named = Usage::named(call.usage?, metrics).ok()?;
+    let mut writes =
+        named.iter().filter(|(_, amount)| amount.value() > 0).filter_map(|(index, amount)| {
+            Some((&metrics.metric(nearest(index)?).name, amount.value()))
+        });
     let (metric, first) = writes.next()?;
     let cost = writes.fold(first, |sum, (_, more)| sum.saturating_add(more));
     Some((metric.to_string(), u32::try_from(cost).unwrap_or(u32::MAX)))

@@ -77,6 +77,16 @@ async fn a_head_has_a_bound() {
     let path = format!("/transactions/authrep.xml?{PROVIDER}&user_key=ukey&referrer=");
     assert_eq!(backend.get(&format!("{path}{}", "a".repeat(60_000))).status, 200);
     assert_eq!(backend.get(&format!("{path}{}", "a".repeat(70_000))).status, 414);
+    let with_field = |length: usize| {
+        let field = "a".repeat(length);
+        let head = format!("GET /status HTTP/1.1\r\nhost: b\r\nconnection: close\r\nx: {field}");
+        let mut stream = TcpStream::connect(backend.address()).unwrap();
+        // One that is refused early is not read to its end.
+        let _ = stream.write_all(format!("{head}\r\n\r\n").as_bytes());
+        begins_with(&mut stream, Duration::from_secs(5))
+    };
+    assert_eq!(with_field(60_000).as_deref(), Some("HTTP/1.1 200"));
+    assert_eq!(with_field(132_000).as_deref(), Some("HTTP/1.1 431"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,3 +18,4 @@ mod secrets;
 mod setup;
 mod tls;
 mod webhooks;
+mod writes;

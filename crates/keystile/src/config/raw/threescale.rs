@@ -31,7 +31,8 @@ pub(crate) struct ThreescaleBackend {
     /// metric's name, below the API's path.
     #[schemars(extend("examples" = ["bookmarks"]))]
     pub(crate) api: Option<Spanned<String>>,
-    /// The metrics that are writes, by their system names. Needs `api`.
+    /// The metrics that are writes, by their system names; a metric below one of them is a write as well. Needs
+    /// `api`. `authrep` counts them; what is reported afterwards counts in no write budget.
     #[schemars(extend("default" = [], "examples" = [["post", "put", "delete"]]))]
     pub(crate) writes: Option<OneOrMany<String>>,
     /// Which plan here each application plan of the account stands for, by their names. The applications on these
