@@ -19,6 +19,8 @@ use crate::key_origin::{KeyOrigin, Origins};
 use crate::sent::reads::{ReadCounts, SentReads};
 
 pub(crate) mod lock;
+#[cfg(test)]
+mod tests;
 
 use self::lock::{LockCell, LockedCount, joined};
 
@@ -30,6 +32,7 @@ pub struct ApplicationEntry {
     /// Its name.
     pub name: Box<str>,
     is_suspended: AtomicBool,
+    is_suspended_at_source: AtomicBool,
     /// Reads of its imported keys; nothing where none went out or nobody is told of them.
     sent_reads: OnceLock<Box<SentReads>>,
     lock: LockCell,
@@ -43,6 +46,7 @@ impl ApplicationEntry {
             id,
             name: name.into(),
             is_suspended,
+            is_suspended_at_source: AtomicBool::new(false),
             sent_reads: OnceLock::new(),
             lock: LockCell::default(),
         }
@@ -66,8 +70,18 @@ impl ApplicationEntry {
         self.is_suspended.store(state == ApplicationState::Suspended, Ordering::Release);
     }
 
+    /// Whether a door that answers for its source says that it is suspended there.
+    pub(crate) fn is_suspended_at_source(&self) -> bool {
+        self.is_suspended_at_source.load(Ordering::Acquire)
+    }
+
+    /// Says whether it is suspended at its source: it cannot be resumed here as long as it is.
+    pub fn set_suspended_at_source(&self, is_suspended: bool) {
+        self.is_suspended_at_source.store(is_suspended, Ordering::Release);
+    }
+
     /// The lock that is on the application at a time, and so on all of its keys.
-    pub(crate) fn lock(&self, now: Timestamp) -> Option<LockNotice> {
+    pub fn lock(&self, now: Timestamp) -> Option<LockNotice> {
         self.lock.notice(LockTarget::Application, now)
     }
 
@@ -322,80 +336,5 @@ impl Rows {
         let shared: SharedName = Arc::new(name.into());
         self.plans.insert(name.to_owned(), shared.clone());
         shared
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use keystile_core::keys::application::ApplicationState;
-    use keystile_core::keys::lock::LockLevel;
-    use uuid::Uuid;
-
-    use super::*;
-
-    #[test]
-    fn the_last_call_is_known_to_the_second() {
-        let application = ApplicationEntry::new(
-            1,
-            ApplicationId::new(Uuid::nil()),
-            "a",
-            ApplicationState::Active,
-        );
-        let (id, plan) = (KeyId::new(Uuid::nil()), Arc::new("p".into()));
-        let key = KeyEntry::new(1, id, None, Arc::new(application), plan);
-        assert_eq!(key.last_call(), None);
-        for (call, known) in [(5_000, 5_000), (5_999, 5_000), (6_000, 6_000), (4_000, 6_000)] {
-            key.note_call(Timestamp(call));
-            assert_eq!(key.last_call(), Some(Timestamp(known)));
-        }
-    }
-
-    #[test]
-    fn keys_of_a_system_that_nobody_hears_of_stop_all_at_once_and_others_go_on() {
-        let application = Arc::new(ApplicationEntry::new(
-            1,
-            ApplicationId::new(Uuid::nil()),
-            "a",
-            ApplicationState::Active,
-        ));
-        let cache = KeyCache::default();
-        let key = |origin: Option<&str>| {
-            let origin = origin.map(|name| cache.origins.named(name));
-            let (id, plan) = (KeyId::new(Uuid::nil()), Arc::new("p".into()));
-            KeyEntry::new(1, id, origin, application.clone(), plan)
-        };
-        let keys = [key(Some("a")), key(Some("a")), key(Some("b")), key(None)];
-        let vouched = |now| keys.each_ref().map(|key| key.is_vouched_for(Timestamp(now)));
-        assert_eq!(vouched(i64::MAX - 1), [true; 4]);
-        cache.origin("a").set_works_until(Some(Timestamp(10)));
-        assert_eq!(vouched(9), [true; 4]);
-        assert_eq!(vouched(10), [false, false, true, true]);
-        cache.origin("a").set_works_until(None);
-        assert_eq!(vouched(10), [true; 4]);
-    }
-
-    #[test]
-    fn locked_keys_are_counted_once_however_often_they_are_locked() {
-        let application = ApplicationEntry::new(
-            1,
-            ApplicationId::new(Uuid::nil()),
-            "a",
-            ApplicationState::Active,
-        );
-        let (id, plan) = (KeyId::new(Uuid::nil()), Arc::new("p".into()));
-        let key = KeyEntry::new(1, id, None, Arc::new(application), plan);
-        let count = LockedCount::default();
-        let counted = || count.number();
-        let lock = |level| Some(LockNotice { level, until: None, on: LockTarget::Key });
-        key.set_lock(lock(LockLevel::Writes), &count);
-        key.set_lock(lock(LockLevel::All), &count);
-        assert_eq!(counted(), 1);
-        key.set_lock(None, &count);
-        key.set_lock(None, &count);
-        assert_eq!(counted(), 0);
-        key.set_lock(lock(LockLevel::All), &count);
-        key.set_revoked(&count);
-        key.set_revoked(&count);
-        assert_eq!(counted(), 0);
     }
 }

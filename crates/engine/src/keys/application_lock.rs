@@ -1,5 +1,5 @@
 //! Unlocking applications, and listing those that are locked. An application is locked by a budget that its keys
-//! share, and by nothing else: to stop one by hand, suspend it.
+//! share, or because its last key ended at its source while it was locked or revoked: to stop one by hand, suspend it.
 
 use std::sync::Arc;
 

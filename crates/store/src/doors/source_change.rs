@@ -6,7 +6,8 @@
 //! The source says which keys an application has, and the gate and owners see the same: there is no moment, and no
 //! crash, between the two. Owners stay in charge of what they did themselves: a key that one of them revoked stays
 //! revoked, a key that is another application's stays that application's, and a lock outlives the key that it was on.
-//! Whoever replaces a locked key has the lock on the new one.
+//! Whoever replaces a locked key has the lock on the new one; where the last key ends, its lock is the application's
+//! until an owner unlocks that, and so is one that stands for an owner's revocation.
 
 use keystile_core::keys::application::{ApplicationId, ApplicationState};
 use keystile_core::keys::hash::KeyHash;
@@ -52,7 +53,7 @@ pub struct FollowedApplication {
     pub ended: Vec<KeyHash>,
     /// Keys that it has now and did not have before. They are on the plan that it has here.
     pub added: Vec<NewKeyRow>,
-    /// All keys that it has now. Locks of keys that end pass on to them, or to the next one that comes.
+    /// All keys that it has now. Locks of keys that end pass on to them, or to the application where it has none.
     pub keys: Vec<KeyHash>,
 }
 

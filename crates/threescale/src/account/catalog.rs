@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keystile_core::keys::application::ApplicationState;
 use keystile_core::keys::hash::KeyHash;
+use keystile_core::time::Timestamp;
 use keystile_store::doors::meters::MeterValue;
 
 use super::counters::Counters;
@@ -173,6 +174,7 @@ impl ServiceEntry {
                 .collect(),
             redirect_url: record.redirect_url.as_deref().map(Into::into),
         };
+        note_state(here.as_ref(), &application);
         let entry = ApplicationEntry {
             owner: owner(&record.service_id, &record.id),
             counters: Mutex::new(counters),
@@ -183,6 +185,20 @@ impl ServiceEntry {
             record,
         };
         self.applications.insert(id, entry);
+    }
+}
+
+/// Has owners here know whether an application is suspended there.
+fn note_state(here: Option<&Here>, application: &Application) {
+    if let Some(here) = here {
+        here.set_suspended_at_source(application.state == State::Suspended);
+    }
+}
+
+/// What is gone suspends nothing.
+fn let_go(entry: &ApplicationEntry) {
+    if let Some(here) = &entry.here {
+        here.set_suspended_at_source(false);
     }
 }
 
@@ -243,7 +259,9 @@ impl Catalog {
 
     /// Forgets a service with its applications.
     pub fn remove_service(&mut self, id: &str) {
-        self.services.remove(id);
+        if let Some(gone) = self.services.remove(id) {
+            gone.applications().for_each(let_go);
+        }
     }
 
     /// Puts an application in place of the one with its id, which keeps what it has used. `false` where its
@@ -264,6 +282,7 @@ impl Catalog {
     pub(super) fn set_here(&mut self, service: &str, id: &str, here: Option<Here>) {
         let service = self.services.get_mut(service);
         if let Some(entry) = service.and_then(|service| service.applications.get_mut(id)) {
+            note_state(here.as_ref(), &entry.application);
             entry.here = here;
         }
     }
@@ -271,7 +290,7 @@ impl Catalog {
     /// Forgets an application.
     pub fn remove_application(&mut self, service: &str, id: &str) {
         if let Some(service) = self.services.get_mut(service) {
-            service.remove_application(id);
+            service.remove_application(id).iter().for_each(let_go);
         }
     }
 }
@@ -323,9 +342,11 @@ impl ApplicationEntry {
         &self.application
     }
 
-    /// Whether it is suspended here.
-    pub(super) fn is_suspended_here(&self) -> bool {
-        self.here.as_ref().is_some_and(|here| here.state() == ApplicationState::Suspended)
+    /// Whether it is suspended or locked here as a whole, with or without a key.
+    pub(super) fn is_stopped_here(&self, now: Timestamp) -> bool {
+        self.here.as_ref().is_some_and(|here| {
+            here.state() == ApplicationState::Suspended || here.lock(now).is_some()
+        })
     }
 
     /// As calls see it while one of its keys is locked.

@@ -2,8 +2,8 @@
 //!
 //! # What this protects
 //!
-//! An application whose key is locked in Keystile, or that is suspended there, is not active here, from the next call
-//! on.
+//! An application whose key is locked in Keystile, or that is locked or suspended there as a whole, is not active
+//! here, from the next call on, whether or not it has a key left.
 
 use keystile_core::keys::application::ApplicationState;
 use keystile_core::keys::hash::{KeyHash, Pepper};
@@ -42,7 +42,7 @@ impl View<'_> {
         SecretHash(self.provider_pepper.hash(presented.as_bytes()))
     }
 
-    /// An application as it is now: not active while one of its keys is locked, or its application is suspended.
+    /// An application as it is now: not active while one of its keys is locked, or all of it is locked or suspended.
     fn now<'e>(&self, entry: &'e ApplicationEntry) -> &'e Application {
         let is_stopped = |hash: &KeyHash| {
             self.keys.and_then(|keys| keys.find(hash)).is_some_and(|key| {
@@ -51,7 +51,7 @@ impl View<'_> {
             })
         };
         let is_looked_at = self.keys.is_some();
-        if is_looked_at && (entry.is_suspended_here() || entry.gate_keys().any(is_stopped)) {
+        if is_looked_at && (entry.is_stopped_here(self.now) || entry.gate_keys().any(is_stopped)) {
             entry.stopped()
         } else {
             entry.application()

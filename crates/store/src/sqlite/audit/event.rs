@@ -60,7 +60,8 @@ kinds! {
     ApplicationResumed, "application_resumed";
     /// An application, and its keys on its plan, got another plan.
     ApplicationPlanChanged, "application_plan_changed";
-    /// An application went over a budget that its keys share: all of them are locked.
+    /// An application went over a budget that its keys share, or lost its last key while that was locked: all that it
+    /// has and gets are locked.
     ApplicationLocked, "application_locked" notifies KeyLocked;
     /// It was unlocked.
     ApplicationUnlocked, "application_unlocked" notifies KeyUnlocked;

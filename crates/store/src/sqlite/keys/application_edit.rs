@@ -28,13 +28,20 @@ pub(crate) fn create(
     application::find_application(tx.connection, name)
 }
 
-/// Suspends or resumes an application.
+/// Suspends or resumes an application. One that its source suspends is not resumed here: it could not call.
 pub(crate) fn set_state(
     tx: &mut WriteTx<'_>,
     edit: &ApplicationEdit,
     state: ApplicationState,
 ) -> Result<ApplicationRow> {
     let row = begin(tx, edit)?;
+    let is_resumed = state == ApplicationState::Active;
+    if is_resumed && tx.application_entry(row.row)?.is_suspended_at_source() {
+        let name = &row.name;
+        let why =
+            format!("{name} is suspended where it comes from: it has to be resumed there first");
+        return Err(Error::Conflict(why));
+    }
     if row.state != state {
         tx.set_application_state(row.row, state, &edit.actor)?;
     }

@@ -22,41 +22,42 @@ use crate::sqlite::notifications::budget_level::{self, level_subject};
 use crate::sqlite::writer::write_tx::WriteTx;
 
 impl WriteTx<'_> {
-    /// Locks the application of a key whose write did not fit into a budget that it shares: the only way in
-    /// which an application is locked. One that is locked keeps the stricter level and the later end; the
-    /// lock that it has now comes back.
+    /// Locks the application of a key whose write did not fit into a budget that it shares, or of one that
+    /// ended while it was locked and left no other behind: the only way in which an application is locked.
+    /// One that is locked keeps the stricter level and the later end; the lock that it has now comes back.
     ///
     /// # Errors
     /// When the store cannot be written to.
     pub(crate) fn lock_application(
         &mut self,
-        key: &KeyEntry,
+        (application, key): (&Arc<ApplicationEntry>, &KeyEntry),
         asked: Lock,
-        budget: NoticeBudget,
+        budget: Option<NoticeBudget>,
     ) -> Result<Lock> {
-        let row = key.application.row;
+        let row = application.row;
+        // Locks by shared budgets grow with each other, and with no others.
+        let by_budget = i64::from(budget.is_some());
         let (by, reason) = (asked.actor.clone(), asked.reason.clone());
         let (lock, change) =
             asked.joined_with(application::lock_of_application(self.connection, row)?);
         let json = serde_json::to_string(&lock).expect("a lock is texts and numbers");
         self.connection
-            .prepare_cached("UPDATE application SET lock = ?2, locks = locks + 1 WHERE id = ?1")?
-            .execute(params![row, json])?;
+            .prepare_cached("UPDATE application SET lock = ?2, locks = locks + ?3 WHERE id = ?1")?
+            .execute(params![row, json, by_budget])?;
         let detail = match &lock.evidence {
             Some(evidence) => format!("{reason} ({evidence})"),
             None => reason,
         };
         let facts = match change {
             LockChange::Unchanged => Facts::Unannounced,
-            LockChange::New | LockChange::Extended => {
-                Facts::Lock { lock: &lock, budget: Some(budget) }
-            }
+            LockChange::New | LockChange::Extended => Facts::Lock { lock: &lock, budget },
         };
-        let event = Event::of_key(EventKind::ApplicationLocked, key, &by, &detail);
-        self.record_event(&Event { facts, ..event })?;
+        let event = Event::named(EventKind::ApplicationLocked, None, &by, &detail);
+        let (key, of) = (Some(key.row), Some(row));
+        self.record_event(&Event { facts, key, application: of, ..event })?;
         let notice = LockNotice::from(&lock);
         self.application_locks.insert(row, Some(notice));
-        let application = key.application.clone();
+        let application = application.clone();
         let locked = self.memory.rows.locked_applications.clone();
         self.after_commit(move || application.set_lock(Some(notice), &locked));
         Ok(lock)

@@ -8,28 +8,25 @@ use std::sync::Arc;
 use keystile_core::actor::Actor;
 use keystile_core::keys::application::{ApplicationId, ApplicationState};
 use keystile_core::keys::hash::KeyHash;
-use keystile_core::keys::lock::Lock;
+use keystile_core::keys::lock::{Lock, LockLevel, LockTarget};
 use rusqlite::{OptionalExtension, params};
 
 use crate::applications::Progress;
-use crate::doors::documents::{DocumentChange, DocumentEvent, DocumentName, ExpectedDocument};
+use crate::doors::documents::DocumentEvent;
 use crate::doors::source_change::{
     FOLLOWED_AT_ONCE_MAX, FollowedApplication, NewApplication, SourceChange, SourceEvent,
 };
 use crate::error::{Error, Result};
-use crate::key_cache::ApplicationEntry;
+use crate::key_cache::{ApplicationEntry, KeyEntry};
 use crate::keys::{KeyRow, NewKeyRow};
 use crate::random::random;
 use crate::sqlite::audit::event::{Event, EventKind, actor_from};
 use crate::sqlite::documents;
-use crate::sqlite::keys::stored_lock::lock_from;
 use crate::sqlite::keys::{application, key};
 use crate::sqlite::writer::write_tx::WriteTx;
 
 /// What the audit says of a key that its source no longer has; by this it is told from one that an owner revoked.
 const GONE: &str = "gone where it comes from";
-/// Locks of keys that ended while their application had no other, by the application's id.
-const LOCKS: &str = "lock-without-key";
 /// Keys put on another plan at once.
 const ON_PLAN_AT_ONCE: u32 = 2_000;
 
@@ -60,8 +57,8 @@ pub(crate) fn make(
     for followed in &change.applications {
         begun.push(begin(tx, followed, &mut ended, actor)?);
     }
-    for (followed, (application, locks)) in change.applications.iter().zip(begun) {
-        finish(tx, followed, &application, (locks, &ended), actor, &mut left)?;
+    for (followed, (application, held)) in change.applications.iter().zip(begun) {
+        finish(tx, followed, &application, (held, &ended), actor, &mut left)?;
     }
     for SourceEvent { event, application } in &change.events {
         let DocumentEvent { kind, subject, actor, detail } = event;
@@ -79,13 +76,22 @@ fn row_of(tx: &WriteTx<'_>, id: ApplicationId) -> Result<i64> {
 /// Locks of keys that ended in this change.
 type Ended = HashMap<KeyHash, Lock>;
 
-/// Makes an application, puts it on its plan, and ends keys. Gives the locks that were on them.
+/// What keys leave behind that an application no longer has: it holds until an owner takes it off.
+#[derive(Default)]
+struct Held {
+    /// Locks, each with the key that it was on.
+    locks: Vec<(Arc<KeyEntry>, Lock)>,
+    /// A key that an owner revoked, and the lock that stands for that where no key is left.
+    revoked: Option<(Arc<KeyEntry>, Lock)>,
+}
+
+/// Makes an application, puts it on its plan, and ends keys. Gives what held of them.
 fn begin(
     tx: &mut WriteTx<'_>,
     followed: &FollowedApplication,
     ended: &mut Ended,
     actor: &Actor,
-) -> Result<(Arc<ApplicationEntry>, Vec<Lock>)> {
+) -> Result<(Arc<ApplicationEntry>, Held)> {
     let application = match &followed.new {
         Some(new) => create(tx, followed.id, new, actor)?,
         None => tx.application_entry(row_of(tx, followed.id)?)?,
@@ -93,9 +99,8 @@ fn begin(
     if let Some(plan) = &followed.plan {
         put_on(tx, application.row, plan, actor)?;
     }
-    let locks = end(tx, &application, &followed.ended, actor)?;
-    ended.extend(locks.iter().cloned());
-    Ok((application, locks.into_iter().map(|(_, lock)| lock).collect()))
+    let held = end(tx, &application, (&followed.ended, ended), actor)?;
+    Ok((application, held))
 }
 
 /// Takes keys over, and passes locks on to them.
@@ -103,20 +108,21 @@ fn finish(
     tx: &mut WriteTx<'_>,
     followed: &FollowedApplication,
     application: &Arc<ApplicationEntry>,
-    (mut locks, ended): (Vec<Lock>, &Ended),
+    (mut held, ended): (Held, &Ended),
     actor: &Actor,
     left: &mut Vec<String>,
 ) -> Result<()> {
     for new in &followed.added {
         match take_over(tx, application, new, actor)? {
-            Ok(()) => locks.extend(ended.get(&new.hash).cloned()),
+            Ok(()) => {
+                if let (Some(lock), Some(row)) = (ended.get(&new.hash), found(tx, &new.hash)?) {
+                    held.locks.push((tx.entry(row.row)?, lock.clone()));
+                }
+            }
             Err(why) => left.push(why),
         }
     }
-    if !followed.added.is_empty() {
-        locks.extend(kept_lock(tx, application)?);
-    }
-    pass_on(tx, application, &followed.keys, locks)?;
+    pass_on(tx, application, &followed.keys, held)?;
     if let Some(state) = followed.state {
         set_state(tx, application, state, actor)?;
     }
@@ -151,25 +157,45 @@ fn put_on(tx: &mut WriteTx<'_>, application: i64, plan: &str, actor: &Actor) -> 
     }
 }
 
-/// Ends those of the keys that are this application's and came from a source. Gives the locks that were on them.
+/// Ends those of the keys that are this application's and came from a source. Gives what held of them, also of
+/// keys that stay where they are because they are another application's here.
 fn end(
     tx: &mut WriteTx<'_>,
     application: &ApplicationEntry,
-    ended: &[KeyHash],
+    (hashes, ended): (&[KeyHash], &mut Ended),
     actor: &Actor,
-) -> Result<Vec<(KeyHash, Lock)>> {
-    let mut locks = Vec::new();
-    for hash in ended {
+) -> Result<Held> {
+    let mut held = Held::default();
+    for hash in hashes {
         let Some(row) = found(tx, hash)? else { continue };
-        let is_its = row.application_row == application.row && row.origin.is_some();
-        if !is_its || row.revoked.is_some() {
+        let entry = tx.entry(row.row)?;
+        if row.revoked.is_some() {
+            if !has_gone(tx, &row)? {
+                held.revoked = Some((entry, lock_of_revoked(tx, &row, actor)));
+            }
             continue;
         }
-        locks.extend(row.own_lock_at(tx.now).map(|lock| (*hash, lock.clone())));
-        let entry = tx.entry(row.row)?;
-        tx.revoke_key(&entry, actor, GONE)?;
+        let lock = row.own_lock_at(tx.now).cloned();
+        held.locks.extend(lock.clone().map(|lock| (entry.clone(), lock)));
+        if row.application_row == application.row && row.origin.is_some() {
+            ended.extend(lock.map(|lock| (*hash, lock)));
+            tx.revoke_key(&entry, actor, GONE)?;
+        }
     }
-    Ok(locks)
+    Ok(held)
+}
+
+/// What stands for a revocation by an owner, so that whoever had the key does not go on without one.
+fn lock_of_revoked(tx: &WriteTx<'_>, key: &KeyRow, actor: &Actor) -> Lock {
+    Lock {
+        level: LockLevel::All,
+        reason: format!("its key {} was revoked, and it has no other", key.prefix),
+        actor: actor.clone(),
+        since: tx.now,
+        until: None,
+        evidence: None,
+        on: LockTarget::Application,
+    }
 }
 
 fn found(tx: &WriteTx<'_>, hash: &KeyHash) -> Result<Option<KeyRow>> {
@@ -220,42 +246,40 @@ fn has_gone(tx: &WriteTx<'_>, key: &KeyRow) -> Result<bool> {
     Ok(detail.optional()?.as_deref() == Some(GONE))
 }
 
-fn lock_document(application: &ApplicationEntry) -> DocumentName {
-    DocumentName { collection: LOCKS.to_owned(), id: application.id.to_string() }
-}
-
-fn kept_lock(tx: &WriteTx<'_>, application: &ApplicationEntry) -> Result<Option<Lock>> {
-    let kept = documents::find(tx.connection, &lock_document(application))?;
-    let lock = kept.map(|kept| lock_from(&kept.body)).transpose()?;
-    Ok(lock.filter(|lock| lock.holds_at(tx.now)))
-}
-
-/// Puts the locks of keys that ended on those that are left, or keeps them for the next.
+/// Puts the locks of keys that ended on those that are left. Where none is, the application itself is locked: a door
+/// may let it call without a key, and the next key is under its lock.
 fn pass_on(
     tx: &mut WriteTx<'_>,
-    application: &ApplicationEntry,
+    application: &Arc<ApplicationEntry>,
     keys: &[KeyHash],
-    locks: Vec<Lock>,
+    held: Held,
 ) -> Result<()> {
-    let joined = locks.into_iter().reduce(|lock, other| lock.joined_with(Some(other)).0);
-    let Some(lock) = joined else { return Ok(()) };
-    let mut is_passed = false;
+    let Held { locks, revoked } = held;
+    let joined = locks.into_iter().reduce(|(key, lock), (_, other)| {
+        let (lock, _) = lock.joined_with(Some(other));
+        (key, lock)
+    });
+    if joined.is_none() && revoked.is_none() {
+        return Ok(());
+    }
+    let mut is_any_left = false;
     for hash in keys {
         let Some(row) = found(tx, hash)? else { continue };
         if row.application_row == application.row && !row.is_revoked_at(tx.now) {
-            let entry = tx.entry(row.row)?;
-            tx.lock_key(&entry, lock.clone())?;
-            is_passed = true;
+            is_any_left = true;
+            if let Some((_, lock)) = &joined {
+                let entry = tx.entry(row.row)?;
+                tx.lock_key(&entry, lock.clone())?;
+            }
         }
     }
-    let (name, expected) = (lock_document(application), ExpectedDocument::Any);
-    let kept = if is_passed {
-        DocumentChange::Delete { name, expected }
-    } else {
-        let body = serde_json::to_string(&lock).expect("a lock is texts and numbers");
-        DocumentChange::Put { name, expected, body }
-    };
-    documents::change(tx, &[kept], None)?;
+    if is_any_left {
+        return Ok(());
+    }
+    for (key, lock) in revoked.into_iter().chain(joined) {
+        let lock = Lock { on: LockTarget::Application, ..lock };
+        tx.lock_application((application, &key), lock, None)?;
+    }
     Ok(())
 }
 

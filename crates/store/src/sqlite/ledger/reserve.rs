@@ -158,7 +158,9 @@ fn over_budget(
     };
     let lock = match lock.on {
         LockTarget::Key => work.lock_key_over_budget(key, lock, Some(over))?.0,
-        LockTarget::Application => work.lock_application(key, lock, over)?,
+        LockTarget::Application => {
+            work.lock_application((&key.application, key), lock, Some(over))?
+        }
     };
     insert(work, request, Outcome::Refused, Some(Reason::KeyLocked), (0, None))?;
     let refusal = locked(LockNotice::from(&lock), work.now);

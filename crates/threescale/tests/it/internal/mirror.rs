@@ -20,7 +20,7 @@ use crate::fixture::{Backend, PROVIDER};
 pub(super) const APPS: &str = "/services/7/applications";
 
 /// With the service 7, whose application `a` has the user key `ukey`; both came through the internal API.
-async fn mirrored(version: &str) -> Backend {
+pub(super) async fn mirrored(version: &str) -> Backend {
     let backend = Backend::open_mirrored(tempfile::tempdir().unwrap()).await;
     backend.make_service(version, &[]).await;
     assert_eq!(backend.keep("a", "active", "Basic"), 200);
@@ -36,11 +36,11 @@ impl Backend {
         self.put("PUT", &format!("{APPS}/{id}"), json!({ "application": application })).0
     }
 
-    async fn here(&self) -> Vec<ApplicationView> {
+    pub(super) async fn here(&self) -> Vec<ApplicationView> {
         self.engine.execute(&own_principal(), ListApplications::default()).await.unwrap()
     }
 
-    async fn shown(&self, application: &str) -> ApplicationDetails {
+    pub(super) async fn shown(&self, application: &str) -> ApplicationDetails {
         let show = ShowApplicationWithKeys { application: application.to_owned() };
         self.engine.execute(&own_principal(), show).await.unwrap()
     }
@@ -51,7 +51,7 @@ impl Backend {
         keys.into_iter().map(|key| (key.state, key.plan)).collect()
     }
 
-    fn hashed(&self, text: &str) -> KeyRef {
+    pub(super) fn hashed(&self, text: &str) -> KeyRef {
         KeyRef::Hashed(self.store.pepper().hash(text.as_bytes()))
     }
 
@@ -141,7 +141,7 @@ async fn a_lock_outlives_the_key_that_it_was_on() {
     assert_eq!(backend.status("third"), 409);
     let states = backend.keys("a").await.into_iter().map(|(state, _)| state);
     assert_eq!(states.collect::<Vec<_>>(), ["revoked", "revoked", "locked"]);
-    backend.unlock(&backend.hashed("third")).await;
+    backend.unlock_application("a").await;
     assert_eq!(backend.status("third"), 200);
     assert_eq!(backend.ask("PUT", &format!("{APPS}/a/key/fourth")).0, 200);
     assert_eq!(backend.status("fourth"), 200);

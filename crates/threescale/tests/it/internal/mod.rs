@@ -4,6 +4,7 @@ mod access;
 mod applications;
 mod audit;
 mod batch;
+mod last_key;
 mod mirror;
 mod services;
 mod tokens;
