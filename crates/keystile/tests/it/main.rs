@@ -21,6 +21,7 @@ mod harness;
 mod hostile;
 mod hung;
 mod import;
+mod import_policy;
 mod journal;
 mod keys;
 mod lock_there;

@@ -195,7 +195,8 @@ async fn mapping_rules_become_operations_and_what_cannot_is_said() {
     let text = policy(&snapshot(&portal.client).await);
     for part in [
         "[api.\"notes\"]\nupstream = \"https://up.example\"\n# there, \"/v1\" stands before each path\n\
-         hosts = [\"notes.example\"]\nkey_header = \"user-key\"\n",
+         hosts = [\"notes.example\"]\n\
+         # callers must write \"user-key\" for \"user_key\": fields with `_` never pass\nkey_header = \"user-key\"\n",
         "[[api.\"notes\".operation]]\nmatch = \"POST /notes/{id}/*\"\ncost = 3\n",
         "not taken over, because no operation is written so: POST /a//b (read)",
         "[plan.\"basic\"]\nallow = [\"notes: *\"]",

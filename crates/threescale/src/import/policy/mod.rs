@@ -11,9 +11,14 @@ use keystile_core::policy::template::PathTemplate;
 use keystile_core::text::printable;
 use serde_json::Value;
 
+mod key;
+mod quoted;
+
+use key::write_key;
+use quoted::quoted;
+
 use super::snapshot::{ServiceSnapshot, Snapshot};
 use crate::account::gateway::GatewayContent;
-use crate::portal::records::Authentication;
 
 /// The longest name in a configuration.
 const NAME_CHARS_MAX: usize = 64;
@@ -116,38 +121,6 @@ fn write_api(text: &mut String, one: &ServiceSnapshot, name: &str, needs_hosts: 
     }
     write_key(text, &one.service.authentication, proxy);
     write_operations(text, one, name, content.as_ref());
-}
-
-/// Where callers show their key.
-fn write_key<'c>(
-    text: &mut String,
-    authentication: &Authentication,
-    proxy: impl Fn(&str) -> Option<&'c str>,
-) {
-    let location = proxy("credentials_location").unwrap_or("query");
-    let is_word = |text: &&str| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
-    };
-    let field = proxy("auth_user_key").filter(is_word).unwrap_or("user_key");
-    let _ = match (authentication, location) {
-        (Authentication::UserKey, "headers") => {
-            writeln!(text, "key_header = {}", quoted(&field.replace('_', "-")))
-        }
-        (Authentication::UserKey, "authorization") => {
-            writeln!(text, "# the key stands in Authorization, which is always read")
-        }
-        (Authentication::UserKey, _) => {
-            writeln!(text, "key_query_parameter = {}", quoted(field))
-        }
-        (Authentication::AppId, _) => writeln!(
-            text,
-            "# callers show an `app_id` and an `app_key`: the key here is both, as in app_id:app_key"
-        ),
-        (Authentication::OpenIdConnect | Authentication::Unknown, _) => writeln!(
-            text,
-            "# callers show a token of an identity provider, which Keystile does not check: give them keys"
-        ),
-    };
 }
 
 /// A rule as it is written here.
@@ -291,11 +264,6 @@ fn is_host(host: &str) -> bool {
         && host.starts_with(|c: char| c.is_ascii_alphanumeric())
         && host.ends_with(|c: char| c.is_ascii_alphanumeric())
         && !host.contains("..")
-}
-
-/// A text of TOML: what JSON escapes in one, TOML reads as the same.
-fn quoted(text: &str) -> String {
-    serde_json::to_string(&printable(text)).expect("a text can be written")
 }
 
 #[cfg(test)]
