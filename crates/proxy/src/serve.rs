@@ -12,6 +12,7 @@
 //! The future of a read is kept small, because hyper moves it: what is rare is boxed.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -69,7 +70,7 @@ pub(crate) fn serve(
             Begun::Write(answer) => {
                 answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
             }
-            Begun::UnknownKey(waits) => Box::pin(serve_looked_up(&worker, &peer, waits)).await,
+            Begun::UnknownKey(waits) => serve_looked_up(&worker, &peer, waits).await,
         })
     }
 }
@@ -81,45 +82,58 @@ pub(crate) fn serve_stream(
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Answer, Infallible>> {
     let begun = begin(&worker, &peer, request);
-    async move { Ok(answer_begun(&worker, &peer, begun).await) }
+    answer_begun(worker, peer, begun)
 }
 
 /// The answer to a request that has begun, with a place where it needs one. What comes after that is boxed, so
-/// that many that wait take little memory.
-async fn answer_begun(worker: &Rc<Worker>, peer: &Rc<Peer>, begun: Begun) -> Answer {
-    match begun {
-        Begun::Answered(answer) => answer,
-        Begun::Read(granted, parts, body, mut under_way) => {
-            if let Err(refusal) = under_way.enter(&parts).await {
-                return declined(&granted.1, refusal).map(|body| body.of(under_way));
+/// that many that wait take little memory; so does that no other future holds this one.
+fn answer_begun(
+    worker: Rc<Worker>,
+    peer: Rc<Peer>,
+    begun: Begun,
+) -> impl Future<Output = Result<Answer, Infallible>> {
+    async move {
+        Ok(match begun {
+            Begun::Answered(answer) => answer,
+            Begun::Read(granted, parts, body, mut under_way) => {
+                if let Err(refusal) = under_way.enter(&parts).await {
+                    return Ok(declined(&granted.1, refusal).map(|body| body.of(under_way)));
+                }
+                if body.may_belie_its_length(&parts) {
+                    let read = read_without_body(&worker, &peer, granted, parts, body, under_way);
+                    return Ok(Box::pin(read).await);
+                }
+                let body = InboundBody::Streaming(body);
+                Box::pin(answer_read(&worker, &peer, granted, parts, body, under_way)).await
             }
-            if body.may_belie_its_length(&parts) {
-                let read = read_without_body(worker, peer, granted, parts, body, under_way);
-                return Box::pin(read).await;
+            Begun::Write(answer) => {
+                answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
             }
-            let body = InboundBody::Streaming(body);
-            Box::pin(answer_read(worker, peer, granted, parts, body, under_way)).await
-        }
-        Begun::Write(answer) => {
-            answer.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
-        }
-        Begun::UnknownKey(waits) => Box::pin(serve_looked_up(worker, peer, waits)).await,
+            Begun::UnknownKey(waits) => serve_looked_up(&worker, &peer, waits).await,
+        })
     }
 }
 
 /// Has a key looked up, and serves its request by what came of it.
-async fn serve_looked_up(worker: &Rc<Worker>, peer: &Rc<Peer>, waits: Box<WaitsForKey>) -> Answer {
-    let WaitsForKey { key, parts, body, mut under_way } = *waits;
-    // Over HTTP/2 it holds its place while it waits, like one that is under way.
-    if let Err(refusal) = under_way.enter(&parts).await {
-        count_refusal("", refusal.reason);
-        let answer = own_answer::problem(&Problem::new(refusal, ""), Connection::Stays);
-        return answer.map(|body| AnswerBody::held(body).of(under_way));
-    }
-    let looked_up = worker.engine.look_up_key(key).await;
-    let admission = request::admit_looked_up(worker, peer, &parts, looked_up);
-    let begun = proceed(worker, peer, admission, parts, body, under_way);
-    answer_begun(worker, peer, begun).await
+fn serve_looked_up<'a>(
+    worker: &'a Rc<Worker>,
+    peer: &'a Rc<Peer>,
+    waits: Box<WaitsForKey>,
+) -> Pin<Box<dyn Future<Output = Answer> + 'a>> {
+    Box::pin(async move {
+        let WaitsForKey { key, parts, body, mut under_way } = *waits;
+        // Over HTTP/2 it holds its place while it waits, like one that is under way.
+        if let Err(refusal) = under_way.enter(&parts).await {
+            count_refusal("", refusal.reason);
+            let answer = own_answer::problem(&Problem::new(refusal, ""), Connection::Stays);
+            return answer.map(|body| AnswerBody::held(body).of(under_way));
+        }
+        let looked_up = worker.engine.look_up_key(key).await;
+        let admission = request::admit_looked_up(worker, peer, &parts, looked_up);
+        let begun = proceed(worker, peer, admission, parts, body, under_way);
+        let Ok(answer) = answer_begun(worker.clone(), peer.clone(), begun).await;
+        answer
+    })
 }
 
 fn begin(worker: &Rc<Worker>, peer: &Rc<Peer>, request: Request<Incoming>) -> Begun {

@@ -21,6 +21,8 @@ const PUBLIC: &[(&str, &str)] = &[
     ("POST", "/action/{token}"),
     ("GET", "/stop/{token}"),
     ("POST", "/stop/{token}"),
+    // What another system posts to: the secret in the address is the proof.
+    ("POST", "/hooks/keys/{secret}"),
     // Says that there is nothing.
     ("ANY", "/api/"),
     // The ways in.
