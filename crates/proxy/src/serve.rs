@@ -87,6 +87,7 @@ pub(crate) fn serve_stream(
 
 /// The answer to a request that has begun, with a place where it needs one. What comes after that is boxed, so
 /// that many that wait take little memory; so does that no other future holds this one.
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps what it is given twice")]
 fn answer_begun(
     worker: Rc<Worker>,
     peer: Rc<Peer>,
