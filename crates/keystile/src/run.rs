@@ -71,12 +71,14 @@ pub async fn run(
     let console = configuration.console.clone();
     let data = configuration.data.clone();
     let warnings = configuration.warnings.clone();
+    let backend_has_tls = configuration.threescale_backend.as_ref().map(|one| one.tls.is_some());
     let signals = Signals::listen()?;
     let server = Server::start(configuration, file).await?;
     let scheme = if has_tls { "https" } else { "http" };
     let gate: Vec<_> =
         server.gate().iter().map(|address| format!("{scheme}://{address}")).collect();
-    let mut greeting = greeting(&server, (&gate, &console), &data, &warnings, arguments);
+    let mut greeting =
+        greeting(&server, (&gate, &console), (&data, backend_has_tls), &warnings, arguments);
     if server.engine().store().keys().is_empty() {
         match first_key(&server, arguments).await {
             Ok(said) => greeting += &said,
@@ -138,11 +140,12 @@ pub(crate) async fn print(text: &str, wait: Duration) -> std::io::Result<()> {
 fn greeting(
     server: &Server,
     (gate, console): (&[String], &ConsoleSettings),
-    data: &Path,
+    (data, backend_has_tls): (&Path, Option<bool>),
     warnings: &[Diagnostic],
     arguments: &RunArguments,
 ) -> String {
     let mut text = String::new();
+    let backend = server.backend().zip(backend_has_tls);
     for warning in warnings {
         text += &format!("{}\n", warning.render(100, Colors::Off));
     }
@@ -160,6 +163,10 @@ fn greeting(
         (_, Access::Off) => format!("Health   {at}/readyz\n"),
         (_, _) => format!("Health   {at}/readyz  (and /metrics)\n"),
     };
+    if let Some((address, has_tls)) = backend {
+        let scheme = if has_tls { "https" } else { "http" };
+        text += &format!("Backend  {scheme}://{address}  (3scale's)\n");
+    }
     text += &format!("Data     {}\n", data.display());
     if arguments.observe {
         text += "Observe  nothing is refused; `keystile journal list` says what would have been\n";

@@ -45,6 +45,14 @@ enum Counting {
     No,
 }
 
+/// A call that was decided.
+struct Decided {
+    answer: Answer,
+    counted: Option<PendingCount>,
+    /// Whether it gave rise to an event.
+    is_noted: bool,
+}
+
 /// A count that is on its way to the disk.
 type Committing = Pin<Box<dyn Future<Output = StoreResult<()>> + Send>>;
 
@@ -82,11 +90,15 @@ impl Account {
             },
         };
         let counting = if reserved.is_some() { Counting::Reserved } else { Counting::Yes };
-        let (answer, counted) = match self.decide(question, counting, None) {
+        let decided = match self.decide(question, counting, None) {
             Ok(decided) => decided,
             Err((error, options)) => return Ok(Answer::of_error(&error, options)),
         };
+        let Decided { answer, counted, is_noted } = decided;
         self.commit(counted.into_iter().collect()).await?;
+        if is_noted {
+            self.save_told().await;
+        }
         if answer.status == 200
             && let Some(reserved) = reserved
         {
@@ -98,7 +110,7 @@ impl Account {
     /// The answer to a call that a budget or a lock of Keystile's refuses.
     fn refuse(&self, question: Question<'_>, rejection: Rejection) -> Answer {
         match self.decide(question, Counting::No, Some(rejection)) {
-            Ok((answer, _)) => answer,
+            Ok(decided) => decided.answer,
             Err((error, options)) => Answer::of_error(&error, options),
         }
     }
@@ -108,7 +120,7 @@ impl Account {
         question: Question<'_>,
         counting: Counting,
         refused: Option<Rejection>,
-    ) -> Result<(Answer, Option<PendingCount>), (RequestError, Options)> {
+    ) -> Result<Decided, (RequestError, Options)> {
         let Question { operation, query, options } = question;
         // Whether there is a body is to be known also where the parameters cannot be read.
         let none = Options::default();
@@ -138,7 +150,7 @@ impl Account {
         }
         let answer = Answer::of_decision(&decision, options);
         let Some(usage) = decision.counted().filter(|_| counting != Counting::No) else {
-            return Ok((answer, None));
+            return Ok(Decided { answer, counted: None, is_noted: false });
         };
         let is_limited = |metric, period| is_limited(entry, metric, period);
         let changes = counters.count(&entry.owner, usage, metrics, (now, now), is_limited);
@@ -153,8 +165,8 @@ impl Account {
         });
         drop(counters);
         self.note_traffic(entry, first, now);
-        self.note_alerts(entry, service.thresholds(), &decision);
-        Ok((answer, counted))
+        let alerts = self.note_alerts(entry, service.thresholds(), &decision);
+        Ok(Decided { answer, counted, is_noted: alerts > 0 || first.today || first.ever })
     }
 
     /// Takes a report: `form` is its body and the type of that, whose parameters hold before those of `query`.
@@ -171,7 +183,11 @@ impl Account {
         options: Option<&[u8]>,
     ) -> Result<Result<(), Answer>, NotRecorded> {
         match self.count_report(query, form, options) {
-            Ok(counted) => self.commit(counted).await.map(Ok),
+            Ok(counted) => {
+                self.commit(counted).await?;
+                self.save_told().await;
+                Ok(Ok(()))
+            }
             Err((error, options)) => Ok(Err(Answer::of_error(&error, options))),
         }
     }
@@ -288,12 +304,14 @@ impl Account {
         }
     }
 
+    /// Says how many there are.
     fn note_alerts(
         &self,
         entry: &ApplicationEntry,
         thresholds: Thresholds,
         decision: &Decision<'_>,
-    ) {
+    ) -> usize {
+        let mut alerts = 0_usize;
         for report in &decision.reports {
             let UsageReport { limit, metric, stored, current, .. } = report;
             let before = thresholds.alert(*stored, limit.max, None);
@@ -304,7 +322,9 @@ impl Account {
                 percent: percent(*current, limit.max),
             };
             self.events.add(event(entry, kind, decision.at));
+            alerts = alerts.saturating_add(1);
         }
+        alerts
     }
 }
 

@@ -58,7 +58,10 @@ pub(super) fn of_application(
     }
     add_keys(&mut said, Some(before), now);
     if before.referrer_filters != now.referrer_filters {
-        said.push(format!("{} referrer filters", now.referrer_filters.len()));
+        said.push(match now.referrer_filters.len() {
+            1 => "1 referrer filter".to_owned(),
+            many => format!("{many} referrer filters"),
+        });
     }
     if before.redirect_url != now.redirect_url {
         said.push("it has another redirect URL".to_owned());

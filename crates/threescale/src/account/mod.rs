@@ -13,7 +13,7 @@
 //!   with what follows of it here, and [`difference`] says what the audit tells of it.
 //! - [`catalog`] is the account in memory, [`view`] how a call sees it, [`counters`] what an application has used.
 //! - [`gateway`] is what gateways are told of services.
-//! - [`log`] keeps events and errors for whoever asks for them.
+//! - [`log`] keeps events and errors for whoever asks for them, and [`durable`](self) tells of them once they are durable.
 //!
 //! Not here: sockets, and how calls are written down (`server`).
 
@@ -25,6 +25,7 @@ mod commit;
 pub mod counters;
 mod decide;
 mod difference;
+mod durable;
 pub mod event;
 pub mod gateway;
 pub mod log;

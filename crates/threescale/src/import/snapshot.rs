@@ -129,6 +129,9 @@ impl ServiceSnapshot {
 /// Why a file is no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileFault {
+    /// There is nothing in it.
+    #[error("it is empty")]
+    Empty,
     /// It is no JSON, or lacks something.
     #[error("{place}: {fault}")]
     Unreadable {
@@ -154,19 +157,49 @@ impl Snapshot {
         struct Head {
             format: Option<Value>,
         }
-        if bytes.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
-            return Err(FileFault::Format);
+        match bytes.trim_ascii_start().first() {
+            Some(b'{') => {}
+            Some(_) => return Err(FileFault::Format),
+            None => return Err(FileFault::Empty),
         }
         let head: Head = serde_json::from_slice(bytes).map_err(|error| no_json(&error))?;
         if head.format.as_ref().and_then(Value::as_str) != Some(FORMAT) {
             return Err(FileFault::Format);
         }
         let mut reader = serde_json::Deserializer::from_slice(bytes);
-        serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let snapshot = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let place = error.path().to_string();
             let inner = error.inner();
             FileFault::Unreadable { place, fault: without_place(inner) }
-        })
+        })?;
+        check_enabled(bytes)?;
+        Ok(snapshot)
+    }
+}
+
+/// A portal always says whether an application may call; in a file that was made by hand it may be forgotten, and
+/// the application would come over suspended without a word.
+fn check_enabled(bytes: &[u8]) -> Result<(), FileFault> {
+    #[derive(Deserialize)]
+    struct Outer {
+        applications: Vec<Middle>,
+    }
+    #[derive(Deserialize)]
+    struct Middle {
+        application: Inner,
+    }
+    #[derive(Deserialize)]
+    struct Inner {
+        enabled: Option<serde::de::IgnoredAny>,
+    }
+    let outer: Outer = serde_json::from_slice(bytes).map_err(|error| no_json(&error))?;
+    let mut applications = outer.applications.iter();
+    match applications.position(|one| one.application.enabled.is_none()) {
+        None => Ok(()),
+        Some(at) => Err(FileFault::Unreadable {
+            place: format!("applications[{at}].application"),
+            fault: "missing field `enabled`".to_owned(),
+        }),
     }
 }
 
@@ -199,6 +232,8 @@ mod tests {
     fn a_file_that_is_none_names_the_place_and_no_key() {
         let application = json!({"application": {"id": 1, "state": "live", "service_id": "TOPSECRET",
             "plan_id": 1, "account_id": 1}});
+        let no_word = json!({"application": {"id": 1, "state": "live", "service_id": 7, "plan_id": 1,
+            "account_id": 1}, "keys": [], "referrer_filters": []});
         // What 3scale's toolbox writes of a product is YAML, without numbers and applications.
         for other in ["[]", "apiVersion: v1\nkind: List\nitems: []\n"] {
             assert_eq!(Snapshot::parse(other.as_bytes()), Err(FileFault::Format));
@@ -218,6 +253,11 @@ mod tests {
                 json!({"format": FORMAT, "services": [], "applications": [application]})
                     .to_string(),
                 "applications[0].application.service_id: invalid type: a text, expected a whole number",
+            ),
+            (" \n".to_owned(), "it is empty"),
+            (
+                json!({"format": FORMAT, "services": [], "applications": [no_word]}).to_string(),
+                "applications[0].application: missing field `enabled`",
             ),
             (
                 json!({"format": FORMAT, "services": "TOPSECRET", "applications": []}).to_string(),

@@ -82,9 +82,9 @@ async fn take_service(
                 service_differences(before, &record).join(", ")
             )),
             None => report.changes.push(format!(
-                "The service {name} ({id}) is new, with {} metrics and {} limits.",
-                record.metrics.len(),
-                record.limits.len()
+                "The service {name} ({id}) is new, with {} and {}.",
+                counted(record.metrics.len(), "metric"),
+                counted(record.limits.len(), "limit")
             )),
         }
         report.changed = 1;
@@ -251,4 +251,8 @@ fn application_differences(before: &ApplicationRecord, now: &ApplicationRecord) 
     .filter(|(is_other, _)| *is_other)
     .map(|(_, what)| what.to_owned())
     .collect()
+}
+
+fn counted(many: usize, what: &str) -> String {
+    if many == 1 { format!("1 {what}") } else { format!("{many} {what}s") }
 }

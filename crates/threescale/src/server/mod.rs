@@ -67,6 +67,8 @@ pub struct InternalUser {
     pub user: String,
     /// The password.
     pub password: String,
+    /// Whether they may call from other machines.
+    pub remote: bool,
 }
 
 impl fmt::Debug for InternalUser {
@@ -115,7 +117,8 @@ impl BackendServer {
         let (alive, ended) = watch::channel(());
         let alive = Arc::new(alive);
         let internal = settings.internal.as_ref();
-        let internal = internal.map(|who| Access::new(account, &who.user, &who.password));
+        let internal =
+            internal.map(|who| Access::new(account, (&who.user, &who.password), who.remote));
         let gateways = settings.gateways.as_ref();
         let gateways = gateways.map(|settings| {
             account.accept_gateways(&settings.service_token);

@@ -16,7 +16,7 @@ pub(super) async fn answer(served: &Served, request: Request<Incoming>, address:
     let Served { account, internal, gateways, .. } = served;
     if internal::behind_root(request.uri().path()).is_some() {
         let (parts, body) = request.into_parts();
-        return internal::answer(account, internal.as_ref(), &parts, body).await;
+        return internal::answer(account, internal.as_ref(), (&parts, address), body).await;
     }
     if gateways::is_portal(request.uri().path()) {
         return gateways::answer(account, gateways.as_ref(), &request.into_parts().0);

@@ -77,13 +77,13 @@ impl Backend {
     }
 
     pub(crate) async fn open(folder: TempDir) -> Self {
-        let user = InternalUser { user: "internal".to_owned(), password: PASSWORD.to_owned() };
+        let user = internal();
         Self::open_for(folder, Some(user), None).await
     }
 
     /// One whose applications are here as well, on the plan `open`; those on the plan `Gold` are on `strict`.
     pub(crate) async fn open_mirrored(folder: TempDir) -> Self {
-        let user = InternalUser { user: "internal".to_owned(), password: PASSWORD.to_owned() };
+        let user = internal();
         let plans = [("Gold".to_owned(), "strict".to_owned())].into();
         let mirror = MirrorRule { plans, default_plan: Some("open".to_owned()) };
         Self::open_for(folder, Some(user), Some(mirror)).await
@@ -233,6 +233,10 @@ impl Backend {
         );
         exchange(self.address(), &format!("{head}{form}"))
     }
+}
+
+fn internal() -> InternalUser {
+    InternalUser { user: "internal".to_owned(), password: PASSWORD.to_owned(), remote: false }
 }
 
 fn edit(key: &KeyRef) -> KeyEdit {

@@ -58,6 +58,10 @@ pub(crate) struct InternalUser {
     /// A file that holds the password, at least 16 characters.
     #[schemars(required, extend("examples" = ["internal-password"]))]
     pub(crate) password_file: Option<Spanned<String>>,
+    /// Whether callers on other machines may use it. Without it only those on this one may, and whoever comes
+    /// through a proxy on it.
+    #[schemars(extend("default" = false))]
+    pub(crate) remote: Option<Spanned<bool>>,
 }
 
 /// What gateways show, and what they are told of this backend.

@@ -115,7 +115,7 @@ impl Resolver<'_> {
     }
 
     fn internal_user(&mut self, user: &Spanned<raw::InternalUser>) -> Option<InternalUser> {
-        let raw::InternalUser { user: name, password_file } = &user.value;
+        let raw::InternalUser { user: name, password_file, remote } = &user.value;
         if name.is_none() {
             self.missing(&user.place, "user", "`internal` has no `user`", "user = \"internal\"");
         }
@@ -136,7 +136,7 @@ impl Resolver<'_> {
             self.error(&place, "a user of HTTP Basic is not empty and holds no colon")
                 .help("rename it");
         }
-        Some(InternalUser { user, password })
+        Some(InternalUser { user, password, remote: flag(remote.as_ref()) })
     }
     fn gateways(&mut self, gateways: &Spanned<raw::Gateways>) -> Option<GatewaySettings> {
         let raw::Gateways { token_file, service_token_file, url } = &gateways.value;

@@ -60,7 +60,7 @@ fn every_setting_arrives_where_it_belongs() {
     assert_eq!(mirror.plans["Basic"], "open");
     assert_eq!(mirror.default_plan.as_deref(), Some("open"));
     let internal = backend.internal.unwrap();
-    assert_eq!(internal.user, "portal");
+    assert_eq!((internal.user.as_str(), internal.remote), ("portal", true));
     assert_eq!(internal.password, "-----BEGIN CERTIFICATE-----");
     assert_eq!((keys.as_str(), journal.retention), ("acme", Some(Span::from_secs(90 * 86_400))));
     assert_eq!(policy.time_zone().iana_name(), Some("Europe/Berlin"));

@@ -40,22 +40,24 @@ fn shown(number: u64, event: &Event) -> Value {
 }
 
 /// `GET /events/`
-pub(super) fn list(call: &Call<'_>) -> Json {
-    let events = call.account.events.list();
+pub(super) async fn list(call: &Call<'_>) -> Answered {
+    let events = call.account.told_events().await?;
     let shown: Value = events.iter().map(|(number, event)| shown(*number, event)).collect();
-    Json::found().with("events", shown)
+    Ok(Json::found().with("events", shown))
 }
 
 /// `DELETE /events/:id`
-pub(super) fn delete(call: &Call<'_>, id: &str) -> Answered {
-    let removed =
-        id.parse().map_or(0, |id: u64| call.account.events.remove(|known, _| known == id));
+pub(super) async fn delete(call: &Call<'_>, id: &str) -> Answered {
+    let removed = match id.parse::<u64>() {
+        Ok(id) => call.account.forget_events(|known| known == id).await?,
+        Err(_) => 0,
+    };
     if removed > 0 { Ok(Json::deleted()) } else { Err(Json::not_found("event not found")) }
 }
 
 /// `DELETE /events/`: up to the id that the request names, or none.
-pub(super) fn delete_up_to(call: &Call<'_>) -> Answered {
+pub(super) async fn delete_up_to(call: &Call<'_>) -> Answered {
     let last = call.fields.number("upto_id")?.unwrap_or(0);
-    let removed = call.account.events.remove(|known, _| known <= last);
+    let removed = call.account.forget_events(|known| known <= last).await?;
     Ok(Json::deleted().with("num_events", removed))
 }

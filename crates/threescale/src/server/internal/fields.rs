@@ -65,7 +65,7 @@ fn text(place: &str, value: &Value) -> Result<String, Json> {
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-            Err(Json::invalid(format!("{place} is no text")))
+            Err(Json::invalid(format!("{place} is neither a text nor a number")))
         }
     }
 }
@@ -188,10 +188,13 @@ mod tests {
         let list = request.list("a").unwrap().unwrap();
         let fields = Fields::of_element("a[0]".to_owned(), &list[0]).unwrap();
         let error = |error: Json| error.body["error"].as_str().unwrap().to_owned();
-        assert_eq!(error(fields.text("b").unwrap_err()), "a[0].b is no text");
+        assert_eq!(error(fields.text("b").unwrap_err()), "a[0].b is neither a text nor a number");
         assert_eq!(error(fields.flag("f").unwrap_err()), "a[0].f is neither true nor false");
         assert_eq!(error(fields.number("n").unwrap_err()), "a[0].n is no whole number from 0");
-        assert_eq!(error(fields.texts("t").unwrap_err()), "a[0].t[1] is no text");
+        assert_eq!(
+            error(fields.texts("t").unwrap_err()),
+            "a[0].t[1] is neither a text nor a number"
+        );
         assert_eq!(error(fields.list("b").unwrap_err()), "a[0].b is no list");
         assert_eq!(error(fields.under("n").unwrap_err()), "a[0].n is no object");
         assert_eq!(fields.text("n").unwrap().unwrap(), "-1");

@@ -33,27 +33,20 @@ fn shown(error: &ReportError) -> Value {
 }
 
 /// `GET /services/:service_id/errors/`
-pub(super) fn list(call: &Call<'_>, service: &str) -> Answered {
+pub(super) async fn list(call: &Call<'_>, service: &str) -> Answered {
     check_service(call, service)?;
     let per_page = positive(call, "per_page")?.unwrap_or(PER_PAGE);
     let page = positive(call, "page")?.unwrap_or(1);
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let before = size(page.saturating_sub(1).saturating_mul(per_page));
-    let mut errors = call.account.errors.list();
-    errors.retain(|(_, error)| error.service_id == service);
-    let shown: Value = errors
-        .iter()
-        .rev()
-        .skip(before)
-        .take(size(per_page))
-        .map(|(_, error)| shown(error))
-        .collect();
+    let errors = call.account.told_errors(service).await?;
+    let shown: Value = errors.iter().rev().skip(before).take(size(per_page)).map(shown).collect();
     Ok(Json::found().with("errors", shown).with("count", errors.len()))
 }
 
 /// `DELETE /services/:service_id/errors/`
-pub(super) fn delete(call: &Call<'_>, service: &str) -> Answered {
+pub(super) async fn delete(call: &Call<'_>, service: &str) -> Answered {
     check_service(call, service)?;
-    call.account.errors.remove(|_, error| error.service_id == service);
+    call.account.forget_errors(service).await?;
     Ok(Json::deleted())
 }

@@ -4,7 +4,7 @@ use http::StatusCode;
 use keystile_engine::command::FailureKind;
 use serde_json::{Map, Value};
 
-use crate::account::ChangeError;
+use crate::account::{ChangeError, NotRecorded};
 
 /// An answer, whether of success or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,11 +109,14 @@ impl From<ChangeError> for Json {
             }
             ChangeError::Failed(error) => {
                 tracing::warn!(%error, "a change of the 3scale account could not be recorded");
-                Self::failed(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "nothing can be recorded at the moment",
-                )
+                Self::from(NotRecorded)
             }
         }
+    }
+}
+
+impl From<NotRecorded> for Json {
+    fn from(_: NotRecorded) -> Self {
+        Self::failed(StatusCode::SERVICE_UNAVAILABLE, "nothing can be recorded at the moment")
     }
 }

@@ -1,6 +1,7 @@
 //! The paths of the internal API.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,13 +41,17 @@ pub(crate) fn behind_root(path: &str) -> Option<&str> {
 pub(crate) async fn answer(
     account: &Account,
     access: Option<&Access>,
-    parts: &Parts,
+    (parts, address): (&Parts, IpAddr),
     body: Incoming,
 ) -> Reply {
     let Some(access) = access else {
         let error = "the internal API is not open: `threescale_backend` has no `internal`";
         return written(&Json::failed(StatusCode::FORBIDDEN, error));
     };
+    if !access.hears(address) {
+        let error = "the internal API answers callers on its own machine: `internal` has no `remote = true`";
+        return written(&Json::failed(StatusCode::FORBIDDEN, error));
+    }
     if !access.permits(account, &parts.headers) {
         let error = "name and password of the internal API are missing or wrong";
         let mut reply = written(&Json::failed(StatusCode::UNAUTHORIZED, error));
@@ -143,9 +148,9 @@ async fn route(call: &Call<'_>, method: &Method, path: &[&str]) -> Answered {
         }
         (&Method::POST, ["service_tokens"]) => service_tokens::create(call).await,
         (&Method::DELETE, ["service_tokens"]) => service_tokens::delete(call).await,
-        (&Method::GET, ["events"]) => Ok(events::list(call)),
-        (&Method::DELETE, ["events"]) => events::delete_up_to(call),
-        (&Method::DELETE, ["events", id]) => events::delete(call, id),
+        (&Method::GET, ["events"]) => events::list(call).await,
+        (&Method::DELETE, ["events"]) => events::delete_up_to(call).await,
+        (&Method::DELETE, ["events", id]) => events::delete(call, id).await,
         _ => Err(no_path()),
     }
 }
@@ -170,8 +175,8 @@ async fn route_service(call: &Call<'_>, method: &Method, service: &str, path: &[
         (&Method::DELETE, ["alert_limits", value]) => {
             alert_limits::delete(call, service, value).await
         }
-        (&Method::GET, ["errors"]) => integration_errors::list(call, service),
-        (&Method::DELETE, ["errors"]) => integration_errors::delete(call, service),
+        (&Method::GET, ["errors"]) => integration_errors::list(call, service).await,
+        (&Method::DELETE, ["errors"]) => integration_errors::delete(call, service).await,
         (&Method::DELETE, ["stats"]) => services::delete_stats(call, service),
         _ => Err(no_path()),
     }

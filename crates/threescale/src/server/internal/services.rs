@@ -187,7 +187,7 @@ pub(super) async fn delete(call: &Call<'_>, id: &str) -> Answered {
     if !call.account.delete_service(call.by, id).await? {
         return Err(unknown());
     }
-    call.account.errors.remove(|_, error| error.service_id == id);
+    call.account.forget_errors(id).await?;
     Ok(Json::deleted())
 }
 

@@ -93,7 +93,7 @@ async fn a_body_that_makes_no_sense_is_named() {
         (json!({"service": null}), "missing parameter 'service'"),
         (json!({"service": "7"}), "service is no object"),
         (json!({"service": {}}), "service.id is missing"),
-        (json!({"service": {"id": []}}), "service.id is no text"),
+        (json!({"service": {"id": []}}), "service.id is neither a text nor a number"),
         (json!({"service": {"id": "7"}}), "service.provider_key is missing"),
         (
             json!({"service": {"id": "a/b", "provider_key": "k"}}),

@@ -54,7 +54,8 @@ async fn what_is_no_application_is_refused() {
     let no_state =
         json!({"status": "bad_request", "error": "Application with id=\"new\" has no state"});
     let missing = json!({"status": "error", "error": "missing parameter 'application'"});
-    let no_text = json!({"status": "error", "error": "application.plan_id is no text"});
+    let no_text =
+        json!({"status": "error", "error": "application.plan_id is neither a text nor a number"});
     for method in ["POST", "PUT"] {
         let put = |body: Value| backend.put(method, &path, body);
         assert_eq!(put(json!({"application": {"plan_id": "p"}})), (400, no_state.clone()));

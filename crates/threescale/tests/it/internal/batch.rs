@@ -72,7 +72,7 @@ async fn what_a_batch_cannot_keep_is_told_and_changes_nothing() {
         {"id": "empty", "error": "Application id=\"empty\" with user_key=\"\" has inconsistent data and could not be saved"},
         {"id": "taken", "error": "another application has this user key"},
         {"id": "second", "error": "another application has this user key"},
-        {"id": "wrong", "error": "applications[7].application_keys[2] is no text"},
+        {"id": "wrong", "error": "applications[7].application_keys[2] is neither a text nor a number"},
         {"id": null, "error": "applications[8] is no object"},
     ]);
     assert_eq!(body["failures"], failures);

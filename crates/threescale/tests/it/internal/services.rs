@@ -147,7 +147,7 @@ async fn what_is_no_hierarchy_of_metrics_is_refused() {
     for (body, expected) in [
         (json!({}), "missing parameter 'metric'"),
         (json!({"metric": {"parent_id": 1}}), "metric.name is missing"),
-        (json!({"metric": {"name": {}}}), "metric.name is no text"),
+        (json!({"metric": {"name": {}}}), "metric.name is neither a text nor a number"),
         (json!({"metric": {"name": "hits"}}), "two metrics have the name hits"),
         (
             json!({"metric": {"name": "own", "parent_id": 3}}),
@@ -200,7 +200,11 @@ async fn what_is_no_limit_is_refused() {
         ("day", json!({"usagelimit": {"day": "many"}}), "usagelimit.day is no whole number from 0"),
         ("day", json!({"usagelimit": {"day": -1}}), "usagelimit.day is no whole number from 0"),
         ("day", json!({"usagelimit": {"day": 1.5}}), "usagelimit.day is no whole number from 0"),
-        ("day", json!({"usagelimit": {"day": [1]}}), "usagelimit.day is no text"),
+        (
+            "day",
+            json!({"usagelimit": {"day": [1]}}),
+            "usagelimit.day is neither a text nor a number",
+        ),
         ("second", json!({"usagelimit": {"second": 1}}), "second is no period of limits"),
     ] {
         let path = format!("/services/7/plans/p/usagelimits/1/{period}");

@@ -69,6 +69,6 @@ async fn tokens_are_kept_all_or_none() {
     }
     assert_eq!(backend.put("DELETE", PATH, json!({})), missing);
     let body = json!({"service_tokens": [{"service_token": []}]});
-    let invalid = error(400, "service_tokens[0].service_token is no text");
+    let invalid = error(400, "service_tokens[0].service_token is neither a text nor a number");
     assert_eq!(backend.put("DELETE", PATH, body), invalid);
 }

@@ -138,6 +138,31 @@ async fn what_was_counted_is_not_deleted_while_limits_rest_on_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_or_deleted_stays_so_after_a_kill() {
+    let backend = Backend::start(&[(Period::Day, 2)]).await;
+    backend.authrep("usage[hits]=2");
+    fail_reports(&backend, 3);
+    // Nobody asked before the kill, and nothing was saved by the clock.
+    let backend = Backend::open(backend.killed()).await;
+    assert_eq!(backend.authrep("usage[hits]=1").status, 409);
+    let events = backend.ask("GET", "/events/").1;
+    let last = &events["events"].as_array().unwrap()[2];
+    assert_eq!((&last["id"], &last["object"]["utilization"]), (&json!(3), &json!(100)));
+    assert_eq!(backend.ask("GET", "/services/7/errors/").1["count"], 3);
+
+    assert_eq!(backend.ask("DELETE", "/events/3").0, 200);
+    assert_eq!(backend.ask("DELETE", "/services/7/errors/").0, 200);
+    let backend = Backend::open(backend.killed()).await;
+    let events = backend.ask("GET", "/events/").1;
+    let ids: Vec<_> = events["events"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+    assert_eq!(ids, [&json!(1), &json!(2)]);
+    assert_eq!(backend.ask("GET", "/services/7/errors/").1["count"], 0);
+    backend.make_application("b", "other").await;
+    backend.get(&format!("/transactions/authrep.xml?{PROVIDER}&user_key=other&usage[hits]=1"));
+    assert_eq!(backend.ask("GET", "/events/").1["events"][2]["id"], 4, "not that of another");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_has_a_number_that_no_other_had_before() {
     let backend = Backend::start(&[]).await;
     backend.authrep("usage[hits]=1");
