@@ -138,6 +138,8 @@ fn an_account_comes_over_into_a_running_server_and_again_changes_nothing() {
     assert_eq!(counts, [Some(0), Some(0), Some(303)], "{again}");
     let arguments = site.arguments(&["main", "--policy", &policy]);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    site.server.run(&arguments).good();
+    std::fs::write(&policy, "# an owner's own\n").unwrap();
     let exists = site.server.run(&arguments).bad();
     assert!(exists.contains("apis.toml cannot be written"), "{exists}");
     let applications = site.server.json(&["application", "list"]).to_string();
@@ -185,6 +187,8 @@ fn a_file_brings_over_what_the_portal_has_and_one_with_a_mistake_changes_nothing
     assert!(refused.contains("services[0].plans[0].limits[0].value"), "{refused}");
     assert!(!refused.contains("TOPSECRET"), "{refused}");
     assert_eq!(site.authrep(), "403", "nothing came over");
+    let other = site.server.run(&["threescale", "import", &file, "--service", "999"]).bad();
+    assert!(other.contains("it holds no service 999"), "{other}");
     let report = site.server.json(&["threescale", "import", &file]);
     assert_eq!(report["added"].as_u64(), Some(301), "{report}");
     assert_eq!(site.authrep(), "200");

@@ -1,5 +1,7 @@
 //! What is kept of an account: services and applications as JSON documents, without a secret.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use keystile_core::keys::hash::KeyHash;
@@ -41,6 +43,18 @@ pub struct ServiceRecord {
     /// At how many percent of a limit it alerts.
     #[serde(default)]
     pub alert_limits: Vec<u16>,
+    /// What of it an import brought.
+    #[serde(default)]
+    pub brought: Brought,
+}
+
+/// Which metrics and limits of a service an import brought, so that the next one takes no others away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brought {
+    /// Metrics, by id.
+    pub metrics: BTreeSet<String>,
+    /// Limits, by plan, metric and period.
+    pub limits: BTreeSet<(String, String, Period)>,
 }
 
 /// A metric or a method.

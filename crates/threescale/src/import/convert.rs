@@ -6,7 +6,7 @@ use keystile_core::text::printable;
 
 use super::lost::Lost;
 use super::parts::{
-    APPLICATIONS_AT_ONCE, APPLICATIONS_BYTES_MAX, ApplicationPart, Part, ServicePart,
+    APPLICATIONS_AT_ONCE, APPLICATIONS_BYTES_MAX, ApplicationPart, IdRange, Part, ServicePart,
 };
 use super::snapshot::{ApplicationSnapshot, ServiceSnapshot, Snapshot};
 use crate::account::gateway::{GatewayContent, GatewayRecord};
@@ -60,7 +60,34 @@ impl Import {
             let of = snapshot.applications.iter().filter(|one| one.application.service == id);
             import.add_applications(id, &authentication, of);
         }
+        import.add_what_is_there(snapshot);
         import
+    }
+
+    /// Adds which services and applications there are, so that what is here beside them can be named.
+    fn add_what_is_there(&mut self, snapshot: &Snapshot) {
+        let taken: Vec<String> = self
+            .parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::Service(service) => Some(service.id.clone()),
+                _ => None,
+            })
+            .collect();
+        for service in taken {
+            let of = |one: &&ApplicationSnapshot| one.application.service.to_string() == service;
+            let ids = snapshot.applications.iter().filter(of).flat_map(|one| {
+                // A service may have gone by either before, and then it is not gone.
+                [Some(one.application.id.to_string()), one.application.app_id.clone()]
+            });
+            for range in IdRange::all(ids.flatten().collect()) {
+                self.parts.push(Part::ApplicationIds { service: service.clone(), range });
+            }
+        }
+        if snapshot.whole {
+            let ids = snapshot.services.iter().map(|one| one.service.id.to_string());
+            self.parts.push(Part::Services(ids.collect()));
+        }
     }
 
     fn add_service(&mut self, one: &ServiceSnapshot) {

@@ -14,6 +14,8 @@
 //! Not here: what an owner sees of it.
 
 pub mod convert;
+mod gone;
+mod keep;
 pub mod lost;
 pub mod parts;
 pub mod policy;

@@ -2,6 +2,7 @@
 //!
 //! A part holds keys and tokens as texts, because only the server can hash them. It prints none of them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,8 @@ use crate::portal::records::Credential;
 
 /// So many applications are in a part: writes at the gate wait for its commit.
 pub const APPLICATIONS_AT_ONCE: usize = 200;
+/// So many ids are in a part.
+const IDS_AT_ONCE: usize = 1_000;
 /// So many bytes of applications are in a part, which is one message to the server.
 pub const APPLICATIONS_BYTES_MAX: usize = 256 * 1024;
 
@@ -30,6 +33,50 @@ pub enum Part {
         /// The applications.
         applications: Vec<ApplicationPart>,
     },
+    /// Which services there are, of an account that was read whole.
+    Services(BTreeSet<String>),
+    /// Which applications a service has.
+    ApplicationIds {
+        /// The service.
+        service: String,
+        /// Some of them.
+        range: IdRange,
+    },
+}
+
+/// All ids behind one and up to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdRange {
+    /// Behind this one, or from the first.
+    pub after: Option<String>,
+    /// Up to this one, or to the last.
+    pub until: Option<String>,
+    /// The ids.
+    pub ids: BTreeSet<String>,
+}
+
+impl IdRange {
+    /// Ranges that hold every id there can be, with those that are there.
+    pub fn all(ids: BTreeSet<String>) -> Vec<Self> {
+        let (mut ranges, mut after, mut some) = (Vec::new(), None, BTreeSet::new());
+        for id in ids {
+            some.insert(id.clone());
+            if some.len() >= IDS_AT_ONCE {
+                let range = Self { after, until: Some(id.clone()), ids: std::mem::take(&mut some) };
+                ranges.push(range);
+                after = Some(id);
+            }
+        }
+        ranges.push(Self { after, until: None, ids: some });
+        ranges
+    }
+
+    /// Whether an id is between its ends.
+    pub fn holds(&self, id: &str) -> bool {
+        self.after.as_deref().is_none_or(|after| id > after)
+            && self.until.as_deref().is_none_or(|until| id <= until)
+    }
 }
 
 /// A service.

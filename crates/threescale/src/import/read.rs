@@ -80,6 +80,7 @@ pub async fn read(
     Ok(Snapshot {
         format: FORMAT.to_owned(),
         portal: portal.to_owned(),
+        whole: wanted.is_empty(),
         services: snapshots,
         applications: read,
     })

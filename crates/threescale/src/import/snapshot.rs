@@ -10,6 +10,7 @@
 //! It holds keys and tokens as they are, because whoever imports it must be able to let callers in with them. A
 //! [`Snapshot`] does not print.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -17,12 +18,15 @@ use serde_json::Value;
 
 use crate::account::gateway::GatewayContent;
 use crate::portal::records::{
-    Application, ApplicationPlan, Credential, Environment, MappingRule, Metric, ProxyConfig,
-    Service, UsageLimit,
+    Application, ApplicationPlan, Credential, Environment, MappingRule, Metric, MetricId,
+    ProxyConfig, Service, ServiceId, UsageLimit,
 };
 
 /// What a file of this form calls itself.
 pub const FORMAT: &str = "keystile-threescale-1";
+
+/// What a file is, its beginning says.
+const HEAD_BYTES: usize = 4_096;
 
 /// The largest file that is read: a hundred thousand applications have less.
 pub const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -35,6 +39,9 @@ pub struct Snapshot {
     /// Where it is from, for people.
     #[serde(default)]
     pub portal: String,
+    /// Whether all of its services are in it, so that others are gone there.
+    #[serde(default)]
+    pub whole: bool,
     /// Its services.
     pub services: Vec<ServiceSnapshot>,
     /// Its applications.
@@ -142,9 +149,18 @@ pub enum FileFault {
     },
     /// It is JSON of another kind.
     #[error(
-        "it is no file that `keystile threescale export` wrote: its `format` is not {FORMAT:?}"
+        "it is not a file that `keystile threescale export` wrote: its `format` is not {FORMAT:?}"
     )]
     Format,
+    /// What 3scale's toolbox writes.
+    #[error(
+        "it is a file of 3scale's toolbox, which holds no applications and no keys; read the portal itself with \
+         `keystile threescale export --from NAME`"
+    )]
+    Toolbox,
+    /// A service that was asked for.
+    #[error("it holds no service {0}")]
+    NoService(ServiceId),
 }
 
 impl Snapshot {
@@ -157,23 +173,71 @@ impl Snapshot {
         struct Head {
             format: Option<Value>,
         }
-        match bytes.trim_ascii_start().first() {
-            Some(b'{') => {}
-            Some(_) => return Err(FileFault::Format),
-            None => return Err(FileFault::Empty),
+        if bytes.trim_ascii().is_empty() {
+            return Err(FileFault::Empty);
+        }
+        let head = &bytes[..bytes.len().min(HEAD_BYTES)];
+        if head.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"apiVersion:")) {
+            return Err(FileFault::Toolbox);
+        }
+        if bytes.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
+            return Err(FileFault::Format);
         }
         let head: Head = serde_json::from_slice(bytes).map_err(|error| no_json(&error))?;
         if head.format.as_ref().and_then(Value::as_str) != Some(FORMAT) {
             return Err(FileFault::Format);
         }
         let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let snapshot = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let read: Self = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let place = error.path().to_string();
             let inner = error.inner();
             FileFault::Unreadable { place, fault: without_place(inner) }
         })?;
         check_enabled(bytes)?;
-        Ok(snapshot)
+        read.check()?;
+        Ok(read)
+    }
+
+    /// Looks for what the account here would refuse when other services had come over already.
+    ///
+    /// # Errors
+    /// When metrics stand in a circle; the service and the metric are named.
+    pub fn check(&self) -> Result<(), FileFault> {
+        for (index, one) in self.services.iter().enumerate() {
+            let parents: HashMap<_, _> =
+                one.metrics.iter().map(|metric| (metric.id, metric.parent)).collect();
+            for (at, metric) in one.metrics.iter().enumerate() {
+                // Itself as its parent stands for none.
+                let above = |id: MetricId| {
+                    parents.get(&id).copied().flatten().filter(|parent| *parent != id)
+                };
+                let mut ancestors = std::iter::successors(above(metric.id), |id| above(*id));
+                if ancestors.by_ref().take(one.metrics.len()).any(|id| id == metric.id) {
+                    let place = format!("services[{index}].metrics[{at}].parent_id");
+                    let fault = format!("the metric {} is one of its own parents", metric.id);
+                    return Err(FileFault::Unreadable { place, fault });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves only the services that are wanted, and what belongs to them; all of them where none is named.
+    ///
+    /// # Errors
+    /// When one of them is not there.
+    pub fn only(mut self, wanted: &[ServiceId]) -> Result<Self, FileFault> {
+        if wanted.is_empty() {
+            return Ok(self);
+        }
+        let is_there = |id: &&ServiceId| self.services.iter().any(|one| one.service.id == **id);
+        if let Some(missing) = wanted.iter().find(|id| !is_there(id)) {
+            return Err(FileFault::NoService(*missing));
+        }
+        self.whole = false;
+        self.services.retain(|one| wanted.contains(&one.service.id));
+        self.applications.retain(|one| wanted.contains(&one.application.service));
+        Ok(self)
     }
 }
 
@@ -235,14 +299,18 @@ mod tests {
         let no_word = json!({"application": {"id": 1, "state": "live", "service_id": 7, "plan_id": 1,
             "account_id": 1}, "keys": [], "referrer_filters": []});
         // What 3scale's toolbox writes of a product is YAML, without numbers and applications.
-        for other in ["[]", "apiVersion: v1\nkind: List\nitems: []\n"] {
-            assert_eq!(Snapshot::parse(other.as_bytes()), Err(FileFault::Format));
+        for (other, fault) in [
+            ("[]", FileFault::Format),
+            ("apiVersion: v1\nkind: List\nitems: []\n", FileFault::Toolbox),
+            (" \n", FileFault::Empty),
+        ] {
+            assert_eq!(Snapshot::parse(other.as_bytes()), Err(fault));
         }
         for (file, said) in [
             ("{".to_owned(), "line 1, column 1: EOF while parsing an object"),
             (
                 "{}".to_owned(),
-                "it is no file that `keystile threescale export` wrote: its `format` is not \"keystile-threescale-1\"",
+                "it is not a file that `keystile threescale export` wrote: its `format` is not \"keystile-threescale-1\"",
             ),
             (
                 json!({"format": FORMAT, "services": [{"service": {"id": 1}}], "applications": []})
@@ -262,6 +330,18 @@ mod tests {
             (
                 json!({"format": FORMAT, "services": "TOPSECRET", "applications": []}).to_string(),
                 "services: invalid type: a text, expected a sequence",
+            ),
+            (
+                json!({"format": FORMAT, "applications": [], "services": [{
+                    "service": {"id": 7, "name": "N", "system_name": "n", "backend_version": "1"},
+                    "metrics": [
+                        {"id": 10, "system_name": "hits", "parent_id": 10},
+                        {"id": 11, "system_name": "a", "parent_id": 12},
+                        {"id": 12, "system_name": "b", "parent_id": 11},
+                    ],
+                }]})
+                .to_string(),
+                "services[0].metrics[1].parent_id: the metric 11 is one of its own parents",
             ),
         ] {
             let fault = Snapshot::parse(file.as_bytes()).unwrap_err().to_string();

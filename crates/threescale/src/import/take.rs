@@ -1,7 +1,8 @@
 //! Taking a part over into the account that is kept here.
 //!
 //! What the portal says of a service or an application holds from then on. What the account has beside it stays:
-//! tokens, the provider key, alert levels, whether a service takes calls, and applications that the portal does not name.
+//! tokens, the provider key, alert levels, whether a service takes calls, metrics and limits that no import brought
+//! ([`keep`]), and applications that the portal does not name, which are told of ([`gone`]).
 
 use std::collections::HashSet;
 use std::future::ready;
@@ -12,10 +13,12 @@ use keystile_engine::keys::account::{AccountPart, PartReport};
 use keystile_engine::keys::source::SyncMode;
 use keystile_engine::{AccountKeeper, FromSource};
 
+use super::keep::PlanNames;
 use super::parts::{ApplicationPart, Part, ServicePart};
+use super::{gone, keep};
 use crate::account::catalog::{Catalog, ServiceEntry};
 use crate::account::gateway::GatewayRecord;
-use crate::account::record::{ApplicationRecord, ServiceRecord};
+use crate::account::record::{ApplicationRecord, Brought, ServiceRecord};
 use crate::account::{Account, ChangeError};
 use crate::backend::catalog::State;
 
@@ -50,6 +53,10 @@ async fn take(
         Part::Applications { service, applications } => {
             take_applications(account, by, (&service, applications), mode).await
         }
+        Part::Services(there) => Ok(gone::services(account, &there)),
+        Part::ApplicationIds { service, range } => {
+            Ok(gone::applications(account, &service, &range))
+        }
     };
     taken.map_err(failure)
 }
@@ -70,17 +77,27 @@ async fn take_service(
     let mut report = PartReport::default();
     let (id, name) = (part.id.clone(), part.name.clone());
     let change = |catalog: &Catalog| {
-        let before = catalog.service(&id).map(|entry| &entry.record);
-        let record = service_of(account, part, before);
+        let entry = catalog.service(&id);
+        let before = entry.map(|entry| &entry.record);
+        let mut record = service_of(account, part, before);
+        let plans = entry.map(plan_names).unwrap_or_default();
+        report.problems = keep::keep(before, &mut record, &plans);
+        // A dry run names what the change itself would refuse.
+        ServiceEntry::new(record.clone())?;
         match before {
             Some(before) if *before == record => {
                 report.unchanged = 1;
                 return Ok(Vec::new());
             }
-            Some(before) => report.changes.push(format!(
-                "The service {name} ({id}) is other than before: {}.",
-                service_differences(before, &record).join(", ")
-            )),
+            Some(before) => {
+                let differences = service_differences(before, &record, &plans);
+                if differences.is_empty() {
+                    report.unchanged = 1;
+                    return Ok(if mode == SyncMode::Apply { vec![record] } else { Vec::new() });
+                }
+                let said = differences.join(", ");
+                report.changes.push(format!("The service {name} ({id}) changed: {said}."));
+            }
             None => report.changes.push(format!(
                 "The service {name} ({id}) is new, with {} and {}.",
                 counted(record.metrics.len(), "metric"),
@@ -119,23 +136,37 @@ fn service_of(
         limits,
         tokens,
         alert_limits: before.map(|before| before.alert_limits.clone()).unwrap_or_default(),
+        brought: Brought::default(),
     }
 }
 
-fn service_differences(before: &ServiceRecord, now: &ServiceRecord) -> Vec<&'static str> {
-    [
+/// The plans that applications here are on.
+fn plan_names(entry: &ServiceEntry) -> PlanNames {
+    let records = entry.applications().map(|entry| &entry.record);
+    records.map(|record| (record.plan_id.clone(), record.plan_name.clone())).collect()
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+fn service_differences(
+    before: &ServiceRecord,
+    now: &ServiceRecord,
+    plans: &PlanNames,
+) -> Vec<String> {
+    let said = [
         (before.backend_version != now.backend_version, "how its applications authenticate"),
         (
             before.referrer_filters_required != now.referrer_filters_required,
             "whether it looks at referrers",
         ),
-        (before.metrics != now.metrics, "its metrics"),
-        (before.limits != now.limits, "its limits"),
         (before.tokens != now.tokens, "its tokens"),
     ]
     .into_iter()
-    .filter_map(|(is_other, what)| is_other.then_some(what))
-    .collect()
+    .filter(|(is_other, _)| *is_other)
+    .map(|(_, what)| what.to_owned());
+    said.chain(keep::differences(before, now, plans)).collect()
 }
 
 async fn take_gateway(
@@ -195,7 +226,7 @@ async fn take_applications(
                 Some(before) => {
                     report.changed = report.changed.saturating_add(1);
                     let other = application_differences(before, &record).join(", ");
-                    report.changes.push(format!("{name} is other than before: {other}."));
+                    report.changes.push(format!("{name} changed: {other}."));
                 }
                 None => report.added = report.added.saturating_add(1),
             }
@@ -251,8 +282,4 @@ fn application_differences(before: &ApplicationRecord, now: &ApplicationRecord) 
     .filter(|(is_other, _)| *is_other)
     .map(|(_, what)| what.to_owned())
     .collect()
-}
-
-fn counted(many: usize, what: &str) -> String {
-    if many == 1 { format!("1 {what}") } else { format!("{many} {what}s") }
 }

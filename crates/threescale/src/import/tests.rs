@@ -63,7 +63,7 @@ fn what_comes_over_is_what_can_be_kept_and_the_rest_is_named() {
     assert_eq!((service.as_str(), kept), ("7", vec![("51", true), ("53", false)]));
     assert_eq!(applications[0].name, "Acme – App 51");
     assert!(applications[0].keys.is_empty(), "a service by user keys has no others");
-    assert_eq!((import.services, import.applications, import.parts.len()), (1, 2, 2));
+    assert_eq!((import.services, import.applications, import.parts.len()), (1, 2, 3));
     assert_eq!(
         import.problems,
         [
@@ -89,7 +89,7 @@ fn applications_by_id_come_with_their_keys_and_in_parts() {
         .iter()
         .filter_map(|part| match part {
             Part::Applications { applications, .. } => Some(applications.len()),
-            Part::Service(_) | Part::Gateway(_) => None,
+            _ => None,
         })
         .collect();
     assert_eq!(sizes, [200, 200, 50]);

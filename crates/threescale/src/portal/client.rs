@@ -1,6 +1,7 @@
 //! What can be asked of the portal.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::Method;
 use serde::de::DeserializeOwned;
@@ -23,6 +24,13 @@ use super::transport::{Call, Transport};
 /// Pages of a list that is read as a whole: 100,000 services, or limits of one plan, are a fault.
 const PAGES_MAX: u32 = 200;
 
+/// How long is waited where the portal does not say.
+const PAUSE: Duration = Duration::from_secs(10);
+/// The least, where it says none.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// The most for one page, in all.
+const PAUSES_MAX: Duration = Duration::from_mins(10);
+
 /// How an application is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApplicationReference {
@@ -39,6 +47,8 @@ pub enum ApplicationReference {
 pub struct PortalClient {
     settings: PortalSettings,
     transport: Transport,
+    /// Told of each pause, by a client that waits where the portal takes no more calls for now.
+    on_pause: Option<Box<dyn Fn(Duration) + Send + Sync>>,
 }
 
 impl fmt::Debug for PortalClient {
@@ -51,7 +61,15 @@ impl PortalClient {
     /// A client, which has called nobody yet. Fails when the certificates to trust cannot be used.
     pub fn new(settings: PortalSettings) -> Result<Self, SettingsError> {
         let transport = Transport::new(&settings)?;
-        Ok(Self { settings, transport })
+        Ok(Self { settings, transport, on_pause: None })
+    }
+
+    /// A client that waits and reads again where the portal takes no more calls for now, and says for how long. For
+    /// somebody who reads a whole account; a server has its own pace.
+    #[must_use]
+    pub fn waiting(mut self, on_pause: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        self.on_pause = Some(Box::new(on_pause));
+        self
     }
 
     /// All services that the token's user may see.
@@ -251,7 +269,22 @@ impl PortalClient {
         query: &str,
         hidden: Option<&Credential>,
     ) -> Result<Document, PortalError> {
-        self.call(Method::GET, path, query.to_owned(), None, hidden).await
+        let mut waited = Duration::ZERO;
+        loop {
+            let read = self.call(Method::GET, path, query.to_owned(), None, hidden).await;
+            let (Some(on_pause), Err(PortalError::RateLimited { retry_after, .. })) =
+                (&self.on_pause, &read)
+            else {
+                return read;
+            };
+            let pause = retry_after.unwrap_or(PAUSE).max(PAUSE_MIN);
+            waited = waited.saturating_add(pause);
+            if waited > PAUSES_MAX {
+                return read;
+            }
+            on_pause(pause);
+            tokio::time::sleep(pause).await;
+        }
     }
 
     async fn call(

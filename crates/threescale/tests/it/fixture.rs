@@ -14,7 +14,7 @@ use keystile_store::Store;
 use keystile_store::files::DataDirectory;
 use keystile_store::keys::{ImportedKey, KeyEdit, KeyRef, NewKeyRow, NewLock};
 use keystile_threescale::account::record::{
-    ApplicationRecord, LimitRecord, MetricRecord, ServiceRecord,
+    ApplicationRecord, Brought, LimitRecord, MetricRecord, ServiceRecord,
 };
 use keystile_threescale::account::{Account, MirrorRule, WriteRule, own_principal};
 use keystile_threescale::backend::period::Period;
@@ -135,6 +135,7 @@ impl Backend {
             limits: limits.iter().map(limit).collect(),
             tokens: vec![self.account.provider_secret("token")],
             alert_limits: vec![50, 100],
+            brought: Brought::default(),
         };
         self.account.change_service(&own_principal(), "7", |_| Some(record)).await.unwrap();
     }
@@ -152,6 +153,7 @@ impl Backend {
             limits: Vec::new(),
             tokens: Vec::new(),
             alert_limits: Vec::new(),
+            brought: Brought::default(),
         };
         self.account.change_service(&own_principal(), id, |_| Some(record)).await.unwrap();
     }

@@ -4,6 +4,8 @@ use keystile_core::owners::principal::Principal;
 use keystile_engine::AccountKeeper as _;
 use keystile_engine::keys::account::{AccountPart, PartReport};
 use keystile_engine::keys::source::SyncMode;
+use keystile_threescale::account::record::{MetricRecord, ServiceRecord};
+use keystile_threescale::backend::period::Period;
 use keystile_threescale::import::convert::Import;
 use keystile_threescale::import::policy::policy;
 use keystile_threescale::import::read::read;
@@ -140,12 +142,12 @@ async fn an_import_that_is_done_again_changes_only_what_changed_there() {
     take(&backend, Import::of(&snapshot(client).await), SyncMode::Apply).await;
     let again = take(&backend, Import::of(&snapshot(client).await), SyncMode::Apply).await;
     assert_eq!((again.added, again.changed, again.unchanged), (0, 0, 5), "{again:?}");
+    let plan = portal.portal.tenant().application(reader).plan;
     {
         let mut tenant = portal.portal.tenant();
         "another-user-key".clone_into(&mut tenant.application_mut(reader).user_key);
         tenant.application_mut(walker).state = State::Suspended;
         let hits = tenant.hits(notes);
-        let plan = tenant.application(reader).plan;
         tenant.add_limit(plan, hits, "day", 7);
     }
     let after = take(&backend, Import::of(&snapshot(client).await), SyncMode::Apply).await;
@@ -153,9 +155,11 @@ async fn an_import_that_is_done_again_changes_only_what_changed_there() {
     assert_eq!(
         after.changes,
         [
-            format!("The service Notes ({notes}) is other than before: its limits."),
-            "Acme Ltd – Reader is other than before: its user key.".to_owned(),
-            "Acme Ltd – Walker is other than before: it is suspended.".to_owned(),
+            format!(
+                "The service Notes ({notes}) changed: the limit of 7 hits per day of the plan Basic ({plan}) is new."
+            ),
+            "Acme Ltd – Reader changed: its user key.".to_owned(),
+            "Acme Ltd – Walker changed: it is suspended.".to_owned(),
         ]
     );
 }
@@ -252,4 +256,93 @@ async fn what_is_no_part_or_belongs_to_nothing_changes_nothing() {
         assert!(!failure.message.contains("TOPSECRET"), "{failure:?}");
     }
     assert_eq!(backend.account.catalog().services().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_was_made_here_outlives_an_import_and_one_that_was_brought_goes_with_the_portals()
+ {
+    let (tenant, [notes, _], [reader, _]) = tenant();
+    let plan = tenant.application(reader).plan;
+    let portal = portal_of(tenant).await;
+    let whole = snapshot(&portal.client).await;
+    let backend = empty().await;
+    take(&backend, Import::of(&whole), SyncMode::Apply).await;
+    let (id, by) = (notes.to_string(), Principal::CommandLine { account: "ada".to_owned() });
+    let mut by_hand = None;
+    let change = |record: Option<ServiceRecord>| {
+        let mut record = record?;
+        record.metrics.push(MetricRecord {
+            id: "9001".to_owned(),
+            name: "own".to_owned(),
+            parent_id: None,
+        });
+        let mut limit = record.limits[0].clone();
+        (limit.period, limit.max) = (Period::Minute, 2);
+        record.limits.push(limit.clone());
+        by_hand = Some(limit);
+        Some(record)
+    };
+    backend.account.change_service(&by, &id, change).await.unwrap();
+    let by_hand = by_hand.unwrap();
+    let mut less = whole.clone();
+    for plan in less.services.iter_mut().flat_map(|one| one.plans.iter_mut()) {
+        plan.limits.clear();
+    }
+    let dry = take(&backend, Import::of(&less), SyncMode::DryRun).await;
+    let real = take(&backend, Import::of(&less), SyncMode::Apply).await;
+    assert_eq!((&dry.changes, &dry.problems), (&real.changes, &real.problems));
+    let goes = format!("the limit of 3 hits per eternity of the plan Basic ({plan}) goes");
+    assert!(real.changes[0].contains(&goes), "{real:?}");
+    let path = format!("DELETE /internal/services/{id}/metrics/9001.");
+    assert!(real.problems[0].ends_with(&path), "{real:?}");
+    assert!(
+        real.problems[1].contains("The limit of 2 ") && real.problems[1].contains("stays here")
+    );
+    let kept = backend.account.catalog().service(&id).unwrap().record.limits.clone();
+    assert_eq!(kept, [by_hand]);
+    let again = take(&backend, Import::of(&less), SyncMode::Apply).await;
+    assert_eq!((again.changed, again.unchanged), (0, 5), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_gone_there_and_can_still_call_here_is_named() {
+    let (tenant, [notes, maps], [reader, walker]) = tenant();
+    let portal = portal_of(tenant).await;
+    let whole = snapshot(&portal.client).await;
+    let backend = empty().await;
+    let first = take(&backend, Import::of(&whole), SyncMode::Apply).await;
+    assert_eq!(first.problems, Vec::<String>::new());
+    let mut less = whole.clone();
+    less.services.retain(|one| one.service.id.to_string() == notes.to_string());
+    less.applications.clear();
+    for mode in [SyncMode::DryRun, SyncMode::Apply] {
+        let said = take(&backend, Import::of(&less), mode).await.problems;
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains(&format!("Acme Ltd – Reader ({reader})")), "{said:?}");
+        assert!(said[0].contains("is gone in 3scale, and can still call here"), "{said:?}");
+        assert!(said[1].contains(&format!("The service {maps} is gone in 3scale")), "{said:?}");
+    }
+    let wanted = whole.services[0].service.id;
+    let part = whole.clone().only(&[wanted]).unwrap();
+    assert_eq!((part.services.len(), part.applications.len()), (1, 1));
+    let said = take(&backend, Import::of(&part), SyncMode::DryRun).await.problems;
+    assert_eq!(said, Vec::<String>::new(), "what was not asked for is not gone: app-{walker}");
+    let missing = keystile_threescale::portal::records::ServiceId::new(1);
+    assert!(whole.only(&[missing]).unwrap_err().to_string().contains("holds no service 1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_waits_where_the_portal_takes_no_more_calls_and_goes_on() {
+    let (tenant, ..) = tenant();
+    let portal = portal_of(tenant).await;
+    let pauses = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = pauses.clone();
+    let client = PortalClient::new(portal.settings()).unwrap();
+    let client = client.waiting(move |pause| noted.lock().unwrap().push(pause.as_secs()));
+    portal.portal.fail_on("/limits.json", Fault::rate_limited(Some("1")));
+    assert_eq!(snapshot(&client).await.services.len(), 2);
+    assert_eq!(*pauses.lock().unwrap(), [1]);
+    portal.portal.fail_on("/limits.json", Fault::rate_limited(Some("3600")));
+    let error = read(&client, ("portal", &[]), |_| {}).await.unwrap_err().to_string();
+    assert!(error.contains("429"), "an hour is too long to wait: {error}");
 }

@@ -124,7 +124,7 @@ pub struct PortalArguments {
     #[arg(long, value_name = "NAME")]
     pub from: Option<String>,
     /// Only this service, by its number; may be repeated. By default all that the token's user may see.
-    #[arg(long, value_name = "ID", requires = "from")]
+    #[arg(long, value_name = "ID")]
     pub service: Vec<u64>,
 }
 

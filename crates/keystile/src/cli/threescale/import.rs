@@ -39,7 +39,7 @@ pub(super) fn import(
     session: &mut Session<'_, '_>,
 ) -> Result<(), Stop> {
     let snapshot = match &arguments.file {
-        Some(file) => source::from_file(file)?,
+        Some(file) => source::from_file(file, &arguments.portal.service)?,
         None => source::from_portal(&arguments.portal, &arguments.common, session.terminal.screen)?,
     };
     let import = Import::of(&snapshot);
@@ -72,7 +72,7 @@ fn take_over(
         problems,
         no_counterpart: lost,
     };
-    let template = "{bar:30} {human_pos} of {human_len} parts taken over, {eta} to go";
+    let template = "{bar:9} {human_pos} of {human_len} parts, {eta} to go";
     let bar = source::bar(session.terminal.screen, template);
     bar.set_length(u64::try_from(parts.len()).unwrap_or(u64::MAX));
     for part in parts {
@@ -135,11 +135,16 @@ fn print(report: &Report, session: &mut Session<'_, '_>) -> Result<(), Stop> {
 
 /// Writes a file that is new: an owner's configuration is never replaced.
 fn write_policy(path: &Path, snapshot: &Snapshot) -> Result<(), Stop> {
+    let text = policy::policy(snapshot);
+    // A dry run wrote it, and the import after it has nothing to add.
+    if std::fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
+        return Ok(());
+    }
     let written = File::options()
         .write(true)
         .create_new(true)
         .open(path)
-        .and_then(|mut file| file.write_all(policy::policy(snapshot).as_bytes()));
+        .and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| cannot_write(path, &error))
 }
 

@@ -1,7 +1,7 @@
 //! Where an account comes from: a portal that the configuration names, or a file.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -31,19 +31,29 @@ pub(super) fn from_portal(
         .map_err(|error| Stop::failed(error.to_string(), "mend the file that `ca_file` names"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let services: Vec<_> = arguments.service.iter().map(|id| ServiceId::new(*id)).collect();
-    let bar = bar(screen, "{bar:30} {human_pos} of {human_len} applications read, {eta} to go");
+    let bar = bar(screen, "{bar:9} {human_pos} of {human_len} read, {eta} to go");
     let shown = |progress: Progress| {
         bar.set_length(progress.known);
         bar.set_position(progress.done);
     };
     let portal = settings.portal.address.to_string();
+    let waiting = bar.clone();
+    let client = client.waiting(move |pause| {
+        let seconds = pause.as_secs();
+        let said = format!("The portal takes no more calls for now; it goes on in {seconds} s.");
+        // Nobody to tell it to is no reason to end.
+        let _ = waiting.suspend(|| writeln!(io::stderr(), "{said}"));
+    });
     let read = runtime.block_on(read::read(&client, (&portal, &services), shown));
     bar.finish_and_clear();
-    read.map_err(|error| {
+    let read = read.map_err(|error| {
         let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
         let said = format!("{error}{}", source.unwrap_or_default());
         Stop::failed(said, "see what is wrong with the account: keystile threescale check")
-    })
+    })?;
+    let help = "mend it in 3scale; nothing was changed";
+    read.check().map_err(|fault| Stop::failed(format!("what the portal says: {fault}"), help))?;
+    Ok(read)
 }
 
 /// What the configuration says of an account.
@@ -75,7 +85,7 @@ fn account(name: &str, common: &CommonArguments) -> Result<DriveSettings, Stop> 
 }
 
 /// Reads an account from a file.
-pub(super) fn from_file(path: &Path) -> Result<Snapshot, Stop> {
+pub(super) fn from_file(path: &Path, services: &[u64]) -> Result<Snapshot, Stop> {
     let shown = printable(&path.to_string_lossy()).into_owned();
     let mut bytes = Vec::new();
     let read = File::open(path)
@@ -88,7 +98,9 @@ pub(super) fn from_file(path: &Path) -> Result<Snapshot, Stop> {
         let help = "export fewer services: keystile threescale export --service ID";
         return Err(Stop::failed(format!("{shown} is larger than {FILE_BYTES_MAX} bytes"), help));
     }
-    Snapshot::parse(&bytes).map_err(|fault| {
+    let wanted: Vec<_> = services.iter().map(|id| ServiceId::new(*id)).collect();
+    let read = Snapshot::parse(&bytes).and_then(|snapshot| snapshot.only(&wanted));
+    read.map_err(|fault| {
         let help = "nothing was changed; write it anew with keystile threescale export";
         Stop::failed(format!("{shown} cannot be imported: {fault}"), help)
     })

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::json::{Answered, Json};
 use crate::account::catalog::{Catalog, ServiceEntry};
-use crate::account::record::{SecretHash, ServiceRecord};
+use crate::account::record::{Brought, SecretHash, ServiceRecord};
 use crate::backend::catalog::State;
 
 /// What a request says of a service; `None` leaves an attribute as it is.
@@ -91,6 +91,7 @@ fn new(id: &str, provider: SecretHash) -> ServiceRecord {
         limits: Vec::new(),
         tokens: Vec::new(),
         alert_limits: Vec::new(),
+        brought: Brought::default(),
     }
 }
 
