@@ -100,3 +100,50 @@ fn keys_are_read_where_callers_show_them() {
         assert!(text.contains(expected), "{expected}\nis not in\n{text}");
     }
 }
+
+#[test]
+fn a_plan_is_no_wider_than_there_and_what_is_not_taken_over_is_said() {
+    let rule = |method: &str, pattern: &str, metric: &str, delta: u64| json!({"http_method": method, "pattern": pattern, "metric_system_name": metric, "delta": delta});
+    let proxy = json!({
+        "hosts": ["notes.example:8080", "*.notes.example", "a b"],
+        "api_backend": "http://127.0.0.1:9/v1?x=TOPSECRET",
+        "proxy_rules": [
+            rule("GET", "/notes", "hits", 1),
+            rule("POST", "/notes?tag={t}", "hits", 1_000_000_000_000),
+            rule("ANY", "/notes/{id}$", "hits", 3),
+            rule("DELETE", "/notes/{id}$", "remove", 1),
+        ],
+    });
+    let mut tenant = Tenant::with_token(TOKEN);
+    let service = add_service(&mut tenant, "notes", BackendVersion::UserKey, &proxy);
+    let hits = tenant.hits(service);
+    let remove = tenant.add_method(service, hits, "remove");
+    let plan = tenant.add_plan(service, "Basic");
+    tenant.add_limit(plan, remove, "eternity", 0);
+    let none = tenant.add_plan(service, "None");
+    tenant.add_limit(none, hits, "eternity", 0);
+    let text = written(tenant);
+    for part in [
+        "# NOT taken over: there, \"/v1\" stands before each path",
+        "# NOT taken over: there, the address of the API has a query",
+        "# the port of \"notes.example:8080\" is not taken over",
+        "# not taken over, because no host is written so: \"a b\"",
+        "hosts = [\"*.notes.example\", \"notes.example\"]\n",
+        "# not taken over: the condition on the query",
+        "cost = 4294967295   # the highest that there is; there it counts 1000000000000\n",
+        "# not taken over: there it counts 3; write an operation with this cost",
+        "# notes: disabled there: DELETE /notes/{id} (remove)",
+    ] {
+        let part = part.replace("{id} (", "{id}$ (");
+        assert!(text.contains(&part), "{part}\nis not in\n{text}");
+    }
+    let (_, basic) = text.split_once("[plan.\"basic\"]\n").unwrap();
+    let (basic, none) = basic.split_once("\n\n").unwrap();
+    assert_eq!(
+        basic,
+        "allow = [\n    \"notes: GET,POST /notes\",\n    \"notes: GET,POST /notes/*\",\n    \
+         \"notes: GET,HEAD,OPTIONS,PATCH,POST,PUT /notes/{id}\",\n]"
+    );
+    assert!(none.contains("# left out: ") && !none.contains("[plan.\"none\"]"), "{none}");
+    assert!(!text.contains("TOPSECRET"), "{text}");
+}

@@ -198,12 +198,13 @@ async fn mapping_rules_become_operations_and_what_cannot_is_said() {
     let portal = portal_of(tenant).await;
     let text = policy(&snapshot(&portal.client).await);
     for part in [
-        "[api.\"notes\"]\nupstream = \"https://up.example\"\n# there, \"/v1\" stands before each path\n\
+        "[api.\"notes\"]\nupstream = \"https://up.example\"\n# NOT taken over: there, \"/v1\" stands before each path. Let the API take paths\n\
+         # without it, or put a proxy that adds it between\n\
          hosts = [\"notes.example\"]\n\
          # callers must write \"user-key\" for \"user_key\": fields with `_` never pass\nkey_header = \"user-key\"\n",
         "[[api.\"notes\".operation]]\nmatch = \"POST /notes/{id}/*\"\ncost = 3\n",
         "not taken over, because no operation is written so: POST /a//b (read)",
-        "[plan.\"basic\"]\nallow = [\"notes: *\"]",
+        "[plan.\"basic\"]\nallow = [\n    \"notes: GET *\",\n    \"notes: POST /notes/{id}\",\n",
         "#   notes: 3 hits per eternity\n",
         "# plans = { \"Basic\" = \"basic\", \"Free\" = \"free\" }",
     ] {
