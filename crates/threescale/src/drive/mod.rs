@@ -37,6 +37,7 @@ mod difference;
 mod drift;
 mod hint;
 mod hinted;
+mod inherit;
 mod link;
 mod lock;
 mod lock_words;

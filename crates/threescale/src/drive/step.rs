@@ -15,6 +15,7 @@ use keystile_store::key_cache::KeyEntry;
 
 use crate::drive::account::DrivenAccount;
 use crate::drive::compare::{Step, access, is_plan_of_lock, plan_step, steps};
+use crate::drive::inherit::Ended;
 use crate::drive::link::{Access, Link, Suspension};
 use crate::drive::name::names;
 use crate::drive::report::Report;
@@ -240,6 +241,7 @@ impl DrivenAccount {
         let name = &link.name;
         match self.take_key(engine, key, name, &link.plan).await? {
             Taken::Key { id: key, .. } => {
+                self.inherit_locks(engine, &link.keys, &key).await?;
                 self.change_link(engine, id, None, |link| link.keys.push(key)).await?;
                 report.change(format!("{name} has another key."));
             }
@@ -272,6 +274,29 @@ impl DrivenAccount {
         Ok(())
     }
 
+    /// Revokes a key that is gone there, unless its lock would go with it.
+    async fn end_key(
+        &self,
+        engine: &Arc<Engine>,
+        (id, name): (ApplicationId, &str),
+        key: String,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        let link = self.link(engine, id).await?;
+        let mut others = link.map_or_else(Vec::new, |link| link.keys);
+        others.retain(|other| *other != key);
+        if let Ended::Kept = self.leave_lock(engine, &key, &others).await? {
+            report.problem(format!(
+                "{name}: its last key is gone there and locked here; it stays locked until another comes."
+            ));
+            return Ok(());
+        }
+        self.revoke(engine, &key).await?;
+        self.change_link(engine, id, None, |link| link.keys.retain(|kept| *kept != key)).await?;
+        report.change(format!("A key of {name} is gone there, and is revoked."));
+        Ok(())
+    }
+
     async fn revoke(&self, engine: &Arc<Engine>, key: &str) -> Result<(), Failure> {
         let revoke = RevokeKey { key: key.to_owned(), expected: Expected::default() };
         match engine.execute(&self.principal(), revoke).await {
@@ -295,12 +320,7 @@ impl DrivenAccount {
                     self.import(engine, (id, link), key, report).await?;
                 }
             }
-            Step::Revoke { key } => {
-                self.revoke(engine, &key).await?;
-                self.change_link(engine, id, None, |link| link.keys.retain(|kept| *kept != key))
-                    .await?;
-                report.change(format!("A key of {name} is gone there, and is revoked."));
-            }
+            Step::Revoke { key } => self.end_key(engine, (id, name), key, report).await?,
             Step::ChangePlan { .. } | Step::NoteOtherPlan => {
                 self.follow_plan(engine, id, report).await?;
             }

@@ -152,3 +152,18 @@ async fn a_crash_between_request_and_answer_leaves_what_goes_on() {
     driven.until_followed(None).await;
     assert_eq!(driven.state_there(), State::Live);
 }
+
+#[tokio::test]
+async fn a_lock_outlives_the_key_that_it_was_on() {
+    let driven = Driven::start().await;
+    driven.sync().await;
+    let old = driven.keys().await[0].id.clone();
+    driven.lock(&old).await;
+    driven.test.portal.tenant().application_mut(driven.test.ids.application).user_key =
+        "another-key".to_owned();
+    driven.sync().await;
+    let keys = driven.keys().await;
+    let new = keys.iter().find(|key| key.id != old).unwrap();
+    assert_eq!(new.state, "locked", "{keys:?}");
+    assert_eq!(keys.iter().find(|key| key.id == old).unwrap().state, "revoked", "{keys:?}");
+}
