@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use keystile_core::keys::lock::{Lock, LockLevel, LockTarget};
+use keystile_core::label::Label;
 use keystile_core::version::Expected;
 use keystile_engine::Engine;
 use keystile_engine::command::{Failure, FailureKind};
-use keystile_engine::keys::key::ShowKey;
+use keystile_engine::keys::key::{KeyView, ShowKey};
 use keystile_engine::keys::lock::LockKey;
 
 use crate::drive::account::DrivenAccount;
@@ -45,10 +46,14 @@ impl DrivenAccount {
         let Some(lock) = self.lock_of(engine, key).await? else {
             return Ok(Ended::Free);
         };
+        let mut is_passed_on = false;
         for other in others {
-            self.lock_as(engine, other, &lock).await?;
+            if self.working(engine, other).await?.is_some() {
+                self.lock_as(engine, other, &lock).await?;
+                is_passed_on = true;
+            }
         }
-        if !others.is_empty() {
+        if is_passed_on {
             return Ok(Ended::Free);
         }
         self.lock_as(engine, key, &Lock { level: LockLevel::All, ..lock }).await?;
@@ -57,14 +62,17 @@ impl DrivenAccount {
 
     /// A key's own lock; that of an application is on its next keys by itself.
     async fn lock_of(&self, engine: &Arc<Engine>, key: &str) -> Result<Option<Lock>, Failure> {
-        let shown = engine.execute(&self.principal(), ShowKey { key: key.to_owned() }).await;
-        let key = match shown {
-            Ok(shown) => shown.key,
-            Err(failure) if failure.kind == FailureKind::Missing => return Ok(None),
-            Err(failure) => return Err(failure),
-        };
-        let is_revoked = key.state == "revoked";
-        Ok(key.lock.filter(|lock| !is_revoked && lock.on == LockTarget::Key))
+        let lock = self.working(engine, key).await?.and_then(|key| key.lock);
+        Ok(lock.filter(|lock| lock.on == LockTarget::Key))
+    }
+
+    /// A key that is not revoked; an owner may have done that.
+    async fn working(&self, engine: &Arc<Engine>, key: &str) -> Result<Option<KeyView>, Failure> {
+        match engine.execute(&self.principal(), ShowKey { key: key.to_owned() }).await {
+            Ok(shown) => Ok(Some(shown.key).filter(|key| key.state != "revoked")),
+            Err(failure) if failure.kind == FailureKind::Missing => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 
     async fn lock_as(&self, engine: &Arc<Engine>, key: &str, lock: &Lock) -> Result<(), Failure> {
@@ -72,10 +80,17 @@ impl DrivenAccount {
         let command = LockKey {
             key: key.to_owned(),
             level: lock.level,
-            reason: lock.reason.clone(),
+            reason: match Label::Reason.check(&lock.reason) {
+                Ok(_) => lock.reason.clone(),
+                Err(_) => "another key of its application is locked".to_owned(),
+            },
             for_millis: lock.until.map(|until| until.millis_since(now).max(1)),
             expected: Expected::default(),
         };
-        engine.execute(&self.principal(), command).await.map(drop)
+        match engine.execute(&self.principal(), command).await {
+            // Somebody revoked it meanwhile, which stops more.
+            Err(failure) if failure.kind == FailureKind::Conflict => Ok(()),
+            locked => locked.map(drop),
+        }
     }
 }

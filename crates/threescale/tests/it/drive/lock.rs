@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use keystile_core::keys::application::ApplicationState;
+use keystile_core::version::Expected;
+use keystile_engine::keys::edit::RevokeKey;
 use keystile_threescale_standin::fault::Fault;
 use keystile_threescale_standin::tenant::{AccessToken, Permission, State};
 use tokio::task::JoinSet;
@@ -155,15 +157,23 @@ async fn a_crash_between_request_and_answer_leaves_what_goes_on() {
 
 #[tokio::test]
 async fn a_lock_outlives_the_key_that_it_was_on() {
-    let driven = Driven::start().await;
-    driven.sync().await;
-    let old = driven.keys().await[0].id.clone();
+    let (driven, old) = working().await;
+    let there = |key: &str| {
+        let application = driven.test.ids.application;
+        driven.test.portal.tenant().application_mut(application).user_key = key.to_owned();
+    };
     driven.lock(&old).await;
-    driven.test.portal.tenant().application_mut(driven.test.ids.application).user_key =
-        "another-key".to_owned();
+    driven.until_followed(Some("suspended there")).await;
+    there("another-key");
     driven.sync().await;
     let keys = driven.keys().await;
     let new = keys.iter().find(|key| key.id != old).unwrap();
     assert_eq!(new.state, "locked", "{keys:?}");
     assert_eq!(keys.iter().find(|key| key.id == old).unwrap().state, "revoked", "{keys:?}");
+    assert_eq!(driven.state_there(), State::Suspended);
+    // A key that an owner revoked takes no lock, and holds nothing up.
+    driven.execute(RevokeKey { key: new.id.clone(), expected: Expected::default() }).await.unwrap();
+    there("a-third-key");
+    let report = driven.sync().await;
+    assert_eq!(driven.keys().await.len(), 3, "{report:?}");
 }
