@@ -81,7 +81,7 @@ impl DrivenAccount {
             key: key.to_owned(),
             level: lock.level,
             reason: match Label::Reason.check(&lock.reason) {
-                Ok(_) => lock.reason.clone(),
+                Ok(()) => lock.reason.clone(),
                 Err(_) => "another key of its application is locked".to_owned(),
             },
             for_millis: lock.until.map(|until| until.millis_since(now).max(1)),
